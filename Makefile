@@ -1,0 +1,57 @@
+# Each target sets up what it needs; a second call is instant. Another Python: make PYTHON=python3.12
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix bench results docs clean
+
+PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python3)
+BIN := .venv/bin
+READY := .venv/.ready
+DOCS_READY := .venv/.docs-ready
+
+# Idle threads sleep instead of spinning: small models on few cores run faster so.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(READY) ## .venv with everything for demo, tests and checks
+
+demo: setup ## the bundled example, offline
+	$(BIN)/cliptune demo
+
+test: setup ## the default tests: CPU, offline
+	$(BIN)/pytest
+
+check: setup ## lint, format, types, who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+fix: setup ## mend what ruff can, format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## speed
+	$(BIN)/python benchmarks/speed.py
+
+results: setup ## the numbers of the results page
+	$(BIN)/python benchmarks/results.py
+
+docs: $(DOCS_READY) ## the manual, in site/
+	$(BIN)/mkdocs build --strict
+
+clean: ## remove what was built; keep .venv and runs
+	rm -rf build dist site .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests tools benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+OLD = $(shell $(PYTHON) -c "import sys; print('' if sys.version_info >= (3, 11) else sys.version.split()[0])" 2>/dev/null || echo missing)
+
+$(READY): pyproject.toml
+	$(if $(OLD),$(error cliptune needs Python 3.11 or newer, but $(PYTHON) is $(OLD); name one: make PYTHON=python3.12))
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -qq --editable ".[dev]"
+	@touch $@
+
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install -qq --editable ".[docs]"
+	@touch $@

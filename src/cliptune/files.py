@@ -1,0 +1,66 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cliptune.errors import UserError
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` to write to; it takes the name `path` if the block succeeds, else it goes.
+
+    A reader sees the old file or the new one, never half of it. Missing folders are made. The temporary name is hidden
+    and ends in `.tmp`, so no `*.json` finds it; a writer that reads the format off the suffix must be told it.
+    Raises `UserError` when `path` cannot be written; what the block itself raises passes unchanged.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with _told(path):
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+    try:
+        yield temporary
+        with _told(path):
+            with open(temporary, "r+b") as written:
+                os.fsync(written.fileno())
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all. Raises `UserError`."""
+    with atomic_write(path) as temporary, _told(path):
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, line ends as they are, whole or not at all. Raises `UserError`."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` to `path` as JSON with sorted keys, whole or not at all.
+
+    Raises `UserError`, and `TypeError` for what JSON lacks.
+    """
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _told(path: str | Path) -> Iterator[None]:
+    """Turn what the system says about `path` into a sentence for the user."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UserError(f"cannot write to {path}: {reason}; choose another folder with --out") from error

@@ -1,0 +1,126 @@
+"""Records that cross folders. No logic lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled picture, not yet read.
+
+    `key` is unique within its dataset: the relative path of a file, or the name of a drawing and its pose.
+    `label` indexes the class names of whatever holds the example (dataset, or task after base/novel relabelling).
+    """
+
+    key: str
+    label: int
+    path: Path | None = None
+    mask: Path | None = None
+    background: str | None = None
+    style: str | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A read picture: `image` uint8 `(3, H, W)`; `mask` uint8 `(1, H, W)`, 255 = foreground, or None if there is
+    none."""
+
+    image: Tensor
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step sees: normalised `images` `(B, 3, H, W)`, `labels` `(B,)`, `masks` `(B, 1, H, W)` in [0, 1] or None.
+
+    `index` `(B,)` is the position of each example in its set.
+    """
+
+    images: Tensor
+    labels: Tensor
+    masks: Tensor | None = None
+    index: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What a learner hands to the towers; every part may be absent.
+
+    text: context vectors of layer 0, `(n_ctx, width)` shared or `(n_classes, n_ctx, width)` per class.
+    text_deep: for layers 1, 2, ...: `(n_ctx, width)`, replacing positions 1..n_ctx at the input of that layer.
+    image: for layers 0, 1, ...: `(n_ctx, image_width)`, appended after the patches, then replaced at each layer's
+    input.
+    """
+
+    text: Tensor | None = None
+    text_deep: tuple[Tensor, ...] = ()
+    image: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the towers say: L2-normalised features and the scale of their cosines.
+
+    image: view name -> `(B, d)`; "image" is the picture itself. text: `(C, d)`. phrases: `(P, d)` or None.
+    logits: `(B, C)`, `logit_scale * image["image"] @ text.T`.
+    """
+
+    image: Mapping[str, Tensor]
+    text: Tensor
+    logit_scale: Tensor
+    logits: Tensor
+    prompts: Prompts
+    phrases: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Examples relabelled to index `classnames`."""
+
+    __test__ = False  # not a pytest class
+
+    examples: tuple[Example, ...]
+    classnames: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to train and test: examples relabelled to index `classnames`, and named test sets."""
+
+    name: str
+    dataset: Any
+    train: tuple[Example, ...]
+    val: tuple[Example, ...]
+    tests: Mapping[str, TestSet]
+    classnames: tuple[str, ...]
+    seed: int
+
+
+@dataclass
+class State:
+    """Where training stands; `memory` is whatever the method's `prepare` returned."""
+
+    epoch: int
+    epochs: int
+    memory: Any = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one task leaves behind: metrics at full precision and how they were got."""
+
+    task: str
+    method: str
+    data: str
+    seed: int
+    metrics: Mapping[str, float]
+    config: Mapping[str, Any]
+    cost: Mapping[str, float] = field(default_factory=dict)
+    history: tuple[Mapping[str, float], ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
