@@ -1,0 +1,225 @@
+"""The frozen model: widths read from it, never written down."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import Any
+
+import torch
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
+
+from cliptune.backbones import sentences as words
+from cliptune.backbones.inject import ImageTower, TextTower
+from cliptune.backbones.linear import faster
+from cliptune.backbones.sentences import Sentences
+from cliptune.errors import UserError
+from cliptune.types import Prompts
+
+
+class Backbone(nn.Module):
+    """A CLIP model from open_clip that is never trained, and the places where prompts enter it.
+
+    name: what `load` was given. model: an open_clip `CLIP` or `CustomTextCLIP`. tokenizer: open_clip's for that model.
+    fast_linear: frozen linears through oneDNN; None measures once which is faster.
+    untrained: tells which token ids pretraining never saw, for a model of small vocabulary.
+    """
+
+    # open_clip's towers differ in what they carry; `Any` lets their attributes through.
+    model: Any
+
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        tokenizer: Any,
+        fast_linear: bool | None = None,
+        untrained: Callable[[Iterable[int]], set[int]] | None = None,
+    ):
+        super().__init__()
+        self._untrained = untrained
+        #: Context the towers run in, such as Fabric's autocast; features leave it, so that logits and losses stay float32.
+        self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self.name = name
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self._fast = fast_linear
+
+    def train(self, mode: bool = True) -> Backbone:
+        """A frozen model stays in evaluation mode (batch norm keeps its running statistics)."""
+        return super().train(False)
+
+    def _apply(self, fn, recurse=True):
+        # The towers hold scaled and transposed copies of weights: made anew after a move to another device or dtype.
+        for derived in ("text_tower", "image_tower"):
+            self.__dict__.pop(derived, None)
+        return super()._apply(fn, recurse)
+
+    # -- what the model is like ---------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> Any:
+        """The module that carries the text tower's parts."""
+        return getattr(self.model, "text", self.model)
+
+    @property
+    def visual(self) -> Any:
+        """The image tower as open_clip built it."""
+        return self.model.visual
+
+    @property
+    def text_width(self) -> int:
+        return self.text.token_embedding.weight.shape[1]
+
+    @property
+    def text_depth(self) -> int:
+        return len(self.text.transformer.resblocks)
+
+    @property
+    def image_width(self) -> int:
+        return self.vit.class_embedding.shape[0]
+
+    @property
+    def image_depth(self) -> int:
+        return len(self.vit.transformer.resblocks)
+
+    @property
+    def context_length(self) -> int:
+        return self.text.positional_embedding.shape[0]
+
+    @property
+    def image_size(self) -> int:
+        size = self.visual.image_size
+        return size if isinstance(size, int) else size[0]
+
+    @property
+    def patch_grid(self) -> tuple[int, int]:
+        return self.vit.grid_size
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        return tuple(self.visual.image_mean)
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        return tuple(self.visual.image_std)
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The factor on cosines, `exp` of what the model stores."""
+        return self.model.logit_scale.exp()
+
+    @property
+    def has_vit(self) -> bool:
+        """Whether visual prompts and Grad-CAM have a place: open_clip's ViT, read at its class token."""
+        tower = self.visual
+        return isinstance(tower, VisionTransformer) and tower.attn_pool is None and tower.pool_type == "tok"
+
+    @property
+    def vit(self) -> VisionTransformer:
+        if not self.has_vit:
+            raise UserError(
+                f"backbone {self.name!r} has a {type(self.visual).__name__} image tower; visual prompts and "
+                f"Grad-CAM need open_clip's ViT "
+                "with a class token (use a text-only method such as coop, or a ViT backbone)"
+            )
+        return self.visual
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Short SHA-256 of the weights, so that a checkpoint knows which model it belongs to."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.model.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(
+                value.detach().cpu().contiguous().view(-1)[:: max(1, value.numel() // 4096)].float().numpy().tobytes()
+            )
+        return digest.hexdigest()[:16]
+
+    # -- towers -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fast_linear(self) -> bool:
+        """Whether frozen linears go through oneDNN; decided once and recorded, so that a resumed run repeats its
+        numbers."""
+        return faster(self.text.transformer.resblocks[0].mlp.c_fc.weight) if self._fast is None else self._fast
+
+    def use_fast_linear(self, fast: bool) -> None:
+        """Take the route a run began with instead of measuring."""
+        if self.__dict__.get("fast_linear") != fast:
+            self.__dict__["fast_linear"] = fast
+            for tower in ("text_tower", "image_tower"):
+                self.__dict__.pop(tower, None)
+
+    @cached_property
+    def text_tower(self) -> TextTower:
+        if getattr(self.text, "attn_mask", None) is None or getattr(self.text, "cls_emb", None) is not None:
+            raise UserError(
+                f"backbone {self.name!r} has no causal text tower read at end-of-text, which prompts need; choose a "
+                f"CLIP-like model"
+            )
+        return TextTower(self.text, self.fast_linear)
+
+    @cached_property
+    def image_tower(self) -> ImageTower:
+        return ImageTower(self.vit, self.fast_linear)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids from start-of-text to end-of-text. Raises `UserError` if they do not fit the context."""
+        ids = [self.tokenizer.sot_token_id, *self.tokenizer.encode(text), self.tokenizer.eot_token_id]
+        if len(ids) > self.context_length:
+            short = text if len(text) <= 60 else text[:57] + "..."
+            raise UserError(
+                f"the sentence {short!r} takes {len(ids)} tokens, but {self.name!r} reads {self.context_length}; "
+                f"shorten the class name or n_ctx"
+            )
+        return ids
+
+    def check_names(self, classnames: Sequence[str]) -> None:
+        """Warn of class names with tokens that pretraining never saw: to this model they mean nothing."""
+        if self._untrained is None:
+            return
+        for name in classnames:
+            strange = self._untrained(self.tokenizer.encode(words.clean(name)))
+            if strange:
+                pieces = ", ".join(repr(self.tokenizer.decode([token]).strip()) for token in sorted(strange))
+                warnings.warn(f"backbone {self.name!r} never saw {pieces} of the class name {name!r}", stacklevel=3)
+
+    def embed_words(self, phrase: str, n: int) -> Tensor:
+        """Token embeddings `(n, text_width)` of the first `n` tokens of `phrase`, to start learned context from."""
+        ids = torch.tensor(self.encode(phrase)[1 : 1 + n], device=self.logit_scale.device)
+        return self.text.token_embedding(ids).detach().float().clone()
+
+    def encode_text(self, sentences: Sentences, prompts: Prompts | None = None) -> Tensor:
+        """Un-normalised features `(n, embed_dim)` of `n` sentences with `prompts` in place."""
+        with self.autocast():
+            return self.text_tower(sentences.to(self.logit_scale.device), prompts or Prompts())
+
+    def class_features(self, sentences: Sentences, prompts: Prompts | None = None) -> Tensor:
+        """L2-normalised features `(n_classes, embed_dim)`; several sentences of a class are averaged after
+        normalising."""
+        features = normalise(self.encode_text(sentences, prompts))
+        if sentences.per_class == 1:
+            return features
+        return normalise(features.unflatten(0, (-1, sentences.per_class)).mean(1))
+
+    def encode_image(self, images: Tensor, prompts: Sequence[Tensor] = ()) -> Tensor:
+        """Un-normalised features `(b, embed_dim)` of normalised `images` `(b, 3, H, W)`."""
+        with self.autocast():
+            if prompts or self.has_vit:
+                return self.image_tower(images, prompts)
+            with torch.no_grad():
+                return self.model.encode_image(images)
+
+    def plain(self, texts: Sequence[str]) -> Sentences:
+        return words.plain(self.encode, texts)
+
+
+def normalise(x: Tensor) -> Tensor:
+    """`x / ||x||_2` along the last axis, in float32 and with no epsilon, as CLIP does."""
+    x = x.float()
+    return x / x.norm(dim=-1, keepdim=True)

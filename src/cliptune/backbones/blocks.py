@@ -1,0 +1,75 @@
+"""The frozen transformer block both towers are made of, in pieces that can be taken apart."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import QuickGELU, ResidualAttentionBlock
+from torch import Tensor, nn
+
+from cliptune.backbones.linear import FrozenLinear
+from cliptune.errors import UserError
+
+#: x * sigmoid(1.702 x) = silu(1.702 x) / 1.702, so the factor goes into the frozen weights on either side.
+QUICK = 1.702
+
+
+def layer_norm(x: Tensor, norm: nn.Module) -> Tensor:
+    """`norm` as stored (LayerNorm or none); statistics are float32 in PyTorch's kernels whatever `x` is."""
+    if isinstance(norm, nn.LayerNorm):
+        return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
+    return norm(x)
+
+
+class Block:
+    """One pre-norm block of open_clip: `x + MHA(LN1 x)`, then `x + MLP(LN2 x)`, weights read in place and never trained.
+
+    Raises `UserError` for block types other than open_clip's standard one.
+    """
+
+    def __init__(self, block: nn.Module, fast: bool):
+        if type(block) is not ResidualAttentionBlock:
+            raise UserError(f"prompts need open_clip's standard transformer block, but this tower has {type(block).__name__}; choose another backbone")
+        self.block = block
+        self.heads = block.attn.num_heads
+        weight, bias, width = block.attn.in_proj_weight, block.attn.in_proj_bias, block.attn.embed_dim
+        self.qkv = FrozenLinear(weight, bias, fast)
+        # Queries apart from keys and values, for the last block, where one token a sequence asks.
+        self.q = FrozenLinear(weight[:width], bias[:width], fast)
+        self.kv = FrozenLinear(weight[width:], bias[width:], fast)
+        self.out = FrozenLinear(block.attn.out_proj.weight, block.attn.out_proj.bias, fast)
+        quick = isinstance(block.mlp.gelu, QuickGELU)
+        self.act = F.silu if quick else block.mlp.gelu
+        fc, proj = block.mlp.c_fc, block.mlp.c_proj
+        self.fc = FrozenLinear(fc.weight, fc.bias, fast, QUICK if quick else 1.0)
+        self.proj = FrozenLinear(proj.weight, None, fast, 1 / QUICK if quick else 1.0)
+        self.proj.bias = proj.bias.detach()  # comes after the division by the factor
+
+    def normed(self, x: Tensor) -> Tensor:
+        """LN1, the block's first step, on its own because Grad-CAM reads and differentiates it."""
+        return layer_norm(x, self.block.ln_1)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Softmax attention of queries `(b, n, width)` on keys and values `(b, m, width)` -> `(b, n, width)`.
+
+        mask: broadcastable to `(b, heads, n, m)`, True where a key may be seen.
+        """
+        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2)
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The rest of the block for tokens `x` whose attention came out as `attended` (before its output projection)."""
+        x = x + self.block.ls_1(self.out(attended))
+        hidden = self.act(self.fc(layer_norm(x, self.block.ln_2)))
+        return x + self.block.ls_2(self.proj(hidden))
+
+    def __call__(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
+        """The whole block on `(b, n, width)`, every token seeing every other.
+
+        extra: tokens `(m, width)` that all see as well and that go no further, so that nothing else is computed for them.
+        """
+        q, k, v = self.qkv(self.normed(x)).chunk(3, -1)
+        if extra is not None:
+            own = self.qkv(self.normed(extra)).chunk(3, -1)
+            k, v = (torch.cat([now, more.expand(len(x), -1, -1)], 1) for now, more in zip((k, v), own[1:], strict=True))
+        return self.finish(x, self.attend(q, k, v))

@@ -1,0 +1,104 @@
+"""Sentences as token ids, with the places where learned context goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cliptune.errors import UserError
+
+Position = Literal["end", "middle", "front"]
+#: text -> token ids from start-of-text to end-of-text, unpadded
+Encode = Callable[[str], list[int]]
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """`n` sentences cut after the longest end-of-text.
+
+    ids: `(n, length)` int64 tokens, zero-padded. slots: `(n, length)` int64, the context vector that stands there, -1
+    for
+    a token. end: `(n,)` int64 position of the pooled token, the first of the largest id. per_class: sentences a class.
+    """
+
+    ids: Tensor
+    slots: Tensor
+    end: Tensor
+    per_class: int = 1
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> Sentences:
+        return Sentences(self.ids.to(device), self.slots.to(device), self.end.to(device), self.per_class)
+
+    def rows(self, chosen: slice) -> Sentences:
+        return Sentences(self.ids[chosen], self.slots[chosen], self.end[chosen], self.per_class)
+
+    def shared_prefix(self, shared_context: bool) -> int:
+        """Leading positions at which all sentences are the same, at most up to the first end-of-text."""
+        same = (self.ids == self.ids[:1]).all(0) & (self.slots == self.slots[:1]).all(0)
+        if not shared_context:
+            same &= (self.slots < 0).all(0)
+        differs = (~same).nonzero()
+        length = int(differs[0]) if len(differs) else same.shape[0]
+        return min(length, int(self.end.min()))
+
+
+def clean(name: str) -> str:
+    """A class name as it goes into a sentence: underscores become spaces."""
+    return name.replace("_", " ")
+
+
+def collate(rows: Sequence[tuple[list[int], list[int]]], per_class: int = 1) -> Sentences:
+    """Pad `(ids, slots)` rows to one length and find their ends."""
+    length = max(len(ids) for ids, _ in rows)
+    ids = torch.tensor([row + [0] * (length - len(row)) for row, _ in rows])
+    slots = torch.tensor([row + [-1] * (length - len(row)) for _, row in rows])
+    return Sentences(ids, slots, ids.argmax(-1), per_class)
+
+
+def plain(encode: Encode, texts: Sequence[str], per_class: int = 1) -> Sentences:
+    """Fixed sentences without learned context."""
+    return collate([(ids, [-1] * len(ids)) for ids in map(encode, texts)], per_class)
+
+
+def from_templates(encode: Encode, templates: Sequence[str], classnames: Sequence[str]) -> Sentences:
+    """Every class in every template (`{}` is the name), the templates of a class side by side."""
+    texts = [template.format(clean(name)) for name in classnames for template in templates]
+    return plain(encode, texts, len(templates))
+
+
+def with_context(
+    encode: Encode, words: str, n_ctx: int, classnames: Sequence[str], position: Position = "end"
+) -> Sentences:
+    """Sentences `"<words> <name>."` whose `n_ctx` positions after start-of-text hold learned vectors.
+
+    words: the phrase that is replaced, or "" for placeholders; words beyond `n_ctx` stay as frozen tokens before the
+    name.
+    position: where the name stands, after the vectors ("end"), amid them ("middle", half of them rounded down before
+    it)
+    or before them ("front") (CoOp, section 3.1).
+    """
+    phrase = words or " ".join(["X"] * n_ctx)
+    fixed = len(encode(phrase)) - 2
+    if fixed < n_ctx:
+        raise UserError(
+            f"the words {phrase!r} are {fixed} tokens, fewer than n_ctx={n_ctx}; give more words or fewer vectors"
+        )
+    rows = []
+    for name in map(clean, classnames):
+        ids = encode(f"{phrase} {name}.")
+        length = len(encode(name)) - 2
+        context = list(zip(ids[1 : 1 + n_ctx], range(n_ctx), strict=True))
+        tail = [(token, -1) for token in ids[1 + n_ctx :]]
+        before = {"end": n_ctx, "middle": n_ctx // 2, "front": 0}[position]
+        if position == "end":
+            length = 0  # frozen words may stand between the vectors and the name
+        body = context[:before] + tail[:length] + context[before:] + tail[length:]
+        rows.append(([ids[0], *(token for token, _ in body)], [-1, *(slot for _, slot in body)]))
+    return collate(rows)
