@@ -1,0 +1,66 @@
+"""CoOp: the words around the class name are learned."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.sentences import Sentences, with_context
+from cliptune.errors import UserError
+from cliptune.methods.base import Method
+from cliptune.prompts.context import Context
+from cliptune.prompts.start import random_tokens
+from cliptune.types import Batch, Outputs, State
+
+
+@dataclass(frozen=True)
+class CoOp(Method):
+    """Context vectors at the text tower's input, shared by all classes or one set a class.
+
+    Zhou et al., Learning to Prompt for Vision-Language Models, IJCV 2022, https://arxiv.org/abs/2109.01134.
+    Checked against CoOp ff61507.
+    """
+
+    n_ctx: int = 16
+    """Context vectors (M in the paper)."""
+    words: str = ""
+    """Start from these words, one vector a word, instead of at random; "a photo of a" in base-to-novel."""
+    position: Literal["end", "middle", "front"] = "end"
+    """Where the class name stands."""
+    class_specific: bool = False
+    """One context a class (CSC); cannot take new class names. Ignored with `words`, as in the release."""
+
+    def __post_init__(self):
+        if self.n_ctx < 1:
+            raise UserError(f"n_ctx must be at least 1, got {self.n_ctx}")
+
+    @property
+    def length(self) -> int:
+        """Vectors learned: the number of words where words are given."""
+        return len(self.words.split()) if self.words else self.n_ctx
+
+    def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        width = backbone.text_width
+        if self.words:
+            tokens = len(backbone.encode(self.words)) - 2
+            if tokens != self.length:
+                warnings.warn(
+                    f"{self.words!r} is {self.length} words but {tokens} tokens: the last stay fixed", stacklevel=2
+                )
+            return Context(backbone.embed_words(self.words, self.length))
+        if not self.class_specific:
+            return Context(random_tokens(self.length, width, generator))
+        return Context(torch.stack([random_tokens(self.length, width, generator) for _ in classnames]))
+
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+        return with_context(backbone.encode, self.words, self.length, classnames, self.position)
+
+    def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
+        return {"ce": F.cross_entropy(out.logits, batch.labels)}

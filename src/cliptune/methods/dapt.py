@@ -1,0 +1,141 @@
+"""DAPT: decouple the object from its scenery before aligning either with sentences. Wraps any method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.sentences import Sentences
+from cliptune.errors import UserError
+from cliptune.methods.base import Method
+from cliptune.methods.maple import Maple
+from cliptune.objectives.decouple import background_alignment, pull_push
+from cliptune.types import Batch, Outputs, State, Task
+
+if TYPE_CHECKING:
+    from cliptune.model import TunedModel
+
+GENERAL = (
+    "ground land grass tree building wall sky lake water river sea railway railroad keyboard helmet cloud house "
+    "mountain ocean "
+    "road rock street valley bridge sign"
+)
+FOOD = "table forks tablecloth hands spoon glasses dishes"
+#: The release slices 25 of its 32 background rows off, so the first 7 words compete as classes (see `compat`).
+STRAY = 7
+#: The release switches after this epoch (counted from 0), however long the run.
+LAST_PULL_PUSH_EPOCH = 6
+
+
+@dataclass(frozen=True)
+class Dapt(Method):
+    """Foreground and background views beside the image: first pulled and pushed apart, then aligned with sentences.
+
+    Decouple before Align: Visual Disentanglement Enhances Prompt Tuning, 2025, https://arxiv.org/abs/2508.00395.
+    Checked against DAPT e556f17. Learns what `base` learns.
+    """
+
+    base: Method = field(default_factory=Maple)
+    """The method inside."""
+    masks_from: str = "auto"
+    """Where foregrounds come from: data (alpha, exact masks), folder:PATH (DAPT-S), gradcam (of the model being tuned, made
+    anew each epoch; DAPT-G), grid, full; auto is data where pictures bring masks, else gradcam."""
+    pull_push: float = 0.8
+    """Weight of the triplet term in the first phase."""
+    margin: float = 1.5
+    """Of the triplet's hinge; distances of unit vectors are at most 2."""
+    foreground: float = 0.1
+    """Weight of aligning foregrounds with the classes, second phase."""
+    background: float = 0.5
+    """Weight of aligning backgrounds with the background classes, second phase."""
+    switch: float = 0.7
+    """Share of the epochs in the first phase, so that a short run reaches both."""
+    background_classes: str = GENERAL
+    """Words for scenery; for food add "table forks tablecloth hands spoon glasses dishes"."""
+    background_template: str = "a clean origami {}."
+    """The sentence about a background."""
+    compat: Literal["paper", "release"] = "paper"
+    """What the paper means, or what the released code does: 32 background words of which 7 count as classes, a switch
+    after
+    the seventh epoch whatever the length, masks of value 255 read as background."""
+
+    def __post_init__(self):
+        if not 0 <= self.switch <= 1:
+            raise UserError(f"switch is a share of training between 0 and 1, got {self.switch}")
+        if not self.background_classes.split():
+            raise UserError("background_classes is empty; give words for scenery, or set background=0")
+
+    def decoupling(self, state: State) -> bool:
+        """Whether training is in its first phase, pull and push."""
+        if self.compat == "release":
+            return state.epoch <= LAST_PULL_PUSH_EPOCH
+        return state.epoch < self.switch * state.epochs
+
+    def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        return self.base.learner(backbone, classnames, generator)
+
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+        return self.base.sentences(backbone, classnames, templates)
+
+    def phrases(self, state: State | None) -> tuple[str, ...]:
+        if self.compat == "release":
+            words = (GENERAL + " " + FOOD).split()
+        elif state is None or self.decoupling(state):
+            return self.base.phrases(state)
+        else:
+            words = self.background_classes.split()
+        return (*(self.background_template.format(word) for word in words), *self.base.phrases(state))
+
+    def views(self, batch: Batch) -> dict[str, Tensor]:
+        if batch.masks is None:
+            raise UserError(
+                "dapt needs a mask for every training image; choose a source with masks_from (folder:PATH or gradcam)"
+            )
+        # Masked pixels of a normalised image become the dataset's mean colour.
+        return {
+            **self.base.views(batch),
+            "foreground": batch.images * batch.masks,
+            "background": batch.images * (1 - batch.masks),
+        }
+
+    def detached(self, state: State) -> frozenset[str]:
+        stopped = {"foreground", "background"} if self.decoupling(state) else {"foreground"}
+        return self.base.detached(state) | stopped
+
+    def classify(self, image: Tensor, text: Tensor, phrases: Tensor | None, logit_scale: Tensor) -> Tensor:
+        logits = self.base.classify(image, text, phrases, logit_scale)
+        if self.compat == "paper" or phrases is None:
+            return logits
+        return torch.cat([logits, logit_scale * image @ phrases[:STRAY].T], 1)
+
+    def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
+        losses = dict(self.base.losses(out, batch, state))
+        foreground, background = out.image["foreground"], out.image["background"]
+        if self.decoupling(state):
+            losses["pull_push"] = self.pull_push * pull_push(out.image["image"], foreground, background, self.margin)
+            return losses
+        assert out.phrases is not None
+        logits = self.classify(foreground.detach(), out.text, out.phrases, out.logit_scale)
+        losses["foreground"] = self.foreground * F.cross_entropy(logits, batch.labels)
+        phrases = out.phrases[STRAY:] if self.compat == "release" else out.phrases
+        losses["background"] = self.background * background_alignment(background, phrases, out.logit_scale)
+        return losses
+
+    def masks(self) -> str | None:
+        # The release has a pixel rule of its own for stored masks.
+        return self.masks_from.replace("folder:", "seem:", 1) if self.compat == "release" else self.masks_from
+
+    def prepare(self, model: TunedModel, task: Task) -> Any:
+        return self.base.prepare(model, task)
+
+    def update(self, losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> None:
+        self.base.update(losses, parameters)
+
+    def finish(self, model: TunedModel, history: Sequence[Mapping[str, Tensor]]) -> None:
+        self.base.finish(model, history)

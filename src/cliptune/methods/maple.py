@@ -1,0 +1,59 @@
+"""MaPLe: text tokens in many layers, coupled to image tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.sentences import Sentences, with_context
+from cliptune.errors import UserError
+from cliptune.methods.base import Method
+from cliptune.prompts.coupled import Coupled
+from cliptune.prompts.start import random_tokens, usable_words
+from cliptune.types import Batch, Outputs, State
+
+
+@dataclass(frozen=True)
+class Maple(Method):
+    """Tokens in the first `depth` layers of the text tower, projected linearly to those of the image tower.
+
+    Khattak et al., MaPLe: Multi-modal Prompt Learning, CVPR 2023, https://arxiv.org/abs/2210.03117.
+    Checked against multimodal-prompt-learning 69bce21.
+    """
+
+    n_ctx: int = 2
+    """Tokens a layer. Words beyond them stay fixed in front of the name: "[v1] [v2] of a cat."."""
+    depth: int = 9
+    """Layers prompted, the input included (J in the paper)."""
+    words: str = "a photo of a"
+    """Words the first layer's tokens start from."""
+
+    def __post_init__(self):
+        if self.n_ctx < 1 or self.depth < 1:
+            raise UserError(f"n_ctx and depth must be at least 1, got n_ctx={self.n_ctx}, depth={self.depth}")
+
+    def _words(self, backbone: Backbone) -> str:
+        return usable_words(self.words, self.n_ctx, len(backbone.encode(self.words)) - 2)
+
+    def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        deepest = max(backbone.text_depth, backbone.image_depth)
+        if self.depth > deepest:
+            raise UserError(
+                f"depth={self.depth} is more than the {deepest} layers of backbone {backbone.name!r}; lower it"
+            )
+        words = self._words(backbone)
+        if words:
+            first = backbone.embed_words(words, self.n_ctx)
+        else:
+            first = random_tokens(self.n_ctx, backbone.text_width, generator)
+        return Coupled(first, self.depth, backbone.image_width, backbone.text_depth, backbone.image_depth, generator)
+
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+        return with_context(backbone.encode, self._words(backbone), self.n_ctx, classnames)
+
+    def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
+        return {"ce": F.cross_entropy(out.logits, batch.labels)}

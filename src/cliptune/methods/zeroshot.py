@@ -1,0 +1,58 @@
+"""CLIP as it is: sentences made from templates, nothing learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import open_clip
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.sentences import Sentences, from_templates
+from cliptune.methods.base import Method
+from cliptune.prompts.fixed import NoPrompts
+from cliptune.types import Batch, Outputs, State
+
+#: The seven templates CLIP's authors found to be enough on ImageNet.
+SEVEN = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+
+
+@dataclass(frozen=True)
+class ZeroShot(Method):
+    """Classification with hand-written sentences.
+
+    Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021,
+    https://arxiv.org/abs/2103.00020. Checked against CoOp ff61507. Learns nothing.
+    """
+
+    templates: Literal["single", "seven", "eighty"] = "single"
+    """The dataset's own template, the seven selected ones and the dataset's, or CLIP's eighty for ImageNet."""
+    template: str = ""
+    """A sentence of your own with one {}, in place of the dataset's."""
+
+    def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        return NoPrompts()
+
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+        own = (self.template or templates[0],)
+        chosen = {
+            "single": own,
+            # A template is not counted twice where the dataset's own is among the seven.
+            "seven": (*SEVEN, *(t for t in own if t not in SEVEN)),
+            "eighty": tuple(template("{}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES),
+        }[self.templates]
+        return from_templates(backbone.encode, chosen, classnames)
+
+    def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
+        return {"ce": F.cross_entropy(out.logits, batch.labels)}

@@ -1,0 +1,35 @@
+"""Text tokens in several layers, each projected to the image tower (MaPLe)."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Generator, Tensor, nn
+
+from cliptune.prompts.start import linear, random_tokens
+from cliptune.types import Prompts
+
+
+class Coupled(nn.Module):
+    """Text tokens for the first `depth` layers and, through one linear layer each, the image tokens of the same layers.
+
+    Args: first: layer-0 text tokens `(n_ctx, text_width)`. depth: layers prompted, at least 1.
+        text_depth, image_depth: blocks of the towers; a tower with fewer than `depth` blocks gets fewer tokens.
+    """
+
+    def __init__(
+        self, first: Tensor, depth: int, image_width: int, text_depth: int, image_depth: int, generator: Generator
+    ):
+        super().__init__()
+        n_ctx, text_width = first.shape
+        self.text_depth = text_depth
+        deeper = [random_tokens(n_ctx, text_width, generator) for _ in range(depth - 1)]
+        self.text = nn.ParameterList([first.clone(), *deeper])
+        # The deep projections start as copies of one layer, as the authors' do; the first has a start of its own.
+        proj, deep = linear(text_width, image_width, generator), linear(text_width, image_width, generator)
+        coupled = min(depth, image_depth)
+        self.to_image = nn.ModuleList([proj, *(copy.deepcopy(deep) for _ in range(coupled - 1))])
+
+    def forward(self) -> Prompts:
+        image = tuple(project(tokens) for project, tokens in zip(self.to_image, self.text, strict=False))
+        return Prompts(self.text[0], tuple(self.text)[1 : self.text_depth], image)

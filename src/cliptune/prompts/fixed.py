@@ -1,0 +1,14 @@
+"""No learned tokens: the learner of zero-shot classification."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from cliptune.types import Prompts
+
+
+class NoPrompts(nn.Module):
+    """A learner with nothing to learn."""
+
+    def forward(self) -> Prompts:
+        return Prompts()
