@@ -1,0 +1,35 @@
+"""The interface of every source of pictures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from cliptune.types import Example, Picture
+
+
+class Dataset(ABC):
+    """Named examples and a way to read them; a source is one leaf of this class in `data/sources/`.
+
+    `classnames` are in label order, as they go into sentences. `templates` hold one `{}` each, the dataset's own first.
+    """
+
+    name: str
+    classnames: tuple[str, ...]
+    templates: tuple[str, ...] = ("a photo of a {}.",)
+
+    @classmethod
+    @abstractmethod
+    def from_spec(cls, argument: str) -> Dataset:
+        """The dataset of a spec `NAME:argument`. Raises `UserError` for an argument it does not understand."""
+
+    @abstractmethod
+    def examples(self, split: str) -> list[Example]:
+        """The examples of `split`, one of "train", "val", "test", in a fixed order."""
+
+    @abstractmethod
+    def read(self, example: Example) -> Picture:
+        """Decode (or draw) one example. Raises `UserError` naming the file when it cannot be read."""
+
+    def variants(self) -> dict[str, list[Example]]:
+        """Further test sets by name (other backgrounds, other styles), each in the order of its own."""
+        return {}

@@ -1,0 +1,35 @@
+"""Datasets by name: `"emoji"`, `"emoji:rho=0.5"`, `"folder:PATH"`. A file here is a source."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+
+from cliptune.data.dataset import Dataset
+from cliptune.errors import UserError
+
+
+def names() -> list[str]:
+    """Every source's name."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def get(spec: str) -> Dataset:
+    """The dataset a spec names; what follows the colon is the source's own. Raises `UserError` with the nearest
+    names."""
+    name, _, argument = spec.partition(":")
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=2, cutoff=0.4)
+        raise UserError(
+            f"unknown dataset {spec!r}; nearest: {', '.join(close or names())} (your own pictures: folder:PATH)"
+        )
+    module = importlib.import_module(f"{__name__}.{name}")
+    found = [
+        c
+        for c in vars(module).values()
+        if inspect.isclass(c) and issubclass(c, Dataset) and c.__module__ == module.__name__
+    ]
+    assert len(found) == 1, f"data/sources/{name}.py must define exactly one Dataset"
+    return found[0].from_spec(argument)

@@ -1,0 +1,208 @@
+"""The embedded dataset: drawings of 120 classes on 24 named backgrounds, with exact masks."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+
+import numpy as np
+import torch
+
+from cliptune.data.atlas import LISTS, STYLES, drawings, tiles
+from cliptune.data.compositing import affine, alpha_over, place
+from cliptune.data.dataset import Dataset
+from cliptune.data.scenery import NAMES, scene, stream
+from cliptune.errors import UserError
+from cliptune.types import Example, Picture
+
+TURN = np.deg2rad(15)
+JITTER = 0.12
+GREY = 128
+CANVASES = 16
+# Canvas numbers of the splits do not meet, nor those of pretraining (1,000,000 and up).
+FIRST_CANVAS = {"train": 0, "val": 1000, "test": 2000}
+MODES = ("random", "same", "swap", "none")
+
+
+@cache
+def _draws(purpose: str, seed: int, split: str, name: str, count: int) -> np.ndarray:
+    """Uniform numbers `(count, 9)`, one row an example; a longer table starts with the rows of a shorter one."""
+    return stream("emoji", purpose, seed, split, name).random((count, 9))
+
+
+class Emoji(Dataset):
+    """Drawings on procedural scenery; nothing is downloaded.
+
+    Every class has a home background. A training picture stands on it with probability `rho`, on any other background
+    otherwise. The test set has random backgrounds; `variants` puts the very same poses on the home background, on other
+    classes' and on plain grey. With several `styles`, a class's examples take them in turn. `scale` is the side of the
+    drawing over that of the picture. `seed` moves poses and backgrounds of all splits. `classes="validation"` has other
+    classes than the benchmark, for choosing settings. The first half of the class names is base, the second novel.
+    """
+
+    name = "emoji"
+
+    def __init__(
+        self,
+        *,
+        styles: tuple[str, ...] = ("fluent-3d", "fluent-flat"),
+        rho: float = 1.0,
+        seed: int = 0,
+        scale: tuple[float, float] = (0.35, 0.7),
+        image_size: int = 64,
+        classes: str = "benchmark",
+        test_per_class: int = 16,
+        train_per_class: int = 32,
+        val_per_class: int = 4,
+    ) -> None:
+        """Raises `UserError` for a value out of range."""
+        self.styles, self.rho, self.seed, self.scale = tuple(styles), float(rho), seed, tuple(scale)
+        self.image_size, self.classes = image_size, classes
+        self.per_class = {"train": train_per_class, "val": val_per_class, "test": test_per_class}
+        self._check()
+        rows = drawings(classes)
+        self.classnames = tuple(row.name for row in rows)
+        self.groups = tuple(row.group for row in rows)
+        self.homes = tuple(row.home for row in rows)
+        self.backgrounds = NAMES
+        self._tile = {row.name: row.tile for row in rows}
+
+    @classmethod
+    def from_spec(cls, text: str) -> Emoji:
+        """Knobs from text such as `"rho=0.9,styles=fluent-3d+noto,classes=validation"`; `""` is the default.
+
+        Raises `UserError` for a knob or value that is not known.
+        """
+        knobs: dict[str, object] = {}
+        for part in filter(None, (p.strip() for p in text.split(","))):
+            knob, equals, value = (s.strip() for s in part.partition("="))
+            if knob not in _READERS or not equals:
+                raise UserError(f"emoji has no knob {part!r}: write knob=value with one of {', '.join(_READERS)}")
+            try:
+                knobs[knob] = _READERS[knob](value)
+            except ValueError:
+                raise UserError(f"emoji cannot use {part!r}: write {knob}={_SAMPLES[knob]}, for example") from None
+        return cls(**knobs)  # type: ignore[arg-type]
+
+    def examples(self, split: str) -> list[Example]:
+        """The whole pool of a split, class after class; backgrounds follow `rho` except in "test"."""
+        if split not in self.per_class:
+            raise UserError(f"emoji has no split {split!r}: choose one of {', '.join(self.per_class)}")
+        return self._list(split, "random" if split == "test" else "rho", self.styles)
+
+    def variants(self) -> dict[str, list[Example]]:
+        """The test set, pose for pose, on home backgrounds ("same"), others' homes ("swap") and grey ("none")."""
+        return {mode: self._list("test", mode, self.styles) for mode in MODES if mode != "random"}
+
+    def domain(self, style: str) -> list[Example]:
+        """The test set, pose for pose, with every drawing in one bundled style. Raises `UserError` for others."""
+        if style not in STYLES:
+            raise UserError(f"emoji has no style {style!r}: choose among {', '.join(STYLES)}")
+        return self._list("test", "random", (style,))
+
+    def read(self, example: Example) -> Picture:
+        """Draw one example: uint8 `(3, image_size, image_size)` and its exact soft mask."""
+        drawing, tint, background, shade = self.layers(example)
+        image, mask = alpha_over(drawing, tint, background, shade)
+        return Picture(image[0], mask[0])
+
+    def layers(self, example: Example) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What `read` composes, in the order and shapes of `compositing.alpha_over`, with a batch of one."""
+        style, name, place_in_split, _ = example.key.split("/")
+        split, number = place_in_split.split("-")
+        index, size = int(number), self.image_size
+        u = _draws("pose", self.seed, split, name, self.per_class[split])[index]
+        low, high = self.scale
+        side = low + (high - low) * u[0]
+        flip, (x, y) = 1 if u[2] < 0.5 else -1, (1 - side) * (2 * u[3:5] - 1)
+        pose = np.array([[side, TURN * (2 * u[1] - 1), flip, x, y]])
+        full, half = tiles(style)
+        # Below half size a bilinear sample would skip pixels of the full-size cut-out.
+        source = full if side * size >= 36 else half
+        drawing = place(source[self._tile[name]][None], affine(pose), size)
+        tint = torch.from_numpy(1 + JITTER * (2 * u[5:8] - 1)).float()[None]
+        v = _draws("background", self.seed, split, name, self.per_class[split])[index]
+        shade = torch.from_numpy(1 + JITTER * (2 * v[2:5] - 1)).float()[None]
+        return drawing, tint, self._window(example.background, split, v[5:])[None], shade
+
+    def _window(self, background: str | None, split: str, w: np.ndarray) -> torch.Tensor:
+        """A window on a canvas of `background`, `(3, size, size)`, picked by four numbers in [0, 1)."""
+        size = self.image_size
+        if background is None:
+            return torch.full((3, size, size), GREY, dtype=torch.uint8)
+        wide = size * 3 // 2
+        canvas = scene(background, FIRST_CANVAS[split] + int(w[0] * CANVASES), wide)
+        top, left = (int(x * (wide - size + 1)) for x in w[1:3])
+        window = canvas[:, top : top + size, left : left + size]
+        return window.flip(2) if w[3] < 0.5 else window
+
+    def _list(self, split: str, mode: str, styles: tuple[str, ...]) -> list[Example]:
+        """The examples of a split with backgrounds of one mode."""
+        count, out = self.per_class[split], []
+        for (label, name), index in product(enumerate(self.classnames), range(count)):
+            u, v = _draws("background", self.seed, split, name, count)[index, :2]
+            background = self._background(mode, self.homes[label], u, v)
+            style = styles[index % len(styles)]
+            key = f"{style}/{name}/{split}-{index:04d}/{background or 'none'}"
+            out.append(Example(key=key, label=label, background=background, style=style))
+        return out
+
+    def _background(self, mode: str, home: str, u: float, v: float) -> str | None:
+        """The background of one example, None for plain grey, from two numbers in [0, 1)."""
+        others = [b for b in NAMES if b != home]
+        elsewhere = others[int(v * len(others))]
+        match mode:
+            case "none":
+                return None
+            case "same":
+                return home
+            case "swap":
+                return elsewhere
+            case "random":
+                return NAMES[int(v * len(NAMES))]
+        return home if u < self.rho else elsewhere
+
+    def _check(self) -> None:
+        """Raise `UserError` for a value out of range."""
+        unknown = [s for s in self.styles if s not in STYLES]
+        if unknown or not self.styles:
+            raise UserError(f"emoji has no style {'+'.join(unknown)!r}: choose among {', '.join(STYLES)}")
+        if self.classes not in LISTS:
+            raise UserError(f"emoji has no classes {self.classes!r}: choose one of {', '.join(LISTS)}")
+        if not 0 <= self.rho <= 1:
+            raise UserError(f"rho={self.rho} is not a probability: choose between 0 and 1")
+        if not (len(self.scale) == 2 and 0.1 <= self.scale[0] <= self.scale[1] <= 1):
+            raise UserError(f"scale={self.scale} is not a range of sizes: choose two numbers, 0.1 <= low <= high <= 1")
+        if not 16 <= self.image_size <= 512:
+            raise UserError(f"image_size={self.image_size} is out of range: choose between 16 and 512 pixels")
+        for split, count in self.per_class.items():
+            if not 0 <= count <= 9999:
+                raise UserError(f"{split}_per_class={count} is out of range: choose between 0 and 9999")
+
+
+def _pair(text: str) -> tuple[float, float]:
+    """Two numbers written `0.25+0.5`."""
+    low, high = text.split("+")
+    return float(low), float(high)
+
+
+_READERS = {
+    "styles": lambda text: tuple(text.split("+")),
+    "rho": float,
+    "seed": int,
+    "scale": _pair,
+    "image_size": int,
+    "classes": str,
+    "test_per_class": int,
+    "train_per_class": int,
+    "val_per_class": int,
+}
+_SAMPLES = {
+    "rho": "0.9",
+    "seed": "0",
+    "scale": "0.35+0.7",
+    "image_size": "64",
+    "test_per_class": "16",
+    "train_per_class": "32",
+    "val_per_class": "4",
+}

@@ -1,0 +1,127 @@
+"""Your own pictures: one folder a class."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from cliptune.data.dataset import Dataset
+from cliptune.errors import UserError
+from cliptune.types import Example, Picture
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+#: Names under which the three parts are found.
+PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+
+
+class Folder(Dataset):
+    """Pictures under `root/<class>/`, or `root/{train,val,test}/<class>/`.
+
+    Without those parts each class is cut reproducibly, 50 % training, 20 % validation, 30 % test; a training part
+    alone gives
+    its share to what is missing. Class names are folder names made readable ("red_fox", "RedFox" -> "red fox").
+    """
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root).expanduser()
+        if not self.root.is_dir():
+            raise UserError(f"no folder at {self.root}; check the path after folder:")
+        self.name = self.root.name or str(self.root)
+        parts = {part: self._part(part) for part in PARTS}
+        found = {part: folder for part, folder in parts.items() if folder is not None}
+        classes = sorted(
+            {
+                c.name
+                for f in (list(found.values()) or [self.root])
+                for c in f.iterdir()
+                if c.is_dir() and not c.name.startswith(".")
+            }
+        )
+        if found and "train" not in found:
+            raise UserError(
+                f"{self.root} has {', '.join(p.name for p in found.values())} but no train folder; add one, or put "
+                f"the classes side by side"
+            )
+        files = {
+            part: [self._files(folder / name) for name in classes]
+            for part, folder in (found or {"train": self.root}).items()
+        }
+        counts = [len(group) for group in files["train"]]
+        if not sum(counts):
+            raise UserError(
+                f"{self.root} holds no pictures in class folders; expected {self.root}/<class>/<picture>.jpg"
+            )
+        kept = [i for i, count in enumerate(counts) if count]
+        if len(kept) < 2:
+            raise UserError(
+                f"{self.root} has one class only ({classes[kept[0]]}); classification needs at least two class folders"
+            )
+        self.classnames = tuple(readable(classes[i]) for i in kept)
+        repeated = {n for n in self.classnames if self.classnames.count(n) > 1}
+        if repeated:
+            raise UserError(f"two folders of {self.root} read as the class {min(repeated)!r}; rename one")
+        self._splits = self._cut({part: [groups[i] for i in kept] for part, groups in files.items()})
+
+    @classmethod
+    def from_spec(cls, argument: str) -> Folder:
+        if not argument:
+            raise UserError("folder needs a path: --data folder:PATH")
+        return cls(argument)
+
+    def examples(self, split: str) -> list[Example]:
+        return self._splits[split]
+
+    def read(self, example: Example) -> Picture:
+        assert example.path is not None
+        return read_picture(example.path)
+
+    def _part(self, part: str) -> Path | None:
+        return next((self.root / name for name in PARTS[part] if (self.root / name).is_dir()), None)
+
+    def _files(self, folder: Path) -> list[Path]:
+        if not folder.is_dir():
+            return []
+        return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+
+    def _cut(self, files: dict[str, list[list[Path]]]) -> dict[str, list[Example]]:
+        """Give parts that are missing their share of each class's training pictures, shuffled by a fixed seed."""
+        rng = random.Random(0)
+        splits: dict[str, list[Example]] = {part: [] for part in PARTS}
+        for label, group in enumerate(files["train"]):
+            rest = list(group)
+            rng.shuffle(rest)
+            for part, share in (("test", 0.3), ("val", 0.2)):
+                if part in files:
+                    own = files[part][label]
+                else:
+                    # A class of one picture keeps it for training and is tested on nothing.
+                    count = min(max(1, round(share * len(group))), len(rest) - 1)
+                    own, rest = rest[:count], rest[count:]
+                splits[part] += [self._example(path, label) for path in sorted(own)]
+            splits["train"] += [self._example(path, label) for path in sorted(rest)]
+        return splits
+
+    def _example(self, path: Path, label: int) -> Example:
+        return Example(path.relative_to(self.root).as_posix(), label, path)
+
+
+def readable(folder: str) -> str:
+    """A folder's name as words for a sentence: underscores and dashes to spaces, CamelCase split."""
+    words = re.sub(r"[_\-]+", " ", folder)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words).strip()
+
+
+def read_picture(path: Path) -> Picture:
+    """A picture file turned as its EXIF says, with its transparency as mask. Raises `UserError` naming a broken
+    file."""
+    try:
+        with Image.open(path) as image:
+            image = ImageOps.exif_transpose(image)
+            alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+            return Picture(pil_to_tensor(image.convert("RGB")), None if alpha is None else pil_to_tensor(alpha))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"picture {path} cannot be read ({type(error).__name__}); remove or replace it") from None

@@ -1,0 +1,82 @@
+"""Few-shot draws, base and novel halves, and train/validation cuts, bit for bit as the field makes them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cliptune.errors import UserError
+from cliptune.types import Example
+
+
+def by_label(examples: Sequence[Example]) -> dict[int, list[Example]]:
+    """Examples grouped by label, in order of first appearance: the order in which published draws walk the classes."""
+    groups: dict[int, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(example.label, []).append(example)
+    return groups
+
+
+def few_shot(examples: Sequence[Example], shots: int, rng: random.Random) -> list[Example]:
+    """`shots` examples a class, or all of a class that has fewer (without consuming randomness); all if `shots` < 1."""
+    if shots < 1:
+        return list(examples)
+    groups = by_label(examples).values()
+    return [e for group in groups for e in (rng.sample(group, shots) if len(group) >= shots else group)]
+
+
+def draw(
+    train: Sequence[Example], val: Sequence[Example], shots: int, seed: int
+) -> tuple[list[Example], list[Example]]:
+    """Training and validation shots of a seed: validation takes min(shots, 4) a class from the same random stream."""
+    rng = random.Random(seed)
+    chosen = few_shot(train, shots, rng)
+    return chosen, few_shot(val, min(shots, 4), rng)
+
+
+def few_shot_paths(split_json: str | Path, *, shots: int, seed: int) -> tuple[list[str], list[str]]:
+    """Relative paths drawn from a `split_zhou_*.json` file, in order: training, validation."""
+    path = Path(split_json)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        parts = [[Example(item[0], int(item[1])) for item in content[name]] for name in ("train", "val")]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(
+            f"{path} is not a split file with train and val lists of [path, label, name]: {error}"
+        ) from None
+    train, val = draw(parts[0], parts[1], shots, seed)
+    return [e.key for e in train], [e.key for e in val]
+
+
+def split_trainval(
+    examples: Sequence[Example], rng: random.Random, share: float = 0.2
+) -> tuple[list[Example], list[Example]]:
+    """Training and validation lists where no split file exists: `round(share * n)` shuffled items a class validate."""
+    train, val = [], []
+    for group in by_label(examples).values():
+        count = round(len(group) * share)
+        if count < 1:
+            raise UserError(
+                f"class {group[0].label} has {len(group)} images, too few to set {share:.0%} aside for validation"
+            )
+        order = list(group)
+        rng.shuffle(order)
+        val += order[:count]
+        train += order[count:]
+    return train, val
+
+
+def halves(labels: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Base and novel labels: the first ceil(n / 2) of the sorted labels, and the rest."""
+    order = sorted(set(labels))
+    middle = -(-len(order) // 2)
+    return tuple(order[:middle]), tuple(order[middle:])
+
+
+def only(examples: Sequence[Example], labels: Sequence[int]) -> tuple[Example, ...]:
+    """The examples of `labels`, relabelled 0, 1, ... in the order of `labels`, otherwise in their own order."""
+    position = {label: i for i, label in enumerate(labels)}
+    return tuple(replace(e, label=position[e.label]) for e in examples if e.label in position)

@@ -1,0 +1,16 @@
+"""No mask at all: everything is foreground. The control."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cliptune.masks.base import MaskSource
+from cliptune.types import Example, Picture
+
+
+class FullMasks(MaskSource):
+    """255 everywhere."""
+
+    def mask(self, example: Example, picture: Picture) -> Tensor:
+        return torch.full((1, *picture.image.shape[-2:]), 255, dtype=torch.uint8)

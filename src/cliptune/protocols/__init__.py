@@ -1,0 +1,25 @@
+"""Protocols by name: a file here is a generator of tasks of the same name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+
+from cliptune.errors import UserError
+from cliptune.types import Task
+
+
+def names() -> list[str]:
+    """Every protocol's name."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def get(name: str) -> Callable[..., Iterator[Task]]:
+    """The generator `name` ("base-to-novel" and "base_to_novel" are the same)."""
+    known = name.replace("-", "_")
+    if known not in names():
+        close = difflib.get_close_matches(known, names(), n=2, cutoff=0.4)
+        raise UserError(f"unknown protocol {name!r}; nearest: {', '.join(close or names())}")
+    return getattr(importlib.import_module(f"{__name__}.{known}"), known)

@@ -1,0 +1,24 @@
+"""All classes, a few shots of each (CoOp's first protocol)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cliptune.data.dataset import Dataset
+from cliptune.data.splits import draw
+from cliptune.types import Task, TestSet
+
+
+def few_shot(dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (1, 2, 3)) -> Iterator[Task]:
+    """One task a seed: `shots` training and min(shots, 4) validation examples a class, tested on every class.
+
+    `shots` below 1 takes all training examples. Test sets: "test", and "test/<variant>" for the dataset's variants.
+    """
+    names = dataset.classnames
+    for seed in seeds:
+        train, val = draw(dataset.examples("train"), dataset.examples("val"), shots, seed)
+        tests = {"test": TestSet(tuple(dataset.examples("test")), names)}
+        tests |= {
+            f"test/{variant}": TestSet(tuple(examples), names) for variant, examples in dataset.variants().items()
+        }
+        yield Task("few_shot", dataset, tuple(train), tuple(val), tests, names, seed)
