@@ -1,0 +1,160 @@
+"""What a run is: frozen dataclasses, strict plain values in and out, options by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import cattrs
+import yaml
+
+from cliptune import methods
+from cliptune.engine.settings import Training
+from cliptune.errors import UserError
+from cliptune.methods.base import Method
+
+Precision = Literal["32", "bf16", "16"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that decides a run's numbers."""
+
+    method: Method
+    """What is learned, with its hyper-parameters."""
+    data: str = "emoji"
+    """emoji (bundled), or folder:PATH with one folder a class."""
+    backbone: str = "tiny"
+    """tiny (bundled), an open_clip name (ViT-B-16), ORG/REPO on Hugging Face, or a local file or folder."""
+    pretrained: str = ""
+    """Weights for an open_clip name: a tag (openai) or a file."""
+    shots: int = 16
+    """Training images a class; 0 takes all."""
+    seed: int = 1
+    """Decides the draw of shots, starts and views."""
+    protocol: str = "few_shot"
+    """few_shot trains and tests on all classes; base_to_novel trains on the first half."""
+    training: Training = field(default_factory=Training)
+    precision: Precision = "32"
+    """32, or bf16/16 for the frozen towers where the hardware has it; learned tensors stay in 32."""
+    device: str = "auto"
+    """auto, cpu, cuda, mps."""
+    devices: int = 1
+    """How many of them train one run together."""
+
+
+def to_dict(run: Run) -> dict[str, Any]:
+    """Plain values; the method's name stands beside its fields, those of an inner method under `base`."""
+    held = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}
+    return {k: method_to_dict(v) if k == "method" else cattrs.unstructure(v) for k, v in held.items()}
+
+
+def method_to_dict(method: Method) -> dict[str, Any]:
+    """A method's own name and fields."""
+    held = {f.name: getattr(method, f.name) for f in dataclasses.fields(method)}  # type: ignore[arg-type]
+    fields = {k: method_to_dict(v) if isinstance(v, Method) else cattrs.unstructure(v) for k, v in held.items()}
+    return {"name": methods.name_of(method).split("+")[-1], **fields}
+
+
+def from_dict(content: Mapping[str, Any]) -> Run:
+    """The run `to_dict` came from. Raises `UserError` naming an unknown or ill-typed key."""
+    content = dict(content)
+    return structure(Run, content, method=method_from_dict(content.pop("method", {})))
+
+
+def method_from_dict(content: Mapping[str, Any]) -> Method:
+    """The method `method_to_dict` came from."""
+    fields = dict(content)
+    cls = methods.get(str(fields.pop("name", "")))
+    inner = {"base": method_from_dict(fields.pop("base"))} if "base" in fields else {}
+    return structure(cls, fields, **inner)
+
+
+def dump(run: Run) -> str:
+    """YAML of `run`."""
+    return yaml.safe_dump(to_dict(run), sort_keys=False)
+
+
+def fingerprint(run: Run) -> str:
+    """Short hash of all that decides the numbers; not of where they are computed."""
+    content = {k: v for k, v in to_dict(run).items() if k not in ("device", "devices")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def chain(method: Method) -> Iterator[Method]:
+    """A method and the ones inside it, outermost first."""
+    yield method
+    if methods.is_wrapper(type(method)):
+        yield from chain(method.base)  # type: ignore[attr-defined]
+
+
+def with_options(run: Run, options: Mapping[str, Any]) -> Run:
+    """`run` with fields replaced by name, found in the run, its training or its method (the outermost first).
+
+    Raises `UserError` with the nearest names for one that none of them has, or for a value of the wrong kind.
+    """
+    for key, value in options.items():
+        layers = list(chain(run.method))
+        known = [set(_hints(type(part))) - {"base", "method", "training"} for part in (run, run.training, *layers)]
+        at = next((i for i, names in enumerate(known) if key in names), None)
+        if at is None:
+            raise UserError(f"unknown option {key!r}; {nearest(key, set().union(*known))}")
+        if at == 0:
+            run = _changed(run, key, value)
+        elif at == 1:
+            run = dataclasses.replace(run, training=_changed(run.training, key, value))
+        else:
+            method = _changed(layers[at - 2], key, value)
+            for outer in reversed(layers[: at - 2]):
+                method = dataclasses.replace(outer, base=method)  # type: ignore[type-var]
+            run = dataclasses.replace(run, method=method)
+    return run
+
+
+def structure(cls: type, content: Mapping[str, Any], **ready: Any) -> Any:
+    """A dataclass from plain values; fields that are `ready` go in as they are. Raises `UserError` naming a bad key."""
+    hints = _hints(cls)
+    for key in content:
+        if key not in hints:
+            raise UserError(f"unknown key {key!r} for {cls.__name__}; {nearest(key, hints)}")
+    return cls(**{key: _value(cls, key, value, hints[key]) for key, value in content.items()}, **ready)
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """The known names closest to a misspelt one, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    return f"nearest: {', '.join(close)}" if close else f"known: {', '.join(known)}"
+
+
+def _changed(part: Any, key: str, value: Any) -> Any:
+    return dataclasses.replace(part, **{key: _value(type(part), key, value, _hints(type(part))[key])})
+
+
+def _value(cls: type, key: str, value: Any, hint: Any) -> Any:
+    """`value` as the field's type wants it; nothing is rounded or read out of a string on the way."""
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return structure(hint, value)  # type: ignore[arg-type]
+    if isinstance(value, hint if isinstance(hint, type) else ()) and not (isinstance(value, bool) and hint is not bool):
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint not in (int, float, str, bool):
+        try:
+            return cattrs.structure(value, hint)
+        except Exception:  # whatever it was, the sentence below says it
+            pass
+    choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+    wanted = f"one of {', '.join(map(str, choices))}" if choices else getattr(hint, "__name__", str(hint))
+    raise UserError(f"{key}={value!r} does not fit {cls.__name__}; it takes {wanted}")
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    types = typing.get_type_hints(cls)
+    return {f.name: types[f.name] for f in dataclasses.fields(cls)}

@@ -1,0 +1,155 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from cliptune import masks as mask_sources
+from cliptune.data.loader import ExampleSet
+from cliptune.data.transforms import Augment
+from cliptune.engine.evaluate import accuracy, logits
+from cliptune.engine.features import FeatureCache
+from cliptune.engine.finite import check_finite
+from cliptune.engine.optim import learning_rate, sgd
+from cliptune.engine.resume import Progress
+from cliptune.engine.settings import Training
+from cliptune.engine.watchers import Watcher
+from cliptune.errors import UserError
+from cliptune.model import TunedModel
+from cliptune.types import Batch, State, Task, TestSet
+
+AUGMENT = {"crop": {}, "flip": {"scale": (1.0, 1.0)}, "none": {"scale": (1.0, 1.0), "flip": 0.0}}
+
+
+def fit(
+    model: TunedModel,
+    task: Task,
+    training: Training,
+    *,
+    fabric: Fabric,
+    watchers: Sequence[Watcher] = (),
+    resume_file: Path | None = None,
+) -> list[dict[str, float]]:
+    """Train `model.learner` on `task.train`; returns one row an epoch (epoch, lr, loss, each loss, val where measured).
+
+    resume_file: holds training's state after each epoch; if it is there, training goes on from it with the same
+    numbers.
+    Raises `UserError` naming the tensor when a number is no longer finite.
+    """
+    method = model.method
+    parameters = [p for p in model.learner.parameters() if p.requires_grad]
+    if not parameters:
+        return []
+    optimizer = sgd(parameters, training.lr, training.momentum, training.weight_decay)
+    scaler = torch.amp.GradScaler(fabric.device.type, enabled=fabric._precision.precision == "16-mixed")
+    examples = training_set(model, task, training)
+    progress = Progress.load(resume_file, model, optimizer) if resume_file and resume_file.is_file() else Progress()
+    state = State(len(progress.history), training.epochs, method.prepare(model, task))
+    batches = _source(model, examples, training, fabric)
+    for watcher in watchers:
+        watcher.begin(training.epochs, max(1, len(examples) // fabric.world_size // training.batch_size), state.epoch)
+    try:
+        while state.epoch < training.epochs:
+            rate = learning_rate(
+                state.epoch,
+                base=training.lr,
+                epochs=training.epochs,
+                warmup_epochs=training.warmup_epochs,
+                warmup_lr=training.warmup_lr,
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            if examples.masks is not None:
+                examples.masks.refresh(model, examples, state.epoch)
+            model.train()
+            seen: list[dict[str, float]] = []
+            for batch, views in batches(state.epoch):
+                out = model(views, state)
+                losses = method.losses(out, batch, state)
+                seen.append(check_finite(losses, out, model))
+                optimizer.zero_grad(set_to_none=True)
+                method.update({name: scaler.scale(loss) for name, loss in losses.items()}, parameters)
+                _average(parameters, fabric)
+                scaler.step(optimizer)
+                scaler.update()
+                for watcher in watchers:
+                    watcher.step(state.epoch, seen[-1])
+            row = {"epoch": state.epoch, "lr": rate, **_means(seen)}
+            if training.keep == "best":
+                row["val"] = validate(model, task)
+            progress.add(row, model)
+            state.epoch += 1
+            if resume_file and fabric.is_global_zero:
+                progress.save(resume_file, model, optimizer)
+            for watcher in watchers:
+                watcher.epoch(row)
+    finally:
+        for watcher in watchers:
+            watcher.end()
+    if training.keep == "best":
+        model.learner.load_state_dict(progress.best)
+    method.finish(model, progress.states)
+    model.eval()
+    return progress.history
+
+
+def training_set(model: TunedModel, task: Task, training: Training) -> ExampleSet:
+    """The task's training pictures, each read and masked once, so that a broken one stops the run before it starts."""
+    backbone, spec = model.backbone, model.method.masks()
+    augment = Augment(backbone.image_size, **AUGMENT[training.augment])
+    size, mean, std = backbone.image_size, backbone.mean, backbone.std
+    examples = ExampleSet(task.dataset, task.train, size, mean, std, augment=augment, seed=task.seed)
+    bring_masks = any([examples.picture(i).mask is not None for i in range(len(examples))])
+    if spec is not None:
+        examples.masks = mask_sources.choose(spec, bring_masks)
+        examples.masks.check(task.train)
+        if not examples.masks.changes:
+            for i in range(len(examples)):
+                examples.mask(i)
+    return examples
+
+
+def validate(model: TunedModel, task: Task) -> float:
+    """Accuracy in percent on the validation shots."""
+    if not task.val:
+        raise UserError(f"keep=best needs validation pictures, but {task.name} has none; use keep=last")
+    test = TestSet(task.val, task.classnames)
+    return accuracy(logits(model, task.dataset, test), test)
+
+
+def _source(model: TunedModel, examples: ExampleSet, training: Training, fabric: Fabric):
+    """A function of the epoch that yields batches with their views, from pictures or from cached features."""
+    place = {"rank": fabric.global_rank, "world": fabric.world_size}
+    if training.cached_views:
+        cache = FeatureCache(model, examples, training.cached_views)
+        return lambda epoch: cache.epoch_batches(epoch, training.batch_size, **place)
+
+    def batches(epoch: int) -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
+        for batch in examples.epoch_batches(
+            epoch, training.batch_size, fabric.device, workers=training.workers, **place
+        ):
+            yield batch, model.method.views(batch)
+
+    return batches
+
+
+def _average(parameters: Sequence[Tensor], fabric: Fabric) -> None:
+    """Mean of the gradients over processes: prompts are kilobytes, so this is all that data-parallel training needs."""
+    if fabric.world_size > 1:
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.copy_(cast(Tensor, fabric.all_reduce(parameter.grad, reduce_op="mean")))
+
+
+def _means(seen: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each loss over the steps, and of their sum."""
+    if not seen:
+        return {"loss": float("nan")}
+    means = {name: sum(row[name] for row in seen) / len(seen) for name in seen[0]}
+    return {"loss": sum(means.values()), **means}

@@ -1,0 +1,38 @@
+"""SGD and its schedule, as the whole family uses them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from torch.nn import Parameter
+
+
+def learning_rate(
+    epoch: int,
+    *,
+    base: float,
+    epochs: int,
+    warmup_epochs: int = 1,
+    warmup_lr: float = 1e-5,
+    warmup: Literal["constant", "linear"] = "constant",
+) -> float:
+    """The rate of `epoch`, counted from 0: warm-up, then half a cosine of period `epochs` that starts when warm-up
+    ends.
+
+    The period is not shortened by the warm-up, so the last epoch's rate is above zero; the papers' numbers were made
+    so.
+    Linear warm-up is `warmup_lr` in epoch 0, then `base * epoch / warmup_epochs`.
+    """
+    if epoch < warmup_epochs:
+        return warmup_lr if warmup == "constant" or epoch == 0 else base * epoch / warmup_epochs
+    return base / 2 * (1 + math.cos(math.pi * (epoch - warmup_epochs) / epochs))
+
+
+def sgd(
+    parameters: Iterable[Parameter], lr: float, momentum: float = 0.9, weight_decay: float = 5e-4
+) -> torch.optim.SGD:
+    """SGD on every trainable tensor, biases and norms included, without dampening or Nesterov."""
+    return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)

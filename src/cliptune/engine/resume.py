@@ -1,0 +1,59 @@
+"""Training's state after an epoch, so that a killed run goes on with the same numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from cliptune.engine import checkpoint
+from cliptune.model import TunedModel
+
+
+@dataclass
+class Progress:
+    """Rows of the finished epochs, the best learner so far, and, for methods that ask for it, the learner after each
+    epoch."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    states: list[dict[str, Tensor]] = field(default_factory=list)
+
+    def add(self, row: dict[str, float], model: TunedModel) -> None:
+        """Take in a finished epoch; of equal validation accuracies the earlier is best."""
+        learned = {name: tensor.detach().clone() for name, tensor in model.learner.state_dict().items()}
+        if "val" in row and row["val"] > max((r["val"] for r in self.history), default=-1.0):
+            self.best = learned
+        if model.method.keeps_history:
+            self.states.append(learned)
+        self.history.append(row)
+
+    def save(self, path: Path, model: TunedModel, optimizer: Optimizer) -> None:
+        tensors = {f"learner.{name}": tensor for name, tensor in model.learner.state_dict().items()}
+        for i, held in enumerate(optimizer.state_dict()["state"].values()):
+            tensors[f"momentum.{i}"] = held["momentum_buffer"]
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for epoch, learned in enumerate(self.states):
+            tensors |= {f"states.{epoch}.{name}": tensor for name, tensor in learned.items()}
+        # Rounding depends on which linear routine runs, so the choice belongs to the state.
+        checkpoint.write(path, tensors, {"history": self.history, "fast_linear": model.backbone.fast_linear})
+
+    @classmethod
+    def load(cls, path: Path, model: TunedModel, optimizer: Optimizer) -> Progress:
+        """Put learner and momentum back where they were."""
+        tensors, about = checkpoint.read(path)
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+
+        model.backbone.use_fast_linear(about["fast_linear"])
+        model.learner.load_state_dict(part("learner."))
+        momentum = part("momentum.")
+        for i, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
+            buffer = momentum[str(i)].to(parameter.device)
+            optimizer.state[parameter]["momentum_buffer"] = torch.as_tensor(buffer)
+        epochs = len(about["history"]) if model.method.keeps_history else 0
+        return cls(about["history"], part("best."), [part(f"states.{e}.") for e in range(epochs)])

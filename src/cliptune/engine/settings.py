@@ -1,0 +1,38 @@
+"""How a run is trained: what the papers call the optimiser's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cliptune.errors import UserError
+
+
+@dataclass(frozen=True)
+class Training:
+    """SGD with momentum, one warm-up epoch at a tiny rate, then a cosine; a step a batch."""
+
+    epochs: int = 10
+    lr: float = 0.002
+    """Base learning rate."""
+    batch_size: int = 32
+    warmup_epochs: int = 1
+    warmup_lr: float = 1e-5
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augment: Literal["crop", "flip", "none"] = "crop"
+    """Random resized crop and flip (the papers'), flip alone, or the evaluation view."""
+    keep: Literal["last", "best"] = "last"
+    """The model of the last epoch, or of the best one on the validation shots."""
+    cached_views: int = 0
+    """For text-only methods: image features of this many fixed views an image, computed once; 0 draws new views each
+    epoch."""
+    workers: int = 0
+    """Processes that read pictures."""
+
+    def __post_init__(self):
+        for name, least in (("epochs", 0), ("batch_size", 1), ("cached_views", 0), ("workers", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.lr <= 0:
+            raise UserError(f"lr must be positive, got {self.lr}")

@@ -1,0 +1,73 @@
+"""What only observes training: progress, logs. Nothing here changes a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Watcher:
+    """The moments of a run; a leaf overrides what it cares for."""
+
+    def begin(self, epochs: int, steps: int, first: int) -> None:
+        """Before the first step: epochs in all, steps an epoch, and the epoch the run (re)starts at."""
+
+    def step(self, epoch: int, losses: Mapping[str, float]) -> None:
+        """After a step, with its losses."""
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """After an epoch: its number, rate, mean losses and, where measured, validation accuracy."""
+
+    def end(self) -> None:
+        """After the last step, or after an error."""
+
+
+class ProgressBar(Watcher):
+    """A bar in the terminal, with the loss of the last epoch."""
+
+    def __init__(self, progress: Progress, title: str):
+        self.progress, self.title = progress, title
+        self.task = progress.add_task(title, total=None)
+
+    def begin(self, epochs: int, steps: int, first: int) -> None:
+        self.progress.update(self.task, total=epochs * steps, completed=first * steps)
+
+    def step(self, epoch: int, losses: Mapping[str, float]) -> None:
+        self.progress.advance(self.task)
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        self.progress.update(self.task, description=f"{self.title}  loss {row['loss']:.3f}")
+
+    def end(self) -> None:
+        self.progress.remove_task(self.task)
+
+
+class TensorBoard(Watcher):
+    """Scalars of each epoch under `folder`, for `tensorboard --logdir`."""
+
+    def __init__(self, folder: Path):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder))
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        for name, value in row.items():
+            if name != "epoch":
+                self.writer.add_scalar(name, value, int(row["epoch"]))
+
+    def end(self) -> None:
+        self.writer.close()
+
+
+def bar(console=None) -> Progress:
+    """The progress display every command shares; on standard error, silent where that is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )

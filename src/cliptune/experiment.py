@@ -1,0 +1,216 @@
+"""From a `Run` to a `Result`: the one place that knows every folder."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning_fabric import Fabric
+from torch import Generator
+
+from cliptune import __version__, methods, protocols
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.load import load as load_backbone
+from cliptune.config import Run, dump, fingerprint, from_dict, to_dict
+from cliptune.data import sources
+from cliptune.data.dataset import Dataset
+from cliptune.engine import checkpoint
+from cliptune.engine.evaluate import accuracy, logits
+from cliptune.engine.fit import fit
+from cliptune.engine.watchers import Watcher
+from cliptune.errors import UserError
+from cliptune.files import write_text
+from cliptune.model import TunedModel
+from cliptune.results import store
+from cliptune.types import Result, Task
+
+CHECKPOINT, RESUME, CONFIG = "checkpoint.safetensors", "resume.safetensors", "config.yaml"
+PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+@lru_cache(maxsize=2)
+def backbone_of(name: str, pretrained: str) -> Backbone:
+    """The frozen model of a run; loaded once for all runs of a sweep, as nothing ever changes it."""
+    return load_backbone(name, pretrained)
+
+
+@lru_cache(maxsize=8)
+def dataset_of(spec: str) -> Dataset:
+    """The dataset of a run, opened once."""
+    return sources.get(spec)
+
+
+def fabric_of(run: Run) -> Fabric:
+    """Device, precision and processes of a run."""
+    try:
+        fabric = Fabric(accelerator=run.device, devices=run.devices, precision=PRECISION[run.precision])  # type: ignore[arg-type]
+        fabric.launch()
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise UserError(
+            f"device={run.device!r} devices={run.devices} is not to be had here: {str(error).splitlines()[0]}"
+        ) from None
+    return fabric
+
+
+def task_of(run: Run) -> Task:
+    """The one task of a run: its protocol on its data, with its shots and seed."""
+    dataset = dataset_of(run.data)
+    return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,))))
+
+
+def model_of(run: Run, task: Task) -> TunedModel:
+    """The backbone with an untrained learner, started from the run's seed."""
+    generator = Generator().manual_seed(run.seed)
+    return TunedModel(
+        backbone_of(run.backbone, run.pretrained), run.method, task.classnames, task.dataset.templates, generator
+    )
+
+
+def execute(
+    run: Run,
+    folder: Path | None = None,
+    *,
+    watchers: Sequence[Watcher] = (),
+    task: Task | None = None,
+    label: str = "",
+) -> tuple[TunedModel, Result]:
+    """Train and test one run; with a folder, leave config, checkpoint and result there, and go on from where a killed
+    run was.
+
+    task: the run's own, where the caller has made it already. label: the row in tables, by default the method's name.
+
+    Raises `UserError` when the folder holds a run of another configuration.
+    """
+    if folder is not None:
+        claim(folder, run)
+    fabric = fabric_of(run)
+    task = task or task_of(run)
+    model = model_of(run, task).to(fabric.device)
+    model.backbone.autocast = fabric.autocast
+    start = time.perf_counter()
+    history = fit(model, task, run.training, fabric=fabric, watchers=watchers, resume_file=folder and folder / RESUME)
+    seconds = time.perf_counter() - start
+    result = Result(
+        task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
+        method=label or methods.name_of(run.method),
+        data=run.data,
+        seed=run.seed,
+        metrics=measure(model, task),
+        config=to_dict(run),
+        cost={
+            "seconds": seconds,
+            "parameters": float(sum(p.numel() for p in model.learner.parameters() if p.requires_grad)),
+            "peak_memory_mib": peak_memory(fabric.device),
+        },
+        history=tuple(history),
+        provenance=provenance(run, model, task),
+    )
+    if folder is not None and fabric.is_global_zero:
+        save(folder / CHECKPOINT, run, model)
+        store.save(result, folder)
+        (folder / RESUME).unlink(missing_ok=True)
+    return model, result
+
+
+def measure(model: TunedModel, task: Task) -> dict[str, float]:
+    """Accuracy in percent on each of the task's test sets."""
+    return {
+        name: accuracy(logits(model, task.dataset, test), test) for name, test in task.tests.items() if test.examples
+    }
+
+
+def claim(folder: Path, run: Run) -> None:
+    """Make a run's folder its own: write its configuration, or see that the one there is the same."""
+    config = folder / CONFIG
+    if config.is_file():
+        try:
+            same = fingerprint(from_dict(yaml.safe_load(config.read_text(encoding="utf-8")))) == fingerprint(run)
+        except (UserError, yaml.YAMLError, AttributeError, TypeError):
+            same = False
+        if not same:
+            raise UserError(
+                f"{folder} holds a run of another configuration; choose another folder with --out, or remove it"
+            )
+    else:
+        write_text(config, dump(run))
+
+
+def done(folder: Path, run: Run) -> bool:
+    """Whether the folder holds this run's result."""
+    return (folder / "result.json").is_file() and (claim(folder, run) is None)
+
+
+def save(path: Path, run: Run, model: TunedModel) -> None:
+    """Write learned tensors, configuration and class names."""
+    about = {
+        "config": to_dict(run),
+        "classnames": list(model.classnames),
+        "templates": list(model.templates),
+        "backbone": {"name": model.backbone.name, "fingerprint": model.backbone.fingerprint},
+        "version": __version__,
+    }
+    checkpoint.write(path, model.learner.state_dict(), about)
+
+
+def restore(path: Path, backbone: Backbone | None = None) -> tuple[TunedModel, Run]:
+    """The tuned model of a run's folder or checkpoint file. Raises `UserError` if it was made for another backbone."""
+    path = path / CHECKPOINT if path.is_dir() else path
+    tensors, about = checkpoint.read(path)
+    run = from_dict(about["config"])
+    backbone = backbone or backbone_of(run.backbone, run.pretrained)
+    held = about["backbone"]
+    if backbone.fingerprint != held["fingerprint"]:
+        raise UserError(
+            f"{path} was trained on backbone {held['name']!r} ({held['fingerprint']}), not on {backbone.name!r} "
+            f"({backbone.fingerprint}); load that one"
+        )
+    model = TunedModel(backbone, run.method, about["classnames"], about["templates"])
+    try:
+        model.learner.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit {run.method}: {str(error).splitlines()[-1].strip()}") from None
+    return model.eval(), run
+
+
+def peak_memory(device: torch.device) -> float:
+    """MiB: of the accelerator where there is one, else of this process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 2**20
+
+
+def provenance(run: Run, model: TunedModel, task: Task) -> Mapping[str, Any]:
+    """How a result was got: configuration's hash, versions, fingerprints of weights and data."""
+    packages = ("torch", "torchvision", "open_clip_torch")
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {
+        "config_fingerprint": fingerprint(run),
+        "backbone": model.backbone.name,
+        "backbone_fingerprint": model.backbone.fingerprint,
+        "data_fingerprint": data_fingerprint(task),
+        "test_images": {name: len(test.examples) for name, test in task.tests.items()},
+        "versions": {"cliptune": __version__, **versions, "python": platform.python_version()},
+        "device": str(model.backbone.logit_scale.device),
+        "fast_linear": model.backbone.fast_linear,
+    }
+
+
+def data_fingerprint(task: Task) -> str:
+    """Short hash of which examples train and which test, under which names."""
+    content = [
+        [(e.key, e.label) for e in task.train],
+        {k: [(e.key, e.label) for e in t.examples] for k, t in task.tests.items()},
+    ]
+    return hashlib.sha256(json.dumps([content, list(task.classnames)]).encode()).hexdigest()[:12]

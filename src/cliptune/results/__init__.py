@@ -1,0 +1,1 @@
+"""Records of runs, and the tables, plots and page made from them."""

@@ -1,0 +1,131 @@
+"""A set of results in words: what was compared, how it was got, what its columns mean, what to keep in mind."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cliptune.results.variants import method_order, shots_of
+from cliptune.types import Result
+
+MEANINGS = {
+    "method": "What was learned; a+b is method a wrapped in b. Settings stand in brackets where runs differ in them.",
+    "data": "The data set that was trained and tested on.",
+    "shots": "Training images a class.",
+    "seeds": "Runs that differ only in their random seed: draw of the training images, start values, order.",
+    "base": "Accuracy (top-1, percent) on test images of the classes that were trained on, told apart from each other.",
+    "novel": "The same on classes that training never saw, told apart from each other.",
+    "test": "Accuracy (top-1, percent) on test images of all classes.",
+    "hm": "Harmonic mean of base and novel: high only if both are.",
+    "parameters": "Numbers that training changes; the backbone is frozen.",
+    "seconds": "Wall-clock time of training, tests left out.",
+    "peak_memory_mib": "Most memory in use, in MiB: the accelerator's, or else the process's since it began.",
+}
+BACKGROUND_MEANINGS = {
+    "original": "The test image as the data set gives it.",
+    "same": "The object before the background its class usually has in training.",
+    "swapped": "The object before the usual background of another class.",
+    "plain": "The object before an even grey.",
+    "gap": "Same minus swapped, in points: what only the background gains. At equal accuracy, nearer to 0 is better.",
+}
+
+
+def sentence(results: Sequence[Result]) -> str:
+    """What was compared and how it was made, in one sentence."""
+    methods, seeds = method_order(results), sorted({r.seed for r in results})
+    shots = sorted({s for s in map(shots_of, results) if s is not None})
+    named = joined(methods) if len(methods) <= 4 else f"{len(methods)} methods"
+    few = f" with {joined('all' if s == 0 else str(s) for s in shots)} training images a class" if shots else ""
+    over = (
+        f"averaged over seeds {joined(map(str, seeds))}"
+        if len(seeds) > 1
+        else f"from one seed ({joined(map(str, seeds))})"
+    )
+    tested, made = test_images(results), versions(results)
+    words = f"Accuracy of {named}{few} on {joined(sorted({r.data for r in results}))}, "
+    words += (f"tested on {tested}, " if tested else "") + over
+    return f"{words}; made with {made}." if made else f"{words}."
+
+
+def facts(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Term and value of what the records say about their making; what they do not say is left out."""
+    prints: dict[str, dict[int, None]] = defaultdict(dict)
+    for result in sorted(results, key=lambda r: (r.data, r.seed)):
+        if "data_fingerprint" in result.provenance:
+            prints[str(result.provenance["data_fingerprint"])][result.seed] = None
+    backbones = _distinct(
+        results, lambda p: " ".join(str(p[k]) for k in ("backbone", "backbone_fingerprint") if k in p)
+    )
+    found = {
+        "Methods": joined(method_order(results)),
+        "Backbone": joined(backbones),
+        "Data fingerprint": "; ".join(f"{print_} (seed {joined(map(str, seeds))})" for print_, seeds in prints.items()),
+        "Software": "; ".join(_distinct(results, lambda p: _listed(_part(p, "versions")))),
+        "Device": joined(_distinct(results, lambda p: str(p.get("device", "")))),
+    }
+    return [(term, value) for term, value in found.items() if value]
+
+
+def cautions(results: Sequence[Result]) -> list[str]:
+    """What the records say against taking the numbers at their word."""
+    notes = []
+    prints: dict[tuple[str, int | None, int], set[str]] = defaultdict(set)
+    for result in results:
+        if "data_fingerprint" in result.provenance:
+            prints[result.data, shots_of(result), result.seed].add(str(result.provenance["data_fingerprint"]))
+    if any(len(found) > 1 for found in prints.values()):
+        notes.append(
+            "Careful: for the same data, shots and seed, not all methods were trained and tested on the same images."
+        )
+    if len(_distinct(results, lambda p: str(p.get("backbone_fingerprint", "")))) > 1:
+        notes.append("Careful: the methods stand on different backbones.")
+    if len(_distinct(results, lambda p: _listed(_part(p, "versions")))) > 1:
+        notes.append("Careful: the runs were made with different versions of the software.")
+    counts = [n for r in results for name, n in _part(r.provenance, "test_images").items() if "/" not in name]
+    if counts:
+        least = min(counts)
+        error = 50 / math.sqrt(least)
+        notes.append(
+            f"On {least:,} test images, the fewest of a test set, chance alone moves an accuracy by up to {error:.1f} "
+            "points (one standard error); methods tested on the same images share part of it."
+        )
+    return notes
+
+
+def test_images(results: Sequence[Result]) -> str:
+    """Size of each whole test set, "960 base and 960 novel images"; empty if not said or not the same for all."""
+    said = {_listed(_part(r.provenance, "test_images"), "{1:,} {0}", "/") for r in results}
+    return f"{joined(said.pop().split(', '))} images" if len(said) == 1 and "" not in said else ""
+
+
+def versions(results: Sequence[Result]) -> str:
+    """The library's version, or versions, and of what it stands on."""
+    keep = ("cliptune", "torch")
+
+    def said(provenance: Mapping[str, Any]) -> str:
+        found = _part(provenance, "versions")
+        return joined(f"{name} {found[name]}" for name in keep if name in found)
+
+    return ", or ".join(_distinct(results, said))
+
+
+def joined(words: Iterable[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    *first, last = list(words) or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _listed(values: Mapping[str, Any], form: str = "{0} {1}", without: str = "\0") -> str:
+    return ", ".join(form.format(k, v) for k, v in sorted(values.items()) if without not in k)
+
+
+def _part(provenance: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A named part of the provenance; empty if it is not there, as the page must do without it."""
+    found = provenance.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _distinct(results: Sequence[Result], say: Any) -> list[str]:
+    return sorted({text for r in results if (text := say(r.provenance))})

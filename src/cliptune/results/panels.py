@@ -1,0 +1,50 @@
+"""One test picture and what each method says about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A method's top class, its probability in [0, 1], and whether that is right.
+
+    `saliency` is where it looked: float `(h, w)` in [0, 1], of any size, array or CPU tensor, or None.
+    """
+
+    method: str
+    prediction: str
+    probability: float
+    correct: bool
+    saliency: Any = None
+
+    def __post_init__(self) -> None:
+        if self.saliency is not None and np.ndim(self.saliency) != 2:
+            raise ValueError(f"saliency must be (h, w), got {np.shape(self.saliency)}")
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"probability must be in [0, 1], got {self.probability}")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A test picture: `image` uint8 `(3, H, W)`, `mask` uint8 `(1, H, W)` with 255 = foreground or None.
+
+    Both may be arrays or CPU tensors.
+    `title` says what it shows ("monkey on grass"), `label` where it is from ("base/swap").
+    """
+
+    title: str
+    label: str
+    image: Any
+    mask: Any
+    answers: tuple[Answer, ...]
+
+    def __post_init__(self) -> None:
+        image = np.asarray(self.image)
+        if image.ndim != 3 or image.shape[0] != 3 or image.dtype != np.uint8:
+            raise ValueError(f"image must be uint8 (3, H, W), got {image.dtype} {image.shape}")
+        if self.mask is not None and np.shape(self.mask) != (1, *image.shape[1:]):
+            raise ValueError(f"mask must be (1, H, W) of its image's {image.shape[1:]}, got {np.shape(self.mask)}")

@@ -1,0 +1,71 @@
+"""Telling runs apart: the number of shots, and one name for each configuration of a method."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cliptune.types import Result
+
+#: What a configuration may differ in without becoming another method: columns of a table, and where it was computed.
+ASIDE = frozenset({"seed", "data", "shots", "device", "devices"})
+
+
+def shots_of(result: Result) -> int | None:
+    """Training images a class, from the configuration; 0 stands for all, None for not said."""
+    return result.config.get("shots")
+
+
+def labelled(results: Sequence[Result]) -> list[Result]:
+    """The results, with what a configuration differs in added to its method's name: "coop (n_ctx=4)".
+
+    So runs of different settings are never averaged. Names stay as they are where the settings agree.
+    """
+    groups: dict[tuple, list[int]] = defaultdict(list)
+    for i, result in enumerate(results):
+        groups[result.data, result.method, shots_of(result)].append(i)
+    named = list(results)
+    for places in groups.values():
+        settings = [dict(_flat(results[i].config)) for i in places]
+        differing = [k for k in sorted(set().union(*settings)) if len({s.get(k) for s in settings}) > 1]
+        short = [k.rpartition(".")[2] for k in differing]
+        keys = short if len(set(short)) == len(short) else differing
+        for i, setting in zip(places, settings, strict=True):
+            words = ", ".join(f"{key}={setting.get(full, '?')}" for key, full in zip(keys, differing, strict=True))
+            if words:
+                named[i] = dataclasses.replace(results[i], method=f"{results[i].method} ({words})")
+    return named
+
+
+def learns(results: Sequence[Result]) -> dict[str, bool]:
+    """For each method whether it has learned parameters; one that does not say is taken to."""
+    found: dict[str, bool] = {}
+    for result in results:
+        found[result.method] = found.get(result.method, False) or result.cost.get("parameters", 1) > 0
+    return found
+
+
+def method_order(results: Sequence[Result]) -> list[str]:
+    """Method names: those that learn nothing first, then each base method followed by what wraps it."""
+    found = learns(results)
+    return sorted(found, key=lambda name: (found[name], [natural(part) for part in name.split("+")]))
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A sort key that counts: "n_ctx=4" before "n_ctx=16"."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted key and value of every setting that makes a difference to the numbers."""
+    for key, value in config.items():
+        if not prefix and key in ASIDE:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,49 @@
+"""What a page says about its records is what they say."""
+
+import dataclasses
+
+from cliptune.results import about
+
+
+def test_the_sentence_says_what_was_compared_and_how(study):
+    assert about.sentence(study) == (
+        "Accuracy of zeroshot, maple and maple+dapt with 16 training images a class on emoji, tested on 960 base and "
+        "400 novel images, averaged over seeds 1, 2 and 3; made with cliptune 0.1.0 and torch 2.9.0."
+    )
+
+
+def test_the_sentence_leaves_out_what_is_not_said(record):
+    bare = dataclasses.replace(record(base=1.0), provenance={}, config={})
+    assert about.sentence([bare]) == "Accuracy of coop on emoji, from one seed (1)."
+    assert about.facts([bare]) == [("Methods", "coop")]
+    assert about.cautions([bare]) == []
+
+
+def test_odd_provenance_does_no_harm(record):
+    odd = dataclasses.replace(record(base=1.0), provenance={"versions": None, "test_images": 960, "device": None})
+    assert about.sentence([odd]).endswith("from one seed (1).")
+
+
+def test_facts_name_fingerprints_by_seed(study):
+    facts = dict(about.facts(study))
+    assert facts["Data fingerprint"] == "emoji161 (seed 1); emoji162 (seed 2); emoji163 (seed 3)"
+    assert facts["Backbone"] == "tiny 0123456789ab"
+
+
+def test_the_standard_error_is_of_the_smallest_whole_test_set(study):
+    assert any("On 400 test images" in note and "2.5 points" in note for note in about.cautions(study))
+
+
+def changed(result, **provenance):
+    return dataclasses.replace(result, provenance={**result.provenance, **provenance})
+
+
+def test_different_data_backbones_and_versions_are_told(study):
+    first, *rest = study
+    for key, value, said in (
+        ("data_fingerprint", "other", "not all methods were trained and tested on the same images"),
+        ("backbone_fingerprint", "other", "different backbones"),
+        ("versions", {"cliptune": "0.2.0"}, "different versions"),
+    ):
+        assert any(said in note for note in about.cautions([changed(first, **{key: value}), *rest]))
+        assert not any(said in note for note in about.cautions(study))

@@ -1,0 +1,108 @@
+"""A result comes back as it was saved, or not at all."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptune.errors import UserError
+from cliptune.results import store
+from cliptune.types import Result
+
+
+def test_a_result_comes_back_exactly(tmp_path, study):
+    path = store.save(study[0], tmp_path / "run")
+    assert path == tmp_path / "run" / "result.json"
+    assert store.load(path) == study[0]
+
+
+@settings(deadline=None, max_examples=50)  # files and slow machines
+@given(st.dictionaries(st.text(), st.floats(allow_nan=False)))
+def test_every_digit_survives(tmp_path_factory, metrics):
+    result = Result("t", "m", "d", 1, metrics, {})
+    assert store.load(store.save(result, tmp_path_factory.mktemp("r"))) == result
+
+
+def test_numbers_that_are_none_survive(tmp_path):
+    result = Result("t", "m", "d", 1, {"a": math.nan, "b": math.inf}, {})
+    read = store.load(store.save(result, tmp_path))
+    assert math.isnan(read.metrics["a"]) and read.metrics["b"] == math.inf
+
+
+def test_the_file_is_sorted_and_ends_with_a_newline(tmp_path, study):
+    text = store.save(study[0], tmp_path).read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert list(json.loads(text)) == sorted(f.name for f in dataclasses.fields(Result))
+    assert store.save(study[0], tmp_path / "again").read_text(encoding="utf-8") == text
+
+
+def test_fields_with_a_default_may_be_missing(tmp_path):
+    (tmp_path / "result.json").write_text('{"task":"t","method":"m","data":"d","seed":1,"metrics":{},"config":{}}')
+    assert store.load(tmp_path / "result.json") == Result("t", "m", "d", 1, {}, {})
+
+
+def damaged(changes):
+    content = {"task": "t", "method": "m", "data": "d", "seed": 1, "metrics": {"base": 1.0}, "config": {}}
+    return json.dumps({k: v for k, v in (content | changes).items() if v != "drop"})
+
+
+@pytest.mark.parametrize(
+    "text, fault",
+    [
+        ("", "is not JSON"),
+        ('{"task": "t", ', "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[1, 2]", "it holds no record"),
+        (damaged({"extra": 1}), "unknown key 'extra'"),
+        (damaged({"config": "drop"}), "key 'config' is missing"),
+        (damaged({"seed": True}), "'seed' must be a whole number"),
+        (damaged({"seed": 1.5}), "'seed' must be a whole number"),
+        (damaged({"method": ""}), "'method' must be text"),
+        (damaged({"metrics": {"base": "50"}}), "'metrics' must be numbers by name"),
+        (damaged({"history": {"epoch": 1}}), "'history' must be a list of numbers by name"),
+        (damaged({"provenance": []}), "'provenance' must be values by name"),
+    ],
+)
+def test_a_damaged_or_foreign_file_is_named_in_a_sentence(tmp_path, text, fault):
+    path = tmp_path / "result.json"
+    path.write_text(text)
+    for read in (lambda: store.load(path), lambda: store.load_all(tmp_path)):
+        with pytest.raises(UserError) as told:
+            read()
+        assert str(path) in str(told.value)
+        assert fault in str(told.value)
+        assert "\n" not in str(told.value)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "result.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="is not JSON"):
+        store.load(tmp_path / "result.json")
+
+
+def test_a_missing_file_is_a_users_mistake(tmp_path):
+    with pytest.raises(UserError, match="cannot read .*result.json: no such file"):
+        store.load(tmp_path / "result.json")
+
+
+def test_all_results_come_in_one_order_wherever_they_lie(tmp_path, study):
+    for i, result in enumerate(study):
+        store.save(result, tmp_path / "a" / str(i))
+        store.save(result, tmp_path / "b" / "deep" / str(len(study) - i))
+    (tmp_path / "a" / "notes.json").write_text("not a result")
+    one, other = store.load_all(tmp_path / "a"), store.load_all(tmp_path / "b")
+    assert one == other
+    assert [(r.method, r.seed) for r in one] == sorted((r.method, r.seed) for r in study)
+
+
+def test_a_single_file_may_be_named(tmp_path, study):
+    assert store.load_all(store.save(study[0], tmp_path)) == [study[0]]
+
+
+def test_no_results_is_a_users_mistake(tmp_path):
+    for root in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match="no result.json under"):
+            store.load_all(root)

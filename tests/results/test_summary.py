@@ -1,0 +1,128 @@
+"""Means, deviations and harmonic means, re-derived."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptune.errors import UserError
+from cliptune.results.summary import metric_names, summarise
+
+percents = st.floats(0, 100)
+
+
+def naive(values):
+    mean = sum(values) / len(values)
+    return mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(percents, percents), min_size=2, max_size=6))
+def test_means_deviations_and_harmonic_mean_of_the_means(record, pairs):
+    results = [record(seed=s, base=b, novel=n) for s, (b, n) in enumerate(pairs)]
+    table = summarise(results)
+    assert table.columns == ("base", "novel", "hm")
+    base, novel, hm = table.rows[0].cells
+    for cell, values in ((base, [b for b, _ in pairs]), (novel, [n for _, n in pairs])):
+        mean, std = naive(values)
+        assert cell.mean == pytest.approx(mean, abs=1e-9)
+        assert cell.std == pytest.approx(std, abs=1e-6)
+        assert cell.seeds == len(pairs)
+    b, n = base.mean, novel.mean
+    assert hm.mean == pytest.approx(2 * b * n / (b + n) if b + n else 0)
+    assert hm.std is None
+
+
+def test_hm_of_the_averages(record):
+    results = [record(seed=1, base=80.0, novel=20.0), record(seed=2, base=20.0, novel=80.0)]
+    assert summarise(results, ["hm"]).rows[0].cells[0].mean == 50  # the average of each seed's would be 32
+    assert "not the average of each seed's" in " ".join(summarise(results).footnotes)
+
+
+def test_hm_of_a_variant(record):
+    table = summarise([record(base__swap=60.0, novel__swap=30.0, base=1.0)], ["hm/swap"])
+    assert table.rows[0].cells[0].mean == 40
+
+
+def test_one_seed_has_no_deviation(record):
+    table = summarise([record(base=50.0)])
+    assert table.rows[0].cells[0].std is None
+    assert table.rows[0].seeds == 1
+    assert not any("ddof" in note for note in table.footnotes)
+    assert any("one seed" in note for note in table.footnotes)
+
+
+def test_the_gap_is_paired(record):
+    same, swap = (60.0, 50.0, 70.0), (55.0, 43.0, 68.0)
+    results = [record(seed=i, base__same=a, base__swap=b) for i, (a, b) in enumerate(zip(same, swap, strict=True))]
+    results.append(record(seed=9, base__same=99.0))  # without its pair it says nothing about a gap
+    cell = summarise(results, ["base/gap"]).rows[0].cells[0]
+    mean, std = naive([a - b for a, b in zip(same, swap, strict=True)])
+    assert (cell.mean, cell.std, cell.seeds) == (pytest.approx(mean), pytest.approx(std), 3)
+
+
+def test_rows_by_data_method_and_shots(record):
+    results = [
+        record(m, 1, data=d, shots=s, base=50.0, parameters=0.0 if m == "zeroshot" else 8.0)
+        for d in ("pets", "cars")
+        for m in ("maple", "coop+dapt", "zeroshot", "coop")
+        for s in (16, 4)
+    ]
+    random.Random(0).shuffle(results)
+    rows = [(r.data, r.method, r.shots) for r in summarise(results).rows]
+    methods = ("zeroshot", "coop", "coop+dapt", "maple")
+    assert rows == [(d, m, s) for d in ("cars", "pets") for m in methods for s in (4, 16)]
+
+
+def test_names_in_order(study, record):
+    assert metric_names([*study, record(other__flat=1.0, zoo=1.0)]) == (
+        *("base", "novel", "hm", "zoo"),
+        *("base/same", "base/swap", "base/none", "base/gap", "other/flat"),
+    )
+
+
+def test_without_a_choice_variants_are_left_out(study):
+    assert summarise(study).columns == ("base", "novel", "hm")
+
+
+def test_only_variants_are_shown_if_there_is_nothing_else(record):
+    assert summarise([record(base__swap=1.0)]).columns == ("base/swap",)
+
+
+def test_costs_only_on_demand(study):
+    table = summarise(study, ["base"], cost=True)
+    assert table.columns == ("base", "parameters", "seconds", "peak_memory_mib")
+    assert table.rows[-1].cells[2].mean == 2.5
+
+
+def test_a_metric_some_seeds_lack_says_how_many_have_it(record):
+    table = summarise([record(seed=1, base=50.0, novel=40.0), record(seed=2, base=60.0)])
+    assert [c.seeds for c in table.rows[0].cells] == [2, 1, 1]
+    assert any("only n of the row's seeds" in note for note in table.footnotes)
+
+
+def test_a_metric_a_method_lacks_is_empty(record):
+    table = summarise([record("a", base=50.0), record("b", novel=50.0)])
+    assert [c is None for c in table.rows[0].cells] == [False, True, True]
+
+
+def test_settings_are_never_averaged(record):
+    results = [record(seed=s, base=50.0, config={"method": {"n_ctx": s}}) for s in (4, 16)]
+    assert [r.method for r in summarise(results).rows] == ["coop (n_ctx=4)", "coop (n_ctx=16)"]
+
+
+def test_a_run_that_is_there_twice_is_refused(record):
+    with pytest.raises(UserError, match="coop on emoji with seed 1 is there twice"):
+        summarise([record(base=50.0), record(base=51.0)])
+
+
+def test_an_unknown_metric_is_refused_with_the_known_ones(record):
+    with pytest.raises(UserError, match="no result has the metric 'bse'; known: base"):
+        summarise([record(base=50.0)], ["bse"])
+
+
+def test_nothing_cannot_be_summarised():
+    with pytest.raises(UserError, match="no result to summarise"):
+        summarise([])
