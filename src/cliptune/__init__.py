@@ -1,0 +1,40 @@
+"""Prompt tuning of CLIP-like vision-language models.
+
+>>> import cliptune as ct
+>>> run = ct.train("maple+dapt", data="folder:photos", shots=16)     # doctest: +SKIP
+>>> run.evaluate(); run.predict("cat.jpg"); run.save("my-model")     # doctest: +SKIP
+>>> ct.load("my-model").with_classes(["cat", "dog"])                  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cliptune.backbones.load import load as load_backbone
+    from cliptune.errors import UserError
+    from cliptune.tuned import Tuned, load, train
+
+__version__ = "0.1.0"
+__all__ = ["Tuned", "UserError", "load", "load_backbone", "train"]
+
+#: Names and where they live; imported on first use, so that `import cliptune` stays instant.
+_HOMES = {
+    "Tuned": ("cliptune.tuned", "Tuned"),
+    "UserError": ("cliptune.errors", "UserError"),
+    "load": ("cliptune.tuned", "load"),
+    "load_backbone": ("cliptune.backbones.load", "load"),
+    "train": ("cliptune.tuned", "train"),
+}
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cliptune' has no attribute {name!r}; it has {', '.join(__all__)}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

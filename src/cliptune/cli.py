@@ -1,0 +1,69 @@
+"""The command line: find the command, run it, turn a user's mistake into one sentence."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import warnings
+
+from rich.console import Console
+
+from cliptune.errors import UserError
+
+COMMANDS = {
+    "demo": "tune on the bundled drawings with five methods: a table and a page of pictures in about two minutes",
+    "train": "train METHOD: tune on your data, e.g. cliptune train maple+dapt --data folder:photos",
+    "evaluate": "evaluate RUN: accuracy of a trained run on its own test pictures, or on others with --data",
+    "predict": "predict RUN IMAGES...: the classes of pictures, with probabilities",
+    "run": "run PROTOCOL: several methods and seeds, e.g. cliptune run base-to-novel --methods coop maple+dapt",
+    "report": "report FOLDER: the table and the page of what `run` or `demo` left there",
+    "list": "list methods | backbones | data",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command; a user's mistake prints one sentence on standard error and exits with 2."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow", markup=False)
+    try:
+        if not arguments or arguments[0] in ("-h", "--help", "help"):
+            sys.stdout.write(usage())
+        elif arguments[0] == "--version":
+            import cliptune
+
+            sys.stdout.write(f"cliptune {cliptune.__version__}\n")
+        else:
+            dispatch(arguments[0], arguments[1:])
+    except UserError as error:
+        console.print(f"cliptune: {error}", style="bold red", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on where it stopped")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def usage() -> str:
+    """What `cliptune --help` prints."""
+    lines = [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
+    return (
+        "Prompt tuning of CLIP-like models.\n\nusage: cliptune COMMAND ...\n\n"
+        + "\n".join(lines)
+        + "\n\ncliptune COMMAND --help says more.\n"
+    )
+
+
+def dispatch(command: str, arguments: list[str]) -> None:
+    """Call the command's function. Raises `UserError` for an unknown one."""
+    if command not in COMMANDS:
+        close = difflib.get_close_matches(command, COMMANDS, n=1)
+        raise UserError(
+            f"unknown command {command!r}; "
+            + (f"did you mean {close[0]!r}?" if close else f"there are {', '.join(COMMANDS)}")
+        )
+    from cliptune import commands
+
+    commands.get(command)(arguments)

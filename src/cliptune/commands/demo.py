@@ -1,0 +1,46 @@
+"""`cliptune demo`: the whole thing on the bundled drawings."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cliptune import presets, sweep
+from cliptune.commands.parse import parse
+from cliptune.commands.report import write_page
+from cliptune.commands.run import show
+
+METHODS = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
+NOTES = (
+    "The bundled drawings and the tiny backbone show how methods behave; they do not reproduce published numbers.",
+    "In training, every class stands on scenery of its own; the columns same, swap and none test with that scenery, "
+    "with another class's, with none.",
+)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Tune a small CLIP on bundled drawings whose scenery misleads, with five methods; offline, on two cores in about
+    two minutes."""
+
+    out: Path = Path("demo")
+    """Where checkpoints, results and report.html go."""
+    seeds: tuple[int, ...] = (1,)
+    """One run a seed and method; three seeds take three times as long."""
+    shots: int = 16
+    """Training drawings a class."""
+
+
+def demo(arguments: list[str]) -> None:
+    """Train, print the table, write the page."""
+    options = parse(Demo, "demo", arguments)
+    start = time.perf_counter()
+    runs = [
+        (name, presets.get(name, data="emoji", protocol="base_to_novel", shots=options.shots)) for name in METHODS
+    ]
+    results = sweep.run(sweep.plan(runs, options.seeds, options.out))
+    show(results)
+    page = write_page(results, options.out, options.out / "report.html", 8, title="cliptune demo", notes=NOTES)
+    sys.stdout.write(f"page with pictures: {page} ({time.perf_counter() - start:.0f} s in all)\n")

@@ -1,0 +1,66 @@
+"""Arguments to dataclasses, with short flags: `--lr` for `--training.lr`, `--n-ctx` for wherever the method keeps
+it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import Any, TypeVar
+
+import tyro
+
+from cliptune.config import Run, chain
+from cliptune.errors import UserError
+
+T = TypeVar("T")
+
+
+def parse(kind: type[T], command: str, arguments: list[str], default: Any = None) -> T:
+    """`arguments` as a `kind`; prints help and exits 0, or exits 2 with the reason, as tyro does."""
+    more = {} if default is None else {"default": default}
+    return tyro.cli(kind, prog=f"cliptune {command}", args=arguments, **more)
+
+
+def split(arguments: list[str], what: str, example: str) -> tuple[str, list[str]]:
+    """The first argument, which names something, and the rest. Raises `UserError` if it is missing."""
+    if not arguments or arguments[0].startswith("-"):
+        raise UserError(f"{what} comes first: cliptune {example}")
+    return arguments[0], arguments[1:]
+
+
+def lengthen(arguments: list[str], run: Run, own: type) -> list[str]:
+    """Flags written out for `parse`: `--epochs` -> `--training.epochs`, `--depth` -> `--method.base.depth`.
+
+    own: the command's dataclass, whose flags stand as they are. Raises `UserError` with the nearest flags for an
+    unknown one.
+    """
+    places = {flag: flag for flag in [*_flags(own), *_flags(Run), "help", "h"]}
+    prefix = "method"
+    for layer in chain(run.method):
+        for flag in _flags(type(layer)):
+            places.setdefault(flag, f"{prefix}.{flag}")
+            places[f"{prefix}.{flag}"] = f"{prefix}.{flag}"
+        prefix += ".base"
+    for flag in _flags(type(run.training)):
+        places.setdefault(flag, f"training.{flag}")
+        places[f"training.{flag}"] = f"training.{flag}"
+    long = []
+    for argument in arguments:
+        if not argument.startswith("--"):
+            long.append(argument)
+            continue
+        name, equals, value = argument[2:].partition("=")
+        name = name.replace("_", "-")
+        if name not in places:
+            close = difflib.get_close_matches(name, places, n=3, cutoff=0.5)
+            raise UserError(
+                f"unknown option --{name}; "
+                + (f"nearest: {', '.join('--' + c for c in close)}" if close else "--help lists them")
+            )
+        long.append(f"--{places[name]}{equals}{value}")
+    return long
+
+
+def _flags(kind: Any) -> list[str]:
+    held = {"method", "training", "base", "run"}
+    return [f.name.replace("_", "-") for f in dataclasses.fields(kind) if f.name not in held]

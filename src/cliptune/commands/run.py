@@ -1,0 +1,75 @@
+"""`cliptune run PROTOCOL`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from cliptune import config, methods, presets, protocols, sweep
+from cliptune.commands.parse import parse, split
+from cliptune.results import summary, table
+from cliptune.types import Result
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Run a protocol for several methods and seeds; run again, it does only what is missing."""
+
+    methods: tuple[str, ...] = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
+    """Methods by name, wrappers joined by +."""
+    data: str = "emoji"
+    """emoji (bundled), or folder:PATH with one folder a class."""
+    backbone: str = "tiny"
+    """As for train."""
+    pretrained: str = ""
+    """As for train."""
+    shots: int = 16
+    """Training images a class."""
+    seeds: tuple[int, ...] = (1, 2, 3)
+    """One run a seed and method."""
+    epochs: int = 0
+    """Epochs of every run; 0 leaves each method's preset."""
+    out: Path = Path("runs/sweep")
+    """One folder a method and seed."""
+    preset: Literal["auto", "none"] = "auto"
+    """As for train."""
+
+
+def run(arguments: list[str]) -> None:
+    """Run a protocol and print its table."""
+    name, rest = (
+        ("base_to_novel", arguments)
+        if arguments[:1] in (["-h"], ["--help"])
+        else split(
+            arguments, f"a protocol ({', '.join(protocols.names())})", "run base-to-novel --methods coop maple+dapt"
+        )
+    )
+    protocols.get(name)
+    options = parse(Sweep, f"run {name}", rest)
+    base = {key: getattr(options, key) for key in ("data", "backbone", "pretrained", "shots")}
+    base["protocol"] = name.replace("-", "_")
+    runs = []
+    for method in options.methods:
+        one = (
+            presets.get(method, **base)
+            if options.preset == "auto"
+            else config.Run(methods.build(method), **base)
+        )
+        runs.append((method, config.with_options(one, {"epochs": options.epochs}) if options.epochs else one))
+    results = sweep.run(sweep.plan(runs, options.seeds, options.out))
+    show(results)
+    Console(stderr=True, highlight=False).print(
+        f"kept in {options.out}; a page with pictures: cliptune report {options.out}"
+    )
+
+
+def show(results: list[Result]) -> None:
+    """The table of results on standard output: whole test sets, and reliance on scenery where it was measured."""
+    known = summary.metric_names(results)
+    told = [name for name in known if "/" not in name or name.split("/")[1] in ("same", "swap", "gap") and name[:5] != "novel"]
+    told = [name for name in told if not name.startswith("hm/")]
+    Console(file=sys.stdout, width=max(100, Console().width)).print(table.to_rich(summary.summarise(results, told)))

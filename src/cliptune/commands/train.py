@@ -1,0 +1,106 @@
+"""`cliptune train METHOD` and `cliptune evaluate RUN`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from cliptune import config, experiment, methods, presets
+from cliptune.commands.parse import lengthen, parse, split
+from cliptune.data import sources
+from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, bar
+from cliptune.tuned import load
+
+Preset = Literal["auto", "none"]
+
+
+@dataclass(frozen=True)
+class Train:
+    """Tune a CLIP with a method on a few pictures a class, and test it. What is left unsaid comes from the method's
+    preset."""
+
+    run: Annotated[config.Run, tyro.conf.arg(name="")]
+    out: Path = Path("runs/train")
+    """Folder for checkpoint, result and configuration; after a kill the same command goes on there."""
+    preset: Preset = "auto"
+    """auto: the published settings (for the tiny backbone, ones that suit it). none: plain defaults."""
+    tensorboard: bool = False
+    """Write each epoch's scalars to OUT/tensorboard."""
+
+
+@dataclass(frozen=True)
+class _First:
+    """What decides which preset applies; read before the rest."""
+
+    data: str = "emoji"
+    backbone: str = "tiny"
+    pretrained: str = ""
+    shots: int = 16
+    protocol: str = "few_shot"
+    preset: Preset = "auto"
+
+
+def preset_run(name: str, arguments: list[str]) -> config.Run:
+    """The run a method's preset gives for the data, backbone, shots and protocol among `arguments`."""
+    plain = [a for a in arguments if a not in ("-h", "--help")]
+    first, _ = tyro.cli(_First, args=plain, return_unknown_args=True, prog="cliptune train")
+    base = {f.name: getattr(first, f.name) for f in dataclasses.fields(first) if f.name != "preset"}
+    return presets.get(name, **base) if first.preset == "auto" else config.Run(methods.build(name), **base)
+
+
+def train(arguments: list[str]) -> None:
+    """Tune, test, keep."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        arguments = ["maple+dapt", *arguments]  # the help of the richest method shows every kind of flag
+    name, rest = split(
+        arguments,
+        f"a method ({', '.join(methods.names())}, or two joined by +)",
+        "train maple+dapt --data folder:photos",
+    )
+    run = preset_run(name, rest)
+    options = parse(Train, f"train {name}", lengthen(rest, run, Train), Train(run))
+    sources.get(options.run.data)  # a wrong folder is told before anything is loaded
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with bar(console) as progress:
+        watchers: list[Watcher] = [ProgressBar(progress, name)]
+        if options.tensorboard:
+            watchers.append(TensorBoard(options.out / "tensorboard"))
+        _, result = experiment.execute(options.run, options.out, watchers=watchers)
+    say(result.metrics)
+    console.print(
+        f"{result.cost['parameters']:.0f} learned numbers in {result.cost['seconds']:.1f} s, kept in {options.out}"
+    )
+    console.print(f"next: cliptune predict {options.out} PICTURE...")
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Accuracy of a trained run in percent."""
+
+    data: str = ""
+    """Other pictures with their own classes (folder:PATH); by default the run's own test sets."""
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Test a trained run."""
+    path, rest = (
+        ("", arguments)
+        if arguments[:1] in (["-h"], ["--help"])
+        else split(arguments, "a run's folder", "evaluate runs/train")
+    )
+    options = parse(Evaluate, "evaluate RUN", rest)
+    say(load(path).evaluate(options.data or None))
+
+
+def say(metrics: Mapping[str, float]) -> None:
+    """Metrics on standard output, a line each."""
+    width = max(map(len, metrics))
+    for name, value in metrics.items():
+        sys.stdout.write(f"{name:<{width}}  {value:6.2f} %\n")

@@ -1,0 +1,148 @@
+"""What `ct.train` and `ct.load` return: a tuned model with its run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
+
+from cliptune import config, experiment, presets
+from cliptune.backbones.backbone import Backbone
+from cliptune.data.sources.folder import read_picture
+from cliptune.data.transforms import evaluation, normalise
+from cliptune.engine.watchers import Watcher
+from cliptune.errors import UserError
+from cliptune.methods.base import Method
+from cliptune.model import TunedModel
+from cliptune.types import Result
+
+Picture = str | Path | Image.Image
+
+
+class Tuned:
+    """A trained run: evaluate it, ask it about pictures, give it other classes, save it.
+
+    run: its configuration. model: the `TunedModel`. result: metrics and history, or None if it was loaded.
+    """
+
+    def __init__(self, model: TunedModel, run: config.Run, result: Result | None = None):
+        self.model, self.run, self.result = model.eval(), run, result
+
+    @property
+    def classnames(self) -> tuple[str, ...]:
+        return self.model.classnames
+
+    def evaluate(self, data: str | None = None) -> dict[str, float]:
+        """Accuracy in percent on the run's own test sets, or on all classes of another dataset ("folder:PATH")."""
+        if data is None:
+            if self.result is not None:
+                return dict(self.result.metrics)
+            task = experiment.task_of(self.run)
+            if task.classnames != self.classnames:
+                raise UserError(
+                    "these are not the classes the run was trained on; say what to evaluate on: data='folder:PATH'"
+                )
+            return experiment.measure(self.model, task)
+        other = dataclasses.replace(self.run, data=data, protocol="few_shot", shots=1)
+        return experiment.measure(self.model, experiment.task_of(other))
+
+    @torch.no_grad()
+    def logits(self, pictures: Picture | Sequence[Picture]) -> Tensor:
+        """Logits `(n, n_classes)` of pictures: paths or PIL images."""
+        many = [pictures] if isinstance(pictures, (str, Path, Image.Image)) else list(pictures)
+        if not many:
+            raise UserError("no pictures given; pass at least one path or PIL image")
+        backbone = self.model.backbone
+        images = torch.stack([evaluation(_opened(p), backbone.image_size) for p in many])
+        images = normalise(images.to(backbone.logit_scale.device), backbone.mean, backbone.std)
+        return self.model({"image": images}).logits[:, : len(self.classnames)]
+
+    def predict(self, pictures: Picture | Sequence[Picture], top_k: int = 1):
+        """The best class of a picture as `(name, probability)`; a list of them for a list of pictures.
+
+        top_k above 1: a list of the `top_k` best, most probable first.
+        """
+        single = isinstance(pictures, (str, Path, Image.Image))
+        best = self.logits(pictures).softmax(-1).topk(min(top_k, len(self.classnames)))
+        rows = [
+            [(self.classnames[i], p) for p, i in zip(*pair, strict=True)]
+            for pair in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+        answers = [row[0] for row in rows] if top_k == 1 else rows
+        return answers[0] if single else answers
+
+    def with_classes(self, classnames: Sequence[str]) -> Tuned:
+        """The same tuned model for other class names; nothing is trained."""
+        if len(classnames) < 2:
+            raise UserError(f"classification needs at least two class names, got {list(classnames)}")
+        return Tuned(self.model.with_classes(classnames), self.run)
+
+    @torch.no_grad()
+    def text_features(self) -> Tensor:
+        """L2-normalised class features `(n_classes, embed_dim)`: the whole classifier, as a plain matrix."""
+        return self.model.text_side()[1]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the learned tensors (kilobytes); a folder gets a `checkpoint.safetensors`."""
+        path = Path(path)
+        path = path if path.suffix == ".safetensors" else path / experiment.CHECKPOINT
+        experiment.save(path, self.run, self.model)
+        return path
+
+
+def train(
+    method: str | Method,
+    data: str = "emoji",
+    *,
+    shots: int = 16,
+    backbone: str = "tiny",
+    pretrained: str = "",
+    seed: int = 1,
+    protocol: str = "few_shot",
+    out: str | Path | None = None,
+    watchers: Sequence[Watcher] = (),
+    **options: Any,
+) -> Tuned:
+    """Tune a CLIP on a few pictures a class.
+
+    method: a name such as "maple+dapt", or a method object. data: "emoji", "folder:PATH". out: a folder for
+    checkpoint and result,
+    also for going on after a kill. options: any field of the run, its training or its method (epochs=5, n_ctx=4,
+    pull_push=4).
+    The method's preset gives what is left unsaid. Raises `UserError`.
+    """
+    base = {
+        "data": data,
+        "shots": shots,
+        "backbone": backbone,
+        "pretrained": pretrained,
+        "seed": seed,
+        "protocol": protocol,
+    }
+    if isinstance(method, Method):
+        run = config.Run(method, **base)  # type: ignore[arg-type]
+    else:
+        run = presets.get(method, **base)
+    run = config.with_options(run, options)
+    model, result = experiment.execute(run, None if out is None else Path(out), watchers=watchers)
+    return Tuned(model, run, result)
+
+
+def load(path: str | Path, backbone: Backbone | None = None) -> Tuned:
+    """A tuned model from a run's folder or checkpoint file. Raises `UserError` if it cannot be used."""
+    return Tuned(*experiment.restore(Path(path), backbone))
+
+
+def _opened(picture: Picture) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return picture
+    path = Path(picture).expanduser()
+    if not path.is_file():
+        raise UserError(f"no picture at {path}; check the path")
+    return to_pil_image(read_picture(path).image)
