@@ -1,0 +1,168 @@
+"""One folder of recorded numbers, read and checked for soundness."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+from torch import Tensor
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.load import from_state_dict
+
+
+def recordings() -> Path:
+    """Where recordings are looked for: $CLIPTUNE_GOLDEN, or `shared/golden` beside the repository."""
+    beside = Path(__file__).resolve().parents[3] / "shared" / "golden"
+    return Path(os.environ.get("CLIPTUNE_GOLDEN") or beside)
+
+
+class Unsound(Exception):
+    """The folder contradicts itself: a digest, a shape or a file is not what `case.json` says."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What `case.json` and `tensors.safetensors` of `folder` say; `fast_linear` is handed to the backbone."""
+
+    folder: Path
+    json: dict[str, Any]
+    tensors: dict[str, NDArray]
+    fast_linear: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def method(self) -> str:
+        return self.json["method"]
+
+    @property
+    def hyper(self) -> dict[str, Any]:
+        return self.json.get("hyperparameters") or {}
+
+    @property
+    def classnames(self) -> list[str]:
+        return self.json["class_names"]
+
+    @property
+    def notes(self) -> str:
+        return "\n".join(self.json.get("notes", []))
+
+    @property
+    def labels(self) -> Tensor:
+        return torch.tensor(self.json["labels"])
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The code of `clip_weights.py` beside the folder."""
+        places = [parent / "clip_weights.py" for parent in (self.folder.parent, self.folder.resolve().parent)]
+        found = next((place for place in places if place.is_file()), None)
+        if found is None:
+            raise Unsound(f"no clip_weights.py beside {self.folder}")
+        return _generator(found.read_text(encoding="utf-8"))
+
+    @cached_property
+    def backbone(self) -> Backbone:
+        clip = self.json["clip"]
+        backbone, digest = _backbone(self.generator, clip["config"], clip["seed"], self.fast_linear)
+        if digest != clip["sha256"]:
+            raise Unsound(f"the CLIP weights have sha256 {digest}, case.json says {clip['sha256']}")
+        return backbone
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The batch of normalised images: `image.main`, plus `image.blocks` repeated to full size where recorded."""
+        images = self.input("image.main")
+        if "image.blocks" not in self.json["inputs"]:
+            return images
+        blocks = self.input("image.blocks")
+        for axis in (-2, -1):
+            blocks = blocks.repeat_interleave(images.shape[axis] // blocks.shape[axis], axis)
+        return images + blocks
+
+    def input(self, name: str) -> Tensor:
+        """A generated input by its name."""
+        return torch.from_numpy(self._generate(name, self.json["inputs"][name]))
+
+    @cached_property
+    def parameters(self) -> dict[str, Tensor]:
+        """Official state-dict name -> value the run used, stored or generated; words' starts are stored."""
+        values = {}
+        for key, recipe in self.json.get("parameters", {}).items():
+            if key in self.tensors:
+                value = self.tensors[key]
+            elif isinstance(recipe, dict):
+                value = self._generate(key, recipe)
+            else:
+                raise Unsound(f"{key} is neither stored nor generated")
+            said = recipe.get("sha256") if isinstance(recipe, dict) else None
+            if said and hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest() != said:
+                raise Unsound(f"{key} does not have the sha256 of case.json")
+            values[key.removeprefix("param.")] = torch.from_numpy(value)
+        return values
+
+    def strings(self) -> dict[str, Any]:
+        """`prompt_strings.json` beside the folder, or nothing."""
+        path = self.folder.parent / "prompt_strings.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def note(self, pattern: str, default: str) -> str:
+        """The first group of `pattern` in the notes."""
+        found = re.search(pattern, self.notes)
+        return found[1] if found else default
+
+    def _generate(self, name: str, recipe: dict[str, Any]) -> NDArray:
+        return self.generator.tensor(recipe["seed"], name, recipe["shape"], recipe["std"], recipe["mean"])
+
+
+def read(folder: Path | str, fast_linear: bool = False) -> Case:
+    """Read a folder. Raises `Unsound` if a file is missing or stored tensors differ from those `case.json` lists."""
+    folder = Path(folder).absolute()
+    if not (folder / "case.json").is_file():
+        raise Unsound(f"no case.json in {folder}")
+    content = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    stored = folder / "tensors.safetensors"
+    tensors = load_file(stored) if stored.is_file() else {}
+    for name, listed in content.get("tensors", {}).items():
+        if name not in tensors:
+            raise Unsound(f"{name} is listed in case.json but not stored")
+        if list(tensors[name].shape) != listed["shape"]:
+            raise Unsound(f"{name} is stored as {list(tensors[name].shape)}, case.json says {listed['shape']}")
+    return Case(folder, content, tensors, fast_linear)
+
+
+class Generator(SimpleNamespace):
+    """The functions of `clip_weights.py`, run from its text: an import would leave byte code beside the recordings."""
+
+    def __hash__(self) -> int:  # a key of the cache below
+        return id(self)
+
+
+@lru_cache
+def _generator(code: str) -> Generator:
+    """One a text, so that copies of the file share their models."""
+    names: dict[str, Any] = {"__name__": "clip_weights"}
+    exec(compile(code, "clip_weights.py", "exec"), names)
+    return Generator(**names)
+
+
+@lru_cache(maxsize=4)
+def _backbone(generator: Generator, config: str, seed: int, fast_linear: bool) -> tuple[Backbone, str]:
+    """One model a (configuration, seed) in a process, and the digest of the weights it was made from."""
+    weights = generator.clip_state_dict(seed, generator.CONFIGS[config])
+    state = {key: torch.from_numpy(value) for key, value in weights.items()}
+    digest = generator.digest(weights)
+    return from_state_dict(state, f"{config}/{seed}", quick_gelu=True, fast_linear=fast_linear), digest

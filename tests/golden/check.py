@@ -1,0 +1,60 @@
+"""Compare the library with numbers recorded from the official code.
+
+    python tests/golden/check.py CASE_DIR...
+
+Rebuilds each case from its folder alone and compares every recorded tensor. Exit code: 0 all agree, 1 something
+differs, 3 a method is not known here (and nothing differs).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, the folder alone is there
+
+from golden.case import Unsound, read
+from golden.compare import Report
+from golden.families import find
+
+AGREES, DIFFERS, UNKNOWN = 0, 1, 3
+
+
+def check(folder: Path | str, fast_linear: bool = False) -> tuple[int, list[str]]:
+    """Rebuild and compare one case. Returns its exit code and the lines to print."""
+    name = Path(folder).absolute().name
+    try:
+        case = read(folder, fast_linear)
+        family = find(case.method)
+        if family is None:
+            return UNKNOWN, [f"??   {name:24} method {case.method!r} is not known here"]
+        report = Report(case)
+        family(case, report)
+    except Unsound as error:
+        return DIFFERS, [f"FAIL {name:24} {error}"]
+    except Exception as error:  # whatever the library raises is a failure to reproduce this case, not the others
+        traceback.print_exc()
+        return DIFFERS, [f"FAIL {name:24} {type(error).__name__}: {error}"]
+    return AGREES if report.passed else DIFFERS, report.lines()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Compare the library with recorded numbers.")
+    parser.add_argument("cases", nargs="+", type=Path, metavar="CASE_DIR", help="a folder with case.json")
+    parser.add_argument("--fast-linear", action="store_true", help="run frozen linear layers through oneDNN")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # as recorded
+    codes = set()
+    for folder in options.cases:
+        code, lines = check(folder, options.fast_linear)
+        codes.add(code)
+        print("\n".join(lines), flush=True)
+    return next(code for code in (DIFFERS, UNKNOWN, AGREES) if code in codes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""DAPT around MaPLe as released: three views, 32 background sentences of which some count as classes, two phases."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import torch
+
+from cliptune.backbones.sentences import Sentences
+from cliptune.methods.dapt import STRAY, Dapt
+from cliptune.model import TunedModel
+from cliptune.types import Batch, Outputs, State
+from golden.case import Case
+from golden.compare import Report
+from golden.families.maple import maple
+from golden.learned import tuned
+from golden.training import batch_of, compare_outputs, compare_step, compare_tokens, compare_trace
+
+METHODS = ("DAPT",)
+#: The release's switch does not depend on it.
+EPOCHS = 10
+
+
+def check(case: Case, report: Report) -> None:
+    hyper = case.hyper
+    method = Dapt(
+        maple(case),
+        pull_push=hyper["w_vd"],
+        foreground=hyper["w_fg"],
+        background=hyper["w_bg"],
+        margin=hyper["margin"],
+        compat="release",
+    )
+    model, batch = build(case, report, method), batch_of(report)
+    for epoch in hyper["epochs"]:
+        compare_step(report, model, batch, State(epoch, EPOCHS), f"epoch{epoch}.")
+    compare_parts(report, model, method, batch)
+    compare_trace(report, model, batch, State(int(case.note(r"trace uses epoch = (\d+)", "3")), EPOCHS))
+
+
+def build(case: Case, report: Report, method: Dapt) -> TunedModel:
+    """The case's model, with its sentences compared."""
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # more vectors than words
+        model = tuned(case, report, method)
+        sentences = method.sentences(case.backbone, case.classnames, model.templates)
+    compare_tokens(report, sentences, background(case, method))
+    return model
+
+
+def background(case: Case, method: Dapt) -> Sentences:
+    """The sentences about backgrounds, which deep prompts enter but not the learned context."""
+    return case.backbone.plain(method.phrases(None))
+
+
+@torch.no_grad()
+def compare_parts(report: Report, model: TunedModel, method: Dapt, batch: Batch) -> None:
+    """Compare every feature, every table of logits and every loss before weighting, those of both phases."""
+    phases = {method.decoupling(state): state for state in (State(epoch, EPOCHS) for epoch in range(100))}
+    unweighted = replace(method, pull_push=1.0, foreground=1.0, background=1.0)
+    names = {"ce": "ce_loss", "pull_push": "loss_vd", "foreground": "loss_fg", "background": "loss_bg"}
+    for state in phases.values():
+        out = model(method.views(batch), state)
+        for name, loss in unweighted.losses(out, batch, state).items():
+            report.tensor(names[name], loss)
+        compare_outputs(report, out)
+        compare_logits(report, method, out)
+    report.tensor("logits_eval", model.eval()({"image": batch.images}).logits)
+    model.train()
+
+
+def compare_logits(report: Report, method: Dapt, out: Outputs) -> None:
+    """Compare the logits of the other views and columns; the base method gives plain scaled cosines."""
+    foreground, backdrop = out.image["foreground"], out.image["background"]
+    assert out.phrases is not None
+    report.tensor("image_features_fg", foreground)
+    report.tensor("image_features_bg", backdrop)
+    everything = torch.cat([out.text, out.phrases])
+    report.tensor("text_features_all", everything)
+    report.tensor("logits_fg", method.classify(foreground, out.text, out.phrases, out.logit_scale))
+    report.tensor("logits_forward_test", method.base.classify(out.image["image"], everything, None, out.logit_scale))
+    scenery = method.base.classify(backdrop, out.phrases[STRAY:], None, out.logit_scale)
+    report.tensor("logits_bg", scenery)
+    report.tensor("pseudo_label", scenery.argmax(-1))

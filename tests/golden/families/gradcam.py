@@ -1,0 +1,50 @@
+"""Grad-CAM of a model tuned by DAPT as released: what it reads, the maps, and the masks cut from them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cliptune.masks.gradcam import activation_and_gradient, saliency, to_masks, to_unit
+from cliptune.methods.dapt import Dapt
+from golden.case import Case
+from golden.compare import Report
+from golden.families.dapt import build
+from golden.families.maple import maple
+
+METHODS = ("DAPT Grad-CAM masks",)
+#: Pixels nearer than this to the threshold may fall on either side of it (README, section 13).
+NEAR = 1e-4
+
+
+def check(case: Case, report: Report) -> None:
+    images, labels, threshold = case.images, case.labels, case.hyper["threshold"]
+    size = (images.shape[-2], images.shape[-1])
+    model = build(case, report, Dapt(maple(case), compat="release")).eval()
+
+    activation, gradient = activation_and_gradient(model, images, labels)
+    for name, value in {"activation_ln1": activation, "gradient_ln1": gradient}.items():
+        if report.wants(name):  # recorded with tokens first, and some of the channels
+            report.tensor(name, value.transpose(0, 1)[..., : case.tensors[name].shape[-1]])
+
+    cam = saliency(model, images, labels)
+    unit = to_unit(cam, size, batch_maximum=True)
+    report.tensor("cam_lowres", cam)
+    report.tensor("saliency", unit)
+    report.masked("mask", to_masks(cam, size, threshold, batch_maximum=True), _far(unit, threshold))
+
+    singles = [saliency(model, image[None], label[None]) for image, label in zip(images, labels, strict=True)]
+    masks = torch.cat([to_masks(single, size, threshold, batch_maximum=True) for single in singles])
+    units = torch.cat([to_unit(single, size, batch_maximum=True) for single in singles])
+    report.masked("mask_batch1", masks, _far(units, threshold))
+
+    # For pictures in the paper: probabilities instead of logits, and values above the threshold kept as they are.
+    shown = saliency(model, images, labels, "probability")
+    unit = to_unit(shown, size, batch_maximum=True)
+    kept = unit * to_masks(shown, size, threshold, batch_maximum=True)
+    report.tensor("cam_lowres_vis_variant", shown)
+    report.masked("saliency_vis_variant", kept, _far(unit, threshold))
+
+
+def _far(unit: Tensor, threshold: float) -> Tensor:
+    return (unit - threshold).abs() > NEAR

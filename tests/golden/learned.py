@@ -1,0 +1,99 @@
+"""Names of the official repositories' state dicts -> the parameters of a learner.
+
+A new kind of learner needs one entry: a function with `@official.register`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import singledispatch
+
+import torch
+from torch import Tensor, nn
+
+from cliptune.methods.base import Method
+from cliptune.model import TunedModel
+from cliptune.prompts.context import Context
+from cliptune.prompts.coupled import Coupled
+from cliptune.prompts.fixed import NoPrompts
+from golden.case import Case, Unsound
+from golden.compare import Report
+
+
+@singledispatch
+def official(learner: nn.Module) -> dict[str, nn.Parameter]:
+    """Official name -> parameter, for every parameter of `learner`."""
+    raise Unsound(f"no official names are known for a learner of type {type(learner).__name__}")
+
+
+@official.register
+def _(learner: NoPrompts) -> dict[str, nn.Parameter]:
+    return {}
+
+
+@official.register
+def _(learner: Context) -> dict[str, nn.Parameter]:
+    return {"prompt_learner.ctx": learner.text}
+
+
+@official.register
+def _(learner: Coupled) -> dict[str, nn.Parameter]:
+    found = {}
+    for i, (tokens, linear) in enumerate(zip(learner.text, learner.to_image, strict=True)):
+        text = f"compound_prompts_text.{i - 1}" if i else "ctx"
+        image = f"compound_prompt_projections.{i - 1}" if i else "proj"
+        found |= {text: tokens, f"{image}.weight": linear.weight, f"{image}.bias": linear.bias}
+    return {f"prompt_learner.{name}": parameter for name, parameter in found.items()}
+
+
+def tuned(case: Case, report: Report, method: Method, templates: Sequence[str] = ("a photo of a {}.",)) -> TunedModel:
+    """The case's model, its learner started as recorded.
+
+    What was recorded right after the official construction is compared with the library's construction; everything else
+    is fed in. A parameter without a recorded value, or the other way round, is a problem.
+    """
+    model = TunedModel(case.backbone, method, case.classnames, templates).train()
+    parameters = official(model.learner)
+    for name, parameter in parameters.items():
+        report.tensor(f"init.{name}", parameter)
+        if isinstance(case.json.get("parameters", {}).get(f"param.{name}"), str):  # started from words
+            report.tensor(f"param.{name}", parameter)
+    for name in case.parameters.keys() ^ parameters.keys():
+        where = "recorded" if name in case.parameters else "of the library's learner"
+        report.problem(f"parameter {name} is {where} alone")
+    with torch.no_grad():
+        for name in case.parameters.keys() & parameters.keys():
+            value = case.parameters[name]
+            want, got = list(value.shape), list(parameters[name].shape)
+            if want != got:
+                raise Unsound(f"{name} is recorded as {want}, the library's learner has {got}")
+            parameters[name].copy_(value)
+    report.used(f"param.{name}" for name in case.parameters)
+    return model
+
+
+def gradients(report: Report, model: TunedModel, prefix: str = "") -> None:
+    """Compare the gradients now on the learner with `grad.<prefix>NAME`, its samples and its norm."""
+    for name, parameter in official(model.learner).items():
+        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        key = f"{prefix}{name}"
+        report.tensor(f"grad.{key}", gradient)
+        report.tensor(f"grad_norm.{key}", gradient.double().norm())
+        if report.wants(f"grad_sample.{key}"):
+            report.tensor(f"grad_sample.{key}", _sample(gradient, len(report.case.tensors[f"grad_sample.{key}"])))
+
+
+def _sample(x: Tensor, n: int) -> Tensor:
+    """`x` at the flat indices `i * (numel // n)`."""
+    return x.flatten()[torch.arange(n) * (x.numel() // n)]
+
+
+def rate(case: Case) -> tuple[float, float, float]:
+    """Learning rate, momentum and weight decay of the recorded trace, from its description."""
+    text = case.json["trace"]["optimizer"]
+    found = [re.search(rf"\b{word} ([\d.e+-]+)", text) for word in ("lr", "momentum", "weight_decay")]
+    if not all(found):
+        raise Unsound(f"the trace's optimizer is not understood: {text!r}")
+    lr, momentum, decay = (float(match[1]) for match in found if match)
+    return lr, momentum, decay

@@ -1,0 +1,84 @@
+"""What every trained method's case records: a forward pass, losses, gradients, and three steps of SGD."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cliptune.backbones.sentences import Sentences
+from cliptune.engine.optim import sgd
+from cliptune.model import TunedModel
+from cliptune.types import Batch, Outputs, State
+from golden.compare import Report
+from golden.learned import gradients, official, rate
+
+
+def batch_of(report: Report) -> Batch:
+    """The case's only batch; a recorded mask goes with it."""
+    case = report.case
+    if not report.wants("mask"):
+        return Batch(case.images, case.labels)
+    report.used(["mask"])
+    return Batch(case.images, case.labels, torch.from_numpy(case.tensors["mask"]).float())
+
+
+def backward(model: TunedModel, batch: Batch, state: State) -> tuple[Outputs, float]:
+    """One forward and backward pass as the loop does it; gradients stay on the learner. Returns outputs, total loss."""
+    model.zero_grad()
+    out = model(model.method.views(batch), state)
+    losses = model.method.losses(out, batch, state)
+    model.method.update(losses, list(model.learner.parameters()))
+    return out, sum(loss.item() for loss in losses.values())
+
+
+def compare_step(report: Report, model: TunedModel, batch: Batch, state: State, prefix: str = "") -> Outputs:
+    """Compare the total loss and all gradients of one step, named `<prefix>loss` and `grad.<prefix>NAME`."""
+    out, loss = backward(model, batch, state)
+    report.tensor(f"{prefix}loss", torch.tensor(loss))
+    gradients(report, model, prefix)
+    return out
+
+
+def compare_outputs(report: Report, out: Outputs) -> None:
+    """Compare features, logits and visual prompts of a forward pass."""
+    report.tensor("image_features", out.image["image"])
+    report.tensor("text_features", out.text)
+    report.tensor("logits", out.logits)
+    for i, tokens in enumerate(out.prompts.image):
+        report.tensor(f"visual_prompt.{i}", tokens)
+
+
+def compare_tokens(report: Report, *parts: Sentences) -> None:
+    """Compare the token ids of all sentences, zero-padded to the context, and the ids of the recorded strings."""
+    length = report.case.backbone.context_length
+    ids = torch.cat([padded(part.ids, length) for part in parts])
+    report.tensor("tokens", ids)
+    strings = [*report.case.json.get("prompts", []), *report.case.json.get("background_prompts", [])]
+    if strings:
+        said = report.case.backbone.plain(strings)
+        report.value("prompts", ids.tolist(), padded(said.ids, length).tolist())
+
+
+def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State) -> None:
+    """Take the recorded number of steps from where the learner stands, and compare losses, norms and final tensors."""
+    trace = report.case.json.get("trace")
+    if not trace:
+        return
+    lr, momentum, decay = rate(report.case)
+    optimizer = sgd(model.learner.parameters(), lr, momentum, decay)
+    parameters = official(model.learner)
+    losses, norms = [], []
+    for _ in range(trace["steps"]):
+        losses.append(backward(model, batch, state)[1])
+        optimizer.step()
+        norms.append(torch.stack([parameters[name].detach().double().norm() for name in trace["param_order"]]))
+    losses.append(backward(model, batch, state)[1])
+    report.tensor("trace.losses", torch.tensor(losses, dtype=torch.float64))
+    report.tensor("trace.param_norms", torch.stack(norms))
+    for name, parameter in parameters.items():
+        report.tensor(f"trace.final.{name}", parameter)
+
+
+def padded(ids: Tensor, length: int, value: int = 0) -> Tensor:
+    """`(n, t)` filled up with `value` to `(n, length)`."""
+    return torch.nn.functional.pad(ids, (0, length - ids.shape[1]), value=value)
