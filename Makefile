@@ -38,7 +38,7 @@ results: setup ## the numbers of the results page
 	$(BIN)/python benchmarks/results.py
 
 docs: $(DOCS_READY) ## the manual, in site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 clean: ## remove what was built; keep .venv and runs
 	rm -rf build dist site .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -9,7 +9,8 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,8 @@ def backbone_of(name: str, pretrained: str) -> Backbone:
     return load_backbone(name, pretrained)
 
 
-@lru_cache(maxsize=8)
 def dataset_of(spec: str) -> Dataset:
-    """The dataset of a run, opened once."""
+    """The dataset of a run; a folder is looked through anew, as its pictures may have changed."""
     return sources.get(spec)
 
 
@@ -92,21 +92,21 @@ def execute(
 
     Raises `UserError` when the folder holds a run of another configuration.
     """
-    if folder is not None:
-        claim(folder, run)
     fabric = fabric_of(run)
     task = task or task_of(run)
     model = model_of(run, task).to(fabric.device)
     model.backbone.autocast = fabric.autocast
     start = time.perf_counter()
-    history = fit(model, task, run.training, fabric=fabric, watchers=watchers, resume_file=folder and folder / RESUME)
+    with claimed(folder, run):
+        resume = folder and folder / RESUME
+        history = fit(model, task, run.training, fabric=fabric, watchers=watchers, resume_file=resume)
     seconds = time.perf_counter() - start
     result = Result(
         task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
         method=label or methods.name_of(run.method),
         data=run.data,
         seed=run.seed,
-        metrics=measure(model, task),
+        metrics=measure(model, task, watchers),
         config=to_dict(run),
         cost={
             "seconds": seconds,
@@ -123,32 +123,64 @@ def execute(
     return model, result
 
 
-def measure(model: TunedModel, task: Task) -> dict[str, float]:
+def measure(model: TunedModel, task: Task, watchers: Sequence[Watcher] = ()) -> dict[str, float]:
     """Accuracy in percent on each of the task's test sets."""
-    return {
-        name: accuracy(logits(model, task.dataset, test), test) for name, test in task.tests.items() if test.examples
-    }
+    tests = {name: test for name, test in task.tests.items() if test.examples}
+    done, total = 0, sum(len(test.examples) for test in tests.values())
+
+    def tick(images: int) -> None:
+        nonlocal done
+        done += images
+        for watcher in watchers:
+            watcher.other("testing", done, total)
+
+    return {name: accuracy(logits(model, task.dataset, test, tick=tick), test) for name, test in tests.items()}
+
+
+@contextmanager
+def claimed(folder: Path | None, run: Run) -> Iterator[None]:
+    """`claim` the folder; a mistake that shows before the first epoch is done leaves nothing there."""
+    if folder is None:
+        yield
+        return
+    claim(folder, run)
+    try:
+        yield
+    except UserError:
+        if not _work(folder):
+            (folder / CONFIG).unlink(missing_ok=True)
+            with suppress(OSError):  # there may be other files
+                folder.rmdir()
+        raise
 
 
 def claim(folder: Path, run: Run) -> None:
-    """Make a run's folder its own: write its configuration, or see that the one there is the same."""
+    """Make a run's folder its own: write its configuration, or see that the one there is the same.
+
+    A configuration without any work gives way. Raises `UserError` for the work of another one.
+    """
     config = folder / CONFIG
-    if config.is_file():
-        try:
-            same = fingerprint(from_dict(yaml.safe_load(config.read_text(encoding="utf-8")))) == fingerprint(run)
-        except (UserError, yaml.YAMLError, AttributeError, TypeError):
-            same = False
-        if not same:
-            raise UserError(
-                f"{folder} holds a run of another configuration; choose another folder with --out, or remove it"
-            )
-    else:
-        write_text(config, dump(run))
+    try:
+        same = fingerprint(from_dict(yaml.safe_load(config.read_text(encoding="utf-8")))) == fingerprint(run)
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError):
+        same = False
+    if same:
+        return
+    if _work(folder):
+        raise UserError(
+            f"{folder} holds a run of another configuration; choose another folder with --out, or remove it"
+        )
+    write_text(config, dump(run))
+
+
+def _work(folder: Path) -> bool:
+    """Whether something was computed there."""
+    return any((folder / name).is_file() for name in (RESUME, CHECKPOINT, store.NAME))
 
 
 def done(folder: Path, run: Run) -> bool:
     """Whether the folder holds this run's result."""
-    return (folder / "result.json").is_file() and (claim(folder, run) is None)
+    return (folder / store.NAME).is_file() and (claim(folder, run) is None)
 
 
 def save(path: Path, run: Run, model: TunedModel) -> None:
@@ -167,6 +199,8 @@ def restore(path: Path, backbone: Backbone | None = None) -> tuple[TunedModel, R
     """The tuned model of a run's folder or checkpoint file. Raises `UserError` if it was made for another backbone."""
     path = path / CHECKPOINT if path.is_dir() else path
     tensors, about = checkpoint.read(path)
+    if "config" not in about:
+        raise UserError(f"{path} is the state of unfinished training; run the same command again to finish it")
     run = from_dict(about["config"])
     backbone = backbone or backbone_of(run.backbone, run.pretrained)
     held = about["backbone"]

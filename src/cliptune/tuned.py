@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune import config, experiment, presets
 from cliptune.backbones.backbone import Backbone
-from cliptune.data.sources.folder import read_picture
+from cliptune.data.sources.folder import read_picture, upright
 from cliptune.data.transforms import evaluation, normalise
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
@@ -38,7 +38,7 @@ class Tuned:
     def classnames(self) -> tuple[str, ...]:
         return self.model.classnames
 
-    def evaluate(self, data: str | None = None) -> dict[str, float]:
+    def evaluate(self, data: str | None = None, watchers: Sequence[Watcher] = ()) -> dict[str, float]:
         """Accuracy in percent on the run's own test sets, or on all classes of another dataset ("folder:PATH")."""
         if data is None:
             if self.result is not None:
@@ -48,9 +48,9 @@ class Tuned:
                 raise UserError(
                     "these are not the classes the run was trained on; say what to evaluate on: data='folder:PATH'"
                 )
-            return experiment.measure(self.model, task)
+            return experiment.measure(self.model, task, watchers)
         other = dataclasses.replace(self.run, data=data, protocol="few_shot", shots=1)
-        return experiment.measure(self.model, experiment.task_of(other))
+        return experiment.measure(self.model, experiment.task_of(other), watchers)
 
     @torch.no_grad()
     def logits(self, pictures: Picture | Sequence[Picture]) -> Tensor:
@@ -68,6 +68,8 @@ class Tuned:
 
         top_k above 1: a list of the `top_k` best, most probable first.
         """
+        if top_k < 1:
+            raise UserError(f"top_k must be at least 1, got {top_k}")
         single = isinstance(pictures, (str, Path, Image.Image))
         best = self.logits(pictures).softmax(-1).topk(min(top_k, len(self.classnames)))
         rows = [
@@ -141,7 +143,7 @@ def load(path: str | Path, backbone: Backbone | None = None) -> Tuned:
 
 def _opened(picture: Picture) -> Image.Image:
     if isinstance(picture, Image.Image):
-        return picture
+        return upright(picture)
     path = Path(picture).expanduser()
     if not path.is_file():
         raise UserError(f"no picture at {path}; check the path")

@@ -37,9 +37,7 @@ def demo(arguments: list[str]) -> None:
     """Train, print the table, write the page."""
     options = parse(Demo, "demo", arguments)
     start = time.perf_counter()
-    runs = [
-        (name, presets.get(name, data="emoji", protocol="base_to_novel", shots=options.shots)) for name in METHODS
-    ]
+    runs = [(name, presets.get(name, data="emoji", protocol="base_to_novel", shots=options.shots)) for name in METHODS]
     results = sweep.run(sweep.plan(runs, options.seeds, options.out))
     show(results)
     page = write_page(results, options.out, options.out / "report.html", 8, title="cliptune demo", notes=NOTES)

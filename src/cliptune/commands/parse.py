@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import io
+import re
+from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import Any, TypeVar
 
 import tyro
@@ -16,13 +20,33 @@ T = TypeVar("T")
 
 
 def parse(kind: type[T], command: str, arguments: list[str], default: Any = None) -> T:
-    """`arguments` as a `kind`; prints help and exits 0, or exits 2 with the reason, as tyro does."""
+    """`arguments` as a `kind`; prints help and exits 0. Raises `UserError` for what it cannot take."""
     more = {} if default is None else {"default": default}
-    return tyro.cli(kind, prog=f"cliptune {command}", args=arguments, **more)
+    return told(command, lambda: tyro.cli(kind, prog=f"cliptune {command}", args=arguments, **more))
 
 
-def split(arguments: list[str], what: str, example: str) -> tuple[str, list[str]]:
-    """The first argument, which names something, and the rest. Raises `UserError` if it is missing."""
+def told(command: str, read: Callable[[], T]) -> T:
+    """What `read` returns; the box in which tyro says what is wrong becomes a sentence."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return read()
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │") for line in said.getvalue().splitlines()[1:]]
+        end = next((i for i, line in enumerate(lines) if re.match("[─╰]", line)), len(lines))
+        reason = " ".join(lines[:end]).rstrip(".")
+        raise UserError(f"{reason}; cliptune {command} --help lists the options") from None
+
+
+def split(arguments: list[str], what: str, example: str, *, helped: str = "") -> tuple[str, list[str]]:
+    """The first argument, which names something, and the rest. Raises `UserError` if it is missing.
+
+    helped: the name that stands in where help is asked for without one.
+    """
+    if arguments[:1] in (["-h"], ["--help"]):
+        return helped, arguments
     if not arguments or arguments[0].startswith("-"):
         raise UserError(f"{what} comes first: cliptune {example}")
     return arguments[0], arguments[1:]

@@ -31,15 +31,13 @@ class Predict:
 
 def predict(arguments: list[str]) -> None:
     """Load a run and name pictures."""
-    path, rest = (
-        ("", arguments)
-        if arguments[:1] in (["-h"], ["--help"])
-        else split(arguments, "a run's folder", "predict runs/train cat.jpg")
-    )
+    path, rest = split(arguments, "a run's folder", "predict runs/train cat.jpg")
     options = parse(Predict, "predict RUN", rest)
     pictures = [picture for given in options.images for picture in _pictures(given)]
     if not pictures:
         raise UserError("no pictures given: cliptune predict RUN PICTURE...")
+    if options.top_k < 1:
+        raise UserError(f"top_k must be at least 1, got {options.top_k}")
     run = load(path)
     if options.classes:
         run = run.with_classes(options.classes)

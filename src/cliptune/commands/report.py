@@ -28,11 +28,7 @@ class Report:
 
 def report(arguments: list[str]) -> None:
     """Read a folder of runs, print the table, write the page."""
-    path, rest = (
-        ("", arguments)
-        if arguments[:1] in (["-h"], ["--help"])
-        else split(arguments, "a folder of runs", "report runs/sweep")
-    )
+    path, rest = split(arguments, "a folder of runs", "report runs/sweep")
     options = parse(Report, "report FOLDER", rest)
     root = Path(path)
     results = store.load_all(root)

@@ -14,6 +14,9 @@ from cliptune.commands.parse import parse, split
 from cliptune.results import summary, table
 from cliptune.types import Result
 
+#: Variants worth a column in the terminal; the page has them all.
+SCENERY = {f"{part}/{variant}" for part in ("base", "test") for variant in ("same", "swap", "gap")}
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -41,12 +44,11 @@ class Sweep:
 
 def run(arguments: list[str]) -> None:
     """Run a protocol and print its table."""
-    name, rest = (
-        ("base_to_novel", arguments)
-        if arguments[:1] in (["-h"], ["--help"])
-        else split(
-            arguments, f"a protocol ({', '.join(protocols.names())})", "run base-to-novel --methods coop maple+dapt"
-        )
+    name, rest = split(
+        arguments,
+        f"a protocol ({', '.join(protocols.names())})",
+        "run base-to-novel --methods coop maple+dapt",
+        helped="base_to_novel",
     )
     protocols.get(name)
     options = parse(Sweep, f"run {name}", rest)
@@ -54,11 +56,7 @@ def run(arguments: list[str]) -> None:
     base["protocol"] = name.replace("-", "_")
     runs = []
     for method in options.methods:
-        one = (
-            presets.get(method, **base)
-            if options.preset == "auto"
-            else config.Run(methods.build(method), **base)
-        )
+        one = presets.get(method, **base) if options.preset == "auto" else config.Run(methods.build(method), **base)
         runs.append((method, config.with_options(one, {"epochs": options.epochs}) if options.epochs else one))
     results = sweep.run(sweep.plan(runs, options.seeds, options.out))
     show(results)
@@ -69,7 +67,5 @@ def run(arguments: list[str]) -> None:
 
 def show(results: list[Result]) -> None:
     """The table of results on standard output: whole test sets, and reliance on scenery where it was measured."""
-    known = summary.metric_names(results)
-    told = [name for name in known if "/" not in name or name.split("/")[1] in ("same", "swap", "gap") and name[:5] != "novel"]
-    told = [name for name in told if not name.startswith("hm/")]
+    told = [name for name in summary.metric_names(results) if "/" not in name or name in SCENERY]
     Console(file=sys.stdout, width=max(100, Console().width)).print(table.to_rich(summary.summarise(results, told)))

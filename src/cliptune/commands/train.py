@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from cliptune import config, experiment, methods, presets
-from cliptune.commands.parse import lengthen, parse, split
+from cliptune.commands.parse import lengthen, parse, split, told
 from cliptune.data import sources
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, bar
 from cliptune.tuned import load
@@ -50,19 +50,18 @@ class _First:
 def preset_run(name: str, arguments: list[str]) -> config.Run:
     """The run a method's preset gives for the data, backbone, shots and protocol among `arguments`."""
     plain = [a for a in arguments if a not in ("-h", "--help")]
-    first, _ = tyro.cli(_First, args=plain, return_unknown_args=True, prog="cliptune train")
+    first, _ = told(f"train {name}", lambda: tyro.cli(_First, args=plain, return_unknown_args=True))
     base = {f.name: getattr(first, f.name) for f in dataclasses.fields(first) if f.name != "preset"}
     return presets.get(name, **base) if first.preset == "auto" else config.Run(methods.build(name), **base)
 
 
 def train(arguments: list[str]) -> None:
     """Tune, test, keep."""
-    if arguments[:1] in (["-h"], ["--help"]):
-        arguments = ["maple+dapt", *arguments]  # the help of the richest method shows every kind of flag
     name, rest = split(
         arguments,
         f"a method ({', '.join(methods.names())}, or two joined by +)",
         "train maple+dapt --data folder:photos",
+        helped="maple+dapt",  # whose help shows every kind of flag
     )
     run = preset_run(name, rest)
     options = parse(Train, f"train {name}", lengthen(rest, run, Train), Train(run))
@@ -90,13 +89,12 @@ class Evaluate:
 
 def evaluate(arguments: list[str]) -> None:
     """Test a trained run."""
-    path, rest = (
-        ("", arguments)
-        if arguments[:1] in (["-h"], ["--help"])
-        else split(arguments, "a run's folder", "evaluate runs/train")
-    )
+    path, rest = split(arguments, "a run's folder", "evaluate runs/train")
     options = parse(Evaluate, "evaluate RUN", rest)
-    say(load(path).evaluate(options.data or None))
+    run = load(path)
+    with bar(Console(stderr=True)) as progress:
+        metrics = run.evaluate(options.data or None, watchers=[ProgressBar(progress, path)])
+    say(metrics)
 
 
 def say(metrics: Mapping[str, float]) -> None:

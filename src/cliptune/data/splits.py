@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,16 @@ def draw(
     rng = random.Random(seed)
     chosen = few_shot(train, shots, rng)
     return chosen, few_shot(val, min(shots, 4), rng)
+
+
+def note_short(examples: Sequence[Example], shots: int, classnames: Sequence[str]) -> None:
+    """Warn once if classes have fewer than `shots` examples: all of theirs are used."""
+    counts = {label: len(group) for label, group in by_label(examples).items() if len(group) < shots}
+    if counts:
+        (label, count), *others = counts.items()
+        said = f"class {classnames[label]!r} has {count} images, fewer than shots={shots}: all {count} are used"
+        more = f" (as for {len(others)} more classes)" if others else ""
+        warnings.warn(said + more, stacklevel=3)
 
 
 def few_shot_paths(split_json: str | Path, *, shots: int, seed: int) -> tuple[list[str], list[str]]:

@@ -14,13 +14,15 @@ from torch import Tensor
 from cliptune.errors import UserError
 from cliptune.files import write_bytes
 
+#: The header's key, and with it the file's version.
 FORMAT = "cliptune-1"
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write `tensors` with the JSON `about` in the header, under a temporary name first."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save(held, metadata={"format": FORMAT, "about": json.dumps(about, sort_keys=True)}))
+    # One entry alone: safetensors writes several in random order, and equal runs shall leave equal bytes.
+    write_bytes(path, save(held, metadata={FORMAT: json.dumps(about, sort_keys=True)}))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -31,11 +33,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(str(path), "pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise UserError(
-                    f"{path} is not a cliptune checkpoint (format {metadata.get('format')!r}, expected {FORMAT!r})"
-                )
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["about"])  # noqa: SIM118
+            if FORMAT not in metadata:
+                raise UserError(f"{path} is not a cliptune checkpoint (no {FORMAT!r} in its header); give a run's folder")
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise UserError(
             f"checkpoint {path} is damaged or truncated ({str(error).splitlines()[0]}); train again or restore a copy"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -19,15 +19,31 @@ def check_finite(losses: Mapping[str, Tensor], out: Outputs, model: TunedModel) 
     numbers = dict(zip(losses, values.tolist(), strict=True))  # one wait for the device
     if all(abs(value) < float("inf") for value in numbers.values()):
         return numbers
-    for name, tensor in _in_order(losses, out, model):
+    _stop_at_first(_in_order(losses, out, model))
+    raise AssertionError("a loss is not finite, yet none was found")
+
+
+def check_learned(model: TunedModel) -> None:
+    """After a step, whose own tensors `check_finite` cannot see: raises `UserError` naming a learned one that is not
+    finite."""
+    _stop_at_first(_learned(model))
+
+
+def _stop_at_first(named: Iterable[tuple[str, Tensor]]) -> None:
+    for name, tensor in named:
         if not torch.isfinite(tensor).all():
             raise UserError(f"{name} is no longer finite; lower lr, or train in precision 32 if it was lower")
-    raise UserError(f"the sum of the losses overflowed ({numbers}); lower lr")
+
+
+def _learned(model: TunedModel) -> Iterator[tuple[str, Tensor]]:
+    yield from ((f"learned tensor {name!r}", p) for name, p in model.learner.named_parameters())
 
 
 def _in_order(losses: Mapping[str, Tensor], out: Outputs, model: TunedModel) -> Iterator[tuple[str, Tensor]]:
-    yield from ((f"learned tensor {name!r}", p) for name, p in model.learner.named_parameters())
-    yield from ((f"image feature {name!r}", f) for name, f in out.image.items())
+    yield from _learned(model)
     yield "text features", out.text
+    if out.phrases is not None:
+        yield "phrase features", out.phrases
+    yield from ((f"image feature {name!r}", f) for name, f in out.image.items())
     yield "logits", out.logits
     yield from ((f"loss {name!r}", loss) for name, loss in losses.items())

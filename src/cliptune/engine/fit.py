@@ -15,7 +15,7 @@ from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import Augment
 from cliptune.engine.evaluate import accuracy, logits
 from cliptune.engine.features import FeatureCache
-from cliptune.engine.finite import check_finite
+from cliptune.engine.finite import check_finite, check_learned
 from cliptune.engine.optim import learning_rate, sgd
 from cliptune.engine.resume import Progress
 from cliptune.engine.settings import Training
@@ -46,11 +46,17 @@ def fit(
     parameters = [p for p in model.learner.parameters() if p.requires_grad]
     if not parameters:
         return []
+    if training.keep == "best" and not task.val:
+        raise UserError(f"keep=best needs validation pictures, but {task.name} has none; use keep=last")
     optimizer = sgd(parameters, training.lr, training.momentum, training.weight_decay)
     scaler = torch.amp.GradScaler(fabric.device.type, enabled=fabric._precision.precision == "16-mixed")
-    examples = training_set(model, task, training)
-    progress = Progress.load(resume_file, model, optimizer) if resume_file and resume_file.is_file() else Progress()
-    state = State(len(progress.history), training.epochs, method.prepare(model, task))
+    examples = training_set(model, task, training, watchers)
+    held = resume_file if resume_file is not None and resume_file.is_file() else None
+    if held:
+        Progress.take_route(held, model)
+    memory = method.prepare(model, task)  # start values are those of a fresh learner, also in a run that goes on
+    progress = Progress.load(held, model, optimizer) if held else Progress()
+    state = State(len(progress.history), training.epochs, memory)
     batches = _source(model, examples, training, fabric)
     for watcher in watchers:
         watcher.begin(training.epochs, max(1, len(examples) // fabric.world_size // training.batch_size), state.epoch)
@@ -80,6 +86,7 @@ def fit(
                 scaler.update()
                 for watcher in watchers:
                     watcher.step(state.epoch, seen[-1])
+            check_learned(model)
             row = {"epoch": state.epoch, "lr": rate, **_means(seen)}
             if training.keep == "best":
                 row["val"] = validate(model, task)
@@ -92,20 +99,24 @@ def fit(
     finally:
         for watcher in watchers:
             watcher.end()
-    if training.keep == "best":
+    if training.keep == "best" and progress.best:
         model.learner.load_state_dict(progress.best)
     method.finish(model, progress.states)
     model.eval()
     return progress.history
 
 
-def training_set(model: TunedModel, task: Task, training: Training) -> ExampleSet:
+def training_set(model: TunedModel, task: Task, training: Training, watchers: Sequence[Watcher] = ()) -> ExampleSet:
     """The task's training pictures, each read and masked once, so that a broken one stops the run before it starts."""
     backbone, spec = model.backbone, model.method.masks()
     augment = Augment(backbone.image_size, **AUGMENT[training.augment])
     size, mean, std = backbone.image_size, backbone.mean, backbone.std
     examples = ExampleSet(task.dataset, task.train, size, mean, std, augment=augment, seed=task.seed)
-    bring_masks = any([examples.picture(i).mask is not None for i in range(len(examples))])
+    bring_masks = False
+    for i in range(len(examples)):
+        bring_masks |= examples.picture(i).mask is not None
+        for watcher in watchers:
+            watcher.other("reading", i + 1, len(examples))
     if spec is not None:
         examples.masks = mask_sources.choose(spec, bring_masks)
         examples.masks.check(task.train)
@@ -117,8 +128,6 @@ def training_set(model: TunedModel, task: Task, training: Training) -> ExampleSe
 
 def validate(model: TunedModel, task: Task) -> float:
     """Accuracy in percent on the validation shots."""
-    if not task.val:
-        raise UserError(f"keep=best needs validation pictures, but {task.name} has none; use keep=last")
     test = TestSet(task.val, task.classnames)
     return accuracy(logits(model, task.dataset, test), test)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -33,13 +32,19 @@ class Progress:
 
     def save(self, path: Path, model: TunedModel, optimizer: Optimizer) -> None:
         tensors = {f"learner.{name}": tensor for name, tensor in model.learner.state_dict().items()}
-        for i, held in enumerate(optimizer.state_dict()["state"].values()):
-            tensors[f"momentum.{i}"] = held["momentum_buffer"]
+        for i, held in optimizer.state_dict()["state"].items():
+            if held.get("momentum_buffer") is not None:  # none without momentum, nor before a first gradient
+                tensors[f"momentum.{i}"] = held["momentum_buffer"]
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         for epoch, learned in enumerate(self.states):
             tensors |= {f"states.{epoch}.{name}": tensor for name, tensor in learned.items()}
         # Rounding depends on which linear routine runs, so the choice belongs to the state.
         checkpoint.write(path, tensors, {"history": self.history, "fast_linear": model.backbone.fast_linear})
+
+    @staticmethod
+    def take_route(path: Path, model: TunedModel) -> None:
+        """Compute as the run did, before anything is computed."""
+        model.backbone.use_fast_linear(checkpoint.read(path)[1]["fast_linear"])
 
     @classmethod
     def load(cls, path: Path, model: TunedModel, optimizer: Optimizer) -> Progress:
@@ -49,11 +54,10 @@ class Progress:
         def part(prefix: str) -> dict[str, Tensor]:
             return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
 
-        model.backbone.use_fast_linear(about["fast_linear"])
         model.learner.load_state_dict(part("learner."))
         momentum = part("momentum.")
         for i, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
-            buffer = momentum[str(i)].to(parameter.device)
-            optimizer.state[parameter]["momentum_buffer"] = torch.as_tensor(buffer)
+            if str(i) in momentum:
+                optimizer.state[parameter]["momentum_buffer"] = momentum[str(i)].to(parameter.device)
         epochs = len(about["history"]) if model.method.keeps_history else 0
         return cls(about["history"], part("best."), [part(f"states.{e}.") for e in range(epochs)])

@@ -31,7 +31,9 @@ class Training:
     """Processes that read pictures."""
 
     def __post_init__(self):
-        for name, least in (("epochs", 0), ("batch_size", 1), ("cached_views", 0), ("workers", 0)):
+        counts = ("epochs", "batch_size", "warmup_epochs", "cached_views", "workers")
+        for name in (*counts, "warmup_lr", "momentum", "weight_decay"):
+            least = 1 if name == "batch_size" else 0
             if getattr(self, name) < least:
                 raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.lr <= 0:

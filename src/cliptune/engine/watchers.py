@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
 class Watcher:
@@ -23,34 +23,54 @@ class Watcher:
     def end(self) -> None:
         """After the last step, or after an error."""
 
+    def other(self, what: str, done: int, total: int) -> None:
+        """Work besides training that takes its time: reading pictures, testing."""
+
 
 class ProgressBar(Watcher):
     """A bar in the terminal, with the loss of the last epoch."""
 
     def __init__(self, progress: Progress, title: str):
         self.progress, self.title = progress, title
-        self.task = progress.add_task(title, total=None)
+        self.task: TaskID | None = None
 
     def begin(self, epochs: int, steps: int, first: int) -> None:
-        self.progress.update(self.task, total=epochs * steps, completed=first * steps)
+        self._show(self.title, first * steps, epochs * steps)
 
     def step(self, epoch: int, losses: Mapping[str, float]) -> None:
-        self.progress.advance(self.task)
+        if self.task is not None:
+            self.progress.advance(self.task)
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        self.progress.update(self.task, description=f"{self.title}  loss {row['loss']:.3f}")
+        if self.task is not None:
+            self.progress.update(self.task, description=f"{self.title}  loss {row['loss']:.3f}")
 
     def end(self) -> None:
-        self.progress.remove_task(self.task)
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+        self.task = None
+
+    def other(self, what: str, done: int, total: int) -> None:
+        self._show(f"{self.title}  {what}", done, total)
+        if done == total:
+            self.end()
+
+    def _show(self, text: str, done: int, total: int) -> None:
+        if self.task is None:
+            self.task = self.progress.add_task(text)
+        self.progress.update(self.task, description=text, completed=done, total=total)
 
 
 class TensorBoard(Watcher):
     """Scalars of each epoch under `folder`, for `tensorboard --logdir`."""
 
     def __init__(self, folder: Path):
+        self.folder = folder
+
+    def begin(self, epochs: int, steps: int, first: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder))
+        self.writer = SummaryWriter(str(self.folder))
 
     def epoch(self, row: Mapping[str, float]) -> None:
         for name, value in row.items():

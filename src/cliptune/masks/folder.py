@@ -22,9 +22,8 @@ def binarise(raw: Tensor, compat: Literal["paper", "release"] = "paper", *, inde
     """Values as read (uint8) -> float32 in [0, 1], 1 = foreground.
 
     {0, 1} and {0, 255} are binary, other values are soft grey. index: label-index masks (VOC), where 255 is void and
-    any other
-    label foreground. compat="release": 255 -> 0 and any value from 1 -> 1, under which a usual 0/255 mask is all
-    background.
+    any other label foreground. compat="release": 255 -> 0 and any value from 1 -> 1, under which a usual 0/255 mask is
+    all background.
     """
     if compat == "release" or index:
         return ((raw > 0) & (raw != VOID)).float()
@@ -56,30 +55,21 @@ class FolderMasks(MaskSource):
                 f"{len(missing)} of {len(examples)} pictures have no mask under {self.root}, first {missing[0]}; "
                 f"add them or use masks_from=gradcam"
             )
-        for example in examples:
-            if example.path is not None:
-                self._same_size(example, self._open(example).size, Image.open(example.path).size)
 
     def mask(self, example: Example, picture: Picture) -> Tensor:
-        image = self._open(example)
-        height, width = picture.image.shape[-2:]
-        self._same_size(example, image.size, (width, height))
-        index = image.mode == "P"
-        raw = pil_to_tensor(image if index or image.mode == "L" else image.convert("RGB"))[:1]
-        return (binarise(raw, self.compat, index=index) * 255).round().to(torch.uint8)
-
-    def _open(self, example: Example) -> Image.Image:
         path = self.find(example)
         if path is None:
             raise UserError(f"no mask for {example.key} under {self.root}; add it or use masks_from=gradcam")
         try:
-            return Image.open(path)
-        except (UnidentifiedImageError, OSError):
+            with Image.open(path) as image:
+                index = image.mode == "P"
+                raw = pil_to_tensor(image if index or image.mode == "L" else image.convert("RGB"))[:1]
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
             raise UserError(f"mask {path} cannot be read as an image; make it again") from None
-
-    def _same_size(self, example: Example, mask: tuple[int, int], image: tuple[int, int]) -> None:
-        if mask != image:
+        (height, width), (rows, columns) = raw.shape[-2:], picture.image.shape[-2:]
+        if (height, width) != (rows, columns):
             raise UserError(
-                f"mask {self.find(example)} is {mask[0]}x{mask[1]} but its picture is {image[0]}x{image[1]} pixels; "
-                f"make masks at the pictures' size"
+                f"mask {path} is {width}x{height} but its picture is {columns}x{rows} pixels; make masks at the "
+                f"pictures' size"
             )
+        return (binarise(raw, self.compat, index=index) * 255).round().to(torch.uint8)

@@ -26,7 +26,7 @@ class Maple(Method):
     """
 
     n_ctx: int = 2
-    """Tokens a layer. Words beyond them stay fixed in front of the name: "[v1] [v2] of a cat."."""
+    """Tokens a layer. Words beyond them stay fixed in front of the name: "v1 v2 of a cat."."""
     depth: int = 9
     """Layers prompted, the input included (J in the paper)."""
     words: str = "a photo of a"

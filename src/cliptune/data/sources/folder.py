@@ -6,6 +6,7 @@ import random
 import re
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision.transforms.v2.functional import pil_to_tensor
 
@@ -22,8 +23,8 @@ class Folder(Dataset):
     """Pictures under `root/<class>/`, or `root/{train,val,test}/<class>/`.
 
     Without those parts each class is cut reproducibly, 50 % training, 20 % validation, 30 % test; a training part
-    alone gives
-    its share to what is missing. Class names are folder names made readable ("red_fox", "RedFox" -> "red fox").
+    alone gives its share to what is missing. Class names are folder names made readable ("red_fox" -> "red fox",
+    "RedFox" -> "Red Fox").
     """
 
     def __init__(self, root: str | Path):
@@ -61,7 +62,8 @@ class Folder(Dataset):
                 f"{self.root} has one class only ({classes[kept[0]]}); classification needs at least two class folders"
             )
         self.classnames = tuple(readable(classes[i]) for i in kept)
-        repeated = {n for n in self.classnames if self.classnames.count(n) > 1}
+        read = [name.lower() for name in self.classnames]  # as the tokenizer reads them
+        repeated = [name for name in read if read.count(name) > 1]
         if repeated:
             raise UserError(f"two folders of {self.root} read as the class {min(repeated)!r}; rename one")
         self._splits = self._cut({part: [groups[i] for i in kept] for part, groups in files.items()})
@@ -85,7 +87,8 @@ class Folder(Dataset):
     def _files(self, folder: Path) -> list[Path]:
         if not folder.is_dir():
             return []
-        return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
     def _cut(self, files: dict[str, list[list[Path]]]) -> dict[str, list[Example]]:
         """Give parts that are missing their share of each class's training pictures, shuffled by a fixed seed."""
@@ -116,12 +119,23 @@ def readable(folder: str) -> str:
 
 
 def read_picture(path: Path) -> Picture:
-    """A picture file turned as its EXIF says, with its transparency as mask. Raises `UserError` naming a broken
-    file."""
+    """A picture file turned as its EXIF says, with its transparency (if anything in it is transparent) as mask.
+
+    Raises `UserError` naming a broken file.
+    """
     try:
         with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
-            alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-            return Picture(pil_to_tensor(image.convert("RGB")), None if alpha is None else pil_to_tensor(alpha))
+            image = upright(image)
+            alpha = pil_to_tensor(image.convert("RGBA"))[3:] if image.has_transparency_data else None
+            mask = None if alpha is None or alpha.min() == 255 else alpha
+            return Picture(pil_to_tensor(image.convert("RGB")), mask)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"picture {path} cannot be read ({type(error).__name__}); remove or replace it") from None
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A picture turned as its EXIF says, 16 bits a pixel brought to 8, where Pillow would cut them off at 255."""
+    image = ImageOps.exif_transpose(image)
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))

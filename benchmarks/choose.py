@@ -1,0 +1,63 @@
+"""How the presets of the tiny backbone were chosen: a small grid on the validation classes, never on the benchmark's.
+
+`.venv/bin/python benchmarks/choose.py` prints one table a method; benchmarks/results/choose.md keeps it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from cliptune import config, presets, sweep
+from cliptune.files import write_text
+from cliptune.results import summary, table
+
+#: Method -> settings tried. DAPT's first line holds its published weights.
+GRID: dict[str, list[dict[str, Any]]] = {
+    "coop": [{"lr": 0.005}, {"lr": 0.02}, {"lr": 0.05}],
+    "maple": [{"lr": 0.005}, {"lr": 0.01}, {"lr": 0.02}],
+    "maple+dapt": [
+        {"pull_push": 0.8, "foreground": 0.1, "background": 0.5},
+        {"pull_push": 4.0, "foreground": 0.5, "background": 0.5},
+        {"pull_push": 4.0, "foreground": 1.0, "background": 0.5},
+        {"pull_push": 10.0, "foreground": 0.5, "background": 0.5},
+        {"pull_push": 10.0, "foreground": 1.0, "background": 1.0},
+    ],
+}
+COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/gap")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Seeds, data and place."""
+
+    seeds: tuple[int, ...] = (1, 2)
+    """One run a seed and setting."""
+    data: str = "emoji:classes=validation"
+    """Other classes than those of the benchmark."""
+    methods: tuple[str, ...] = tuple(GRID)
+    """Which of the grids."""
+    out: Path = Path("runs/choose")
+    """Records; a rerun does only what is missing."""
+
+
+def main(options: Options) -> None:
+    """Run the grids, print and keep the table."""
+    base = {"data": options.data, "protocol": "base_to_novel"}
+    runs = []
+    for method in options.methods:
+        for settings in GRID[method]:
+            label = f"{method} " + " ".join(f"{key}={value}" for key, value in settings.items())
+            runs.append((label, config.with_options(presets.get(method, **base), settings)))
+    results = sweep.run(sweep.plan(runs, options.seeds, options.out))
+    text = table.to_markdown(summary.summarise(results, COLUMNS))
+    sys.stdout.write(text + "\n")
+    write_text(Path(__file__).parent / "results" / "choose.md", text + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,41 @@
+"""The README's Python runs as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from torchvision.transforms.v2.functional import to_pil_image
+
+from cliptune.data.sources.emoji import Emoji
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes of four pictures without transparency, one folder each."""
+    drawings = Emoji()
+    for example in drawings.examples("train"):
+        folder = tmp_path / "photos" / ("cat", "dog")[example.label % 2]
+        number = len(list(folder.glob("*.jpg"))) + 1
+        if number <= 4:
+            folder.mkdir(parents=True, exist_ok=True)
+            to_pil_image(drawings.read(example).image).save(folder / f"{number}.jpg")
+    return tmp_path
+
+
+# A few pictures a class, without masks, under names the tiny backbone knows or not: each is said once.
+@pytest.mark.filterwarnings("ignore:the pictures bring no masks", "ignore:.*fewer than", "ignore:backbone 'tiny' never saw")
+def test_python_of_the_readme_runs(photos: Path, monkeypatch, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks, "the README has no Python"
+    monkeypatch.chdir(photos)
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), names)
+    printed = capsys.readouterr().out.splitlines()
+    assert "test" in printed[0] and printed[1].startswith("('")
+    assert names["weights"].shape[0] == 2
+    assert (photos / "my-model" / "checkpoint.safetensors").stat().st_size < 1 << 20
