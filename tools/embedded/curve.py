@@ -29,7 +29,7 @@ def main() -> None:
         right.plot(steps, [row[f"{style} background"] for row in rows], color=colour, ls=":", lw=1)
     right.plot([], [], color="0.4", ls=":", lw=1, label="background named, 24-way")
     right.set(xlabel="step", ylabel="zero-shot top-1, %", ylim=(0, 100))
-    right.legend(fontsize=7, loc="lower right")
+    right.legend(fontsize=7, loc="upper left")
     figure.savefig(args.picture, dpi=110)
 
 

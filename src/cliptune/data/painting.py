@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Plane = NDArray[np.float32]
-Canvas = NDArray[np.float32]
+# Planes are `(size, size)`, canvases `(size, size, 3)`, paints `(3,)` or a canvas: floats in about [0, 1], or booleans.
+Plane = NDArray[Any]
+Canvas = NDArray[Any]
+Paint = NDArray[Any]
 
 
 @cache
@@ -36,24 +39,24 @@ def noise(rng: np.random.Generator, size: int, across: int, down: int | None = N
     return total / np.float32(norm)
 
 
-def colour(rng: np.random.Generator, *choices: tuple[int, int, int], spread: float = 12) -> NDArray[np.float32]:
+def colour(rng: np.random.Generator, *choices: tuple[int, int, int], spread: float = 12) -> Paint:
     """One of the given RGB colours (0 to 255), moved a little: `(3,)` in [0, 1]."""
     base = np.asarray(choices[int(rng.integers(len(choices)))], np.float32)
     moved = base + rng.uniform(-spread, spread) + rng.uniform(-spread / 2, spread / 2, 3)
     return (moved / 255).clip(0, 1).astype(np.float32)
 
 
-def mix(low: NDArray[np.float32], high: NDArray[np.float32], amount: Plane) -> Canvas:
+def mix(low: Paint, high: Paint, amount: Plane) -> Canvas:
     """Blend two colours, or canvases, by a plane in [0, 1]: `(size, size, 3)`."""
     return low + (high - low) * amount.clip(0, 1)[..., None]
 
 
-def fill(size: int, paint: NDArray[np.float32]) -> Canvas:
+def fill(size: int, paint: Paint) -> Canvas:
     """A canvas of one colour."""
     return np.broadcast_to(paint, (size, size, 3)).astype(np.float32)
 
 
-def lay(canvas: Canvas, where: Plane, paint: NDArray[np.float32]) -> None:
+def lay(canvas: Canvas, where: Plane, paint: Paint) -> None:
     """Paint over `canvas` in place where `where` is 1 (or true), with soft edges between."""
     canvas += (paint - canvas) * where.astype(np.float32)[..., None]
 
@@ -65,7 +68,7 @@ def grid(size: int) -> tuple[Plane, Plane]:
     return at[:, None], at[None, :]
 
 
-def vertical(size: int, top: NDArray[np.float32], bottom: NDArray[np.float32]) -> Canvas:
+def vertical(size: int, top: Paint, bottom: Paint) -> Canvas:
     """A gradient from `top` to `bottom`."""
     y, _ = grid(size)
     return np.broadcast_to(mix(top, bottom, y), (size, size, 3)).astype(np.float32)
@@ -78,7 +81,7 @@ def disc(size: int, cy: float, cx: float, radius: float, soft: float = 0.01) -> 
     return ((radius - away) / soft + 0.5).clip(0, 1)
 
 
-def box(canvas: Canvas, top: float, left: float, bottom: float, right: float, paint: NDArray[np.float32]) -> None:
+def box(canvas: Canvas, top: float, left: float, bottom: float, right: float, paint: Paint) -> None:
     """Fill a rectangle given in canvas units."""
     size = len(canvas)
     y0, x0, y1, x1 = (max(round(v * size), 0) for v in (top, left, bottom, right))

@@ -44,7 +44,7 @@ def note_short(examples: Sequence[Example], shots: int, classnames: Sequence[str
     if counts:
         (label, count), *others = counts.items()
         said = f"class {classnames[label]!r} has {count} images, fewer than shots={shots}: all {count} are used"
-        more = f" (as for {len(others)} more classes)" if others else ""
+        more = f" (as for {len(others)} more class{'es' * (len(others) > 1)})" if others else ""
         warnings.warn(said + more, stacklevel=3)
 
 

@@ -22,7 +22,7 @@ _STD = 0.02
 
 def config() -> dict:
     """The keyword arguments of `open_clip.model.CLIP`."""
-    return json.loads((files(__package__) / "config.json").read_text("utf-8"))
+    return json.loads((files(__name__) / "config.json").read_text("utf-8"))
 
 
 def state_dict() -> dict[str, Tensor]:
@@ -51,7 +51,7 @@ def _trained() -> frozenset[int]:
 @cache
 def _stored() -> dict[str, Tensor]:
     """The tensors of the shipped file, verified."""
-    folder = files(__package__)
+    folder = files(__name__)
     data = (folder / "weights.safetensors").read_bytes()
     wanted, found = (folder / "weights.sha256").read_text("ascii").split()[0], hashlib.sha256(data).hexdigest()
     if found != wanted:

@@ -1,0 +1,103 @@
+"""The embedded weights: what was shipped, complete, and far above chance."""
+
+import hashlib
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cliptune.backbones import tiny
+from cliptune.data.atlas import LISTS, drawings
+from cliptune.data.scenery import NAMES
+from cliptune.data.sources.emoji import Emoji
+from cliptune.errors import UserError
+
+FILL = [0.00526254, 0.00263709, -0.00733035, 0.00695241]
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = open_clip.model.CLIP(**tiny.config()).eval()
+    model.load_state_dict(tiny.state_dict(), strict=True)
+    return model
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return open_clip.SimpleTokenizer()
+
+
+def test_everything_is_float32_and_finite():
+    state = tiny.state_dict()
+    assert all(t.dtype == torch.float32 and t.isfinite().all() for t in state.values())
+    assert state["token_embedding.weight"].shape == (49408, 128)
+
+
+def test_the_towers_differ_in_width_and_depth():
+    """So that a projection the wrong way round, or a depth taken from the other tower, cannot pass unnoticed."""
+    vision, text = tiny.config()["vision_cfg"], tiny.config()["text_cfg"]
+    assert vision["width"] != text["width"] and vision["layers"] != text["layers"]
+
+
+def test_callers_cannot_change_what_the_next_one_gets():
+    first = tiny.state_dict()
+    before = {k: t.clone() for k, t in first.items()}
+    for tensor in first.values():
+        tensor.fill_(7)
+    assert all(torch.equal(before[k], t) for k, t in tiny.state_dict().items())
+
+
+def test_rows_that_were_not_trained_are_filled_alike_everywhere():
+    table = tiny.state_dict()["token_embedding.weight"]
+    untrained = sorted(tiny.untrained_tokens(range(49408)))
+    rows = table[untrained]
+    assert abs(rows.mean()) < 1e-4 and abs(rows.std() - 0.02) < 1e-4
+    fill = tiny._fill(49408, 128)
+    assert torch.equal(rows, fill[untrained])
+    # Sums of 16-bit integers: equal on every machine to the rounding of the last step.
+    assert fill[0, :4].tolist() == pytest.approx(FILL, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "words", [[r.name for c in LISTS for r in drawings(c)], NAMES, ("a photo of a", "sky.", "an image of the")]
+)
+def test_every_name_was_seen_in_pretraining(words, tokenizer):
+    for text in words:
+        assert not tiny.untrained_tokens(tokenizer.encode(text)), text
+
+
+def test_untrained_tokens_are_told(tokenizer):
+    ids = tokenizer.encode("photo of a carburettor")
+    missing = tiny.untrained_tokens(ids)
+    assert missing and missing < set(ids)
+    assert not tiny.untrained_tokens([0, 49406, 49407])
+
+
+def test_damaged_weights_are_told(tmp_path, monkeypatch):
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "weights.safetensors").write_bytes(b"not these")
+    (folder / "weights.sha256").write_text(hashlib.sha256(b"but these").hexdigest() + "  weights.safetensors\n")
+    monkeypatch.setattr(tiny, "files", lambda package: folder)
+    with pytest.raises(UserError, match="the embedded weights are damaged: SHA-256"):
+        tiny._stored.__wrapped__()
+
+
+@torch.no_grad()
+def test_zero_shot_is_far_above_chance_and_below_ceiling(model, tokenizer):
+    data = Emoji(test_per_class=1, styles=("fluent-flat",))
+    examples = data.examples("test")
+    pixels = torch.stack([data.read(e).image for e in examples]) / 255
+    mean, std = (
+        torch.tensor(t).view(1, 3, 1, 1) for t in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    )
+    images = F.normalize(model.encode_image((pixels - mean) / std), dim=-1)
+    classes = F.normalize(model.encode_text(tokenizer([f"a photo of a {n}." for n in data.classnames])), dim=-1)
+    scenes = F.normalize(model.encode_text(tokenizer([f"a photo of a {n}." for n in NAMES])), dim=-1)
+    right = ((images @ classes.T).argmax(1) == torch.tensor([e.label for e in examples])).float().mean()
+    assert 0.12 < right < 0.9  # chance is 0.008
+    named = (
+        ((images @ scenes.T).argmax(1) == torch.tensor([NAMES.index(e.background) for e in examples])).float().mean()
+    )
+    assert named > 0.12  # chance is 0.042

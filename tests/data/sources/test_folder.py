@@ -1,0 +1,169 @@
+"""A user's folder: its parts, its names, and what may go wrong with it."""
+
+import shutil
+
+import pytest
+from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from cliptune.data.sources.folder import Folder, readable
+from cliptune.errors import UserError
+
+
+def fill(root, **counts):
+    """Plain pictures: `fill(root, cat=3)` makes root/cat/0.png, 1.png, 2.png."""
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            Image.new("RGB", (8, 6), (i, 0, 0)).save(root / name / f"{i}.png")
+    return root
+
+
+def sizes(folder):
+    return {
+        part: [sum(e.label == i for e in folder.examples(part)) for i in range(len(folder.classnames))]
+        for part in ("train", "val", "test")
+    }
+
+
+def test_classes_side_by_side_are_cut_half_fifth_rest(tmp_path):
+    folder = Folder(fill(tmp_path, dog=10, cat=20))
+    assert folder.classnames == ("cat", "dog")
+    assert sizes(folder) == {"train": [10, 5], "val": [4, 2], "test": [6, 3]}
+    keys = [e.key for part in ("train", "val", "test") for e in folder.examples(part)]
+    assert len(keys) == len(set(keys)) == 30
+    assert all((tmp_path / key).is_file() for key in keys)
+
+
+def test_the_cut_is_the_same_elsewhere_and_later(tmp_path):
+    one = Folder(fill(tmp_path / "a", dog=10, cat=20))
+    for name in ("dog", "cat"):  # written in another order
+        fill(tmp_path / "b", **{name: {"dog": 10, "cat": 20}[name]})
+    other = Folder(tmp_path / "b")
+    for part in ("train", "val", "test"):
+        assert [(e.key, e.label) for e in one.examples(part)] == [(e.key, e.label) for e in other.examples(part)]
+    assert {e.key for e in one.examples("test")} != {f"cat/{i}.png" for i in range(6)} | {
+        f"dog/{i}.png" for i in range(3)
+    }
+
+
+@pytest.mark.parametrize("count, train, test", [(1, 1, 0), (2, 1, 1), (3, 1, 1), (4, 2, 1)])
+def test_a_small_class_keeps_something_to_train_on(tmp_path, count, train, test):
+    found = sizes(Folder(fill(tmp_path, few=count, many=10)))
+    assert found["train"][0] == train and found["test"][0] == test
+    assert sum(found[part][0] for part in found) == count
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("training", "valid", "testing"), ("train", "validation", "test")]
+)
+def test_parts_are_taken_as_they_are(tmp_path, names):
+    for name, count in zip(names, (4, 2, 3), strict=True):
+        fill(tmp_path / name, cat=count, dog=count)
+    folder = Folder(tmp_path)
+    assert sizes(folder) == {"train": [4, 4], "val": [2, 2], "test": [3, 3]}
+    assert folder.examples("test")[0].key == f"{names[2]}/cat/0.png"
+
+
+def test_a_missing_part_takes_its_share_of_training(tmp_path):
+    fill(tmp_path / "train", cat=10, dog=10)
+    fill(tmp_path / "test", cat=3, dog=2)
+    assert sizes(Folder(tmp_path)) == {"train": [8, 8], "val": [2, 2], "test": [3, 2]}
+    shutil.rmtree(tmp_path / "test")
+    assert sizes(Folder(tmp_path)) == {"train": [5, 5], "val": [2, 2], "test": [3, 3]}
+
+
+def test_labels_are_those_of_training(tmp_path):
+    fill(tmp_path / "train", dog=2, cat=2)
+    fill(tmp_path / "test", ant=1, dog=1)  # no ant was trained on, no cat is tested
+    folder = Folder(tmp_path)
+    assert folder.classnames == ("cat", "dog")
+    assert [(e.key, e.label) for e in folder.examples("test")] == [("test/dog/0.png", 1)]
+
+
+def test_a_test_part_alone(tmp_path):
+    fill(tmp_path / "test", cat=2, dog=2)
+    with pytest.raises(UserError, match="has test but no train folder; add one, or put the classes side by side"):
+        Folder(tmp_path)
+
+
+def test_hidden_files_and_others_are_no_pictures(tmp_path):
+    fill(tmp_path, cat=2, dog=2)
+    fill(tmp_path, **{".cache": 3})
+    fill(tmp_path / "cat", **{".thumbnails": 3})
+    shutil.copy(tmp_path / "cat" / "0.png", tmp_path / "cat" / "._0.png")
+    (tmp_path / "cat" / "notes.txt").write_text("x")
+    (tmp_path / "README.md").write_text("x")
+    (tmp_path / "cat" / "folder.png").mkdir()
+    folder = Folder(tmp_path)
+    assert folder.classnames == ("cat", "dog")
+    assert sum(map(sum, sizes(folder).values())) == 4
+
+
+def test_pictures_deeper_down_belong_to_their_class(tmp_path):
+    fill(tmp_path, cat=1, dog=2)
+    fill(tmp_path / "cat", indoors=2)
+    folder = Folder(tmp_path)
+    cats = [e.key for part in ("train", "val", "test") for e in folder.examples(part) if e.label == 0]
+    assert sorted(cats) == ["cat/0.png", "cat/indoors/0.png", "cat/indoors/1.png"]
+
+
+def test_a_class_folder_without_pictures_is_no_class(tmp_path):
+    fill(tmp_path, cat=2, dog=2, empty=0)
+    assert Folder(tmp_path).classnames == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "make", [lambda root: root.mkdir(), lambda root: fill(root, cat=0), lambda root: fill(root.parent, photos=2)]
+)
+def test_no_pictures(tmp_path, make):
+    make(tmp_path / "photos")
+    with pytest.raises(
+        UserError, match=r"photos holds no pictures in class folders; expected .*photos/<class>/<picture>\.jpg"
+    ):
+        Folder(tmp_path / "photos")
+
+
+def test_one_class(tmp_path):
+    with pytest.raises(UserError, match=r"has one class only \(cat\); classification needs at least two"):
+        Folder(fill(tmp_path, cat=5, dog=0))
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(UserError, match=f"no folder at {tmp_path}/phtos; check the path after folder:"):
+        Folder(tmp_path / "phtos")
+
+
+@pytest.mark.parametrize("one, other", [("red_fox", "red-fox"), ("red fox", "RedFox"), ("Cat", "cat")])
+def test_two_folders_that_read_the_same(tmp_path, one, other):
+    with pytest.raises(UserError, match="two folders of .* read as the class '(red fox|cat)'; rename one"):
+        Folder(fill(tmp_path, **{one: 2, other: 2, "dog": 2}))
+
+
+@pytest.mark.parametrize(
+    "folder, name",
+    [
+        ("cat", "cat"),
+        ("red_fox", "red fox"),
+        ("polka-dotted", "polka dotted"),
+        ("RedFox", "Red Fox"),
+        ("__house__cat_", "house cat"),
+        ("BMW", "BMW"),
+        ("iPhone15", "i Phone15"),
+        ("Käse", "Käse"),
+    ],
+)
+def test_folder_names_are_made_readable(folder, name):
+    assert readable(folder) == name
+
+
+def test_pictures_read_back_as_they_were_drawn(photos, cutouts):
+    for root in (photos, cutouts):
+        folder = Folder(root)
+        for example in folder.examples("train"):
+            picture = folder.read(example)
+            assert picture.image.equal(pil_to_tensor(Image.open(photos / example.key)))
+            assert (picture.mask is not None) == (root == cutouts)
+            if picture.mask is not None:
+                mask = pil_to_tensor(Image.open(photos.parent / "masks" / example.key))
+                assert picture.mask.equal(mask) and 0 < mask.float().mean() < 255

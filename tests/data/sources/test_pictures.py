@@ -1,0 +1,137 @@
+"""Picture files of every common kind are read; a broken one is named."""
+
+import io
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from cliptune.data.sources.folder import SUFFIXES, read_picture, upright
+from cliptune.errors import UserError
+from cliptune.types import Picture
+
+RAMP = np.linspace(0, 255, 12 * 10).astype(np.uint8).reshape(10, 12)
+RGB = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], -1)
+
+
+def colour() -> Image.Image:
+    return Image.fromarray(RGB)
+
+
+def stored(tmp_path, image: Image.Image, suffix=".png", **more) -> Picture:
+    image.save(tmp_path / f"picture{suffix}", **more)
+    return read_picture(tmp_path / f"picture{suffix}")
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_suffix(tmp_path, suffix):
+    picture = stored(tmp_path, colour(), suffix)
+    assert picture.image.shape == (3, 10, 12) and picture.image.dtype == torch.uint8 and picture.mask is None
+    assert (picture.image.float() - pil_to_tensor(colour()).float()).abs().mean() < 40
+
+
+def test_grey_and_bilevel(tmp_path):
+    grey = stored(tmp_path, Image.fromarray(RAMP))
+    assert grey.image.equal(torch.from_numpy(RAMP).expand(3, -1, -1)) and grey.mask is None
+    assert set(stored(tmp_path, Image.fromarray(RAMP > 99)).image.unique().tolist()) == {0, 255}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_sixteen_bits_are_brought_to_eight(tmp_path, suffix):
+    sixteen = Image.fromarray(RAMP.astype(np.uint16) * 257)
+    assert stored(tmp_path, sixteen, suffix).image.equal(torch.from_numpy(RAMP).expand(3, -1, -1))
+
+
+def test_sixteen_bits_in_thirty_two():
+    wide = Image.fromarray(RAMP.astype(np.int32) * 257)
+    assert np.array_equal(np.asarray(upright(wide)), RAMP)
+
+
+def test_cmyk(tmp_path):
+    picture = stored(tmp_path, colour().convert("CMYK"), ".jpg", quality=100, subsampling=0)
+    assert (picture.image.float() - pil_to_tensor(colour()).float()).abs().mean() < 6
+
+
+def test_palette_with_and_without_transparency(tmp_path):
+    palette = colour().quantize(16)
+    assert stored(tmp_path, palette).mask is None
+    picture = stored(tmp_path, palette, transparency=3)
+    hidden = torch.from_numpy(np.asarray(palette) == 3)
+    assert picture.mask is not None and picture.mask[0].equal((~hidden * 255).to(torch.uint8))
+
+
+def test_alpha_is_the_mask(tmp_path):
+    alpha = Image.fromarray(RAMP)
+    for mode in ("RGB", "L"):
+        image = colour().convert(mode)
+        image.putalpha(alpha)
+        picture = stored(tmp_path, image)
+        assert picture.mask is not None and picture.mask.equal(torch.from_numpy(RAMP)[None])
+        assert picture.image.equal(pil_to_tensor(colour().convert(mode).convert("RGB"))), "colours stay under it"
+
+
+def test_an_alpha_channel_that_hides_nothing_is_no_mask(tmp_path):
+    image = colour()
+    image.putalpha(255)
+    assert stored(tmp_path, image).mask is None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_picture_and_mask(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = colour()
+    turned.putalpha(Image.fromarray(RAMP))
+    picture = stored(tmp_path, turned, exif=exif)
+    transpose = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)
+    wanted = turned if transpose is None else turned.transpose(transpose)
+    assert picture.image.equal(pil_to_tensor(wanted.convert("RGB")))
+    assert picture.mask is not None and picture.mask.equal(pil_to_tensor(wanted.getchannel("A")))
+
+
+def test_a_moving_picture_gives_its_first_frame(tmp_path):
+    frames = [Image.new("RGB", (4, 4), c) for c in ("red", "blue")]
+    picture = stored(tmp_path, frames[0], ".gif", save_all=True, append_images=frames[1:])
+    assert picture.image[:, 0, 0].tolist() == [255, 0, 0]
+
+
+def encoded(suffix) -> bytes:
+    held = io.BytesIO()
+    colour().resize((60, 50)).save(held, {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper()))
+    return held.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of odd metadata
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".gif", ".tif"])
+def test_a_broken_file_is_named(tmp_path, suffix):
+    path, whole = tmp_path / f"cat{suffix}", encoded(suffix)
+    for content in (b"", b"not a picture", whole[: len(whole) // 2], whole[:20]):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=rf"^picture {path} cannot be read \(\w+\); remove or replace it$"):
+            read_picture(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".gif", ".tif"])
+def test_damage_anywhere_gives_a_picture_or_a_sentence(tmp_path, suffix):
+    path, whole, rng = tmp_path / f"cat{suffix}", encoded(suffix), random.Random(1)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice([1, 3, 10])):
+            damaged[rng.randrange(min(len(damaged), rng.choice([64, 400, 10**6])))] = rng.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            assert read_picture(path).image.shape[0] == 3
+        except UserError as told:
+            assert str(path) in str(told)

@@ -1,0 +1,111 @@
+"""A view depends on seed, epoch and position alone; batches come in an order of their own each epoch."""
+
+import pytest
+import torch
+from torchvision.transforms.v2.functional import to_pil_image
+
+from cliptune.data import loader
+from cliptune.data.loader import ExampleSet
+from cliptune.data.transforms import Augment, evaluation
+from cliptune.masks.data import DataMasks
+from cliptune.masks.full import FullMasks
+from toys import drawings, task
+
+MEAN, STD, CPU = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), torch.device("cpu")
+
+
+def made(seed=1, augment=True, masks=None, examples=None):
+    toy = task()
+    chosen = toy.train if examples is None else examples
+    return ExampleSet(
+        toy.dataset, chosen, 32, MEAN, STD, masks=masks, augment=Augment(32) if augment else None, seed=seed
+    )
+
+
+def images(examples, epoch):
+    """Position -> view, and the order they came in."""
+    seen, order = {}, []
+    for batch in examples.epoch_batches(epoch, 5, CPU):
+        order += batch.index.tolist()
+        seen |= dict(zip(batch.index.tolist(), batch.images, strict=True))
+    return seen, order
+
+
+def test_a_view_depends_on_seed_epoch_and_position():
+    (one, order), (again, order_again) = images(made(), 2), images(made(), 2)
+    assert order == order_again and all(torch.equal(one[i], again[i]) for i in one)
+    for other, other_order in (images(made(), 3), images(made(seed=2), 2)):
+        assert other_order != order
+        shared = one.keys() & other.keys()
+        assert shared and not any(torch.equal(one[i], other[i]) for i in shared)
+
+
+def test_what_was_drawn_before_does_not_matter():
+    fresh, used = made(), made()
+    for epoch in range(3):
+        images(used, epoch)
+    torch.manual_seed(99)
+    one, other = images(fresh, 5)[0], images(used, 5)[0]
+    assert all(torch.equal(one[i], other[i]) for i in one)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_change_nothing():
+    alone = list(made(masks=DataMasks()).epoch_batches(1, 5, CPU))
+    helped = list(made(masks=DataMasks()).epoch_batches(1, 5, CPU, workers=2))
+    for one, other in zip(alone, helped, strict=True):
+        for name in ("images", "labels", "masks", "index"):
+            assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_an_epoch_takes_every_example_once_and_drops_an_incomplete_batch():
+    examples = made()  # 12 of them
+    assert sorted(sum(examples.order(0, 4), [])) == list(range(12))
+    assert [len(b) for b in examples.order(0, 5)] == [5, 5]
+    assert [len(b) for b in examples.order(0, 12)] == [12]
+    assert [len(b) for b in examples.order(0, 32)] == [12], "a single batch is not dropped"
+
+
+def test_processes_share_an_epoch():
+    examples = made()
+    parts = [sum(examples.order(3, 2, rank, 3), []) for rank in range(3)]
+    assert sorted(sum(parts, [])) == list(range(12)) and {len(p) for p in parts} == {4}
+    whole = sum(examples.order(3, 12), [])
+    assert parts == [whole[rank::3] for rank in range(3)]
+
+
+def test_in_order_gives_evaluation_views_without_masks():
+    toy = task()
+    (batch,) = made(augment=False).in_order(100, CPU)
+    assert batch.index.tolist() == list(range(12)) and batch.masks is None
+    assert batch.labels.tolist() == [e.label for e in toy.train]
+    pixels = batch.images * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
+    for i, example in enumerate(toy.train):
+        wanted = evaluation(to_pil_image(toy.dataset.read(example).image), 32)
+        assert torch.equal((pixels[i] * 255).round().to(torch.uint8), wanted)
+
+
+def test_masks_come_with_the_batch_as_shares():
+    batches = list(made(masks=DataMasks()).epoch_batches(0, 4, CPU))
+    for batch in batches:
+        assert batch.masks.shape == (4, 1, 32, 32) and batch.masks.dtype == torch.float32
+        assert 0 <= batch.masks.min() and batch.masks.max() <= 1
+    assert next(iter(made(masks=FullMasks()).epoch_batches(0, 4, CPU))).masks.min() == 1
+
+
+def test_whole_pictures_come_with_keys_and_labels():
+    toy = task()
+    pieces = list(made().whole(5))
+    assert [k for keys, _, _ in pieces for k in keys] == [e.key for e in toy.train]
+    assert torch.cat([labels for _, _, labels in pieces]).tolist() == [e.label for e in toy.train]
+    assert [images.shape for _, images, _ in pieces] == [(5, 3, 32, 32), (5, 3, 32, 32), (2, 3, 32, 32)]
+
+
+@pytest.mark.parametrize("memory, reads", [(2 << 30, 1), (0, 2)])
+def test_pictures_are_read_once_while_memory_lasts(monkeypatch, memory, reads):
+    count, read = [], type(drawings()).read
+    monkeypatch.setattr(loader, "MEMORY", memory)
+    monkeypatch.setattr(type(drawings()), "read", lambda self, e: (count.append(e.key), read(self, e))[1])
+    examples = made()
+    one, other = examples.picture(3), examples.picture(3)
+    assert torch.equal(one.image, other.image) and len(count) == reads

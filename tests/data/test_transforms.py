@@ -1,0 +1,136 @@
+"""Image and mask move together; evaluation is torchvision's pipeline to the last grey level."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms as T
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
+from cliptune.data.transforms import Augment, evaluation, normalise, to_square
+from cliptune.types import Picture
+
+
+def noise(height, width, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (3, height, width), dtype=np.uint8))
+
+
+def blob(height, width):
+    """A white blob on black and its mask: the mask of any view can be read off the view's image."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    inside = (((x - 0.2) / 0.5) ** 2 + ((y + 0.1) / 0.7) ** 2 < 1) & ~((x > 0.3) & (y > 0))
+    mask = (inside * 255).to(torch.uint8)[None]
+    return Picture(mask.expand(3, -1, -1).clone(), mask)
+
+
+def generator(seed):
+    return np.random.Generator(np.random.Philox(seed))
+
+
+@pytest.mark.parametrize("size", [32, 63])
+@pytest.mark.parametrize("height, width", [(64, 64), (100, 70), (50, 121), (20, 16), (33, 32), (224, 300)])
+def test_evaluation_is_resize_centre_crop(height, width, size):
+    picture = to_pil_image(noise(height, width))
+    reference = T.Compose([T.Resize(size, T.InterpolationMode.BICUBIC), T.CenterCrop(size)])
+    assert torch.equal(evaluation(picture, size), pil_to_tensor(reference(picture)))
+
+
+def test_evaluation_of_a_picture_of_the_models_size_is_the_picture():
+    assert torch.equal(evaluation(to_pil_image(noise(32, 32)), 32), noise(32, 32))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "1"])
+def test_evaluation_takes_every_mode(mode):
+    assert evaluation(Image.new(mode, (40, 30)), 16).shape == (3, 16, 16)
+
+
+def test_normalise_is_totensor_and_normalize():
+    mean, std = (0.48, 0.45, 0.40), (0.26, 0.26, 0.27)
+    image = noise(8, 8)
+    reference = T.Normalize(mean, std)(T.ToTensor()(to_pil_image(image)))
+    assert torch.allclose(normalise(image, mean, std), reference, atol=1e-6)
+    assert torch.allclose(normalise(torch.stack([image, image]), mean, std)[1], reference, atol=1e-6)
+
+
+def test_to_square_keeps_everything_in_sight():
+    image = torch.zeros(3, 40, 100, dtype=torch.uint8)
+    image[:, :, :10] = 255
+    square = to_square(image, 50)
+    assert square.shape == (3, 50, 50) and square.dtype == torch.uint8
+    assert (square[:, :, :4] > 200).all() and (square[:, :, 7:] < 50).all()
+    assert to_square(noise(16, 16), 16).equal(noise(16, 16))
+
+
+@pytest.mark.parametrize("height, width", [(64, 64), (48, 90), (120, 70)])
+def test_mask_and_image_are_cut_and_turned_alike(height, width):
+    augment, picture = Augment(48), blob(height, width)
+    overlaps = []
+    for seed in range(40):
+        view = augment(picture, generator(seed))
+        assert view.image.shape == (3, 48, 48) and view.mask is not None and view.mask.shape == (1, 48, 48)
+        assert set(view.mask.unique().tolist()) <= {0, 255}, "nearest: a mask stays binary"
+        read, mask = view.image[:1] > 127, view.mask > 127
+        # Away from edges, which bicubic and nearest place within a pixel of each other, both agree.
+        overlaps.append((read == mask).float().mean().item())
+    assert min(overlaps) > 0.9 and sum(overlaps) / len(overlaps) > 0.96
+
+
+def test_a_flip_turns_both():
+    view = Augment(64, scale=(1.0, 1.0), flip=1.0)(blob(64, 64), generator(0))
+    assert torch.equal(view.image, blob(64, 64).image.flip(-1))
+    assert torch.equal(view.mask, blob(64, 64).mask.flip(-1))
+
+
+def test_no_augmentation_leaves_a_picture_of_the_right_size_alone():
+    picture = Picture(noise(64, 64), blob(64, 64).mask)
+    view = Augment(64, scale=(1.0, 1.0), flip=0.0)(picture, generator(0))
+    assert torch.equal(view.image, picture.image) and torch.equal(view.mask, picture.mask)
+
+
+def test_whole_pictures_are_squeezed():
+    view = Augment(32, scale=(1.0, 1.0), flip=0.0)(Picture(noise(50, 90)), generator(0))
+    reference = pil_to_tensor(to_pil_image(noise(50, 90)).resize((32, 32), Image.Resampling.BICUBIC))
+    assert (view.image.int() - reference.int()).abs().max() <= 2 and view.mask is None
+
+
+def test_a_mask_changes_no_pixel():
+    one = Augment(32)(Picture(noise(64, 80)), generator(3)).image
+    other = Augment(32)(Picture(noise(64, 80), blob(64, 80).mask), generator(3)).image
+    assert torch.equal(one, other)
+
+
+def test_flips_come_half_of_the_time():
+    augment, picture = Augment(8, scale=(1.0, 1.0)), Picture(noise(8, 8))
+    turned = sum(torch.equal(augment(picture, generator(s)).image, picture.image.flip(-1)) for s in range(400))
+    assert 160 < turned < 240
+
+
+@pytest.mark.parametrize("height, width", [(64, 64), (300, 200)])
+def test_boxes_follow_torchvisions_distribution(height, width):
+    augment, rng = Augment(32), generator(1)
+    boxes = np.array([augment.box(height, width, rng) for _ in range(1500)], dtype=float)
+    torch.manual_seed(0)
+    image = torch.empty(1, height, width)
+    theirs = np.array(
+        [T.RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(1500)], dtype=float
+    )
+    for top, left, h, w in boxes:
+        assert 0 <= top <= height - h and 0 <= left <= width - w and h > 0 and w > 0
+        assert 0.7 < w / h < 1.45 and h * w <= height * width
+    for ours, reference in zip(_marginals(boxes), _marginals(theirs), strict=True):
+        spread = math.hypot(ours.std(), reference.std()) / math.sqrt(1500)
+        assert abs(ours.mean() - reference.mean()) < 4 * spread
+
+
+def _marginals(boxes):
+    top, left, h, w = boxes.T
+    return top, left, h, w, h * w, np.log(w / h)
+
+
+@pytest.mark.parametrize("height, width", [(10, 400), (400, 10)])
+def test_a_very_long_picture_gives_its_centre(height, width):
+    top, left, h, w = Augment(32, scale=(0.9, 1.0)).box(height, width, generator(0))
+    assert (top, left) == ((height - h) // 2, (width - w) // 2)
+    assert (h, w) == ((10, 13) if height < width else (13, 10))
