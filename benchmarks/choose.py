@@ -18,14 +18,14 @@ from cliptune.results import summary, table
 
 #: Method -> settings tried. DAPT's first line holds its published weights.
 GRID: dict[str, list[dict[str, Any]]] = {
-    "coop": [{"lr": 0.005}, {"lr": 0.02}, {"lr": 0.05}],
+    "coop": [{"lr": 0.01}, {"lr": 0.03}, {"lr": 0.1}, {"lr": 0.3}],
     "maple": [{"lr": 0.005}, {"lr": 0.01}, {"lr": 0.02}],
     "maple+dapt": [
         {"pull_push": 0.8, "foreground": 0.1, "background": 0.5},
+        {"pull_push": 0.8, "foreground": 0.5, "background": 0.5},
+        {"pull_push": 1.6, "foreground": 0.1, "background": 0.5},
         {"pull_push": 4.0, "foreground": 0.5, "background": 0.5},
-        {"pull_push": 4.0, "foreground": 1.0, "background": 0.5},
         {"pull_push": 10.0, "foreground": 0.5, "background": 0.5},
-        {"pull_push": 10.0, "foreground": 1.0, "background": 1.0},
     ],
 }
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/gap")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
 from cliptune.model import TunedModel
 from cliptune.types import TestSet
+
+
+#: Features of test sets by a frozen image tower, which zero-shot and all text-only methods share: kilobytes an image. The dataset
+#: is held with them, so that its identity stays its own.
+_kept: WeakKeyDictionary[Backbone, dict[Any, tuple[Dataset, list[Tensor]]]] = WeakKeyDictionary()
 
 
 @torch.no_grad()
@@ -25,17 +33,34 @@ def logits(
 ) -> Tensor:
     """Logits `(n, columns)` of the test set's examples in their order; text features are computed once.
 
+    Methods without learned image tokens share the images' features, which the frozen tower computes once.
+
     tick: told the number of images done after each batch.
     """
     tuned = model.with_classes(test.classnames).eval()
+    held = _kept.setdefault(model.backbone, {})
+    place = model.backbone.logit_scale.device, model.backbone.autocast
+    key = (id(dataset), hash(tuple(e.key for e in test.examples)), *place)
+    frozen = not tuned.learner().image
+    views = held[key][1] if frozen and key in held else _pictures(model, dataset, test, batch_size, workers)
+    pieces, features = [], []
+    for view in views:
+        out = tuned({"image": view})
+        features.append(out.image["image"])
+        pieces.append(out.logits.float().cpu())
+        if tick is not None:
+            tick(len(view))
+    if frozen:
+        held[key] = dataset, features
+    return torch.cat(pieces)
+
+
+def _pictures(model: TunedModel, dataset: Dataset, test: TestSet, batch_size: int, workers: int) -> Iterator[Tensor]:
+    """The test set's normalised images, batch by batch."""
     backbone = model.backbone
     examples = ExampleSet(dataset, test.examples, backbone.image_size, backbone.mean, backbone.std)
-    pieces = []
     for batch in examples.in_order(batch_size, backbone.logit_scale.device, workers=workers):
-        pieces.append(tuned({"image": batch.images}).logits.float().cpu())
-        if tick is not None:
-            tick(len(batch.images))
-    return torch.cat(pieces)
+        yield batch.images
 
 
 def accuracy(answers: Tensor, test: TestSet) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.splits import draw
+from cliptune.data.splits import draw, note_short
 from cliptune.types import Task, TestSet
 
 
@@ -15,6 +15,7 @@ def few_shot(dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (1, 2,
     `shots` below 1 takes all training examples. Test sets: "test", and "test/<variant>" for the dataset's variants.
     """
     names = dataset.classnames
+    note_short(dataset.examples("train"), shots, names)
     for seed in seeds:
         train, val = draw(dataset.examples("train"), dataset.examples("val"), shots, seed)
         tests = {"test": TestSet(tuple(dataset.examples("test")), names)}
