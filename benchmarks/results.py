@@ -20,7 +20,8 @@ from cliptune.files import write_text
 from cliptune.results import summary, table
 
 KEPT = Path(__file__).parent / "results" / "emoji"
-#: Five times the published weight of pull and push, the prototype's choice; see results/choose.md for what validation says.
+#: Five times the published weight of pull and push, the prototype's choice; see results/choose.md for what validation
+#: says.
 STRONG = {"pull_push": 4.0, "foreground": 0.5, "background": 0.5}
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/none")
 

@@ -5,6 +5,9 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch is first imported
 os.environ.setdefault("MPLBACKEND", "agg")
 
+import warnings  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
+
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
@@ -13,7 +16,52 @@ torch.set_num_threads(2)  # the same order of summation on every machine
 
 @pytest.fixture(scope="session")
 def tiny_backbone():
-    """The backbone in the package. Shared: tests must not change it."""
-    from cliptune.backbones.load import load
+    """The backbone in the package. Shared, with runs that name it too: tests must not change it."""
+    from cliptune.experiment import backbone_of
 
-    return load("tiny")
+    return backbone_of("tiny", "")
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Three classes of eight picture files, `photos/<class>/<n>.png`, with masks in `masks/<class>/<n>.png` beside."""
+    from toys import write_pictures
+
+    root = tmp_path_factory.mktemp("data")
+    return write_pictures(root / "photos", masks=root / "masks")
+
+
+@pytest.fixture(scope="session")
+def cutouts(tmp_path_factory):
+    """The same pictures with transparency around the object."""
+    from toys import write_pictures
+
+    return write_pictures(tmp_path_factory.mktemp("data") / "cutouts", alpha=True)
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys):
+    """A function that runs a command in this process: `cli("train", "coop", "--epochs", 1)`."""
+    from cliptune.cli import main
+
+    def call(*arguments) -> Said:
+        code = 0
+        with warnings.catch_warnings():  # as outside of tests: warnings are printed
+            warnings.simplefilter("default", UserWarning)
+            try:
+                main([str(a) for a in arguments])
+            except SystemExit as stop:
+                code = stop.code or 0
+        said = capsys.readouterr()
+        return Said(int(code), said.out, said.err)
+
+    return call

@@ -48,6 +48,10 @@ class Run:
     devices: int = 1
     """How many of them train one run together."""
 
+    def __post_init__(self):
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
+
 
 def to_dict(run: Run) -> dict[str, Any]:
     """Plain values; the method's name stands beside its fields, those of an inner method under `base`."""
@@ -64,13 +68,13 @@ def method_to_dict(method: Method) -> dict[str, Any]:
 
 def from_dict(content: Mapping[str, Any]) -> Run:
     """The run `to_dict` came from. Raises `UserError` naming an unknown or ill-typed key."""
-    content = dict(content)
+    content = _mapping("a run", content)
     return structure(Run, content, method=method_from_dict(content.pop("method", {})))
 
 
 def method_from_dict(content: Mapping[str, Any]) -> Method:
     """The method `method_to_dict` came from."""
-    fields = dict(content)
+    fields = _mapping("a method", content)
     cls = methods.get(str(fields.pop("name", "")))
     inner = {"base": method_from_dict(fields.pop("base"))} if "base" in fields else {}
     return structure(cls, fields, **inner)
@@ -84,6 +88,7 @@ def dump(run: Run) -> str:
 def fingerprint(run: Run) -> str:
     """Short hash of all that decides the numbers; not of where they are computed."""
     content = {k: v for k, v in to_dict(run).items() if k not in ("device", "devices")}
+    content["training"] = {k: v for k, v in content["training"].items() if k != "workers"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -145,14 +150,20 @@ def _value(cls: type, key: str, value: Any, hint: Any) -> Any:
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if hint not in (int, float, str, bool):
+    if hint not in (int, float, str, bool) and not dataclasses.is_dataclass(hint):
         try:
             return cattrs.structure(value, hint)
         except Exception:  # whatever it was, the sentence below says it
             pass
     choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
-    wanted = f"one of {', '.join(map(str, choices))}" if choices else getattr(hint, "__name__", str(hint))
+    wanted = f"one of {', '.join(map(repr, choices))}" if choices else getattr(hint, "__name__", str(hint))
     raise UserError(f"{key}={value!r} does not fit {cls.__name__}; it takes {wanted}")
+
+
+def _mapping(what: str, content: Any) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise UserError(f"{what} is written as names and values, not as {content!r}")
+    return dict(content)
 
 
 def _hints(cls: type) -> dict[str, Any]:

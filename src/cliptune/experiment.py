@@ -63,9 +63,12 @@ def fabric_of(run: Run) -> Fabric:
     return fabric
 
 
-def task_of(run: Run) -> Task:
-    """The one task of a run: its protocol on its data, with its shots and seed."""
-    dataset = dataset_of(run.data)
+def task_of(run: Run, dataset: Dataset | None = None) -> Task:
+    """The one task of a run: its protocol on its data, with its shots and seed.
+
+    dataset: the run's own, where the caller has opened it already.
+    """
+    dataset = dataset or dataset_of(run.data)
     return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,))))
 
 
@@ -100,13 +103,14 @@ def execute(
     with claimed(folder, run):
         resume = folder and folder / RESUME
         history = fit(model, task, run.training, fabric=fabric, watchers=watchers, resume_file=resume)
-    seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        metrics = measure(model, task, watchers)
     result = Result(
         task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
         method=label or methods.name_of(run.method),
         data=run.data,
         seed=run.seed,
-        metrics=measure(model, task, watchers),
+        metrics=metrics,
         config=to_dict(run),
         cost={
             "seconds": seconds,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cliptune import config, experiment, protocols
+from cliptune import config, experiment
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.results import store
 from cliptune.types import Result, Task
@@ -38,10 +38,9 @@ def plan(labelled: Sequence[tuple[str, config.Run]], seeds: Sequence[int], out: 
 def run(entries: Sequence[Entry], console: Console | None = None) -> list[Result]:
     """Results of all entries in order, each trained unless its folder holds it already."""
     console = console or Console(stderr=True)
-    for entry in {entry.label: entry for entry in entries}.values():
-        experiment.model_of(
-            entry.run, experiment.task_of(entry.run)
-        )  # a mistake in the last run is told before the first
+    datasets = {spec: experiment.dataset_of(spec) for spec in dict.fromkeys(entry.run.data for entry in entries)}
+    for entry in {entry.label: entry for entry in entries}.values():  # a mistake in the last is told before the first
+        experiment.model_of(entry.run, experiment.task_of(entry.run, datasets[entry.run.data]))
     results: list[Result] = []
     tasks: dict[tuple, Task] = {}
     with bar(console) as progress:
@@ -53,9 +52,7 @@ def run(entries: Sequence[Entry], console: Console | None = None) -> list[Result
                 seed = entry.run.seed
                 key = (entry.run.data, entry.run.protocol, entry.run.shots, seed)
                 if key not in tasks:
-                    generator = protocols.get(entry.run.protocol)
-                    dataset = experiment.dataset_of(entry.run.data)
-                    tasks = {key: next(iter(generator(dataset, shots=entry.run.shots, seeds=(seed,))))}
+                    tasks = {key: experiment.task_of(entry.run, datasets[entry.run.data])}
                 watcher = ProgressBar(progress, f"{entry.label}, seed {seed}")
                 _, result = experiment.execute(
                     entry.run, entry.folder, watchers=[watcher], task=tasks[key], label=entry.label

@@ -42,7 +42,8 @@ class Backbone(nn.Module):
     ):
         super().__init__()
         self._untrained = untrained
-        #: Context the towers run in, such as Fabric's autocast; features leave it, so that logits and losses stay float32.
+        #: Context the towers run in, such as Fabric's autocast; features leave it, so that logits and losses stay
+        #: float32.
         self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.name = name
         self.model = model.eval().requires_grad_(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
@@ -14,7 +16,7 @@ from cliptune.errors import UserError
 QUICK = 1.702
 
 
-def layer_norm(x: Tensor, norm: nn.Module) -> Tensor:
+def layer_norm(x: Tensor, norm: Any) -> Tensor:
     """`norm` as stored (LayerNorm or none); statistics are float32 in PyTorch's kernels whatever `x` is."""
     if isinstance(norm, nn.LayerNorm):
         return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
@@ -22,15 +24,18 @@ def layer_norm(x: Tensor, norm: nn.Module) -> Tensor:
 
 
 class Block:
-    """One pre-norm block of open_clip: `x + MHA(LN1 x)`, then `x + MLP(LN2 x)`, weights read in place and never trained.
+    """One pre-norm block of open_clip, `x + MHA(LN1 x)`, then `x + MLP(LN2 x)`; weights read in place, never trained.
 
     Raises `UserError` for block types other than open_clip's standard one.
     """
 
-    def __init__(self, block: nn.Module, fast: bool):
+    def __init__(self, block: Any, fast: bool):
         if type(block) is not ResidualAttentionBlock:
-            raise UserError(f"prompts need open_clip's standard transformer block, but this tower has {type(block).__name__}; choose another backbone")
-        self.block = block
+            raise UserError(
+                "prompts need open_clip's standard transformer block, but this tower has "
+                f"{type(block).__name__}; choose another backbone"
+            )
+        self.block: Any = block
         self.heads = block.attn.num_heads
         weight, bias, width = block.attn.in_proj_weight, block.attn.in_proj_bias, block.attn.embed_dim
         self.qkv = FrozenLinear(weight, bias, fast)
@@ -38,10 +43,12 @@ class Block:
         self.q = FrozenLinear(weight[:width], bias[:width], fast)
         self.kv = FrozenLinear(weight[width:], bias[width:], fast)
         self.out = FrozenLinear(block.attn.out_proj.weight, block.attn.out_proj.bias, fast)
-        quick = isinstance(block.mlp.gelu, QuickGELU)
-        self.act = F.silu if quick else block.mlp.gelu
-        fc, proj = block.mlp.c_fc, block.mlp.c_proj
-        self.fc = FrozenLinear(fc.weight, fc.bias, fast, QUICK if quick else 1.0)
+        mlp: Any = block.mlp
+        quick = isinstance(mlp.gelu, QuickGELU)
+        plain = isinstance(mlp.gelu, nn.GELU) and mlp.gelu.approximate == "none"
+        act = F.silu if quick else F.gelu if plain else mlp.gelu
+        fc, proj = mlp.c_fc, mlp.c_proj
+        self.fc = FrozenLinear(fc.weight, fc.bias, fast, QUICK if quick else 1.0, act)
         self.proj = FrozenLinear(proj.weight, None, fast, 1 / QUICK if quick else 1.0)
         self.proj.bias = proj.bias.detach()  # comes after the division by the factor
 
@@ -58,15 +65,15 @@ class Block:
         return F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2)
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The rest of the block for tokens `x` whose attention came out as `attended` (before its output projection)."""
+        """The rest of the block for tokens `x` whose attention came out as `attended`, not yet projected."""
         x = x + self.block.ls_1(self.out(attended))
-        hidden = self.act(self.fc(layer_norm(x, self.block.ln_2)))
+        hidden = self.fc(layer_norm(x, self.block.ln_2))
         return x + self.block.ls_2(self.proj(hidden))
 
     def __call__(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         """The whole block on `(b, n, width)`, every token seeing every other.
 
-        extra: tokens `(m, width)` that all see as well and that go no further, so that nothing else is computed for them.
+        extra: tokens `(m, width)` that all see as well and that go no further: nothing else is computed for them.
         """
         q, k, v = self.qkv(self.normed(x)).chunk(3, -1)
         if extra is not None:

@@ -1,18 +1,21 @@
 """Where learned tokens enter the transformers: exact towers that do no work twice.
 
-Text. Attention is causal and the feature is read at end-of-text, so nothing after the longest end matters, and the tokens that
-all sentences share at the front (start-of-text, shared context, common words) have class-independent keys and values in
-every layer, deep prompts included. They pass the tower once; each class adds only its own remaining tokens, packed without padding.
+Text. Attention is causal and the feature is read at end-of-text, so nothing after the longest end matters, and the
+tokens that all sentences share at the front (start-of-text, shared context, common words) have class-independent keys
+and values in every layer, deep prompts included. They pass the tower once; each class adds only its own remaining
+tokens, packed without padding.
 
-Images. Prompts are the same for all images of a batch, and those that the next layer replaces are only seen, never carried on.
+Images. Prompts are the same for all images of a batch, and those that the next layer replaces are only seen, never
+carried on.
 
-The last block is computed for the pooled token alone, and what is frozen before the first block has no autograd graph. All of
-it gives the same numbers as the textbook computation to rounding.
+The last block is computed for the pooled token alone, and what is frozen before the first block has no autograd graph.
+All of it gives the same numbers as the textbook computation to rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,22 +34,22 @@ class TextTower:
     chunk: packed tokens in one piece; more are cut and, where a gradient flows, recomputed in the backward pass.
     """
 
-    def __init__(self, module: nn.Module, fast: bool, chunk: int = 4096):
+    def __init__(self, module: Any, fast: bool, chunk: int = 4096):
         self.module, self.chunk = module, chunk
         self.blocks = [Block(block, fast) for block in module.transformer.resblocks]
 
     def __call__(self, sentences: Sentences, prompts: Prompts) -> Tensor:
         """Un-normalised features `(n, embed_dim)` of `n` sentences, not yet pooled over `per_class`."""
         text, deep = prompts.text, prompts.text_deep
-        per_sentence = text is not None and text.ndim == 3
-        prefix = sentences.shared_prefix(not per_sentence)
+        own = text if text is not None and text.ndim == 3 else None  # a context for each sentence
+        prefix = sentences.shared_prefix(own is None)
         size = max(1, self.chunk // int((sentences.end - prefix + 1).max()))
         if len(sentences) <= size:
             return self._features(sentences, text, deep, prefix)
         pieces = []
         for start in range(0, len(sentences), size):
             rows = slice(start, start + size)
-            arguments = (sentences.rows(rows), text[rows] if per_sentence else text, deep, prefix)
+            arguments = (sentences.rows(rows), text if own is None else own[rows], deep, prefix)
             if torch.is_grad_enabled():
                 pieces.append(checkpoint(self._features, *arguments, use_reentrant=False, preserve_rng_state=False))
             else:
@@ -54,7 +57,7 @@ class TextTower:
         return torch.cat(pieces)
 
     def embed(self, sentences: Sentences, text: Tensor | None, row: Tensor, position: Tensor) -> Tensor:
-        """Layer-0 tokens `(t, width)` at the given rows and positions; learned vectors get positional embeddings as well."""
+        """Layer-0 tokens `(t, width)` at these rows and positions; learned vectors get positional embeddings too."""
         tokens = self.module.token_embedding(sentences.ids[row, position])
         if text is not None:
             slots = sentences.slots[row, position]
@@ -79,14 +82,16 @@ class TextTower:
             else:
                 qkv = block.qkv(block.normed(x))
             shared, q, kv = packing.spread(qkv, width)
-            ahead = block.attend(*shared.chunk(3, -1), within)
-            own = block.attend(q, *kv.chunk(2, -1), causal)
-            x = block.finish(x, packing.gather(ahead, own))
+            k, v = kv.chunk(2, -1)
+            own = block.attend(q, k, v, causal)
+            q, k, v = shared.chunk(3, -1)
+            x = block.finish(x, packing.gather(block.attend(q, k, v, within), own))
         block = self.blocks[-1]
-        normed = block.normed(_replaced(x, position, len(self.blocks) - 1, deep))
-        _, _, kv = packing.spread(block.kv(normed), 0)
+        x = _replaced(x, position, len(self.blocks) - 1, deep)
+        normed = block.normed(x)
+        k, v = packing.spread(block.kv(normed), 0)[2].chunk(2, -1)
         seen = torch.cat([packing.inside.new_ones(len(last), prefix), packing.inside], 1)
-        attended = block.attend(block.q(normed.index_select(0, last))[:, None], *kv.chunk(2, -1), seen[:, None, None])
+        attended = block.attend(block.q(normed.index_select(0, last))[:, None], k, v, seen[:, None, None])
         x = layer_norm(block.finish(x.index_select(0, last), attended[:, 0]), self.module.ln_final)
         projection = self.module.text_projection
         return projection(x) if isinstance(projection, nn.Module) else x @ projection
@@ -95,7 +100,7 @@ class TextTower:
 class ImageTower:
     """open_clip's vision transformer, taking normalised images and per-layer tokens."""
 
-    def __init__(self, module: nn.Module, fast: bool):
+    def __init__(self, module: Any, fast: bool):
         self.module = module
         self.blocks = [Block(block, fast) for block in module.transformer.resblocks]
 
@@ -105,7 +110,7 @@ class ImageTower:
         return self.from_last(x, self.blocks[-1].normed(x))
 
     def before_last(self, images: Tensor, prompts: Sequence[Tensor] = ()) -> Tensor:
-        """Tokens `(b, 1 + patches + n, width)` at the input of the last block: class token, patches, the last prompts."""
+        """Tokens `(b, 1 + patches + n, width)` entering the last block: class token, patches, the last prompts."""
         with torch.no_grad():  # nothing before the prompts trains
             x = self.module.conv1(images).flatten(2).transpose(1, 2)
             first = self.module.class_embedding.to(x.dtype).expand(len(x), 1, -1)
@@ -126,7 +131,8 @@ class ImageTower:
     def from_last(self, x: Tensor, normed: Tensor) -> Tensor:
         """Features `(b, embed_dim)` from the last block's input `x` and its LN1 `normed`, for the class token alone."""
         block = self.blocks[-1]
-        attended = block.attend(block.q(normed[:, :1]), *block.kv(normed).chunk(2, -1))
+        k, v = block.kv(normed).chunk(2, -1)
+        attended = block.attend(block.q(normed[:, :1]), k, v)
         x = block.finish(x[:, 0], attended[:, 0])
         return layer_norm(x, self.module.ln_post) @ self.module.proj
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,9 +16,17 @@ SWITCH = "CLIPTUNE_ONEDNN"
 ROWS = 800
 
 
-def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+#: Activations that oneDNN applies while it writes a result, by its names for them.
+FUSED: dict[Callable[[Tensor], Tensor] | None, tuple[str, str]] = {
+    None: ("none", ""),
+    F.silu: ("swish", ""),
+    F.gelu: ("gelu", "none"),
+}
+
+
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, act: tuple[str, str] = ("none", "")) -> Tensor:
     # The operation is private to PyTorch, so `available` looks for it and every caller can do without.
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, act[0], [], act[1])
 
 
 def _packed(weight: Tensor) -> Tensor:
@@ -46,7 +55,7 @@ def available(weight: Tensor) -> bool:
 
 
 def faster(weight: Tensor, tokens: int = ROWS) -> bool:
-    """Measure forward and dX of both routes on `weight` `(out, in)`, alternating; True if oneDNN wins by a twentieth."""
+    """Measure forward and dX of both routes on `weight` `(out, in)`, alternating: does oneDNN win by a twentieth?"""
     if not available(weight):
         return False
     choice = os.environ.get(SWITCH, "auto")
@@ -66,30 +75,49 @@ def faster(weight: Tensor, tokens: int = ROWS) -> bool:
 
 
 class FrozenLinear:
-    """`scale * weight` `(out, in)` and `scale * bias` `(out,)` applied to the last axis; gradients reach the input alone.
+    """`scale * weight` `(out, in)` and `scale * bias` `(out,)` on the last axis, then `act`; only inputs get gradients.
 
-    fast: go through oneDNN (see `faster`). A copy of the weight in oneDNN's layout is made at the first call, and another of
-    its transpose, for dX, at the first call that needs a gradient.
+    fast: go through oneDNN (see `faster`). A copy of the weight in oneDNN's layout is made at the first call, and
+    another of its transpose, for dX, at the first call that needs a gradient.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, fast: bool, scale: float = 1.0):
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        fast: bool,
+        scale: float = 1.0,
+        act: Callable[[Tensor], Tensor] | None = None,
+    ):
+        self.act = act
         self.fast = fast and available(weight)
         self.bias = None if bias is None else bias.detach() * scale
         # Scaled here where it is used as it is; the fast route scales its packed copies instead and keeps no third one.
-        self.weight, self.scale = (weight.detach(), scale) if self.fast or scale == 1 else (weight.detach() * scale, 1.0)
+        self.weight, self.scale = (
+            (weight.detach(), scale) if self.fast or scale == 1 else (weight.detach() * scale, 1.0)
+        )
         self._ahead: Tensor | None = None
         self._back: Tensor | None = None
+
+    def __getstate__(self) -> dict:
+        """Without the packed copies, which can be neither copied nor pickled and are made anew."""
+        return self.__dict__ | {"_ahead": None, "_back": None}
 
     def _scaled(self) -> Tensor:
         return self.weight if self.scale == 1 else self.weight * self.scale
 
     def __call__(self, x: Tensor) -> Tensor:
         if not self.fast or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
-            return F.linear(x, self._scaled(), self.bias)
+            return self._activated(F.linear(x, self._scaled(), self.bias))
         if self._ahead is None:
             self._ahead = _packed(self._scaled())
         if not (torch.is_grad_enabled() and x.requires_grad):
-            return _onednn(x, self._ahead, self.bias)
+            if self.act in FUSED:
+                return _onednn(x, self._ahead, self.bias, FUSED[self.act])
+            return self._activated(_onednn(x, self._ahead, self.bias))
         if self._back is None:
             self._back = _packed(self._scaled().t())
-        return _Frozen.apply(x, self._ahead, self._back, self.bias)
+        return self._activated(_Frozen.apply(x, self._ahead, self._back, self.bias))
+
+    def _activated(self, y: Tensor) -> Tensor:
+        return y if self.act is None else self.act(y)

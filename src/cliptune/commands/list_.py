@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 from cliptune import methods
@@ -41,9 +42,5 @@ def _backbones() -> list[str]:
 
 
 def _data() -> list[str]:
-    import importlib
-
-    return [
-        f"{name:<12}{importlib.import_module(f'{sources.__name__}.{name}').__doc__.strip().splitlines()[0]}"
-        for name in sources.names()
-    ]
+    homes = {name: importlib.import_module(f"{sources.__name__}.{name}") for name in sources.names()}
+    return [f"{name:<12}{(home.__doc__ or '').strip().splitlines()[0]}" for name, home in homes.items()]

@@ -24,7 +24,8 @@ def evaluation(image: Image.Image, size: int) -> Tensor:
 
     By Pillow, as published numbers were made; resizing tensors differs in the last grey level.
     """
-    picture: Any = image.convert("RGB")  # torchvision's functions take pictures as well, which their annotations leave out
+    # torchvision's functions take pictures as well, which their annotations leave out.
+    picture: Any = image.convert("RGB")
     if picture.size != (size, size):
         picture = F.center_crop(F.resize(picture, [size], BICUBIC), [size, size])
     return F.pil_to_tensor(picture)

@@ -34,7 +34,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(str(path), "pt") as file:
             metadata = file.metadata() or {}
             if FORMAT not in metadata:
-                raise UserError(f"{path} is not a cliptune checkpoint (no {FORMAT!r} in its header); give a run's folder")
+                raise UserError(
+                    f"{path} is not a cliptune checkpoint (no {FORMAT!r} in its header); give a run's folder"
+                )
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise UserError(

@@ -15,8 +15,8 @@ from cliptune.data.loader import ExampleSet
 from cliptune.model import TunedModel
 from cliptune.types import TestSet
 
-
-#: Features of test sets by a frozen image tower, which zero-shot and all text-only methods share: kilobytes an image. The dataset
+#: Features of test sets by a frozen image tower, which zero-shot and all text-only methods share: kilobytes an image.
+#: The dataset
 #: is held with them, so that its identity stays its own.
 _kept: WeakKeyDictionary[Backbone, dict[Any, tuple[Dataset, list[Tensor]]]] = WeakKeyDictionary()
 

@@ -45,6 +45,7 @@ def fit(
     method = model.method
     parameters = [p for p in model.learner.parameters() if p.requires_grad]
     if not parameters:
+        model.eval()
         return []
     if training.keep == "best" and not task.val:
         raise UserError(f"keep=best needs validation pictures, but {task.name} has none; use keep=last")

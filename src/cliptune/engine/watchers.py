@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
@@ -81,8 +82,8 @@ class TensorBoard(Watcher):
         self.writer.close()
 
 
-def bar(console=None) -> Progress:
-    """The progress display every command shares; on standard error, silent where that is no terminal."""
+def bar(console: Console) -> Progress:
+    """The progress display every command shares, on its console; silent where that is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -90,4 +91,5 @@ def bar(console=None) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )

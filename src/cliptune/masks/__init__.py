@@ -16,7 +16,12 @@ from cliptune.masks.grid import GridMasks
 
 #: `folder` and `seem` take a path after a colon; `seem` reads values as the released DAPT does.
 PATHS: dict[str, Callable[[str], MaskSource]] = {"folder": FolderMasks, "seem": partial(FolderMasks, compat="release")}
-PLAIN: dict[str, Callable[[], MaskSource]] = {"data": DataMasks, "full": FullMasks, "gradcam": GradCamMasks, "grid": GridMasks}
+PLAIN: dict[str, Callable[[], MaskSource]] = {
+    "data": DataMasks,
+    "full": FullMasks,
+    "gradcam": GradCamMasks,
+    "grid": GridMasks,
+}
 
 
 def get(spec: str) -> MaskSource:

@@ -1,0 +1,45 @@
+"""The least work: multiplications and additions that no exact computation with these weights avoids, in GFLOP."""
+
+from __future__ import annotations
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.packing import Packing
+from cliptune.backbones.sentences import Sentences
+
+#: FLOPs a token and width^2 of a block: queries, keys and values; then output projection and MLP.
+QKV, REST = 6, 18
+
+
+def image_forward(backbone: Backbone, batch: int, prompts: int) -> float:
+    """The image tower with `prompts` tokens, the last block for the class token alone."""
+    patches, width, depth = backbone.patch_grid[0] * backbone.patch_grid[1], backbone.image_width, backbone.image_depth
+    tokens = 1 + patches + prompts
+    stem = 2 * patches * backbone.vit.conv1.weight.numel()
+    block = (QKV + REST) * tokens * width**2 + 4 * tokens**2 * width
+    last = 4 * tokens * width**2 + (2 + REST) * width**2
+    return 1e-9 * batch * (stem + (depth - 1) * block + last)
+
+
+def image_backward(backbone: Backbone, batch: int, prompts: int) -> float:
+    """To the prompts: twice the attention, and nothing for the frozen tokens' first projection."""
+    patches, width, depth = backbone.patch_grid[0] * backbone.patch_grid[1], backbone.image_width, backbone.image_depth
+    tokens = 1 + patches + prompts
+    block = (QKV + REST) * tokens * width**2 + 8 * tokens**2 * width
+    last = 4 * tokens * width**2 + (2 + REST) * width**2
+    return 1e-9 * batch * ((depth - 1) * block + last - QKV * (1 + patches) * width**2)
+
+
+def text_forward(backbone: Backbone, sentences: Sentences) -> float:
+    """The text tower with the shared prefix once and each sentence's own tokens up to its end."""
+    prefix = sentences.shared_prefix(True)
+    packing, width, depth = Packing.of(sentences, prefix), backbone.text_width, backbone.text_depth
+    seen = int((packing.position[prefix:] + 1).sum()) + prefix * (prefix + 1) // 2
+    block = (QKV + REST) * len(packing.row) * width**2 + 4 * seen * width
+    last = 4 * len(packing.row) * width**2 + (2 + REST) * len(sentences) * width**2
+    return 1e-9 * ((depth - 1) * block + last)
+
+
+def text_backward(backbone: Backbone, sentences: Sentences) -> float:
+    """To the prompts; attention's small part is counted once."""
+    packing = Packing.of(sentences, sentences.shared_prefix(True))
+    return text_forward(backbone, sentences) - 1e-9 * QKV * len(packing.asks) * backbone.text_width**2

@@ -1,0 +1,182 @@
+"""How much sooner the same numbers come: cliptune against the textbook (`tests/textbook.py`) on ViT-B/16, float32.
+
+    .venv/bin/python benchmarks/speed.py --classes 10 50 100 --out benchmarks/results/speed.json
+
+Both run in turn in one process; the table shows medians and their ratio, peak memory of a fresh process each, and the
+share of the rate that linear layers reach by themselves. Run it on a quiet machine: samples in which others were busy
+are retaken; where that did not help, the ratio is that of CPU times and has a star.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from flops import image_backward, image_forward, text_backward, text_forward
+from measure import alternate, ceilings, machine, peak_gib
+from rich.console import Console
+from rich.table import Table
+from workloads import BATCH, CACHED, OURS, TEXTBOOK, Bench
+
+LABELS = {
+    "coop": "CoOp step",
+    "maple": "MaPLe step",
+    "pull-push": "DAPT step, pull-push",
+    "alignment": "DAPT step, alignment",
+    "evaluation": "evaluation, one batch",
+    "text": "text features",
+    "gradcam": "Grad-CAM masks",
+    "vision": "vision forward",
+}
+#: (workload, variant, classes) -> ratio to reach.
+TARGETS = {
+    ("coop", OURS, 10): 3.7, ("coop", OURS, 100): 13, ("coop", CACHED, 10): 25, ("coop", CACHED, 100): 31,
+    ("maple", OURS, 10): 2.6, ("maple", OURS, 50): 5, ("maple", OURS, 100): 8, ("maple", OURS, 1000): 16,
+    ("pull-push", OURS, 10): 3.7, ("pull-push", OURS, 100): 6.8,
+    ("alignment", OURS, 10): 3.3, ("alignment", OURS, 100): 5.9,
+    ("evaluation", OURS, 100): 2.4, ("evaluation", OURS, 1000): 12, ("gradcam", OURS, 10): 12,
+}  # fmt: skip
+#: Beyond these, the textbook's step does not fit in common memory; its time is extended in a straight line.
+TEXTBOOK_FITS = 200
+HERE = Path(__file__).parent
+console = Console(stderr=True)
+
+
+def plan(classes: list[int]) -> list[tuple[str, int]]:
+    """Which workloads at how many classes: every step at the ends of the range, CoOp and MaPLe in between as well."""
+    ends = sorted({min(classes), max(c for c in classes if c <= TEXTBOOK_FITS)})
+    return [
+        ("vision", 0),
+        ("gradcam", ends[0]),
+        *(("coop", c) for c in classes if c <= TEXTBOOK_FITS),
+        *(("maple", c) for c in classes),
+        *(("pull-push", c) for c in ends),
+        *(("alignment", c) for c in ends),
+        ("text", ends[-1]),
+        *(("evaluation", c) for c in sorted({ends[-1], max(classes)})),
+    ]
+
+
+def timed(bench: Bench, name: str, classes: int, steps: int) -> dict:
+    """Timings of one workload by variant; slow ones get fewer samples."""
+    variants = bench.variants(name, classes)
+    if classes > TEXTBOOK_FITS and name != "evaluation":
+        variants.pop(TEXTBOOK)
+    slow = name in ("evaluation", "text", "pull-push", "alignment") or classes >= 50
+    timings = alternate(variants, 1 if classes > TEXTBOOK_FITS else min(steps, 3) if slow else steps)
+    return {variant: timing.record() for variant, timing in timings.items()}
+
+
+def extrapolated(entries: list[dict], name: str, classes: int) -> float | None:
+    """The textbook's seconds at `classes`, on the line through its two largest measured numbers of classes."""
+    known = [(e["classes"], e["variants"][TEXTBOOK]["seconds"]) for e in entries if e["workload"] == name]
+    if len(known) < 2:
+        return None
+    (c0, t0), (c1, t1) = known[-2:]
+    return t1 + (classes - c1) * (t1 - t0) / (c1 - c0)
+
+
+def memory(name: str, variant: str, classes: int) -> float:
+    """Peak GiB of a fresh process that does the work twice."""
+    arguments = ["--peak", name, variant, str(classes), "--threads", str(torch.get_num_threads())]
+    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def shares(bench: Bench, entries: list[dict], ceiling: float) -> None:
+    """Add GFLOP and the share of the ceiling where the least work is known."""
+    for entry in entries:
+        if entry["workload"] == "vision":
+            work = image_forward(bench.backbone, BATCH, 2)
+        elif entry["workload"] == "maple":
+            sentences = bench.sentences(entry["classes"])
+            work = image_forward(bench.backbone, BATCH, 2) + image_backward(bench.backbone, BATCH, 2)
+            work += text_forward(bench.backbone, sentences) + text_backward(bench.backbone, sentences)
+        else:
+            continue
+        entry["gflop"] = work
+        ours = entry["variants"][OURS]
+        seconds = ours["cpu_seconds"] / torch.get_num_threads() if ours["disturbed"] else ours["seconds"]
+        entry["share"] = work / seconds / ceiling
+
+
+def show(report: dict) -> Table:
+    table = Table(title="ViT-B/16, float32, batch 4, random weights; seconds are medians, memory is the peak in GiB")
+    for column in ("work", "classes", "textbook", "cliptune", "ratio", "target", "GiB", "of ceiling"):
+        table.add_column(column, justify="left" if column == "work" else "right")
+    for entry in report["workloads"]:
+        reference = entry["variants"].get(TEXTBOOK)
+        base = reference["seconds"] if reference else entry.get("extrapolated")
+        for variant, timing in entry["variants"].items():
+            if variant == TEXTBOOK:
+                continue
+            target = TARGETS.get((entry["workload"], variant, entry["classes"]))
+            star = "*" if timing["disturbed"] or (reference and reference["disturbed"]) else ""
+            ratio = base / timing["seconds"] if base else 0.0
+            if star and reference:
+                ratio = reference["cpu_seconds"] / timing["cpu_seconds"]
+            peaks = [entry["peak"].get(v) for v in (TEXTBOOK, variant)] if "peak" in entry else []
+            table.add_row(
+                LABELS[entry["workload"]] + variant.removeprefix(OURS),
+                str(entry["classes"] or ""),
+                f"{'' if reference else '~'}{base:.3g} s" if base else "",
+                f"{timing['seconds']:.3g} s",
+                f"{ratio:.1f}x{star}" if ratio else "",
+                f"{target:g}x" if target else "",
+                " / ".join("-" if p is None else f"{p:.1f}" for p in peaks),
+                f"{entry['share']:.0%}" if "share" in entry else "",
+            )
+    rates = ", ".join(f"{name} {rate:.0f}" for name, rate in report["ceilings"].items())
+    table.caption = f"{report['machine']['threads']} threads; GFLOP/s of linear layers: {rates}"
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--classes", type=int, nargs="+", default=[10, 50, 100])
+    parser.add_argument("--full", action="store_true", help="1000 classes as well (cliptune's side; slow)")
+    parser.add_argument("--steps", type=int, default=5, help="samples of the quick workloads; slow ones take 3")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.json")
+    parser.add_argument("--no-memory", action="store_true", help="skip the processes that measure memory")
+    parser.add_argument("--peak", nargs=3, metavar=("WORKLOAD", "VARIANT", "CLASSES"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    bench = Bench()
+    if options.peak:
+        name, variant, classes = options.peak
+        call = bench.variants(name, int(classes))[variant]
+        call(), call()
+        print(peak_gib())
+        return
+    classes = sorted({*options.classes, *([1000] if options.full else [])})
+    before, entries = ceilings(), []
+    for name, count in plan(classes):
+        entry: dict = {"workload": name, "classes": count, "variants": timed(bench, name, count, options.steps)}
+        if TEXTBOOK not in entry["variants"]:
+            entry["extrapolated"] = extrapolated(entries, name, count)
+        if (
+            not options.no_memory
+            and name in ("coop", "maple", "pull-push", "alignment")
+            and count == max(c for n, c in plan(classes) if n == name)
+        ):
+            entry["peak"] = {variant: memory(name, variant, count) for variant in entry["variants"]}
+        entries.append(entry)
+        times = ", ".join(f"{variant} {t['seconds']:.3g} s" for variant, t in entry["variants"].items())
+        console.print(f"{LABELS[name]} {count or ''}: {times}", highlight=False)
+    rates = {name: max(rate, before[name]) for name, rate in ceilings().items()}
+    shares(bench, entries, max(rates.values()))
+    report = {
+        "machine": machine(), "fast_linear": bench.backbone.fast_linear, "ceilings": rates, "workloads": entries,
+    }  # fmt: skip
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    Console(width=120).print(show(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""What is timed: the same work by the textbook and by cliptune, on ViT-B/16 with random weights in float32."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import open_clip
+import torch
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.load import load
+from cliptune.backbones.sentences import Sentences
+from cliptune.masks import gradcam
+from cliptune.methods.base import Method
+from cliptune.methods.coop import CoOp
+from cliptune.methods.dapt import FOOD, GENERAL, STRAY, Dapt
+from cliptune.methods.maple import Maple
+from cliptune.model import TunedModel
+from cliptune.types import Batch, State
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import textbook  # noqa: E402
+
+#: Variant -> a call that does the work once and returns a number both variants must agree on.
+Variants = dict[str, Callable[[], float]]
+TEXTBOOK, OURS, CACHED = "textbook", "cliptune", "cliptune, cached features"
+BATCH = 4
+SCENERY = [f"a clean origami {word}." for word in (GENERAL + " " + FOOD).split()]
+PULL_PUSH, ALIGNMENT = State(0, 10), State(7, 10)
+
+
+def classnames(n: int) -> list[str]:
+    """`n` of ImageNet's names, spread over the list: one to six tokens each."""
+    names = list(open_clip.IMAGENET_CLASSNAMES)
+    return [names[i * len(names) // n] for i in range(n)]
+
+
+class Bench:
+    """The backbone, made once, and fixed random pictures."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.backbone: Backbone = load("ViT-B-16")
+        self.clip = self.backbone.model
+        self.encode = self.backbone.encode
+        size = self.backbone.image_size
+        self.images = torch.randn(100, 3, size, size)
+        cells = (torch.rand(BATCH, 1, size // 16, size // 16) > 0.5).float()
+        masks = cells.repeat_interleave(16, 2).repeat_interleave(16, 3)
+        self.batch = Batch(self.images[:BATCH], torch.arange(BATCH), masks)
+
+    def model(self, method: Method, classes: int) -> TunedModel:
+        return TunedModel(self.backbone, method, classnames(classes))
+
+    def ids(self, classes: int, words: str) -> torch.Tensor:
+        return textbook.prompted(self.encode, words, classnames(classes))[0]
+
+    def sentences(self, classes: int) -> Sentences:
+        """MaPLe's sentences about the classes."""
+        return Maple().sentences(self.backbone, classnames(classes), ())
+
+    # -- training steps -----------------------------------------------------------------------------------------------
+
+    def coop(self, classes: int) -> Variants:
+        model, batch = self.model(CoOp(), classes), self.batch
+        ids, context = self.ids(classes, " ".join("X" * 16)), model.learner.text
+        features = model.image_side({"image": batch.images})["image"]
+        return {
+            TEXTBOOK: lambda: stepped(
+                model, textbook.coop_step(self.clip, ids, context, batch.images, batch.labels)[0]
+            ),
+            OURS: lambda: trained(model, batch, PULL_PUSH),
+            CACHED: lambda: trained(model, Batch(features, batch.labels), PULL_PUSH),
+        }
+
+    def maple(self, classes: int) -> Variants:
+        model, batch = self.model(Maple(), classes), self.batch
+        ids, learner = self.ids(classes, "a photo of a"), model.learner
+        text, project = list(learner.text), list(learner.to_image)
+        return {
+            TEXTBOOK: lambda: stepped(
+                model, textbook.maple_step(self.clip, ids, text, project, batch.images, batch.labels)[0]
+            ),
+            OURS: lambda: trained(model, batch, PULL_PUSH),
+        }
+
+    def dapt(self, classes: int, state: State) -> Variants:
+        model, batch = self.model(Dapt(compat="release"), classes), self.batch
+        ids, scenery = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, SCENERY)
+        text, project = list(model.learner.text), list(model.learner.to_image)
+
+        def reference() -> float:
+            loss, _ = textbook.dapt_step(
+                self.clip,
+                ids,
+                scenery,
+                text,
+                project,
+                batch.images,
+                batch.labels,
+                batch.masks,
+                state is PULL_PUSH,
+                STRAY,
+            )
+            return stepped(model, loss)
+
+        return {TEXTBOOK: reference, OURS: lambda: trained(model, batch, state)}
+
+    # -- forward alone ------------------------------------------------------------------------------------------------
+
+    def evaluation(self, classes: int) -> Variants:
+        """One batch of 100 pictures, or of 32 where the textbook's text would not fit beside them."""
+        model, images = self.model(Maple(), classes), self.images[: 100 if classes < 1000 else 32]
+        ids, learner = self.ids(classes, "a photo of a"), model.learner
+
+        @torch.no_grad()
+        def reference() -> float:
+            labels = torch.zeros(len(images), dtype=torch.int64)
+            step = textbook.maple_step(self.clip, ids, list(learner.text), list(learner.to_image), images, labels)
+            return step[1].double().std().item()
+
+        @torch.no_grad()
+        def ours() -> float:
+            model.eval()  # forgets the text features
+            return model({"image": images}).logits.double().std().item()
+
+        return {TEXTBOOK: reference, OURS: ours}
+
+    def text(self, classes: int) -> Variants:
+        model = self.model(Maple(), classes)
+        ids, text = self.ids(classes, "a photo of a"), list(model.learner.text)
+
+        @torch.no_grad()
+        def reference() -> float:
+            features = textbook.text_features(self.clip, ids, text[0], text[1:])
+            return textbook.unit(features).double().std().item()
+
+        @torch.no_grad()
+        def ours() -> float:
+            return model.text_side(PULL_PUSH)[1].double().std().item()
+
+        return {TEXTBOOK: reference, OURS: ours}
+
+    def vision(self) -> Variants:
+        prompts = self.model(Maple(), 10).learner().image
+
+        @torch.no_grad()
+        def run(features: Callable) -> float:
+            return textbook.unit(features(prompts)).double().std().item()
+
+        images = self.batch.images
+        return {
+            TEXTBOOK: lambda: run(lambda p: textbook.image_features(self.clip, images, p)),
+            OURS: lambda: run(lambda p: self.backbone.encode_image(images, p)),
+        }
+
+    def gradcam(self, classes: int) -> Variants:
+        """A batch of masks among many: our text features are there already."""
+        model, batch = self.model(Dapt(compat="release"), classes).eval(), self.batch
+        ids, scenery = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, SCENERY)
+        text, project = list(model.learner.text), list(model.learner.to_image)
+        size = (self.backbone.image_size,) * 2
+
+        def reference() -> float:
+            model.zero_grad()
+            return textbook.gradcam(self.clip, ids, scenery, text, project, batch.images, batch.labels).mean().item()
+
+        def ours() -> float:
+            cam = gradcam.saliency(model, batch.images, batch.labels)
+            return gradcam.to_unit(cam, size, batch_maximum=True).mean().item()
+
+        return {TEXTBOOK: reference, OURS: ours}
+
+    def variants(self, name: str, classes: int) -> Variants:
+        """The workload called `name` at this many classes."""
+        if name == "vision":
+            return self.vision()
+        if name in ("pull-push", "alignment"):
+            return self.dapt(classes, PULL_PUSH if name == "pull-push" else ALIGNMENT)
+        return getattr(self, name)(classes)
+
+
+def stepped(model: TunedModel, loss: torch.Tensor) -> float:
+    model.zero_grad()
+    loss.backward()
+    return loss.item()
+
+
+def trained(model: TunedModel, batch: Batch, state: State) -> float:
+    losses = model.method.losses(model(model.method.views(batch), state), batch, state)
+    return stepped(model, torch.stack(list(losses.values())).sum())

@@ -1,0 +1,83 @@
+"""A block taken apart is open_clip's block."""
+
+import pytest
+import torch
+from open_clip.transformer import CustomResidualAttentionBlock, QuickGELU, ResidualAttentionBlock
+from torch import nn
+
+from cliptune.backbones.blocks import Block, layer_norm
+from cliptune.errors import UserError
+from small import learned, normal
+
+WIDTH, HEADS = 32, 4
+
+
+def original(act=nn.GELU, **options):
+    torch.manual_seed(0)
+    module = ResidualAttentionBlock(WIDTH, HEADS, act_layer=act, **options)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return module.requires_grad_(False)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    "module",
+    [original(), original(QuickGELU), original(ls_init_value=0.1), original(nn.ReLU)],
+    ids=["gelu", "quick", "scale", "relu"],
+)
+def test_is_the_original(module, fast):
+    block, x = Block(module, fast), learned(2, 7, WIDTH)
+    got, wanted = block(x), module(x)
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+    g = normal(2, 7, WIDTH, seed=4)
+    (ours,), (reference,) = torch.autograd.grad(got, x, g), torch.autograd.grad(wanted, x, g)
+    assert (ours - reference).abs().max() <= 1e-5 * reference.abs().max()
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_extra_tokens_are_seen_and_not_carried_on(fast):
+    module = original()
+    block, x, extra = Block(module, fast), learned(3, 5, WIDTH), learned(2, WIDTH, seed=1)
+    wanted = module(torch.cat([x, extra.expand(3, -1, -1)], 1))[:, :5]
+    got = block(x, extra)
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+    for ours, reference in zip(
+        torch.autograd.grad(got.square().sum(), [x, extra]),
+        torch.autograd.grad(wanted.square().sum(), [x, extra]),
+        strict=True,
+    ):
+        assert (ours - reference).abs().max() <= 1e-5 * reference.abs().max()
+
+
+def test_a_mask_hides_keys():
+    module = original()
+    block, x = Block(module, True), normal(2, 6, WIDTH)
+    causal = torch.ones(6, 6, dtype=torch.bool).tril()
+    got = block.finish(x, block.attend(*block.qkv(block.normed(x)).chunk(3, -1), causal))
+    wanted = module(x, attn_mask=torch.zeros(6, 6).masked_fill(~causal, float("-inf")))
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_queries_apart_from_keys_and_values():
+    block, x = Block(original(), True), normal(5, WIDTH)
+    torch.testing.assert_close(torch.cat([block.q(x), block.kv(x)], -1), block.qkv(x), rtol=0, atol=1e-5)
+
+
+def test_no_frozen_weight_is_copied_before_use():
+    module = original()
+    block = Block(module, True)
+    assert block.qkv.weight.data_ptr() == module.attn.in_proj_weight.data_ptr()
+    assert block.fc.weight.data_ptr() == module.mlp.c_fc.weight.data_ptr()
+
+
+def test_layer_norm_or_none():
+    x = normal(3, WIDTH)
+    assert layer_norm(x, nn.Identity()) is x
+    norm = nn.LayerNorm(WIDTH, eps=1e-3)
+    assert torch.equal(layer_norm(x, norm), norm(x))
+
+
+def test_other_blocks_are_refused():
+    with pytest.raises(UserError, match="CustomResidualAttentionBlock"):
+        Block(CustomResidualAttentionBlock(WIDTH, HEADS), True)

@@ -1,0 +1,99 @@
+"""A frozen linear layer is F.linear, forward and backward, by either route."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cliptune.backbones import linear
+from cliptune.backbones.linear import FrozenLinear, available, faster
+from small import learned, normal
+
+WEIGHT, BIAS = normal(24, 16, seed=1), normal(24, seed=2)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("shape", [(16,), (1, 16), (5, 16), (2, 7, 16), (3, 1, 4, 16), (900, 16)])
+@pytest.mark.parametrize("bias", [BIAS, None])
+@pytest.mark.parametrize("scale", [1.0, 1.702])
+def test_is_f_linear(fast, shape, bias, scale):
+    layer, x = FrozenLinear(WEIGHT, bias, fast, scale), learned(*shape)
+    wanted = F.linear(x, scale * WEIGHT, None if bias is None else scale * bias)
+    got = layer(x)
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+    g = normal(*wanted.shape, seed=5)
+    (ours,), (reference,) = torch.autograd.grad(got, x, g), torch.autograd.grad(wanted, x, g)
+    torch.testing.assert_close(ours, reference, rtol=0, atol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("act", [F.silu, F.gelu, torch.tanh])
+@pytest.mark.parametrize("fast", [True, False])
+def test_then_an_activation(act, fast):
+    layer, x = FrozenLinear(WEIGHT, BIAS, fast, act=act), learned(5, 16)
+    wanted = act(F.linear(x, WEIGHT, BIAS))
+    torch.testing.assert_close(layer(x), wanted, rtol=0, atol=1e-5)
+    torch.testing.assert_close(layer(x.detach()), wanted, rtol=0, atol=1e-5)
+    (ours,), (reference,) = torch.autograd.grad(layer(x).sum(), x), torch.autograd.grad(wanted.sum(), x)
+    torch.testing.assert_close(ours, reference, rtol=0, atol=1e-5)
+
+
+def test_gradient_in_another_memory_order():
+    x = learned(6, 16)
+    layer = FrozenLinear(WEIGHT, BIAS, True)
+    (got,) = torch.autograd.grad(layer(x), x, normal(24, 6).t())
+    torch.testing.assert_close(got, normal(24, 6).t() @ WEIGHT, rtol=0, atol=1e-5)
+
+
+def test_strided_input_and_sliced_weight():
+    rows, x = slice(8, 16), normal(4, 3, 16).transpose(0, 1)
+    layer = FrozenLinear(WEIGHT[rows], BIAS[rows], True)
+    torch.testing.assert_close(layer(x), F.linear(x, WEIGHT[rows], BIAS[rows]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_weights_take_no_gradient_and_are_read_in_place(fast):
+    weight = WEIGHT.clone().requires_grad_()
+    layer = FrozenLinear(weight, BIAS, fast)
+    assert not layer.weight.requires_grad and layer.weight.data_ptr() == weight.data_ptr()
+    layer(learned(2, 16)).sum().backward()
+    assert weight.grad is None
+    assert not layer(normal(2, 16)).requires_grad
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_can_be_copied_and_pickled_after_use(clone):
+    layer, x = FrozenLinear(WEIGHT, BIAS, True), learned(2, 16)
+    layer(x).sum().backward()
+    assert torch.equal(clone(layer)(x), layer(x))
+
+
+def test_other_precisions_take_the_plain_route():
+    layer = FrozenLinear(WEIGHT, BIAS, True, scale=2.0)
+    x = learned(3, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+        y.float().sum().backward()
+    assert y.dtype == torch.bfloat16 and x.grad is not None
+    torch.testing.assert_close(y.float(), F.linear(x, 2 * WEIGHT, 2 * BIAS), rtol=2e-2, atol=0.2)
+    double = FrozenLinear(WEIGHT.double(), BIAS.double(), True)
+    assert not double.fast and double(x.double()).dtype == torch.float64
+
+
+def test_the_switch_decides(monkeypatch):
+    for choice, answer in (("on", available(WEIGHT)), ("off", False)):
+        monkeypatch.setenv(linear.SWITCH, choice)
+        assert faster(WEIGHT) is answer
+    monkeypatch.setenv(linear.SWITCH, "auto")
+    assert faster(WEIGHT, tokens=4) in (True, False)
+
+
+def test_without_onednn_everything_still_works(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not available(WEIGHT) and not faster(WEIGHT)
+    layer, x = FrozenLinear(WEIGHT, BIAS, True), normal(2, 16)
+    assert not layer.fast
+    assert torch.equal(layer(x), F.linear(x, WEIGHT, BIAS))

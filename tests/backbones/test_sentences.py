@@ -1,0 +1,118 @@
+"""Sentences hold the tokens, slots and ends that the textbook's slicing gives, for any names."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import textbook
+from cliptune.backbones.sentences import Sentences, clean, from_templates, plain, with_context
+from cliptune.errors import UserError
+from small import backbone
+
+ENCODE = backbone("deep_text").encode
+POSITIONS = ["end", "middle", "front"]
+#: Includes the literal marker, which becomes an end-of-text of its own and moves the pooled position.
+WORD = st.sampled_from(
+    ["cat", "x", "Boeing", "707-320", "Müller's", "été", "<|endoftext|>", "!?", "antidisestablishmentarian", "犬"]
+)
+NAME = st.lists(WORD, min_size=1, max_size=4).map(" ".join)
+some = settings(max_examples=40, deadline=None)
+
+
+def reference(words: str, n_ctx: int, names: list[str], position: str) -> tuple[list[list[int]], list[list[int]]]:
+    """Ids and slots of each row, unpadded, cut out of the sentence as CoOp's paper describes the three layouts."""
+    ids, slots = [], []
+    for name in names:
+        sentence = ENCODE(f"{words} {name}.")
+        length = len(ENCODE(name)) - 2
+        start, context, rest = sentence[:1], sentence[1 : 1 + n_ctx], sentence[1 + n_ctx :]
+        half = n_ctx // 2
+        token, name_slots, rest_slots = [-1], [-1] * length, [-1] * (len(rest) - length)
+        count = list(range(n_ctx))
+        if position == "end":
+            ids.append(start + context + rest)
+            slots.append(token + count + name_slots + rest_slots)
+        elif position == "middle":
+            ids.append(start + context[:half] + rest[:length] + context[half:] + rest[length:])
+            slots.append(token + count[:half] + name_slots + count[half:] + rest_slots)
+        else:
+            ids.append(start + rest[:length] + context + rest[length:])
+            slots.append(token + name_slots + count + rest_slots)
+    return ids, slots
+
+
+@some
+@given(names=st.lists(NAME, min_size=1, max_size=4), n_ctx=st.integers(1, 5), position=st.sampled_from(POSITIONS))
+def test_layout(names, n_ctx, position):
+    words = " ".join(["X"] * n_ctx)
+    sentences = with_context(ENCODE, "", n_ctx, names, position)
+    ids, slots = reference(words, n_ctx, names, position)
+    for i in range(len(names)):
+        pad = sentences.ids.shape[1] - len(ids[i])
+        assert sentences.ids[i].tolist() == ids[i] + [0] * pad
+        assert sentences.slots[i].tolist() == slots[i] + [-1] * pad
+        assert int(sentences.end[i]) == ids[i].index(max(ids[i]))
+
+
+@some
+@given(names=st.lists(NAME, min_size=1, max_size=4), position=st.sampled_from(POSITIONS), shared=st.booleans())
+def test_shared_prefix_is_shared(names, position, shared):
+    """Every row has the same token or the same learned vector there, and each still has its end to itself."""
+    sentences = with_context(ENCODE, "", 3, names, position)
+    length = sentences.shared_prefix(shared)
+    assert 1 <= length <= int(sentences.end.min())
+    assert (sentences.ids[:, :length] == sentences.ids[0, :length]).all()
+    assert (sentences.slots[:, :length] == sentences.slots[0, :length]).all()
+    if not shared:
+        assert (sentences.slots[:, :length] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("position", "shared", "length"),
+    [("end", True, 4), ("end", False, 1), ("middle", True, 2), ("front", True, 1), ("front", False, 1)],
+)
+def test_length_of_the_prefix(position, shared, length):
+    sentences = with_context(ENCODE, "", 3, ["cat", "dog"], position)
+    assert sentences.shared_prefix(shared) == length
+
+
+def test_frozen_words_after_the_vectors():
+    """MaPLe's default: two vectors for "a photo", then "of a" as it is."""
+    sentences = with_context(ENCODE, "a photo of a", 2, ["cat", "dog"])
+    assert sentences.ids[0].tolist() == ENCODE("a photo of a cat.")
+    assert sentences.slots[0].tolist() == [-1, 0, 1, -1, -1, -1, -1, -1]
+    assert sentences.shared_prefix(True) == 5
+
+
+def test_too_few_words():
+    with pytest.raises(UserError, match="'a photo' are 2 tokens.*n_ctx=3"):
+        with_context(ENCODE, "a photo", 3, ["cat"])
+
+
+@some
+@given(texts=st.lists(NAME, min_size=1, max_size=5))
+def test_plain_sentences_are_the_textbook_tokens_cut_short(texts):
+    sentences, ids = plain(ENCODE, texts), textbook.tokens(ENCODE, texts)
+    length = sentences.ids.shape[1]
+    assert torch.equal(sentences.ids, ids[:, :length]) and not ids[:, length:].any()
+    assert torch.equal(sentences.end, ids.argmax(-1)) and (sentences.slots == -1).all()
+
+
+def test_templates_of_a_class_stand_side_by_side():
+    sentences = from_templates(ENCODE, ("a {}.", "the {} there"), ["sea_lion", "cat"])
+    assert sentences.per_class == 2 and len(sentences) == 4
+    for row, text in zip(sentences.ids, ("a sea lion.", "the sea lion there", "a cat.", "the cat there"), strict=True):
+        assert row[row > 0].tolist() == ENCODE(text)
+
+
+def test_rows_and_device():
+    sentences = with_context(ENCODE, "", 2, ["cat", "sea_lion", "dog"])
+    part = sentences.rows(slice(1, 3)).to(torch.device("cpu"))
+    assert isinstance(part, Sentences) and len(part) == 2
+    assert torch.equal(part.ids, sentences.ids[1:]) and torch.equal(part.slots, sentences.slots[1:])
+    assert torch.equal(part.end, sentences.end[1:])
+
+
+def test_names_lose_underscores_and_nothing_else():
+    assert clean("Sea_Lion (Zalophus)") == "Sea Lion (Zalophus)"

@@ -1,0 +1,89 @@
+"""A user's mistake in pictures, masks and class names: exit code 2, one sentence, nothing half-written."""
+
+import re
+import shutil
+
+import pytest
+from PIL import Image
+
+from toys import BRIEFLY, write_pictures
+
+
+def test_empty_folder(train, tmp_path):
+    (tmp_path / "photos").mkdir()
+    assert "holds no pictures in class folders" in train(data=f"folder:{tmp_path / 'photos'}")
+    assert "no folder at" in train(data=f"folder:{tmp_path / 'phtos'}")
+
+
+def test_one_class_only(train, tmp_path):
+    assert "has one class only (cat)" in train(data=f"folder:{write_pictures(tmp_path / 'one', classes=('cat',))}")
+
+
+def test_three_classes_have_no_halves(train):
+    assert "base_to_novel needs at least 4 classes" in train("coop", "--protocol", "base-to-novel")
+
+
+@pytest.mark.parametrize("method", ["coop", "zeroshot", "maple+dapt"])
+@pytest.mark.parametrize("content", [b"", b"no picture", "half"])
+def test_corrupt_image(train, tmp_path, method, content):
+    root = shutil.copytree(write_pictures(tmp_path / "p", each=4), tmp_path / "photos")
+    for path in root.glob("horse/*"):
+        path.write_bytes(path.read_bytes()[:200] if content == "half" else content)
+    said = train(method, data=f"folder:{root}")
+    assert re.search(r"picture .*/horse/\d\.png cannot be read \(\w+\); remove or replace it", said)
+
+
+@pytest.fixture
+def masks(tmp_path, photos):
+    return shutil.copytree(photos.parent / "masks", tmp_path / "masks")
+
+
+def test_mask_of_another_size(train, masks):
+    for path in masks.rglob("*.png"):
+        Image.new("L", (30, 20)).save(path)
+    assert re.search(
+        r"mask .*png is 30x20 but its picture is 64x64", train("coop+dapt", "--masks-from", f"folder:{masks}")
+    )
+
+
+def test_missing_mask(train, masks):
+    shutil.rmtree(masks / "pig")
+    said = train("coop+dapt", "--masks-from", f"folder:{masks}")
+    assert re.search(r"2 of 6 pictures have no mask under .*, first pig/\d\.png", said)
+    assert "no mask folder at" in train("coop+dapt", "--masks-from", "folder:nowhere")
+    assert "unknown mask source 'gradcma'; known: auto, data" in train("coop+dapt", "--masks-from", "gradcma")
+    assert "brings no mask" in train("coop+dapt", "--masks-from", "data")
+
+
+def test_unreadable_mask(train, masks):
+    for path in masks.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:80])
+    assert "cannot be read as an image" in train("coop+dapt", "--masks-from", f"folder:{masks}")
+
+
+def test_class_name_too_long(train, tmp_path):
+    root = write_pictures(tmp_path / "p", each=4)
+    (root / "cat").rename(root / ("x_" * 80 + "cat"))
+    for method in ("coop", "maple", "zeroshot"):
+        said = train(method, data=f"folder:{root}")
+        assert "tokens, but 'tiny' reads 77; shorten the class name or n_ctx" in said
+    assert "reads 77" in train("coop", "--n-ctx", 90, "--words", "")
+
+
+def test_depth_beyond_the_backbone(train):
+    assert "depth=30 is more than the 6 layers of backbone 'tiny'" in train("maple", "--depth", 30)
+
+
+def test_settings_that_exclude_each_other(train):
+    assert "cached_views needs a text-only method" in train("maple", "--cached-views", 2)
+
+
+@pytest.mark.parametrize("method", ["coop", "zeroshot", "maple+dapt"])
+@pytest.mark.parametrize("more", [(), ("--tensorboard",)])
+def test_read_only_output(refused, photos, tmp_path, method, more):
+    (tmp_path / "file").write_text("in the way")
+    said = refused("train", method, "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "file" / "run", *more)
+    assert re.search(
+        r"cannot write to .*/file/run/config.yaml: not a directory; choose another folder with --out", said
+    )
+    assert (tmp_path / "file").read_text() == "in the way"

@@ -1,0 +1,78 @@
+"""A user's mistake in runs and their folders: exit code 2, one sentence, no traceback, nothing half-written."""
+
+import shutil
+
+import pytest
+
+from toys import BRIEFLY, write_pictures
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_checkpoint(refused, trained, tmp_path, photos, command):
+    picture = (photos / "cat" / "0.png",) if command == "predict" else ()
+    assert "no checkpoint at" in refused(command, tmp_path / "none", *picture)
+    whole = (trained / "checkpoint.safetensors").read_bytes()
+    file = tmp_path / "checkpoint.safetensors"
+    for content in (whole[:-40], whole[:100], b"", b"something else entirely"):
+        file.write_bytes(content)
+        assert "checkpoint.safetensors is damaged or truncated" in refused(command, tmp_path, *picture)
+    assert "comes first" in refused(command)
+
+
+def test_checkpoint_of_another_backbone(refused, trained, tmp_path, photos):
+    from cliptune.engine import checkpoint
+
+    tensors, about = checkpoint.read(trained / "checkpoint.safetensors")
+    about["backbone"] = {"name": "ViT-B-16/openai", "fingerprint": "0123456789abcdef"}
+    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, about)
+    said = refused("predict", tmp_path, photos / "cat" / "0.png")
+    assert "was trained on backbone 'ViT-B-16/openai' (0123456789abcdef), not on 'tiny'" in said
+
+
+def test_checkpoint_of_an_unknown_method(refused, trained, tmp_path):
+    from cliptune.engine import checkpoint
+
+    tensors, about = checkpoint.read(trained / "checkpoint.safetensors")
+    about["config"]["method"]["name"] = "cocoop9"
+    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, about)
+    assert "unknown method 'cocoop9'" in refused("evaluate", tmp_path)
+
+
+def test_a_run_of_another_configuration(cli, trained, photos):
+    before = {p.name: p.read_bytes() for p in trained.iterdir()}
+    said = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--out", trained)
+    assert said.code == 2 and "holds a run of another configuration" in said.err
+    assert {p.name: p.read_bytes() for p in trained.iterdir()} == before
+
+
+def test_pictures(refused, trained, tmp_path, photos):
+    assert "no picture at" in refused("predict", trained, tmp_path / "none.png")
+    assert "no pictures given" in refused("predict", trained)
+    assert "no pictures in" in refused("predict", trained, tmp_path)
+    (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
+    assert "x.jpg cannot be read" in refused("predict", trained, tmp_path / "x.jpg")
+    assert "top_k must be at least 1" in refused("predict", trained, photos / "cat" / "0.png", "--top-k", 0)
+    assert "at least two class names" in refused("predict", trained, photos / "cat" / "0.png", "--classes", "cat")
+
+
+def test_the_folder_a_run_was_trained_on_is_gone(refused, tmp_path):
+    from cliptune import train
+
+    root = write_pictures(tmp_path / "p", each=4)
+    train("coop", data=f"folder:{root}", shots=1, epochs=1, out=tmp_path / "r")
+    shutil.rmtree(root)
+    assert "no folder at" in refused("evaluate", tmp_path / "r")
+
+
+def test_report_of_nothing(refused, tmp_path):
+    assert "no result.json under" in refused("report", tmp_path)
+    assert "no result.json under" in refused("report", tmp_path / "none")
+    (tmp_path / "result.json").write_text("{")
+    assert "is not JSON" in refused("report", tmp_path)
+
+
+def test_more_shots_than_images_says_what_it_did(cli, tmp_path):
+    root = write_pictures(tmp_path / "p", each=6)
+    said = cli("train", "coop", "--data", f"folder:{root}", "--shots", 16, "--epochs", 1, "--out", tmp_path / "r")
+    assert said.code == 0
+    assert "note: class 'cat' has 3 images, fewer than shots=16: all 3 are used (as for 2 more classes)\n" in said.err

@@ -1,0 +1,184 @@
+"""Commands that succeed: train, evaluate, predict, run, report."""
+
+import json
+import re
+
+import pytest
+
+from cliptune.commands.parse import lengthen, told
+from cliptune.commands.train import Train, preset_run
+from cliptune.errors import UserError
+from cliptune.results import store
+from toys import BRIEFLY, write_pictures
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory):
+    """Four classes, so that there are halves."""
+    return write_pictures(tmp_path_factory.mktemp("four") / "photos", classes=("cat", "horse", "pig", "mouse"), each=6)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory, photos):
+    from cliptune import train
+
+    folder = tmp_path_factory.mktemp("run")
+    train("coop", data=f"folder:{photos}", shots=2, epochs=1, out=folder)
+    return folder
+
+
+def test_train_writes_where_it_is_told_and_prints_accuracy(cli, tmp_path, photos):
+    said = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--seed", 3, "--out", tmp_path / "a" / "b")
+    assert said.code == 0 and re.fullmatch(r"test +\d+\.\d\d %\n", said.out)
+    assert f"kept in {tmp_path}/a/b" in said.err and "Traceback" not in said.err
+    result = store.load(tmp_path / "a" / "b" / "result.json")
+    assert (result.method, result.seed, result.config["shots"], len(result.history)) == ("maple", 3, 2, 1)
+
+
+@pytest.mark.parametrize("spelling", ["--n-ctx", "--n_ctx", "--method.n-ctx"])
+def test_short_and_long_flags_mean_the_same(cli, tmp_path, photos, spelling):
+    said = cli(
+        "train", "coop", "--data", f"folder:{photos}", *BRIEFLY, spelling, 3, "--words=", "--out", tmp_path / "r"
+    )
+    assert said.code == 0, said.err
+    config = store.load(tmp_path / "r" / "result.json").config
+    assert config["method"]["n_ctx"] == 3 and config["method"]["words"] == "" and config["training"]["epochs"] == 1
+
+
+def test_masks_and_tensorboard(cli, tmp_path, photos):
+    data = ("--data", f"folder:{photos}", *BRIEFLY)
+    said = cli(
+        "train",
+        "coop+dapt",
+        *data,
+        "--masks-from",
+        f"folder:{photos.parent / 'masks'}",
+        "--tensorboard",
+        "--out",
+        tmp_path / "r",
+    )
+    assert said.code == 0 and "note:" not in said.err
+    assert len(list((tmp_path / "r" / "tensorboard").iterdir())) == 1
+    assert "pull_push" in store.load(tmp_path / "r" / "result.json").history[0]
+
+
+def test_pictures_without_masks_are_said_to_use_grad_cam(cli, tmp_path, photos):
+    said = cli("train", "maple+dapt", "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "r")
+    assert said.code == 0
+    assert "note: the pictures bring no masks: foregrounds come from Grad-CAM of the model being tuned\n" in said.err
+
+
+def test_the_same_command_twice_gives_the_same_bytes(cli, tmp_path, photos):
+    command = ("train", "coop", "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "r")
+    first = cli(*command)
+    before = (tmp_path / "r" / "checkpoint.safetensors").read_bytes()
+    assert cli(*command).out == first.out and (tmp_path / "r" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_plain_defaults_instead_of_the_preset():
+    preset, plain = (preset_run("maple", ["--preset", which, "--backbone", "ViT-B-16"]) for which in ("auto", "none"))
+    assert preset.training.lr == 0.0035 and plain.training.lr == 0.002
+    assert preset.backbone == plain.backbone == "ViT-B-16"
+
+
+def test_the_preset_depends_on_shots_and_protocol():
+    assert preset_run("coop", ["--backbone", "ViT-B-16", "--shots", "1"]).training.epochs == 50
+    assert preset_run("coop", ["--protocol=base-to-novel", "--backbone=ViT-B-16"]).method.words == "a photo of a"
+
+
+def test_evaluate(cli, run_folder, tmp_path):
+    said = cli("evaluate", run_folder)
+    stored = store.load(run_folder / "result.json").metrics["test"]
+    assert said.code == 0 and said.err == "" and said.out == f"test  {stored:6.2f} %\n"
+    other = write_pictures(tmp_path / "others", classes=("bear", "mouse"), each=4)
+    said = cli("evaluate", run_folder, "--data", f"folder:{other}")
+    assert said.code == 0 and said.out.startswith("test ")
+
+
+def test_predict(cli, run_folder, photos):
+    pictures = [photos / "cat" / "0.png", photos / "pig" / "1.png"]
+    said = cli("predict", run_folder, *pictures)
+    assert said.code == 0 and said.err == ""
+    for line, picture in zip(said.out.splitlines(), pictures, strict=True):
+        assert line.startswith(f"{picture}  ")
+        shares = [float(p) for p in re.findall(r"(\d+\.\d) %", line)]
+        assert (
+            len(shares) == 3 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.2)
+        )
+
+
+def test_predict_in_json_one_class_and_whole_folders(cli, run_folder, photos):
+    said = cli("predict", run_folder, photos / "cat", "--json", "--top-k", 1)
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert [row["picture"] for row in rows] == sorted(str(p) for p in (photos / "cat").iterdir())
+    assert all(len(row["classes"]) == 1 and set(row["classes"][0]) == {"name", "probability"} for row in rows)
+
+
+def test_predict_among_other_classes(cli, run_folder, photos):
+    said = cli("predict", run_folder, photos / "cat" / "0.png", "--classes", "mouse", "sled dog")
+    assert said.code == 0 and set(re.findall(r"  ([a-z ]+) \d", said.out)) == {"mouse", "sled dog"}
+
+
+def test_run_and_report(cli, tmp_path, four):
+    command = (
+        "run",
+        "base-to-novel",
+        "--methods",
+        "zeroshot",
+        "coop",
+        "--data",
+        f"folder:{four}",
+        *BRIEFLY,
+        "--seeds",
+        1,
+        2,
+        "--out",
+        tmp_path / "s",
+    )
+    said = cli(*command)
+    assert said.code == 0, said.err
+    assert all(word in said.out for word in ("zeroshot", "coop", "base", "novel"))
+    assert sorted(p.parent.relative_to(tmp_path / "s").as_posix() for p in (tmp_path / "s").rglob("result.json")) == [
+        "coop/seed1",
+        "coop/seed2",
+        "zeroshot/seed1",
+        "zeroshot/seed2",
+    ]
+    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.*")}
+    assert cli(*command).out == said.out
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.*")} == times, "done is done"
+
+    said = cli("report", tmp_path / "s", "--pictures", 2)
+    assert said.code == 0 and "coop" in said.out, said.err
+    page = (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
+    assert "coop" in page and "data:image" in page and 'src="http' not in page
+    said = cli("report", tmp_path / "s", "--pictures", 0, "--out", tmp_path / "small.html")
+    assert said.code == 0 and (tmp_path / "small.html").stat().st_size < len(page)
+
+
+def test_flags_are_written_out():
+    run = preset_run("coop+dapt", [])
+    given = ["--epochs", "3", "--pull_push=2", "--n-ctx", "4", "--data", "folder:x", "--out=y", "--base.words", "-x"]
+    with pytest.raises(UserError, match="unknown option --base.words; nearest: .*--words"):
+        lengthen(given, run, Train)
+    assert lengthen(given[:-2], run, Train) == [
+        *("--training.epochs", "3", "--method.pull-push=2", "--method.base.n-ctx", "4"),
+        *("--data", "folder:x", "--out=y"),
+    ]
+
+
+def test_what_a_parser_prints_in_a_box_is_told_in_a_sentence(capsys):
+    import sys
+
+    def box():
+        print(
+            "╭─ Parsing error ──╮\n│ \x1b[31mtwo\x1b[0m lines │\n│ of reason. │\n│ ──── │\n│ more │\n╰──╯",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+
+    with pytest.raises(UserError, match=r"^two lines of reason; cliptune demo --help lists the options$"):
+        told("demo", box)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(SystemExit):
+        told("demo", lambda: sys.exit(0))

@@ -1,0 +1,100 @@
+"""Answers come in the test set's order, whatever the batches; accuracy is the share that is right."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torchvision.transforms.v2.functional import to_pil_image
+
+import small
+from cliptune.backbones.backbone import Backbone, normalise
+from cliptune.data.sources.emoji import Emoji
+from cliptune.data.transforms import evaluation
+from cliptune.data.transforms import normalise as standardise
+from cliptune.engine.evaluate import accuracy, logits
+from cliptune.methods.coop import CoOp
+from cliptune.methods.maple import Maple
+from cliptune.methods.zeroshot import ZeroShot
+from cliptune.types import Example, TestSet
+from toys import drawings, model, task
+
+COOP = CoOp(n_ctx=2)
+
+
+@pytest.fixture(scope="module")
+def tuned():
+    return model(COOP, small.backbone("deep_image"), task())
+
+
+@pytest.mark.parametrize("name", ["test", "novel"])
+def test_logits_are_cosines_of_the_evaluation_view(tuned, name):
+    toy, backbone = task(), tuned.backbone
+    test = toy.tests[name]
+    pictures = [evaluation(to_pil_image(toy.dataset.read(e).image), backbone.image_size) for e in test.examples]
+    with torch.no_grad():
+        image = normalise(backbone.encode_image(standardise(torch.stack(pictures), backbone.mean, backbone.std)))
+        text = backbone.class_features(COOP.sentences(backbone, test.classnames, ()), tuned.learner())
+    wanted = backbone.logit_scale * image @ text.T
+    ticks = []
+    got = logits(tuned, toy.dataset, test, batch_size=3, tick=ticks.append)
+    assert torch.allclose(got, wanted, atol=1e-3) and got.shape == (len(test.examples), len(test.classnames))
+    assert sum(ticks) == len(test.examples)
+    assert not got.requires_grad
+
+
+def test_text_features_are_made_once(tuned, monkeypatch):
+    calls = []
+    original = type(tuned.backbone).class_features
+    monkeypatch.setattr(type(tuned.backbone), "class_features", lambda *a: (calls.append(1), original(*a))[1])
+    logits(tuned, task().dataset, task().tests["test"], batch_size=2)
+    assert len(calls) == 1
+
+
+def test_accuracy_by_hand():
+    answers = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [0.0, 1.0, 5.0], [9.0, 1.0, 1.0]])
+    test = TestSet(tuple(Example(str(i), label) for i, label in enumerate([0, 1, 2, 1])), ("a", "b", "c"))
+    assert accuracy(answers, test) == 75.0
+    # A column beyond the classes (words that compete with them) is never right.
+    assert accuracy(torch.cat([answers, torch.full((4, 1), 10.0)], 1), test) == 0.0
+
+
+def counted(monkeypatch):
+    """Count the examples read from the drawings."""
+    seen, read = [], type(drawings()).read
+    monkeypatch.setattr(type(drawings()), "read", lambda self, e: (seen.append(e.key), read(self, e))[1])
+    return seen
+
+
+def test_a_frozen_tower_looks_at_a_test_set_once_for_all_methods(monkeypatch):
+    backbone, toy = small.backbone.__wrapped__("deep_image"), task()
+    seen, test = counted(monkeypatch), toy.tests["test"]
+    first = logits(model(COOP, backbone, toy), toy.dataset, test)
+    assert sorted(seen) == sorted(e.key for e in test.examples)
+    assert torch.equal(logits(model(COOP, backbone, toy), toy.dataset, test), first)
+    other = logits(model(ZeroShot(), backbone, toy), toy.dataset, test)
+    assert len(seen) == len(test.examples) and not torch.equal(other, first)
+    alone = logits(
+        model(ZeroShot(), Backbone("same", backbone.model, backbone.tokenizer, True), toy), toy.dataset, test
+    )
+    assert torch.equal(other, alone)
+
+
+def test_other_pictures_are_looked_at(monkeypatch):
+    backbone, toy = small.backbone.__wrapped__("deep_image"), task()
+    tuned, test, seen = model(COOP, backbone, toy), toy.tests["test"], counted(monkeypatch)
+    logits(tuned, toy.dataset, test)
+    logits(tuned, toy.dataset, replace(test, examples=test.examples[::-1]))
+    assert len(seen) == 2 * len(test.examples), "another order is another set"
+    moved = Emoji(styles=("fluent-flat",), test_per_class=4, seed=1)  # the same keys, other poses
+    assert not torch.equal(logits(tuned, moved, test), logits(tuned, toy.dataset, test))
+
+
+def test_learned_image_tokens_are_never_shared(monkeypatch):
+    backbone, toy = small.backbone.__wrapped__("deep_image"), task()
+    seen, test = counted(monkeypatch), toy.tests["test"]
+    logits(model(COOP, backbone, toy), toy.dataset, test)
+    tuned = model(Maple(depth=2), backbone, toy)
+    before = logits(tuned, toy.dataset, test)
+    tuned.learner.to_image[0].bias.data += 1
+    assert not torch.allclose(logits(tuned, toy.dataset, test), before)
+    assert len(seen) == 3 * len(test.examples)

@@ -1,0 +1,190 @@
+"""The loop: the numbers of a plain one, its rows, its watchers, and which model it keeps."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import small
+from cliptune.backbones.backbone import normalise
+from cliptune.data.loader import ExampleSet
+from cliptune.data.transforms import Augment
+from cliptune.engine.fit import fit
+from cliptune.engine.optim import learning_rate
+from cliptune.engine.watchers import Watcher
+from cliptune.errors import UserError
+from cliptune.methods.base import Method
+from cliptune.methods.coop import CoOp
+from cliptune.methods.maple import Maple
+from cliptune.methods.zeroshot import ZeroShot
+from cliptune.prompts.context import Context
+from toys import QUICK, fabric, learned, model, same, task, trained
+
+COOP = CoOp(n_ctx=2)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return small.backbone("deep_image")
+
+
+class Events(Watcher):
+    def __init__(self, stop=None):
+        self.seen, self.rows, self.stop = [], [], stop
+
+    def begin(self, epochs, steps, first):
+        self.seen.append(("begin", epochs, steps, first))
+
+    def step(self, epoch, losses):
+        self.seen.append(("step", epoch))
+        if self.stop == ("step", epoch):
+            raise RuntimeError("stopped")
+
+    def epoch(self, row):
+        self.seen.append(("epoch", row["epoch"]))
+        self.rows.append(row)
+
+    def end(self):
+        self.seen.append(("end",))
+
+
+def test_it_does_what_a_plain_loop_does(backbone):
+    toy = task()
+    tuned, history = trained(COOP, backbone, QUICK, toy)
+
+    plain = model(COOP, backbone, toy)
+    sentences = COOP.sentences(backbone, toy.classnames, ())
+    augment = Augment(backbone.image_size, scale=(1.0, 1.0), flip=0.0)
+    size, mean, std = backbone.image_size, backbone.mean, backbone.std
+    examples = ExampleSet(toy.dataset, toy.train, size, mean, std, augment=augment, seed=toy.seed)
+    parameter, velocity, rows = plain.learner.text, None, []
+    for epoch in range(QUICK.epochs):
+        rate = learning_rate(epoch, base=QUICK.lr, epochs=QUICK.epochs)
+        seen = []
+        for batch in examples.epoch_batches(epoch, QUICK.batch_size, torch.device("cpu")):
+            text = backbone.class_features(sentences, plain.learner())
+            image = normalise(backbone.encode_image(batch.images))
+            loss = F.cross_entropy(backbone.logit_scale * image @ text.T, batch.labels)
+            (gradient,) = torch.autograd.grad(loss, parameter)
+            push = gradient + QUICK.weight_decay * parameter.detach()
+            velocity = push if velocity is None else QUICK.momentum * velocity + push
+            parameter.data -= rate * velocity
+            seen.append(loss.item())
+        rows.append((epoch, rate, sum(seen) / len(seen)))
+    assert [(r["epoch"], r["lr"], r["loss"]) for r in history] == [pytest.approx(row, rel=1e-4) for row in rows]
+    assert torch.allclose(tuned.learner.text, parameter, atol=1e-5)
+    assert not torch.allclose(parameter, model(COOP, backbone, toy).learner.text, atol=1e-3), "nothing was learned"
+
+
+def test_rows_hold_rate_and_mean_losses(backbone):
+    _, history = trained(COOP, backbone, replace(QUICK, epochs=2))
+    assert [set(row) for row in history] == [{"epoch", "lr", "loss", "ce"}] * 2
+    assert [row["epoch"] for row in history] == [0, 1]
+    assert history[0]["lr"] == 1e-5 and history[1]["lr"] == QUICK.lr
+    assert all(row["loss"] == pytest.approx(row["ce"]) for row in history)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(backbone):
+    training = replace(QUICK, augment="crop")
+    one, other = (trained(Maple(depth=2), backbone, training) for _ in range(2))
+    assert same(learned(one[0]), learned(other[0])) and one[1] == other[1]
+    different = trained(Maple(depth=2), backbone, training, task(seed=2))
+    assert different[1] != one[1]
+
+
+def test_watchers_see_every_moment_in_order(backbone):
+    watcher = Events()
+    _, history = trained(COOP, backbone, replace(QUICK, epochs=2), task(3, 3), watchers=[watcher])
+    steps = 3 * 3 // QUICK.batch_size
+    wanted = [("begin", 2, steps, 0)]
+    for epoch in range(2):
+        wanted += [("step", epoch)] * steps + [("epoch", epoch)]
+    assert watcher.seen == [*wanted, ("end",)]
+    assert watcher.rows == history
+
+
+def test_watchers_are_told_the_end_after_an_error_too(backbone):
+    watcher = Events(stop=("step", 1))
+    with pytest.raises(RuntimeError, match="stopped"):
+        trained(COOP, backbone, watchers=[watcher])
+    assert watcher.seen[-1] == ("end",)
+
+
+def test_nothing_to_learn_means_no_training(backbone):
+    watcher = Events()
+    _, history = trained(ZeroShot(), backbone, watchers=[watcher])
+    assert history == [] and watcher.seen == []
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_no_epochs_leave_the_start(backbone, keep):
+    tuned, history = trained(COOP, backbone, replace(QUICK, epochs=0, keep=keep))
+    assert history == [] and same(learned(tuned), learned(model(COOP, backbone, task())))
+
+
+def test_best_is_the_earliest_of_the_best_on_validation(backbone, monkeypatch):
+    scores, snapshots = iter([10.0, 30.0, 30.0, 20.0]), []
+
+    def validate(tuned, toy):
+        snapshots.append(learned(tuned))
+        return next(scores)
+
+    monkeypatch.setattr("cliptune.engine.fit.validate", validate)
+    tuned, history = trained(COOP, backbone, replace(QUICK, epochs=4, keep="best"))
+    assert [row["val"] for row in history] == [10.0, 30.0, 30.0, 20.0]
+    assert same(learned(tuned), snapshots[1]) and not same(snapshots[1], snapshots[2])
+
+
+def test_measuring_on_validation_changes_no_number(backbone):
+    toy, training = task(), replace(QUICK, augment="crop")
+    _, last = trained(COOP, backbone, training, toy)
+    _, best = trained(COOP, backbone, replace(training, keep="best"), toy)
+    assert [{k: v for k, v in row.items() if k != "val"} for row in best] == last
+    assert all(0 <= row["val"] <= 100 for row in best)
+
+
+def test_best_without_validation_pictures_is_told_before_training(backbone):
+    watcher = Events()
+    with pytest.raises(UserError, match="keep=best needs validation pictures"):
+        trained(COOP, backbone, replace(QUICK, keep="best"), replace(task(), val=()), watchers=[watcher])
+    assert watcher.seen == []
+
+
+@dataclass(frozen=True)
+class Ruinous(Method):
+    """Its last step overflows."""
+
+    def learner(self, backbone, classnames, generator):
+        return Context(torch.zeros(2, backbone.text_width))
+
+    def sentences(self, backbone, classnames, templates):
+        return COOP.sentences(backbone, classnames, templates)
+
+    def losses(self, out, batch, state):
+        return {"ce": F.cross_entropy(out.logits, batch.labels)}
+
+    def update(self, losses, parameters):
+        parameters[0].grad = torch.full_like(parameters[0], 1e38)
+
+
+def test_a_last_step_that_overflows_is_not_kept(backbone, tmp_path):
+    training = replace(QUICK, epochs=1, warmup_epochs=0, lr=1e3)
+    with pytest.raises(UserError, match="learned tensor 'text' is no longer finite; lower lr"):
+        trained(Ruinous(), backbone, training, task(3, 1), resume_file=tmp_path / "resume")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_names_a_poisoned_tensor(backbone):
+    tuned = model(COOP, backbone, task())
+    tuned.learner.text.data[1, 3] = float("nan")
+    with pytest.raises(UserError, match="learned tensor 'text'"):
+        fit(tuned, task(), QUICK, fabric=fabric())
+
+
+def test_the_augmentations_differ(backbone):
+    losses = {
+        name: trained(COOP, backbone, replace(QUICK, epochs=1, augment=name))[1][0]["loss"]
+        for name in ("crop", "flip", "none")
+    }
+    assert len(set(losses.values())) == 3

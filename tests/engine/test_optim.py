@@ -1,0 +1,60 @@
+"""The schedule and SGD, by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from cliptune.engine.optim import learning_rate, sgd
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 10, 50, 200])
+@pytest.mark.parametrize("base", [0.002, 0.0035])
+def test_one_epoch_of_warm_up_then_half_a_cosine_that_is_not_rescaled(epochs, base):
+    rates = [learning_rate(e, base=base, epochs=epochs) for e in range(epochs)]
+    wanted = [1e-5] + [base * 0.5 * (1 + math.cos(math.pi * (e - 1) / epochs)) for e in range(1, epochs)]
+    assert rates == pytest.approx(wanted, rel=1e-12)
+    assert rates[-1] > 0
+
+
+def test_the_last_of_ten_epochs_is_still_at_a_tenth():
+    assert learning_rate(9, base=0.002, epochs=10) == pytest.approx(1.9e-4, abs=1e-5)
+
+
+def test_without_warm_up_the_cosine_starts_at_once():
+    assert learning_rate(0, base=0.1, epochs=4, warmup_epochs=0) == 0.1
+    assert learning_rate(2, base=0.1, epochs=4, warmup_epochs=0) == pytest.approx(0.05)
+
+
+def test_linear_warm_up_climbs_to_the_base():
+    rates = [learning_rate(e, base=0.1, epochs=10, warmup_epochs=4, warmup="linear") for e in range(5)]
+    assert rates == pytest.approx([1e-5, 0.025, 0.05, 0.075, 0.1])
+
+
+def test_two_steps_by_hand():
+    start, rates, momentum, decay = [1.0, -2.0], [0.1, 0.05], 0.9, 0.01
+    gradients = [[0.5, 0.25], [-1.0, 2.0]]
+    parameter = nn.Parameter(torch.tensor(start, dtype=torch.float64))
+    optimizer = sgd([parameter], 1.0, momentum, decay)
+    value, velocity = list(start), None
+    for rate, gradient in zip(rates, gradients, strict=True):
+        optimizer.param_groups[0]["lr"] = rate
+        parameter.grad = torch.tensor(gradient, dtype=torch.float64)
+        optimizer.step()
+        push = [g + decay * v for g, v in zip(gradient, value, strict=True)]
+        # No dampening: the first velocity is the gradient itself. No Nesterov: the step is the velocity.
+        velocity = push if velocity is None else [momentum * v + p for v, p in zip(velocity, push, strict=True)]
+        value = [v - rate * w for v, w in zip(value, velocity, strict=True)]
+        assert parameter.tolist() == pytest.approx(value, rel=1e-12)
+        assert optimizer.state[parameter]["momentum_buffer"].tolist() == pytest.approx(velocity, rel=1e-12)
+
+
+def test_the_familys_defaults():
+    defaults = sgd([nn.Parameter(torch.zeros(1))], 0.1).defaults
+    assert (defaults["momentum"], defaults["weight_decay"], defaults["dampening"], defaults["nesterov"]) == (
+        0.9,
+        5e-4,
+        0,
+        False,
+    )

@@ -1,0 +1,104 @@
+"""Mask sources by name, and the simple ones."""
+
+import random
+import warnings
+
+import pytest
+import torch
+
+from cliptune import masks
+from cliptune.errors import UserError
+from cliptune.masks.data import DataMasks
+from cliptune.masks.folder import FolderMasks
+from cliptune.masks.full import FullMasks
+from cliptune.masks.gradcam import GradCamMasks
+from cliptune.masks.grid import CELLS, GridMasks, cell_size, grid_mask
+from cliptune.types import Example, Picture
+
+EXAMPLE = Example("cat/1.png", 0)
+
+
+def picture(height=64, width=64, mask=None):
+    return Picture(torch.zeros(3, height, width, dtype=torch.uint8), mask)
+
+
+def test_by_name(tmp_path):
+    for spec, kind in {"data": DataMasks, "full": FullMasks, "gradcam": GradCamMasks, "grid": GridMasks}.items():
+        assert type(masks.get(spec)) is kind
+    folder, seem = masks.get(f"folder:{tmp_path}"), masks.get(f"seem:{tmp_path}")
+    assert isinstance(folder, FolderMasks) and isinstance(seem, FolderMasks)
+    assert folder.root == tmp_path and (folder.compat, seem.compat) == ("paper", "release")
+
+
+@pytest.mark.parametrize("spec", ["gradcma", "", "folder", "folder:", "data:x", "full:1", "auto"])
+def test_unknown_names_show_the_known(spec):
+    with pytest.raises(UserError, match=f"unknown mask source '{spec}'; known: auto, data, .*folder:PATH"):
+        masks.get(spec)
+
+
+def test_auto_takes_the_datas_masks_where_there_are_some(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(masks.choose("auto", bring_masks=True), DataMasks)
+        assert isinstance(masks.choose("full", bring_masks=True), FullMasks)
+        assert isinstance(masks.choose("gradcam", bring_masks=False), GradCamMasks)
+    with pytest.warns(UserWarning, match="the pictures bring no masks: foregrounds come from Grad-CAM"):
+        assert isinstance(masks.choose("auto", bring_masks=False), GradCamMasks)
+
+
+def test_only_masks_that_change_say_so():
+    assert [kind.changes for kind in (DataMasks, FolderMasks, FullMasks, GradCamMasks, GridMasks)] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_data_masks_are_the_pictures_own():
+    own = torch.arange(12, dtype=torch.uint8).view(1, 3, 4)
+    assert DataMasks().mask(EXAMPLE, picture(3, 4, own)) is own
+    with pytest.raises(UserError, match=r"cat/1\.png brings no mask .*; choose another source: folder:PATH or gradcam"):
+        DataMasks().mask(EXAMPLE, picture())
+
+
+def test_full_masks_hide_nothing():
+    mask = FullMasks().mask(EXAMPLE, picture(5, 7))
+    assert mask.shape == (1, 5, 7) and mask.dtype == torch.uint8 and mask.min() == 255
+
+
+def test_a_grid_hides_each_cell_by_the_next_number():
+    height, width, cell = 10, 7, 4
+    mask = grid_mask(height, width, cell, random.Random(3))
+    rng = random.Random(3)
+    wanted = torch.empty(1, height, width, dtype=torch.uint8)
+    for top in range(0, height, cell):
+        for left in range(0, width, cell):
+            wanted[:, top : top + cell, left : left + cell] = 0 if rng.random() <= 0.5 else 1
+    assert torch.equal(mask, wanted)
+
+
+def test_cell_sizes_are_drawn_from_the_generator():
+    generator = torch.Generator().manual_seed(0)
+    drawn = [cell_size(generator) for _ in range(50)]
+    assert set(drawn) == set(CELLS)
+    again = torch.Generator().manual_seed(0)
+    assert [cell_size(again) for _ in range(50)] == drawn
+
+
+def test_grids_differ_by_picture_epoch_and_seed_and_by_nothing_else():
+    source = GridMasks(seed=1)
+    first = source.mask(EXAMPLE, picture())
+    assert torch.equal(first, GridMasks(seed=1).mask(EXAMPLE, picture()))
+    assert set(first.unique().tolist()) == {0, 255} and first.shape == (1, 64, 64)
+    others = [GridMasks(seed=2).mask(EXAMPLE, picture()), source.mask(Example("cat/2.png", 0), picture())]
+    source.refresh(None, None, 1)  # type: ignore[arg-type]
+    others.append(source.mask(EXAMPLE, picture()))
+    assert not any(torch.equal(first, other) for other in others)
+
+
+def test_half_of_a_picture_is_hidden_on_average():
+    source = GridMasks()
+    shares = [(source.mask(Example(str(i), 0), picture()) > 0).float().mean().item() for i in range(100)]
+    assert 0.45 < sum(shares) / 100 < 0.55

@@ -1,0 +1,206 @@
+"""DAPT: its two phases, its views and sentences, and what the release does otherwise."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import small
+from cliptune.errors import UserError
+from cliptune.methods.base import Method
+from cliptune.methods.coop import CoOp
+from cliptune.methods.dapt import FOOD, GENERAL, STRAY, Dapt
+from cliptune.methods.maple import Maple
+from cliptune.model import TunedModel
+from cliptune.objectives.decouple import background_alignment, pull_push
+from cliptune.types import Batch, Outputs, Prompts, State
+from toys import QUICK, task, trained
+
+NAMES = ("cat", "horse", "pig")
+COOP = CoOp(n_ctx=2)
+BASES = {"coop": COOP, "maple": Maple(depth=2)}
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return small.backbone("deep_image")
+
+
+def batch_of(backbone, n=4):
+    masks = torch.linspace(0, 1, n).view(n, 1, 1, 1).expand(n, 1, backbone.image_size, backbone.image_size)
+    return Batch(small.pictures(backbone, n), torch.arange(n) % len(NAMES), masks)
+
+
+def unit(*shape, seed):
+    return F.normalize(small.normal(*shape, seed=seed), dim=-1)
+
+
+@pytest.mark.parametrize(
+    "epochs, switch, first",
+    [(10, 0.7, 7), (5, 0.7, 4), (1, 0.7, 1), (3, 0.7, 3), (20, 0.7, 14), (10, 0.0, 0), (10, 1.0, 10), (4, 0.5, 2)],
+)
+def test_a_share_of_the_epochs_pulls_and_pushes(epochs, switch, first):
+    method = Dapt(switch=switch)
+    assert [method.decoupling(State(e, epochs)) for e in range(epochs)] == [True] * first + [False] * (epochs - first)
+
+
+@pytest.mark.parametrize("epochs", [5, 10, 50])
+def test_the_release_switches_after_the_seventh_epoch_whatever_the_length(epochs):
+    method = Dapt(compat="release", switch=0.1)
+    assert [e for e in range(epochs) if method.decoupling(State(e, epochs))] == list(range(min(7, epochs)))
+
+
+def test_sentences_about_scenery_come_with_the_second_phase():
+    method = Dapt(background_classes="sky  sea", background_template="there is {} behind.")
+    assert method.phrases(None) == method.phrases(State(0, 10)) == ()
+    assert method.phrases(State(7, 10)) == ("there is sky behind.", "there is sea behind.")
+    default = Dapt().phrases(State(9, 10))
+    assert len(default) == len(GENERAL.split()) == 25 and default[0] == "a clean origami ground."
+
+
+def test_the_release_says_all_of_them_always():
+    method = Dapt(compat="release")
+    wanted = tuple(f"a clean origami {word}." for word in (GENERAL + " " + FOOD).split())
+    assert len(wanted) == 32
+    assert method.phrases(None) == method.phrases(State(0, 10)) == method.phrases(State(9, 10)) == wanted
+
+
+def test_views_split_a_picture_by_its_soft_mask(backbone):
+    batch = batch_of(backbone)
+    views = Dapt().views(batch)
+    assert list(views) == ["image", "foreground", "background"]
+    assert torch.equal(views["image"], batch.images)
+    assert torch.allclose(views["foreground"] + views["background"], batch.images, atol=1e-6)
+    assert torch.equal(views["foreground"], batch.images * batch.masks)
+    assert not views["foreground"][0].any() and not views["background"][-1].any()
+
+
+def test_no_masks_no_views(backbone):
+    with pytest.raises(UserError, match="dapt needs a mask for every training image; choose a source with masks_from"):
+        Dapt().views(Batch(small.pictures(backbone, 2), torch.tensor([0, 1])))
+
+
+def test_views_without_a_gradient_are_said():
+    assert Dapt().detached(State(0, 10)) == {"foreground", "background"}
+    assert Dapt().detached(State(9, 10)) == {"foreground"}
+
+
+@pytest.mark.parametrize("epoch", [0, 9])
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("compat", ["paper", "release"])
+def test_no_loss_takes_a_gradient_of_a_detached_view(backbone, base, epoch, compat):
+    """What passes the tower without a graph must not be missed."""
+    method = Dapt(BASES[base], compat=compat)
+    tuned, batch, state = TunedModel(backbone, method, NAMES), batch_of(backbone), State(epoch, 10)
+    # An all-white mask makes foreground and image one, where the distance between them has no stable gradient.
+    batch = replace(batch, masks=0.2 + 0.5 * batch.masks)
+    gradients = []
+    for stopped in (method.detached(state), frozenset()):
+        _, text, phrases = tuned.text_side(state)
+        prompts = tuned.learner()
+        image = tuned.image_side(method.views(batch), prompts, stopped)
+        logits = method.classify(image["image"], text, phrases, backbone.logit_scale)
+        out = Outputs(image, text, backbone.logit_scale, logits, prompts, phrases)
+        loss = sum(method.losses(out, batch, state).values())
+        gradients.append(torch.autograd.grad(loss, list(tuned.learner.parameters())))
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max())) and other.any()
+
+
+def outputs(method, phrases=25, scale=10.0):
+    image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
+    text, factor = unit(3, 8, seed=5), torch.tensor(scale)
+    said = unit(phrases, 8, seed=6) if phrases else None
+    logits = method.classify(image["image"], text, said, factor)
+    return Outputs(image, text, factor, logits, Prompts(), said)
+
+
+LABELS = torch.tensor([2, 0, 1, 1])
+
+
+def test_first_phase_by_hand():
+    method = Dapt(COOP, pull_push=0.3, margin=1.2)
+    out = outputs(method, phrases=0)
+    losses = method.losses(out, Batch(torch.empty(0), LABELS), State(0, 10))
+    assert set(losses) == {"ce", "pull_push"}
+    assert losses["ce"].item() == pytest.approx(F.cross_entropy(10 * out.image["image"] @ out.text.T, LABELS).item())
+    wanted = 0.3 * pull_push(out.image["image"], out.image["foreground"], out.image["background"], 1.2)
+    assert losses["pull_push"].item() == pytest.approx(wanted.item())
+
+
+def test_second_phase_by_hand():
+    method = Dapt(COOP, foreground=0.2, background=0.7)
+    out = outputs(method)
+    losses = method.losses(out, Batch(torch.empty(0), LABELS), State(8, 10))
+    assert set(losses) == {"ce", "foreground", "background"}
+    foreground = 0.2 * F.cross_entropy(10 * out.image["foreground"] @ out.text.T, LABELS)
+    background = 0.7 * background_alignment(out.image["background"], out.phrases, out.logit_scale)
+    assert losses["foreground"].item() == pytest.approx(foreground.item())
+    assert losses["background"].item() == pytest.approx(background.item())
+
+
+def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_scenery():
+    method = Dapt(COOP, compat="release")
+    out = outputs(method, phrases=32)
+    columns = torch.cat([out.text, out.phrases[:STRAY]])
+    assert STRAY == 7 and torch.allclose(out.logits, 10 * out.image["image"] @ columns.T, atol=1e-5)
+    losses = method.losses(out, Batch(torch.empty(0), LABELS), State(7, 10))
+    ce = F.cross_entropy(10 * out.image["image"] @ columns.T, LABELS)
+    foreground = 0.1 * F.cross_entropy(10 * out.image["foreground"] @ columns.T, LABELS)
+    background = 0.5 * background_alignment(out.image["background"], out.phrases[7:], out.logit_scale)
+    assert losses["ce"].item() == pytest.approx(ce.item(), rel=1e-5)
+    assert losses["foreground"].item() == pytest.approx(foreground.item(), rel=1e-5)
+    assert losses["background"].item() == pytest.approx(background.item(), rel=1e-5)
+
+
+def test_the_papers_logits_have_a_column_a_class_at_any_time(backbone):
+    tuned = TunedModel(backbone, Dapt(COOP), NAMES)
+    for state in (None, State(0, 10), State(9, 10)):
+        assert tuned({"image": small.pictures(backbone, 2)}, state).logits.shape == (2, 3)
+    released = TunedModel(backbone, Dapt(COOP, compat="release"), NAMES).eval()
+    assert released({"image": small.pictures(backbone, 2)}).logits.shape == (2, 3 + STRAY)
+
+
+@pytest.mark.parametrize("spec, release", [("folder:a/b", "seem:a/b"), ("data", "data"), ("gradcam", "gradcam")])
+def test_the_release_reads_stored_masks_by_its_own_rule(spec, release):
+    assert Dapt(masks_from=spec).masks() == spec
+    assert Dapt(masks_from=spec, compat="release").masks() == release
+
+
+def test_what_it_wraps_decides_what_is_learned_and_done():
+    calls = []
+
+    class Base(CoOp):
+        def prepare(self, model, task):
+            calls.append("prepare")
+            return "memory"
+
+        def update(self, losses, parameters):
+            calls.append("update")
+            Method.update(self, losses, parameters)
+
+        def finish(self, model, history):
+            calls.append("finish")
+
+    tuned, history = trained(Dapt(Base(n_ctx=2), switch=0.5), small.backbone("deep_image"))
+    assert [p.shape for p in tuned.learner.parameters()] == [(2, 64)]
+    assert calls == ["prepare", *["update"] * (3 * len(task().train) // QUICK.batch_size), "finish"]
+    assert [set(row) - {"epoch", "lr", "loss", "ce"} for row in history] == [
+        {"pull_push"},
+        {"pull_push"},
+        {"foreground", "background"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        ({"switch": 1.5}, "switch is a share of training between 0 and 1, got 1.5"),
+        ({"switch": -0.1}, "switch is a share of training"),
+        ({"background_classes": " "}, "background_classes is empty; give words for scenery"),
+    ],
+)
+def test_settings_that_mean_nothing(options, reason):
+    with pytest.raises(UserError, match=reason):
+        Dapt(**options)

@@ -1,0 +1,76 @@
+"""Methods by name: files, wrappers, and classes of outsiders."""
+
+import inspect
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from cliptune import methods
+from cliptune.errors import UserError
+from cliptune.methods.base import Method
+
+WRAPPERS = methods.wrapper_names()
+PLAIN = [name for name in methods.names() if name not in WRAPPERS]
+
+
+def test_the_first_methods_are_there():
+    assert {"zeroshot", "coop", "maple"} <= set(PLAIN) and "dapt" in WRAPPERS
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_a_method_is_a_frozen_recipe_with_its_paper(name):
+    cls = methods.get(name)
+    assert issubclass(cls, Method) and not inspect.isabstract(cls)
+    assert cls.__doc__ and "http" in cls.__doc__ and "Checked against" in cls.__doc__
+    method = cls()
+    with pytest.raises(FrozenInstanceError):
+        setattr(method, fields(cls)[0].name, None)
+    assert method == cls()
+
+
+@pytest.mark.parametrize("name", [*PLAIN, *(f"{inner}+{outer}" for inner in PLAIN for outer in WRAPPERS)])
+def test_a_name_builds_what_has_that_name(name):
+    assert methods.name_of(methods.build(name)) == name
+
+
+def test_wrapping_puts_the_first_inside():
+    for outer in WRAPPERS:
+        for inner in PLAIN:
+            built = methods.build(f"{inner}+{outer}")
+            assert type(built) is methods.get(outer) and type(built.base) is methods.get(inner)
+
+
+@pytest.mark.parametrize(
+    "name, nearest",
+    [("mapel", "maple"), ("cop", "coop"), ("zero-shot", "zeroshot"), ("DAPT", "known"), ("xyz", "known")],
+)
+def test_an_unknown_name_shows_the_nearest(name, nearest):
+    with pytest.raises(UserError, match=f"unknown method '{name}'; .*{nearest}"):
+        methods.build(name)
+
+
+@pytest.mark.parametrize("name", ["maple+coop", "coop+zeroshot"])
+def test_only_wrappers_wrap(name):
+    with pytest.raises(
+        UserError, match=f"does not wrap other methods, so '{name.replace('+', '.')}' has no meaning; wrappers: dapt"
+    ):
+        methods.build(name)
+
+
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("no_such_package.mine:Mine", "cannot be imported: No module named 'no_such_package'"),
+        ("cliptune.types:Mine", "cannot be imported: module 'cliptune.types' has no attribute 'Mine'"),
+        ("cliptune.types:Task", "is not a subclass of cliptune.methods.base.Method"),
+        ("math:pi", "is not a subclass"),
+    ],
+)
+def test_an_outsiders_class_that_is_none(name, reason):
+    with pytest.raises(UserError, match=f"{name}' .*{reason}|{name}' {reason}"):
+        methods.build(name)
+
+
+def test_an_outsiders_class_keeps_its_path_as_name():
+    method = methods.build("cliptune.methods.coop:CoOp")
+    assert type(method) is methods.get("coop")

@@ -1,0 +1,118 @@
+"""What is trained on and tested on."""
+
+import warnings
+
+import pytest
+
+from cliptune import protocols
+from cliptune.data.sources.emoji import Emoji
+from cliptune.data.sources.folder import Folder
+from cliptune.errors import UserError
+from cliptune.types import Task
+from toys import drawings, write_pictures
+
+
+def keys(examples):
+    return [e.key for e in examples]
+
+
+@pytest.fixture(scope="module")
+def source():
+    return drawings()
+
+
+def tasks(name, source, **more):
+    return list(protocols.get(name)(source, **more))
+
+
+def named(task: Task):
+    """key -> class name of the training examples."""
+    return {e.key: task.classnames[e.label] for e in task.train}
+
+
+def test_names_with_dash_or_underscore():
+    assert set(protocols.names()) >= {"few_shot", "base_to_novel"}
+    assert protocols.get("base-to-novel") is protocols.get("base_to_novel")
+
+
+@pytest.mark.parametrize("name, hint", [("base_to_new", "base_to_novel"), ("fewshot", "few_shot"), ("x", "few_shot")])
+def test_an_unknown_protocol_shows_the_nearest(name, hint):
+    with pytest.raises(UserError, match=f"unknown protocol '{name}'; nearest: .*{hint}"):
+        protocols.get(name)
+
+
+@pytest.mark.parametrize("name", protocols.names())
+def test_every_protocol_yields_a_whole_task_a_seed(name, source):
+    found = tasks(name, source, shots=2, seeds=(5, 9))
+    assert [task.seed for task in found] == [5, 9]
+    assert keys(found[0].train) != keys(found[1].train)
+    for task in found:
+        assert task.name == name and task.dataset is source
+        assert sorted({e.label for e in task.train}) == list(range(len(task.classnames)))
+        assert all(e.key.split("/")[1] == task.classnames[e.label] for e in task.train + task.val)
+        for test in task.tests.values():
+            assert test.examples and not set(keys(test.examples)) & set(keys(task.train + task.val))
+            assert all(e.key.split("/")[1] == test.classnames[e.label] for e in test.examples)
+    again = tasks(name, source, shots=2, seeds=(5,))[0]
+    assert (again.train, again.val, again.tests) == (found[0].train, found[0].val, found[0].tests)
+
+
+def test_few_shot_is_all_classes(source):
+    (task,) = tasks("few_shot", source, shots=3, seeds=(1,))
+    assert task.classnames == source.classnames
+    assert len(task.train) == 3 * len(source.classnames) and len(task.val) == 2 * len(source.classnames)
+    assert set(task.tests) == {"test", *(f"test/{variant}" for variant in source.variants())}
+    assert keys(task.tests["test"].examples) == keys(source.examples("test"))
+
+
+def test_all_shots(source):
+    (task,) = tasks("few_shot", source, shots=0, seeds=(1,))
+    assert keys(task.train) == keys(source.examples("train"))
+
+
+def test_base_trains_on_the_first_half_and_tests_each_half_alone(source):
+    (task,) = tasks("base_to_novel", source, shots=2, seeds=(1,))
+    middle = -(-len(source.classnames) // 2)
+    assert task.classnames == source.classnames[:middle]
+    assert task.tests["base"].classnames == source.classnames[:middle]
+    assert task.tests["novel"].classnames == source.classnames[middle:]
+    assert {name.split("/")[0] for name in task.tests} == {"base", "novel"}
+    for variant in source.variants():
+        assert task.tests[f"base/{variant}"].classnames == task.classnames
+        assert len(task.tests[f"base/{variant}"].examples) == len(task.tests["base"].examples)
+    tested = keys(task.tests["base"].examples) + keys(task.tests["novel"].examples)
+    assert sorted(tested) == sorted(keys(source.examples("test")))
+
+
+def test_base_shots_are_those_of_all_classes(source):
+    (whole,) = tasks("few_shot", source, shots=2, seeds=(7,))
+    (base,) = tasks("base_to_novel", source, shots=2, seeds=(7,))
+    held = {key: name for key, name in named(whole).items() if name in base.classnames}
+    assert named(base) == held and list(named(base)) == list(held)
+
+
+def test_short_classes_are_said(tmp_path):
+    root = write_pictures(tmp_path / "p", classes=("cat", "horse", "pig", "mouse"), each=8)
+    for path in list((root / "pig").iterdir())[4:]:
+        path.unlink()
+    folder = Folder(root)
+    available = [len([e for e in folder.examples("train") if e.label == i]) for i in range(4)]
+    assert available == [4, 4, 4, 2]
+    with pytest.warns(UserWarning, match=r"class 'pig' has 2 images, fewer than shots=4: all 2 are used"):
+        (task,) = tasks("few_shot", folder, shots=4, seeds=(1,))
+    assert len(task.train) == 4 * 3 + 2
+    with warnings.catch_warnings():  # pig is a novel class: nothing is trained on it
+        warnings.simplefilter("error")
+        tasks("base_to_novel", folder, shots=4, seeds=(1,))
+
+
+def test_halves_need_two_classes_each(tmp_path):
+    root = write_pictures(tmp_path / "p", each=4)
+    with pytest.raises(UserError, match="base_to_novel needs at least 4 classes, but p has 3; use few_shot"):
+        tasks("base_to_novel", Folder(root), shots=1)
+
+
+def test_published_seeds_by_default():
+    small = Emoji(train_per_class=1, val_per_class=1, test_per_class=1)
+    for name in protocols.names():
+        assert [task.seed for task in tasks(name, small, shots=1)] == [1, 2, 3]

@@ -1,0 +1,75 @@
+"""Small random CLIPs for tests: towers of different widths and depths, nothing zero that could hide a mistake."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import open_clip
+import torch
+from torch import Tensor
+
+from cliptune.backbones.backbone import Backbone
+
+#: Name -> configuration: more layers in the image tower, more in the text tower, and a ResNet.
+SHAPES = {
+    "deep_image": {
+        "embed_dim": 48,
+        "text_cfg": {"width": 64, "heads": 2, "layers": 3},
+        "vision_cfg": {"width": 96, "head_width": 32, "layers": 4, "patch_size": 8, "image_size": 32},
+        "quick_gelu": False,
+    },
+    "deep_text": {
+        "embed_dim": 32,
+        "text_cfg": {"width": 96, "heads": 3, "layers": 5},
+        "vision_cfg": {"width": 64, "head_width": 32, "layers": 2, "patch_size": 16, "image_size": 48},
+        "quick_gelu": True,
+    },
+    "resnet": {
+        "embed_dim": 48,
+        "text_cfg": {"width": 64, "heads": 2, "layers": 2},
+        "vision_cfg": {"width": 16, "layers": (1, 1, 1, 1), "patch_size": None, "image_size": 32},
+        "quick_gelu": True,
+    },
+}
+VITS = ("deep_image", "deep_text")
+#: From one token to many.
+NAMES = ("cat", "old_fashioned little red steam locomotive with seven wagons", "sled dog", "x", "cathedral")
+
+
+@cache
+def backbone(shape: str, fast: bool = True) -> Backbone:
+    """A frozen random CLIP, the same for the same `shape`; tests must not change it."""
+    config = SHAPES[shape]
+    generator = torch.Generator().manual_seed(3)
+    model = open_clip.model.CLIP(**config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            fan_in = parameter[0].numel() if parameter.ndim > 1 else 100
+            noise = torch.randn(parameter.shape, generator=generator) * fan_in**-0.5
+            parameter.copy_(noise if parameter.ndim > 1 else parameter + noise)
+        model.logit_scale.fill_(math.log(100))
+    model.visual.image_mean, model.visual.image_std = (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)
+    return Backbone(shape, model, open_clip.SimpleTokenizer(), fast_linear=fast)
+
+
+def normal(*shape: int, seed: int = 0, std: float = 1.0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * std
+
+
+def learned(*shape: int, seed: int = 0) -> Tensor:
+    """A leaf that takes a gradient."""
+    return normal(*shape, seed=seed, std=0.5).requires_grad_()
+
+
+def pictures(of: Backbone, n: int = 3, seed: int = 0) -> Tensor:
+    return normal(n, 3, of.image_size, of.image_size, seed=seed)
+
+
+def same_gradients(loss: Tensor, reference: Tensor, leaves: list[Tensor]) -> None:
+    """Gradients of both scalars agree to a thousandth of each tensor's largest entry, and none is absent or zero."""
+    ours = torch.autograd.grad(loss, leaves)
+    for got, wanted in zip(ours, torch.autograd.grad(reference, leaves), strict=True):
+        largest = wanted.abs().max()
+        assert largest > 0
+        assert (got - wanted).abs().max() <= 1e-3 * largest

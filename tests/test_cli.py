@@ -1,0 +1,170 @@
+"""The front door: which command, how it ends, and what stands on which stream."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import cliptune
+from cliptune import cli as front
+from cliptune import commands
+from cliptune.errors import UserError
+
+#: Flags that the help of each command must show.
+FLAGS = {
+    "demo": ["--out", "--seeds", "--shots"],
+    "train": [
+        "--data",
+        "--backbone",
+        "--pretrained",
+        "--shots",
+        "--seed",
+        "--out",
+        "--preset",
+        "--training.epochs",
+        "--training.lr",
+    ],
+    "evaluate": ["--data"],
+    "predict": ["--top-k", "--classes", "--json"],
+    "run": ["--methods", "--seeds", "--data", "--backbone", "--shots", "--out"],
+    "report": ["--out", "--pictures"],
+    "list": ["methods", "backbones", "data"],
+}
+
+
+@pytest.mark.parametrize("ask", [(), ("--help",), ("-h",), ("help",)])
+def test_help_names_every_command(cli, ask):
+    said = cli(*ask)
+    assert said.code == 0 and said.err == ""
+    assert all(f"  {command} " in said.out for command in front.COMMANDS)
+
+
+@pytest.mark.parametrize("ask", ["--help", "-h"])
+@pytest.mark.parametrize("command", front.COMMANDS)
+def test_every_command_explains_itself(cli, command, ask):
+    said = cli(command, ask)
+    assert said.code == 0 and said.err == ""
+    assert [flag for flag in FLAGS[command] if flag not in said.out] == []
+
+
+@pytest.mark.parametrize(
+    "method, flag", [("coop", "--method.n-ctx"), ("maple", "--method.depth"), ("coop+dapt", "--method.base.n-ctx")]
+)
+def test_the_help_of_train_is_the_methods(cli, method, flag):
+    said = cli("train", method, "--help")
+    assert said.code == 0 and flag in said.out
+
+
+def test_help_after_a_name(cli):
+    for arguments in (("evaluate", "runs/x"), ("predict", "runs/x"), ("report", "runs"), ("run", "base-to-novel")):
+        said = cli(*arguments, "--help")
+        assert said.code == 0 and "usage: " in said.out, said
+
+
+def test_every_command_has_its_function():
+    for command in front.COMMANDS:
+        assert callable(commands.get(command))
+
+
+def test_version(cli):
+    assert cli("--version").out == f"cliptune {cliptune.__version__}\n"
+
+
+def test_an_unknown_command(cli):
+    said = cli("tran", "coop")
+    assert (said.code, said.out, said.err) == (2, "", "cliptune: unknown command 'tran'; did you mean 'train'?\n")
+    assert "there are demo, train" in cli("xyz").err
+
+
+def test_a_mistake_is_one_line_however_long(cli, monkeypatch):
+    message = "a [bold]mistake[/bold] " + "of many words " * 30 + "at /a/very/long/" + "path/" * 40
+
+    def fail(command):
+        raise UserError(message)
+
+    monkeypatch.setattr(commands, "get", fail)
+    said = cli("demo")
+    assert said.code == 2 and said.err == f"cliptune: {message}\n"
+
+
+def test_an_interruption_says_how_to_go_on(cli, monkeypatch):
+    def stop(command):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "get", stop)
+    said = cli("demo")
+    assert said.code == 130 and "the same command goes on where it stopped" in said.err
+
+
+def test_warnings_are_notes(cli, monkeypatch):
+    import warnings
+
+    monkeypatch.setattr(commands, "get", lambda command: lambda arguments: warnings.warn("mind [this]", stacklevel=1))
+    said = cli("demo")
+    assert (said.code, said.out, said.err) == (0, "", "note: mind [this]\n")
+
+
+def test_a_fault_of_ours_is_not_hidden(cli, monkeypatch):
+    monkeypatch.setattr(commands, "get", lambda command: lambda arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli("demo")
+
+
+@pytest.mark.parametrize(
+    "kind, some",
+    [
+        ("methods", ["zeroshot", "coop", "maple", "METHOD+dapt"]),
+        ("data", ["emoji", "folder"]),
+        ("backbones", ["tiny", "ViT-B-16", "openai"]),
+    ],
+)
+def test_lists_have_a_line_each(cli, kind, some):
+    said = cli("list", kind)
+    lines = said.out.splitlines()
+    assert said.code == 0 and said.err == "" and len(lines) >= len(some) - 1
+    assert all(len(line.split()) > 1 for line in lines)
+    starts = [line.split()[0] for line in lines]
+    assert len(starts) == len(set(starts))
+    assert all(word in said.out for word in some)
+
+
+@pytest.mark.parametrize(
+    "arguments, got", [((), "nothing"), (("method",), "method"), (("methods", "data"), "methods data")]
+)
+def test_lists_that_are_none(cli, arguments, got):
+    said = cli("list", *arguments)
+    assert said.code == 2 and said.err == f"cliptune: list takes one of methods, backbones, data, got {got}\n"
+
+
+def run(*arguments, **more):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "cliptune", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+        **more,
+    )
+
+
+def test_a_real_process_ends_with_a_sentence_and_two(tmp_path):
+    done = run("train", "mapel", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("cliptune: unknown method 'mapel'; nearest: maple") and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_real_process_trains_and_predicts(tmp_path, photos):
+    done = run("train", "coop", "--data", f"folder:{photos}", "--shots", 2, "--epochs", 1, "--out", "r", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("test ") and "Traceback" not in done.stderr
+    done = run("predict", "r", photos / "cat" / "0.png", "--json", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith('{"picture": ') and done.stderr == ""
+
+
+def test_a_reader_that_leaves_early(tmp_path):
+    command = f"{sys.executable} -m cliptune list backbones | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=300)
+    assert done.stdout.startswith("tiny") and done.stderr == ""

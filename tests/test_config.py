@@ -1,0 +1,183 @@
+"""Runs as plain values: strict in, exact out, options by name."""
+
+import dataclasses
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cliptune import config, methods
+from cliptune.config import Run
+from cliptune.engine.settings import Training
+from cliptune.errors import UserError
+from cliptune.methods.coop import CoOp
+from cliptune.methods.dapt import Dapt
+from cliptune.methods.maple import Maple
+from cliptune.methods.zeroshot import ZeroShot
+
+DAPT = Run(Dapt(Maple()))
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+positive = st.floats(min_value=1e-12, max_value=1e12)
+bases = st.one_of(
+    st.builds(
+        CoOp,
+        n_ctx=st.integers(1, 99),
+        words=words,
+        position=st.sampled_from(["end", "middle", "front"]),
+        class_specific=st.booleans(),
+    ),
+    st.builds(Maple, n_ctx=st.integers(1, 99), depth=st.integers(1, 99), words=words),
+    st.builds(ZeroShot, templates=st.sampled_from(["single", "seven", "eighty"]), template=words),
+)
+wrapped = st.builds(
+    Dapt, base=bases, margin=positive, switch=st.floats(0, 1), compat=st.sampled_from(["paper", "release"])
+)
+trainings = st.builds(
+    Training,
+    epochs=st.integers(0, 999),
+    lr=positive,
+    batch_size=st.integers(1, 999),
+    keep=st.sampled_from(["last", "best"]),
+)
+runs = st.builds(
+    Run,
+    st.one_of(bases, wrapped),
+    data=words,
+    seed=st.integers(0, 2**40),
+    training=trainings,
+    precision=st.sampled_from(["32", "bf16", "16"]),
+)
+
+
+@given(runs)
+@settings(max_examples=40, deadline=None)
+def test_yaml_round_trip(run):
+    again = config.from_dict(yaml.safe_load(config.dump(run)))
+    assert again == run and config.fingerprint(again) == config.fingerprint(run)
+
+
+def test_a_file_reads_as_one_would_write_it():
+    held = yaml.safe_load(config.dump(DAPT))
+    assert held["method"]["name"] == "dapt" and held["method"]["base"]["name"] == "maple"
+    assert held["method"]["base"]["depth"] == 9 and held["training"]["lr"] == 0.002 and held["seed"] == 1
+
+
+def test_what_a_file_leaves_out_is_default():
+    assert config.from_dict({"method": {"name": "coop"}}) == Run(CoOp())
+    brief = {"method": {"name": "dapt", "base": {"name": "coop", "n_ctx": 4}}, "training": {"lr": 1}, "seed": 3}
+    assert config.from_dict(brief) == Run(Dapt(CoOp(4)), seed=3, training=Training(lr=1.0))
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"sede": 1}, "unknown key 'sede' for Run; nearest: seed"),
+        ({"training": {"lrr": 1}}, "unknown key 'lrr' for Training; nearest: lr"),
+        ({"method": {"name": "maple", "dept": 3}}, "unknown key 'dept' for Maple; nearest: depth"),
+        ({"method": {"name": "dapt", "base": {"name": "coop", "depth": 3}}}, "unknown key 'depth' for CoOp"),
+        ({"method": {"name": "mapel"}}, "unknown method 'mapel'; nearest: maple"),
+        ({"method": {}}, "unknown method ''; known: .*coop"),
+        ({"seed": "1"}, "seed='1' does not fit Run; it takes int"),
+        ({"seed": 1.5}, "seed=1.5 does not fit Run; it takes int"),
+        ({"seed": True}, "seed=True does not fit Run; it takes int"),
+        ({"seed": None}, "seed=None does not fit Run"),
+        ({"seed": -1}, r"seed must be from 0 to 2\*\*63 - 1, got -1"),
+        ({"data": 3}, "data=3 does not fit Run; it takes str"),
+        ({"precision": 32}, "precision=32 does not fit Run; it takes one of '32', 'bf16', '16'"),
+        ({"training": {"lr": "0.1"}}, "lr='0.1' does not fit Training; it takes float"),
+        ({"training": {"epochs": 2.0}}, "epochs=2.0 does not fit Training; it takes int"),
+        (
+            {"training": {"augment": "crops"}},
+            "augment='crops' does not fit Training; it takes one of 'crop', 'flip', 'none'",
+        ),
+        ({"training": []}, r"training=\[\] does not fit Run; it takes Training"),
+        ({"method": "maple"}, "a method is written as names and values, not as 'maple'"),
+        ({"method": {"name": "coop", "class_specific": 1}}, "class_specific=1 does not fit CoOp; it takes bool"),
+        ({"method": {"name": "dapt", "compat": "papr"}}, "it takes one of 'paper', 'release'"),
+    ],
+)
+def test_mistakes_are_named(change, reason):
+    with pytest.raises(UserError, match=reason):
+        config.from_dict({"method": {"name": "coop"}, **change})
+
+
+def test_a_run_that_is_no_mapping():
+    with pytest.raises(UserError, match="a run is written as names and values, not as None"):
+        config.from_dict(None)
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        ({"epochs": -1}, "epochs must be at least 0, got -1"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"lr": 0.0}, "lr must be positive, got 0.0"),
+        ({"momentum": -0.9}, "momentum must be at least 0, got -0.9"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"warmup_epochs": -1}, "warmup_epochs must be at least 0"),
+        ({"warmup_lr": -1e-5}, "warmup_lr must be at least 0"),
+        ({"workers": -1}, "workers must be at least 0"),
+        ({"cached_views": -1}, "cached_views must be at least 0"),
+    ],
+)
+def test_settings_out_of_range(options, reason):
+    with pytest.raises(UserError, match=reason):
+        Training(**options)
+
+
+def test_options_reach_the_run_its_training_and_every_method():
+    run = config.with_options(DAPT, {"seed": 4, "lr": 1, "pull_push": 4, "depth": 3})
+    assert (run.seed, run.training.lr, run.method.pull_push, run.method.base.depth) == (4, 1.0, 4.0, 3)
+    untouched = dataclasses.replace(run, seed=1, training=Training(), method=Dapt(Maple()))
+    assert untouched == DAPT
+
+
+def test_the_outermost_that_has_an_option_takes_it():
+    class Inner(CoOp):
+        pass
+
+    run = config.with_options(Run(Dapt(Dapt(Inner(n_ctx=3)))), {"margin": 2.0, "n_ctx": 5})
+    assert (run.method.margin, run.method.base.margin, run.method.base.base.n_ctx) == (2.0, 1.5, 5)
+
+
+@pytest.mark.parametrize(
+    "option, nearest",
+    [
+        ("n_cxt", "n_ctx"),
+        ("epoch", "epochs"),
+        ("learning_rate", "lr|known"),
+        ("pullpush", "pull_push"),
+        ("base", "known|nearest"),
+    ],
+)
+def test_an_unknown_option_shows_the_nearest(option, nearest):
+    with pytest.raises(UserError, match=f"unknown option '{option}'; .*({nearest})"):
+        config.with_options(DAPT, {option: 1})
+
+
+def test_an_option_of_another_method_is_unknown():
+    with pytest.raises(UserError, match="unknown option 'depth'"):
+        config.with_options(Run(CoOp()), {"depth": 3})
+
+
+def test_options_are_checked_as_files_are():
+    with pytest.raises(UserError, match="n_ctx='4' does not fit CoOp; it takes int"):
+        config.with_options(Run(CoOp()), {"n_ctx": "4"})
+    with pytest.raises(UserError, match="n_ctx must be at least 1, got 0"):
+        config.with_options(Run(CoOp()), {"n_ctx": 0})
+
+
+def test_the_fingerprint_is_of_what_decides_the_numbers():
+    run = Run(CoOp())
+    same = [dataclasses.replace(run, device="cpu", devices=2), config.with_options(run, {"workers": 4})]
+    other = [{"seed": 2}, {"lr": 0.1}, {"n_ctx": 4}, {"data": "emoji:rho=0"}, {"precision": "bf16"}, {"shots": 1}]
+    assert {config.fingerprint(r) for r in same} == {config.fingerprint(run)}
+    prints = {config.fingerprint(config.with_options(run, change)) for change in other}
+    assert len(prints) == len(other) and config.fingerprint(run) not in prints
+    assert config.fingerprint(Run(Dapt(CoOp()))) != config.fingerprint(run)
+
+
+def test_the_layers_of_a_method():
+    assert [type(m) for m in config.chain(DAPT.method)] == [Dapt, Maple]
+    assert config.method_to_dict(CoOp())["name"] == methods.name_of(CoOp()) == "coop"

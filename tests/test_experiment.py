@@ -1,0 +1,216 @@
+"""A run's folder: claimed, finished, restored, and left clean by what fails."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+
+import small
+from cliptune import config, experiment, methods
+from cliptune.backbones.backbone import Backbone
+from cliptune.config import Run
+from cliptune.engine import checkpoint
+from cliptune.engine.settings import Training
+from cliptune.engine.watchers import Watcher
+from cliptune.errors import UserError
+from cliptune.methods.coop import CoOp
+from cliptune.methods.maple import Maple
+from cliptune.results import store
+from toys import learned, same, task
+
+RUN = Run(CoOp(n_ctx=2), training=Training(epochs=2, batch_size=6, augment="none"))
+DEEP = Run(Maple(n_ctx=2, depth=2), training=Training(epochs=2, batch_size=6, augment="none", lr=0.01))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run in a folder, its model and its result."""
+    folder = tmp_path_factory.mktemp("runs") / "a" / "b"
+    model, result = experiment.execute(DEEP, folder, task=task())
+    return folder, model, result
+
+
+class Stop(Exception):
+    pass
+
+
+class Stopper(Watcher):
+    def epoch(self, row):
+        raise Stop
+
+
+def files(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_finished_run_leaves_three_files(finished):
+    folder, _, _ = finished
+    assert files(folder) == ["checkpoint.safetensors", "config.yaml", "result.json"]
+    assert config.from_dict(yaml.safe_load((folder / "config.yaml").read_text())) == DEEP
+    assert (folder / "checkpoint.safetensors").stat().st_size < 1 << 20
+
+
+def test_its_record_says_how_it_was_got(finished):
+    folder, model, result = finished
+    assert store.load(folder / "result.json") == result
+    assert (result.method, result.data, result.seed) == ("maple", "emoji", 1)
+    assert set(result.metrics) == {"test", "novel"} and all(0 <= v <= 100 for v in result.metrics.values())
+    assert result.cost["parameters"] == sum(p.numel() for p in model.learner.parameters())
+    assert result.cost["seconds"] > 0 and result.cost["peak_memory_mib"] > 100
+    assert result.config == json.loads(json.dumps(config.to_dict(DEEP)))
+    assert len(result.history) == 2
+    said = result.provenance
+    assert said["config_fingerprint"] == config.fingerprint(DEEP)
+    assert said["backbone"] == "tiny" and said["backbone_fingerprint"] == model.backbone.fingerprint
+    assert said["test_images"] == {"test": 12, "novel": 8}
+    assert {"cliptune", "torch", "python"} <= set(said["versions"])
+
+
+def test_the_datas_fingerprint_tells_draws_and_names_apart():
+    one, again, other = task(seed=1), task(seed=1), task(seed=2)
+    assert experiment.data_fingerprint(one) == experiment.data_fingerprint(again)
+    renamed = replace(one, classnames=("a", "b", "c"))
+    assert len({experiment.data_fingerprint(t) for t in (one, other, renamed)}) == 3
+
+
+def test_restored_it_answers_the_same(finished):
+    folder, model, _ = finished
+    for path in (folder, folder / "checkpoint.safetensors"):
+        restored, run = experiment.restore(path)
+        assert run == DEEP and restored.classnames == model.classnames and restored.templates == model.templates
+        assert same(learned(restored), learned(model)) and not restored.training
+        assert experiment.measure(restored, task()) == experiment.measure(model, task())
+
+
+def test_run_again_it_leaves_the_same_bytes(finished):
+    folder, _, result = finished
+    before = (folder / "checkpoint.safetensors").read_bytes()
+    _, again = experiment.execute(DEEP, folder, task=task())
+    assert (folder / "checkpoint.safetensors").read_bytes() == before
+    assert (again.metrics, again.history) == (result.metrics, result.history)
+
+
+def test_stopped_it_goes_on_to_the_same_bytes(finished, tmp_path):
+    folder, _, result = finished
+    with pytest.raises(Stop):
+        experiment.execute(DEEP, tmp_path / "r", task=task(), watchers=[Stopper()])
+    assert files(tmp_path / "r") == ["config.yaml", "resume.safetensors"]
+    with pytest.raises(UserError, match="is the state of unfinished training; run the same command again"):
+        experiment.restore(tmp_path / "r" / "resume.safetensors")
+    with pytest.raises(UserError, match="no checkpoint at"):
+        experiment.restore(tmp_path / "r")
+    _, again = experiment.execute(DEEP, tmp_path / "r", task=task())
+    assert files(tmp_path / "r") == files(folder)
+    assert (tmp_path / "r" / "checkpoint.safetensors").read_bytes() == (folder / "checkpoint.safetensors").read_bytes()
+    assert (again.metrics, again.history) == (result.metrics, result.history)
+
+
+def test_work_of_another_configuration_is_not_touched(finished, tmp_path):
+    folder, _, _ = finished
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    with pytest.raises(UserError, match="holds a run of another configuration; choose another folder with --out"):
+        experiment.execute(replace(DEEP, seed=2), folder, task=task())
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    with pytest.raises(Stop):
+        experiment.execute(RUN, tmp_path, task=task(), watchers=[Stopper()])
+    with pytest.raises(UserError, match="holds a run of another configuration"):
+        experiment.execute(replace(RUN, shots=3), tmp_path, task=task())
+
+
+def test_where_it_is_computed_is_no_other_configuration(finished):
+    folder, _, _ = finished
+    assert experiment.done(folder, replace(DEEP, device="cpu"))
+    assert experiment.done(folder, config.with_options(DEEP, {"workers": 2}))
+    assert not experiment.done(folder.parent, DEEP)
+    with pytest.raises(UserError, match="another configuration"):
+        experiment.done(folder, RUN)
+
+
+@pytest.mark.parametrize("content", ["", "- 1", "method: [", "method: {name: nothing}", "\xff\xfe"])
+def test_a_damaged_configuration_with_work_beside_it_is_not_trusted(tmp_path, content):
+    (tmp_path / "config.yaml").write_bytes(content.encode("latin-1"))
+    experiment.claim(tmp_path, RUN)
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["seed"] == 1
+    (tmp_path / "config.yaml").write_bytes(content.encode("latin-1"))
+    (tmp_path / "checkpoint.safetensors").touch()
+    with pytest.raises(UserError, match="another configuration"):
+        experiment.claim(tmp_path, RUN)
+
+
+def test_a_saved_model_without_a_configuration_is_work(tmp_path, finished):
+    _, model, _ = finished
+    experiment.save(tmp_path / "checkpoint.safetensors", DEEP, model)
+    with pytest.raises(UserError, match="another configuration"):
+        experiment.claim(tmp_path, RUN)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_fails_before_an_epoch_is_done_leaves_nothing(tmp_path, there):
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+        (folder / "notes.txt").touch()
+    with pytest.raises(UserError, match="keep=best needs validation"):
+        experiment.execute(config.with_options(RUN, {"keep": "best"}), folder, task=replace(task(), val=()))
+    assert (files(folder) == ["notes.txt"]) if there else not folder.exists()
+    experiment.execute(config.with_options(RUN, {"epochs": 1}), folder, task=task())
+
+
+def test_what_fails_later_keeps_the_finished_epochs(tmp_path):
+    class Poison(Watcher):
+        def epoch(self, row):
+            raise UserError("later")
+
+    with pytest.raises(UserError, match="later"):
+        experiment.execute(RUN, tmp_path / "run", task=task(), watchers=[Poison()])
+    assert files(tmp_path / "run") == ["config.yaml", "resume.safetensors"]
+
+
+def test_a_checkpoint_of_another_backbone(finished):
+    folder, _, _ = finished
+    with pytest.raises(
+        UserError, match=r"was trained on backbone 'tiny' \(\w+\), not on 'deep_image' \(\w+\); load that one"
+    ):
+        experiment.restore(folder, small.backbone("deep_image"))
+
+
+def test_a_backbone_that_changed_is_another(finished, tiny_backbone):
+    folder, _, _ = finished
+    import copy
+
+    changed = copy.deepcopy(tiny_backbone.model)
+    changed.visual.proj.data += 0.01
+    with pytest.raises(UserError, match="was trained on backbone 'tiny'"):
+        experiment.restore(folder, Backbone("tiny", changed, tiny_backbone.tokenizer))
+
+
+def test_a_checkpoint_whose_tensors_do_not_fit_its_method(finished, tmp_path):
+    folder, _, _ = finished
+    tensors, about = checkpoint.read(folder / "checkpoint.safetensors")
+    tensors.pop("text.0")
+    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, about)
+    with pytest.raises(UserError, match=r"does not fit Maple\(.*text\.0"):
+        experiment.restore(tmp_path)
+
+
+@pytest.mark.parametrize("device", ["cuda" if not torch.cuda.is_available() else "mps", "toaster"])
+def test_a_device_that_is_not_there(device):
+    with pytest.raises(UserError, match=f"device='{device}' devices=1 is not to be had here: "):
+        experiment.fabric_of(replace(RUN, device=device))
+
+
+def test_a_label_names_the_row():
+    _, result = experiment.execute(Run(methods.build("zeroshot")), task=task(), label="CLIP")
+    assert result.method == "CLIP" and result.cost["parameters"] == 0 and result.history == ()
+
+
+def test_a_folder_is_looked_through_anew(tmp_path, photos):
+    import shutil
+
+    shutil.copytree(photos, tmp_path / "p")
+    run = Run(CoOp(), data=f"folder:{tmp_path / 'p'}", shots=1)
+    assert experiment.task_of(run).classnames == ("cat", "horse", "pig")
+    (tmp_path / "p" / "pig").rename(tmp_path / "p" / "boar")
+    assert experiment.task_of(run).classnames == ("boar", "cat", "horse")

@@ -1,0 +1,202 @@
+"""The Python interface, on a folder of pictures with the bundled backbone."""
+
+import warnings
+
+import pytest
+import torch
+from PIL import Image
+
+import cliptune as ct
+from cliptune.data.sources.folder import read_picture
+from cliptune.data.transforms import normalise
+from cliptune.engine.watchers import Watcher
+from cliptune.methods.coop import CoOp
+from toys import write_pictures
+
+CLASSES = ("cat", "horse", "pig")
+
+
+@pytest.fixture(scope="module")
+def run(photos):
+    """MaPLe with DAPT after an epoch."""
+    masks = photos.parent / "masks"
+    return ct.train("maple+dapt", data=f"folder:{photos}", shots=4, epochs=1, masks_from=f"folder:{masks}")
+
+
+@pytest.fixture(scope="module")
+def text_only(photos):
+    return ct.train(CoOp(n_ctx=2), data=f"folder:{photos}", shots=4, epochs=1)
+
+
+def pictures(photos, name="cat"):
+    return sorted((photos / name).iterdir())
+
+
+def test_evaluate_gives_accuracies(run):
+    metrics = run.evaluate()
+    assert set(metrics) == {"test"} and 0 <= metrics["test"] <= 100
+    metrics["test"] = -1
+    assert run.evaluate()["test"] >= 0, "the record is not to be changed through it"
+
+
+def test_predict_a_picture_and_several(run, photos):
+    name, probability = run.predict(photos / "cat" / "0.png")
+    assert name in CLASSES and 1 / 3 <= probability <= 1
+    assert run.predict(str(photos / "cat" / "0.png")) == (name, probability)
+    several = run.predict(pictures(photos))
+    assert len(several) == 8 and several[0][0] == name and several[0][1] == pytest.approx(probability, abs=1e-4)
+    assert run.predict([photos / "cat" / "0.png"])[0][0] == name
+
+
+def test_predict_the_best_few(run, photos):
+    best = run.predict(photos / "cat" / "0.png", top_k=3)
+    assert {name for name, _ in best} == set(CLASSES)
+    shares = [p for _, p in best]
+    assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=1e-5)
+    assert run.predict(photos / "cat" / "0.png", top_k=9) == best
+    assert [len(row) for row in run.predict(pictures(photos), top_k=2)] == [2] * 8
+
+
+def test_pictures_may_be_open_already_and_turned(run, photos, tmp_path):
+    path = photos / "cat" / "0.png"
+    with Image.open(path) as image:
+        assert run.predict(image) == run.predict(path)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image.convert("RGB").save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as image:
+        assert torch.equal(run.logits(image), run.logits(tmp_path / "turned.png"))
+    assert not torch.equal(run.logits(tmp_path / "turned.png"), run.logits(path))
+
+
+def test_probabilities_are_a_softmax_of_the_logits(run, photos):
+    logits = run.logits(photos / "cat" / "0.png")
+    assert logits.shape == (1, 3) and not logits.requires_grad
+    name, probability = run.predict(photos / "cat" / "0.png")
+    assert probability == pytest.approx(logits.softmax(-1).max().item())
+    assert name == CLASSES[int(logits.argmax())]
+
+
+def test_the_classifier_as_a_matrix(text_only, photos):
+    features = text_only.text_features()
+    assert features.shape[0] == 3 and torch.allclose(features.norm(dim=1), torch.ones(3), atol=1e-5)
+    backbone = text_only.model.backbone
+    pixels = normalise(read_picture(photos / "cat" / "0.png").image[None], backbone.mean, backbone.std)
+    with torch.no_grad():
+        image = torch.nn.functional.normalize(backbone.encode_image(pixels), dim=-1)
+    assert torch.allclose(
+        backbone.logit_scale * image @ features.T, text_only.logits(photos / "cat" / "0.png"), atol=1e-3
+    )
+
+
+def test_other_classes_without_training(run, photos):
+    other = run.with_classes(["mouse", "horse"])
+    assert other.classnames == ("mouse", "horse") and run.classnames == CLASSES
+    assert other.predict(photos / "horse" / "0.png")[0] in ("mouse", "horse")
+    three, two = run.logits(photos / "cat" / "0.png"), other.logits(photos / "cat" / "0.png")
+    assert two[0, 1].item() == pytest.approx(three[0, 1].item(), abs=1e-3)
+    with pytest.raises(ct.UserError, match="classification needs at least two class names"):
+        run.with_classes(["horse"])
+    with pytest.raises(ct.UserError, match="these are not the classes the run was trained on"):
+        other.evaluate()
+
+
+def test_evaluate_on_another_folder(run, tmp_path):
+    write_pictures(tmp_path / "others", classes=("mouse", "bear"), each=6)
+    metrics = run.evaluate(f"folder:{tmp_path / 'others'}")
+    assert set(metrics) == {"test"}
+    assert run.classnames == CLASSES, "its own classes stay"
+
+
+@pytest.mark.parametrize("place", ["folder", "file.safetensors"])
+def test_save_and_load(run, photos, tmp_path, place):
+    path = run.save(tmp_path / place)
+    assert path.name == ("checkpoint.safetensors" if place == "folder" else place)
+    assert path.stat().st_size < 1 << 20
+    again = ct.load(tmp_path / place)
+    assert again.classnames == CLASSES and again.run == run.run and again.result is None
+    assert torch.equal(again.logits(pictures(photos)), run.logits(pictures(photos)))
+    assert again.evaluate() == run.evaluate()
+
+
+def test_a_folder_for_the_run(photos, tmp_path):
+    data = {"data": f"folder:{photos}", "shots": 4, "epochs": 1}
+    run = ct.train("coop", **data, out=tmp_path / "run")
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"checkpoint.safetensors", "config.yaml", "result.json"}
+    assert ct.load(str(tmp_path / "run")).evaluate() == run.evaluate()
+    with pytest.raises(ct.UserError, match="another configuration"):
+        ct.train("coop", **{**data, "shots": 2}, out=tmp_path / "run")
+
+
+def test_nothing_is_written_unasked(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ct.train("zeroshot", data=f"folder:{photos}", shots=1).predict(photos / "cat" / "0.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_and_seed_decide_the_run(photos):
+    rows = []
+
+    class Rows(Watcher):
+        def epoch(self, row):
+            rows.append(row)
+
+    data = {"data": f"folder:{photos}", "shots": 2, "epochs": 2, "batch_size": 3}
+    runs = [ct.train("coop", **data, n_ctx=3, words="", seed=seed, watchers=[Rows()]) for seed in (5, 5, 6)]
+    assert runs[0].run.method == CoOp(n_ctx=3) and runs[0].run.training.batch_size == 3
+    assert rows[:2] == rows[2:4] != rows[4:] and len(rows) == 6
+    assert runs[0].result is not None and list(runs[0].result.history) == rows[:2]
+
+
+def test_base_to_novel(tmp_path):
+    root = write_pictures(tmp_path / "four", classes=("cat", "horse", "pig", "mouse"), each=6)
+    run = ct.train("coop", data=f"folder:{root}", shots=2, epochs=1, protocol="base-to-novel")
+    assert run.classnames == ("cat", "horse") and set(run.evaluate()) == {"base", "novel"}
+    run.save(tmp_path / "saved")
+    assert ct.load(tmp_path / "saved").evaluate() == run.evaluate()
+
+
+def test_transparency_is_the_foreground_by_itself(cutouts, photos):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = ct.train("coop+dapt", data=f"folder:{cutouts}", shots=2, epochs=1, cached_views=0)
+    assert run.result is not None and "pull_push" in run.result.history[0]
+    with pytest.warns(UserWarning, match="the pictures bring no masks: foregrounds come from Grad-CAM"):
+        ct.train("coop+dapt", data=f"folder:{photos}", shots=2, epochs=1, cached_views=0)
+
+
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        ({"method": "mapel"}, "unknown method 'mapel'; nearest: maple"),
+        ({"data": "photos"}, "unknown dataset 'photos'"),
+        ({"backbone": "ViT-B-61"}, "unknown backbone 'ViT-B-61'; nearest: .*ViT-B-16"),
+        ({"protocol": "fewshot"}, "unknown protocol 'fewshot'; nearest: few_shot"),
+        ({"n_cxt": 4}, "unknown option 'n_cxt'; nearest: n_ctx"),
+        ({"precision": 16}, "precision=16 does not fit Run; it takes one of '32', 'bf16', '16'"),
+        ({"shots": 2, "seed": -1}, "seed must be from 0"),
+    ],
+)
+def test_mistakes(photos, arguments, reason):
+    with pytest.raises(ct.UserError, match=reason):
+        ct.train(**{"method": "coop", "data": f"folder:{photos}", "shots": 1, **arguments})
+
+
+def test_mistakes_with_pictures(run, tmp_path, photos):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    with pytest.raises(ct.UserError, match=r"picture .*broken\.png cannot be read"):
+        run.predict(tmp_path / "broken.png")
+    with pytest.raises(ct.UserError, match=r"no picture at .*none\.png; check the path"):
+        run.predict([photos / "cat" / "0.png", tmp_path / "none.png"])
+    with pytest.raises(ct.UserError, match="no pictures given"):
+        run.predict([])
+    with pytest.raises(ct.UserError, match="top_k must be at least 1, got 0"):
+        run.predict(photos / "cat" / "0.png", top_k=0)
+    with pytest.raises(ct.UserError, match="no checkpoint at"):
+        ct.load(tmp_path / "nowhere")
+
+
+def test_the_package_says_what_it_has():
+    assert set(ct.__all__) <= set(dir(ct)) and ct.load_backbone("tiny").name == "tiny"
+    with pytest.raises(AttributeError, match="module 'cliptune' has no attribute 'trian'; it has .*train"):
+        ct.trian  # noqa: B018
