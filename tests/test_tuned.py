@@ -43,8 +43,10 @@ def test_predict_a_picture_and_several(run, photos):
     name, probability = run.predict(photos / "cat" / "0.png")
     assert name in CLASSES and 1 / 3 <= probability <= 1
     assert run.predict(str(photos / "cat" / "0.png")) == (name, probability)
-    several = run.predict(pictures(photos))
-    assert len(several) == 8 and several[0][0] == name and several[0][1] == pytest.approx(probability, abs=1e-4)
+    many = [*pictures(photos, "pig"), *pictures(photos)]
+    several = run.predict(many)
+    assert [answer for answer, _ in several] == [CLASSES[i] for i in run.logits(many).argmax(1)]
+    assert [share for _, share in several] == pytest.approx([run.predict(p)[1] for p in many], abs=1e-4)
     assert run.predict([photos / "cat" / "0.png"])[0][0] == name
 
 
@@ -54,7 +56,10 @@ def test_predict_the_best_few(run, photos):
     shares = [p for _, p in best]
     assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=1e-5)
     assert run.predict(photos / "cat" / "0.png", top_k=9) == best
-    assert [len(row) for row in run.predict(pictures(photos), top_k=2)] == [2] * 8
+    many = [*pictures(photos, "pig"), *pictures(photos)]
+    orders = [[CLASSES[i] for i in row] for row in run.logits(many).argsort(1, descending=True)]
+    assert orders != orders[::-1]
+    assert [[name for name, _ in row] for row in run.predict(many, top_k=2)] == [order[:2] for order in orders]
 
 
 def test_pictures_may_be_open_already_and_turned(run, photos, tmp_path):

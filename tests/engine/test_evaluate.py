@@ -95,6 +95,6 @@ def test_learned_image_tokens_are_never_shared(monkeypatch):
     logits(model(COOP, backbone, toy), toy.dataset, test)
     tuned = model(Maple(depth=2), backbone, toy)
     before = logits(tuned, toy.dataset, test)
-    tuned.learner.to_image[0].bias.data += 1
+    tuned.learner.to_image[0].bias.data += small.normal(backbone.image_width)
     assert not torch.allclose(logits(tuned, toy.dataset, test), before)
     assert len(seen) == 3 * len(test.examples)

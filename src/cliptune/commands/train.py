@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ def train(arguments: list[str]) -> None:
         if options.tensorboard:
             watchers.append(TensorBoard(options.out / "tensorboard"))
         _, result = experiment.execute(options.run, options.out, watchers=watchers)
+    if int(os.environ.get("LOCAL_RANK", 0)):  # the first process of a run on several devices speaks for all
+        return
     say(result.metrics)
     console.print(
         f"{result.cost['parameters']:.0f} learned numbers in {result.cost['seconds']:.1f} s, kept in {options.out}"
