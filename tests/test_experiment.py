@@ -8,7 +8,7 @@ import torch
 import yaml
 
 import small
-from cliptune import config, experiment, methods
+from cliptune import config, experiment, methods, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.config import Run
 from cliptune.engine import checkpoint
@@ -70,9 +70,9 @@ def test_its_record_says_how_it_was_got(finished):
 
 def test_the_datas_fingerprint_tells_draws_and_names_apart():
     one, again, other = task(seed=1), task(seed=1), task(seed=2)
-    assert experiment.data_fingerprint(one) == experiment.data_fingerprint(again)
+    assert provenance.data_fingerprint(one) == provenance.data_fingerprint(again)
     renamed = replace(one, classnames=("a", "b", "c"))
-    assert len({experiment.data_fingerprint(t) for t in (one, other, renamed)}) == 3
+    assert len({provenance.data_fingerprint(t) for t in (one, other, renamed)}) == 3
 
 
 def test_restored_it_answers_the_same(finished):

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import json
-import platform
-import resource
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import torch
 import yaml
 from lightning_fabric import Fabric
 from torch import Generator
 
-from cliptune import __version__, methods, protocols
+from cliptune import __version__, methods, protocols, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
 from cliptune.config import Run, dump, fingerprint, from_dict, to_dict
@@ -115,10 +107,10 @@ def execute(
         cost={
             "seconds": seconds,
             "parameters": float(sum(p.numel() for p in model.learner.parameters() if p.requires_grad)),
-            "peak_memory_mib": peak_memory(fabric.device),
+            "peak_memory_mib": provenance.peak_memory(fabric.device),
         },
         history=tuple(history),
-        provenance=provenance(run, model, task),
+        provenance=provenance.describe(run, model, task),
     )
     if folder is not None and fabric.is_global_zero:
         save(folder / CHECKPOINT, run, model)
@@ -219,36 +211,3 @@ def restore(path: Path, backbone: Backbone | None = None) -> tuple[TunedModel, R
     except RuntimeError as error:
         raise UserError(f"{path} does not fit {run.method}: {str(error).splitlines()[-1].strip()}") from None
     return model.eval(), run
-
-
-def peak_memory(device: torch.device) -> float:
-    """MiB: of the accelerator where there is one, else of this process since it began."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 2**20
-
-
-def provenance(run: Run, model: TunedModel, task: Task) -> Mapping[str, Any]:
-    """How a result was got: configuration's hash, versions, fingerprints of weights and data."""
-    packages = ("torch", "torchvision", "open_clip_torch")
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    return {
-        "config_fingerprint": fingerprint(run),
-        "backbone": model.backbone.name,
-        "backbone_fingerprint": model.backbone.fingerprint,
-        "data_fingerprint": data_fingerprint(task),
-        "test_images": {name: len(test.examples) for name, test in task.tests.items()},
-        "versions": {"cliptune": __version__, **versions, "python": platform.python_version()},
-        "device": str(model.backbone.logit_scale.device),
-        "fast_linear": model.backbone.fast_linear,
-    }
-
-
-def data_fingerprint(task: Task) -> str:
-    """Short hash of which examples train and which test, under which names."""
-    content = [
-        [(e.key, e.label) for e in task.train],
-        {k: [(e.key, e.label) for e in t.examples] for k, t in task.tests.items()},
-    ]
-    return hashlib.sha256(json.dumps([content, list(task.classnames)]).encode()).hexdigest()[:12]

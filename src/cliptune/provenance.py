@@ -1,0 +1,52 @@
+"""How a result was got: versions, fingerprints of weights and data, cost."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import resource
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from cliptune import __version__
+from cliptune.config import Run, fingerprint
+from cliptune.model import TunedModel
+from cliptune.types import Task
+
+
+def peak_memory(device: torch.device) -> float:
+    """MiB: of the accelerator where there is one, else of this process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 2**20
+
+
+def describe(run: Run, model: TunedModel, task: Task) -> Mapping[str, Any]:
+    """How a result was got: configuration's hash, versions, fingerprints of weights and data."""
+    packages = ("torch", "torchvision", "open_clip_torch")
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {
+        "config_fingerprint": fingerprint(run),
+        "backbone": model.backbone.name,
+        "backbone_fingerprint": model.backbone.fingerprint,
+        "data_fingerprint": data_fingerprint(task),
+        "test_images": {name: len(test.examples) for name, test in task.tests.items()},
+        "versions": {"cliptune": __version__, **versions, "python": platform.python_version()},
+        "device": str(model.backbone.logit_scale.device),
+        "fast_linear": model.backbone.fast_linear,
+    }
+
+
+def data_fingerprint(task: Task) -> str:
+    """Short hash of which examples train and which test, under which names."""
+    content = [
+        [(e.key, e.label) for e in task.train],
+        {k: [(e.key, e.label) for e in t.examples] for k, t in task.tests.items()},
+    ]
+    return hashlib.sha256(json.dumps([content, list(task.classnames)]).encode()).hexdigest()[:12]
