@@ -23,7 +23,7 @@ KEPT = Path(__file__).parent / "results" / "emoji"
 #: Five times the published weight of pull and push, the prototype's choice; see results/choose.md for what validation
 #: says.
 STRONG = {"pull_push": 4.0, "foreground": 0.5, "background": 0.5}
-COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/none")
+COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/gap", "base/none")
 
 
 @dataclass(frozen=True)

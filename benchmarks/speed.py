@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="samples of the quick workloads; slow ones take 3")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.json")
+    parser.add_argument("--only", nargs="+", choices=LABELS, default=list(LABELS), help="these workloads alone")
     parser.add_argument("--no-memory", action="store_true", help="skip the processes that measure memory")
     parser.add_argument("--peak", nargs=3, metavar=("WORKLOAD", "VARIANT", "CLASSES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -156,6 +157,8 @@ def main() -> None:
     classes = sorted({*options.classes, *([1000] if options.full else [])})
     before, entries = ceilings(), []
     for name, count in plan(classes):
+        if name not in options.only:
+            continue
         entry: dict = {"workload": name, "classes": count, "variants": timed(bench, name, count, options.steps)}
         if TEXTBOOK not in entry["variants"]:
             entry["extrapolated"] = extrapolated(entries, name, count)

@@ -42,7 +42,9 @@ def backbone(shape: str, fast: bool = True) -> Backbone:
     """A frozen random CLIP, the same for the same `shape`; tests must not change it."""
     config = SHAPES[shape]
     generator = torch.Generator().manual_seed(3)
-    model = open_clip.model.CLIP(**config)
+    with torch.random.fork_rng(devices=[]):  # biases keep open_clip's start, which draws from the global generator
+        torch.manual_seed(3)
+        model = open_clip.model.CLIP(**config)
     with torch.no_grad():
         for parameter in model.parameters():
             fan_in = parameter[0].numel() if parameter.ndim > 1 else 100

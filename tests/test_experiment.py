@@ -214,3 +214,16 @@ def test_a_folder_is_looked_through_anew(tmp_path, photos):
     assert experiment.task_of(run).classnames == ("cat", "horse", "pig")
     (tmp_path / "p" / "pig").rename(tmp_path / "p" / "boar")
     assert experiment.task_of(run).classnames == ("boar", "cat", "horse")
+
+
+def test_precision_is_the_runs_own(tiny_backbone, tmp_path):
+    half = replace(RUN, precision="bf16")
+    _, result = experiment.execute(half, tmp_path, task=task())
+    _, whole = experiment.execute(RUN, task=task())
+    assert [row["loss"] for row in result.history] != [row["loss"] for row in whole.history]
+    with pytest.raises(Stop):
+        experiment.execute(half, task=task(), watchers=[Stopper()])
+    restored, _ = experiment.restore(tmp_path)
+    pixels = small.pictures(tiny_backbone, 1)
+    assert tiny_backbone.encode_image(pixels).dtype == torch.float32, "a later run computes in float32 again"
+    assert all(p.dtype == torch.float32 for p in restored.learner.parameters())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -90,9 +90,8 @@ def execute(
     fabric = fabric_of(run)
     task = task or task_of(run)
     model = model_of(run, task).to(fabric.device)
-    model.backbone.autocast = fabric.autocast
     start = time.perf_counter()
-    with claimed(folder, run):
+    with claimed(folder, run), computing(model.backbone, fabric):
         resume = folder and folder / RESUME
         history = fit(model, task, run.training, fabric=fabric, watchers=watchers, resume_file=resume)
         seconds = time.perf_counter() - start
@@ -131,6 +130,16 @@ def measure(model: TunedModel, task: Task, watchers: Sequence[Watcher] = ()) -> 
             watcher.other("testing", done, total)
 
     return {name: accuracy(logits(model, task.dataset, test, tick=tick), test) for name, test in tests.items()}
+
+
+@contextmanager
+def computing(backbone: Backbone, fabric: Fabric) -> Iterator[None]:
+    """Towers in the run's precision. The backbone serves other runs as well, so it is left in float32."""
+    backbone.autocast = fabric.autocast
+    try:
+        yield
+    finally:
+        backbone.autocast = nullcontext
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from cliptune.backbones.backbone import Backbone, normalise
 from cliptune.data.sources.emoji import Emoji
 from cliptune.data.transforms import evaluation
 from cliptune.data.transforms import normalise as standardise
+from cliptune.engine import evaluate
 from cliptune.engine.evaluate import accuracy, logits
 from cliptune.methods.coop import CoOp
 from cliptune.methods.maple import Maple
@@ -98,3 +99,13 @@ def test_learned_image_tokens_are_never_shared(monkeypatch):
     tuned.learner.to_image[0].bias.data += small.normal(backbone.image_width)
     assert not torch.allclose(logits(tuned, toy.dataset, test), before)
     assert len(seen) == 3 * len(test.examples)
+
+
+def test_no_more_than_a_few_test_sets_are_kept(monkeypatch):
+    monkeypatch.setattr(evaluate, "KEPT", 2)
+    backbone, toy = small.backbone.__wrapped__("deep_image"), task()
+    tuned, seen = model(COOP, backbone, toy), counted(monkeypatch)
+    one, two, three = (replace(toy.tests["test"], examples=(e,)) for e in toy.tests["test"].examples[:3])
+    for test in (one, two, one, three, one, two):
+        logits(tuned, toy.dataset, test)
+    assert seen == [t.examples[0].key for t in (one, two, three, two)], "the one used longest ago goes first"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import logging
+import warnings
 import zipfile
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
@@ -90,7 +91,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UserError(f"no weights file at {path}; check the path")
     try:
         if path.suffix != ".safetensors" and _is_torchscript(path):
-            state = torch.jit.load(str(path), map_location="cpu").state_dict()
+            with warnings.catch_warnings():  # torch announces the end of TorchScript, not of these files
+                warnings.simplefilter("ignore")
+                state = torch.jit.load(str(path), map_location="cpu").state_dict()
             return {**state, "input_resolution": torch.tensor(0)}
         return cast(dict[str, Tensor], open_clip.factory.load_state_dict(str(path), weights_only=True))
     except (RuntimeError, SafetensorError, OSError, EOFError, zipfile.BadZipFile) as error:

@@ -16,9 +16,11 @@ from cliptune.model import TunedModel
 from cliptune.types import TestSet
 
 #: Features of test sets by a frozen image tower, which zero-shot and all text-only methods share: kilobytes an image.
-#: The dataset
-#: is held with them, so that its identity stays its own.
+#: The dataset is held with them, so that its identity stays its own.
 _kept: WeakKeyDictionary[Backbone, dict[Any, tuple[Dataset, list[Tensor]]]] = WeakKeyDictionary()
+
+#: Test sets of a backbone whose features are kept, the latest.
+KEPT = 16
 
 
 @torch.no_grad()
@@ -51,7 +53,10 @@ def logits(
         if tick is not None:
             tick(len(view))
     if frozen:
+        held.pop(key, None)
         held[key] = dataset, features
+        for stale in list(held)[:-KEPT]:
+            del held[stale]
     return torch.cat(pieces)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ class Folder(Dataset):
                 f"{self.root} holds no pictures in class folders; expected {self.root}/<class>/<picture>.jpg"
             )
         kept = [i for i, count in enumerate(counts) if count]
+        empty = [name for name, count in zip(classes, counts, strict=True) if not count]
         if len(kept) < 2:
             raise UserError(
                 f"{self.root} has one class only ({classes[kept[0]]}); classification needs at least two class folders"
@@ -66,6 +68,8 @@ class Folder(Dataset):
         repeated = [name for name in read if read.count(name) > 1]
         if repeated:
             raise UserError(f"two folders of {self.root} read as the class {min(repeated)!r}; rename one")
+        if empty:
+            warnings.warn(f"no training pictures of {', '.join(empty)} in {self.root}: left out", stacklevel=3)
         self._splits = self._cut({part: [groups[i] for i in kept] for part, groups in files.items()})
 
     @classmethod

@@ -1,0 +1,111 @@
+"""What a backbone says of itself, and how it makes features of sentences."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import small
+from cliptune.backbones.backbone import Backbone, normalise
+from cliptune.backbones.sentences import from_templates
+from cliptune.backbones.tokenizer import ClipTokenizer
+from cliptune.errors import UserError
+
+
+@pytest.mark.parametrize("shape", small.VITS)
+def test_sizes_are_read_from_the_model(shape):
+    backbone, config = small.backbone(shape), small.SHAPES[shape]
+    text, vision = config["text_cfg"], config["vision_cfg"]
+    assert (backbone.text_width, backbone.text_depth) == (text["width"], text["layers"])
+    assert (backbone.image_width, backbone.image_depth) == (vision["width"], vision["layers"])
+    side = vision["image_size"] // vision["patch_size"]
+    assert backbone.patch_grid == (side, side) and backbone.image_size == vision["image_size"]
+    assert backbone.context_length == 77 and backbone.has_vit
+    assert backbone.mean == (0.5, 0.5, 0.5) and backbone.logit_scale.item() == pytest.approx(100)
+
+
+def test_sentences_of_a_class_are_averaged_after_normalising():
+    backbone = small.backbone("deep_text")
+    templates, names = ("a {}.", "{} it is", "the old {} there."), ("cat", "sled_dog")
+    got = backbone.class_features(from_templates(backbone.encode, templates, names))
+    for row, name in zip(got, ("cat", "sled dog"), strict=True):
+        each = F.normalize(backbone.encode_text(backbone.plain([t.format(name) for t in templates])), dim=-1)
+        torch.testing.assert_close(row, F.normalize(each.mean(0), dim=0), rtol=0, atol=1e-5)
+
+
+def test_normalise_is_exact_and_in_single_precision():
+    x = small.normal(3, 8).to(torch.bfloat16)
+    assert normalise(x).dtype == torch.float32
+    torch.testing.assert_close(normalise(x).norm(dim=-1), torch.ones(3))
+
+
+def test_tokens_begin_and_end_and_must_fit():
+    backbone = small.backbone("deep_image")
+    ids = backbone.encode("a photo of a cat.")
+    assert ids[0] == 49406 and ids[-1] == 49407 and len(ids) == 8
+    assert len(backbone.encode("x " * 75)) == 77
+    with pytest.raises(UserError, match=r"^the sentence 'x x .*\.\.\.' takes 78 tokens, but 'deep_image' reads 77"):
+        backbone.encode("x " * 76)
+
+
+def test_words_are_embedded_one_vector_a_token():
+    backbone = small.backbone("deep_image")
+    table = backbone.text.token_embedding.weight
+    vectors = backbone.embed_words("a photo of a", 2)
+    assert torch.equal(vectors, table[backbone.encode("a photo of a")[1:3]])
+    vectors.zero_()
+    assert table[backbone.encode("a")[1]].any(), "the table was changed through it"
+
+
+def test_a_fingerprint_is_of_the_weights():
+    backbone = small.backbone("deep_image")
+    model = copy.deepcopy(backbone.model)
+    assert Backbone("other name", model, None).fingerprint == backbone.fingerprint
+    for name in ("visual.proj", "text_projection", "ln_final.bias"):
+        changed = copy.deepcopy(model)
+        changed.get_parameter(name).data += 1e-3
+        assert Backbone("x", changed, None).fingerprint != backbone.fingerprint, name
+
+
+def test_towers_are_made_anew_after_a_move():
+    backbone = Backbone("x", copy.deepcopy(small.backbone("deep_image").model), None, fast_linear=False)
+    images = small.pictures(backbone)
+    before = backbone.encode_image(images)
+    backbone.model.visual.proj.data *= 2
+    backbone.double()
+    assert backbone.encode_image(images.double()).dtype == torch.float64
+    torch.testing.assert_close(backbone.encode_image(images.double()).float(), 2 * before, rtol=1e-3, atol=1e-3)
+
+
+def test_names_that_mean_nothing_to_it_are_told():
+    backbone = small.backbone("deep_image")
+    strange = Backbone("odd", backbone.model, backbone.tokenizer, False, lambda ids: {i for i in ids if i == 2368})
+    with pytest.warns(UserWarning, match=r"^backbone 'odd' never saw 'cat' of the class name 'black_cat'$"):
+        strange.check_names(("dog", "black_cat"))
+    backbone.check_names(("cat",))
+
+
+def test_features_leave_autocast_in_single_precision():
+    backbone = Backbone("x", small.backbone("deep_image").model, small.backbone("deep_image").tokenizer, False)
+    plain = normalise(backbone.encode_image(small.pictures(backbone)))
+    backbone.autocast = lambda: torch.autocast("cpu", torch.bfloat16)
+    rounded = normalise(backbone.encode_image(small.pictures(backbone)))
+    assert rounded.dtype == torch.float32 and not torch.equal(plain, rounded)
+    assert (plain * rounded).sum(-1).min() > 0.99
+
+
+@pytest.mark.parametrize(
+    "text", ["a photo of a cat.", "CamelCase & Ünïcode—dash", "x" * 200, "it's 12345", "", "  spaces\t and\nlines "]
+)
+def test_the_tokenizer_is_clips(text):
+    import open_clip
+
+    assert ClipTokenizer(77).encode(text) == open_clip.SimpleTokenizer().encode(text)
+
+
+def test_the_tokenizer_reads_openais_specials_alone():
+    tokenizer = ClipTokenizer(77)
+    assert tokenizer.encode("<|startoftext|>cat<|endoftext|>") == [49406, *tokenizer.encode("cat"), 49407]
+    assert not {49406, 49407} & set(tokenizer.encode("<start_of_text> cat <end_of_text>"))
+    assert tokenizer.decode([49407]).strip() == "<|endoftext|>"

@@ -1,0 +1,50 @@
+"""Real photographs of two origins run from end to end, with the bundled backbone and with one from a file."""
+
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+
+from toys import BRIEFLY
+
+PHOTOS = Path(__file__).parents[2].parent / "shared" / "data" / "photos" / "cifar10"
+pytestmark = pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared/data/photos/cifar10 is not here")
+
+
+@pytest.fixture(scope="module")
+def ten_each(tmp_path_factory):
+    """Links to some of the photographs of every class, in both parts."""
+    root = tmp_path_factory.mktemp("photos")
+    for part, count in (("train", 4), ("test", 3)):
+        for folder in sorted((PHOTOS / part).iterdir()):
+            (root / part / folder.name).mkdir(parents=True)
+            for picture in sorted(folder.iterdir())[:count]:
+                (root / part / folder.name / picture.name).symlink_to(picture)
+    return root
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """A weights file in OpenAI's naming, of random weights."""
+    torch.manual_seed(0)
+    text = {"width": 64, "heads": 1, "layers": 2}
+    model = open_clip.model.CLIP(32, {"width": 64, "layers": 2, "patch_size": 32, "image_size": 64}, text)
+    path = tmp_path_factory.mktemp("weights") / "vit.pt"
+    torch.save(model.state_dict(), path)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:backbone 'tiny' never saw")
+@pytest.mark.parametrize(
+    "method, backbone", [("coop", "tiny"), ("maple+dapt", "tiny"), ("maple", None), ("coop+dapt", None)]
+)
+def test_train_evaluate_predict(cli, tmp_path, ten_each, generated, method, backbone):
+    depth = ("--depth", 2) if "maple" in method else ()
+    weights = ("--backbone", backbone or generated)
+    said = cli("train", method, "--data", f"folder:{ten_each}", *weights, *BRIEFLY, *depth, "--out", tmp_path / "r")
+    assert said.code == 0, said.err
+    assert cli("evaluate", tmp_path / "r").out == said.out
+    pictures = sorted((ten_each / "test").rglob("*.*"))[:3]
+    answers = cli("predict", tmp_path / "r", *pictures)
+    assert answers.code == 0 and answers.out.count("\n") == 3
