@@ -135,6 +135,18 @@ def show(report: dict) -> Table:
     return table
 
 
+def kept(out: Path, bench: Bench, before: dict[str, float], entries: list[dict]) -> dict:
+    """The report so far, written to `out`."""
+    rates = {name: max(rate, before[name]) for name, rate in ceilings().items()}
+    shares(bench, entries, max(rates.values()))
+    report = {
+        "machine": machine(), "fast_linear": bench.backbone.fast_linear, "ceilings": rates, "workloads": entries,
+    }  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, nargs="+", default=[10, 50, 100])
@@ -155,7 +167,7 @@ def main() -> None:
         print(peak_gib())
         return
     classes = sorted({*options.classes, *([1000] if options.full else [])})
-    before, entries = ceilings(), []
+    before, entries, report = ceilings(), [], None
     for name, count in plan(classes):
         if name not in options.only:
             continue
@@ -171,14 +183,9 @@ def main() -> None:
         entries.append(entry)
         times = ", ".join(f"{variant} {t['seconds']:.3g} s" for variant, t in entry["variants"].items())
         console.print(f"{LABELS[name]} {count or ''}: {times}", highlight=False)
-    rates = {name: max(rate, before[name]) for name, rate in ceilings().items()}
-    shares(bench, entries, max(rates.values()))
-    report = {
-        "machine": machine(), "fast_linear": bench.backbone.fast_linear, "ceilings": rates, "workloads": entries,
-    }  # fmt: skip
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
-    Console(width=120).print(show(report))
+        report = kept(options.out, bench, before, entries)  # a run cut short keeps what it measured
+    if report:
+        Console(width=120).print(show(report))
 
 
 if __name__ == "__main__":

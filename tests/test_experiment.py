@@ -198,7 +198,7 @@ def test_a_checkpoint_whose_tensors_do_not_fit_its_method(finished, tmp_path):
 @pytest.mark.parametrize("device", ["cuda" if not torch.cuda.is_available() else "mps", "toaster"])
 def test_a_device_that_is_not_there(device):
     with pytest.raises(UserError, match=f"device='{device}' devices=1 is not to be had here: "):
-        experiment.fabric_of(replace(RUN, device=device))
+        experiment.execute(replace(RUN, device=device), task=task())
 
 
 def test_a_label_names_the_row():

@@ -9,6 +9,7 @@ from rich.console import Console
 from cliptune import experiment, gallery, sweep
 from cliptune.commands.report import first_seed
 from cliptune.config import Run, with_options
+from cliptune.data.sources.folder import Folder
 from cliptune.engine.settings import Training
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
@@ -125,3 +126,11 @@ def test_the_most_disputed_come_first_one_a_class():
 def test_no_checkpoints_no_pictures(tmp_path):
     with pytest.raises(UserError, match="no checkpoints under .*; use --pictures 0"):
         first_seed(tmp_path)
+
+
+def test_test_pictures_are_looked_at_once_for_what_leaves_the_image_tower_alone(runs, tmp_path, monkeypatch):
+    read, seen = Folder.read, []
+    monkeypatch.setattr(Folder, "read", lambda self, example: (seen.append(example.key), read(self, example))[1])
+    sweep.run(sweep.plan(runs, (1, 2), tmp_path), quiet())
+    tested = {e.key for e in Folder(runs[0][1].data.removeprefix("folder:")).examples("test")}
+    assert tested and all(seen.count(key) == 1 for key in tested)

@@ -15,7 +15,7 @@ from torch import Generator
 from cliptune import __version__, methods, protocols, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
-from cliptune.config import Run, dump, fingerprint, from_dict, to_dict
+from cliptune.config import Precision, Run, dump, fingerprint, from_dict, to_dict
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
 from cliptune.engine import checkpoint
@@ -43,15 +43,15 @@ def dataset_of(spec: str) -> Dataset:
     return sources.get(spec)
 
 
-def fabric_of(run: Run) -> Fabric:
-    """Device, precision and processes of a run."""
+@lru_cache(maxsize=4)
+def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
+    """Device, processes and precision of runs; started once, as processes are."""
     try:
-        fabric = Fabric(accelerator=run.device, devices=run.devices, precision=PRECISION[run.precision])  # type: ignore[arg-type]
+        fabric = Fabric(accelerator=device, devices=devices, precision=PRECISION[precision])  # type: ignore[arg-type]
         fabric.launch()
     except (RuntimeError, ValueError, KeyError) as error:
-        raise UserError(
-            f"device={run.device!r} devices={run.devices} is not to be had here: {str(error).splitlines()[0]}"
-        ) from None
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device={device!r} devices={devices} is not to be had here: {reason}") from None
     return fabric
 
 
@@ -87,7 +87,7 @@ def execute(
 
     Raises `UserError` when the folder holds a run of another configuration.
     """
-    fabric = fabric_of(run)
+    fabric = fabric_of(run.device, run.devices, run.precision)
     task = task or task_of(run)
     model = model_of(run, task).to(fabric.device)
     start = time.perf_counter()

@@ -29,7 +29,7 @@ class Demo:
     """Where checkpoints, results and report.html go."""
     seeds: tuple[int, ...] = (1,)
     """One run a seed and method; three seeds take three times as long."""
-    shots: int = 16
+    shots: int = 8
     """Training drawings a class."""
 
 
