@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 import cliptune as ct
-from cliptune.data.sources.folder import read_picture
+from cliptune.data.pictures import read_picture
 from cliptune.data.transforms import normalise
 from cliptune.engine.watchers import Watcher
 from cliptune.methods.coop import CoOp

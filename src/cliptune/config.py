@@ -15,6 +15,7 @@ import cattrs
 import yaml
 
 from cliptune import methods
+from cliptune.data.settings import PLACES, Reading
 from cliptune.engine.settings import Training
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -41,6 +42,7 @@ class Run:
     protocol: str = "few_shot"
     """few_shot trains and tests on all classes; base_to_novel trains on the first half."""
     training: Training = field(default_factory=Training)
+    reading: Reading = field(default_factory=Reading)
     precision: Precision = "32"
     """32, or bf16/16 for the frozen towers where the hardware has it; learned tensors stay in 32."""
     device: str = "auto"
@@ -54,9 +56,12 @@ class Run:
 
 
 def to_dict(run: Run) -> dict[str, Any]:
-    """Plain values; the method's name stands beside its fields, those of an inner method under `base`."""
+    """Plain values; the method's name stands beside its fields, those of an inner method under `base`; of `reading`,
+    what differs from its defaults."""
     held = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}
-    return {k: method_to_dict(v) if k == "method" else cattrs.unstructure(v) for k, v in held.items()}
+    plain = {k: method_to_dict(v) if k == "method" else cattrs.unstructure(v) for k, v in held.items()}
+    reading = differing(run.reading)
+    return {k: reading if k == "reading" else v for k, v in plain.items() if k != "reading" or reading}
 
 
 def method_to_dict(method: Method) -> dict[str, Any]:
@@ -89,7 +94,15 @@ def fingerprint(run: Run) -> str:
     """Short hash of all that decides the numbers; not of where they are computed."""
     content = {k: v for k, v in to_dict(run).items() if k not in ("device", "devices")}
     content["training"] = {k: v for k, v in content["training"].items() if k != "workers"}
+    decisive = {k: v for k, v in content.pop("reading", {}).items() if k not in PLACES}
+    content |= {"reading": decisive} if decisive else {}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def differing(reading: Reading) -> dict[str, Any]:
+    """Fields that differ from their defaults."""
+    held = ((f, getattr(reading, f.name)) for f in dataclasses.fields(reading))
+    return {f.name: cattrs.unstructure(value) for f, value in held if value != f.default}
 
 
 def chain(method: Method) -> Iterator[Method]:
@@ -100,13 +113,15 @@ def chain(method: Method) -> Iterator[Method]:
 
 
 def with_options(run: Run, options: Mapping[str, Any]) -> Run:
-    """`run` with fields replaced by name, found in the run, its training or its method (the outermost first).
+    """`run` with fields replaced by name, found in the run, its training, its reading or its method (the
+    outermost first).
 
     Raises `UserError` with the nearest names for one that none of them has, or for a value of the wrong kind.
     """
     for key, value in options.items():
         layers = list(chain(run.method))
-        known = [set(_hints(type(part))) - {"base", "method", "training"} for part in (run, run.training, *layers)]
+        inside = (run, run.training, run.reading, *layers)
+        known = [set(_hints(type(part))) - {"base", "method", "training", "reading"} for part in inside]
         at = next((i for i, names in enumerate(known) if key in names), None)
         if at is None:
             raise UserError(f"unknown option {key!r}; {nearest(key, set().union(*known))}")
@@ -114,9 +129,11 @@ def with_options(run: Run, options: Mapping[str, Any]) -> Run:
             run = _changed(run, key, value)
         elif at == 1:
             run = dataclasses.replace(run, training=_changed(run.training, key, value))
+        elif at == 2:
+            run = dataclasses.replace(run, reading=_changed(run.reading, key, value))
         else:
-            method = _changed(layers[at - 2], key, value)
-            for outer in reversed(layers[: at - 2]):
+            method = _changed(layers[at - 3], key, value)
+            for outer in reversed(layers[: at - 3]):
                 method = dataclasses.replace(outer, base=method)  # type: ignore[type-var]
             run = dataclasses.replace(run, method=method)
     return run

@@ -38,9 +38,9 @@ def backbone_of(name: str, pretrained: str) -> Backbone:
     return load_backbone(name, pretrained)
 
 
-def dataset_of(spec: str) -> Dataset:
+def dataset_of(run: Run) -> Dataset:
     """The dataset of a run; a folder is looked through anew, as its pictures may have changed."""
-    return sources.get(spec)
+    return sources.get(run.data, run.reading)
 
 
 @lru_cache(maxsize=4)
@@ -60,7 +60,7 @@ def task_of(run: Run, dataset: Dataset | None = None) -> Task:
 
     dataset: the run's own, where the caller has opened it already.
     """
-    dataset = dataset or dataset_of(run.data)
+    dataset = dataset or dataset_of(run)
     return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,))))
 
 

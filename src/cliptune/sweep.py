@@ -38,9 +38,12 @@ def plan(labelled: Sequence[tuple[str, config.Run]], seeds: Sequence[int], out: 
 def run(entries: Sequence[Entry], console: Console | None = None) -> list[Result]:
     """Results of all entries in order, each trained unless its folder holds it already."""
     console = console or Console(stderr=True)
-    datasets = {spec: experiment.dataset_of(spec) for spec in dict.fromkeys(entry.run.data for entry in entries)}
+    datasets = {}
+    for entry in entries:
+        place = entry.run.data, entry.run.reading
+        datasets[place] = datasets.get(place) or experiment.dataset_of(entry.run)
     for entry in {entry.label: entry for entry in entries}.values():  # a mistake in the last is told before the first
-        experiment.model_of(entry.run, experiment.task_of(entry.run, datasets[entry.run.data]))
+        experiment.model_of(entry.run, experiment.task_of(entry.run, datasets[entry.run.data, entry.run.reading]))
     results: list[Result] = []
     tasks: dict[tuple, Task] = {}
     with bar(console) as progress:
@@ -50,9 +53,10 @@ def run(entries: Sequence[Entry], console: Console | None = None) -> list[Result
                 results.append(store.load(entry.folder / "result.json"))
             else:
                 seed = entry.run.seed
-                key = (entry.run.data, entry.run.protocol, entry.run.shots, seed)
+                place = entry.run.data, entry.run.reading
+                key = (*place, entry.run.protocol, entry.run.shots, seed)
                 if key not in tasks:
-                    tasks = {key: experiment.task_of(entry.run, datasets[entry.run.data])}
+                    tasks = {key: experiment.task_of(entry.run, datasets[place])}
                 watcher = ProgressBar(progress, f"{entry.label}, seed {seed}")
                 _, result = experiment.execute(
                     entry.run, entry.folder, watchers=[watcher], task=tasks[key], label=entry.label

@@ -15,7 +15,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from cliptune import claims, config, experiment, presets
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import tags
-from cliptune.data.sources.folder import read_picture, upright
+from cliptune.data.pictures import read_picture, upright
 from cliptune.data.transforms import evaluation, normalise
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
@@ -42,20 +42,24 @@ class Tuned:
     def classnames(self) -> tuple[str, ...]:
         return self.model.classnames
 
-    def evaluate(self, data: str | None = None, watchers: Sequence[Watcher] = ()) -> dict[str, float]:
-        """Accuracy in percent on the run's own test sets, or on all classes of another dataset ("folder:PATH")."""
+    def evaluate(self, data: str | None = None, watchers: Sequence[Watcher] = (), **reading: Any) -> dict[str, float]:
+        """Accuracy in percent on the run's own test sets, or on all classes of another dataset ("folder:PATH").
+
+        reading: where pictures are and how they are read, where it differs from training (root="/data").
+        """
+        run = config.with_options(self.run, reading)
         if data is None:
             if self.result is not None:
                 return dict(self.result.metrics)
             if not self.run.data:
                 raise UserError("a checkpoint does not say its data; say what to evaluate on: data='folder:PATH'")
-            task = experiment.task_of(self.run)
+            task = experiment.task_of(run)
             if task.classnames != self.classnames:
                 raise UserError(
                     "these are not the classes the run was trained on; say what to evaluate on: data='folder:PATH'"
                 )
             return experiment.measure(self.model, task, watchers)
-        other = experiment.task_of(dataclasses.replace(self.run, data=data, protocol="few_shot", shots=1))
+        other = experiment.task_of(dataclasses.replace(run, data=data, protocol="few_shot", shots=1))
         self.model.with_classes(other.classnames)  # a model that cannot take them says so
         return experiment.measure(self.model, other, watchers)
 

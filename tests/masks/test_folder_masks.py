@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cliptune.data.sources.folder import read_picture
+from cliptune.data.pictures import read_picture
 from cliptune.errors import UserError
 from cliptune.masks.folder import FolderMasks, binarise
 from cliptune.types import Example, Picture

@@ -65,9 +65,10 @@ def lengthen(arguments: list[str], run: Run, own: type) -> list[str]:
             places.setdefault(flag, f"{prefix}.{flag}")
             places[f"{prefix}.{flag}"] = f"{prefix}.{flag}"
         prefix += ".base"
-    for flag in _flags(type(run.training)):
-        places.setdefault(flag, f"training.{flag}")
-        places[f"training.{flag}"] = f"training.{flag}"
+    for prefix, part in (("training", run.training), ("reading", run.reading)):
+        for flag in _flags(type(part)):
+            places.setdefault(flag, f"{prefix}.{flag}")
+            places[f"{prefix}.{flag}"] = f"{prefix}.{flag}"
     long = []
     for argument in arguments:
         if not argument.startswith("--"):
@@ -86,5 +87,7 @@ def lengthen(arguments: list[str], run: Run, own: type) -> list[str]:
 
 
 def _flags(kind: Any) -> list[str]:
-    held = {"method", "training", "base", "run"}
-    return [f.name.replace("_", "-") for f in dataclasses.fields(kind) if f.name not in held]
+    held = {"method", "training", "reading", "base", "run"}
+    fields = [f for f in dataclasses.fields(kind) if f.name not in held]
+    off = [f"no-{f.name}" for f in fields if f.default is True]  # how tyro spells what switches a flag off
+    return [name.replace("_", "-") for name in [*(f.name for f in fields), *off]]

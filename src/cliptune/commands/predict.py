@@ -10,7 +10,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from cliptune.commands.parse import parse, split
-from cliptune.data.sources.folder import SUFFIXES
+from cliptune.data.pictures import SUFFIXES
 from cliptune.errors import UserError
 from cliptune.tuned import load
 

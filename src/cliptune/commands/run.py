@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 
 from cliptune import config, presets, protocols, sweep
 from cliptune.commands.parse import parse, split
+from cliptune.data.settings import Reading
 from cliptune.results import summary, table
 from cliptune.types import Result
 
@@ -39,6 +42,7 @@ class Sweep:
     """One folder a method and seed."""
     preset: str = "auto"
     """As for train."""
+    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
 
 
 def run(arguments: list[str]) -> None:
@@ -51,7 +55,7 @@ def run(arguments: list[str]) -> None:
     )
     protocols.get(name)
     options = parse(Sweep, f"run {name}", rest)
-    base = {key: getattr(options, key) for key in ("data", "backbone", "pretrained", "shots")}
+    base = {key: getattr(options, key) for key in ("data", "backbone", "pretrained", "shots", "reading")}
     base["protocol"] = name.replace("-", "_")
     runs = []
     for method in options.methods:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from rich.console import Console
 from cliptune import config, experiment, methods, presets
 from cliptune.commands.parse import lengthen, parse, split, told
 from cliptune.data import sources
+from cliptune.data.settings import Reading
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, bar
 from cliptune.results import lengths
 from cliptune.tuned import load
@@ -66,7 +67,7 @@ def train(arguments: list[str]) -> None:
     )
     run = preset_run(name, rest)
     options = parse(Train, f"train {name}", lengthen(rest, run, Train), Train(run))
-    sources.get(options.run.data)  # a wrong folder is told before anything is loaded
+    sources.get(options.run.data, options.run.reading)  # a wrong folder is told before anything is loaded
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with bar(console) as progress:
         watchers: list[Watcher] = [ProgressBar(progress, name)]
@@ -90,6 +91,7 @@ class Evaluate:
 
     data: str = ""
     """Other pictures with their own classes (folder:PATH); by default the run's own test sets."""
+    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -98,7 +100,9 @@ def evaluate(arguments: list[str]) -> None:
     options = parse(Evaluate, "evaluate RUN", rest)
     run = load(path)
     with bar(Console(stderr=True)) as progress:
-        metrics = run.evaluate(options.data or None, watchers=[ProgressBar(progress, path)])
+        metrics = run.evaluate(
+            options.data or None, watchers=[ProgressBar(progress, path)], **config.differing(options.reading)
+        )
     say(metrics)
 
 

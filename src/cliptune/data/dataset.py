@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from cliptune.data import splits
+from cliptune.data.settings import Reading
 from cliptune.types import Example, Picture
 
 
@@ -19,7 +21,7 @@ class Dataset(ABC):
 
     @classmethod
     @abstractmethod
-    def from_spec(cls, argument: str) -> Dataset:
+    def from_spec(cls, argument: str, reading: Reading) -> Dataset:
         """The dataset of a spec `NAME:argument`. Raises `UserError` for an argument it does not understand."""
 
     @abstractmethod
@@ -29,6 +31,10 @@ class Dataset(ABC):
     @abstractmethod
     def read(self, example: Example) -> Picture:
         """Decode (or draw) one example. Raises `UserError` naming the file when it cannot be read."""
+
+    def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:
+        """Training and validation shots of a seed (see `splits.draw`)."""
+        return splits.draw(self.examples("train"), self.examples("val"), shots, seed)
 
     def variants(self) -> dict[str, list[Example]]:
         """Further test sets by name (other backgrounds, other styles), each in the order of its own."""

@@ -51,15 +51,31 @@ def note_short(examples: Sequence[Example], shots: int, classnames: Sequence[str
 def few_shot_paths(split_json: str | Path, *, shots: int, seed: int) -> tuple[list[str], list[str]]:
     """Relative paths drawn from a `split_zhou_*.json` file, in order: training, validation."""
     path = Path(split_json)
+    _, parts = read(path, path.parent)
+    train, val = draw(parts["train"], parts["val"], shots, seed)
+    return [e.key for e in train], [e.key for e in val]
+
+
+def read(path: Path, images: Path) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
+    """Class names by label, and the examples of each part in the file's order, of a `split_zhou_*.json` file.
+
+    images: the folder against which its paths count. Raises `UserError` for another kind of file.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        parts = [[Example(item[0], int(item[1])) for item in content[name]] for name in ("train", "val")]
+        parts = {
+            name: [Example(item[0], int(item[1]), images / item[0]) for item in content[name]]
+            for name in ("train", "val", "test")
+        }
+        names = {int(item[1]): str(item[2]) for name in parts for item in content[name]}
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(
-            f"{path} is not a split file with train and val lists of [path, label, name]: {error}"
+            f"{path} is not a split file with train, val and test lists of [path, label, name]: "
+            f"{type(error).__name__}: {error}"
         ) from None
-    train, val = draw(parts[0], parts[1], shots, seed)
-    return [e.key for e in train], [e.key for e in val]
+    if sorted(names) != list(range(len(names))):
+        raise UserError(f"the labels of {path} are not 0 to {len(names) - 1}; get the published file")
+    return tuple(names[label] for label in range(len(names))), parts
 
 
 def split_trainval(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.splits import draw, halves, note_short, only
+from cliptune.data.splits import halves, note_short, only
 from cliptune.errors import UserError
 from cliptune.types import Task, TestSet
 
@@ -23,7 +23,7 @@ def base_to_novel(dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (
         raise UserError(f"base_to_novel needs at least 4 classes, but {dataset.name} has {count}; use few_shot")
     note_short([e for e in pool if e.label in parts["base"]], shots, dataset.classnames)
     for seed in seeds:
-        train, val = draw(pool, dataset.examples("val"), shots, seed)
+        train, val = dataset.draw(shots, seed)
         tests = {}
         for part, labels in parts.items():
             names = tuple(dataset.classnames[label] for label in labels)

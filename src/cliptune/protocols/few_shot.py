@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.splits import draw, note_short
+from cliptune.data.splits import note_short
 from cliptune.types import Task, TestSet
 
 
@@ -17,7 +17,7 @@ def few_shot(dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (1, 2,
     names = dataset.classnames
     note_short(dataset.examples("train"), shots, names)
     for seed in seeds:
-        train, val = draw(dataset.examples("train"), dataset.examples("val"), shots, seed)
+        train, val = dataset.draw(shots, seed)
         tests = {"test": TestSet(tuple(dataset.examples("test")), names)}
         tests |= {
             f"test/{variant}": TestSet(tuple(examples), names) for variant, examples in dataset.variants().items()

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from cliptune.data.sources.folder import SUFFIXES, read_picture, upright
+from cliptune.data.pictures import SUFFIXES, read_picture, upright
 from cliptune.errors import UserError
 from cliptune.types import Picture
 

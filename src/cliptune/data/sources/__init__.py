@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 
 from cliptune.data.dataset import Dataset
+from cliptune.data.settings import Reading
 from cliptune.errors import UserError
 
 
@@ -16,7 +17,7 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def get(spec: str) -> Dataset:
+def get(spec: str, reading: Reading | None = None) -> Dataset:
     """The dataset a spec names; what follows the colon is the source's own. Raises `UserError` with the nearest
     names."""
     name, _, argument = spec.partition(":")
@@ -32,4 +33,7 @@ def get(spec: str) -> Dataset:
         if inspect.isclass(c) and issubclass(c, Dataset) and c.__module__ == module.__name__
     ]
     assert len(found) == 1, f"data/sources/{name}.py must define exactly one Dataset"
-    return found[0].from_spec(argument)
+    reading = reading or Reading()
+    dataset = found[0].from_spec(argument, reading)
+    dataset.templates = reading.templates or dataset.templates
+    return dataset

@@ -12,6 +12,7 @@ from cliptune.data.atlas import LISTS, STYLES, drawings, tiles
 from cliptune.data.compositing import affine, alpha_over, place
 from cliptune.data.dataset import Dataset
 from cliptune.data.scenery import NAMES, scene, stream
+from cliptune.data.settings import Reading
 from cliptune.errors import UserError
 from cliptune.types import Example, Picture
 
@@ -71,13 +72,13 @@ class Emoji(Dataset):
         self._tile = {row.name: row.tile for row in rows}
 
     @classmethod
-    def from_spec(cls, text: str) -> Emoji:
+    def from_spec(cls, argument: str, reading: Reading | None = None) -> Emoji:
         """Knobs from text such as `"rho=0.9,styles=fluent-3d+noto,classes=validation"`; `""` is the default.
 
         Raises `UserError` for a knob or value that is not known.
         """
         knobs: dict[str, object] = {}
-        for part in filter(None, (p.strip() for p in text.split(","))):
+        for part in filter(None, (p.strip() for p in argument.split(","))):
             knob, equals, value = (s.strip() for s in part.partition("="))
             if knob not in _READERS or not equals:
                 raise UserError(f"emoji has no knob {part!r}: write knob=value with one of {', '.join(_READERS)}")

@@ -7,15 +7,12 @@ import re
 import warnings
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torchvision.transforms.v2.functional import pil_to_tensor
-
 from cliptune.data.dataset import Dataset
+from cliptune.data.pictures import SUFFIXES, read_picture
+from cliptune.data.settings import Reading
 from cliptune.errors import UserError
 from cliptune.types import Example, Picture
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 #: Names under which the three parts are found.
 PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 
@@ -28,7 +25,7 @@ class Folder(Dataset):
     "RedFox" -> "Red Fox").
     """
 
-    def __init__(self, root: str | Path):
+    def __init__(self, root: str | Path, raw_names: bool = False):
         self.root = Path(root).expanduser()
         if not self.root.is_dir():
             raise UserError(f"no folder at {self.root}; check the path after folder:")
@@ -63,7 +60,7 @@ class Folder(Dataset):
             raise UserError(
                 f"{self.root} has one class only ({classes[kept[0]]}); classification needs at least two class folders"
             )
-        self.classnames = tuple(readable(classes[i]) for i in kept)
+        self.classnames = tuple(classes[i] if raw_names else readable(classes[i]) for i in kept)
         read = [name.lower() for name in self.classnames]  # as the tokenizer reads them
         repeated = [name for name in read if read.count(name) > 1]
         if repeated:
@@ -73,10 +70,10 @@ class Folder(Dataset):
         self._splits = self._cut({part: [groups[i] for i in kept] for part, groups in files.items()})
 
     @classmethod
-    def from_spec(cls, argument: str) -> Folder:
+    def from_spec(cls, argument: str, reading: Reading) -> Folder:
         if not argument:
             raise UserError("folder needs a path: --data folder:PATH")
-        return cls(argument)
+        return cls(argument, reading.raw_names)
 
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
@@ -120,26 +117,3 @@ def readable(folder: str) -> str:
     """A folder's name as words for a sentence: underscores and dashes to spaces, CamelCase split."""
     words = re.sub(r"[_\-]+", " ", folder)
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words).strip()
-
-
-def read_picture(path: Path) -> Picture:
-    """A picture file turned as its EXIF says, with its transparency (if anything in it is transparent) as mask.
-
-    Raises `UserError` naming a broken file.
-    """
-    try:
-        with Image.open(path) as image:
-            image = upright(image)
-            alpha = pil_to_tensor(image.convert("RGBA"))[3:] if image.has_transparency_data else None
-            mask = None if alpha is None or alpha.min() == 255 else alpha
-            return Picture(pil_to_tensor(image.convert("RGB")), mask)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"picture {path} cannot be read ({type(error).__name__}); remove or replace it") from None
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """A picture turned as its EXIF says, 16 bits a pixel brought to 8, where Pillow would cut them off at 255."""
-    image = ImageOps.exif_transpose(image)
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))

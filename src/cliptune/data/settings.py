@@ -1,0 +1,54 @@
+"""Where a run's pictures are and how they are read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cliptune.errors import UserError
+
+#: Environment variable that stands in for `root`.
+ROOT = "CLIPTUNE_DATA"
+#: Fields that say where things are or how fast they come, and decide no number.
+PLACES = ("root", "cache")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a dataset is told beside its name."""
+
+    root: str = ""
+    """Folder that holds the public datasets, each in a folder of its own; left empty, the environment variable
+    CLIPTUNE_DATA."""
+    templates: tuple[str, ...] = ()
+    """Sentences with one {} each, in place of the dataset's own."""
+    raw_names: bool = False
+    """Take the names of your own classes as they are, instead of making them readable (underscores to spaces, CamelCase
+    split)."""
+    image_column: str = ""
+    """Of hub and csv data, where it cannot be guessed."""
+    label_column: str = ""
+    """Of hub and csv data, where it cannot be guessed."""
+    draws: str = ""
+    """A folder of split_fewshot/shot_K-seed_S.pkl files (or one such file) whose shots are taken instead of drawing
+    them; no code in them runs."""
+    skip_bad: bool = False
+    """Leave pictures out that cannot be read, instead of stopping before training starts."""
+    cache: bool = True
+    """Keep decoded pictures on disk, from where later epochs and runs map them into memory."""
+
+    def __post_init__(self):
+        for template in self.templates:
+            if template.count("{}") != 1:
+                raise UserError(f"template {template!r} needs exactly one {{}} where the class name goes")
+
+    def folder(self, name: str) -> Path:
+        """The root. Raises `UserError` where nobody says it."""
+        given = self.root or os.environ.get(ROOT, "")
+        if not given:
+            raise UserError(f"{name} is a public dataset on your disk; say where: --root FOLDER, or set {ROOT}")
+        root = Path(given).expanduser()
+        if not root.is_dir():
+            raise UserError(f"no folder at {root}; check --root" if self.root else f"no folder at {root}; check {ROOT}")
+        return root
