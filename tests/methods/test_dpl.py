@@ -1,22 +1,14 @@
-"""DPL: lengths are searched for on validation pictures, then tokens of those lengths are trained; a killed run goes on
-in whichever stage it was."""
+"""DPL: lengths are searched for on validation pictures; tokens of the lengths found are trained."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
 from torch import Generator
 
-import cliptune as ct
 import small
 import textbook
-from cliptune import claims, config, experiment
-from cliptune.config import Run
-from cliptune.engine import checkpoint
-from cliptune.engine.settings import Training
-from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.masks.gradcam import saliency
 from cliptune.methods.copypaste import CopyPaste
@@ -25,13 +17,10 @@ from cliptune.methods.dpl import Dpl
 from cliptune.methods.promptsrc import SIXTY
 from cliptune.model import TunedModel
 from cliptune.prompts.searched import Given, Searched
-from cliptune.results import store
 from cliptune.types import Batch, State
-from toys import learned, model, same, task
+from toys import model, task
 
 NAMES = ("cat", "steam locomotive")
-BRIEF = Dpl(longest_text=1, longest_image=2, search_epochs=2, search_batch=4, search_lr=0.05, sentence="template")
-RUN = Run(BRIEF, training=Training(epochs=2, batch_size=6, augment="none", lr=0.01))
 FOUND = Dpl(lengths_text=(1, 0, 2), lengths_image=(0, 2, 0, 1), sentence="template")
 
 
@@ -42,9 +31,6 @@ def backbone():
 
 def tuned_to(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
     return TunedModel(backbone, method, names, templates, Generator().manual_seed(1))
-
-
-# -- the search -------------------------------------------------------------------------------------------------------
 
 
 def test_the_search_starts_as_released(backbone):
@@ -138,9 +124,6 @@ def test_what_follows_is_the_likeliest_of_each_layer(backbone):
     assert isinstance(next_model.learner, Given) and after.following(next_model) is None
 
 
-# -- what was found ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("method", [FOUND, replace(FOUND, lengths_text=()), replace(FOUND, lengths_image=())])
 def test_found_tokens_give_the_textbooks_logits(backbone, method):
     tuned = tuned_to(method, backbone).train()
@@ -217,144 +200,3 @@ def test_gradcam_sees_what_the_last_block_sees(backbone, method):
     weights = gradient[:, 1:].mean(1, keepdim=True)
     wanted = (normed[:, 1:] * weights).sum(-1).relu().flatten(1)
     torch.testing.assert_close(saliency(tuned, images, labels).flatten(1), wanted, rtol=1e-3, atol=1e-6)
-
-
-# -- errors -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"longest_text": -1}, "longest_text must be at least 0, got -1"),
-        ({"search_epochs": 0}, "search_epochs must be at least 1, got 0"),
-        ({"search_batch": 0}, "search_batch must be at least 1, got 0"),
-        ({"longest_text": 0, "longest_image": 0}, "leave nothing to learn; raise one of them"),
-        ({"search_lr": 0.0}, "search_lr must be positive, got 0.0"),
-        ({"search_betas": (0.5, 1.0)}, r"search_betas must be at least 0 and below 1, got \(0.5, 1.0\)"),
-        ({"distill": -1.0}, "distill is a weight of at least 0, got -1.0"),
-        ({"words": "a {}"}, "without braces, got 'a {}'"),
-        ({"lengths_image": (1, -1)}, r"lengths_image are numbers of tokens, at least 0, got \(1, -1\)"),
-    ],
-)
-def test_bad_values(options, said):
-    with pytest.raises(UserError, match=said):
-        Dpl(**options)
-
-
-@pytest.mark.parametrize(("field", "depth"), [("lengths_text", 3), ("lengths_image", 4)])
-def test_one_number_a_layer(backbone, field, depth):
-    said = f"{field} has 2 numbers, but backbone 'deep_image' has {depth} such layers; give one number a layer"
-    with pytest.raises(UserError, match=said):
-        tuned_to(Dpl(**{field: (1, 2)}), backbone)
-
-
-def test_a_resnet_takes_text_alone():
-    resnet = small.backbone("resnet")
-    for method in (Dpl(), Dpl(lengths_image=(1, 1))):
-        with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
-            tuned_to(method, resnet)
-    search = tuned_to(Dpl(longest_image=0, longest_text=2), resnet)
-    assert search({"image": small.pictures(resnet, 2)}, State(0, 1)).logits.requires_grad
-    after = search.method.following(search)
-    assert len(after.lengths_text) == 2 and after.lengths_image == ()
-    assert not tuned_to(after, resnet).learner().image_kv
-
-
-# -- both stages ------------------------------------------------------------------------------------------------------
-
-
-class Stop(Exception):
-    pass
-
-
-class StopAfter(Watcher):
-    """Stops training when so many epochs of all stages are done."""
-
-    def __init__(self, epochs: int):
-        self.left = epochs
-
-    def epoch(self, row):
-        self.left -= 1
-        if not self.left:
-            raise Stop
-
-
-def files(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dpl") / "run"
-    tuned, result = experiment.execute(RUN, folder, task=task())
-    return folder, tuned, result
-
-
-def test_the_record_says_what_was_asked_and_what_was_trained(finished):
-    folder, tuned, result = finished
-    assert files(folder) == ["checkpoint.safetensors", "config.yaml", "result.json", "stage1.safetensors"]
-    found = tuned.method
-    assert len(found.lengths_text) == 4 and len(found.lengths_image) == 6 and not found.searching
-    assert found == replace(BRIEF, lengths_text=found.lengths_text, lengths_image=found.lengths_image)
-    record = store.load(folder / "result.json")
-    assert config.from_dict(record.config) == RUN
-    assert config.method_from_dict(record.provenance["trained"]) == found
-    assert [row["epoch"] for row in record.history] == [0, 1, 2, 3]
-    assert record.cost["parameters"] == sum(p.numel() for p in tuned.learner.parameters())
-    assert config.from_dict(yaml.safe_load((folder / "config.yaml").read_text())) == RUN
-    assert claims.done(folder, RUN)
-
-
-def test_the_lengths_are_those_of_the_highest_scores(finished):
-    folder, tuned, _ = finished
-    kept, _ = checkpoint.read(folder / "stage1.safetensors")
-    assert tuple(kept["alphas_text"].argmax(-1).tolist()) == tuned.method.lengths_text
-    assert tuple(kept["alphas_image"].argmax(-1).tolist()) == tuned.method.lengths_image
-    assert kept["adam"][2].unique().tolist() == [4], "two epochs of two steps"
-
-
-@pytest.mark.parametrize("epochs", [1, 3], ids=["in the search", "in training"])
-def test_killed_it_goes_on_to_the_same_bytes(finished, tmp_path, epochs):
-    folder, _, result = finished
-    with pytest.raises(Stop):
-        experiment.execute(RUN, tmp_path / "r", task=task(), watchers=[StopAfter(epochs)])
-    left = ["config.yaml", "resume.safetensors", "stage1.safetensors", "stage2.resume.safetensors"]
-    assert files(tmp_path / "r") == (left[:2] if epochs == 1 else left)
-    _, again = experiment.execute(RUN, tmp_path / "r", task=task())
-    assert files(tmp_path / "r") == files(folder)
-    for name in ("checkpoint.safetensors", "stage1.safetensors"):
-        assert (tmp_path / "r" / name).read_bytes() == (folder / name).read_bytes()
-    assert (again.metrics, again.history) == (result.metrics, result.history)
-    assert again.provenance["trained"] == result.provenance["trained"]
-
-
-def test_restored_it_answers_the_same(finished):
-    folder, tuned, result = finished
-    restored, run = experiment.restore(folder)
-    assert run == replace(RUN, method=tuned.method) and same(learned(restored), learned(tuned))
-    assert experiment.measure(restored, task()) == result.metrics
-    assert ct.load(folder).run.method.lengths_text == tuned.method.lengths_text
-
-
-def test_what_was_trained_can_be_saved(tmp_path, photos):
-    options = {"longest_text": 1, "longest_image": 1, "search_epochs": 1, "sentence": "template"}
-    tuned = ct.train("dpl", data=f"folder:{photos}", shots=2, epochs=1, **options)
-    tuned.save(tmp_path)
-    again = ct.load(tmp_path)
-    assert again.run == tuned.run and not again.run.method.searching
-    assert again.evaluate() == tuned.evaluate()
-
-
-def test_what_was_found_is_trained_again_without_a_search(finished):
-    _, tuned, result = finished
-    again, other = experiment.execute(replace(RUN, method=tuned.method), task=task())
-    assert same(learned(again), learned(tuned)) and other.metrics == result.metrics
-    assert len(other.history) == 2 and "trained" not in other.provenance
-
-
-def test_wrapped_both_stages_are():
-    run = replace(RUN, method=Dapt(base=replace(BRIEF, search_epochs=1), masks_from="data"))
-    tuned, result = experiment.execute(config.with_options(run, {"epochs": 1}), task=task())
-    assert all("pull_push" in row for row in result.history) and len(result.history) == 2
-    assert isinstance(tuned.method, Dapt) and not tuned.method.base.searching
-    assert result.method == "dpl+dapt"

@@ -1,0 +1,130 @@
+"""Another backbone than a file was made on, or tensors that do not fit, are told in one sentence."""
+
+import warnings
+
+import pytest
+import torch
+
+from authors import save
+from cliptune.errors import UserError
+from official_models import METHODS, NAMES, imported, logits
+from small import backbone
+
+pytestmark = pytest.mark.filterwarnings("ignore:the authors' CLIP has QuickGELU:UserWarning")
+
+
+@pytest.mark.parametrize("key, reason", [
+    ("coop", "prompt_learner.ctx is for tokens 64 wide, the backbone's are 96"),
+    ("vpt", "image_encoder.VPT is for tokens 96 wide, the backbone's are 64"),
+    ("maple", "prompt_learner.ctx is for tokens 64 wide, the backbone's are 96"),
+    ("dpl", r"ctx_(txt|img)_lst.\d is for tokens \d+ wide, the backbone's are \d+"),
+])  # fmt: skip
+def test_a_backbone_of_other_widths(file, key, reason):
+    path, _ = file(key, backbone("deep_image"))
+    with pytest.raises(
+        UserError, match=f"another CLIP than 'deep_text': .*{reason}; choose the CLIP it was trained on"
+    ):
+        imported(path, backbone("deep_text"), METHODS[key][1], names=NAMES)
+
+
+def test_an_activation_that_the_authors_never_had(file):
+    path, _ = file("coop", backbone("deep_image"))
+    with pytest.warns(
+        UserWarning, match="has QuickGELU, backbone 'deep_image' has GELU: unless it was trained so, name"
+    ):
+        imported(path, backbone("deep_image"), "coop")
+    path, _ = file("coop", backbone("deep_text"))
+    with warnings.catch_warnings(action="error"):
+        imported(path, backbone("deep_text"), "coop")
+
+
+def test_image_tokens_on_a_resnet(file):
+    path, _ = file("vpt", backbone("deep_image"))
+    with pytest.raises(UserError, match="'resnet' has a ModifiedResNet image tower"):
+        imported(path, backbone("resnet"), names=NAMES)
+
+
+@pytest.fixture(scope="module")
+def twin():
+    """Another CLIP of the same shape."""
+    import copy
+
+    other = copy.deepcopy(backbone("deep_image"))
+    other.name = "twin"
+    with torch.no_grad():
+        for parameter in other.model.parameters():
+            parameter.copy_(parameter.flip(0) if parameter.ndim else parameter)
+    return other
+
+
+def test_another_clip_of_the_same_shape_by_its_towers(file, twin):
+    path, _ = file("vpt", backbone("deep_image"))
+    with pytest.raises(UserError, match="another CLIP than 'twin': the frozen weights image_encoder.* differ; choose"):
+        imported(path, twin, names=NAMES)
+
+
+def test_another_clip_of_the_same_shape_by_its_words(file, twin):
+    path, _ = file("coop", backbone("deep_image"))
+    twin.text.token_embedding.weight.data += 0.01
+    for names in ((), NAMES):
+        with pytest.raises(
+            UserError, match="another CLIP than 'twin': its words have other embeddings; choose the CLIP"
+        ):
+            imported(path, twin, "coop", names=names)
+
+
+def test_a_tower_of_more_layers(file):
+    path, _ = file("ivlp", backbone("deep_image"))
+    found = torch.load(path, weights_only=False)["state_dict"]
+    extra = {
+        name.replace("resblocks.3", "resblocks.4"): tensor for name, tensor in found.items() if "resblocks.3" in name
+    }
+    save(path, {**found, **extra})
+    with pytest.raises(
+        UserError, match=r"it holds image_encoder.transformer.resblocks.4.* of \(\d+.*, the backbone none"
+    ):
+        imported(path, backbone("deep_image"))
+
+
+def test_rounding_and_averaging_do_not_make_another_clip(file):
+    """PromptSRC averages the whole state in half precision, frozen weights too."""
+    of = backbone("deep_image")
+    path, model = file("promptsrc", of)
+    found = torch.load(path, weights_only=False)["state_dict"]
+    averaged = {
+        name: (sum((t * 0.05).half() for _ in range(20)) if "token_" not in name else t) for name, t in found.items()
+    }
+    save(path, averaged)
+    assert (logits(imported(path, of)[0]) - logits(model)).abs().max() < 1
+
+
+def test_tensors_too_few_or_too_many(file):
+    of = backbone("deep_image")
+    path, _ = file("maple", of)
+    found = torch.load(path, weights_only=False)["state_dict"]
+    less = {name: tensor for name, tensor in found.items() if name != "prompt_learner.proj.bias"}
+    with pytest.raises(UserError, match="does not fit maple on 'deep_image': it lacks prompt_learner.proj.bias"):
+        imported(save(path, less), of, "maple")
+    more = {**found, "prompt_learner.compound_prompt_projections.7.bias": torch.ones(2)}
+    with pytest.raises(UserError, match="it also holds prompt_learner.compound_prompt_projections.7.bias"):
+        imported(save(path, more), of, "maple")
+    wrong = {**found, "prompt_learner.proj.bias": torch.ones(2)}
+    with pytest.raises(UserError, match=r"prompt_learner.proj.bias is \(2,\), not \(96,\)"):
+        imported(save(path, wrong), of, "maple")
+
+
+def test_more_layers_than_the_backbone_has(file):
+    of = backbone("deep_image")
+    path, _ = file("language", of)
+    found = torch.load(path, weights_only=False)["state_dict"]
+    deep = {f"text_encoder.transformer.resblocks.{i}.VPT_shallow": torch.ones(2, 64) for i in range(1, 6)}
+    with pytest.raises(UserError, match=r"does not fit backbone 'deep_image': a depth of 6 is more than the 3 layers"):
+        imported(save(path, {**found, **deep}), of)
+
+
+def test_options(file):
+    path, _ = file("maple", backbone("deep_image"))
+    with pytest.raises(UserError, match="unknown option 'wrods' for maple; nearest: words"):
+        imported(path, backbone("deep_image"), "maple", {"wrods": ""})
+    with pytest.raises(UserError, match="unknown option 'lr' for maple; known: depth, n_ctx, words"):
+        imported(path, backbone("deep_image"), "maple", {"lr": 0.1})

@@ -1,0 +1,109 @@
+"""Models of every method that can be imported, and the state dicts that the authors' code would have of them."""
+
+import torch
+from torch import Generator
+
+from authors import CTX, idle, learner_alone, second_tower, state
+from cliptune.adapters.surgery import Operated
+from cliptune.methods.cocoop import CoCoOp
+from cliptune.methods.coop import CoOp
+from cliptune.methods.dapt import Dapt
+from cliptune.methods.dpl import Dpl
+from cliptune.methods.ivlp import Ivlp
+from cliptune.methods.kgcoop import KgCoOp
+from cliptune.methods.language import Language
+from cliptune.methods.maple import Maple
+from cliptune.methods.prograd import ProGrad
+from cliptune.methods.promptsrc import PromptSrc
+from cliptune.methods.restore import Restore
+from cliptune.methods.vpt import Vpt
+from cliptune.model import TunedModel
+from cliptune.official.file import read
+from cliptune.official.kinds import recognise
+from cliptune.official.names import official, unlearned
+from cliptune.official.rebuild import rebuild
+from small import pictures
+
+NAMES = ("cat", "boeing 737-200", "jack-o'-lantern", "tulip (red)", "washington d. c.", "sled dog")
+#: Method, its name where the file does not say it, what is given besides.
+METHODS = {
+    "coop": (CoOp(5), "coop", {}),
+    "coop per class": (CoOp(3, class_specific=True), "", {}),
+    "coop middle": (CoOp(5, position="middle"), "coop", {"position": "middle"}),
+    "coop front per class": (CoOp(3, position="front", class_specific=True), "", {"position": "front"}),
+    "coop words": (CoOp(words="a photo of a"), "coop", {"words": "a photo of a"}),
+    "cocoop": (CoCoOp(), "", {}),
+    "cocoop random": (CoCoOp(6, ""), "", {}),
+    "kgcoop": (KgCoOp(), "", {}),
+    "kgcoop random": (KgCoOp(7, ""), "", {}),
+    "prograd": (ProGrad(6), "prograd", {}),
+    "vpt": (Vpt(3, 2), "", {}),
+    "language": (Language(2, 2), "", {}),
+    "language, one layer": (Language(3, 1), "", {}),
+    "language, other words": (Language(2, 2, "one of the many"), "", {"words": "one of the many"}),
+    "ivlp": (Ivlp(2, 2, 3, 1), "", {}),
+    "promptsrc": (PromptSrc(5, 2, 1, 2, words=""), "", {}),
+    "maple": (Maple(2, 2), "maple", {}),
+    "maple, one layer": (Maple(4, 1), "maple", {}),
+    "dapt": (Dapt(Maple(3, 2)), "", {}),
+    "dapt as released": (Dapt(Maple(3, 2), compat="release"), "dapt", {"compat": "release"}),
+    "restore": (Restore(2, 2, text_ratio=0.25, image_ratio=0.4), "", {}),
+    "dpl": (Dpl(lengths_text=(1, 0, 3), lengths_image=(0, 2, 1, 0)), "", {}),
+    "dpl, words": (
+        Dpl(lengths_text=(1, 0, 3), lengths_image=(0, 2, 1, 0), sentence="template"),
+        "",
+        {"sentence": "template"},
+    ),
+}
+#: Those that keep the learner alone.
+ALONE = ("coop", "cocoop", "kgcoop", "prograd")
+
+
+def trained(method, of, names=NAMES, seed=0):
+    """A model whose learner has moved from its start."""
+    model = TunedModel(of, method, names, generator=Generator().manual_seed(seed)).eval()
+    with torch.no_grad():
+        for number, parameter in enumerate(model.learner.parameters()):
+            noise = torch.randn(parameter.shape, generator=Generator().manual_seed(number))
+            parameter += 0.02 * noise
+        if isinstance(model.learner, Operated):
+            model.learner.text.ratio += 0.1
+    return model
+
+
+def official_state(key, model):
+    """The state dict that the authors' code would have."""
+    of, method = model.backbone, model.method
+    tensors = {name: tensor.detach().clone() for name, tensor in official(model.learner).items()}
+    tensors |= {name: tensor.double() for name, tensor in unlearned(model.learner).items()}
+    if key.startswith("dpl"):  # twelve rows whatever the towers' depth, empty ones too
+        for tower, width in (("txt", of.text_width), ("img", of.image_width)):
+            for i in range(12):
+                tensors.setdefault(f"prompt_learner.ctx_{tower}_lst.{i}", torch.empty(0, width))
+    sentences = []
+    if CTX in tensors:
+        words = getattr(method, "base", method).words
+        length = tensors[CTX].shape[-2]
+        phrase = words if len(words.split()) >= length else " ".join(["X"] * length)
+        sentences = [f"{phrase} {name}." for name in model.classnames]
+    alone = key.startswith(ALONE)
+    found = state(tensors, of, sentences, whole=not alone)
+    if key.startswith("kgcoop"):
+        found = idle(found, of.embed_dim)
+    if key.startswith("promptsrc"):
+        found = second_tower(found, "prompt_learner.ZS_image_encoder")
+    if key.startswith("dpl"):
+        found = second_tower(found, "prompt_learner.ZS_image")
+    if key == "dapt":
+        found = second_tower(found, "image_encoder_ori")
+    return learner_alone(found) if alone else found
+
+
+def imported(path, of, method="", options=None, names=()):
+    held = read(path)
+    return rebuild(held, recognise(held, method), of, options or {}, names)
+
+
+def logits(model):
+    with torch.no_grad():
+        return model({"image": pictures(model.backbone)}).logits
