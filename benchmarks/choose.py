@@ -16,7 +16,10 @@ from cliptune import config, presets, sweep
 from cliptune.files import write_text
 from cliptune.results import summary, table
 
-#: Method -> settings tried. DAPT's first line holds its published weights.
+#: DAPT's published weights, and five times the weight of pull and push.
+PUBLISHED = {"pull_push": 0.8, "foreground": 0.1, "background": 0.5}
+STRONG = {"pull_push": 4.0, "foreground": 0.5, "background": 0.5}
+#: Method -> settings tried.
 GRID: dict[str, list[dict[str, Any]]] = {
     "coop": [{"lr": 0.01}, {"lr": 0.03}, {"lr": 0.1}, {"lr": 0.3}],
     "maple": [{"lr": 0.005}, {"lr": 0.01}, {"lr": 0.02}],
@@ -25,11 +28,31 @@ GRID: dict[str, list[dict[str, Any]]] = {
     "ivlp": [{"lr": 0.01}, {"lr": 0.03}],
     "promptsrc": [{"lr": 0.01}, {"lr": 0.03}, {"lr": 0.1}],
     "maple+dapt": [
-        {"pull_push": 0.8, "foreground": 0.1, "background": 0.5},
+        PUBLISHED,
         {"pull_push": 0.8, "foreground": 0.5, "background": 0.5},
         {"pull_push": 1.6, "foreground": 0.1, "background": 0.5},
-        {"pull_push": 4.0, "foreground": 0.5, "background": 0.5},
+        STRONG,
         {"pull_push": 10.0, "foreground": 0.5, "background": 0.5},
+        {"masks_from": "maskclip"},
+        {"masks_from": "maskclip", **STRONG},
+    ],
+    **{f"{base}+dapt": [PUBLISHED, STRONG] for base in ("coop", "vpt", "ivlp", "promptsrc", "restore")},
+    # Uses of masks, exact ones and the model's own.
+    "maple+copypaste": [
+        {"pasted": 1.0, "masks_from": "data"},
+        {"pasted": 2.0, "masks_from": "data"},
+        {"masks_from": "data", "pasted": 4.0},
+        {"instead": True, "masks_from": "data"},
+        {"masks_from": "maskclip", "pasted": 0.5},
+        {"masks_from": "maskclip", "pasted": 1.0},
+        {"masks_from": "maskclip", "instead": True},
+        {"pasted": 1.0, "masks_from": "gradcam"},
+        {"pasted": 2.0, "masks_from": "gradcam"},
+        {"instead": True, "masks_from": "gradcam"},
+    ],
+    "maple+dapt+copypaste": [
+        {**STRONG, "masks_from": "data"},
+        {"masks_from": "data", "pasted": 2.0, **STRONG},
     ],
 }
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/gap")

@@ -31,7 +31,7 @@ KEPT = Path(__file__).parent / "results" / "emoji"
 #: says.
 STRONG = {"pull_push": 4.0, "foreground": 0.5, "background": 0.5}
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/gap", "base/none")
-#: Methods that show what DAPT's weights, a longer training and plain use of the masks do.
+#: Methods that show what DAPT's weights do.
 SHOWN = ("coop", "maple")
 
 
@@ -84,11 +84,12 @@ def family_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
         if not run.method.trains:
             continue
         rows.append((f"{name}+dapt", presets.get(f"{name}+dapt", **base)))
+        rows.append((f"{name}+copypaste", presets.get(f"{name}+copypaste", **base)))
         if name in SHOWN:
-            rows.append((f"{name}+copypaste", presets.get(f"{name}+copypaste", **base)))
-            strong = config.with_options(presets.get(f"{name}+dapt", **base), STRONG)
+            rows.append((f"{name}+dapt, pull 4", config.with_options(presets.get(f"{name}+dapt", **base), STRONG)))
+        if run.method.epochs is None:  # a search has a length of its own
             longer = config.with_options(run, {"epochs": 3 * run.training.epochs})
-            rows += [(f"{name}+dapt, pull 4", strong), (f"{name}, 3x steps", longer)]
+            rows.append((f"{name}, 3x steps", longer))
     return rows
 
 
