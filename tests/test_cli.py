@@ -30,6 +30,7 @@ FLAGS = {
     "run": ["--methods", "--seeds", "--data", "--backbone", "--shots", "--out"],
     "report": ["--out", "--pictures"],
     "import": ["--method", "--backbone", "--classes", "--out", "--words", "--swapped"],
+    "data": ["list", "check", "show"],
     "list": ["methods", "backbones", "data"],
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import sys
 import warnings
@@ -12,14 +11,14 @@ from torch.nn import Parameter
 
 from cliptune import methods
 from cliptune.backbones.backbone import Backbone
-from cliptune.data import sources
+from cliptune.commands.data_list import as_lines
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 
 
 def list_(arguments: list[str]) -> None:
     """Print one kind of name, a line each."""
-    kinds = {"methods": _methods, "backbones": _backbones, "data": _data}
+    kinds = {"methods": _methods, "backbones": _backbones, "data": as_lines}
     if len(arguments) != 1 or arguments[0] not in kinds:
         if arguments in (["-h"], ["--help"]):
             sys.stdout.write("usage: cliptune list methods | backbones | data\n")
@@ -68,8 +67,3 @@ def _backbones() -> list[str]:
         "TAG or FILE"
     ]
     return shown + [f"{name:<40}{' '.join(load.tags(name)) or '-'}" for name in load.names() if name != "tiny"]
-
-
-def _data() -> list[str]:
-    homes = {name: importlib.import_module(f"{sources.__name__}.{name}") for name in sources.names()}
-    return [f"{name:<12}{(home.__doc__ or '').strip().splitlines()[0]}" for name, home in homes.items()]

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 
+from cliptune.data.card import Card
 from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
@@ -15,6 +16,24 @@ from cliptune.errors import UserError
 def names() -> list[str]:
     """Every source's name."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def kind(name: str) -> type[Dataset]:
+    """The one Dataset class of a source's file."""
+    module = importlib.import_module(f"{__name__}.{name}")
+    found = [
+        c
+        for c in vars(module).values()
+        if inspect.isclass(c) and issubclass(c, Dataset) and c.__module__ == module.__name__
+    ]
+    assert len(found) == 1, f"data/sources/{name}.py must define exactly one Dataset"
+    return found[0]
+
+
+def cards() -> dict[str, Card]:
+    """What is known of each public dataset, by the name of its source."""
+    found = {name: getattr(kind(name), "card", None) for name in names()}
+    return {name: card for name, card in found.items() if card is not None}
 
 
 def get(spec: str, reading: Reading | None = None) -> Dataset:
@@ -26,14 +45,7 @@ def get(spec: str, reading: Reading | None = None) -> Dataset:
         raise UserError(
             f"unknown dataset {spec!r}; nearest: {', '.join(close or names())} (your own pictures: folder:PATH)"
         )
-    module = importlib.import_module(f"{__name__}.{name}")
-    found = [
-        c
-        for c in vars(module).values()
-        if inspect.isclass(c) and issubclass(c, Dataset) and c.__module__ == module.__name__
-    ]
-    assert len(found) == 1, f"data/sources/{name}.py must define exactly one Dataset"
     reading = reading or Reading()
-    dataset = found[0].from_spec(argument, reading)
+    dataset = kind(name).from_spec(argument, reading)
     dataset.templates = reading.templates or dataset.templates
     return dataset
