@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,14 +20,24 @@ def read_picture(path: Path) -> Picture:
 
     Raises `UserError` naming a broken file.
     """
+    return decode(path, f"picture {path}")
+
+
+def decode(content: Path | BinaryIO, what: str) -> Picture:
+    """A picture from a file or from its bytes; `what` names it in the `UserError` that a broken one raises."""
     try:
-        with Image.open(path) as image:
-            image = upright(image)
-            alpha = pil_to_tensor(image.convert("RGBA"))[3:] if image.has_transparency_data else None
-            mask = None if alpha is None or alpha.min() == 255 else alpha
-            return Picture(pil_to_tensor(image.convert("RGB")), mask)
+        with Image.open(content) as image:
+            return picture_of(image)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"picture {path} cannot be read ({type(error).__name__}); remove or replace it") from None
+        raise UserError(f"{what} cannot be read ({type(error).__name__}); remove or replace it") from None
+
+
+def picture_of(image: Image.Image) -> Picture:
+    """An opened picture, likewise turned, with its transparency as mask."""
+    image = upright(image)
+    alpha = pil_to_tensor(image.convert("RGBA"))[3:] if image.has_transparency_data else None
+    mask = None if alpha is None or alpha.min() == 255 else alpha
+    return Picture(pil_to_tensor(image.convert("RGB")), mask)
 
 
 def upright(image: Image.Image) -> Image.Image:
