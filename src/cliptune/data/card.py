@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,6 +20,20 @@ class Layout:
     """Its folder under the root; "" for the root itself."""
     images: str
     """Folder below `home` against which the split's paths count; "" for `home` itself."""
+    sign: str = ""
+    """Folder below those by which the layout is known, where `images` alone does not tell."""
+
+    @property
+    def tell(self) -> str:
+        """The folder, from the root, that is there if the layout is."""
+        return Path(self.home, self.images, self.sign).as_posix()
+
+
+def unpacked(archive: str, home: str, images: str, sign: str = "") -> tuple[Layout, ...]:
+    """Where `archive`.zip may leave a dataset whose CoOp folder is `home`: under either name, or one folder deeper, as
+    some tools unpack into a folder of the archive's name."""
+    homes = (archive, f"{archive}/{home}", f"{archive}/{archive}", f"{home}/{home}")
+    return tuple(Layout("archive", h, images, sign) for h in dict.fromkeys(homes) if h != home)
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,8 @@ class Card:
     """Pictures for training, validation and test."""
     split: str = ""
     """File name of the split; "" where the dataset's own lists or folders decide."""
+    lists: tuple[str, ...] = ()
+    """Those lists, by their names in the dataset's folder."""
     split_print: str = ""
     """First 12 hexadecimal digits of the sha256 of the split file, where known."""
     names_print: str = ""
@@ -69,15 +87,11 @@ def find_split(card: Card, root: Path) -> Path | None:
 def locate(card: Card, root: Path) -> Place:
     """Where a dataset is under `root`, by the first layout whose pictures' folder is there.
 
-    Raises `UserError` where there are no pictures, or no split although the card names one.
+    Raises `UserError` where there are no pictures, or no split or list although the card names one.
     """
-    there = [layout for layout in card.layouts if (root / layout.home / layout.images).is_dir()]
+    there = [layout for layout in card.layouts if (root / layout.tell).is_dir()]
     if not there:
-        looked = ", ".join(dict.fromkeys(Path(x.home, x.images).as_posix() for x in card.layouts))
-        raise UserError(
-            f"no {card.title} under {root}: looked for {looked}; cliptune data check {root} says more, "
-            f"cliptune data download {card.name} --root {root} fetches it"
-        )
+        raise UserError(_absent(card, root))
     split = find_split(card, root)
     home = root / there[0].home
     if card.split and split is None:
@@ -85,4 +99,43 @@ def locate(card: Card, root: Path) -> Place:
             f"{card.title} is in {home}, but its split {card.split} is not, and no other split is comparable with "
             f"published numbers; put the file there ({card.source})"
         )
+    lacking = [name for name in card.lists if not (home / name).is_file()]
+    if lacking:
+        raise UserError(f"{card.title} in {home} lacks {', '.join(lacking)}; put them there ({card.source})")
     return Place(there[0], home, home / there[0].images, split)
+
+
+def _absent(card: Card, root: Path) -> str:
+    """Why nothing of a dataset is under `root`, and what to do."""
+    whole = root.absolute()
+    for layout in card.layouts:
+        parts = Path(layout.home).parts
+        if parts and whole.parts[-len(parts) :] == parts and (root / layout.images / layout.sign).is_dir():
+            return f"{root} is {card.title} itself; give the folder above, --root {whole.parents[len(parts) - 1]}"
+    looked = ", ".join(dict.fromkeys(layout.tell for layout in card.layouts))
+    return (
+        f"no {card.title} under {root}: looked for {looked}; cliptune data check {root} says more, "
+        f"cliptune data download {card.name} --root {root} fetches it"
+    )
+
+
+def fingerprint(content: bytes) -> str:
+    """The first 12 hexadecimal digits of the sha256."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def differences(card: Card, split: Path | None, names: Sequence[str], counts: Sequence[int]) -> list[str]:
+    """In what a dataset as found is not the published one, a phrase each; empty where it is."""
+    told = []
+    if split is not None and card.split_print:
+        found = fingerprint(split.read_bytes())
+        if found == card.split_print:
+            return []
+        told.append(f"its sha256 begins with {found}, not {card.split_print}")
+    if len(names) != card.classes:
+        told.append(f"{len(names)} classes, not {card.classes}")
+    elif card.names_print and fingerprint("\n".join(names).encode()) != card.names_print:
+        told.append("other class names")
+    if tuple(counts) != card.counts:
+        told.append(f"{'/'.join(map(str, counts))} pictures, not {'/'.join(map(str, card.counts))}")
+    return told

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import ClassVar
 
-from cliptune.data import splits
-from cliptune.data.card import Card, locate
+from cliptune.data import split_file
+from cliptune.data.card import Card, Place, differences, locate
 from cliptune.data.dataset import Dataset
 from cliptune.data.pictures import read_picture
+from cliptune.data.present import missing
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
 from cliptune.types import Example, Picture
 
 
 class SplitDataset(Dataset):
-    """A dataset of the CoOp collection; a leaf gives its `card` and nothing else."""
+    """A dataset of the CoOp collection; a leaf gives its `card`, and `listed` where it has lists of its own.
+
+    Raises `UserError` for a dataset that is not there as a whole; warns of a split that is not the published one.
+    """
 
     card: ClassVar[Card]
 
@@ -23,8 +28,8 @@ class SplitDataset(Dataset):
         self.reading = reading or Reading()
         self.name, self.templates = self.card.name, self.card.templates
         self.place = locate(self.card, Path(root))
-        assert self.place.split is not None
-        self.classnames, self._parts = splits.read(self.place.split, self.place.images)
+        self.classnames, self._parts = self.listed(self.place)
+        self._check()
 
     @classmethod
     def from_spec(cls, argument: str, reading: Reading) -> SplitDataset:
@@ -32,9 +37,32 @@ class SplitDataset(Dataset):
             raise UserError(f"{cls.card.name} takes nothing after a colon, got {argument!r}; say where with --root")
         return cls(reading.folder(cls.card.name), reading)
 
+    @classmethod
+    def listed(cls, place: Place) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
+        """Class names by label, and the examples of "train", "val" and "test"."""
+        assert place.split is not None
+        return split_file.read(place.split, place.images)
+
     def examples(self, split: str) -> list[Example]:
         return self._parts[split]
 
     def read(self, example: Example) -> Picture:
         assert example.path is not None
         return read_picture(example.path)
+
+    def _check(self) -> None:
+        """Whether this is the published dataset, and all of it."""
+        told = differences(self.card, self.place.split, self.classnames, [len(part) for part in self._parts.values()])
+        if told:
+            warnings.warn(
+                f"{self.place.split or self.place.home} is not the published split of {self.card.title} "
+                f"({'; '.join(told)}): numbers do not compare with published ones",
+                stacklevel=4,
+            )
+        keys = [e.key for part in self._parts.values() for e in part]
+        lost = missing(self.place.images, keys)
+        if lost and not self.reading.skip_bad:
+            raise UserError(
+                f"{len(lost)} of the {len(keys)} pictures of {self.card.title} are not under {self.place.images}, "
+                f"such as {', '.join(lost[:3])}; unpack the pictures again ({self.card.source})"
+            )

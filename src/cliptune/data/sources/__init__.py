@@ -48,4 +48,5 @@ def get(spec: str, reading: Reading | None = None) -> Dataset:
     reading = reading or Reading()
     dataset = kind(name).from_spec(argument, reading)
     dataset.templates = reading.templates or dataset.templates
+    dataset.draws = reading.draws
     return dataset

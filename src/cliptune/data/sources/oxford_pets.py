@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cliptune.data.card import Card, Layout
+from cliptune.data.card import Card, Layout, unpacked
 from cliptune.data.split_dataset import SplitDataset
 
 
@@ -15,6 +15,7 @@ class OxfordPets(SplitDataset):
         layouts=(
             Layout("CoOp", "oxford_pets", "images"),
             Layout("torchvision", "oxford-iiit-pet", "images"),
+            *unpacked("oxford_pets", "oxford_pets", "images"),
         ),
         classes=37,
         counts=(2944, 736, 3669),
@@ -23,4 +24,14 @@ class OxfordPets(SplitDataset):
         names_print="8e35ab44db27",
         templates=("a photo of a {}, a type of pet.",),
         masks="flat",
+        source=(
+            "oxford_pets.zip of https://huggingface.co/zhengli97/prompt_learning_dataset holds pictures and split; "
+            "the split alone is linked in https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md, the pictures are "
+            "images.tar.gz at https://www.robots.ox.ac.uk/~vgg/data/pets/"
+        ),
+        traps=(
+            "Training and validation are a fixed random cut of the official trainval list; the test list is the "
+            "official one.",
+            "Some files are not what their suffix says: a few .jpg hold PNG or GIF pictures.",
+        ),
     )

@@ -1,0 +1,35 @@
+"""Describable Textures: 47 textures."""
+
+from __future__ import annotations
+
+from cliptune.data.card import Card, Layout
+from cliptune.data.split_dataset import SplitDataset
+
+
+class DescribableTextures(SplitDataset):
+    """Cimpoi et al., Describing Textures in the Wild, CVPR 2014, https://www.robots.ox.ac.uk/~vgg/data/dtd/."""
+
+    card = Card(
+        name="dtd",
+        title="DescribableTextures",
+        layouts=(
+            Layout("CoOp", "dtd", "images"),
+            Layout("torchvision", "dtd/dtd", "images"),  # and an archive's, unpacked into a folder of its name
+        ),
+        classes=47,
+        counts=(2820, 1128, 1692),
+        split="split_zhou_DescribableTextures.json",
+        split_print="f26ebeccd2b5",
+        names_print="681d23b9cd3c",
+        templates=("{} texture.",),
+        masks="class",
+        source=(
+            "dtd.zip of https://huggingface.co/zhengli97/prompt_learning_dataset holds pictures and split; the split "
+            "alone is linked in https://github.com/KaiyangZhou/CoOp/blob/main/DATASETS.md, the pictures are "
+            "dtd-r1.0.1.tar.gz at https://www.robots.ox.ac.uk/~vgg/data/dtd/"
+        ),
+        traps=(
+            "The ten official cuts of a third each are other ones; their numbers do not compare.",
+            "The class polka-dotted keeps its hyphen.",
+        ),
+    )
