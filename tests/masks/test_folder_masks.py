@@ -7,7 +7,8 @@ from PIL import Image
 
 from cliptune.data.pictures import read_picture
 from cliptune.errors import UserError
-from cliptune.masks.folder import FolderMasks, binarise
+from cliptune.masks.folder import FolderMasks
+from cliptune.masks.values import Values
 from cliptune.types import Example, Picture
 
 PICTURE = Picture(torch.zeros(3, 4, 6, dtype=torch.uint8))
@@ -30,25 +31,6 @@ def grid(*values):
     return np.resize(np.asarray(values, dtype=np.uint8), (4, 6))
 
 
-@pytest.mark.parametrize(
-    "raw, paper, release",
-    [
-        ([0, 1], [0, 1], [0, 1]),
-        ([0, 255], [0, 1], [0, 0]),
-        ([0, 0], [0, 0], [0, 0]),
-        ([0, 51, 102, 255], [0, 0.2, 0.4, 1], [0, 1, 1, 0]),
-        ([0, 1, 7, 20, 255], [0, 1 / 255, 7 / 255, 20 / 255, 1], [0, 1, 1, 1, 0]),
-        ([254], [254 / 255], [1]),
-    ],
-)
-def test_values(raw, paper, release):
-    raw = torch.tensor(raw, dtype=torch.uint8)
-    assert binarise(raw).tolist() == pytest.approx(paper)
-    assert binarise(raw, "release").tolist() == release
-    assert binarise(raw, index=True).tolist() == release, "an index mask: 255 is void, all else a label"
-    assert binarise(raw).dtype == torch.float32
-
-
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "1"])
 def test_a_black_and_white_mask_of_any_mode(tmp_path, mode):
     save(tmp_path / "a.png", grid(0, 255, 255), mode)
@@ -57,10 +39,10 @@ def test_a_black_and_white_mask_of_any_mode(tmp_path, mode):
 
 
 def test_zeros_and_ones_are_scaled_and_grey_is_kept(tmp_path):
-    save(tmp_path / "a.png", grid(0, 1)), save(tmp_path / "b.png", grid(0, 100, 255))
+    save(tmp_path / "a.png", grid(0, 1)), save(tmp_path / "b.png", grid(*range(0, 255, 11)))
     masks = FolderMasks(tmp_path)
     assert masks.mask(Example("a.png", 0), PICTURE)[0].equal(torch.from_numpy(grid(0, 255)))
-    assert masks.mask(Example("b.png", 0), PICTURE)[0].equal(torch.from_numpy(grid(0, 100, 255)))
+    assert masks.mask(Example("b.png", 0), PICTURE)[0].equal(torch.from_numpy(grid(*range(0, 255, 11))))
 
 
 def test_a_palette_mask_holds_labels(tmp_path):
@@ -71,7 +53,7 @@ def test_a_palette_mask_holds_labels(tmp_path):
 
 def test_the_release_reads_white_as_void(tmp_path):
     save(tmp_path / "a.png", grid(0, 1, 9, 255))
-    mask = FolderMasks(tmp_path, "release").mask(Example("a.png", 0), PICTURE)
+    mask = FolderMasks(tmp_path, Values("release")).mask(Example("a.png", 0), PICTURE)
     assert mask[0].equal(torch.from_numpy(grid(0, 255, 255, 0)))
 
 
@@ -104,21 +86,62 @@ def test_the_most_specific_place_comes_first(tmp_path):
         place.unlink()
 
 
-def test_missing_masks_are_counted_before_training(tmp_path):
-    save(tmp_path / "cat" / "1.png", grid(1))
-    examples = [Example(f"cat/{i}.jpg", 0) for i in range(3)]
-    with pytest.raises(UserError, match=rf"^2 of 3 pictures have no mask under {tmp_path}, first cat/0\.jpg; add them"):
-        FolderMasks(tmp_path).check(examples)
-    with pytest.raises(UserError, match=r"no mask for cat/2\.jpg"):
-        FolderMasks(tmp_path).mask(examples[2], PICTURE)
+def test_faults_are_counted_before_training(tmp_path):
+    save(tmp_path / "m" / "cat" / "1.png", grid(1)), save(tmp_path / "m" / "cat" / "2.png", np.zeros((9, 9)))
+    save(tmp_path / "m" / "cat" / "3.png", grid(1)).write_bytes(b"no picture")
+    save(tmp_path / "m" / "7.png", grid(1))
+    keys = [f"cat/{i}.jpg" for i in range(4)] + ["cat/7.jpg", "dog/7.jpg"]
+    examples = [Example(key, 0, save(tmp_path / "photos" / key, grid(1))) for key in keys]
+    masks = FolderMasks(tmp_path / "m")
+    assert {f.key: f.kind for f in masks.faults(examples)} == {
+        "cat/0.jpg": "missing",
+        "cat/2.jpg": "wrong shape",
+        "cat/3.jpg": "unreadable",
+        "dog/7.jpg": "shared",
+    }
+    said = r"^masks of 4 of 6 pictures cannot be used \(1 missing, 1 wrong shape, 1 unreadable, 1 shared\): cat/0\.jpg has no"
+    with pytest.raises(UserError, match=said):
+        masks.check(examples)
+    with pytest.raises(UserError, match=r"no mask for cat/0\.jpg"):
+        masks.mask(examples[0], PICTURE)
+    masks.check([examples[1], examples[4]])
 
 
-def test_a_mask_of_another_size(tmp_path):
+@pytest.mark.parametrize("rows, columns", [(4, 6), (8, 12), (2, 3), (40, 61)])
+def test_a_mask_of_the_same_shape_is_resized(tmp_path, rows, columns):
+    values = np.zeros((rows, columns))
+    values[:, columns // 2 :] = 255
+    save(tmp_path / "a.png", values)
+    mask = FolderMasks(tmp_path).mask(Example("a.png", 0), PICTURE)
+    assert mask.shape == (1, 4, 6) and set(mask.unique().tolist()) == {0, 255}
+    assert (mask[0, :, :2] == 0).all() and (mask[0, :, 4:] == 255).all()
+
+
+def test_a_mask_of_another_shape(tmp_path):
     save(tmp_path / "a.png", np.zeros((6, 4)))
     with pytest.raises(
-        UserError, match=r"a\.png is 4x6 but its picture is 6x4 pixels; make masks at the pictures' size"
+        UserError, match=r"a\.png is 4x6 but its picture is 6x4 pixels, of another shape; make the mask"
     ):
         FolderMasks(tmp_path).mask(Example("a.png", 0), PICTURE)
+
+
+@pytest.mark.parametrize("turn", [5, 6, 7, 8])
+def test_a_mask_made_before_exif_turned_its_picture_is_turned_alike(tmp_path, turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    pixels = np.zeros((40, 80), np.uint8)
+    pixels[:10, :30] = 255  # bright where the mask is
+    (tmp_path / "photos").mkdir()
+    path = tmp_path / "photos" / "a.jpg"
+    Image.fromarray(pixels).convert("RGB").save(path, exif=exif, quality=100, subsampling=0)
+    save(tmp_path / "masks" / "a.png", pixels)
+    example, picture, masks = Example("a.jpg", 0, path), read_picture(path), FolderMasks(tmp_path / "masks")
+    assert picture.image.shape == (3, 80, 40)
+    masks.check([example])
+    with pytest.warns(UserWarning, match=r"a\.png was made before EXIF turned its picture, so it is turned alike"):
+        mask = masks.mask(example, picture)
+    assert ((mask > 127) == (picture.image[:1] > 127)).float().mean() > 0.99
+    assert masks.mask(example, picture).equal(mask), "and nothing is said again"
 
 
 def test_a_mask_is_compared_with_the_picture_as_its_exif_turns_it(tmp_path):

@@ -27,7 +27,7 @@ def test_by_name(tmp_path):
         assert type(masks.get(spec)) is kind
     folder, seem = masks.get(f"folder:{tmp_path}"), masks.get(f"seem:{tmp_path}")
     assert isinstance(folder, FolderMasks) and isinstance(seem, FolderMasks)
-    assert folder.root == tmp_path and (folder.compat, seem.compat) == ("paper", "release")
+    assert folder.root == tmp_path and (folder.reader.values.kind, seem.reader.values.kind) == ("auto", "release")
 
 
 @pytest.mark.parametrize("spec", ["gradcma", "", "folder", "folder:", "data:x", "full:1", "auto"])

@@ -21,6 +21,7 @@ from cliptune.engine.resume import Progress
 from cliptune.engine.settings import Training
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
+from cliptune.masks.survey import survey
 from cliptune.model import TunedModel
 from cliptune.types import Batch, State, Task, TestSet
 
@@ -121,15 +122,14 @@ def training_set(model: TunedModel, task: Task, training: Training, watchers: Se
     examples = ExampleSet(task.dataset, task.train, size, mean, std, augment=augment, seed=task.seed)
     bring_masks = False
     for i in range(len(examples)):
-        bring_masks |= examples.picture(i).mask is not None
+        bring_masks |= examples.picture(i).mask is not None or task.train[i].mask is not None
         for watcher in watchers:
             watcher.other("reading", i + 1, len(examples))
     if spec is not None:
-        examples.masks = mask_sources.choose(spec, bring_masks)
+        examples.masks = mask_sources.choose(spec, bring_masks, task.seed)
         examples.masks.check(task.train)
         if not examples.masks.changes:
-            for i in range(len(examples)):
-                examples.mask(i)
+            survey(examples)
     return examples
 
 

@@ -9,16 +9,37 @@ from functools import partial
 from cliptune.errors import UserError
 from cliptune.masks import maskclip
 from cliptune.masks.base import MaskSource
-from cliptune.masks.data import DataMasks
+from cliptune.masks.beside import BesideMasks
+from cliptune.masks.box import BoxMasks
+from cliptune.masks.data import AlphaMasks, DataMasks
 from cliptune.masks.folder import FolderMasks
 from cliptune.masks.full import FullMasks
 from cliptune.masks.gradcam import GradCamMasks
 from cliptune.masks.grid import GridMasks
+from cliptune.masks.values import Values, knobs
 
-#: `folder` and `seem` take a path after a colon; `seem` reads values as the released DAPT does.
-PATHS: dict[str, Callable[[str], MaskSource]] = {"folder": FolderMasks, "seem": partial(FolderMasks, compat="release")}
+#: Values as the released DAPT reads them.
+RELEASE = Values("release")
+
+
+def folder(argument: str) -> MaskSource:
+    """`PATH`, or `PATH,values=labels,void=255,foreground=1+3`."""
+    return FolderMasks(*knobs(argument))
+
+
+def seem(argument: str = "") -> MaskSource:
+    """SEEM's archive in the dataset's own folders, or at `PATH`; values are read as the released DAPT does."""
+    path, _ = knobs(argument)  # its rule leaves nothing to choose
+    return FolderMasks(path, RELEASE) if path else BesideMasks(RELEASE)
+
+
+#: What takes something after a colon, and what stands alone.
+PATHS: dict[str, Callable[[str], MaskSource]] = {"folder": folder, "seem": seem, "box": BoxMasks}
 PLAIN: dict[str, Callable[[], MaskSource]] = {
     "data": DataMasks,
+    "alpha": AlphaMasks,
+    "beside": BesideMasks,
+    "seem": seem,
     "full": FullMasks,
     "gradcam": GradCamMasks,
     "grid": GridMasks,
@@ -26,21 +47,26 @@ PLAIN: dict[str, Callable[[], MaskSource]] = {
 }
 
 
-def get(spec: str) -> MaskSource:
-    """`"data"`, `"gradcam"`, `"folder:PATH"`, ... -> a source. Raises `UserError` for anything else."""
-    name, colon, path = spec.partition(":")
+def get(spec: str, seed: int = 0) -> MaskSource:
+    """`"data"`, `"gradcam"`, `"folder:PATH"`, ... -> a source. Raises `UserError` for anything else.
+
+    seed: of sources that draw.
+    """
+    name, colon, argument = spec.partition(":")
+    if spec == "grid":
+        return GridMasks(seed)
     if name in PLAIN and not colon:
         return PLAIN[name]()
-    if name in PATHS and path:
-        return PATHS[name](path)
+    if name in PATHS and argument:
+        return PATHS[name](argument)
     known = ", ".join(["auto", *PLAIN, *(f"{name}:PATH" for name in PATHS)])
     raise UserError(f"unknown mask source {spec!r}; known: {known}")
 
 
-def choose(spec: str, bring_masks: bool) -> MaskSource:
+def choose(spec: str, bring_masks: bool, seed: int = 0) -> MaskSource:
     """`get(spec)`, where "auto" is the masks that training pictures bring, or Grad-CAM if none does."""
     if spec != "auto":
-        return get(spec)
+        return get(spec, seed)
     if bring_masks:
         return DataMasks()
     warnings.warn("the pictures bring no masks: foregrounds come from Grad-CAM of the model being tuned", stacklevel=2)

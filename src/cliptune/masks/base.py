@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
+from cliptune.errors import UserError
 from cliptune.types import Example, Picture
 
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
     from cliptune.model import TunedModel
+
+FaultKind = Literal["missing", "wrong shape", "unreadable", "shared"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a picture has no usable mask: its example's key, of what kind, and the sentence about it."""
+
+    key: str
+    kind: FaultKind
+    text: str
 
 
 class MaskSource(ABC):
@@ -20,13 +33,26 @@ class MaskSource(ABC):
 
     #: Whether masks change from epoch to epoch, so that nothing made from them may be kept.
     changes = False
+    #: Whether masks that are foreground all over are what is wanted.
+    whole = False
 
     @abstractmethod
     def mask(self, example: Example, picture: Picture) -> Tensor:
         """uint8 `(1, H, W)`, 255 = foreground, of the picture's size. Raises `UserError` if there is none."""
 
+    def faults(self, examples: Sequence[Example]) -> list[Fault]:
+        """What can be seen to be wrong without reading pictures or masks, an example's at a time."""
+        return []
+
     def check(self, examples: Sequence[Example]) -> None:
-        """Before training: raise `UserError` naming what is missing."""
+        """Before training: raise `UserError` that counts faults and shows the first."""
+        found = self.faults(examples)
+        if found:
+            counts = {kind: sum(f.kind == kind for f in found) for kind in dict.fromkeys(f.kind for f in found)}
+            said = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+            raise UserError(
+                f"masks of {len(found)} of {len(examples)} pictures cannot be used ({said}): {found[0].text}"
+            )
 
     def refresh(self, model: TunedModel, examples: ExampleSet, epoch: int) -> None:
         """Before each epoch."""

@@ -12,5 +12,7 @@ from cliptune.types import Example, Picture
 class FullMasks(MaskSource):
     """255 everywhere."""
 
+    whole = True
+
     def mask(self, example: Example, picture: Picture) -> Tensor:
         return torch.full((1, *picture.image.shape[-2:]), 255, dtype=torch.uint8)

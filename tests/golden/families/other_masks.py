@@ -7,7 +7,7 @@ import re
 
 import torch
 
-from cliptune.masks.folder import binarise
+from cliptune.masks.values import Values, foreground_of
 from cliptune.masks.grid import cell_size, grid_mask
 from golden.case import Case
 from golden.compare import Report
@@ -35,6 +35,6 @@ def _grid(case: Case, report: Report) -> None:
 
 def _stored(case: Case, report: Report) -> None:
     report.tensor("values", torch.tensor(case.hyper["values"]))
-    values = torch.from_numpy(case.tensors["values"]).to(torch.uint8)
-    shape = case.tensors["mask"].shape
-    report.tensor("mask", binarise(values, "release").reshape(shape))
+    values = case.tensors["values"].astype("uint8")
+    mask, _ = foreground_of(values, Values("release"))
+    report.tensor("mask", torch.from_numpy(mask / 255).float().reshape(case.tensors["mask"].shape))

@@ -1,0 +1,61 @@
+"""Masks in a folder `mask` or `masks` beside the pictures': where released archives have theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from cliptune.errors import UserError
+from cliptune.masks.base import Fault, MaskSource
+from cliptune.masks.files import Reader, faults, under
+from cliptune.masks.values import Values
+from cliptune.types import Example, Picture
+
+NAMES = ("mask", "masks")
+#: How many folders above a picture are looked into; the deepest of the public layouts needs five.
+ABOVE = 6
+
+
+class BesideMasks(MaskSource):
+    """For a picture `A/B/C.jpg` of any depth, a mask in `mask/` of any folder above it, by the end of its path.
+
+    That covers SEEM's archive as DAPT released it (`caltech-101/mask/<class>/<name>`, `oxford_pets/mask/<name>`,
+    `imagenet/mask/train/<wnid>/<name>`) and the archive of Prompt_Tuning_Datasets_with_Foreground
+    (`caltech-101/mask/caltech-101/101_ObjectCategories/<class>/<name>`), whose masks are black and white.
+    """
+
+    def __init__(self, values: Values | None = None):
+        self.reader = Reader(values or Values())
+        self._there: dict[Path, tuple[Path, ...]] = {}
+
+    def find(self, example: Example) -> Path | None:
+        """The mask file of an example, the nearest folder's first, or None."""
+        if example.path is None:
+            return None
+        for folder in list(example.path.parents)[:ABOVE]:
+            for masks in self._folders(folder):
+                if masks in example.path.parents:
+                    continue  # a class of that name
+                found = under(masks, example.path.relative_to(folder))
+                if found:
+                    return found
+        return None
+
+    def _folders(self, folder: Path) -> tuple[Path, ...]:
+        if folder not in self._there:
+            self._there[folder] = tuple(folder / name for name in NAMES if (folder / name).is_dir())
+        return self._there[folder]
+
+    def faults(self, examples: Sequence[Example]) -> list[Fault]:
+        return faults(examples, self.find, "in a folder mask or masks beside its folders")
+
+    def mask(self, example: Example, picture: Picture) -> Tensor:
+        path = self.find(example)
+        if path is None:
+            raise UserError(
+                f"no mask for {example.key} in a folder mask or masks beside its folders; unpack the archive of masks "
+                f"there, or name its folder: folder:PATH"
+            )
+        return self.reader.read(path, example, picture)

@@ -1,0 +1,163 @@
+"""Boxes of pictures from CSV, JSON or XML."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from xml.etree import ElementTree
+
+from cliptune.errors import UserError
+
+Box = tuple[float, float, float, float]
+
+#: Names of columns and keys, lower case, that say which picture is meant.
+PICTURE = ("path", "filename", "file_name", "file", "image", "picture", "image_path", "filepath", "key")
+#: Left, top, right, bottom; or left, top, width, height.
+CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
+SIDES = (("x", "y", "w", "h"), ("x", "y", "width", "height"))
+WAY = "boxes are left,top,right,bottom in pixels, or all of them in [0, 1]"
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes by picture, each (left, top, right, bottom), in pixels or, if `normalised`, as shares of width and height.
+
+    A picture is found by its relative path, by the end of it, or by its name without suffix (as annotations have it).
+    """
+
+    held: dict[str, tuple[Box, ...]]
+    normalised: bool
+
+    def of(self, key: str) -> tuple[Box, ...]:
+        """The boxes of a picture, none if there is no word of it."""
+        path = PurePosixPath(key)
+        ends = [PurePosixPath(*path.parts[i:]) for i in range(len(path.parts))]
+        names = [name for end in ends for name in (end.as_posix(), end.with_suffix("").as_posix())]
+        return next((self.held[name] for name in names if name in self.held), ())
+
+
+def read_boxes(path: Path) -> Boxes:
+    """The boxes of a CSV, JSON or XML file, or of a folder of XML annotations (Pascal VOC's, Oxford Pets').
+
+    CSV: a column that names the picture and four numbers, xmin,ymin,xmax,ymax (x1,y1,x2,y2; left,top,right,bottom) or
+    x,y,w,h; several rows for several boxes. JSON: `{"cat/1.jpg": [[left, top, right, bottom], ...]}`, a list of records
+    with those columns, or COCO's `images` and `annotations`. Raises `UserError` with the line or entry that is wrong.
+    """
+    if path.is_dir():
+        files = sorted(path.rglob("*.xml"))
+        if not files:
+            raise UserError(f"no XML annotations in {path}; box: takes a folder of them, or a CSV or JSON file")
+        alone = Counter(file.stem for file in files)
+        names = {f: f.relative_to(path).with_suffix("") if alone[f.stem] > 1 else Path(f.stem) for f in files}
+        found = [row for file in files for row in _xml(file, names[file])]
+    elif not path.is_file():
+        raise UserError(f"no boxes at {path}; check the path after box:")
+    else:
+        readers = {".csv": _csv, ".json": _json, ".xml": lambda file: _xml(file, Path(file.stem))}
+        if path.suffix.lower() not in readers:
+            raise UserError(f"boxes are read from .csv, .json or .xml, not from {path}")
+        try:
+            found = list(readers[path.suffix.lower()](path))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise UserError(f"boxes cannot be read from {path} ({type(error).__name__}: {error})") from None
+    if not found:
+        raise UserError(f"{path} holds no boxes")
+    held: dict[str, tuple[Box, ...]] = {}
+    for name, box in found:
+        held[name] = (*held.get(name, ()), box)
+    return Boxes(held, all(0 <= x <= 1 for boxes in held.values() for box in boxes for x in box))
+
+
+def _box(numbers: Any, where: str) -> Box:
+    """Four numbers that span something. Raises `UserError` saying where they stand."""
+    try:
+        left, top, right, bottom = (float(x) for x in numbers)
+    except (TypeError, ValueError):
+        raise UserError(f"{where}: {numbers!r} is not a box; {WAY}") from None
+    if not (left < right and top < bottom):
+        raise UserError(f"{where}: the box {left:g},{top:g},{right:g},{bottom:g} is empty; {WAY}")
+    return left, top, right, bottom
+
+
+def _record(row: dict[Any, Any], where: str) -> tuple[str, Box]:
+    """Picture and box of named values."""
+    row = {str(name).strip().lower(): value for name, value in row.items() if name is not None}
+    picture = next((row[name] for name in PICTURE if row.get(name)), None)
+    if picture is None:
+        raise UserError(f"{where}: no picture is named; call the column path")
+    for names in CORNERS:
+        if set(names) <= row.keys():
+            return _name(picture), _box([row[name] for name in names], where)
+    for names in SIDES:
+        if set(names) <= row.keys():
+            return _name(picture), _box(_corners([row[name] for name in names], where), where)
+    raise UserError(f"{where}: no box; name the columns xmin,ymin,xmax,ymax, or x,y,w,h")
+
+
+def _corners(numbers: Any, where: str) -> list[float]:
+    try:
+        x, y, width, height = (float(number) for number in numbers)
+    except (TypeError, ValueError):
+        raise UserError(f"{where}: {numbers!r} is not a box of x, y, width and height") from None
+    return [x, y, x + width, y + height]
+
+
+def _csv(path: Path) -> Iterator[tuple[str, Box]]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        for row in rows:
+            yield _record(row, f"{path} line {rows.line_num}")
+
+
+def _json(path: Path) -> Iterator[tuple[str, Box]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} line {error.lineno}: no JSON ({error.msg})") from None
+    if isinstance(content, dict) and "annotations" in content:
+        yield from _coco(content, path)
+    elif isinstance(content, dict):
+        for name, boxes in content.items():
+            one = isinstance(boxes, list) and len(boxes) == 4 and not any(isinstance(x, list) for x in boxes)
+            for box in [boxes] if one or not isinstance(boxes, list) else boxes:
+                yield _name(name), _box(box, f"{path}, {name}")
+    elif isinstance(content, list):
+        for i, row in enumerate(content, 1):
+            if not isinstance(row, dict):
+                raise UserError(f"{path}, entry {i}: {row!r} is no record of a picture and its box")
+            given = row.get("boxes", [row["box"]] if "box" in row else None)
+            for one in [None] if given is None else given:
+                named = row if one is None else {**row, **dict(zip(CORNERS[0], one, strict=False))}
+                yield _record(named, f"{path}, entry {i}")
+    else:
+        raise UserError(f"{path} holds neither pictures with boxes nor a list of records")
+
+
+def _coco(content: dict[str, Any], path: Path) -> Iterator[tuple[str, Box]]:
+    try:
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        for i, entry in enumerate(content["annotations"], 1):
+            where = f"{path}, annotation {i}"
+            yield _name(names[entry["image_id"]]), _box(_corners(entry["bbox"], where), where)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} lacks {error} in its images or annotations (COCO)") from None
+
+
+def _xml(path: Path, name: Path) -> Iterator[tuple[str, Box]]:
+    """Boxes of an annotation; the picture is the file's own name, as its `<filename>` is often wrong."""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (ElementTree.ParseError, OSError) as error:
+        raise UserError(f"annotation {path} cannot be read: {error}") from None
+    for i, box in enumerate(root.iter("bndbox"), 1):
+        yield name.as_posix(), _box([box.findtext(side) for side in CORNERS[0]], f"{path}, object {i}")
+
+
+def _name(picture: Any) -> str:
+    """A path as keys are written."""
+    return PurePosixPath(str(picture).strip().replace("\\", "/")).as_posix()

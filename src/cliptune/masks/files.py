@@ -1,0 +1,102 @@
+"""Mask files of examples: found by the picture's path, looked over before training, read when asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from cliptune.errors import UserError
+from cliptune.masks.base import Fault
+from cliptune.masks.read import fit, read_mask, size_of
+from cliptune.masks.values import Values
+from cliptune.types import Example, Picture
+
+#: Suffixes a mask may have in place of its picture's, after PNG.
+OTHERS = (".jpg", ".jpeg", ".JPEG", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def under(root: Path, relative: Path) -> Path | None:
+    """The mask of the picture `relative` in the folder `root`: the longest end of that path under which there is one.
+
+    So masks may lie by relative path, by class folder and name, or by name alone; with the picture's suffix, as PNG,
+    with "_mask" after the name, or with another picture suffix.
+    """
+    for start in range(len(relative.parts)):
+        place = root.joinpath(*relative.parts[start:])
+        if place.parent.is_dir():
+            found = next((name for name in _names(place) if name.is_file()), None)
+            if found:
+                return found
+    return None
+
+
+def _names(place: Path) -> Iterator[Path]:
+    yield place
+    for stem in (place.stem, place.name, f"{place.stem}_mask"):
+        yield place.with_name(f"{stem}.png")
+    for suffix in OTHERS:
+        yield place.with_name(place.stem + suffix)
+
+
+def faults(
+    examples: Sequence[Example], find: Callable[[Example], Path | None], where: str, *, alone: bool = True
+) -> list[Fault]:
+    """What headers of pictures and masks tell: masks that are missing, broken, of another shape, or (`alone`) found for
+    more than one picture.
+
+    where: where they were looked for, for the sentence.
+    """
+    found, users = list[Fault](), dict[Path, str]()
+    for example in examples:
+        path = find(example)
+        if path is None:
+            text = f"{example.key} has no mask {where}; add it or choose another source (gradcam, data)"
+            found.append(Fault(example.key, "missing", text))
+        elif alone and users.setdefault(path, example.key) != example.key:
+            text = (
+                f"{path} is found for {users[path]} and for {example.key}; put masks into folders as the pictures are"
+            )
+            found.append(Fault(example.key, "shared", text))
+        elif fault := _shape(example, path):
+            found.append(fault)
+    return found
+
+
+def _shape(example: Example, mask: Path) -> Fault | None:
+    try:
+        shape = size_of(mask, upright=True)
+    except UserError:
+        return Fault(example.key, "unreadable", f"mask {mask} cannot be read as an image; make it again")
+    try:
+        size = None if example.path is None else size_of(example.path, upright=True)
+    except UserError:
+        return None  # whoever reads the picture says it
+    if size is None or fit(shape, size, example.path) is not None:
+        return None
+    text = (
+        f"mask {mask} is {shape[1]}x{shape[0]} but its picture is {size[1]}x{size[0]} pixels, of another shape; make "
+        f"the mask from the same picture"
+    )
+    return Fault(example.key, "wrong shape", text)
+
+
+@dataclass
+class Reader:
+    """Reads mask files; what is remarkable is said of the first file alone."""
+
+    values: Values = field(default_factory=Values)
+    said: set[str] = field(default_factory=set)
+
+    def read(self, path: Path, example: Example, picture: Picture) -> Tensor:
+        """uint8 `(1, H, W)` of the picture's size. Raises `UserError` naming the file."""
+        height, width = picture.image.shape[-2:]
+        mask, remark = read_mask(path, (height, width), example.path, self.values)
+        kind = remark.split(" ")[0]  # "holds ..." or "was made ...": numbers differ from file to file
+        if remark and kind not in self.said:
+            self.said.add(kind)
+            warnings.warn(f"mask {path} {remark}", stacklevel=2)
+        return mask

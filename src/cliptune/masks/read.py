@@ -1,0 +1,137 @@
+"""Mask files: read, turned and sized as their pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from cliptune.errors import UserError
+from cliptune.masks.values import Values, foreground_of
+
+BROKEN = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+#: Where EXIF keeps how a picture is to be turned; from 5 on width and height change places.
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_mask(
+    path: Path, size: tuple[int, int] | None = None, picture: Path | None = None, values: Values | None = None
+) -> tuple[Tensor, str]:
+    """A mask file as uint8 `(1, H, W)`, 255 = foreground, and what was remarkable about it, or "".
+
+    size: (H, W) of the picture; a mask of the same aspect is resized to it (nearest). picture: its file; a mask of the
+    size that it has before EXIF turns it is turned alike. Raises `UserError` naming a file that is broken, coloured, or
+    of another shape.
+    """
+    values = values or Values()
+    try:
+        with Image.open(path) as image:
+            noisy = image.format == "JPEG"
+            image = ImageOps.exif_transpose(image)
+            numbers, palette = _numbers(image, path, values, noisy)
+    except BROKEN as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"mask {path} cannot be read as an image; make it again") from None
+    turn = 1 if size is None else fit(numbers.shape, size, picture)
+    if turn is None:
+        (rows, columns), (height, width) = numbers.shape, size or ()
+        raise UserError(
+            f"mask {path} is {columns}x{rows} but its picture is {width}x{height} pixels, of another shape; make the "
+            f"mask from the same picture"
+        )
+    if values.kind == "release":  # which resizes before it reads
+        numbers = _resized(numbers, size, Image.Resampling.BICUBIC)
+    mask, remark = foreground_of(numbers, values, palette=palette, noisy=noisy)
+    if turn > 1:
+        mask = np.asarray(Image.fromarray(mask).transpose(TURNS[turn]))
+        remark = remark or "was made before EXIF turned its picture, so it is turned alike"
+    return torch.from_numpy(_resized(mask, size, Image.Resampling.NEAREST).copy())[None], remark
+
+
+def fit(shape: tuple[int, ...], size: tuple[int, int], picture: Path | None) -> int | None:
+    """How a mask of `shape` (H, W) comes to `size`: the EXIF number of the turn, 1 for none; None if it cannot."""
+    if _alike(shape, size):
+        return 1
+    turn = orientation(picture)
+    return turn if turn >= 5 and _alike(shape, size[::-1]) else None
+
+
+def orientation(picture: Path | None) -> int:
+    """The EXIF number of how a picture file is turned, 1 for not at all."""
+    if picture is None:
+        return 1
+    try:
+        with Image.open(picture) as image:
+            turn = int(image.getexif().get(ORIENTATION, 1))
+    except BROKEN:
+        return 1
+    return turn if turn in TURNS else 1
+
+
+def size_of(path: Path, *, upright: bool = False) -> tuple[int, int]:
+    """(H, W) from a file's header, of the picture as EXIF turns it if `upright`. Raises `UserError` for a broken one."""
+    try:
+        with Image.open(path) as image:
+            turned = upright and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            return image.size if turned else image.size[::-1]
+    except BROKEN:
+        raise UserError(f"{path} cannot be read as an image; make it again") from None
+
+
+def _resized(plane: np.ndarray, size: tuple[int, int] | None, how: Image.Resampling) -> np.ndarray:
+    if size is None or plane.shape == size:
+        return plane
+    return np.asarray(Image.fromarray(plane).resize((size[1], size[0]), how))
+
+
+def _alike(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    """Whether one is the other resized, to a pixel."""
+    (a, b), (c, d) = shape, size
+    return abs(a - c * b / d) <= 1 or abs(b - d * a / c) <= 1
+
+
+def _numbers(image: Image.Image, path: Path, values: Values, noisy: bool) -> tuple[np.ndarray, bool]:
+    """uint8 `(H, W)` of whatever an image keeps, and whether they stand for colours."""
+    if values.kind == "release":
+        return np.asarray(image.convert("RGB"))[..., 0], False
+    if image.mode == "P" and "transparency" not in image.info:
+        index = np.asarray(image)
+        colours = np.zeros((256, 3), np.uint8)
+        held = np.asarray(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+        colours[: len(held)] = held
+        used = colours[np.unique(index)]
+        grey = (used == used[:, :1]).all()
+        return (index, True) if values.kind == "labels" or not grey else (colours[index][..., 0], False)
+    if image.mode[0] in "IF":  # 16 or 32 bits a pixel, or real numbers
+        deep = np.asarray(image).astype(np.float64)
+        scale = 255 if image.mode == "F" and deep.max() <= 1 else 1 / 257 if deep.max() > 255 else 1
+        return (deep * scale).round().clip(0, 255).astype(np.uint8), False
+    if image.has_transparency_data:
+        alpha = np.asarray(image.convert("RGBA"))[..., 3]
+        if alpha.min() < alpha.max():
+            return alpha, False
+    if image.mode in ("1", "L", "LA"):
+        return np.asarray(image.convert("L")), False
+    rgb = np.asarray(image.convert("RGB"))
+    if int((rgb.max(-1) - rgb.min(-1)).max()) <= (16 if noisy else 0):
+        return rgb[..., 0], False
+    colours, index = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)
+    if len(colours) > 256 or noisy:
+        raise UserError(f"mask {path} is a coloured picture; masks are grey, black and white, or flat colours as PNG")
+    black = np.flatnonzero(~colours.any(1))
+    order = np.arange(1, len(colours) + 1)
+    order[black] = 0
+    return order.clip(max=254)[index.reshape(rgb.shape[:2])].astype(np.uint8), True

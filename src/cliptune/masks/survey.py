@@ -1,0 +1,56 @@
+"""Every mask read once before training: those that cannot be had stop it, those that say nothing are named."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from cliptune.errors import UserError
+
+if TYPE_CHECKING:
+    from cliptune.data.loader import ExampleSet
+
+#: Pictures named in a note.
+NAMED = 3
+
+
+def is_empty(mask: Tensor) -> bool:
+    """Whether no pixel is mostly foreground."""
+    return int(mask.max()) < 128
+
+
+def is_full(mask: Tensor) -> bool:
+    """Whether no pixel is mostly background."""
+    return int(mask.min()) >= 128
+
+
+def survey(examples: ExampleSet) -> None:
+    """Read the masks of all examples; warn of empty and full ones. Raises `UserError` that counts those without one."""
+    failed, empty, full = list[str](), list[str](), list[str]()
+    for i, example in enumerate(examples.examples):
+        try:
+            mask = examples.mask(i)
+        except UserError as error:
+            failed.append(str(error))
+            continue
+        if is_empty(mask):
+            empty.append(example.key)
+        elif is_full(mask):
+            full.append(example.key)
+    if failed:
+        count = f"{len(failed)} of {len(examples)} pictures have no usable mask; the first: " if len(failed) > 1 else ""
+        raise UserError(count + failed[0])
+    note(empty, full, len(examples), whole=examples.masks is not None and examples.masks.whole)
+
+
+def note(empty: Sequence[str], full: Sequence[str], total: int, *, whole: bool = False) -> None:
+    """Warn of masks without any foreground, and (unless `whole` is wanted) of those without any background."""
+    for keys, lack in ((empty, "foreground"), ((), "") if whole else (full, "background")):
+        if keys:
+            shown = ", ".join(keys[:NAMED]) + (", ..." if len(keys) > NAMED else "")
+            warnings.warn(
+                f"{len(keys)} of {total} masks have no {lack}: {shown}; cliptune masks check shows them", stacklevel=3
+            )
