@@ -99,8 +99,8 @@ def test_faults_are_counted_before_training(tmp_path):
         "cat/3.jpg": "unreadable",
         "dog/7.jpg": "shared",
     }
-    said = r"^masks of 4 of 6 pictures cannot be used \(1 missing, 1 wrong shape, 1 unreadable, 1 shared\): cat/0\.jpg has no"
-    with pytest.raises(UserError, match=said):
+    counts = "1 missing, 1 wrong shape, 1 unreadable, 1 shared"
+    with pytest.raises(UserError, match=rf"^masks of 4 of 6 pictures cannot be used \({counts}\): cat/0\.jpg has no"):
         masks.check(examples)
     with pytest.raises(UserError, match=r"no mask for cat/0\.jpg"):
         masks.mask(examples[0], PICTURE)

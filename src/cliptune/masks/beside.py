@@ -1,4 +1,4 @@
-"""Masks in a folder `mask` or `masks` beside the pictures': where released archives have theirs."""
+"""Masks in a folder beside the pictures': where released archives have theirs, and where ours are made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ ABOVE = 6
 
 
 class BesideMasks(MaskSource):
-    """For a picture `A/B/C.jpg` of any depth, a mask in `mask/` of any folder above it, by the end of its path.
+    """For a picture of any depth, a mask by the end of its path: in a folder `mask` or `masks` in any folder above it,
+    or in a neighbour of such a folder that is called like it with `-masks` behind.
 
     That covers SEEM's archive as DAPT released it (`caltech-101/mask/<class>/<name>`, `oxford_pets/mask/<name>`,
     `imagenet/mask/train/<wnid>/<name>`) and the archive of Prompt_Tuning_Datasets_with_Foreground
@@ -45,7 +46,8 @@ class BesideMasks(MaskSource):
 
     def _folders(self, folder: Path) -> tuple[Path, ...]:
         if folder not in self._there:
-            self._there[folder] = tuple(folder / name for name in NAMES if (folder / name).is_dir())
+            places = [folder / name for name in NAMES] + [folder.with_name(folder.name + "-masks")] * bool(folder.name)
+            self._there[folder] = tuple(place for place in places if place.is_dir())
         return self._there[folder]
 
     def faults(self, examples: Sequence[Example]) -> list[Fault]:

@@ -82,7 +82,7 @@ def orientation(picture: Path | None) -> int:
 
 
 def size_of(path: Path, *, upright: bool = False) -> tuple[int, int]:
-    """(H, W) from a file's header, of the picture as EXIF turns it if `upright`. Raises `UserError` for a broken one."""
+    """(H, W) from a file's header, turned as EXIF says if `upright`. Raises `UserError` for a broken one."""
     try:
         with Image.open(path) as image:
             turned = upright and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)

@@ -69,14 +69,13 @@ def foreground_of(numbers: np.ndarray, values: Values, *, palette: bool = False,
 
     palette: they are indexes into colours. noisy: they were JPEG-coded. Of what is left to decide ("auto"), colours are
     labels; one level above 0, whatever it is, is foreground ({0, 1}, {0, 255}, {0, 254}, {0, 15}); several small
-    numbers are labels, which is remarked, as are a few larger ones; anything else is grey. JPEG's noise around two levels is cut in the middle.
+    numbers are labels, which is remarked, as are a few larger ones; anything else is grey. JPEG's noise around two
+    levels is cut in the middle.
     """
     if values.kind == "release":
         remark = ""
         if not ((numbers > 0) & (numbers < VOID)).any() and numbers.max() == VOID:
-            remark = (
-                "holds 0 and 255 alone, which the release's rule reads as all background; folder: reads it as meant"
-            )
+            remark = "holds 0 and 255 alone, all background to the release's rule; folder: reads it as meant"
         return _cut((numbers > 0) & (numbers != VOID)), remark
     if values.kind == "labels":
         return _labels(numbers, values), ""
@@ -97,10 +96,8 @@ def foreground_of(numbers: np.ndarray, values: Values, *, palette: bool = False,
     if palette:
         return _labels(numbers, values), ""
     if inner <= LABELS:
-        void = ", 255 is void" if top == VOID else ""
-        return _labels(
-            numbers, values
-        ), f"holds small numbers up to {inner}, read as labels: all but 0 are foreground" + (f"{void}; {SAY}")
+        how = f"holds small numbers up to {inner}, read as labels: all but 0 are foreground"
+        return _labels(numbers, values), f"{how}{', 255 is void' if top == VOID else ''}; {SAY}"
     shown = f"holds {len(levels)} levels ({', '.join(map(str, levels))}), read as grey; {SAY}"
     return numbers, shown if len(levels) <= FEW else ""
 
