@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cliptune.backbones.load import load as load_backbone
+    from cliptune.data.objects import from_torch
     from cliptune.errors import UserError
     from cliptune.tuned import Tuned, import_checkpoint, load, train
 
 __version__ = "0.1.0"
-__all__ = ["Tuned", "UserError", "import_checkpoint", "load", "load_backbone", "train"]
+__all__ = ["Tuned", "UserError", "from_torch", "import_checkpoint", "load", "load_backbone", "train"]
 
 #: Names and where they live; imported on first use, so that `import cliptune` stays instant.
 _HOMES = {
     "Tuned": ("cliptune.tuned", "Tuned"),
     "UserError": ("cliptune.errors", "UserError"),
+    "from_torch": ("cliptune.data.objects", "from_torch"),
     "import_checkpoint": ("cliptune.tuned", "import_checkpoint"),
     "load": ("cliptune.tuned", "load"),
     "load_backbone": ("cliptune.backbones.load", "load"),

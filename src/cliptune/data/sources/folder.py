@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import random
-import re
+import os
 import warnings
+from collections import Counter
 from pathlib import Path
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.pictures import SUFFIXES, read_picture
+from cliptune.data.own import assemble, listed, part_of
+from cliptune.data.pictures import SUFFIXES
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
-from cliptune.types import Example, Picture
+from cliptune.types import Example
 
-#: Names under which the three parts are found.
-PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+#: Folders of masks, which some keep beside those of the classes.
+MASKS = ("mask", "masks")
+#: Folders that file systems and archives leave behind, and hidden ones.
+LITTER = ("@eaDir", "__MACOSX")
+#: Pictures of kinds that are not read.
+FOREIGN = {".heic", ".heif", ".avif", ".jfif", ".jp2", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw"} - SUFFIXES
 
 
 class Folder(Dataset):
-    """Pictures under `root/<class>/`, or `root/{train,val,test}/<class>/`.
+    """Pictures under `root/<class>/`, at any depth, or under `root/{train,val,test}/<class>/`.
 
     Without those parts each class is cut reproducibly, 50 % training, 20 % validation, 30 % test; a training part
     alone gives its share to what is missing. Class names are folder names made readable ("red_fox" -> "red fox",
@@ -28,46 +33,40 @@ class Folder(Dataset):
     def __init__(self, root: str | Path, raw_names: bool = False):
         self.root = Path(root).expanduser()
         if not self.root.is_dir():
-            raise UserError(f"no folder at {self.root}; check the path after folder:")
-        self.name = self.root.name or str(self.root)
-        parts = {part: self._part(part) for part in PARTS}
-        found = {part: folder for part, folder in parts.items() if folder is not None}
-        classes = sorted(
-            {
-                c.name
-                for f in (list(found.values()) or [self.root])
-                for c in f.iterdir()
-                if c.is_dir() and not c.name.startswith(".")
-            }
-        )
+            raise UserError(_absent(self.root))
+        self.name = self.root.resolve().name or str(self.root)
+        found = _parts(self.root)
         if found and "train" not in found:
             raise UserError(
                 f"{self.root} has {', '.join(p.name for p in found.values())} but no train folder; add one, or put "
                 f"the classes side by side"
             )
-        files = {
-            part: [self._files(folder / name) for name in classes]
-            for part, folder in (found or {"train": self.root}).items()
-        }
-        counts = [len(group) for group in files["train"]]
-        if not sum(counts):
-            raise UserError(
-                f"{self.root} holds no pictures in class folders; expected {self.root}/<class>/<picture>.jpg"
+        homes = found or {"train": self.root}
+        classes = sorted({c.name for home in homes.values() for c in _folders(home)})
+        classes = _without_masks(classes, homes["train"])
+        foreign: Counter[str] = Counter()
+        files = {part: {name: _pictures(home / name, foreign) for name in classes} for part, home in homes.items()}
+        if foreign:
+            warnings.warn(
+                f"{foreign.total()} files in {self.root} are of kinds that are not read ({listed(foreign)}); convert "
+                f"them to JPEG",
+                stacklevel=2,
             )
-        kept = [i for i, count in enumerate(counts) if count]
-        empty = [name for name, count in zip(classes, counts, strict=True) if not count]
-        if len(kept) < 2:
+        filled = [name for name in classes if files["train"][name]]
+        _check_depth(self.root, homes["train"], filled)
+        if not filled:
             raise UserError(
-                f"{self.root} has one class only ({classes[kept[0]]}); classification needs at least two class folders"
+                f"{self.root} holds no pictures in class folders; expected {homes['train']}/<class>/<picture>.jpg"
             )
-        self.classnames = tuple(classes[i] if raw_names else readable(classes[i]) for i in kept)
-        read = [name.lower() for name in self.classnames]  # as the tokenizer reads them
-        repeated = [name for name in read if read.count(name) > 1]
-        if repeated:
-            raise UserError(f"two folders of {self.root} read as the class {min(repeated)!r}; rename one")
-        if empty:
-            warnings.warn(f"no training pictures of {', '.join(empty)} in {self.root}: left out", stacklevel=3)
-        self._splits = self._cut({part: [groups[i] for i in kept] for part, groups in files.items()})
+        self.classnames, self._splits = assemble(
+            {
+                part: [(name, self._example(path)) for name, paths in groups.items() for path in paths]
+                for part, groups in files.items()
+            },
+            str(self.root),
+            classes=classes,
+            raw_names=raw_names,
+        )
 
     @classmethod
     def from_spec(cls, argument: str, reading: Reading) -> Folder:
@@ -78,42 +77,97 @@ class Folder(Dataset):
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
 
-    def read(self, example: Example) -> Picture:
-        assert example.path is not None
-        return read_picture(example.path)
-
-    def _part(self, part: str) -> Path | None:
-        return next((self.root / name for name in PARTS[part] if (self.root / name).is_dir()), None)
-
-    def _files(self, folder: Path) -> list[Path]:
-        if not folder.is_dir():
-            return []
-        found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
-
-    def _cut(self, files: dict[str, list[list[Path]]]) -> dict[str, list[Example]]:
-        """Give parts that are missing their share of each class's training pictures, shuffled by a fixed seed."""
-        rng = random.Random(0)
-        splits: dict[str, list[Example]] = {part: [] for part in PARTS}
-        for label, group in enumerate(files["train"]):
-            rest = list(group)
-            rng.shuffle(rest)
-            for part, share in (("test", 0.3), ("val", 0.2)):
-                if part in files:
-                    own = files[part][label]
-                else:
-                    # A class of one picture keeps it for training and is tested on nothing.
-                    count = min(max(1, round(share * len(group))), len(rest) - 1)
-                    own, rest = rest[:count], rest[count:]
-                splits[part] += [self._example(path, label) for path in sorted(own)]
-            splits["train"] += [self._example(path, label) for path in sorted(rest)]
-        return splits
-
-    def _example(self, path: Path, label: int) -> Example:
-        return Example(path.relative_to(self.root).as_posix(), label, path)
+    def _example(self, path: Path) -> Example:
+        return Example(path.relative_to(self.root).as_posix(), -1, path)
 
 
-def readable(folder: str) -> str:
-    """A folder's name as words for a sentence: underscores and dashes to spaces, CamelCase split."""
-    words = re.sub(r"[_\-]+", " ", folder)
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words).strip()
+def _absent(root: Path) -> str:
+    """Why there is nothing to look through at `root`."""
+    if not root.is_file():
+        return f"no folder at {root}; check the path after folder:"
+    if root.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"):
+        return f"{root} is an archive; unpack it and give the folder"
+    if root.suffix.lower() in (".csv", ".tsv", ".json"):
+        kind = "json" if root.suffix.lower() == ".json" else "csv"
+        return f"{root} is a file, not a folder; a list of pictures is read by {kind}:{root}"
+    return f"{root} is a file, not a folder; give the folder that holds the classes"
+
+
+def _folders(home: Path) -> list[Path]:
+    """Folders in one, in alphabetical order, links to folders among them."""
+    try:
+        with os.scandir(home) as held:
+            return sorted(Path(entry.path) for entry in held if not _litter(entry.name) and entry.is_dir())
+    except OSError as error:
+        raise _closed(error) from None
+
+
+def _closed(error: OSError) -> UserError:
+    return UserError(f"cannot look into {error.filename}: {(error.strerror or 'unknown reason').lower()}")
+
+
+def _litter(name: str) -> bool:
+    return name.startswith(".") or name in LITTER
+
+
+def _parts(root: Path) -> dict[str, Path]:
+    """The folders of the three parts that are there. Raises `UserError` where two stand for the same part."""
+    found: dict[str, Path] = {}
+    for folder in _folders(root):
+        part = part_of(folder.name)
+        if part and part in found:
+            raise UserError(f"{root} has both {found[part].name} and {folder.name}; keep one {part} folder")
+        if part:
+            found[part] = folder
+    return found
+
+
+def _without_masks(classes: list[str], home: Path) -> list[str]:
+    """Classes less a folder of masks, unless there would be fewer than two left (mask and no_mask)."""
+    kept = [name for name in classes if name.lower() not in MASKS]
+    masks = sorted(set(classes) - set(kept))
+    if not masks or len(kept) < 2:
+        return classes
+    path = home / masks[0]
+    warnings.warn(
+        f"{path} is taken for masks of the pictures, not for a class; use them with --masks-from folder:{path}, or "
+        f"rename the folder if it is a class",
+        stacklevel=3,
+    )
+    return kept
+
+
+def _check_depth(root: Path, home: Path, filled: list[str]) -> None:
+    """Raise `UserError` where classes lie one folder deeper, or hold training and test pictures of their own."""
+    for name in filled:
+        inner = {part_of(folder.name): folder for folder in _folders(home / name)}
+        if "train" not in inner or inner.keys().isdisjoint({"val", "test"}):
+            continue
+        if _folders(inner["train"]):
+            raise UserError(f"{home / name} is a dataset of its own, with a train folder; say folder:{home / name}")
+        wanted = f"{root}/train/{name}/<picture>.jpg"
+        raise UserError(f"{home / name} has a train folder inside; parts hold the classes: expected {wanted}")
+    if len(filled) == 1 and home == root and len(_folders(root / filled[0])) > 1:
+        raise UserError(
+            f"{root} has one class only ({filled[0]}); if the classes are the folders inside it, say "
+            f"folder:{root / filled[0]}"
+        )
+
+
+def _pictures(folder: Path, foreign: Counter[str]) -> list[Path]:
+    """Picture files at any depth, in alphabetical order; those of kinds that are not read are counted in `foreign`.
+
+    A link that leads nowhere is among them, so that it is told when pictures are read.
+    """
+
+    def told(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a part need not have every class
+            raise _closed(error)
+
+    found = []
+    for place, folders, files in os.walk(folder, onerror=told):
+        folders[:] = [name for name in folders if not _litter(name)]
+        suffixes = [(name, os.path.splitext(name)[1].lower()) for name in files if not name.startswith(".")]
+        found += [Path(place, name) for name, suffix in suffixes if suffix in SUFFIXES]
+        foreign.update(suffix for _, suffix in suffixes if suffix in FOREIGN)
+    return sorted(found)

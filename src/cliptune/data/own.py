@@ -1,0 +1,94 @@
+"""What all data of your own have in common: classes in order, names for text, missing parts cut from training."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from cliptune.data.names import for_text
+from cliptune.errors import UserError
+from cliptune.types import Example
+
+#: The three parts, and what people call them.
+PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing")}
+
+#: Examples of a part with the class each is of; their labels are not set yet.
+Found = Sequence[tuple[str, Example]]
+Splits = dict[str, list[Example]]
+
+
+def part_of(name: str) -> str | None:
+    """The part that a name such as "Validation" stands for."""
+    return next((part for part, names in PARTS.items() if name.strip().lower() in names), None)
+
+
+def assemble(
+    found: Mapping[str, Found],
+    where: str,
+    *,
+    classes: Sequence[str] | None = None,
+    titles: Mapping[str, str] | None = None,
+    raw_names: bool = False,
+    hint: str = "words would help",
+) -> tuple[tuple[str, ...], Splits]:
+    """Class names and the three parts of what was `found`; parts that are not in it take a share of training (`cut`).
+
+    where: what to call the data. classes: all there are, in label order; by default in alphabetical order. titles: what
+    to call them in sentences, if not by themselves. hint: what to do where they are called by numbers. A class without
+    training pictures is left out, with a note.
+
+    Raises `UserError` for fewer than two classes, or for two that read the same.
+    """
+    groups = {part: _by_class(rows) for part, rows in found.items()}
+    known = list(classes) if classes is not None else sorted({name for group in groups.values() for name in group})
+    kept = [name for name in known if groups["train"].get(name)]
+    if len(kept) < 2:
+        only = f"one class only ({kept[0]})" if kept else "no training pictures"
+        raise UserError(f"{where} has {only}; classification needs at least two classes")
+    if len(kept) < len(known):
+        warnings.warn(f"no training pictures of {listed(set(known) - set(kept))} in {where}: left out", stacklevel=3)
+    untested = [name for name in kept if "test" in groups and not groups["test"].get(name)]
+    if untested and len(untested) < len(kept):
+        warnings.warn(f"no test pictures of {listed(untested)} in {where}: accuracy says nothing of it", stacklevel=3)
+    names = [titles[name] for name in kept] if titles is not None else kept
+    return for_text(names, where, raw_names, hint), cut(groups, kept)
+
+
+def cut(groups: Mapping[str, Mapping[str, list[Example]]], classes: Sequence[str]) -> Splits:
+    """The three parts, class after class, labelled by the place in `classes`.
+
+    A part that is not in `groups` takes its share of each class's training examples, shuffled by a fixed seed: 30 % for
+    test, 20 % for validation. Within a class the order is that of `groups`, which alone decides the cut.
+    """
+    rng = random.Random(0)
+    splits: Splits = {part: [] for part in PARTS}
+    for label, name in enumerate(classes):
+        group = [replace(e, label=label) for e in groups["train"][name]]
+        rest = list(range(len(group)))
+        rng.shuffle(rest)
+        for part, share in (("test", 0.3), ("val", 0.2)):
+            if part in groups:
+                splits[part] += [replace(e, label=label) for e in groups[part].get(name, ())]
+                continue
+            # A class of one picture keeps it for training and is tested on nothing.
+            count = min(max(1, round(share * len(group))), len(rest) - 1)
+            taken, rest = rest[:count], rest[count:]
+            splits[part] += [group[i] for i in sorted(taken)]
+        splits["train"] += [group[i] for i in sorted(rest)]
+    return splits
+
+
+def listed(names: Collection[str], most: int = 5) -> str:
+    """The first few names in alphabetical order, and how many more there are."""
+    shown = sorted(names)[:most]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _by_class(rows: Found) -> dict[str, list[Example]]:
+    groups: dict[str, list[Example]] = {}
+    for name, example in rows:
+        groups.setdefault(name, []).append(example)
+    return groups

@@ -1,0 +1,173 @@
+"""Your own pictures: a table with a line for each, of path, label and, if you like, split and mask."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from cliptune.data.dataset import Dataset
+from cliptune.data.own import PARTS, Found, assemble, part_of
+from cliptune.data.pictures import SUFFIXES
+from cliptune.data.present import missing
+from cliptune.data.settings import Reading
+from cliptune.data.table import Table, lines, read_table
+from cliptune.errors import UserError
+from cliptune.types import Example
+
+#: What people call the columns, likeliest first; case and punctuation do not count.
+IMAGE = (
+    *("path", "filepath", "imagepath", "imgpath", "relativepath", "relpath", "impath"),
+    *("file", "filename", "imagefile", "imagefilename", "imagename", "image", "img", "picture", "photo", "imageid"),
+)
+LABEL = ("label", "class", "category", "target", "classlabel", "labelid", "classid", "categoryid")
+NAME = ("classname", "labelname", "categoryname", "targetname", "name", "labeltext", "class", "category", "label")
+SPLIT = ("split", "subset", "set", "fold", "partition", "part", "phase")
+MASK = ("mask", "maskpath", "maskfile", "maskfilename", "segmentation")
+#: A file beside the table with the names of classes 0, 1, ..., a line each.
+CLASSES = "classes.txt"
+
+
+class Csv(Dataset):
+    """The pictures a table lists; relative paths count from its folder, or from `reading.root`.
+
+    Without a split column, each class is cut as folders are, whatever the order of the lines. Labels that are all whole
+    numbers keep their order; a column of names or `classes.txt` beside the table says what they are called.
+    """
+
+    def __init__(self, file: str | Path, reading: Reading | None = None):
+        reading = reading or Reading()
+        self.file = Path(file).expanduser()
+        if not self.file.is_file():
+            raise UserError(_absent(self.file))
+        self.name = self.file.stem
+        self.root = Path(reading.root).expanduser() if reading.root else self.file.parent
+        table = read_table(self.file)
+        image = _needed(table, table.column(IMAGE, reading.image_column), "pictures", "path", "--image-column")
+        label = _needed(table, table.column(LABEL + NAME, reading.label_column), "classes", "label", "--label-column")
+        if not table.rows:
+            raise UserError(f"{self.file} has a header, but no lines below it; add a line for each picture")
+        table = self._distinct(table, image, label)
+        table = self._present(table, image, reading.skip_bad)
+        labels = [row[label] for _, row in table.rows]
+        whole = all(re.fullmatch(r"[+-]?\d+", value) for value in labels)
+        classes = sorted(set(labels), key=int) if whole else sorted(set(labels))
+        names = table.column([name for name in NAME if table.column([name]) not in (image, label)])
+        titles = _titles(table, label, names, classes) if whole else None
+        self.classnames, self._splits = assemble(
+            self._found(table, image, label),
+            str(self.file),
+            classes=classes,
+            titles=titles,
+            raw_names=reading.raw_names,
+            hint=f"a column of names, or a {CLASSES} beside the file with a name a line, would give words",
+        )
+
+    @classmethod
+    def from_spec(cls, argument: str, reading: Reading) -> Csv:
+        if not argument:
+            raise UserError("csv needs a file: --data csv:FILE")
+        return cls(argument, reading)
+
+    def examples(self, split: str) -> list[Example]:
+        return self._splits[split]
+
+    def _distinct(self, table: Table, image: int, label: int) -> Table:
+        """The table without lines said twice. Raises `UserError` for empty fields and for contradictions."""
+        empty = [line for line, row in table.rows if not row[image] or not row[label]]
+        if empty:
+            raise UserError(f"{lines(empty)} of {self.file} lack a path or a label; fill them in or remove them")
+        seen: dict[str, tuple[int, tuple[str, ...]]] = {}
+        for line, row in table.rows:
+            first, other = seen.setdefault(_key(row[image]), (line, row))
+            if other[:image] + other[image + 1 :] != row[:image] + row[image + 1 :]:
+                raise UserError(
+                    f"{lines([first, line])} of {self.file} both list {row[image]}, and differ; list a picture once"
+                )
+        if len(seen) < len(table.rows):
+            warnings.warn(f"{len(table.rows) - len(seen)} lines of {self.file} repeat others: left out", stacklevel=3)
+        return Table(table.path, table.header, tuple(seen.values()))
+
+    def _present(self, table: Table, image: int, skip: bool) -> Table:
+        """The table without pictures that are not there, where they may be skipped. Raises `UserError` if not."""
+        folders: dict[Path, list[str]] = {}
+        paths = [self.root / _key(row[image]) for _, row in table.rows]
+        for path in paths:
+            folders.setdefault(path.parent, []).append(path.name)
+        lost = {folder / name for folder, held in folders.items() for name in missing(folder, held)}
+        if not lost:
+            return table
+        gone = [(line, row[image]) for (line, row), path in zip(table.rows, paths, strict=True) if path in lost]
+        shown = ", ".join(f"{name} (line {line})" for line, name in gone[:3])
+        said = f"{len(gone)} of {len(paths)} pictures of {self.file} are not there: {shown}"
+        said += f" and {len(gone) - 3} more" * (len(gone) > 3)
+        if skip:
+            warnings.warn(f"{said}: left out", stacklevel=3)
+            kept = [row for row, path in zip(table.rows, paths, strict=True) if path not in lost]
+            return Table(table.path, table.header, tuple(kept))
+        hint = "" if Path(gone[0][1]).suffix.lower() in SUFFIXES else ", with their suffixes"
+        raise UserError(f"{said}; paths count from {self.root}{hint} (another folder: --root; leave out: --skip-bad)")
+
+    def _found(self, table: Table, image: int, label: int) -> Mapping[str, Found]:
+        """Examples by part, in the order of their paths, as folders are walked."""
+        split, mask = table.column(SPLIT), table.column(MASK)
+        found: dict[str, list[tuple[str, Example]]] = {part: [] for part in PARTS}
+        for line, row in sorted(table.rows, key=lambda held: PurePosixPath(_key(held[1][image])).parts):
+            part = "train" if split is None else part_of(row[split])
+            if part is None:
+                raise UserError(
+                    f"{table.header[split or 0]} {row[split or 0]!r} in line {line} of {self.file} is none of train, "
+                    f"val, test"
+                )
+            key = _key(row[image])
+            masked = self.root / _key(row[mask]) if mask is not None and row[mask] else None
+            found[part].append((row[label], Example(key, -1, self.root / key, masked)))
+        if not found["train"]:
+            raise UserError(f"{self.file} lists no train pictures; {table.header[split or 0]} says which those are")
+        return {part: rows for part, rows in found.items() if rows}
+
+
+def _absent(file: Path) -> str:
+    if file.is_dir():
+        return f"{file} is a folder, not a table; folders of classes are read by folder:{file}"
+    return f"no file at {file}; check the path after csv:"
+
+
+def _needed(table: Table, column: int | None, what: str, name: str, flag: str) -> int:
+    if column is not None:
+        return column
+    if any(Path(title).suffix.lower() in SUFFIXES for title in table.header):
+        raise UserError(f"{table.path} has no header line; begin it with one such as path,label")
+    raise UserError(
+        f"{table.path} has no column that is called as one of {what} is (such as {name}); it has "
+        f"{', '.join(table.header)}: say which with {flag}"
+    )
+
+
+def _key(path: str) -> str:
+    """A path as written, with / between its parts."""
+    return posixpath.normpath(path.replace("\\", "/"))
+
+
+def _titles(table: Table, label: int, names: int | None, classes: list[str]) -> dict[str, str]:
+    """What numbered classes are called. Raises `UserError` for one of two names, or of none."""
+    if names is not None:
+        titles: dict[str, str] = {}
+        for line, row in table.rows:
+            if titles.setdefault(row[label], row[names]) != row[names] or not row[names]:
+                told = f"{titles[row[label]]!r} before and {row[names]!r} in line {line}"
+                raise UserError(f"{table.path} calls class {row[label]} {told}; give each class one name")
+        return titles
+    file = table.path.parent / CLASSES
+    if not file.is_file():
+        return {value: str(int(value)) for value in classes}
+    held = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    outside = [value for value in classes if not 0 <= int(value) < len(held)]
+    if outside:
+        raise UserError(
+            f"{file} names classes 0 to {len(held) - 1}, but {table.path} has class {outside[0]}; add its line, or "
+            f"count from 0"
+        )
+    return {value: held[int(value)] for value in classes}
