@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "report FOLDER: the table and the page of what `run` or `demo` left there",
     "import": "import FILE: a checkpoint of the authors' code (CoOp, MaPLe, ...) as a run for evaluate and predict",
     "data": "data list | check ROOT | show DATA: public datasets on your disk, and samples of any data",
+    "masks": "masks check SOURCE | make: what foreground masks are like, and new ones",
     "list": "list methods | backbones | data",
 }
 

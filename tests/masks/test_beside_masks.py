@@ -51,7 +51,7 @@ def test_white_is_foreground_beside_and_void_to_the_release(tmp_path):
     example = Example("x", 0, save(tmp_path / "images" / "a.png"))
     save(tmp_path / "mask" / "a.png")
     assert masks.get("beside").mask(example, PICTURE).min() == 255
-    with pytest.warns(UserWarning, match=r"a\.png holds 0 and 255 alone, all background to the release's rule; folder:"):
+    with pytest.warns(UserWarning, match=r"a\.png holds 0 and 255 alone, all background to the release's rule"):
         assert masks.get("seem").mask(example, PICTURE).max() == 0
 
 

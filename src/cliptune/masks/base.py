@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
     from cliptune.model import TunedModel
 
+
+class NoMask(UserError):
+    """A picture has no mask where a source looks for it."""
+
+
 FaultKind = Literal["missing", "wrong shape", "unreadable", "shared"]
 
 
@@ -35,10 +40,12 @@ class MaskSource(ABC):
     changes = False
     #: Whether masks that are foreground all over are what is wanted.
     whole = False
+    #: Whether `refresh` asks a model.
+    asks_model = False
 
     @abstractmethod
     def mask(self, example: Example, picture: Picture) -> Tensor:
-        """uint8 `(1, H, W)`, 255 = foreground, of the picture's size. Raises `UserError` if there is none."""
+        """uint8 `(1, H, W)`, 255 = foreground, of the picture's size. Raises `NoMask` or another `UserError`."""
 
     def faults(self, examples: Sequence[Example]) -> list[Fault]:
         """What can be seen to be wrong without reading pictures or masks, an example's at a time."""

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from cliptune.errors import UserError
-from cliptune.masks.base import Fault, MaskSource
+from cliptune.masks.base import Fault, MaskSource, NoMask
 from cliptune.masks.files import Reader, faults, under
 from cliptune.masks.values import Values
 from cliptune.types import Example, Picture
@@ -56,7 +55,7 @@ class BesideMasks(MaskSource):
     def mask(self, example: Example, picture: Picture) -> Tensor:
         path = self.find(example)
         if path is None:
-            raise UserError(
+            raise NoMask(
                 f"no mask for {example.key} in a folder mask or masks beside its folders; unpack the archive of masks "
                 f"there, or name its folder: folder:PATH"
             )

@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cliptune.errors import UserError
-from cliptune.masks.base import Fault, MaskSource
+from cliptune.masks.base import Fault, MaskSource, NoMask
 from cliptune.masks.boxes import Boxes, read_boxes
 from cliptune.masks.read import size_of
 from cliptune.types import Example, Picture
@@ -32,7 +31,7 @@ class BoxMasks(MaskSource):
     def mask(self, example: Example, picture: Picture) -> Tensor:
         found = self.boxes.of(example.key)
         if not found:
-            raise UserError(f"no box for {example.key} in {self.path}; add one or use masks_from=gradcam")
+            raise NoMask(f"no box for {example.key} in {self.path}; add one or use masks_from=gradcam")
         height, width = picture.image.shape[-2:]
         rows, columns = (1, 1)
         if not self.boxes.normalised:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from cliptune.errors import UserError
-from cliptune.masks.base import Fault, MaskSource
+from cliptune.masks.base import Fault, MaskSource, NoMask
 from cliptune.masks.files import Reader, faults
 from cliptune.types import Example, Picture
 
@@ -40,9 +39,9 @@ class AlphaMasks(MaskSource):
 
 
 def transparency(example: Example, picture: Picture) -> Tensor:
-    """The mask that reading the picture gave. Raises `UserError` naming a picture that brings none."""
+    """The mask that reading the picture gave. Raises `NoMask` naming a picture that brings none."""
     if picture.mask is None:
-        raise UserError(
+        raise NoMask(
             f"{example.path or example.key} brings no mask (no transparency, no mask file); choose another "
             f"source: folder:PATH or gradcam"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from cliptune.errors import UserError
-from cliptune.masks.base import Fault, MaskSource
+from cliptune.masks.base import Fault, MaskSource, NoMask
 from cliptune.masks.files import Reader, faults, under
 from cliptune.masks.values import Values
 from cliptune.types import Example, Picture
@@ -32,5 +32,5 @@ class FolderMasks(MaskSource):
     def mask(self, example: Example, picture: Picture) -> Tensor:
         path = self.find(example)
         if path is None:
-            raise UserError(f"no mask for {example.key} under {self.root}; add it or use masks_from=gradcam")
+            raise NoMask(f"no mask for {example.key} under {self.root}; add it or use masks_from=gradcam")
         return self.reader.read(path, example, picture)

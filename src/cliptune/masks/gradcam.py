@@ -89,6 +89,7 @@ class GradCamMasks(MaskSource):
     """
 
     changes = True
+    asks_model = True
 
     def __init__(self, threshold: float = 0.5, batch_size: int = 64, saliency: Callable[..., Tensor] = saliency):
         self.threshold, self.batch_size, self.saliency = threshold, batch_size, saliency

@@ -46,8 +46,8 @@ def read_mask(
             raise
         raise UserError(f"mask {path} cannot be read as an image; make it again") from None
     turn = 1 if size is None else fit(numbers.shape, size, picture)
-    if turn is None:
-        (rows, columns), (height, width) = numbers.shape, size or ()
+    if size is not None and turn is None:
+        (rows, columns), (height, width) = numbers.shape, size
         raise UserError(
             f"mask {path} is {columns}x{rows} but its picture is {width}x{height} pixels, of another shape; make the "
             f"mask from the same picture"
@@ -55,7 +55,7 @@ def read_mask(
     if values.kind == "release":  # which resizes before it reads
         numbers = _resized(numbers, size, Image.Resampling.BICUBIC)
     mask, remark = foreground_of(numbers, values, palette=palette, noisy=noisy)
-    if turn > 1:
+    if turn is not None and turn > 1:
         mask = np.asarray(Image.fromarray(mask).transpose(TURNS[turn]))
         remark = remark or "was made before EXIF turned its picture, so it is turned alike"
     return torch.from_numpy(_resized(mask, size, Image.Resampling.NEAREST).copy())[None], remark
@@ -86,7 +86,8 @@ def size_of(path: Path, *, upright: bool = False) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             turned = upright and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            return image.size if turned else image.size[::-1]
+            width, height = image.size
+            return (width, height) if turned else (height, width)
     except BROKEN:
         raise UserError(f"{path} cannot be read as an image; make it again") from None
 

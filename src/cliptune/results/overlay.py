@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -11,6 +12,8 @@ from PIL import Image, ImageFilter
 
 SIDE = 224  # pixels of the longer side
 HEAT = "inferno"
+#: Of outlines, where there are several.
+LINES = ((255, 255, 255), (255, 170, 0))
 
 
 def picture_png(image: Any, mask: Any = None, *, side: int = SIDE) -> bytes:
@@ -37,6 +40,23 @@ def overlay_png(image: Any, saliency: Any, mask: Any = None, *, side: int = SIDE
     return _png(blended if mask is None else _outlined(blended, mask))
 
 
+def picture_with_masks(image: Any, masks: Sequence[Any] = (), *, side: int = SIDE, dim: bool = False) -> np.ndarray:
+    """uint8 `(H', W', 3)`: `image` uint8 `(3, H, W)` with its longer side `side`, each mask outlined in a colour of
+    `LINES`.
+
+    masks: uint8 `(1, H, W)` each, 255 = foreground. dim: the background of the first is shown dark and grey.
+    """
+    canvas = _enlarged(image, side)
+    if dim and masks:
+        height, width = canvas.shape[:2]
+        inside = _resized(np.asarray(masks[0])[0].astype(np.float32) / 255, width, height).clip(0, 1)[..., None]
+        dark = 0.3 * canvas.mean(axis=2, keepdims=True) + 0.1 * canvas
+        canvas = canvas * inside + dark * (1 - inside)
+    for mask, colour in zip(masks, LINES, strict=False):
+        canvas = _outlined(canvas, mask, colour)
+    return canvas.round().clip(0, 255).astype(np.uint8)
+
+
 def _enlarged(image: Any, side: int) -> np.ndarray:
     """float `(H', W', 3)` in 0..255, its longer side `side`."""
     pixels = np.moveaxis(np.asarray(image), 0, -1)
@@ -51,8 +71,8 @@ def _resized(plane: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _outlined(canvas: np.ndarray, mask: Any) -> np.ndarray:
-    """A white line with a dark rim along the mask's border: seen on any background."""
+def _outlined(canvas: np.ndarray, mask: Any, colour: tuple[int, int, int] = LINES[0]) -> np.ndarray:
+    """A line with a dark rim along the mask's border: seen on any background."""
     height, width = canvas.shape[:2]
     plane = Image.fromarray(
         _resized(np.asarray(mask)[0].astype(np.float32), width, height).clip(0, 255).astype(np.uint8)
@@ -62,7 +82,7 @@ def _outlined(canvas: np.ndarray, mask: Any) -> np.ndarray:
     away = np.abs(inside) / (np.hypot(down, right) + 1e-3)  # pixels from the border, near it
     line, rim = ((reach - away).clip(0, 1)[..., None] for reach in (1.6, 2.8))
     canvas = canvas * (1 - 0.6 * rim)
-    return canvas * (1 - line) + 255 * line
+    return canvas * (1 - line) + np.asarray(colour, dtype=np.float32) * line
 
 
 def _png(canvas: np.ndarray) -> bytes:

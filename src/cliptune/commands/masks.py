@@ -1,0 +1,28 @@
+"""`cliptune masks check | make`: what foreground masks are like, and new ones."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+
+from cliptune.errors import UserError
+
+#: What `cliptune masks` does: name -> the file in `commands/`, its function, and a line of help.
+KINDS = {
+    "check": ("masks_check", "check", "check SOURCE --data DATA: how much is foreground, what is missing, a picture"),
+    "make": ("masks_make", "make", "make --data DATA --out FOLDER: a mask for each picture, by a segmentation model"),
+}
+
+
+def masks(arguments: list[str]) -> None:
+    """Call what the first argument names. Raises `UserError` for anything else."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        lines = "\n".join(f"  {line}" for *_, line in KINDS.values())
+        sys.stdout.write(f"usage: cliptune masks WHAT ...\n\n{lines}\n\ncliptune masks WHAT --help says more.\n")
+        return
+    if arguments[0] not in KINDS:
+        raise UserError(f"masks takes one of {', '.join(KINDS)}, got {arguments[0]}")
+    file, function, _ = KINDS[arguments[0]]
+    command: Callable[[list[str]], None] = getattr(importlib.import_module(f"cliptune.commands.{file}"), function)
+    command(arguments[1:])

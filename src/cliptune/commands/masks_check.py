@@ -1,0 +1,107 @@
+"""`cliptune masks check SOURCE`."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from cliptune import experiment, masks, methods
+from cliptune.commands.parse import parse, split
+from cliptune.data import sources
+from cliptune.data.dataset import Dataset
+from cliptune.data.loader import ExampleSet
+from cliptune.data.settings import Reading
+from cliptune.data.splits import few_shot
+from cliptune.engine.watchers import ProgressBar, bar
+from cliptune.errors import UserError
+from cliptune.files import write_bytes
+from cliptune.masks.base import MaskSource
+from cliptune.masks.check import measure
+from cliptune.model import TunedModel
+from cliptune.results.masks import Report, as_dict, as_lines, sheet
+
+
+@dataclass(frozen=True)
+class MasksCheck:
+    """How much of each picture a source of masks takes for foreground, and which masks are missing, empty or unlike the
+    others. Exits with 0 if every picture has a usable mask, 1 if not."""
+
+    data: str = "emoji"
+    """As for train."""
+    split: Literal["train", "val", "test"] = "train"
+    """Which pictures; training needs masks of its own only."""
+    against: str = ""
+    """Another source, to see how far the two agree (intersection over union)."""
+    out: Path | None = None
+    """A picture (PNG): the emptiest, the fullest and random masks over their pictures, or those that agree least."""
+    format: Literal["text", "json"] = "text"
+    """json: {"masks", "data", "split", "pictures", "measured", "foreground": {"mean", "quantiles", "histogram"},
+    "soft", "empty", "full", "outliers", "faults", "classes", "agreement"}; lists hold every picture."""
+    shots: int = 0
+    """Look at this many pictures a class, drawn by the seed; 0 is all."""
+    seed: int = 1
+    """Of the draw, and of masks that are drawn (grid)."""
+    run: str = ""
+    """Folder of a trained run, for masks that ask the model (gradcam, maskclip); by default an untuned one is asked."""
+    backbone: str = "tiny"
+    """The untuned one, as for train."""
+    pretrained: str = ""
+    """As for train."""
+    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+
+
+def check(arguments: list[str]) -> None:
+    """Look at all masks once, and say what they are like."""
+    spec, rest = split(arguments, "a source of masks", "masks check folder:masks --data folder:photos", helped="data")
+    options = parse(MasksCheck, "masks check", rest)
+    if options.out is not None and options.out.suffix.lower() != ".png":
+        raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
+    dataset = sources.get(options.data, options.reading)
+    chosen = few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
+    if not chosen:
+        raise UserError(f"{options.data} has no {options.split} pictures; choose another --split")
+    backbone = experiment.backbone_of(options.backbone, options.pretrained)
+    examples = ExampleSet(dataset, chosen, backbone.image_size, backbone.mean, backbone.std)
+    examples.masks = source_of(spec, examples, options.seed)
+    against = source_of(options.against, examples, options.seed) if options.against else None
+    for source in (examples.masks, against):
+        if source is not None and source.asks_model:
+            source.refresh(model_of(options, dataset), examples, 0)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with bar(console) as progress:
+        watcher = ProgressBar(progress, "masks")
+        rows, faults = measure(examples, against, lambda done: watcher.other("looking at", done, len(chosen)))
+    report = Report(spec, options.against, options.data, options.split, dataset.classnames, tuple(rows), tuple(faults))
+    if options.out is not None:
+        write_bytes(options.out, sheet(report, examples, against, random.Random(options.seed)))
+    if options.format == "json":
+        sys.stdout.write(json.dumps(as_dict(report), indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write("\n".join(as_lines(report)) + "\n")
+    if options.out is not None:
+        console.print(f"picture in {options.out}")
+    if faults:
+        sys.exit(1)
+
+
+def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
+    """The source of a spec; "auto" looks whether pictures bring masks."""
+    brought = spec == "auto" and any(
+        example.mask is not None or examples.picture(i).mask is not None for i, example in enumerate(examples.examples)
+    )
+    return masks.choose(spec, brought, seed)
+
+
+def model_of(options: MasksCheck, dataset: Dataset) -> TunedModel:
+    """The model of a run, for the dataset's classes, or an untuned one."""
+    if options.run:
+        return experiment.restore(Path(options.run))[0].with_classes(dataset.classnames).eval()
+    backbone = experiment.backbone_of(options.backbone, options.pretrained)
+    return TunedModel(backbone, methods.get("zeroshot")(), dataset.classnames, dataset.templates).eval()
