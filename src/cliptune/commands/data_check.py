@@ -1,0 +1,126 @@
+"""`cliptune data check ROOT [NAMES...]`: what is missing or wrong in a folder of public datasets."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from tyro.conf import Positional
+
+from cliptune.commands.parse import parse
+from cliptune.data.check import survey
+from cliptune.data.reports import Report, Survey
+from cliptune.data.settings import ROOT
+from cliptune.errors import UserError
+
+#: Missing pictures that the text names.
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """Look through a folder of public datasets: what is ready, what is missing, and the command that puts it right.
+    Exits with 0 if all that was asked for is ready, 1 if not, 2 if there is nothing to check."""
+
+    given: Positional[tuple[str, ...]] = ()
+    """ROOT, the folder that holds the datasets, then names of datasets; by default those of which something is
+    there."""
+    root: str = ""
+    """ROOT, if not the first word; if left out altogether, the environment variable CLIPTUNE_DATA."""
+    format: Literal["text", "json"] = "text"
+    """json: {"root", "fix", "datasets": {NAME: {"status", "fix", "layout", "home", "pictures": {"expected", "found",
+    "missing": [the first 20]}, "split": {"file", "sha256", "known"}, "masks": {"folder", "expected", "found"},
+    "notes"}}}; what is not there is null."""
+
+
+def data_check(arguments: list[str]) -> None:
+    """Print what is on disk and what to do."""
+    options = parse(DataCheck, "data check", arguments)
+    root, names = _root(options)
+    with Console(stderr=True).status(f"looking through {root}"):
+        found = survey(root, names)
+    if options.format == "json":
+        sys.stdout.write(json.dumps(as_dict(found), indent=2, ensure_ascii=False) + "\n")
+    asked = [report for report in found.reports if names or report.status != "absent"]
+    if not asked:
+        raise UserError(found.fix or f"no public dataset is in {found.root}")
+    if options.format == "text":
+        for line in as_lines(found, asked):
+            sys.stdout.write(line + "\n")
+    if any(report.status != "ready" for report in asked):
+        sys.exit(1)
+
+
+def as_lines(found: Survey, asked: Sequence[Report]) -> list[str]:
+    """Two or more lines on each of the `asked` reports; names of the other datasets."""
+    width = max(len(report.name) for report in asked)
+    lines = []
+    for report in asked:
+        lines.append(f"{report.name:<{width}}  {report.status:<12}  {_facts(report)}".rstrip())
+        lines += [f"{'':<{width}}  {told}" for told in _details(report)]
+    if found.fix:
+        lines.append(found.fix)
+    rest = [report.name for report in found.reports if report not in asked]
+    if rest:
+        get = f"cliptune data download NAME --root {found.root}"
+        lines.append(f"not there: {', '.join(rest)} ({get})")
+    return lines
+
+
+def as_dict(found: Survey) -> dict[str, Any]:
+    """What `--format json` prints."""
+    return {"root": str(found.root), "fix": found.fix, "datasets": {r.name: _record(r) for r in found.reports}}
+
+
+def _root(options: DataCheck) -> tuple[str, tuple[str, ...]]:
+    if options.root:
+        return options.root, options.given
+    if options.given:
+        return options.given[0], options.given[1:]
+    if os.environ.get(ROOT):
+        return os.environ[ROOT], ()
+    raise UserError(f"say which folder holds the datasets: cliptune data check ROOT, or set {ROOT}")
+
+
+def _facts(report: Report) -> str:
+    facts = []
+    if report.pictures is not None:
+        expected, count = report.pictures.expected, report.pictures.found
+        facts.append(f"{count:,} pictures" if count == expected else f"{count:,} of {expected:,} pictures")
+    if report.layout:
+        facts.append(f"{report.layout} layout in {report.home}")
+    if report.split is not None:
+        facts.append({True: "published split", False: "a split of its own", None: "split"}[report.split.known])
+    if report.masks is not None:
+        facts.append(f"masks of {report.masks.found:,} of {report.masks.expected:,} training pictures")
+    return ", ".join(facts)
+
+
+def _details(report: Report) -> list[str]:
+    told = []
+    if report.pictures is not None and report.pictures.missing:
+        count = report.pictures.expected - report.pictures.found
+        names = ", ".join(report.pictures.missing[:SHOWN])
+        told.append(f"missing: {names}{f' and {count - SHOWN:,} more' if count > SHOWN else ''}")
+    told += report.notes
+    return [*told, f"fix: {report.fix}"] if report.fix else told
+
+
+def _record(report: Report) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        match value:
+            case Path():
+                return str(value)
+            case tuple():
+                return list(value)
+            case None | str() | int():
+                return value
+        return {name: plain(inner) for name, inner in vars(value).items()}
+
+    return {name: plain(value) for name, value in vars(report).items() if name not in ("name", "title")}

@@ -1,0 +1,87 @@
+"""Why pictures are missing from a folder that is there: archives not unpacked, other capitals, folders not copied."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cliptune.data.card import Card
+from cliptune.data.misplaced import aliases, plain, quoted
+
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+
+
+def packed(card: Card, root: Path, cards: Sequence[Card]) -> str:
+    """What to unpack: an archive in the root that is named after the dataset, or any in a folder of the dataset."""
+    for name in _files(root):
+        stem = plain(_stem(name))
+        # imagenet-a.tar starts as imagenet does: the longest name that fits says whose it is.
+        fits = {c.name: max((len(a) for a in aliases(c) if stem.startswith(a)), default=0) for c in cards}
+        if fits.get(card.name) and fits[card.name] == max(fits.values()):
+            return f"{name} is there, but not unpacked: {_unpack(root / name, root)}"
+    for home in dict.fromkeys(root / x.home for x in card.layouts if x.home):
+        if home.is_dir():
+            for name in _files(home):
+                return f"{name} is in {home}, but not unpacked: {_unpack(home / name, home)}"
+    return ""
+
+
+def other_case(images: Path, gone: Iterable[str]) -> str:
+    """Whether missing pictures are there with other capitals (x.JPG for x.jpg), and the command against it."""
+    suffixes: dict[tuple[str, str], int] = {}
+    folders: dict[str, dict[str, str]] = {}
+    other = 0
+    for key in gone:
+        above, _, name = key.rpartition("/")
+        if above not in folders:
+            folders[above] = {found.lower(): found for found in _names(images / above)}
+        found = folders[above].get(name.lower())
+        if found is None:
+            continue
+        if os.path.splitext(found)[0] == os.path.splitext(name)[0]:
+            pair = os.path.splitext(found)[1], os.path.splitext(name)[1]
+            suffixes[pair] = suffixes.get(pair, 0) + 1
+        other += 1
+    if not other:
+        return ""
+    said = f"{other:,} of them are there with other capitals in their names"
+    if not suffixes:
+        return said + "; rename them"
+    (has, wants), count = max(suffixes.items(), key=lambda item: item[1])
+    loop = f"""find {shlex.quote(str(images))} -name '*{has}' -exec sh -c 'mv "$1" "${{1%{has}}}{wants}"' _ {{}} ';'"""
+    return f"{said} ({count:,} end in {has}, not {wants}): {loop}"
+
+
+def folders(images: Path, gone: Sequence[str]) -> str:
+    """Which folders of missing pictures are not there at all, in a phrase."""
+    inner = dict.fromkeys(key.rpartition("/")[0] for key in gone)
+    lacking = [name for name in inner if name and not (images / name).is_dir()]
+    if not lacking:
+        return ""
+    shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+    return f"{len(lacking)} folder{'s are' if len(lacking) > 1 else ' is'} not there at all ({shown})"
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(name for name in _names(folder) if name.lower().endswith(ARCHIVES))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _stem(name: str) -> str:
+    return name[: -len(next(end for end in sorted(ARCHIVES, key=len, reverse=True) if name.lower().endswith(end)))]
+
+
+def _unpack(archive: Path, into: Path) -> str:
+    return (
+        quoted("unzip", archive, "-d", into)
+        if archive.suffix.lower() == ".zip"
+        else quoted("tar", "xf", archive, "-C", into)
+    )
