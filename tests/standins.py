@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import random
-from collections.abc import Sequence
+import sys
+import types
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 from PIL import Image
 
 from cliptune.data.card import Card, Layout
+from cliptune.types import Example
 
 #: The published split files, where they are at hand.
 SPLITS = Path(__file__).parents[2] / "shared" / "data" / "splits"
@@ -142,3 +147,29 @@ def jpeg(label: int, size: int = 48) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "JPEG")
     return stream.getvalue()
+
+
+class Datum:
+    """Shaped like an entry of the pickled lists that the field's own code leaves."""
+
+    def __init__(self, impath: str, label: int, classname: str = ""):
+        self._impath, self._label, self._domain, self._classname = impath, label, 0, classname
+
+
+def pickled(
+    file: Path,
+    *,
+    images: str = "/home/someone/data/set/images/",
+    module: str = "dassl.data.datasets.base_dataset",
+    protocol: int = pickle.HIGHEST_PROTOCOL,
+    **parts: Iterable[Example],
+) -> Path:
+    """A pickled draw of `parts` (train=..., val=...), as if its class were in `module` and its pictures in `images`."""
+    steps = module.split(".")
+    homes = {m: types.ModuleType(m) for m in (".".join(steps[: i + 1]) for i in range(len(steps)))}
+    vars(homes[module])["Datum"] = Datum
+    lists = {part: [Datum(images + e.key, e.label) for e in examples] for part, examples in parts.items()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with mock.patch.dict(sys.modules, homes), mock.patch.object(Datum, "__module__", module):
+        file.write_bytes(pickle.dumps(lists, protocol))
+    return file

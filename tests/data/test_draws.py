@@ -1,0 +1,134 @@
+"""Pickled draws of the field's own code: taken as they are, and nothing in them runs."""
+
+import os
+import pickle
+import random
+
+import pytest
+
+from cliptune.data import draws, splits
+from cliptune.errors import UserError
+from cliptune.types import Example
+from standins import pickled
+
+TRAIN = [Example(f"{c}/image_{i}.jpg", label) for label, c in enumerate("ab") for i in range(6)]
+VAL = [Example(f"{c}/image_{i}.jpg", label) for label, c in enumerate("ab") for i in range(6, 9)]
+TEST = [Example(f"{c}/image_{i}.jpg", label) for label, c in enumerate("ab") for i in range(9, 12)]
+SHOTS = splits.draw(TRAIN, VAL, 2, 7)
+
+
+@pytest.mark.parametrize("module", ["dassl.data.datasets.base_dataset", "dassl.data.datasets"])
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_a_draw_is_taken_as_it_is(tmp_path, protocol, module):
+    chosen = SHOTS[0][::-1]  # not as we would order them
+    pickled(
+        tmp_path / "split_fewshot" / "shot_2-seed_1.pkl", protocol=protocol, module=module, train=chosen, val=SHOTS[1]
+    )
+    for where in (tmp_path, tmp_path / "split_fewshot", tmp_path / "split_fewshot" / "shot_2-seed_1.pkl"):
+        assert draws.draw(where, TRAIN, VAL, 2, 1) == (chosen, SHOTS[1])
+
+
+def test_paths_of_another_machine_find_their_pictures(tmp_path):
+    windows = pickled(tmp_path / "w.pkl", images="D:\\data\\", train=SHOTS[0], val=[])
+    assert draws.draw(windows, TRAIN, VAL, 2, 1)[0] == SHOTS[0]
+    bare = pickled(tmp_path / "b.pkl", images="", train=SHOTS[0], val=[])
+    assert draws.draw(bare, TRAIN, VAL, 2, 1)[0] == SHOTS[0]
+
+
+def test_the_longest_end_of_a_path_decides():
+    examples = [Example("b/1.jpg", 0), Example("a/b/1.jpg", 1), Example("1.jpg", 2)]
+    paths = [("/x/a/b/1.jpg", 1), ("/a/x/b/1.jpg", 0), ("/a/b/x/1.jpg", 2)]
+    assert [e.key for e in draws.match(paths, examples, "training")] == ["a/b/1.jpg", "b/1.jpg", "1.jpg"]
+
+
+def test_validation_shots_that_are_lacking_are_drawn(tmp_path):
+    file = pickled(tmp_path / "shot_2-seed_7.pkl", train=SHOTS[0])
+    assert draws.draw(file, TRAIN, VAL, 2, 7) == SHOTS
+
+
+def test_the_order_of_another_disk_is_drawn_from(tmp_path):
+    order = random.Random(3).sample(TRAIN, len(TRAIN))
+    file = pickled(tmp_path / "preprocessed.pkl", train=order, test=TEST)
+    assert draws.draw(file.parent, TRAIN, VAL, 2, 1) == splits.draw(order, VAL, 2, 1) != splits.draw(TRAIN, VAL, 2, 1)
+
+
+def test_a_class_with_fewer_pictures_gives_all(tmp_path):
+    file = pickled(tmp_path / "all.pkl", train=TRAIN, val=VAL)
+    assert draws.draw(file, TRAIN, VAL, 16, 1) == (TRAIN, VAL)
+
+
+def test_a_draw_of_something_else_is_told(tmp_path):
+    leak = pickled(tmp_path / "leak.pkl", train=TEST[:2] + TEST[3:5], val=[])
+    with pytest.raises(
+        UserError, match=r"a/image_9\.jpg for training, which is not a training picture .*another split"
+    ):
+        draws.draw(leak, TRAIN, VAL, 2, 1)
+    swapped = pickled(tmp_path / "swapped.pkl", train=[Example("a/image_0.jpg", 1)], val=[])
+    with pytest.raises(UserError, match=r"gives .*a/image_0\.jpg label 1, but in this dataset it is 0"):
+        draws.draw(swapped, TRAIN, VAL, 2, 1)
+    few = pickled(tmp_path / "few.pkl", train=SHOTS[0], val=[])
+    with pytest.raises(UserError, match="has 2 pictures of class 0, so it is not a draw of 4 shots"):
+        draws.draw(few, TRAIN, VAL, 4, 1)
+    twice = pickled(tmp_path / "twice.pkl", train=[TRAIN[0], TRAIN[0], TRAIN[6], TRAIN[7]], val=[])
+    with pytest.raises(UserError, match="has a picture twice"):
+        draws.draw(twice, TRAIN, VAL, 2, 1)
+    with pytest.raises(UserError, match="has no list of training pictures"):
+        draws.draw(pickled(tmp_path / "val.pkl", val=[]), TRAIN, VAL, 2, 1)
+    one = pickled(tmp_path / "shot_2-seed_1.pkl", train=SHOTS[0], val=[])
+    with pytest.raises(UserError, match="holds another draw than shots=2, seed=3"):
+        draws.draw(one, TRAIN, VAL, 2, 3)
+    with pytest.raises(UserError, match=r"no shot_16-seed_1\.pkl in "):
+        draws.draw(tmp_path, TRAIN, VAL, 16, 1)
+
+
+class Malicious:
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_code_in_a_pickle_never_runs(tmp_path):
+    trace = tmp_path / "ran"
+    for number, content in enumerate([Malicious(f"touch {trace}"), {"train": [Malicious(f"touch {trace}")]}]):
+        file = tmp_path / f"bad{number}.pkl"
+        file.write_bytes(pickle.dumps(content))
+        with pytest.raises(UserError, match=r"is refused: it asks for (posix|nt)\.system, .*nothing of it was run"):
+            draws.draw(file, TRAIN, VAL, 2, 1)
+    assert not trace.exists()
+    pickle.loads((tmp_path / "bad0.pkl").read_bytes())
+    assert trace.exists(), "the file would have done harm"
+
+
+@pytest.mark.parametrize(
+    "module, name",
+    [("builtins", "eval"), ("dassl.data.datasets.base_dataset", "system"), ("dassl.data.datasets_evil", "Datum")],
+)
+def test_every_other_global_is_refused(tmp_path, module, name):
+    file = tmp_path / "file.pkl"
+    file.write_bytes(f"c{module}\n{name}\n(S'1'\ntR.".encode())
+    with pytest.raises(UserError, match=f"it asks for {module}.{name}"):
+        draws.load(file)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x05", b"not a pickle", pickle.dumps([1]), pickle.dumps({"train": [1]})]
+)
+def test_other_files_are_told(tmp_path, content):
+    (tmp_path / "file.pkl").write_bytes(content)
+    with pytest.raises(UserError, match=r"file\.pkl is not a pickled draw: "):
+        draws.load(tmp_path / "file.pkl")
+
+
+def test_one_file_cannot_prepare_the_class_for_the_next(tmp_path):
+    # BUILD with slots sets attributes on the class itself.
+    (tmp_path / "first.pkl").write_bytes(
+        b"\x80\x02}X\x05\x00\x00\x00train]cdassl.data.datasets\nDatum\nN}X\x07\x00\x00\x00_impathX\x01\x00\x00\x00xs\x86bas."
+    )
+    with pytest.raises(UserError):
+        draws.load(tmp_path / "first.pkl")
+    with pytest.raises(UserError, match="no attribute '_impath'"):
+        second = tmp_path / "second.pkl"
+        second.write_bytes(b"\x80\x02}X\x05\x00\x00\x00train]cdassl.data.datasets\nDatum\n)\x81as.")
+        draws.load(second)
