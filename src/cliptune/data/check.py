@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cliptune.data import lacking, misplaced, sources, split_file
-from cliptune.data.card import Card, Place, differences, find_split, fingerprint
+from cliptune.data import inventory, lacking, misplaced, sources, split_file
+from cliptune.data.card import Card, Place, find_split
 from cliptune.data.dataset import Dataset
 from cliptune.data.misplaced import quoted
-from cliptune.data.pictures import SUFFIXES
-from cliptune.data.present import missing
-from cliptune.data.reports import Masks, Pictures, Report, Split, Status, Survey
-from cliptune.data.settings import Reading
-from cliptune.data.split_dataset import SplitDataset
+from cliptune.data.reports import Pictures, Report, Status, Survey
 from cliptune.errors import UserError
-from cliptune.types import Example
-
-#: Missing pictures that are named.
-NAMED = 20
 
 
 def survey(root: str | Path, names: Sequence[str] = (), kinds: Mapping[str, type[Dataset]] | None = None) -> Survey:
@@ -66,113 +57,62 @@ def check(kind: type[Dataset], root: Path, cards: Sequence[Card] = ()) -> Report
 
 
 def _check(card: Card, kind: type[Dataset], root: Path, cards: Sequence[Card]) -> Report:
-    layout = next((x for x in card.layouts if (root / x.home / x.images).is_dir()), None)
+    layout = next((x for x in card.layouts if (root / x.tell).is_dir()), None)
     file = find_split(card, root)
     archive = lacking.packed(card, root, cards)
     get = f"cliptune data download {card.name} --root {quoted(root)}"
     if layout is None:
-        moved = misplaced.move(card, root, _sample(file, root))
+        moved = misplaced.move(card, root, _sample(file or misplaced.split(card, root), root))
         if moved:
             return Report(card.name, card.title, "wrong layout", moved)
-        home = next((root / x.home for x in card.layouts if x.home and (root / x.home).is_dir()), None)
-        if home is None:
-            return Report(card.name, card.title, "absent", archive or get)
-        wanted = home / next(x.images for x in card.layouts if root / x.home == home)
-        fix = archive or f"{wanted} with the pictures is missing: {get}"
-        return Report(card.name, card.title, "incomplete", fix, home=home, pictures=Pictures(sum(card.counts), 0))
+        half = next((x for x in card.layouts if x.home and (root / x.home).is_dir()), None)
+        if half is None and not archive:
+            return Report(card.name, card.title, "absent", get)
+        fix = archive or f"{root / half.tell if half else root} with the pictures is missing: {get}"
+        home, none = root / half.home if half else None, Pictures(sum(card.counts), 0)
+        return Report(card.name, card.title, "incomplete", fix, home=home, pictures=none)
     place = Place(layout, root / layout.home, root / layout.home / layout.images, file)
-    split = _split(card, file)
+    split = inventory.split(card, file)
 
     def report(status: Status, fix: str = "", **more) -> Report:
         return Report(card.name, card.title, status, fix, layout.kind, place.home, split=split, **more)
 
-    absent = [name for name in ((card.split,) if not file else ()) + card.lists if not (place.home / name).is_file()]
-    if card.split and not file or absent:
-        fix = f"put {', '.join(absent)} into {place.home}" + (f" ({card.source})" if card.source else "")
-        return report("no split", fix, notes=(f"{_count(place.images):,} picture files are in {place.images}",))
+    lists = [] if file or not card.split else [card.split]
+    lists += [name for name in card.lists if not (place.home / name).is_file()]
+    if lists:
+        keys = _sample(file or misplaced.split(card, root), root)
+        moved = misplaced.move(card, root, keys) if keys else ""
+        if moved:
+            return report("wrong layout", moved)
+        fix = f"put {', '.join(lists)} into {place.home}" + (f" ({card.source})" if card.source else "")
+        return report("no split", fix, notes=(f"{inventory.count(place.images):,} picture files are there",))
     try:
-        names, parts = _listed(kind, place, root)
+        found = inventory.take(kind, place, root)
     except UserError as error:
-        return report("no split" if file else "incomplete", archive or str(error))
-    keys = list(dict.fromkeys(_key(e.path, place.images) for examples in parts.values() for e in examples))
-    gone = missing(place.images, keys)
-    other = differences(card, file, names, tuple(len(examples) for examples in parts.values()))
-    expected = len(keys) if file else max(len(keys), _distinct(card.counts, parts))
-    pictures = Pictures(expected, len(keys) - len(gone), tuple(gone[:NAMED]))
-    more = {
-        "pictures": pictures,
-        "masks": _masks(card, place, [e.path for e in parts["train"]]),
-        "notes": (f"not the published split ({'; '.join(other)}): numbers do not compare",) if other and file else (),
-    }
-    if pictures.found == pictures.expected:
-        return report("ready", **more)
-    moved = "" if pictures.found else misplaced.move(card, root, _sample(file, root))
-    if moved:
-        return report("wrong layout", moved, **more)
-    renamed = lacking.other_case(place.images, gone)
-    causes = [archive or renamed, lacking.folders(place.images, gone)]
-    return report("incomplete", "; ".join(filter(None, [*causes, "" if archive or renamed else get])), **more)
-
-
-def _split(card: Card, file: Path | None) -> Split | None:
-    if file is None:
-        return None
-    sha = fingerprint(file.read_bytes())
-    return Split(file, sha, sha == card.split_print if card.split_print else None)
-
-
-def _listed(kind: type[Dataset], place: Place, root: Path) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
-    """Class names and parts, of files that need not be there where the dataset can say so."""
-    if issubclass(kind, SplitDataset):
-        return kind.listed(place)
-    with warnings.catch_warnings(action="ignore"):
-        dataset = kind.from_spec("", Reading(root=str(root)))
-    return dataset.classnames, {part: dataset.examples(part) for part in ("train", "val", "test")}
+        if isinstance(error.__context__, PermissionError):
+            return report("unreadable", str(error))
+        if card.split or card.lists:
+            return report("no split", str(error))
+        pictures = Pictures(sum(card.counts), min(inventory.count(place.images), sum(card.counts)))
+        return report("incomplete", archive or str(error), pictures=pictures)
+    notes = (f"not the published split ({'; '.join(found.other)}): numbers do not compare",) if found.other else ()
+    if found.pictures.found >= found.pictures.expected:
+        return report("ready", pictures=found.pictures, masks=found.masks, notes=notes)
+    moved = "" if found.pictures.found else misplaced.move(card, root, _sample(file, root))
+    folders = lacking.folders(place.images, found.gone)
+    return report(
+        "wrong layout" if moved else "incomplete",
+        moved or archive or lacking.other_case(place.images, found.gone) or f"copy the rest, or fetch it: {get}",
+        pictures=found.pictures,
+        masks=found.masks,
+        notes=(*notes, folders) if folders else notes,
+    )
 
 
 def _sample(file: Path | None, root: Path) -> list[str]:
-    """Some relative paths of a split file."""
+    """Some relative paths of a split file, from all over it."""
     try:
         examples = split_file.read(file, root)[1]["train"] if file else []
     except UserError:
         return []
-    return [e.key for e in examples[:: max(1, len(examples) // NAMED)]]
-
-
-def _key(path: Path | None, images: Path) -> str:
-    # String work, as a million of pathlib's relative paths take a minute.
-    text, start = str(path), f"{images}{os.sep}"
-    return text[len(start) :].replace(os.sep, "/") if text.startswith(start) else text
-
-
-def _distinct(counts: tuple[int, int, int], parts: Mapping[str, list]) -> int:
-    """Pictures in all parts, where validation or training may be another name for the test set."""
-    train, val, test = counts
-    return test + (train if parts["train"] != parts["test"] else 0) + (val if parts["val"] != parts["test"] else 0)
-
-
-def _masks(card: Card, place: Place, paths: Sequence[Path | None]) -> Masks | None:
-    """The released archive's masks of training pictures, if their folder is there."""
-    folder = next((place.home / name for name in ("mask", "masks") if (place.home / name).is_dir()), None)
-    if folder is None:
-        return None
-    last = {"flat": 1, "class": 2}.get(card.masks)
-    full = (path.as_posix() for path in paths if path is not None)
-    if last:
-        wanted = ["/".join(path.split("/")[-last:]) for path in full]
-    else:
-        wanted = [path.rpartition(f"/{card.masks}/")[2] for path in full]
-    return Masks(folder, len(wanted), len(wanted) - len(missing(folder, wanted)))
-
-
-def _count(folder: Path) -> int:
-    """Picture files below a folder."""
-    total, stack = 0, [str(folder)]
-    while stack:
-        with os.scandir(stack.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    stack.append(entry.path)
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                    total += 1
-    return total
+    return [e.key for e in examples[:: max(1, len(examples) // 20)]]

@@ -36,36 +36,51 @@ def move(card: Card, root: Path, keys: Sequence[str] = ()) -> str:
     looks like the dataset is under the root, or it stands where it should.
     """
 
-    def holds(folder: Path) -> bool:
-        return not keys or any((folder / key).is_file() for key in keys)
+    def holds(folder: Path, sign: str = "") -> bool:
+        return (folder / sign).is_dir() and (not keys or any((folder / key).is_file() for key in keys))
 
     for home in _homes(card, root):
         inner = [home, *_below(home, 2)]
         for layout in card.layouts:
-            named = ((folder, _same_name(folder, layout.images)) for folder in inner)
-            found = next(((f, images) for f, images in named if images is not None and holds(images)), None)
+            named = [(folder, _same_name(folder, layout.images)) for folder in inner]
+            found = next(
+                ((f, images) for f, images in named if images is not None and holds(images, layout.sign)), None
+            )
             if found is not None:
                 return _command(root, home, *found, layout)
         bare = next((folder for folder in inner if keys and holds(folder)), None)
+        wanted = root / card.layouts[0].home
+        if bare == home and not wanted.exists():
+            rename = f"{_make(wanted.parent)}{quoted('mv', home, wanted)}"
+            link = _link(wanted, card.layouts[0].images)
+            return f"{home.name} should be called {wanted.name}, with a folder of pictures: {rename} && {link}"
         if bare is not None:
             return _into(root / _path(card.layouts[0]), bare)
     return ""
+
+
+def split(card: Card, root: Path) -> Path | None:
+    """The dataset's split file in a folder of another name or further down."""
+    places = (folder for home in _homes(card, root) for folder in [home, *_below(home, 2)])
+    return next((p / card.split for p in places if card.split and (p / card.split).is_file()), None)
 
 
 def other_root(root: Path, cards: Sequence[Card]) -> str:
     """What to give as root in place of one that holds no dataset."""
     for above in root.parents[:3]:
         for card in cards:
-            if any(x.home and _inside(root, above / x.home) and (above / _path(x)).is_dir() for x in card.layouts):
+            if any(x.home and _inside(root, above / x.home) and (above / x.tell).is_dir() for x in card.layouts):
                 return f"{root} belongs to {card.title} itself; give the folder above its own: {above}"
     for card in cards:
         home = card.layouts[0].home
-        whole = any(x.images and (root / x.images).is_dir() for x in card.layouts) and plain(root.name) in aliases(card)
+        whole = any(x.images and (root / x.images / x.sign).is_dir() for x in card.layouts) and plain(
+            root.name
+        ) in aliases(card)
         if home and (whole or (card.split and (root / card.split).is_file())):
             rename = quoted("mv", root, root.parent / home)
             return f"{root} is {card.title} itself, under another name: {rename}; then give {root.parent}"
     for inner in [*_below(root, 2)]:
-        held = [c.title for c in cards if any(x.home and (inner / _path(x)).is_dir() for x in c.layouts)]
+        held = [c.title for c in cards if any(x.home and (inner / x.tell).is_dir() for x in c.layouts)]
         if held:
             return f"the datasets are further down: give {inner} (it holds {', '.join(held)})"
     with os.scandir(root) as entries:
@@ -106,17 +121,24 @@ def _command(root: Path, home: Path, inner: Path, images: Path, layout: Layout) 
     if inner == wanted or (inner == home and wanted.is_dir()):
         return _into(root / _path(layout), images)
     if inner == home:
-        return f"{home.name} should be called {layout.home}: {quoted('mv', home, wanted)}"
+        inside = wanted / images.relative_to(home)
+        then = "" if inside == root / _path(layout) else f" && {quoted('mv', inside, root / _path(layout))}"
+        return f"{home.name} should be called {layout.home}: {_make(wanted.parent)}{quoted('mv', home, wanted)}{then}"
     return f"{inner} is a folder too deep: {_make(wanted)}{_all_of(inner, wanted)}"
 
 
 def _into(wanted: Path, found: Path) -> str:
     if found in wanted.parents:  # a folder cannot move into itself
         inside = wanted.relative_to(found).as_posix()
-        return f"the pictures lie in {found} without a folder {inside}: {quoted('ln', '-s', '.', found / inside)}"
+        return f"the pictures lie in {found} without a folder {inside}: {_link(found, inside)}"
     if wanted.is_dir():
         return f"the pictures are in {found}: {_all_of(found, wanted)}"
     return f"the pictures are in {found}: {_make(wanted.parent)}{quoted('mv', found, wanted)}"
+
+
+def _link(home: Path, images: str) -> str:
+    """The command after which pictures in `home` are also in `home/images`."""
+    return f"ln -s . {quoted(home / images)}"
 
 
 def _make(folder: Path) -> str:

@@ -1,0 +1,102 @@
+"""What a public dataset that was found consists of, counted against what it should."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cliptune.data.card import Card, Place, differences, fingerprint
+from cliptune.data.dataset import Dataset
+from cliptune.data.pictures import SUFFIXES
+from cliptune.data.present import missing
+from cliptune.data.reports import Masks, Pictures, Split
+from cliptune.data.settings import Reading
+from cliptune.data.split_dataset import SplitDataset
+
+#: Missing pictures that are named.
+NAMED = 20
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Pictures, all missing ones by their paths below the pictures' folder, masks, and in what the split is not the
+    published one."""
+
+    pictures: Pictures
+    gone: tuple[str, ...]
+    masks: Masks | None
+    other: tuple[str, ...] = ()
+
+
+def take(kind: type[Dataset], place: Place, root: Path) -> Inventory:
+    """Count what is there. Raises `UserError` for a split or lists that cannot be used, and for class folders that are
+    missing where folders decide."""
+    card: Card = kind.card  # type: ignore[attr-defined]
+    if not issubclass(kind, SplitDataset):
+        return _by_folders(card, kind, place, root)
+    names, parts = kind.listed(place)
+    paths = [e.path for examples in parts.values() for e in examples]
+    keys = list(dict.fromkeys(_key(path, place.images) for path in paths))
+    gone = missing(place.images, keys)
+    other = differences(card, place.split, names, [len(examples) for examples in parts.values()])
+    pictures = Pictures(len(keys), len(keys) - len(gone), tuple(gone[:NAMED]))
+    return Inventory(pictures, tuple(gone), _masks(card, place, [e.path for e in parts["train"]]), tuple(other))
+
+
+def _by_folders(card: Card, kind: type[Dataset], place: Place, root: Path) -> Inventory:
+    """Where every picture in a class folder counts, those that lack have no names."""
+    with warnings.catch_warnings(action="ignore"):
+        dataset = kind.from_spec("", Reading(root=str(root)))
+    val, test = dataset.examples("val"), dataset.examples("test")
+    found = sum(dataset.sizes().values()) + len(test) + (len(val) if val != test else 0)
+    expected = card.counts[0] + card.counts[2] + (card.counts[1] if val != test else 0)
+    train = (e.path for e in dataset.examples("train")) if _mask_folder(place) else ()
+    return Inventory(Pictures(expected, found), (), _masks(card, place, list(train)))
+
+
+def split(card: Card, file: Path | None) -> Split | None:
+    """The split file and whether it is the published one."""
+    if file is None:
+        return None
+    sha = fingerprint(file.read_bytes())
+    return Split(file, sha, sha == card.split_print if card.split_print else None)
+
+
+def count(folder: Path) -> int:
+    """Picture files below a folder."""
+    total, stack = 0, [str(folder)]
+    while stack:
+        with os.scandir(stack.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    stack.append(entry.path)
+                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                    total += 1
+    return total
+
+
+def _key(path: Path | None, images: Path) -> str:
+    # String work, as a million of pathlib's relative paths take a minute.
+    text, start = str(path), f"{images}{os.sep}"
+    return text[len(start) :].replace(os.sep, "/") if text.startswith(start) else text
+
+
+def _mask_folder(place: Place) -> Path | None:
+    return next((place.home / name for name in ("mask", "masks") if (place.home / name).is_dir()), None)
+
+
+def _masks(card: Card, place: Place, paths: Sequence[Path | None]) -> Masks | None:
+    """The released archive's masks of training pictures, if their folder is there."""
+    folder = _mask_folder(place)
+    if folder is None:
+        return None
+    full = [path.as_posix() for path in paths if path is not None]
+    last = {"flat": 1, "class": 2}.get(card.masks)
+    if last:
+        wanted = ["/".join(path.split("/")[-last:]) for path in full]
+    else:
+        wanted = [path.rpartition(f"/{card.masks}/")[2] for path in full]
+    return Masks(folder, len(wanted), len(wanted) - len(missing(folder, wanted)))

@@ -1,0 +1,245 @@
+"""What is on disk of public datasets, with cards of our own and pictures of no bytes: nothing opens them."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cliptune.data.card import Card, Layout, fingerprint
+from cliptune.data.check import survey
+from cliptune.data.split_dataset import SplitDataset
+from cliptune.errors import UserError
+
+KEYS = {
+    "train": [["tabby/a.jpg", 0, "tabby cat"], ["tabby/b.jpg", 0, "tabby cat"], ["beagle/a.jpg", 1, "beagle"]],
+    "val": [["beagle/b.jpg", 1, "beagle"]],
+    "test": [["tabby/c.jpg", 0, "tabby cat"], ["beagle/c.jpg", 1, "beagle"]],
+}
+SPLIT = json.dumps(KEYS)
+PICTURES = [item[0] for part in KEYS.values() for item in part]
+
+
+class Zoo(SplitDataset):
+    card = Card(
+        name="city_zoo",
+        title="CityZoo",
+        layouts=(Layout("CoOp", "city-zoo", "images"), Layout("torchvision", "zoo-v2", "images")),
+        classes=2,
+        counts=(3, 1, 2),
+        split="split_zhou_CityZoo.json",
+        split_print=fingerprint(SPLIT.encode()),
+        source="zoo.zip of https://zoo.example",
+    )
+
+
+class Farm(SplitDataset):
+    """Its pictures lie in its own folder."""
+
+    card = Card("city_zoo_farm", "Farm", (Layout("CoOp", "farm", ""),), 2, (3, 1, 2), split="split_zhou_Farm.json")
+
+
+KINDS = {"city_zoo": Zoo, "city_zoo_farm": Farm}
+
+
+def lay(root: Path, home: str, images: str = "images", keys=PICTURES, split: str | None = "split_zhou_CityZoo.json"):
+    for key in keys:
+        path = root / home / images / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    if split:
+        (root / home / split).write_text(SPLIT)
+    return root
+
+
+def look(root, name="city_zoo"):
+    (report,) = survey(root, [name], KINDS).reports
+    return report
+
+
+@pytest.mark.parametrize("home, kind", [("city-zoo", "CoOp"), ("zoo-v2", "torchvision")])
+def test_ready_in_each_layout(tmp_path, home, kind):
+    report = look(lay(tmp_path, home))
+    assert (report.status, report.layout, report.fix, report.notes) == ("ready", kind, "", ())
+    assert report.pictures.expected == report.pictures.found == 6 and report.pictures.missing == ()
+    assert report.split.known is True and report.split.file.parent == report.home == tmp_path / home
+    assert report.masks is None
+
+
+def test_extra_files_do_not_matter(tmp_path):
+    lay(tmp_path, "city-zoo", keys=[*PICTURES, "README.txt", "tabby/extra.jpg", "lion/a.jpg"])
+    assert look(tmp_path).status == "ready"
+
+
+def test_a_half_copied_dataset_is_counted_and_named(tmp_path):
+    report = look(lay(tmp_path, "city-zoo", keys=PICTURES[:2]))
+    assert report.status == "incomplete"
+    assert (report.pictures.expected, report.pictures.found) == (6, 2)
+    assert report.pictures.missing == tuple(PICTURES[2:])
+    assert report.notes == ("1 folder is not there at all (beagle)",)
+    assert f"cliptune data download city_zoo --root {tmp_path}" in report.fix
+
+
+def test_no_more_than_twenty_are_named(tmp_path):
+    many = {"train": [[f"a/{i}.jpg", 0, "a"] for i in range(30)] + [["b/0.jpg", 1, "b"]], "val": [], "test": []}
+    lay(tmp_path, "city-zoo", keys=["b/0.jpg"])
+    (tmp_path / "city-zoo" / Zoo.card.split).write_text(json.dumps(many))
+    report = look(tmp_path)
+    assert (report.pictures.expected, report.pictures.found, len(report.pictures.missing)) == (31, 1, 20)
+    assert report.split.known is False and "its sha256 begins with" in report.notes[0]
+
+
+def test_pictures_without_their_split(tmp_path):
+    report = look(lay(tmp_path, "city-zoo", split=None))
+    assert report.status == "no split" and report.split is None and report.pictures is None
+    assert "split_zhou_CityZoo.json" in report.fix and "https://zoo.example" in report.fix
+    assert report.notes == ("6 picture files are there",)
+
+
+def test_a_split_that_is_none(tmp_path):
+    lay(tmp_path, "city-zoo")
+    (tmp_path / "city-zoo" / Zoo.card.split).write_text("<html>sign in to download</html>")
+    report = look(tmp_path)
+    assert report.status == "no split" and "is not a split file" in report.fix
+
+
+def test_nobody_knows_the_published_split_of_the_farm(tmp_path):
+    report = look(lay(tmp_path, "farm", "", split="split_zhou_Farm.json"), "city_zoo_farm")
+    assert report.status == "ready" and report.split.known is None
+
+
+LAID = {
+    "other capitals": ("City-Zoo", "images"),
+    "the published configurations' name": ("CityZoo", "images"),
+    "capitals of both": ("CITY_ZOO", "Images"),
+    "capitals of the pictures' folder": ("city-zoo", "Images"),
+    "a folder twice": ("city-zoo/city-zoo", "images"),
+    "deep down": ("city-zoo/data/v1", "images"),
+    "another name for pictures": ("city-zoo", "photos"),
+    "no folder of pictures": ("city-zoo", ""),
+    "neither": ("zoo", ""),
+    "a name of one's own": ("my zoo", "images"),
+}
+
+
+@pytest.mark.parametrize("how", LAID)
+def test_the_fix_of_a_wrong_layout_works(tmp_path, how):
+    home, images = LAID[how]
+    root = lay(tmp_path / "my data", home, images)
+    report = look(root)
+    for _ in range(2):
+        if report.status == "ready":
+            break
+        assert report.status == "wrong layout", report
+        command = report.fix.split(": ", 1)[1]
+        subprocess.run(["bash", "-ec", command], check=True)
+        report = look(root)
+    assert report.status == "ready", report
+
+
+def test_a_folder_of_pictures_that_is_deeper(tmp_path):
+    root = lay(tmp_path, "farm/farm", "", split="split_zhou_Farm.json")
+    report = look(root, "city_zoo_farm")
+    assert report.status == "wrong layout"
+    subprocess.run(["bash", "-ec", report.fix.split(": ", 1)[1]], check=True)
+    assert look(root, "city_zoo_farm").status == "ready"
+
+
+def test_suffixes_of_other_capitals(tmp_path):
+    root = lay(tmp_path, "city-zoo", keys=[*PICTURES[:4], *(key.replace("jpg", "JPG") for key in PICTURES[4:])])
+    report = look(root)
+    assert report.status == "incomplete" and "2 end in .JPG, not .jpg" in report.fix
+    subprocess.run(["bash", "-ec", report.fix.split(": ", 1)[1]], check=True)
+    assert look(root).status == "ready"
+
+
+@pytest.mark.parametrize(
+    "file, whose",
+    [
+        ("city-zoo.zip", "city_zoo"),
+        ("CityZoo-r1.0.tar.gz", "city_zoo"),
+        ("city_zoo_farm.tgz", "city_zoo_farm"),
+        ("city-zoo/images.tar", "city_zoo"),
+    ],
+)
+def test_archives_that_lie_there(tmp_path, file, whose):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    reports = {report.name: report for report in survey(tmp_path, (), KINDS).reports}
+    assert reports.pop(whose).fix.partition(": ")[2].split()[:2] in (
+        ["unzip", str(tmp_path / file)],
+        ["tar", "xf"],
+    )
+    assert all(report.status == "absent" for report in reports.values())
+
+
+@pytest.mark.parametrize(
+    "masks, files",
+    [
+        ("flat", ["a.jpg", "b.jpg"]),
+        ("class", ["tabby/a.jpg", "tabby/b.jpg", "beagle/a.jpg"]),
+        ("images", ["tabby/a.jpg", "tabby/b.jpg"]),
+    ],
+)
+def test_masks_of_the_released_archive(tmp_path, monkeypatch, masks, files):
+    from dataclasses import replace
+
+    monkeypatch.setattr(Zoo, "card", replace(Zoo.card, masks=masks))
+    lay(tmp_path, "city-zoo")
+    for file in files:
+        path = tmp_path / "city-zoo" / "mask" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = look(tmp_path).masks
+    # Flat masks of two pictures called a.jpg are one file.
+    assert (found.expected, found.found) == (3, 2 if masks == "images" else 3)
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    lay(tmp_path, "city-zoo")
+    listing = os.scandir
+
+    def refuse(path="."):
+        if str(path).endswith("beagle"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    report = look(tmp_path)
+    assert report.status == "unreadable" and "beagle" in report.fix and "permissions" in report.fix
+
+
+def test_a_root_that_is_no_folder_shows_the_nearest(tmp_path):
+    (tmp_path / "Datasets").mkdir()
+    (tmp_path / "file").touch()
+    for given, said in (
+        (tmp_path / "datsets", f"did you mean {tmp_path / 'Datasets'}?"),
+        (tmp_path / "x" / "y", f"the nearest that exists is {tmp_path}"),
+        (tmp_path / "file", "is a file"),
+    ):
+        with pytest.raises(UserError) as told:
+            survey(given, (), KINDS)
+        assert said in str(told.value)
+
+
+def test_a_root_that_is_another_folder_says_which_it_is(tmp_path):
+    right = lay(tmp_path / "up" / "data", "city-zoo")
+    for given in (right / "city-zoo", right / "city-zoo" / "images"):
+        assert survey(given, (), KINDS).fix.endswith(f"give the folder above its own: {right}")
+    for given in (tmp_path, tmp_path / "up"):
+        assert f"give {right} (it holds CityZoo)" in survey(given, (), KINDS).fix
+    assert survey(right, (), KINDS).fix == ""
+    other = lay(tmp_path / "else", "animals") / "animals"
+    assert f"mv {other} {other.parent / 'city-zoo'}; then give {other.parent}" in survey(other, (), KINDS).fix
+
+
+def test_an_empty_root(tmp_path):
+    found = survey(tmp_path, (), KINDS)
+    assert [report.status for report in found.reports] == ["absent", "absent"]
+    assert found.fix == f"{tmp_path} is empty; each dataset has a folder of its own there: city-zoo, farm"
+
+
+def test_names_that_are_none(tmp_path):
+    with pytest.raises(UserError, match="no public dataset 'citizoo'; nearest: city_zoo"):
+        survey(tmp_path, ["citizoo"], KINDS)
