@@ -73,7 +73,8 @@ def check(arguments: list[str]) -> None:
     against = source_of(options.against, examples, options.seed) if options.against else None
     for source in (examples.masks, against):
         if source is not None and source.asks_model:
-            source.refresh(model_of(options, dataset), examples, 0)
+            model = model_of(options.run, options.backbone, options.pretrained, dataset)
+            source.refresh(model, examples, 0)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with bar(console) as progress:
         watcher = ProgressBar(progress, "masks")
@@ -99,9 +100,9 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     return masks.choose(spec, brought, seed)
 
 
-def model_of(options: MasksCheck, dataset: Dataset) -> TunedModel:
-    """The model of a run, for the dataset's classes, or an untuned one."""
-    if options.run:
-        return experiment.restore(Path(options.run))[0].with_classes(dataset.classnames).eval()
-    backbone = experiment.backbone_of(options.backbone, options.pretrained)
-    return TunedModel(backbone, methods.get("zeroshot")(), dataset.classnames, dataset.templates).eval()
+def model_of(run: str, backbone: str, pretrained: str, dataset: Dataset) -> TunedModel:
+    """The model of a run's folder, for the dataset's classes, or an untuned one."""
+    if run:
+        return experiment.restore(Path(run))[0].with_classes(dataset.classnames).eval()
+    frozen = experiment.backbone_of(backbone, pretrained)
+    return TunedModel(frozen, methods.get("zeroshot")(), dataset.classnames, dataset.templates).eval()

@@ -1,0 +1,91 @@
+"""A folder of masks that cliptune makes: where each goes, how it is written, which are there already."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cliptune.errors import UserError
+from cliptune.files import atomic_write, write_json
+from cliptune.masks.read import BROKEN, size_of
+from cliptune.types import Example
+
+if TYPE_CHECKING:
+    from cliptune.data.dataset import Dataset
+
+#: How the masks of a folder were made.
+RECORD = "masks.json"
+#: What is noted there and may change: a program's options may say how fast it is, or where it finds its weights.
+NOTED = {"command"}
+
+
+def check(folder: Path, about: dict[str, Any]) -> None:
+    """Raises `UserError` if `folder` holds masks that were made in another way than `about` tells."""
+    record = folder / RECORD
+    if not record.is_file():
+        return
+    try:
+        held = json.loads(record.read_text(encoding="utf-8"))
+        names = [name for name in sorted({*held, *about} - NOTED) if held.get(name) != about.get(name)]
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise UserError(f"{record} cannot be read; remove it, or choose another --out") from None
+    if names:
+        told = ", ".join(f"--{name} {held.get(name)}, not {about.get(name)}" for name in names)
+        raise UserError(f"{folder} holds masks made with {told}; choose another --out, or --overwrite them")
+
+
+def note(folder: Path, about: dict[str, Any]) -> None:
+    """Record in `folder` how its masks are made."""
+    write_json(folder / RECORD, about)
+
+
+def places(dataset: Dataset, examples: Sequence[Example], folder: Path) -> dict[str, Path]:
+    """Where the mask of each example goes, by key: where `folder:` looks for it.
+
+    The suffix becomes .png, unless pictures of the dataset differ in nothing else; their masks keep it, whatever they
+    hold.
+    """
+    # A set, as some datasets test on their validation pictures.
+    keys = {e.key for part in ("train", "val", "test") for e in dataset.examples(part)}
+    stems = Counter(map(_stem, keys))
+    found = {}
+    for example in examples:
+        key = PurePosixPath(example.key)
+        if key.is_absolute() or ".." in key.parts:  # a picture that lies elsewhere: its class folder and name
+            key = PurePosixPath(*key.parts[-2:])
+        found[example.key] = folder / (key if stems[_stem(example.key)] > 1 else key.with_suffix(".png"))
+    return found
+
+
+def _stem(key: str) -> str:
+    return str(PurePosixPath(key).with_suffix(""))
+
+
+def write(path: Path, pixels: np.ndarray) -> None:
+    """uint8 `(H, W)` as a grey PNG, whole or not at all."""
+    with atomic_write(path) as temporary:
+        Image.fromarray(pixels).save(temporary, "PNG")
+
+
+def there(path: Path, dataset: Dataset, example: Example) -> np.ndarray | None:
+    """The pixels of a mask that is there, or None if it is not, is cut off, or not of the picture's size."""
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L"))
+        return pixels if pixels.shape == shape_of(dataset, example) else None
+    except BROKEN:  # a `UserError` about the picture among them: whoever reads it will say it
+        return None
+
+
+def shape_of(dataset: Dataset, example: Example) -> tuple[int, int]:
+    """Height and width of a picture as it is read; from its file's head where it has one. Raises `UserError`."""
+    if example.path is not None:
+        return size_of(example.path, upright=True)
+    height, width = dataset.read(example).image.shape[-2:]
+    return height, width
