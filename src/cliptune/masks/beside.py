@@ -34,18 +34,19 @@ class BesideMasks(MaskSource):
         """The mask file of an example, the nearest folder's first, or None."""
         if example.path is None:
             return None
-        for folder in list(example.path.parents)[:ABOVE]:
+        path = example.path.absolute()
+        for folder in list(path.parents)[:ABOVE]:
             for masks in self._folders(folder):
-                if masks in example.path.parents:
+                if masks in path.parents:
                     continue  # a class of that name
-                found = under(masks, example.path.relative_to(folder))
+                found = under(masks, path.relative_to(folder))
                 if found:
                     return found
         return None
 
     def _folders(self, folder: Path) -> tuple[Path, ...]:
         if folder not in self._there:
-            places = [folder / name for name in NAMES] + [folder.with_name(folder.name + "-masks")] * bool(folder.name)
+            places = [*(folder / name for name in NAMES), folder.parent / f"{folder.name}-masks"]
             self._there[folder] = tuple(place for place in places if place.is_dir())
         return self._there[folder]
 

@@ -46,7 +46,8 @@ def read_boxes(path: Path) -> Boxes:
 
     CSV: a column that names the picture and four numbers, xmin,ymin,xmax,ymax (x1,y1,x2,y2; left,top,right,bottom) or
     x,y,w,h; several rows for several boxes. JSON: `{"cat/1.jpg": [[left, top, right, bottom], ...]}`, a list of records
-    with those columns, or COCO's `images` and `annotations`. Raises `UserError` with the line or entry that is wrong.
+    with those columns or `boxes`, or COCO's `images` and `annotations`. Raises `UserError` with the line or entry that is
+    wrong.
     """
     if path.is_dir():
         files = sorted(path.rglob("*.xml"))
@@ -84,18 +85,25 @@ def _box(numbers: Any, where: str) -> Box:
     return left, top, right, bottom
 
 
-def _record(row: dict[Any, Any], where: str) -> tuple[str, Box]:
-    """Picture and box of named values."""
+def _record(row: dict[Any, Any], where: str) -> Iterator[tuple[str, Box]]:
+    """Picture and box, or several `boxes`, of named values."""
     row = {str(name).strip().lower(): value for name, value in row.items() if name is not None}
     picture = next((row[name] for name in PICTURE if row.get(name)), None)
     if picture is None:
         raise UserError(f"{where}: no picture is named; call the column path")
+    for given in ("boxes", "box"):
+        if given in row:
+            for box in row[given] if given == "boxes" and isinstance(row[given], list) else [row[given]]:
+                yield _name(picture), _box(box, where)
+            return
     for names in CORNERS:
         if set(names) <= row.keys():
-            return _name(picture), _box([row[name] for name in names], where)
+            yield _name(picture), _box([row[name] for name in names], where)
+            return
     for names in SIDES:
         if set(names) <= row.keys():
-            return _name(picture), _box(_corners([row[name] for name in names], where), where)
+            yield _name(picture), _box(_corners([row[name] for name in names], where), where)
+            return
     raise UserError(f"{where}: no box; name the columns xmin,ymin,xmax,ymax, or x,y,w,h")
 
 
@@ -111,12 +119,12 @@ def _csv(path: Path) -> Iterator[tuple[str, Box]]:
     with open(path, encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
         for row in rows:
-            yield _record(row, f"{path} line {rows.line_num}")
+            yield from _record(row, f"{path} line {rows.line_num}")
 
 
 def _json(path: Path) -> Iterator[tuple[str, Box]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path} line {error.lineno}: no JSON ({error.msg})") from None
     if isinstance(content, dict) and "annotations" in content:
@@ -130,10 +138,7 @@ def _json(path: Path) -> Iterator[tuple[str, Box]]:
         for i, row in enumerate(content, 1):
             if not isinstance(row, dict):
                 raise UserError(f"{path}, entry {i}: {row!r} is no record of a picture and its box")
-            given = row.get("boxes", [row["box"]] if "box" in row else None)
-            for one in [None] if given is None else given:
-                named = row if one is None else {**row, **dict(zip(CORNERS[0], one, strict=False))}
-                yield _record(named, f"{path}, entry {i}")
+            yield from _record(row, f"{path}, entry {i}")
     else:
         raise UserError(f"{path} holds neither pictures with boxes nor a list of records")
 

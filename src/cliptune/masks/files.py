@@ -51,10 +51,15 @@ def faults(
     where: where they were looked for, for the sentence.
     """
     found, users = list[Fault](), dict[Path, str]()
-    pictures = {example.path for example in examples}
+    pictures = {example.path.absolute() for example in examples if example.path is not None}
     for example in examples:
         path = find(example)
-        if path is None or path in pictures:  # a class may be called "mask"
+        if path is not None and path.absolute() in pictures:  # a class may be called "mask"
+            text = (
+                f"{example.key} has no mask {where}, where {path} is a picture itself; choose another place or source"
+            )
+            found.append(Fault(example.key, "missing", text))
+        elif path is None:
             text = f"{example.key} has no mask {where}; add it or choose another source (gradcam, data)"
             found.append(Fault(example.key, "missing", text))
         elif alone and users.setdefault(path, example.key) != example.key:

@@ -1,0 +1,84 @@
+"""`cliptune masks check` as a user types it, with the picture it draws."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cliptune import train
+
+
+@pytest.fixture
+def check(cli, photos):
+    def call(spec, *more, data=None):
+        return cli("masks", "check", spec, "--data", data or f"folder:{photos}", *more)
+
+    return call
+
+
+def test_text(check, photos):
+    said = check(f"folder:{photos.parent / 'masks'}", "--against", "full")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert lines[0].endswith("train: 12 of 12 pictures")
+    assert any(line.startswith("foreground   mean ") for line in lines)
+    assert sum("█" in line for line in lines) >= 2 and "empty        0" in lines
+    assert any(line.startswith("agreement    mean IoU 0.") and line.endswith("with full") for line in lines)
+
+
+def test_json_and_picture(check, photos, tmp_path):
+    out = tmp_path / "new" / "sheet.png"
+    said = check(f"folder:{photos.parent / 'masks'}", "--format", "json", "--out", out, "--shots", 2)
+    content = json.loads(said.out)
+    assert content["measured"] == content["pictures"] == 6 == sum(content["foreground"]["histogram"])
+    assert set(content["classes"]) == {"cat", "horse", "pig"} and content["agreement"] is None
+    image = np.asarray(Image.open(out).convert("RGB"))
+    assert image.shape[1] > 700 and len(np.unique(image.reshape(-1, 3), axis=0)) > 1000, "pictures are drawn"
+
+
+def test_faults_exit_with_one(check, photos, tmp_path):
+    masks = tmp_path / "masks"
+    (masks / "cat").mkdir(parents=True)
+    said = check(f"folder:{masks}", "--out", tmp_path / "s.png")
+    assert said.code == 1 and "Traceback" not in said.err
+    assert "missing      12: cat/" in said.out and f"has no mask under {masks}; add it" in said.out
+    assert (tmp_path / "s.png").is_file()
+
+
+@pytest.mark.parametrize("source", ["gradcam", "maskclip", "grid", "auto", "alpha"])
+def test_every_source_of_drawings(check, source):
+    said = check(source, "--shots", 1, "--against", "data", "--format", "json", data="emoji")
+    content = json.loads(said.out)
+    assert said.code == 0 and len(content["agreement"]["pictures"]) == content["measured"] == 120
+    assert content["agreement"]["mean"] == 1 if source in ("auto", "alpha") else 0 < content["agreement"]["mean"] < 0.7
+
+
+def test_the_model_of_a_run(check, photos, tmp_path):
+    train("coop", data=f"folder:{photos}", shots=2, epochs=2, lr=1.0, out=tmp_path / "run")
+    untuned, tuned = (
+        json.loads(check("maskclip", *more, "--format", "json").out) for more in ((), ("--run", tmp_path / "run"))
+    )
+    assert untuned["foreground"]["mean"] != tuned["foreground"]["mean"]
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["masks", "chek"], "masks takes one of check, make, got chek"),
+        (["masks", "check"], "a source of masks comes first: cliptune masks check folder:masks"),
+        (["masks", "check", "fodler:x"], "unknown mask source 'fodler:x'; known: auto, data, alpha, beside"),
+        (["masks", "check", "folder:OUT"], "no mask folder at"),
+        (["masks", "check", "full", "--against", "seem:OUT"], "no mask folder at"),
+        (["masks", "check", "full", "--out", "OUT/x.jpg"], "the picture is a PNG; write --out"),
+        (["masks", "check", "full", "--splt", "val"], "unrecognized options: --splt"),
+        (["masks", "check", "gradcam", "--run", "OUT"], "no checkpoint at"),
+    ],
+)
+def test_wrong_input(refused, arguments, said):
+    assert said.lower() in refused(*arguments).lower()
+
+
+def test_help(cli):
+    assert "check SOURCE" in cli("masks").out and "make" in cli("masks", "--help").out
+    assert "--against" in cli("masks", "check", "--help").out
