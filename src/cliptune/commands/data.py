@@ -1,4 +1,5 @@
-"""`cliptune data list | check | show`: what datasets there are, what is wrong with those on disk, how they look."""
+"""`cliptune data list | check | download | show`: what datasets there are, what is wrong with those on disk, how to get
+them, how they look."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from cliptune.errors import UserError
 KINDS = {
     "list": ("data_list", "list: every source, with the sizes of public datasets and whether they are there"),
     "check": ("data_check", "check ROOT [NAMES...]: what is missing or wrong in a folder of public datasets"),
+    "download": ("data_download", "download NAMES... --root ROOT: fetch public datasets, check them and lay them out"),
     "show": ("data_show", "show DATA: a picture of samples of each class, with their masks"),
 }
 

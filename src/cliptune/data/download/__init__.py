@@ -1,0 +1,207 @@
+"""Public datasets from the network to the CoOp layout under a root.
+
+What comes is kept in ROOT/downloads/NAME until it is in place: partial files, archives, what was unpacked. Each step
+that is done leaves something there by which the next call knows, so a call goes on where an earlier one was stopped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cliptune.data import check, sources, split_file
+from cliptune.data.card import Card, find_split, fingerprint
+from cliptune.data.download.archives import unpack
+from cliptune.data.download.collection import fetch_zip
+from cliptune.data.download.disk import LOCK, alone, names
+from cliptune.data.download.place import find_home, merge
+from cliptune.data.download.recipes import RECIPES, Recipe, Remote
+from cliptune.data.download.transfer import NotHad, Watch, fetch
+from cliptune.errors import UserError
+
+Source = Literal["archive", "original"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks for."""
+
+    source: Source = "archive"
+    """The zip of the collection on the Hugging Face hub, or the archives of the dataset's own site."""
+    mirror: str = ""
+    """Another hub; or, for original archives, a folder on a server that has them by their file names."""
+    keep: bool = False
+    """Leave the archives in ROOT/downloads/NAME."""
+
+    def url(self, remote: Remote) -> str:
+        """Where a file of an original site is fetched."""
+        return f"{self.mirror.rstrip('/')}/{remote.file}" if self.mirror else remote.url
+
+
+@dataclass(frozen=True)
+class _Job:
+    name: str
+    recipe: Recipe
+    card: Card
+    root: Path
+    order: Order
+    watch: Watch
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "downloads" / self.name
+
+
+def look(name: str, root: Path) -> check.Report:
+    """What there is of a dataset."""
+    return check.check(sources.kind(name), root)
+
+
+def source_of(recipe: Recipe, order: Order, root: Path) -> Source:
+    """Where a dataset will come from. Raises `UserError` with what to do by hand where it comes from nowhere."""
+    if order.source == "archive" and recipe.collected:
+        return "archive"
+    if not recipe.remotes:
+        raise UserError(recipe.by_hand.format(root=root))
+    return "original"
+
+
+def download(
+    name: str, root: Path, order: Order, watch: Watch = lambda what, done, total: None
+) -> tuple[check.Report, list[str]]:
+    """Bring a dataset under `root`, unless all of it is there; files that are there stay as they are.
+
+    Returns the report on it, and remarks. Raises `UserError` where it cannot be had, or is not complete then.
+    """
+    recipe = RECIPES[name]
+    job = _Job(name, recipe, sources.cards()[name], root, order, watch)
+    report = look(name, root)
+    if whole(report, recipe):
+        return report, ["already there"]
+    if report.status in ("wrong layout", "unreadable"):  # one command of the user's in place of gigabytes
+        raise UserError(f"{report.title} is there, but {report.fix}")
+    source = source_of(recipe, order, root)
+    with alone(job.folder):
+        remarks = []
+        own = source == "original" or report.status == "no split"  # the collection's zip has the split in it
+        if own and recipe.split and find_split(job.card, root) is None:
+            remarks += _get_split(job, recipe.split)
+        if not whole(look(name, root), recipe):
+            remarks += _from_collection(job) if source == "archive" else _from_site(job)
+        report = look(name, root)
+    if not whole(report, recipe):
+        raise UserError("; ".join([_lacking(report, job.card), *remarks]))
+    return report, remarks
+
+
+def _from_collection(job: _Job) -> list[str]:
+    recipe, unpacked = job.recipe, job.folder / "unpacked"
+    there = names(job.folder)
+    if not unpacked.exists():
+        with _or("--from original takes the dataset's own site" if recipe.remotes else "", job.folder):
+            archive = fetch_zip([recipe.home, *recipe.aliases], job.folder, hub=job.order.mirror, watch=job.watch)
+        unpack(archive, unpacked, job.watch)
+    home = find_home(unpacked, recipe.sign)
+    if home is None:
+        tops = ", ".join(sorted(path.name for path in unpacked.iterdir())[:5])
+        raise UserError(
+            f"the archive has no folder {recipe.sign}; what it has ({tops}) is in {unpacked}: bring it to "
+            f"{job.root / recipe.home} by hand"
+        )
+    return _clear(job, there, merge(home, job.root / recipe.home, last=recipe.sign))
+
+
+def _from_site(job: _Job) -> list[str]:
+    there, unpacked = names(job.folder), []
+    for remote in job.recipe.remotes:
+        inside = job.folder / f"{remote.file}.unpacked"
+        if not inside.exists():
+            _fetch(job, remote)
+            unpack(job.folder / remote.file, inside, job.watch)
+        unpacked.append(inside)
+        if remote.inner:
+            unpacked.append(job.folder / f"{Path(remote.inner).name}.unpacked")
+            if not unpacked[-1].exists():
+                unpack(inside / remote.inner, unpacked[-1], job.watch)
+    kept = 0
+    for start, end in job.recipe.moves:
+        for inside in unpacked:
+            if (inside / start).exists():
+                kept += merge(inside / start, job.root / end, last=job.recipe.sign)
+    return _clear(job, there, kept)
+
+
+def _get_split(job: _Job, split: Remote) -> list[str]:
+    """Fetch the split. That it cannot be had is a remark: the pictures are worth having."""
+    home, here = job.root / job.recipe.home, job.folder / split.file
+    try:
+        _fetch(job, split)
+        found = fingerprint(here.read_bytes())
+        if job.card.split_print not in ("", found):
+            raise NotHad(f"it came with a sha256 that begins with {found}, not {job.card.split_print}")
+        split_file.read(here, home)
+    except UserError as error:
+        here.unlink(missing_ok=True)
+        if isinstance(error, NotHad):
+            return [f"the split cannot be fetched, put it into {home}: {error}"]
+        raise
+    merge(here, home / split.file)
+    return []
+
+
+def _fetch(job: _Job, remote: Remote) -> None:
+    target = job.folder / remote.file
+    if target.exists():  # of an earlier run, or put there by hand
+        return
+    with _or("--from archive takes a collected copy" if job.recipe.collected else "", target):
+        fetch(job.order.url(remote), target, digest=remote.digest, watch=job.watch)
+
+
+@contextmanager
+def _or(other: str, place: Path) -> Iterator[None]:
+    """Add the ways out to what a server does not give."""
+    try:
+        yield
+    except NotHad as error:
+        ways = [other, "--mirror URL another server", f"or put it there by hand: {place}"]
+        raise NotHad(f"{error}; {', '.join(filter(None, ways))}") from error
+
+
+def whole(report: check.Report, recipe: Recipe) -> bool:
+    """Whether nothing is left to be fetched."""
+    found = report.pictures.found if report.pictures else 0
+    return report.status == "ready" or (report.status == "incomplete" and 0 < recipe.enough <= found)
+
+
+def _lacking(report: check.Report, card: Card) -> str:
+    """What is not there although everything was fetched."""
+    if report.status == "no split" and card.split:
+        return f"{report.title} is in {report.home}, but its split {card.split} is not; {card.source}"
+    if report.pictures is None:
+        return f"{report.title} was fetched, but {report.fix}"
+    such = f", not {', '.join(report.pictures.missing[:3])}" if report.pictures.missing else ""
+    return (
+        f"{report.title} was fetched into {report.home}, but only {report.pictures.found:,} of "
+        f"{report.pictures.expected:,} pictures are there{such}; take another source with --from or --mirror"
+    )
+
+
+def _clear(job: _Job, there: set[str], kept: int) -> list[str]:
+    """Remove what is no longer needed.
+
+    there: archives that lay there before. kept: how many files stayed as they were.
+    """
+    for path in job.folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not job.order.keep and path.name not in there and path.name != LOCK:
+            path.unlink()
+    left = sorted(names(job.folder))
+    return [
+        *([f"{kept:,} files that were there already stay as they are"] if kept else []),
+        *([f"{', '.join(left)} stays in {job.folder}"] if left else []),
+    ]

@@ -1,0 +1,98 @@
+"""`cliptune data download`, as a user types it."""
+
+import pytest
+
+import standins
+from cliptune.data import sources
+from packing import zipped
+from servers import hub, site  # noqa: F401
+
+DTD = sources.cards()["dtd"]
+
+
+@pytest.fixture
+def download(cli, tmp_path):
+    """A function that runs the command for a root; how it ended."""
+    (tmp_path / "root").mkdir()
+    return lambda *arguments: cli("data", "download", *arguments, "--root", tmp_path / "root")
+
+
+@pytest.fixture
+def dtd(hub, tmp_path):  # noqa: F811
+    """Where a small DTD is to be had."""
+    standins.write(DTD, tmp_path / "made")
+    files = {p.relative_to(tmp_path / "made").as_posix(): p for p in (tmp_path / "made").rglob("*") if p.is_file()}
+    return hub("dtd.zip", zipped({path: file.read_bytes() for path, file in files.items()})).url
+
+
+def test_a_dataset_comes_and_is_there_the_next_time(download, dtd, cli, tmp_path):
+    said = download("dtd", "--mirror", dtd)
+    assert said.code == 0, said
+    assert said.out == f"dtd             {tmp_path / 'root' / 'dtd'}, 28 pictures\n"
+    steps = [line.rpartition(",")[0] for line in said.err.splitlines()]
+    assert steps == ["dtd.zip", "checking dtd.zip", "unpacking dtd.zip"]
+    assert download("DescribableTextures", "--mirror", dtd).out.splitlines()[1].strip() == "already there"
+    assert "ready" in cli("data", "check", tmp_path / "root", "dtd").out
+
+
+def test_what_cannot_be_had_does_not_keep_the_others(download, dtd):
+    said = download("imagenet", "dtd", "--mirror", dtd)
+    assert said.code == 2 and said.out.startswith("dtd ")
+    first, *_, last = said.err.splitlines()
+    assert first.startswith("imagenet: ImageNet's licence lets only its own site hand it out")
+    assert last == "cliptune: 1 of 2 datasets were not fetched: imagenet"
+
+
+def test_a_dry_run_asks_nobody_and_writes_nothing(download, tmp_path):
+    said = download("dtd", "sun397", "--from", "original", "--dry-run")
+    assert said.code == 0 and said.err == ""
+    assert said.out.splitlines()[0] == f"dtd             would go to {tmp_path / 'root' / 'dtd'}, about 0.63 GB, from"
+    assert "https://www.robots.ox.ac.uk/~vgg/data/dtd/download/dtd-r1.0.1.tar.gz" in said.out
+    assert "https://huggingface.co/zhengli97/prompt_learning_dataset" in download("dtd", "--dry-run").out
+    assert (
+        "http://me/files/dtd-r1.0.1.tar.gz"
+        in download(*("dtd", "--from", "original", "--mirror", "http://me/files/", "--dry-run")).out
+    )
+    standins.write(DTD, tmp_path / "root")
+    assert download("dtd", "--dry-run").out == "dtd             already there\n"
+
+
+def test_an_interrupt_says_how_to_go_on(download, dtd, monkeypatch):
+    from cliptune.data import download as module
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "unpack", stop)
+    said = download("dtd", "--mirror", dtd)
+    assert said.code == 130 and said.err.endswith("\ninterrupted; the same command goes on where it stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "data download takes names of datasets: imagenet, caltech101"),
+        (("dtdd",), "no public dataset 'dtdd'; nearest: dtd"),
+        (("emoji",), "emoji is no public dataset: there is nothing to fetch"),
+        (("dtd", "--mirror", "/mnt/x"), "--mirror takes an address that begins with https:// or http://, got '/mnt/x'"),
+        (("dtd", "--from", "mars"), "from"),
+        (("stanford_cars", "--from", "original"), "the site of StanfordCars is gone; take --from archive"),
+        (("ucf101", "--from", "original"), "the original UCF101 is videos"),
+        (("dtd", "--mirror", "http://127.0.0.1:9"), "Connection refused"),
+    ],
+)
+def test_mistakes(download, site, arguments, said):  # noqa: F811
+    result = download(*arguments)
+    assert result.code == 2 and result.out == "" and len(result.err.splitlines()) == 1
+    assert said in result.err
+
+
+def test_roots(cli, tmp_path, monkeypatch):
+    monkeypatch.delenv("CLIPTUNE_DATA", raising=False)
+    assert "say where the datasets go: --root FOLDER, or set CLIPTUNE_DATA" in cli("data", "download", "dtd").err
+    assert "is in no folder; check --root" in cli("data", "download", "dtd", "--root", tmp_path / "a" / "b").err
+    (tmp_path / "file").write_text("")
+    assert "is a file; check --root" in cli("data", "download", "dtd", "--root", tmp_path / "file").err
+    assert "\n" not in cli("data", "download", "ucf101", "--from", "original", "--root", tmp_path / "new").err.strip()
+    monkeypatch.setenv("CLIPTUNE_DATA", str(tmp_path))
+    assert cli("data", "download", "dtd", "--dry-run").code == 0

@@ -1,0 +1,3 @@
+"""Servers for tests of downloads."""
+
+from servers import hub, site  # noqa: F401
