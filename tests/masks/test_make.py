@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toys import drawings, write_pictures
 
 from cliptune.data.sources.folder import Folder
 from cliptune.errors import UserError
 from cliptune.masks import kept
 from cliptune.masks.folder import FolderMasks
 from cliptune.masks.make import Segmenter, fitting, make, readable, shown
+from toys import drawings, write_pictures
 
 
 class Exact(Segmenter):
