@@ -21,7 +21,7 @@ from cliptune.config import Precision, Run, from_dict, to_dict
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
 from cliptune.engine import checkpoint
-from cliptune.engine.evaluate import accuracy, logits
+from cliptune.engine.evaluate import logits, scores
 from cliptune.engine.fit import fit
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
@@ -89,6 +89,11 @@ def execute(
     """
     fabric = fabric_of(run.device, run.devices, run.precision)
     task = task or task_of(run)
+    if not task.train and run.method.trains:
+        raise UserError(
+            f"{run.data} has no training pictures, it is there to test on: tune on another dataset (imagenet), then "
+            f"cliptune evaluate RUN --data {run.data}"
+        )
     start, start_cpu = time.perf_counter(), time.process_time()
     with claimed(folder, run), computing(backbone_of(run.backbone, run.pretrained), fabric):
         model, final, history = train(run, task, fabric, folder, watchers)
@@ -149,7 +154,7 @@ def train(
 
 
 def measure(model: TunedModel, task: Task, watchers: Sequence[Watcher] = ()) -> dict[str, float]:
-    """Accuracy in percent on each of the task's test sets whose classes the model can tell apart."""
+    """Metrics in percent on each of the task's test sets whose classes the model can tell apart (see `scores`)."""
     tests = {name: test for name, test in task.tests.items() if test.examples}
     if not model.takes_other_classes:
         left = [name for name, test in tests.items() if test.classnames != model.classnames]
@@ -168,7 +173,10 @@ def measure(model: TunedModel, task: Task, watchers: Sequence[Watcher] = ()) -> 
         for watcher in watchers:
             watcher.other("testing", done, total)
 
-    return {name: accuracy(logits(model, task.dataset, test, tick=tick), test) for name, test in tests.items()}
+    found: dict[str, float] = {}
+    for name, test in tests.items():
+        found |= scores(logits(model, task.dataset, test, tick=tick), test, name)
+    return found
 
 
 @contextmanager

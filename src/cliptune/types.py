@@ -16,6 +16,8 @@ class Example:
 
     `key` is unique within its dataset: the relative path of a file, or the name of a drawing and its pose.
     `label` indexes the class names of whatever holds the example (dataset, or task after base/novel relabelling).
+    `labels` are all classes in the picture, in order, where a dataset says so (multi-label); `label`, one of them, is
+    then the class it was drawn for.
     """
 
     key: str
@@ -24,6 +26,7 @@ class Example:
     mask: Path | None = None
     background: str | None = None
     style: str | None = None
+    labels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,15 @@ class Picture:
 class Batch:
     """What a step sees: normalised `images` `(B, 3, H, W)`, `labels` `(B,)`, `masks` `(B, 1, H, W)` in [0, 1] or None.
 
-    `index` `(B,)` is the position of each example in its set.
+    `index` `(B,)` is the position of each example in its set. `targets`, of multi-label data, are 1 for each class in
+    the picture, else 0: `(B, c)` with the classes up to the last that occurs in the set.
     """
 
     images: Tensor
     labels: Tensor
     masks: Tensor | None = None
     index: Tensor | None = None
+    targets: Tensor | None = None
 
 
 @dataclass

@@ -105,18 +105,18 @@ def test_a_short_class_gives_all_without_consuming_randomness():
 def test_short_classes_are_told_once_with_their_number():
     names = ("cat", "dog", "fox")
     with pytest.warns(UserWarning) as told:
-        splits.note_short(pool(5, 20, 3), 16, names)
+        splits.note_short(splits.count(pool(5, 20, 3)), 16, names)
     (only,) = told
     assert str(only.message) == ("class 'cat' has 5 images, fewer than shots=16: all 5 are used (as for 1 more class)")
     with pytest.warns(UserWarning, match=r"^class 'fox' has 3 images, fewer than shots=4: all 3 are used$"):
-        splits.note_short(pool(5, 20, 3), 4, names)
+        splits.note_short(splits.count(pool(5, 20, 3)), 4, names)
 
 
 @pytest.mark.parametrize("shots", [3, 1, 0, -1])
 def test_enough_images_need_no_word(shots):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        splits.note_short(pool(3, 3), shots, ("a", "b"))
+        splits.note_short(splits.count(pool(3, 3)), shots, ("a", "b"))
 
 
 @pytest.mark.parametrize("classes, base", [(10, 5), (7, 4), (1, 1), (101, 51)])
@@ -129,6 +129,36 @@ def test_base_is_the_first_half_rounded_up(classes, base):
 def test_only_relabels_and_keeps_the_order():
     examples = [Example("a", 5), Example("b", 2), Example("c", 9), Example("d", 5)]
     assert [(e.key, e.label) for e in splits.only(examples, (5, 2))] == [("a", 0), ("b", 1), ("d", 0)]
+
+
+def test_seed_0_is_a_seed():
+    train, val = splits.draw(pool(20, 30), pool(6, 5), 16, 0)
+    rng = random.Random(0)
+    assert train == [e for label in range(2) for e in rng.sample([x for x in pool(20, 30) if x.label == label], 16)]
+    assert (train, val) == splits.draw(pool(20, 30), pool(6, 5), 16, 0) != splits.draw(pool(20, 30), pool(6, 5), 16, 1)
+
+
+@pytest.mark.parametrize(
+    "share, wanted", [(0.05, [1, 1, 1]), (0.1, [2, 1, 1]), (0.3, [6, 3, 1]), (0.5, [10, 4, 2]), (1.0, [20, 9, 3])]
+)
+def test_a_fraction_is_rounded_class_by_class(share, wanted):
+    chosen = splits.fraction(pool(20, 9, 3), share, random.Random(5))
+    assert [len(group) for group in splits.by_label(chosen).values()] == wanted
+    assert len(set(keys(chosen))) == len(chosen) and set(keys(chosen)) <= set(keys(pool(20, 9, 3)))
+    assert chosen == splits.fraction(pool(20, 9, 3), share, random.Random(5))
+
+
+def test_a_fraction_draws_from_its_own_generator():
+    state = random.getstate()
+    one, other = (splits.fraction(pool(40), 0.5, random.Random(seed)) for seed in (1, 2))
+    assert random.getstate() == state and one != other
+    assert splits.fraction(pool(3, 2), 1, random.Random(1)) == pool(3, 2), "all of them in their own order"
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.1, float("nan")])
+def test_a_fraction_out_of_range(share):
+    with pytest.raises(UserError, match=f"above 0 and at most 1, got {share}"):
+        splits.fraction(pool(3), share, random.Random(1))
 
 
 def test_trainval_cuts_each_class():

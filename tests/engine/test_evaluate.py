@@ -13,7 +13,7 @@ from cliptune.data.sources.emoji import Emoji
 from cliptune.data.transforms import evaluation
 from cliptune.data.transforms import normalise as standardise
 from cliptune.engine import evaluate
-from cliptune.engine.evaluate import accuracy, logits
+from cliptune.engine.evaluate import accuracy, average_precision, logits, scores
 from cliptune.methods.coop import CoOp
 from cliptune.methods.maple import Maple
 from cliptune.methods.zeroshot import ZeroShot
@@ -110,3 +110,40 @@ def test_no_more_than_a_few_test_sets_are_kept(monkeypatch):
     for test in (one, two, one, three, one, two):
         logits(tuned, toy.dataset, test)
     assert seen == [t.examples[0].key for t in (one, two, three, two)], "the one used longest ago goes first"
+
+
+def several(*shown):
+    return TestSet(tuple(Example(str(i), s[0], labels=s) for i, s in enumerate(shown)), ("a", "b", "c"))
+
+
+def test_pictures_of_several_classes_have_two_metrics():
+    test = several((0, 1), (1,), (0,), (1,))
+    answers = torch.tensor([[5.0, 4, 0], [1, 2, 3], [2, 1, 0], [0, 3, 0]])
+    found = scores(answers, test, "test")
+    assert found["test"] == 75, "the second picture's best answer is not in it"
+    assert set(found) == {"test", "test/map"} and 0 < found["test/map"] < 100
+
+
+def test_average_precision_is_that_of_the_ranking():
+    # Class a in pictures 0 and 2 of four; probabilities of a: 0.8, 0.9, 0.7, 0.1 -> hits at places 2 and 3.
+    a = torch.tensor([0.8, 0.9, 0.7, 0.1])
+    answers, targets = (
+        torch.stack([a, 1 - a, torch.zeros(4)], 1).log(),
+        torch.tensor([[1, 0, 0], [0, 1, 0]] * 2).float(),
+    )
+    per_a, per_b = (1 / 2 + 2 / 3) / 2, (1 + 2 / 4) / 2
+    assert average_precision(answers, targets) == pytest.approx(50 * (per_a + per_b)), "class c does not occur"
+
+
+def test_average_precision_keeps_apart_what_float32_cannot():
+    targets = torch.tensor([[1.0, 0], [0, 1]])
+    answers = torch.tensor([[30.0, 0], [29, 0]])  # probabilities of the first class are 1 to seven digits
+    assert average_precision(answers, targets) == 100
+    assert average_precision(answers.flip(0), targets) == 50
+    shifted = answers + torch.tensor([[0.0], [50]])  # brighter pictures are no likelier ones
+    assert average_precision(shifted, targets) == 100
+
+
+def test_single_labels_have_accuracy_alone():
+    test = TestSet((Example("0", 0), Example("1", 1)), ("a", "b"))
+    assert scores(torch.eye(2), test, "base") == {"base": 100.0}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from cliptune.data import splits
+from cliptune.data import draws, splits
+from cliptune.data.pictures import read_picture
 from cliptune.data.settings import Reading
 from cliptune.types import Example, Picture
 
@@ -13,11 +14,14 @@ class Dataset(ABC):
     """Named examples and a way to read them; a source is one leaf of this class in `data/sources/`.
 
     `classnames` are in label order, as they go into sentences. `templates` hold one `{}` each, the dataset's own first.
+    `draws` is a folder or file of shots to take instead of drawing them, or "" (see `data.draws`).
     """
 
     name: str
     classnames: tuple[str, ...]
     templates: tuple[str, ...] = ("a photo of a {}.",)
+    draws: str = ""
+    reading: Reading = Reading()
 
     @classmethod
     @abstractmethod
@@ -28,13 +32,22 @@ class Dataset(ABC):
     def examples(self, split: str) -> list[Example]:
         """The examples of `split`, one of "train", "val", "test", in a fixed order."""
 
-    @abstractmethod
     def read(self, example: Example) -> Picture:
-        """Decode (or draw) one example. Raises `UserError` naming the file when it cannot be read."""
+        """Decode (or draw) one example. Raises `UserError` naming the file when it cannot be read.
+
+        A source whose examples are picture files leaves this alone, and so may have them decoded only once (`cache`).
+        """
+        assert example.path is not None
+        return read_picture(example.path)
 
     def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:
         """Training and validation shots of a seed (see `splits.draw`)."""
-        return splits.draw(self.examples("train"), self.examples("val"), shots, seed)
+        train, val = self.examples("train"), self.examples("val")
+        return draws.draw(self.draws, train, val, shots, seed) if self.draws else splits.draw(train, val, shots, seed)
+
+    def sizes(self) -> dict[int, int]:
+        """How many training pictures show each class, in order of first appearance."""
+        return splits.count(self.examples("train"))
 
     def variants(self) -> dict[str, list[Example]]:
         """Further test sets by name (other backgrounds, other styles), each in the order of its own."""

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune.data.dataset import Dataset
+from cliptune.data.targets import multi_hot
 from cliptune.data.transforms import Augment, evaluation, normalise, to_square
 from cliptune.types import Batch, Example, Picture
 
@@ -46,6 +47,7 @@ class ExampleSet(torch.utils.data.Dataset):
     ):
         self.dataset, self.examples, self.size, self.mean, self.std = dataset, list(examples), size, mean, std
         self.masks, self.augment, self.seed, self.epoch = masks, augment, seed, 0
+        self.targets = multi_hot(self.examples)
         self._kept: dict[int, Picture] = {}
         self._bytes = 0
 
@@ -84,7 +86,8 @@ class ExampleSet(torch.utils.data.Dataset):
         """Collated items -> a normalised `Batch` on `device`."""
         image, mask, label, index = (part.to(device, non_blocking=True) for part in raw)
         masks = None if self.masks is None or self.augment is None else mask.float() / 255
-        return Batch(normalise(image, self.mean, self.std), label, masks, index)
+        targets = None if self.targets is None else self.targets[raw[3]].to(device)
+        return Batch(normalise(image, self.mean, self.std), label, masks, index, targets)
 
     def order(self, epoch: int, batch_size: int, rank: int = 0, world: int = 1) -> list[list[int]]:
         """Positions in the batches of an epoch; the last incomplete batch is dropped if there is a full one.

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import random
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
+from cliptune.data.split_file import read
+from cliptune.data.targets import classes_in
 from cliptune.errors import UserError
 from cliptune.types import Example
+
+T = TypeVar("T")
 
 
 def by_label(examples: Sequence[Example]) -> dict[int, list[Example]]:
@@ -25,8 +30,26 @@ def few_shot(examples: Sequence[Example], shots: int, rng: random.Random) -> lis
     """`shots` examples a class, or all of a class that has fewer (without consuming randomness); all if `shots` < 1."""
     if shots < 1:
         return list(examples)
-    groups = by_label(examples).values()
-    return [e for group in groups for e in (rng.sample(group, shots) if len(group) >= shots else group)]
+    return [e for group in sample_each(by_label(examples).values(), shots, rng) for e in group]
+
+
+def sample_each(groups: Iterable[Sequence[T]], shots: int, rng: random.Random) -> list[list[T]]:
+    """`few_shot` of things that are already grouped by class, group by group."""
+    return [rng.sample(group, shots) if 1 <= shots <= len(group) else list(group) for group in groups]
+
+
+def draw_apart(
+    groups: Sequence[Sequence[T]], shots: int, rng: random.Random, taken: Collection[T] = ()
+) -> tuple[list[list[T]], list[list[T]]]:
+    """Training and validation shots, group by group, where there is no validation list: training by the published rule,
+    then min(shots, 4) of the others of each class from the same random stream.
+
+    taken: training shots that were got otherwise, whose draw is replaced.
+    """
+    chosen = sample_each(groups, shots, rng)
+    used = set(taken) or {item for group in chosen for item in group}
+    left = [[item for item in group if item not in used] for group in groups]
+    return chosen, sample_each(left, min(shots, 4), rng)
 
 
 def draw(
@@ -38,12 +61,17 @@ def draw(
     return chosen, few_shot(val, min(shots, 4), rng)
 
 
-def note_short(examples: Sequence[Example], shots: int, classnames: Sequence[str]) -> None:
-    """Warn once if classes have fewer than `shots` examples: all of theirs are used."""
-    counts = {label: len(group) for label, group in by_label(examples).items() if len(group) < shots}
-    if counts:
-        (label, count), *others = counts.items()
-        said = f"class {classnames[label]!r} has {count} images, fewer than shots={shots}: all {count} are used"
+def count(examples: Sequence[Example]) -> dict[int, int]:
+    """How many of the examples show each class, in order of first appearance."""
+    return dict(Counter(label for e in examples for label in classes_in(e)))
+
+
+def note_short(sizes: Mapping[int, int], shots: int, classnames: Sequence[str]) -> None:
+    """Warn once if classes have fewer than `shots` of their `sizes` examples: all of theirs are used."""
+    few = {label: size for label, size in sizes.items() if size < shots}
+    if few:
+        (label, size), *others = few.items()
+        said = f"class {classnames[label]!r} has {size} images, fewer than shots={shots}: all {size} are used"
         more = f" (as for {len(others)} more class{'es' * (len(others) > 1)})" if others else ""
         warnings.warn(said + more, stacklevel=3)
 
@@ -56,26 +84,18 @@ def few_shot_paths(split_json: str | Path, *, shots: int, seed: int) -> tuple[li
     return [e.key for e in train], [e.key for e in val]
 
 
-def read(path: Path, images: Path) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
-    """Class names by label, and the examples of each part in the file's order, of a `split_zhou_*.json` file.
+def fraction(examples: Sequence[Example], share: float, rng: random.Random) -> list[Example]:
+    """`round(share * n)` examples of each class, at least one, drawn without replacement; all in their order if `share`
+    is 1.
 
-    images: the folder against which its paths count. Raises `UserError` for another kind of file.
+    Raises `UserError` unless 0 < share <= 1.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        parts = {
-            name: [Example(item[0], int(item[1]), images / item[0]) for item in content[name]]
-            for name in ("train", "val", "test")
-        }
-        names = {int(item[1]): str(item[2]) for name in parts for item in content[name]}
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise UserError(
-            f"{path} is not a split file with train, val and test lists of [path, label, name]: "
-            f"{type(error).__name__}: {error}"
-        ) from None
-    if sorted(names) != list(range(len(names))):
-        raise UserError(f"the labels of {path} are not 0 to {len(names) - 1}; get the published file")
-    return tuple(names[label] for label in range(len(names))), parts
+    if not 0 < share <= 1:
+        raise UserError(f"a share of the pictures is above 0 and at most 1, got {share}")
+    if share == 1:
+        return list(examples)
+    groups = by_label(examples).values()
+    return [e for group in groups for e in rng.sample(group, max(1, round(share * len(group))))]
 
 
 def split_trainval(
@@ -103,7 +123,17 @@ def halves(labels: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(order[:middle]), tuple(order[middle:])
 
 
-def only(examples: Sequence[Example], labels: Sequence[int]) -> tuple[Example, ...]:
-    """The examples of `labels`, relabelled 0, 1, ... in the order of `labels`, otherwise in their own order."""
+def only(examples: Sequence[Example], labels: Sequence[int], *, shown: bool = False) -> tuple[Example, ...]:
+    """The examples of `labels`, relabelled 0, 1, ... in the order of `labels`, otherwise in their own order.
+
+    shown: also those that show one of `labels` beside the class they were drawn for, under the first that they show.
+    """
     position = {label: i for i, label in enumerate(labels)}
-    return tuple(replace(e, label=position[e.label]) for e in examples if e.label in position)
+    found = []
+    for example in examples:
+        seen = tuple(position[label] for label in example.labels if label in position)
+        if example.label in position:
+            found.append(replace(example, label=position[example.label], labels=seen))
+        elif shown and seen:
+            found.append(replace(example, label=seen[0], labels=seen))
+    return tuple(found)

@@ -1,4 +1,4 @@
-"""A model's answers on a test set, and their accuracy."""
+"""A model's answers on a test set, and how good they are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
+from cliptune.data.targets import multi_hot
 from cliptune.model import TunedModel
 from cliptune.types import TestSet
 
@@ -70,7 +71,37 @@ def _pictures(model: TunedModel, dataset: Dataset, test: TestSet, batch_size: in
         yield batch.images
 
 
+def scores(answers: Tensor, test: TestSet, name: str) -> dict[str, float]:
+    """Metrics of logits `(n, columns)` in percent: `name`, accuracy; of multi-label data also `name/map`, mean average
+    precision."""
+    targets = multi_hot(test.examples, len(test.classnames))
+    precision = {} if targets is None else {f"{name}/map": average_precision(answers, targets)}
+    return {name: accuracy(answers, test), **precision}
+
+
 def accuracy(answers: Tensor, test: TestSet) -> float:
-    """Top-1 accuracy in percent of logits `(n, columns)`."""
+    """Top-1 accuracy in percent of logits `(n, columns)`; of multi-label data, how often the best answer is in the
+    picture."""
+    best = answers.argmax(1)
+    targets = multi_hot(test.examples, answers.shape[1])
+    if targets is not None:
+        return 100 * targets.gather(1, best[:, None]).double().mean().item()
     labels = torch.tensor([e.label for e in test.examples])
-    return 100 * (answers.argmax(1) == labels).double().mean().item()
+    return 100 * (best == labels).double().mean().item()
+
+
+def average_precision(answers: Tensor, targets: Tensor) -> float:
+    """Mean average precision in percent of logits `(n, columns)` for targets `(n, C)`, over the classes that occur.
+
+    Average precision is that of the whole curve, sum of (R_k - R_k-1) P_k, not of eleven points of it as VOC had until
+    2009. Pictures are ordered by the softmax: what is added to all logits of a picture changes neither the loss nor its
+    best answer, so that bare cosines of different pictures do not compare.
+    """
+    from torchmetrics.functional.classification import multilabel_average_precision  # takes a second to import
+
+    there = targets.any(0)
+    likely = answers.double().log_softmax(1)[:, : len(there)][:, there]
+    # Places stand for the values, as only their order counts: the metric would put logits through a sigmoid in float32,
+    # and so make large ones equal.
+    places = torch.stack([column.unique(return_inverse=True)[1] for column in likely.T], 1) / len(likely)
+    return 100 * multilabel_average_precision(places, targets[:, there].long(), int(there.sum())).item()

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.adapters.residual import Adapters, Bottleneck
 from cliptune.backbones.backbone import Backbone
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
+from cliptune.objectives.classify import classification
 from cliptune.prompts.start import linear
 from cliptune.types import Batch, Outputs, State
 
@@ -58,4 +58,4 @@ class ClipAdapter(Method):
         return Adapters(bottleneck(self.ratio), bottleneck(self.text_ratio))
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": F.cross_entropy(out.logits, batch.labels)}
+        return {"ce": classification(out.logits, batch)}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences
 from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
+from cliptune.objectives.classify import classification
 from cliptune.prompts.conditional import Conditional
 from cliptune.types import Batch, Outputs, State
 
@@ -45,4 +45,4 @@ class CoCoOp(Method):
         return self.coop().sentences(backbone, classnames, templates)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": F.cross_entropy(out.logits, batch.labels)}
+        return {"ce": classification(out.logits, batch)}

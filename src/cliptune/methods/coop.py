@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
+from cliptune.objectives.classify import classification
 from cliptune.prompts.context import Context
 from cliptune.prompts.start import random_tokens
 from cliptune.types import Batch, Outputs, State
@@ -63,4 +63,4 @@ class CoOp(Method):
         return with_context(backbone.encode, self.words, self.length, classnames, self.position)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": F.cross_entropy(out.logits, batch.labels)}
+        return {"ce": classification(out.logits, batch)}

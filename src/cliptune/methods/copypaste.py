@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from cliptune.errors import UserError
 from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
+from cliptune.objectives.classify import classification
 from cliptune.types import Batch, Outputs, State
 
 
@@ -57,7 +57,7 @@ class CopyPaste(Wrapper):
         if self.instead:
             return self.base.losses(out, batch, state)
         logits = self.classify(out.image["pasted"], out.text, out.phrases, out.logit_scale, out.prompts)
-        pasted = self.pasted * F.cross_entropy(logits, batch.labels)
+        pasted = self.pasted * classification(logits, batch)
         return {**self.base.losses(out, batch, state), "pasted": pasted}
 
     def masks(self) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cliptune.errors import UserError
 from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
+from cliptune.objectives.classify import classification
 from cliptune.objectives.decouple import background_alignment, pull_push
 from cliptune.types import Batch, Outputs, Prompts, State
 
@@ -115,7 +115,7 @@ class Dapt(Wrapper):
             return losses
         assert out.phrases is not None
         logits = self.classify(foreground.detach(), out.text, out.phrases, out.logit_scale, out.prompts)
-        losses["foreground"] = self.foreground * F.cross_entropy(logits, batch.labels)
+        losses["foreground"] = self.foreground * classification(logits, batch)
         phrases = out.phrases[STRAY:] if self.compat == "release" else out.phrases
         losses["background"] = self.background * background_alignment(background, phrases, out.logit_scale)
         return losses

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.utils.data import default_collate
 
@@ -18,6 +17,7 @@ from cliptune.data.loader import ExampleSet
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.promptsrc import SIXTY
+from cliptune.objectives.classify import classification
 from cliptune.objectives.distill import kl_mean
 from cliptune.prompts.searched import Given, Searched, likeliest
 from cliptune.prompts.start import random_tokens
@@ -152,7 +152,7 @@ class Dpl(Method):
             return
         batch = self._validation(state.memory, learner.steps, model.backbone.logit_scale.device)
         with learner.choosing():
-            loss = F.cross_entropy(model({"image": batch.images}, state).logits, batch.labels)
+            loss = classification(model({"image": batch.images}, state).logits, batch)
             gradients = torch.autograd.grad(loss, learner.alphas, materialize_grads=True)
         learner.adapt(gradients, self.search_lr, self.search_betas)
 
@@ -166,7 +166,7 @@ class Dpl(Method):
         return examples.batch(default_collate([examples[i] for i in chosen]), device)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        losses = {"ce": F.cross_entropy(out.logits, batch.labels)}
+        losses = {"ce": classification(out.logits, batch)}
         if self.distill and not self.searching:
             teacher: Teacher = state.memory
             # The teacher knows the classes alone, while `out.logits` may have columns that a wrapper added.

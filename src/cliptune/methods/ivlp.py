@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
+from cliptune.objectives.classify import classification
 from cliptune.prompts.deep import Deep, check_depth
 from cliptune.prompts.start import random_tokens, usable_words
 from cliptune.types import Batch, Outputs, State
@@ -64,4 +64,4 @@ class Ivlp(Method):
         return with_context(backbone.encode, self._words(backbone), self.n_ctx_text, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": F.cross_entropy(out.logits, batch.labels)}
+        return {"ce": classification(out.logits, batch)}

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
@@ -15,6 +14,7 @@ from cliptune.backbones.teacher import Teacher
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
+from cliptune.objectives.classify import classification
 from cliptune.objectives.knowledge import text_pull
 from cliptune.types import Batch, Outputs, State, Task
 
@@ -67,6 +67,6 @@ class KgCoOp(Method):
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {
-            "ce": F.cross_entropy(out.logits, batch.labels),
+            "ce": classification(out.logits, batch),
             "knowledge": self.weight * text_pull(out.text, state.memory),
         }

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.adapters.linear import Linear
 from cliptune.backbones.backbone import Backbone
 from cliptune.methods.base import Method
+from cliptune.objectives.classify import classification
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
@@ -41,4 +41,4 @@ class LinearProbe(Method):
             cast(Linear, model.learner).weight.copy_(model.backbone.logit_scale * model.text_side()[0])
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": F.cross_entropy(out.logits, batch.labels)}
+        return {"ce": classification(out.logits, batch)}

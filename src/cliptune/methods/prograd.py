@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
@@ -16,6 +15,7 @@ from cliptune.backbones.sentences import Sentences, with_context
 from cliptune.backbones.teacher import Teacher
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
+from cliptune.objectives.classify import classification
 from cliptune.objectives.distill import soft_cross_entropy
 from cliptune.objectives.knowledge import without_conflict
 from cliptune.prompts.context import Context
@@ -93,7 +93,7 @@ class ProGrad(Method):
         teacher = state.memory.logits(out.image["image"])
         known = out.logits[:, : teacher.shape[1]]  # a wrapper may let other sentences compete with the classes
         return {
-            "ce": F.cross_entropy(out.logits, batch.labels),
+            "ce": classification(out.logits, batch),
             "kl": soft_cross_entropy(known, teacher, self.temperature),
         }
 

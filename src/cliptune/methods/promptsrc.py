@@ -16,6 +16,7 @@ from cliptune.backbones.teacher import Teacher
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.ivlp import Ivlp
+from cliptune.objectives.classify import classification
 from cliptune.objectives.distill import kl_mean
 from cliptune.prompts.aggregate import average, gaussian_weights
 from cliptune.types import Batch, Outputs, State, Task
@@ -88,7 +89,7 @@ class PromptSrc(Method):
         # The teacher knows the classes alone, while `out.logits` may have columns that a wrapper added.
         logits = self.classify(tuned, out.text, None, out.logit_scale, out.prompts)
         return {
-            "ce": F.cross_entropy(out.logits, batch.labels),
+            "ce": classification(out.logits, batch),
             "text": self.text_weight * F.l1_loss(out.text, teacher.text),
             "image": self.image_weight * F.l1_loss(tuned, image),
             "logits": kl_mean(logits, teacher.logits(image)),

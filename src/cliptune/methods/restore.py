@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.adapters.surgery import Operated, Surgery
@@ -16,6 +15,7 @@ from cliptune.backbones.sentences import Sentences, from_templates
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.maple import Maple
+from cliptune.objectives.classify import classification
 from cliptune.objectives.feature_shift import gram_norms, inconsistency, shifts
 from cliptune.prompts.start import linear
 from cliptune.types import Batch, Outputs, Prompts, State, Task, Trail
@@ -97,7 +97,7 @@ class Restore(Method):
         return Start(learner, model.backbone, trail.text)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        losses = {"ce": F.cross_entropy(out.logits, batch.labels)}
+        losses = {"ce": classification(out.logits, batch)}
         start: Start = state.memory
         if self.shift_weight and out.prompts.trail is not None:
             text, image = start.feature_shifts(out.prompts, batch.images)

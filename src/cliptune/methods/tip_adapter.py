@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.adapters.cache import Cache
@@ -17,6 +16,7 @@ from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import Augment
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
+from cliptune.objectives.classify import classification
 from cliptune.types import Batch, Example, Outputs, State, Task
 
 if TYPE_CHECKING:
@@ -65,13 +65,15 @@ class TipAdapter(Method):
 
     def remember(self, model: TunedModel, task: Task) -> None:
         """Fill the model's cache: features of the training pictures, averaged over crops, then normalised."""
+        if not task.train:
+            raise UserError("Tip-Adapter remembers training pictures, but there are none; use zeroshot to test alone")
         augment = Augment(model.backbone.image_size, scale=SCALE) if self.crops else None
         pictures = examples(model, task, task.train, augment)
         keys = [features(model, pictures, crop) for crop in range(max(1, self.crops))]
         cache(model).fill(normalise(torch.stack(keys).mean(0)), labels(model, task.train))
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": F.cross_entropy(out.logits, batch.labels)}
+        return {"ce": classification(out.logits, batch)}
 
 
 def cache(model: TunedModel) -> Cache:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import open_clip
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, from_templates
 from cliptune.methods.base import Method
+from cliptune.objectives.classify import classification
 from cliptune.prompts.fixed import NoPrompts
 from cliptune.types import Batch, Outputs, State
 
@@ -57,4 +57,4 @@ class ZeroShot(Method):
         return from_templates(backbone.encode, chosen, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": F.cross_entropy(out.logits, batch.labels)}
+        return {"ce": classification(out.logits, batch)}

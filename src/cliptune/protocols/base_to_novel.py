@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.splits import halves, note_short, only
+from cliptune.data.splits import count, halves, note_short, only
 from cliptune.errors import UserError
 from cliptune.types import Task, TestSet
 
@@ -14,20 +14,21 @@ def base_to_novel(dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (
     """One task a seed. Test sets: "base" and "novel", each over its own names alone, and "base/<variant>".
 
     Shots are drawn from all classes before the halves are cut, so base shots equal those of the all-class draw of the
-    same seed; classes without training examples vanish.
+    same seed; classes without training examples vanish. Pictures of several classes train for the one they were drawn
+    for, and test each half of which they show something; the classes of the other half are not counted.
     """
-    pool = dataset.examples("train")
-    parts = dict(zip(("base", "novel"), halves([e.label for e in pool]), strict=True))
+    sizes = dataset.sizes()
+    labels = list(sizes or count(dataset.examples("test")))  # of data to test on alone
+    parts = dict(zip(("base", "novel"), halves(labels), strict=True))
     if len(parts["novel"]) < 2:
-        count = sum(map(len, parts.values()))
-        raise UserError(f"base_to_novel needs at least 4 classes, but {dataset.name} has {count}; use few_shot")
-    note_short([e for e in pool if e.label in parts["base"]], shots, dataset.classnames)
+        raise UserError(f"base_to_novel needs at least 4 classes, but {dataset.name} has {len(labels)}; use few_shot")
+    note_short({label: sizes[label] for label in sizes if label in parts["base"]}, shots, dataset.classnames)
     for seed in seeds:
         train, val = dataset.draw(shots, seed)
         tests = {}
         for part, labels in parts.items():
             names = tuple(dataset.classnames[label] for label in labels)
-            tests[part] = TestSet(only(dataset.examples("test"), labels), names)
+            tests[part] = TestSet(only(dataset.examples("test"), labels, shown=True), names)
         base = parts["base"]
         for variant, examples in dataset.variants().items():
             tests[f"base/{variant}"] = TestSet(only(examples, base), tests["base"].classnames)

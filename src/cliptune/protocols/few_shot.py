@@ -12,10 +12,11 @@ from cliptune.types import Task, TestSet
 def few_shot(dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (1, 2, 3)) -> Iterator[Task]:
     """One task a seed: `shots` training and min(shots, 4) validation examples a class, tested on every class.
 
-    `shots` below 1 takes all training examples. Test sets: "test", and "test/<variant>" for the dataset's variants.
+    `shots` below 1 takes all training examples; data to test on alone has none. Test sets: "test", and
+    "test/<variant>" for the dataset's variants.
     """
     names = dataset.classnames
-    note_short(dataset.examples("train"), shots, names)
+    note_short(dataset.sizes(), shots, names)
     for seed in seeds:
         train, val = dataset.draw(shots, seed)
         tests = {"test": TestSet(tuple(dataset.examples("test")), names)}

@@ -1,0 +1,28 @@
+"""Which classes pictures show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cliptune.types import Example
+
+
+def classes_in(example: Example) -> tuple[int, ...]:
+    """All classes in a picture."""
+    return example.labels or (example.label,)
+
+
+def multi_hot(examples: Sequence[Example], classes: int | None = None) -> Tensor | None:
+    """float32 `(n, classes)`, 1 for each class in a picture, of multi-label examples; None of others.
+
+    classes: by default those up to the last that occurs.
+    """
+    if not any(e.labels for e in examples):
+        return None
+    pairs = [(i, label) for i, e in enumerate(examples) for label in classes_in(e)]
+    targets = torch.zeros(len(examples), classes or 1 + max(label for _, label in pairs))
+    targets[tuple(torch.tensor(pairs).T)] = 1
+    return targets

@@ -1,0 +1,41 @@
+"""Files of Pascal VOC: lists of pictures, and the objects in them."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path, PurePosixPath
+
+from cliptune.errors import UserError
+
+#: Name in the annotations -> name in sentences, in label order.
+CLASSES = {
+    name: {"diningtable": "table", "pottedplant": "plant"}.get(name, name)
+    for name in (
+        "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant "
+        "sheep sofa train tvmonitor"
+    ).split()
+}
+
+
+def ids(file: Path) -> list[str]:
+    """Names of pictures, without suffix, from the first word of each line: a name or a path. Raises `UserError`."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the list {file} cannot be read ({type(error).__name__}); copy it anew") from None
+    return [PurePosixPath(line.split()[0]).stem for line in lines if line.strip()]
+
+
+def objects(file: Path) -> tuple[int, ...]:
+    """Labels of the classes of which an annotation names objects, in order; of difficult ones too.
+
+    Raises `UserError` for a file that is no annotation, and for objects of other classes.
+    """
+    try:
+        found = {(node.text or "").strip() for node in ET.parse(file).getroot().findall("object/name")}
+    except (OSError, ET.ParseError) as error:
+        raise UserError(f"the annotation {file} cannot be read ({type(error).__name__}); copy it anew") from None
+    place = {name: label for label, name in enumerate(CLASSES)}
+    if found - set(place):
+        raise UserError(f"the annotation {file} names {min(found - set(place))!r}, no class of Pascal VOC 2012")
+    return tuple(sorted(place[name] for name in found))
