@@ -46,8 +46,8 @@ def read_boxes(path: Path) -> Boxes:
 
     CSV: a column that names the picture and four numbers, xmin,ymin,xmax,ymax (x1,y1,x2,y2; left,top,right,bottom) or
     x,y,w,h; several rows for several boxes. JSON: `{"cat/1.jpg": [[left, top, right, bottom], ...]}`, a list of records
-    with those columns or `boxes`, or COCO's `images` and `annotations`. Raises `UserError` with the line or entry that is
-    wrong.
+    with those columns or `boxes`, or COCO's `images` and `annotations`. Raises `UserError` with the line or entry that
+    is wrong.
     """
     if path.is_dir():
         files = sorted(path.rglob("*.xml"))

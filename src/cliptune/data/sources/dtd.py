@@ -15,6 +15,8 @@ class DescribableTextures(SplitDataset):
         layouts=(
             Layout("CoOp", "dtd", "images"),
             Layout("torchvision", "dtd/dtd", "images"),  # and an archive's, unpacked into a folder of its name
+            # with masks: Prompt_Tuning_Datasets_with_Foreground
+            Layout("archive", "dtd/dtd/dtd", "images"),
         ),
         classes=47,
         counts=(2820, 1128, 1692),

@@ -25,6 +25,8 @@ class FGVCAircraft(SplitDataset):
             Layout("torchvision", "fgvc-aircraft-2013b/data", "images"),
             *unpacked("fgvc_aircraft", "fgvc_aircraft", "images"),
             Layout("archive", "fgvc_aircraft/data", "images"),
+            # with masks: Prompt_Tuning_Datasets_with_Foreground
+            Layout("archive", "fgvc_aircraft/fgvc-aircraft-2013b/fgvc_aircraft", "images"),
             Layout("archive", "fgvc_aircraft/fgvc-aircraft-2013b/data", "images"),
         ),
         classes=100,

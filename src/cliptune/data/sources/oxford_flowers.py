@@ -17,6 +17,8 @@ class OxfordFlowers(SplitDataset):
             Layout("CoOp", "oxford_flowers", "jpg"),
             Layout("torchvision", "flowers-102", "jpg"),
             *unpacked("oxford_flowers", "oxford_flowers", "jpg"),
+            # with masks: Prompt_Tuning_Datasets_with_Foreground
+            Layout("archive", "flowers-102/oxford_flowers", "jpg"),
         ),
         classes=102,
         counts=(4093, 1633, 2463),

@@ -16,6 +16,8 @@ class SUN397(SplitDataset):
             Layout("CoOp", "sun397", "SUN397"),
             Layout("torchvision", "", "SUN397"),
             *unpacked("sun397", "sun397", "SUN397"),
+            # with masks: Prompt_Tuning_Datasets_with_Foreground
+            *(Layout("archive", "sun-397/sun397", images, "a") for images in ("SUN397", "sun397")),
         ),
         classes=397,
         counts=(15880, 3970, 19850),
