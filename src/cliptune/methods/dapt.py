@@ -39,9 +39,10 @@ class Dapt(Wrapper):
     base: Method = field(default_factory=Maple)
     """The method inside."""
     masks_from: str = "auto"
-    """Where foregrounds come from: data (alpha, exact masks), folder:PATH (DAPT-S), gradcam (of the model being tuned,
-    made anew each epoch; DAPT-G), maskclip (of that model too, from what its patches say), grid, full; auto is data
-    where pictures bring masks, else gradcam."""
+    """Where foregrounds come from: data (alpha, exact masks), folder:PATH (DAPT-S), beside (a folder mask beside the
+    pictures', as released archives have it), seem (the same by the released code's pixel rule), box:FILE, gradcam (of
+    the model being tuned, made anew each epoch; DAPT-G), maskclip (of that model too, from what its patches say), grid,
+    full; auto is data where pictures bring masks, else gradcam."""
     pull_push: float = 0.8
     """Weight of the triplet term in the first phase."""
     margin: float = 1.5
@@ -123,4 +124,6 @@ class Dapt(Wrapper):
     def masks(self) -> str | None:
         source = self.chosen_masks(self.masks_from)
         # The release has a pixel rule of its own for stored masks.
-        return source.replace("folder:", "seem:", 1) if self.compat == "release" else source
+        stored = {"folder": "seem", "beside": "seem"}
+        name, colon, path = source.partition(":")
+        return stored.get(name, name) + colon + path if self.compat == "release" else source

@@ -33,7 +33,8 @@ class ImageNet(Dataset):
             Layout("CoOp", "imagenet", "images", "val"),
             Layout("torchvision", "imagenet", "", "val"),
             Layout("torchvision", "ILSVRC2012", "", "val"),
-            Layout("archive", "imagenet-1k/imagenet", "images", "val"),  # with masks: Prompt_Tuning_Datasets_with_Foreground
+            # with masks: Prompt_Tuning_Datasets_with_Foreground
+            Layout("archive", "imagenet-1k/imagenet", "images", "val"),
             Layout("archive", "ILSVRC/Data/CLS-LOC", "", "val"),
         ),
         classes=1000,
