@@ -162,7 +162,9 @@ def test_the_papers_logits_have_a_column_a_class_at_any_time(backbone):
     assert released({"image": small.pictures(backbone, 2)}).logits.shape == (2, 3 + STRAY)
 
 
-@pytest.mark.parametrize("spec, release", [("folder:a/b", "seem:a/b"), ("beside", "seem"), ("data", "data"), ("gradcam", "gradcam")])
+@pytest.mark.parametrize(
+    "spec, release", [("folder:a/b", "seem:a/b"), ("beside", "seem"), ("data", "data"), ("gradcam", "gradcam")]
+)
 def test_the_release_reads_stored_masks_by_its_own_rule(spec, release):
     assert Dapt(masks_from=spec).masks() == spec
     assert Dapt(masks_from=spec, compat="release").masks() == release
