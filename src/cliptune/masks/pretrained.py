@@ -108,7 +108,7 @@ def _told(kind: Kind, name: str, load: Callable[[], Any]) -> Any:
     """What `load` returns; its errors, many lines long, become a sentence."""
     try:
         return load()
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # of a wrong or damaged folder, loaders raise whatever they stumbled over
         if Path(name).expanduser().is_dir():
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise UserError(

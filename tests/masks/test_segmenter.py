@@ -1,0 +1,313 @@
+"""Segmenters of transformers: tiny random models of the real classes, through the files they are kept in."""
+
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cliptune.data.sources.folder import Folder
+from cliptune.errors import UserError
+from cliptune.masks.make import make
+from cliptune.masks.pretrained import load
+from cliptune.masks.sam import SAM, SamSegmenter
+from cliptune.masks.segmenter import CLIPSEG, SAM3, TextSegmenter
+from toys import drawings, write_pictures
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+SMALL = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
+
+
+def tokenizer():
+    letters = [*map(chr, range(97, 123)), *"0123456789.,-'"]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    return transformers.CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=[])
+
+
+def text_config(of):
+    ids = {name: getattr(of, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    return {**SMALL, **ids, "vocab_size": len(of)}
+
+
+def tiny_clipseg():
+    words = tokenizer()
+    config = transformers.CLIPSegConfig(
+        text_config=text_config(words),
+        vision_config={**SMALL, "image_size": 32, "patch_size": 8},
+        projection_dim=16,
+        reduce_dim=8,
+        decoder_num_attention_heads=2,
+        decoder_intermediate_size=16,
+        extract_layers=[0, 1, 2],
+    )
+    pictures = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
+    return transformers.CLIPSegForImageSegmentation(config), transformers.CLIPSegProcessor(pictures, words)
+
+
+def tiny_sam():
+    prompts = {"hidden_size": 8, "image_size": 32, "patch_size": 8, "mask_input_channels": 4}
+    config = transformers.SamConfig(
+        vision_config={
+            **{"hidden_size": 16, "output_channels": 8, "num_hidden_layers": 2, "num_attention_heads": 2},
+            **{"image_size": 32, "patch_size": 8, "window_size": 2, "global_attn_indexes": [1], "mlp_dim": 16},
+            "num_pos_feats": 4,
+        },
+        prompt_encoder_config=prompts,
+        mask_decoder_config={"hidden_size": 8, "mlp_dim": 16, "num_attention_heads": 2, "iou_head_hidden_dim": 8},
+    )
+    pictures = transformers.SamImageProcessor(
+        size={"longest_edge": 32},
+        pad_size={"height": 32, "width": 32},
+        mask_size={"longest_edge": 8},
+        mask_pad_size={"height": 8, "width": 8},
+    )
+    return transformers.SamModel(config), transformers.SamProcessor(pictures)
+
+
+def tiny_sam2():
+    backbone = {
+        **{"model_type": "sam2_hiera_det_model", "hidden_size": 8, "num_attention_heads": 1, "image_size": [64, 64]},
+        **{"blocks_per_stage": [1, 1, 2, 1], "global_attention_blocks": [3], "window_size_per_stage": [4, 2, 4, 2]},
+        **{"embed_dim_per_stage": [8, 16, 32, 64], "num_attention_heads_per_stage": [1, 1, 2, 2]},
+        "window_positional_embedding_background_size": [2, 2],
+    }
+    config = transformers.Sam2Config(
+        vision_config={
+            **{"backbone_config": backbone, "backbone_channel_list": [64, 32, 16, 8], "fpn_hidden_size": 8},
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        },
+        prompt_encoder_config={"hidden_size": 8, "image_size": 64, "patch_size": 16, "mask_input_channels": 4},
+        mask_decoder_config={
+            **{"hidden_size": 8, "mlp_dim": 16, "num_attention_heads": 1, "attention_downsample_rate": 1},
+            "iou_head_hidden_dim": 8,
+        },
+    )
+    pictures = transformers.Sam2ImageProcessor(size={"height": 64, "width": 64}, mask_size={"height": 16, "width": 16})
+    return transformers.Sam2Model(config), transformers.Sam2Processor(pictures)
+
+
+def tiny_sam3():
+    words = tokenizer()
+    part = {"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    backbone = {
+        **{**SMALL, "model_type": "sam3_vit_model", "hidden_size": 32, "num_hidden_layers": 2},
+        **{"image_size": 56, "pretrain_image_size": 56, "patch_size": 14, "window_size": 2},
+        "global_attn_indexes": [1],
+    }
+    config = transformers.Sam3Config(
+        vision_config={
+            **{"backbone_config": backbone, "fpn_hidden_size": 32},
+            "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        },
+        text_config={**text_config(words), "max_position_embeddings": 32, "projection_dim": 32},
+        geometry_encoder_config=part,
+        detr_encoder_config=part,
+        detr_decoder_config={**part, "num_queries": 4},
+        mask_decoder_config={"hidden_size": 32, "num_attention_heads": 2, "num_upsampling_stages": 3},
+    )
+    pictures = transformers.Sam3ImageProcessor(size={"height": 56, "width": 56}, mask_size={"height": 16, "width": 16})
+    return transformers.Sam3Model(config), transformers.Sam3Processor(pictures, words)
+
+
+TINY = {"clipseg": tiny_clipseg, "sam": tiny_sam, "sam2": tiny_sam2, "sam3": tiny_sam3}
+KINDS = {"clipseg": CLIPSEG, "sam": SAM, "sam2": SAM, "sam3": SAM3}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A function that keeps a tiny model in a folder, once."""
+    root = tmp_path_factory.mktemp("models")
+    transformers.logging.disable_progress_bar()
+
+    def keep(name):
+        if not (root / name).is_dir():
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(1)
+                model, processor = TINY[name]()
+                with torch.no_grad():
+                    for parameter in model.parameters():
+                        parameter.add_(0.3 * torch.randn_like(parameter))  # fresh ones say next to nothing
+                model.save_pretrained(root / name)
+                processor.save_pretrained(root / name)
+        return root / name
+
+    return keep
+
+
+def segmenter_of(name, folder, **more):
+    loaded = load(KINDS[name], str(folder))
+    if KINDS[name] != SAM:
+        return TextSegmenter(loaded, **more)
+    return SamSegmenter(loaded, lambda images, labels: torch.rand(len(images), 1, 4, 4), points=3, chunk=5)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Pictures of three shapes."""
+    from PIL import Image
+
+    root = write_pictures(tmp_path_factory.mktemp("data") / "photos", each=4)
+    for name, size in (("horse", (50, 30)), ("pig", (20, 70))):
+        for file in (root / name).iterdir():
+            Image.open(file).resize(size).save(file)
+    return Folder(root)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_kind_makes_maps_of_the_pictures_sizes(kept, photos, name, tmp_path):
+    examples = photos.examples("train")
+    segmenter = segmenter_of(name, kept(name))
+    torch.manual_seed(0)
+    found = list(segmenter.segment(photos, examples))
+    assert [example for example, _ in found] == examples
+    for example, mask in found:
+        assert mask.shape == photos.read(example).image.shape[-2:]
+        assert 0 <= mask.min() < mask.max() <= 1 and not mask.requires_grad
+    done = make(photos, examples, segmenter, tmp_path / "out", soft=True)
+    assert (done.made, done.missing) == (len(examples), {})
+
+
+@pytest.mark.parametrize("name", ["clipseg", "sam3"])
+def test_a_map_does_not_depend_on_its_batch(kept, photos, name):
+    examples = photos.examples("train")[::3]
+    segmenter = segmenter_of(name, kept(name))
+    together = dict(segmenter.segment(photos, examples))
+    for example in examples:
+        ((_, alone),) = segmenter.segment(photos, [example])
+        assert torch.allclose(alone, together[example], atol=1e-4)
+
+
+def test_clipseg_says_what_the_library_says(kept, photos):
+    model, processor = (
+        cls.from_pretrained(kept("clipseg"))
+        for cls in (transformers.CLIPSegForImageSegmentation, transformers.CLIPSegProcessor)
+    )
+    example = photos.examples("train")[-1]
+    image = photos.read(example).image
+    for prompt, sentence in (("", "a photo of a pig."), ("{}", "pig")):
+        inputs = processor(text=[sentence], images=[image], return_tensors="pt")
+        with torch.no_grad():
+            logits = model.eval()(**inputs).logits.reshape(1, 1, 32, 32)
+        ((_, found),) = segmenter_of("clipseg", kept("clipseg"), prompt=prompt).segment(photos, [example])
+        expected = F.interpolate(logits, image.shape[-2:], mode="bilinear")[0, 0].sigmoid()
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sam", "sam2"])
+def test_sam_draws_one_of_the_librarys_masks(kept, photos, name):
+    """Around the middle of the picture, where a grid of one point lies."""
+    segmenter = segmenter_of(name, kept(name))
+    segmenter.points = 1
+    processor = transformers.AutoProcessor.from_pretrained(kept(name))
+    for example in photos.examples("train")[::3]:
+        image = photos.read(example).image
+        height, width = image.shape[-2:]
+        inputs = processor(images=[image], input_points=[[[[width / 2, height / 2]]]], return_tensors="pt")
+        sizes = [inputs.pop(key) for key in ("original_sizes", "reshaped_input_sizes") if key in inputs]
+        with torch.no_grad():
+            out = segmenter.loaded.model(**{k: v.float() for k, v in inputs.items() if "labels" not in k})
+        (candidates,) = processor.post_process_masks(out.pred_masks, *sizes)
+        ((_, found),) = segmenter.segment(photos, [example])
+        differing = [float(((found > 0.5) != mask).float().mean()) for mask in candidates[0]]
+        assert min(differing) < 0.01 < max(differing), differing
+
+
+def test_words_decide(kept, photos):
+    example = photos.examples("train")[0]
+    maps = [
+        next(segmenter_of("clipseg", kept("clipseg"), prompt=prompt).segment(photos, [example]))[1]
+        for prompt in ("{}", "no {} at all")
+    ]
+    assert not torch.allclose(*maps)
+
+
+def test_of_several_classes_the_map_is_the_largest(kept):
+    from dataclasses import replace
+
+    segmenter, example = segmenter_of("clipseg", kept("clipseg")), drawings().examples("train")[0]
+    one, other, both = (
+        next(segmenter.segment(drawings(), [replace(example, labels=labels)]))[1] for labels in ((3,), (90,), (3, 90))
+    )
+    assert torch.allclose(both, torch.maximum(one, other), atol=1e-5) and not torch.allclose(one, other)
+
+
+def test_prompts_and_thresholds_by_default(kept):
+    clipseg, sam3 = (segmenter_of(name, kept(name)) for name in ("clipseg", "sam3"))
+    assert (clipseg.threshold, sam3.threshold) == (0.4, 0.5)
+    assert (clipseg.about["prompt"], sam3.about["prompt"]) == ("template", "{}")
+    with pytest.raises(UserError, match="needs exactly one {}"):
+        segmenter_of("clipseg", kept("clipseg"), prompt="a thing")
+
+
+def test_unreadable_pictures_are_named_beside_the_maps(kept, tmp_path):
+    photos = Folder(write_pictures(tmp_path / "photos", each=4))
+    examples = photos.examples("train")
+    for example in (examples[0], examples[2]):
+        example.path.write_bytes(b"junk")
+    for name in ("clipseg", "sam"):
+        found = dict(segmenter_of(name, kept(name)).segment(photos, examples))
+        assert {e for e, result in found.items() if isinstance(result, str)} == {examples[0], examples[2]}
+        assert len(found) == len(examples)
+        assert len(list(segmenter_of(name, kept(name)).segment(photos, examples[:1]))) == 1
+
+
+def test_models_of_another_kind_are_refused(kept, tmp_path):
+    with pytest.raises(UserError, match="is a sam model; --with clipseg takes clipseg"):
+        load(CLIPSEG, str(kept("sam")))
+    with pytest.raises(UserError, match="is a clipseg model; --with sam takes sam, sam2, sam2_video"):
+        load(SAM, str(kept("clipseg")))
+    with pytest.raises(UserError, match="no model folder at .*; check --model"):
+        load(SAM, str(tmp_path / "nowhere" / "at" / "all"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="does not say what model it is|holds no model") as told:
+        load(SAM, str(tmp_path / "empty"))
+    assert "\n" not in str(told.value)
+
+
+def test_broken_and_incomplete_folders(kept, tmp_path):
+    import shutil
+
+    broken = shutil.copytree(kept("clipseg"), tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"junk")
+    with pytest.raises(UserError, match="holds no model for --with clipseg that can be loaded") as told:
+        load(CLIPSEG, str(broken))
+    assert "\n" not in str(told.value)
+    from safetensors.torch import load_file, save_file
+
+    lacking = shutil.copytree(kept("clipseg"), tmp_path / "lacking")
+    tensors = load_file(lacking / "model.safetensors")
+    tensors.pop("decoder.film_add.weight")
+    save_file(tensors, lacking / "model.safetensors", metadata={"format": "pt"})
+    with pytest.warns(UserWarning, match="lacks 1 of the model's tensors, first decoder.film_add.weight"):
+        load(CLIPSEG, str(lacking))
+
+
+def test_without_the_hub_it_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="the model some/model is neither .*hf download some/model .*--model FOLDER"):
+        load(CLIPSEG, "some/model")
+
+
+def test_without_transformers_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UserError, match=r'pip install "cliptune\[masks\]"'):
+        load(CLIPSEG)
+
+
+def test_an_older_transformers_is_told(monkeypatch):
+    from types import ModuleType
+
+    old = ModuleType("transformers")
+    old.__version__ = "4.46"
+    monkeypatch.setitem(sys.modules, "transformers", old)
+    with pytest.raises(UserError, match="transformers 4.46 does not know Sam3Model"):
+        load(SAM3)
+
+
+def test_the_library_is_left_as_talkative_as_it_was(kept):
+    transformers.logging.set_verbosity_info()
+    try:
+        load(CLIPSEG, str(kept("clipseg")))
+        assert transformers.logging.get_verbosity() == transformers.logging.INFO
+    finally:
+        transformers.logging.set_verbosity_warning()
