@@ -9,11 +9,10 @@ from typing import ClassVar
 from cliptune.data import split_file
 from cliptune.data.card import Card, Place, differences, locate
 from cliptune.data.dataset import Dataset
-from cliptune.data.pictures import read_picture
 from cliptune.data.present import missing
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
-from cliptune.types import Example, Picture
+from cliptune.types import Example
 
 
 class SplitDataset(Dataset):
@@ -26,6 +25,7 @@ class SplitDataset(Dataset):
 
     def __init__(self, root: str | Path, reading: Reading | None = None):
         self.reading = reading or Reading()
+        self.draws = self.reading.draws
         self.name, self.templates = self.card.name, self.card.templates
         self.place = locate(self.card, Path(root))
         self.classnames, self._parts = self.listed(self.place)
@@ -46,23 +46,19 @@ class SplitDataset(Dataset):
     def examples(self, split: str) -> list[Example]:
         return self._parts[split]
 
-    def read(self, example: Example) -> Picture:
-        assert example.path is not None
-        return read_picture(example.path)
-
     def _check(self) -> None:
         """Whether this is the published dataset, and all of it."""
-        told = differences(self.card, self.place.split, self.classnames, [len(part) for part in self._parts.values()])
-        if told:
-            warnings.warn(
-                f"{self.place.split or self.place.home} is not the published split of {self.card.title} "
-                f"({'; '.join(told)}): numbers do not compare with published ones",
-                stacklevel=4,
-            )
         keys = [e.key for part in self._parts.values() for e in part]
         lost = missing(self.place.images, keys)
         if lost and not self.reading.skip_bad:
             raise UserError(
                 f"{len(lost)} of the {len(keys)} pictures of {self.card.title} are not under {self.place.images}, "
                 f"such as {', '.join(lost[:3])}; unpack the pictures again ({self.card.source})"
+            )
+        told = differences(self.card, self.place.split, self.classnames, [len(part) for part in self._parts.values()])
+        if told:
+            warnings.warn(
+                f"{self.place.split or self.place.home} is not the published split of {self.card.title} "
+                f"({'; '.join(told)}): numbers do not compare with published ones",
+                stacklevel=4,
             )
