@@ -117,7 +117,7 @@ class Bars:
             if not self.progress.console.is_terminal:
                 self.progress.console.print(f"{what}, {human(total)}" if total else what, markup=False)
                 return
-            self.task = self.progress.add_task(what)
+            self.task = self.progress.add_task(what, total=total)
             self.progress.start()
         if self.task is not None:
             self.progress.update(self.task, completed=done, total=total)

@@ -224,8 +224,26 @@ def test_a_run_that_was_killed_goes_on_without_the_network(dtd, site, root, monk
     asked = len(site.asked)
     report, remarks = download("dtd", root, dtd)
     assert report.status == "ready" and len(site.asked) == asked
-    # Whose archive it is cannot be told any more, so it stays.
-    assert remarks == [f"dtd.zip stays in {root / 'downloads' / 'dtd'}"]
+    assert remarks == []
+    runs("dtd", root)
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_run_that_was_killed_between_two_folders_goes_on(original, root, monkeypatch, done):
+    order, real, left = original("oxford_pets"), module.merge, [done + 1]  # the split is the first to be moved
+
+    def stop(*args, **more):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return real(*args, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "merge", stop)
+        patch.setattr(module, "_clear", stop)
+        download("oxford_pets", root, order)
+    assert download("oxford_pets", root, order)[0].status == "ready"
+    runs("oxford_pets", root)
 
 
 def test_archives_are_kept_on_demand(dtd, root):
@@ -272,9 +290,19 @@ def test_a_split_that_is_none(original, site, root):
 
 def test_an_archive_without_the_dataset(hub, root):
     site = hub("dtd.zip", zipped({"textures/x.jpg": b"?"}))
-    with pytest.raises(UserError, match=r"has no folder images; what it has \(textures\) is in .*: bring it to"):
+    with pytest.raises(UserError, match=r"has no folder images, but textures, in .*: bring it to .* by hand"):
         download("dtd", root, Order(mirror=site.url))
     assert not (root / "dtd").exists()
+
+
+def test_another_archive_than_expected_by_hand(original, root):
+    order = original("caltech101")
+    folder = root / "downloads" / "caltech101"
+    folder.mkdir(parents=True)
+    (folder / "caltech-101.zip").write_bytes(zipped({"other/x.jpg": b"?"}))
+    with pytest.raises(UserError, match=r"has no folder 101_ObjectCategories, but other, in"):
+        download("caltech101", root, order)
+    assert (folder / "caltech-101.zip").is_file()
 
 
 def test_an_archive_that_lacks_pictures(hub, made, root):

@@ -17,13 +17,15 @@ from cliptune.data import check, sources, split_file
 from cliptune.data.card import Card, find_split, fingerprint
 from cliptune.data.download.archives import unpack
 from cliptune.data.download.collection import fetch_zip
-from cliptune.data.download.disk import LOCK, alone, names
+from cliptune.data.download.disk import alone, names
 from cliptune.data.download.place import find_home, merge
 from cliptune.data.download.recipes import RECIPES, Recipe, Remote
 from cliptune.data.download.transfer import NotHad, Watch, fetch
 from cliptune.errors import UserError
 
 Source = Literal["archive", "original"]
+#: Ends the names of empty files that mark archives.
+OWN = ".fetched"
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ def download(
     job = _Job(name, recipe, sources.cards()[name], root, order, watch)
     report = look(name, root)
     if whole(report, recipe):
+        if job.folder.is_dir():  # a run was stopped after its last step but one
+            with alone(job.folder):
+                _clear(job, 0)
         return report, ["already there"]
     if report.status in ("wrong layout", "unreadable"):  # one command of the user's in place of gigabytes
         raise UserError(f"{report.title} is there, but {report.fix}")
@@ -100,46 +105,57 @@ def download(
 
 def _from_collection(job: _Job) -> list[str]:
     recipe, unpacked = job.recipe, job.folder / "unpacked"
-    there = names(job.folder)
     if not unpacked.exists():
+        there = names(job.folder)
         with _or("--from original takes the dataset's own site" if recipe.remotes else "", job.folder):
             archive = fetch_zip([recipe.home, *recipe.aliases], job.folder, hub=job.order.mirror, watch=job.watch)
+        if archive.name not in there:
+            _own(archive)
         unpack(archive, unpacked, job.watch)
     home = find_home(unpacked, recipe.sign)
     if home is None:
-        tops = ", ".join(sorted(path.name for path in unpacked.iterdir())[:5])
-        raise UserError(
-            f"the archive has no folder {recipe.sign}; what it has ({tops}) is in {unpacked}: bring it to "
-            f"{job.root / recipe.home} by hand"
-        )
-    return _clear(job, there, merge(home, job.root / recipe.home, last=recipe.sign))
+        raise _other(job, recipe.sign, [unpacked])
+    return _clear(job, merge(home, job.root / recipe.home, last=recipe.sign))
 
 
 def _from_site(job: _Job) -> list[str]:
-    there, unpacked = names(job.folder), []
+    unpacked = []
     for remote in job.recipe.remotes:
-        inside = job.folder / f"{remote.file}.unpacked"
+        archive, inside = job.folder / remote.file, job.folder / f"{remote.file}.unpacked"
         if not inside.exists():
-            _fetch(job, remote)
-            unpack(job.folder / remote.file, inside, job.watch)
+            if not archive.exists():  # neither of an earlier run nor brought by hand
+                _fetch(job, remote)
+                _own(archive)
+            unpack(archive, inside, job.watch)
         unpacked.append(inside)
-        if remote.inner:
+        if (inside / remote.inner).is_file():
             unpacked.append(job.folder / f"{Path(remote.inner).name}.unpacked")
             if not unpacked[-1].exists():
                 unpack(inside / remote.inner, unpacked[-1], job.watch)
     kept = 0
     for start, end in job.recipe.moves:
-        for inside in unpacked:
-            if (inside / start).exists():
-                kept += merge(inside / start, job.root / end, last=job.recipe.sign)
-    return _clear(job, there, kept)
+        found = [inside / start for inside in unpacked if (inside / start).exists()]
+        if not found and not (job.root / end).exists():  # where an earlier run has not brought it there
+            raise _other(job, start, unpacked)
+        kept += sum(merge(path, job.root / end, last=job.recipe.sign) for path in found)
+    return _clear(job, kept)
+
+
+def _other(job: _Job, folder: str, unpacked: list[Path]) -> UserError:
+    """That an archive is laid out as none that is known."""
+    tops = ", ".join(sorted(path.name for inside in unpacked for path in inside.iterdir())[:5])
+    return UserError(
+        f"what was fetched has no folder {folder}, but {tops}, in {unpacked[0]}: bring it to "
+        f"{job.root / job.recipe.home} by hand, or remove {job.folder} and take another source"
+    )
 
 
 def _get_split(job: _Job, split: Remote) -> list[str]:
     """Fetch the split. That it cannot be had is a remark: the pictures are worth having."""
     home, here = job.root / job.recipe.home, job.folder / split.file
     try:
-        _fetch(job, split)
+        if not here.exists():
+            _fetch(job, split)
         found = fingerprint(here.read_bytes())
         if job.card.split_print not in ("", found):
             raise NotHad(f"it came with a sha256 that begins with {found}, not {job.card.split_print}")
@@ -155,8 +171,6 @@ def _get_split(job: _Job, split: Remote) -> list[str]:
 
 def _fetch(job: _Job, remote: Remote) -> None:
     target = job.folder / remote.file
-    if target.exists():  # of an earlier run, or put there by hand
-        return
     with _or("--from archive takes a collected copy" if job.recipe.collected else "", target):
         fetch(job.order.url(remote), target, digest=remote.digest, watch=job.watch)
 
@@ -190,18 +204,21 @@ def _lacking(report: check.Report, card: Card) -> str:
     )
 
 
-def _clear(job: _Job, there: set[str], kept: int) -> list[str]:
-    """Remove what is no longer needed.
+def _own(archive: Path) -> None:
+    """Note that an archive was fetched here, so that it may be removed in the end; one brought by hand stays."""
+    archive.with_name(archive.name + OWN).touch()
 
-    there: archives that lay there before. kept: how many files stayed as they were.
-    """
+
+def _clear(job: _Job, kept: int) -> list[str]:
+    """Remove what is no longer needed. kept: how many files stayed as they were."""
+    own = {name.removesuffix(OWN) for name in names(job.folder) if name.endswith(OWN)}
     for path in job.folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif not job.order.keep and path.name not in there and path.name != LOCK:
+        elif path.name.endswith(OWN) or (path.name in own and not job.order.keep):
             path.unlink()
-    left = sorted(names(job.folder))
+    left = ", ".join(sorted(names(job.folder)))
     return [
         *([f"{kept:,} files that were there already stay as they are"] if kept else []),
-        *([f"{', '.join(left)} stays in {job.folder}"] if left else []),
+        *([f"{left} stays in {job.folder}"] if left else []),
     ]

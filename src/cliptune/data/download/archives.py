@@ -63,7 +63,7 @@ def _zip(archive: Path, folder: Path, watch: Watch) -> None:
     with zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
         total = sum(member.file_size for member in members)
-        check_room(folder, total, f"what is in {archive.name}")
+        check_room(archive.parent, total, f"what is in {archive.name}")
         done = 0
         for member in members:
             if stat.S_ISLNK(member.external_attr >> 16):
@@ -76,7 +76,7 @@ def _zip(archive: Path, folder: Path, watch: Watch) -> None:
 
 def _tar(archive: Path, folder: Path, watch: Watch) -> None:
     size = archive.stat().st_size
-    check_room(folder, size, f"what is in {archive.name}")
+    check_room(archive.parent, size, f"what is in {archive.name}")
     with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as opened:
         for member in opened:
             target = _inside(member.name, folder, archive)
