@@ -30,7 +30,8 @@ FLAGS = {
     "run": ["--methods", "--seeds", "--data", "--backbone", "--shots", "--out"],
     "report": ["--out", "--pictures"],
     "import": ["--method", "--backbone", "--classes", "--out", "--words", "--swapped"],
-    "data": ["list", "check", "show"],
+    "data": ["list", "check", "download", "show"],
+    "masks": ["check", "make"],
     "list": ["methods", "backbones", "data"],
 }
 

@@ -19,7 +19,7 @@ COMMANDS = {
     "run": "run PROTOCOL: several methods and seeds, e.g. cliptune run base-to-novel --methods coop maple+dapt",
     "report": "report FOLDER: the table and the page of what `run` or `demo` left there",
     "import": "import FILE: a checkpoint of the authors' code (CoOp, MaPLe, ...) as a run for evaluate and predict",
-    "data": "data list | check ROOT | show DATA: public datasets on your disk, and samples of any data",
+    "data": "data list | check ROOT | download NAMES | show DATA: public datasets on your disk, samples of any data",
     "masks": "masks check SOURCE | make: what foreground masks are like, and new ones",
     "list": "list methods | backbones | data",
 }

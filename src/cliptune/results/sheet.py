@@ -49,11 +49,11 @@ def sheet_png(title: str, lines: Sequence[str], sections: Sequence[Section], *, 
     top = MARGIN + 28 + LINE * len(lines) + GAP
     canvas = Image.new("RGB", (width, top + sum(n * row + 34 for n in rows) + MARGIN), LIGHT.paper)
     draw = ImageDraw.Draw(canvas)
-    _write(draw, (MARGIN, MARGIN - 4), title, 18, width - 2 * MARGIN, bold=True)
+    write(draw, (MARGIN, MARGIN - 4), title, 18, width - 2 * MARGIN, bold=True)
     for i, line in enumerate(lines):
-        _write(draw, (MARGIN, MARGIN + 26 + i * LINE), line, 13, width - 2 * MARGIN, LIGHT.quiet)
+        write(draw, (MARGIN, MARGIN + 26 + i * LINE), line, 13, width - 2 * MARGIN, LIGHT.quiet)
     for section, n in zip(sections, rows, strict=True):
-        _write(draw, (MARGIN, top + 6), section.heading, 14, width - 2 * MARGIN, bold=True)
+        write(draw, (MARGIN, top + 6), section.heading, 14, width - 2 * MARGIN, bold=True)
         for i, tile in enumerate(section.tiles):
             left, upper = MARGIN + i % columns * (SIDE + GAP), top + 32 + i // columns * row
             _tile(canvas, draw, (left, upper), tile, section.dim)
@@ -68,11 +68,11 @@ def _tile(canvas: Image.Image, draw: ImageDraw.ImageDraw, place: tuple[int, int]
     draw.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), fill=LIGHT.grid)
     picture = Image.fromarray(picture_with_masks(np.asarray(tile.image), tile.masks, side=SIDE, dim=dim))
     canvas.paste(picture, (left + (SIDE - picture.width) // 2, top + (SIDE - picture.height) // 2))
-    _write(draw, (left, top + SIDE + 3), tile.title, 13, SIDE)
-    _write(draw, (left, top + SIDE + 3 + LINE), tile.note, 12, SIDE, LIGHT.quiet)
+    write(draw, (left, top + SIDE + 3), tile.title, 13, SIDE)
+    write(draw, (left, top + SIDE + 3 + LINE), tile.note, 12, SIDE, LIGHT.quiet)
 
 
-def _write(
+def write(
     draw: ImageDraw.ImageDraw,
     place: tuple[int, int],
     text: str,
@@ -82,8 +82,9 @@ def _write(
     *,
     bold: bool = False,
 ) -> None:
-    """One line of text; its middle gives way to an ellipsis where it is too long, as ends of paths tell most."""
-    font = _font(size, bold)
+    """One line of text in `width` pixels; its middle gives way to an ellipsis where it is too long, as ends of paths
+    tell most."""
+    font = font_of(size, bold)
     keep = len(text)
     shown = text
     while keep > 4 and font.getlength(shown) > width:
@@ -93,7 +94,7 @@ def _write(
 
 
 @cache
-def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+def font_of(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     """The font that comes with matplotlib, so that a sheet looks alike everywhere."""
     fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
     return ImageFont.truetype(str(fonts / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size)

@@ -1,0 +1,170 @@
+"""`cliptune data show DATA`: a picture of samples of each class, with their masks."""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from cliptune import experiment, masks
+from cliptune.commands.masks_check import model_of
+from cliptune.commands.parse import parse, split
+from cliptune.data import sources
+from cliptune.data.dataset import Dataset
+from cliptune.data.loader import ExampleSet
+from cliptune.data.settings import Reading
+from cliptune.errors import UserError
+from cliptune.files import write_bytes
+from cliptune.results.samples import Block, samples_png
+from cliptune.types import Example
+
+#: Pictures on a page, and in a row of one class.
+MOST, WIDE = 1000, 20
+
+
+@dataclass(frozen=True)
+class DataShow:
+    """Draw samples of some classes, the foreground of their masks outlined and the background dimmed."""
+
+    split: Literal["train", "val", "test"] = "train"
+    """Which pictures."""
+    classes: int = 12
+    """How many classes, drawn by the seed."""
+    each: int = 4
+    """How many pictures of each, drawn by the seed."""
+    masks_from: str = "auto"
+    """Masks to draw: auto takes those that the pictures bring, if any; none draws none; otherwise as for train
+    (data, folder:PATH, box:FILE, gradcam, grid, ...)."""
+    out: Path | None = None
+    """The picture (PNG); by default DATA-SPLIT.png in the current folder, with the masks' name if they were asked
+    for."""
+    seed: int = 1
+    """Of the draw, and of masks that are drawn (grid)."""
+    run: str = ""
+    """Folder of a trained run, for masks that ask the model (gradcam, maskclip); by default an untuned one is asked."""
+    backbone: str = "tiny"
+    """The untuned one, as for train."""
+    pretrained: str = ""
+    """As for train."""
+    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+
+
+def data_show(arguments: list[str]) -> None:
+    """Write the picture and say where it is."""
+    spec, rest = split(arguments, "what to show", "data show folder:photos", helped="emoji")
+    options = parse(DataShow, "data show DATA", rest)
+    for name, most in (("classes", MOST), ("each", WIDE)):
+        if not 1 <= getattr(options, name) <= most:
+            raise UserError(f"{name} must be from 1 to {most}, got {getattr(options, name)}")
+    if options.classes * options.each > MOST:
+        asked = options.classes * options.each
+        raise UserError(f"{options.classes} classes of {options.each} are {asked} pictures; a page has {MOST} at most")
+    if options.out is not None and options.out.suffix.lower() != ".png":
+        raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
+    dataset = sources.get(spec, options.reading)
+    chosen = choose(_of(dataset, spec, options.split), options.classes, options.each, options.seed)
+    found = [example for examples in chosen.values() for example in examples]
+    counts = _counts(dataset.examples(options.split))
+    drawn = dict(zip((e.key for e in found), _pictures(dataset, found, options), strict=True))
+    blocks = [
+        Block(dataset.classnames[label], f"{counts[label]:,}", tuple(drawn[e.key] for e in examples))
+        for label, examples in chosen.items()
+    ]
+    lines = [
+        f"{options.split}: {len(blocks)} of {len(counts)} classes, each with its number of pictures",
+        _about_masks(options, [mask for _, mask in drawn.values()]),
+    ]
+    out = options.out or Path(_file_name(dataset.name, options))
+    write_bytes(out, samples_png(dataset.name, lines, blocks))
+    classes = f"{len(blocks)} class{'es' * (len(blocks) > 1)}"
+    sys.stdout.write(f"{len(found)} picture{'s' * (len(found) > 1)} of {classes} in {out}\n")
+
+
+def choose(examples: Sequence[Example], classes: int, each: int, seed: int) -> dict[int, list[Example]]:
+    """Label -> examples, drawn by the seed, in the order of labels; no example twice."""
+    groups: dict[int, list[Example]] = {}
+    for example in examples:
+        for label in example.labels or (example.label,):
+            groups.setdefault(label, []).append(example)
+    rng = random.Random(seed)
+    labels = sorted(rng.sample(sorted(groups), min(classes, len(groups))))
+    return {label: rng.sample(groups[label], min(each, len(groups[label]))) for label in labels}
+
+
+def _of(dataset: Dataset, spec: str, part: str) -> list[Example]:
+    examples = dataset.examples(part)
+    if not examples:
+        others = [other for other in ("train", "val", "test") if dataset.examples(other)]
+        raise UserError(f"{spec} has no {part} pictures; it has {', '.join(others)}: --split {others[-1]}")
+    return examples
+
+
+def _counts(examples: Sequence[Example]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for example in examples:
+        for label in example.labels or (example.label,):
+            counts[label] = counts.get(label, 0) + 1
+    return counts
+
+
+def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) -> list[tuple[Any, Any]]:
+    """Images and masks; None where a picture has none. Raises `UserError` if a source that was asked for has none for
+    any."""
+    spec = options.masks_from
+    pictures = [dataset.read(example) for example in examples]
+    if spec == "none":
+        return [(picture.image, None) for picture in pictures]
+    source = masks.get("data" if spec == "auto" else spec, options.seed)
+    if source.asks_model:
+        backbone = experiment.backbone_of(options.backbone, options.pretrained)
+        seen = ExampleSet(dataset, examples, backbone.image_size, backbone.mean, backbone.std, keep=False)
+        with _in_short():
+            source.refresh(model_of(options.run, options.backbone, options.pretrained, dataset), seen, 0)
+    made, failed = [], []
+    for example, picture in zip(examples, pictures, strict=True):
+        try:
+            made.append(source.mask(example, picture))
+        except UserError as error:
+            made.append(None)
+            failed.append(error)
+    if spec != "auto" and len(failed) == len(examples):
+        raise failed[0]
+    if spec != "auto" and failed:
+        warnings.warn(f"{len(failed)} of {len(examples)} pictures have no mask: {failed[0]}", stacklevel=2)
+    return [(picture.image, mask) for picture, mask in zip(pictures, made, strict=True)]
+
+
+@contextmanager
+def _in_short() -> Iterator[None]:
+    """Of many notes, such as one on each class name that the tiny backbone never saw, the first and their number."""
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        yield
+    for note in notes[:1]:
+        more = f" (and {len(notes) - 1} more notes of this kind)" if len(notes) > 1 else ""
+        warnings.warn(f"{note.message}{more}", stacklevel=2)
+
+
+def _about_masks(options: DataShow, shown: Sequence[Any]) -> str:
+    count = sum(mask is not None for mask in shown)
+    if not count:
+        return "no masks"
+    whose = "brought by the pictures" if options.masks_from in ("auto", "data") else f"from {options.masks_from}"
+    if options.masks_from != "auto" and masks.get(options.masks_from).asks_model:
+        whose += f" of {options.run or f'the untuned {options.backbone}'}"
+    of = "" if count == len(shown) else f" of {count} of {len(shown)} pictures"
+    return f"masks{of} {whose}: foreground outlined, background dimmed"
+
+
+def _file_name(name: str, options: DataShow) -> str:
+    """A file name of letters, digits, dots and dashes."""
+    kind = "" if options.masks_from == "auto" else f"-{options.masks_from.partition(':')[0]}"
+    return re.sub(r"[^\w.-]+", "-", f"{Path(name).name}-{options.split}{kind}").strip("-.") + ".png"
