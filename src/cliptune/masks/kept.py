@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,7 @@ def there(path: Path, dataset: Dataset, example: Example) -> np.ndarray | None:
 def shape_of(dataset: Dataset, example: Example) -> tuple[int, int]:
     """Height and width of a picture as it is read; from its file's head where it has one. Raises `UserError`."""
     if example.path is not None:
-        return size_of(example.path, upright=True)
+        with suppress(UserError):  # reading it says better what is wrong
+            return size_of(example.path, upright=True)
     height, width = dataset.read(example).image.shape[-2:]
     return height, width

@@ -1,0 +1,129 @@
+"""`cliptune masks make`, by a program and by tiny models, from the command line."""
+
+import itertools
+import shlex
+import sys
+import warnings
+
+import pytest
+import torch
+from rich.console import Console
+
+from toys import write_pictures
+
+BRIGHT = """
+import json, sys
+from PIL import Image
+for line in open(sys.argv[-1], encoding="utf-8"):
+    job = json.loads(line)
+    Image.open(job["image"]).convert("L").point(lambda v: 255 * (v > {cut})).save(job["output"])
+"""
+
+
+@pytest.fixture
+def bright(tmp_path):
+    """`--with command:...` of a program that takes what is brighter than `cut`."""
+
+    def write(cut=128):
+        script = tmp_path / "bright.py"
+        script.write_text(BRIGHT.format(cut=cut))
+        return f"command:{shlex.quote(sys.executable)} {shlex.quote(str(script))}"
+
+    return write
+
+
+def test_masks_beside_the_pictures_and_what_to_type_next(cli, bright, tmp_path):
+    root = write_pictures(tmp_path / "photos", each=5)
+    asked = ("masks", "make", "--data", f"folder:{root}", "--out", "beside", "--with", bright())
+    said = cli(*asked)
+    assert said.code == 0, said
+    assert said.out == "made 6, kept 0, empty 0, missing 0\n"
+    assert f"next: cliptune train maple+dapt --data folder:{root} --masks-from beside" in said.err
+    assert len(list((tmp_path / "photos-masks").rglob("*.png"))) == 6
+    assert cli(*asked).out == "made 0, kept 6, empty 0, missing 0\n"
+    everything = cli(*asked, "--split", "all")
+    assert everything.out == "made 9, kept 6, empty 0, missing 0\n"
+    out = tmp_path / "run"
+    brief = ("--shots", 2, "--epochs", 1, "--out", out)
+    for source in ("beside", f"folder:{tmp_path / 'photos-masks'}"):
+        trained = cli("train", "coop+dapt", "--data", f"folder:{root}", "--masks-from", source, *brief, "--seed", 1)
+        assert trained.code == 0, trained
+        for file in out.iterdir():
+            file.unlink()
+
+
+def test_greys_come_with_how_to_read_them(cli, photos, bright, tmp_path):
+    said = cli("masks", "make", "--data", f"folder:{photos}", "--out", tmp_path / "m", "--with", bright(), "--soft")
+    assert said.code == 0 and f"--masks-from folder:{tmp_path / 'm'},values=grey" in said.err
+
+
+def test_empty_masks_are_named(cli, photos, bright, tmp_path):
+    said = cli("masks", "make", "--data", f"folder:{photos}", "--out", tmp_path / "m", "--with", bright(255))
+    assert said.code == 0 and "empty 12, missing 0" in said.out
+    assert "no foreground at all in 12 pictures: cat/" in said.err and "and 7 more" in said.err
+
+
+def test_missing_masks_are_named_and_end_with_2(cli, bright, tmp_path):
+    root = write_pictures(tmp_path / "photos", each=5)
+    for file in (root / "pig").iterdir():
+        file.write_bytes(b"junk")
+    said = cli("masks", "make", "--data", f"folder:{root}", "--out", tmp_path / "m", "--with", bright())
+    assert said.code == 2 and said.out == "made 4, kept 0, empty 0, missing 2\n"
+    assert "no mask of 2 pictures: pig/" in said.err and "is no picture" in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--with", "seem"], "unknown segmenter 'seem'; known: clipseg, sam, sam3, command:"),
+        (["--with", "clipseg:x"], "unknown segmenter 'clipseg:x'"),
+        (["--with", "command:"], "no program after command:"),
+        (["--with", "command:no-such-program"], "cannot start 'no-such-program'"),
+        (["--with", "command:x", "--batch-size", -1], "batch_size=-1"),
+        (["--with", "command:x", "--threshold", 2], "threshold=2.0"),
+        (["--split", "tset"], "--split"),
+        (["--modle", "x"], "--modle"),
+    ],
+)
+def test_wrong_options(refused, photos, arguments, words):
+    assert words in refused("masks", "make", "--data", f"folder:{photos}", "--out", "OUT", *arguments)
+
+
+def test_the_folder_must_be_said_and_lie_beside(refused, photos):
+    data = f"folder:{photos}"
+    assert "--out" in refused("masks", "make", "--data", data)
+    assert "--data" in refused("masks", "make", "--out", "OUT")
+    for among in (photos / "masks", photos):
+        said = refused("masks", "make", "--data", data, "--out", among, "--with", "command:x")
+        assert "lies among the pictures" in said and "--out beside" in said
+    said = refused("masks", "make", "--data", "emoji", "--out", "beside", "--with", "command:x")
+    assert "no folder of emoji" in said and "--out FOLDER" in said
+    assert "--split" in refused(
+        "masks", "make", "--data", "emoji:val_per_class=0", "--out", "OUT", "--split", "val", "--with", "command:x"
+    )
+
+
+def test_sam_is_shown_where_the_class_is(photos, trained, monkeypatch):
+    """By an untuned backbone or the model of a run, each with Grad-CAM or MaskCLIP."""
+    from cliptune.commands import masks_make
+    from cliptune.data.sources.folder import Folder
+    from cliptune.masks.pretrained import Pretrained
+
+    model = type("Model", (), {"device": "cpu"})()
+    monkeypatch.setattr(masks_make, "load", lambda kind, name, device: Pretrained(kind, name, model, None))
+    dataset = Folder(photos)
+    examples = dataset.examples("train")[:3]
+    images, labels = [dataset.read(e).image for e in examples], [e.label for e in examples]
+    maps, abouts = [], []
+    for more in ({}, {"saliency": "maskclip"}, {"run": str(trained)}):
+        options = masks_make.Make(data=f"folder:{photos}", out="x", with_="sam", device="cpu", **more)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            segmenter = masks_make.segmenter_of(options, dataset, Console(quiet=True))
+        assert ["has seen drawings only" in str(w.message) for w in said] == [True] * ("run" not in more)
+        maps.append(segmenter.saliency(images, labels))
+        abouts.append(segmenter.about)
+    assert all(m.shape == maps[0].shape and m.shape[:2] == (3, 1) and m.min() >= 0 for m in maps)
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(maps, 2))
+    assert not any(a == b for a, b in itertools.combinations(abouts, 2))
