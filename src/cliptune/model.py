@@ -41,8 +41,9 @@ class TunedModel(nn.Module):
         self._text: tuple[Prompts, Tensor, Tensor | None] | None = None
         self._fixed: dict[tuple, tuple[Sentences, Tensor]] = {}
 
-    def with_classes(self, classnames: Sequence[str]) -> TunedModel:
-        """The same tuned model for other class names; only text features are made anew.
+    def with_classes(self, classnames: Sequence[str], templates: Sequence[str] = ()) -> TunedModel:
+        """The same tuned model for other class names, in other templates if there are any; only text features are made
+        anew.
 
         Raises `UserError` when the method learned something for each class and the names differ.
         """
@@ -54,9 +55,9 @@ class TunedModel(nn.Module):
         other = TunedModel.__new__(TunedModel)
         nn.Module.__init__(other)
         other.backbone, other.method, other.learner = self.backbone, self.method, self.learner
-        other.classnames, other.templates = tuple(classnames), self.templates
+        other.classnames, other.templates = tuple(classnames), tuple(templates) or self.templates
         self.backbone.check_names(sorted(set(classnames) - set(self.classnames)))
-        other._sentences = self.method.sentences(self.backbone, other.classnames, self.templates)
+        other._sentences = self.method.sentences(self.backbone, other.classnames, other.templates)
         other._phrases, other._text, other._fixed = self._phrases, None, {}
         return other.train(self.training)
 

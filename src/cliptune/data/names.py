@@ -49,7 +49,7 @@ def for_text(names: Sequence[str], where: str, raw: bool = False, hint: str = "w
         first[key] = name
     marked = [(name, words) for name, words in zip(names, read, strict=True) if not raw and MARK.match(name)]
     if marked:
-        (name, words), more = marked[0], f" and {len(marked) - 1} more" * (len(marked) > 1)
+        (name, words), more = marked[0], f" (and {len(marked) - 1} more likewise)" * (len(marked) > 1)
         warnings.warn(f"class {name!r} is read as {words!r}{more}; --raw-names keeps names as they are", stacklevel=2)
     bare = [words for words in read if BARE.fullmatch(words)]
     if bare:

@@ -36,7 +36,7 @@ class ZeroShot(Method):
     https://arxiv.org/abs/2103.00020. Checked against CoOp ff61507. Learns nothing.
     """
 
-    templates: Literal["single", "seven", "eighty"] = "single"
+    ensemble: Literal["single", "seven", "eighty"] = "single"
     """The dataset's own template, the seven selected ones and the dataset's, or CLIP's eighty for ImageNet."""
     template: str = ""
     """A sentence of your own with one {}, in place of the dataset's."""
@@ -53,7 +53,7 @@ class ZeroShot(Method):
             # A template is not counted twice where the dataset's own is among the seven.
             "seven": (*SEVEN, *(t for t in own if t not in SEVEN)),
             "eighty": tuple(template("{}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES),
-        }[self.templates]
+        }[self.ensemble]
         return from_templates(backbone.encode, chosen, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib
 import inspect
@@ -9,6 +10,7 @@ import pkgutil
 
 from cliptune.data.card import Card
 from cliptune.data.dataset import Dataset
+from cliptune.data.objects import PYTHON, Objects
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
 
@@ -40,13 +42,21 @@ def get(spec: str, reading: Reading | None = None) -> Dataset:
     """The dataset a spec names; what follows the colon is the source's own. Raises `UserError` with the nearest
     names."""
     name, _, argument = spec.partition(":")
+    if name == PYTHON:
+        Objects.from_spec(argument, reading or Reading())
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=2, cutoff=0.4)
         raise UserError(
             f"unknown dataset {spec!r}; nearest: {', '.join(close or names())} (your own pictures: folder:PATH)"
         )
     reading = reading or Reading()
-    dataset = kind(name).from_spec(argument, reading)
-    dataset.templates = reading.templates or dataset.templates
-    dataset.draws = reading.draws
+    return told(kind(name).from_spec(argument, reading), reading)
+
+
+def told(dataset: Dataset, reading: Reading) -> Dataset:
+    """A dataset that reads as a run says; one that comes as an object keeps its own way where the run says nothing."""
+    dataset = copy.copy(dataset)
+    if reading != Reading():
+        dataset.templates = reading.templates or dataset.templates
+        dataset.draws, dataset.reading = reading.draws, reading
     return dataset

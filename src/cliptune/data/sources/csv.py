@@ -45,8 +45,8 @@ class Csv(Dataset):
         self.name = self.file.stem
         self.root = Path(reading.root).expanduser() if reading.root else self.file.parent
         table = read_table(self.file)
-        image = _needed(table, table.column(IMAGE, reading.image_column), "pictures", "path", "--image-column")
-        label = _needed(table, table.column(LABEL + NAME, reading.label_column), "classes", "label", "--label-column")
+        image = _needed(table, table.column(IMAGE, reading.image_column), "pictures' paths", "path", "--image-column")
+        label = _needed(table, table.column(LABEL + NAME, reading.label_column), "labels", "label", "--label-column")
         if not table.rows:
             raise UserError(f"{self.file} has a header, but no lines below it; add a line for each picture")
         table = self._distinct(table, image, label)
@@ -78,7 +78,7 @@ class Csv(Dataset):
         """The table without lines said twice. Raises `UserError` for empty fields and for contradictions."""
         empty = [line for line, row in table.rows if not row[image] or not row[label]]
         if empty:
-            raise UserError(f"{lines(empty)} of {self.file} lack a path or a label; fill them in or remove them")
+            raise UserError(f"no path or no label in {lines(empty)} of {self.file}; fill it in or remove the line")
         seen: dict[str, tuple[int, tuple[str, ...]]] = {}
         for line, row in table.rows:
             first, other = seen.setdefault(_key(row[image]), (line, row))
@@ -141,8 +141,8 @@ def _needed(table: Table, column: int | None, what: str, name: str, flag: str) -
     if any(Path(title).suffix.lower() in SUFFIXES for title in table.header):
         raise UserError(f"{table.path} has no header line; begin it with one such as path,label")
     raise UserError(
-        f"{table.path} has no column that is called as one of {what} is (such as {name}); it has "
-        f"{', '.join(table.header)}: say which with {flag}"
+        f"which column of {table.path} holds the {what}? It has {', '.join(table.header)}; call one {name}, or say "
+        f"which with {flag}"
     )
 
 

@@ -48,8 +48,8 @@ class Folder(Dataset):
         files = {part: {name: _pictures(home / name, foreign) for name in classes} for part, home in homes.items()}
         if foreign:
             warnings.warn(
-                f"{foreign.total()} files in {self.root} are of kinds that are not read ({listed(foreign)}); convert "
-                f"them to JPEG",
+                f"{foreign.total()} of the files in {self.root} are of kinds that are not read ({listed(foreign)}): "
+                f"left out; convert them to JPEG",
                 stacklevel=2,
             )
         filled = [name for name in classes if files["train"][name]]

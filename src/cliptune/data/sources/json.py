@@ -36,6 +36,8 @@ class Json(Dataset):
         if len(self.classnames) < 2:
             only = listed(self.classnames)
             raise UserError(f"{self.file} has one class only ({only}); classification needs at least two")
+        if not parts["test"]:
+            raise UserError(f"{self.file} lists no test pictures; mend the file")
         self._splits = self._present(parts, reading.skip_bad)
         untrained = set(range(len(self.classnames))) - {e.label for e in self._splits["train"]}
         if untrained:

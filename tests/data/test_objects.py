@@ -1,0 +1,315 @@
+"""Torch datasets, and other objects of Python, as data."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from torch.utils.data import ConcatDataset, IterableDataset, Subset, TensorDataset
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
+import cliptune as ct
+from cliptune.data.objects import mask_from, picture_from
+from cliptune.data.sources.folder import Folder
+from cliptune.errors import UserError
+from toys import drawings
+
+NAMES = ["cat", "horse", "pig"]
+
+
+def pictures(split="train", each=8):
+    """`(image uint8 (3, 64, 64), label)` of three classes of drawings, class after class."""
+    source = drawings()
+    found = []
+    for label, name in enumerate(NAMES):
+        own = [e for e in source.examples(split) if source.classnames[e.label] == name][:each]
+        found += [(source.read(e).image, label) for e in own]
+    return found
+
+
+class Held(torch.utils.data.Dataset):
+    """As torchvision's are made: labels apart, and it counts how often an image is asked for."""
+
+    classes = NAMES
+
+    def __init__(self, split="train", each=8):
+        self.rows, self.asked = pictures(split, each), 0
+        self.targets = [label for _, label in self.rows]
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        self.asked += 1
+        image, label = self.rows[i]
+        return to_pil_image(image), label
+
+
+def test_train_evaluate_and_tell_from_a_torch_dataset(tmp_path):
+    train, test = Held(), Held("test", 4)
+    data = ct.from_torch(train, test=test)
+    run = ct.train("coop", data=data, shots=2, epochs=1, out=tmp_path / "run")
+    assert run.classnames == tuple(NAMES) and run.run.data.startswith("python:Held@")
+    assert run.evaluate(data=data) == run.evaluate() and set(run.evaluate()) == {"test"}
+    again = ct.load(tmp_path / "run")
+    with pytest.raises(
+        ct.UserError, match=r"^the run's data, Held, was an object in Python; pass it \(evaluate\(data="
+    ):
+        again.evaluate()
+    assert again.evaluate(data=data) == run.evaluate() == again.evaluate(data=test)
+    assert again.predict(test[0][0]) == run.predict(test[0][0])
+
+
+def test_the_same_object_goes_on_and_another_is_another_run(tmp_path):
+    options = {"shots": 2, "epochs": 1, "out": tmp_path / "run"}
+    first = ct.train("coop", data=Held(), **options)
+    assert ct.train("coop", data=Held(), **options).run == first.run
+    with pytest.raises(ct.UserError, match="another configuration"):
+        ct.train("coop", data=Held(each=7), **options)
+
+
+def test_the_fingerprint_sees_the_pictures(tmp_path):
+    def spec(change):
+        return ct.train(
+            "zeroshot", data=ct.from_torch([(change(image), i) for image, i in pictures()], NAMES), shots=1
+        ).run.data
+
+    assert spec(lambda image: image) == spec(lambda image: image.clone()) != spec(lambda image: 255 - image)
+
+
+def test_base_to_novel_of_an_object(tmp_path):
+    images = pictures()
+    four = ct.from_torch([*images, *((255 - image, 3) for image, label in images if label == 0)], [*NAMES, "negative"])
+    run = ct.train("coop", data=four, shots=2, epochs=1, protocol="base-to-novel")
+    assert run.classnames == ("cat", "horse") and set(run.evaluate()) == {"base", "novel"}
+    run.save(tmp_path)
+    assert ct.load(tmp_path).evaluate(data=four) == run.evaluate(), "by the run's own protocol"
+
+
+def test_any_dataset_of_the_house_is_an_object_too(photos):
+    folder = Folder(photos)
+    run = ct.train("coop", data=folder, shots=2, epochs=1)
+    assert run.run.data.startswith(f"python:{photos.name}@")
+    named = ct.train("coop", data=f"folder:{photos}", shots=2, epochs=1)
+    assert named.evaluate() == run.evaluate() == named.evaluate(data=folder)
+
+
+def test_missing_parts_are_cut_as_folders_are():
+    data = ct.from_torch(Held())
+    keys = {part: [e.key for e in data.examples(part)] for part in ("train", "val", "test")}
+    assert [len(found) for found in keys.values()] == [12, 6, 6]
+    assert sorted(k for found in keys.values() for k in found) == sorted(f"train/{i}" for i in range(24))
+    assert ct.from_torch(Held()).examples("test") == data.examples("test")
+
+
+def test_images_are_not_read_for_their_labels():
+    held = Held()
+    whole = ct.from_torch(held)
+    assert held.asked == 2, "the first and the last, to see that their labels are those"
+    held.asked = 0
+    part = ct.from_torch(Subset(held, [0, 1, 8, 9, 16]))
+    assert held.asked == 2 and part.name == "Held" and part.classnames == whole.classnames
+    labels = sorted((int(e.key.split("/")[1]), e.label) for s in ("train", "val", "test") for e in part.examples(s))
+    assert labels == [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2)]
+
+
+def test_labels_of_every_kind_of_holder():
+    held, images = Held(), torch.stack([image for image, _ in pictures()])
+    labels = torch.tensor(held.targets)
+
+    class Wrong(Held):
+        """Its targets are of something else."""
+
+        def __init__(self):
+            super().__init__()
+            self.targets = [0] * len(self.rows)
+
+    class Changed(Held):
+        target_transform = staticmethod(lambda label: 2 - label)
+
+        def __getitem__(self, i):
+            image, label = super().__getitem__(i)
+            return image, 2 - label
+
+    class Slow(Held):
+        def __init__(self):
+            super().__init__()
+            del self.targets
+
+    for given in (held, ConcatDataset([held, held]), TensorDataset(images, labels), Wrong(), Slow(), list(held)):
+        data = ct.from_torch(given, NAMES)
+        for split in ("train", "test"):
+            for example in data.examples(split)[::3]:
+                place = int(example.key.split("/")[1]) % 24
+                assert example.label == held.targets[place]
+                assert data.read(example).image.equal(images[place])
+    assert {e.label for e in ct.from_torch(Changed()).examples("train") if int(e.key[6:]) < 8} == {2}
+
+
+def test_torchvisions_own(photos):
+    data = ct.from_torch(torchvision.datasets.ImageFolder(str(photos)))
+    assert data.name == "ImageFolder" and data.classnames == tuple(NAMES)
+    fake = torchvision.datasets.FakeData(12, (3, 8, 8), num_classes=2)
+    with pytest.raises(UserError, match=r"what are the classes of FakeData called\? Say classnames="):
+        ct.train("coop", data=fake)
+
+
+def test_class_names_that_are_given_stay_as_they_are():
+    held = Held()
+    held.classes = ["red_fox", "BigDog", "cat"]
+    assert ct.from_torch(held).classnames == ("red fox", "Big Dog", "cat")
+    assert ct.from_torch(held, held.classes).classnames == ("red_fox", "BigDog", "cat")
+
+
+def test_a_torch_dataset_is_tested_as_a_whole(tmp_path):
+    run = ct.train("coop", data=Held(), shots=2, epochs=1)
+    unnamed = [(image, label) for image, label in pictures("test", 4)]
+    assert run.evaluate(data=unnamed) == run.evaluate(data=ct.from_torch(test=unnamed, classnames=NAMES))
+    assert run.evaluate(data=unnamed) == run.evaluate(data=Held("test", 4))
+
+
+def test_masks_are_the_foreground_of_training_images():
+    images = pictures()
+    masks = np.zeros((24, 64, 64), np.uint8)
+    masks[:, 16:48, 16:48] = 1
+    data = ct.from_torch(images, NAMES, masks=masks)
+    picture = data.read(data.examples("train")[0])
+    assert picture.mask is not None and picture.mask.equal(torch.from_numpy(masks[:1] * 255))
+    run = ct.train("coop+dapt", data=data, shots=2, epochs=1, cached_views=0)
+    assert run.result is not None and "pull_push" in run.result.history[0]
+    with pytest.raises(UserError, match="there are 23 masks for 24 training pictures; give one for each"):
+        ct.from_torch(images, NAMES, masks=masks[:23])
+    with pytest.raises(UserError, match="mask 0 of list is 8x64 but its picture is 64x64 pixels"):
+        odd = ct.from_torch(images, NAMES, masks=masks[:, :, :8])
+        odd.read(next(e for s in ("train", "val", "test") for e in odd.examples(s) if e.key == "train/0"))
+
+
+RGB = torch.arange(3 * 4 * 5, dtype=torch.uint8).reshape(3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        to_pil_image(RGB),
+        RGB,
+        RGB.float() / 255,
+        RGB.double() / 255,
+        RGB.permute(1, 2, 0).numpy(),
+        RGB.permute(1, 2, 0).numpy().astype(np.float32) / 255,
+        torchvision.tv_tensors.Image(RGB),
+    ],
+)
+def test_images_of_every_kind(image):
+    picture = picture_from(image, "x")
+    assert picture.image.equal(RGB) and type(picture.image) is torch.Tensor and picture.mask is None
+
+
+def test_grey_and_transparent_images():
+    grey = RGB[:1]
+    for image in (grey, grey[0], grey[0].numpy(), grey.permute(1, 2, 0).numpy(), to_pil_image(grey)):
+        assert picture_from(image, "x").image.equal(grey.expand(3, -1, -1))
+    seen = picture_from(torch.cat([RGB, RGB[:1]]), "x")
+    assert seen.image.equal(RGB) and seen.mask is not None and seen.mask.equal(RGB[:1])
+    assert picture_from(torch.cat([RGB, torch.full_like(RGB[:1], 255)]), "x").mask is None
+
+
+@pytest.mark.parametrize(
+    "image, reason",
+    [
+        (
+            RGB.float() / 50 - 1,
+            r"x has values from -1 to 0.18; floats are in \[0, 1\], so give images without Normalize",
+        ),
+        (RGB.float() * float("nan"), "values from nan to nan"),
+        (RGB.long(), "x is of torch.int64; expected uint8, or float"),
+        (RGB.permute(2, 1, 0), r"x has the shape \(5, 4, 3\); expected \(C, H, W\) with 1, 3 or 4 channels"),
+        (RGB.numpy(), r"x has the shape \(3, 4, 5\); expected \(H, W, C\) with"),
+        (RGB[None], r"x has the shape \(1, 3, 4, 5\); expected one picture"),
+        ("cat.jpg", "x is a str; expected a PIL picture, a tensor or an array"),
+    ],
+)
+def test_what_is_no_image(image, reason):
+    with pytest.raises(UserError, match=reason):
+        picture_from(image, "x")
+
+
+def test_masks_of_every_kind():
+    cut = torch.zeros(4, 5, dtype=torch.uint8)
+    cut[1:3] = 1
+    wanted = cut[None] * 255
+    for mask in (cut, cut[None], cut * 255, cut.bool(), cut.float(), cut.numpy(), to_pil_image(cut * 255)):
+        assert mask_from(mask, "x").equal(wanted)
+    with pytest.raises(UserError, match="x has 3 channels; a mask has one"):
+        mask_from(RGB, "x")
+
+
+@pytest.mark.parametrize(
+    "given, reason",
+    [
+        (3, "int's train part is a int; expected a torch dataset or a sequence"),
+        ([], "list's train part is empty"),
+        ([RGB], r"item 0 of list's train part is a Tensor; expected \(image, label\)"),
+        ([{"image": RGB, "label": 0}], r"item 0 of list's train part is a dict; expected \(image, label\)"),
+        ([(RGB, "cat")], "item 0 of list's train part has the label cat; expected a whole number"),
+        (
+            [(RGB, 0), (RGB, 3)],
+            "image 1 of list's train part has label 3, but there are 3 class names, for labels 0 to 2",
+        ),
+        ([(RGB, 0), (RGB, 0)], r"list has one class only \(0\)|one class only \(cat\)"),
+    ],
+)
+def test_what_is_no_dataset(given, reason):
+    with pytest.raises(UserError, match=reason):
+        ct.from_torch(given, NAMES)
+
+
+def test_what_train_cannot_take(tmp_path):
+    class Stream(IterableDataset):
+        classes = NAMES
+
+        def __iter__(self):
+            return iter(pictures())
+
+    class Broken(Held):
+        def __getitem__(self, i):
+            raise OSError("disk gone")
+
+    with pytest.raises(
+        UserError, match="Stream's train part is a Stream; expected a torch dataset .* length and items"
+    ):
+        ct.train("coop", data=Stream())
+    with pytest.raises(UserError, match="item 0 of Broken's train part cannot be had: OSError: disk gone"):
+        ct.train("coop", data=Broken())
+    with pytest.raises(UserError, match=f"data='{tmp_path}' is a path; say of what: data='folder:{tmp_path}'"):
+        ct.train("coop", data=tmp_path)
+    with pytest.raises(UserError, match="no pictures given; pass train=, or test="):
+        ct.from_torch()
+    with pytest.raises(UserError, match="classnames is a list of names, got 'cat dog'"):
+        ct.from_torch(Held(), "cat dog")
+
+
+def test_an_image_that_fails_later_is_named():
+    class Late(Held):
+        def __getitem__(self, i):
+            if 0 < i < 23:
+                raise OSError("disk gone")
+            return super().__getitem__(i)
+
+    data = ct.from_torch(Late())
+    example = next(e for e in data.examples("train") if 0 < int(e.key[6:]) < 23)
+    with pytest.raises(UserError, match=r"image \d+ of Late's train part cannot be had: OSError: disk gone"):
+        data.read(example)
+
+
+def test_templates_of_an_object():
+    run = ct.train("zeroshot", data=Held(), shots=1, templates=["a drawing of a {}."])
+    assert run.model.templates == ("a drawing of a {}.",)
+    other = ct.train("zeroshot", data=Held(), shots=1)
+    assert not torch.equal(run.text_features(), other.text_features())
+
+
+def test_pil_pictures_are_turned_upright():
+    image = Image.new("RGB", (4, 2))
+    image.getexif()[0x0112] = 6
+    assert picture_from(image, "x").image.shape == (3, 4, 2)
+    assert pil_to_tensor(image).shape == (3, 2, 4)
