@@ -15,6 +15,8 @@ from torchvision.transforms.v2.functional import to_pil_image
 from cliptune import claims, config, experiment, presets
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import tags
+from cliptune.data import sources
+from cliptune.data.objects import opened, opened_to_test, spec_of
 from cliptune.data.pictures import read_picture, upright
 from cliptune.data.transforms import evaluation, normalise
 from cliptune.engine.watchers import Watcher
@@ -42,26 +44,34 @@ class Tuned:
     def classnames(self) -> tuple[str, ...]:
         return self.model.classnames
 
-    def evaluate(self, data: str | None = None, watchers: Sequence[Watcher] = (), **reading: Any) -> dict[str, float]:
-        """Accuracy in percent on the run's own test sets, or on all classes of another dataset ("folder:PATH").
+    def evaluate(self, data: Any = None, watchers: Sequence[Watcher] = (), **reading: Any) -> dict[str, float]:
+        """Accuracy in percent on the run's own test sets, or on all classes of other data: "folder:PATH", a dataset, or
+        a torch dataset, all of which is tested.
 
         reading: where pictures are and how they are read, where it differs from training (root="/data").
         """
         run = config.with_options(self.run, reading)
-        if data is None:
-            if self.result is not None:
-                return dict(self.result.metrics)
-            if not self.run.data:
-                raise UserError("a checkpoint does not say its data; say what to evaluate on: data='folder:PATH'")
-            task = experiment.task_of(run)
+        if data is None and not reading and self.result is not None:
+            return dict(self.result.metrics)
+        if data is None and not run.data:
+            raise UserError("a checkpoint does not say its data; say what to evaluate on: data='folder:PATH'")
+        held = None if data is None or isinstance(data, str) else opened_to_test(data, self.classnames)
+        spec = data if held is None else spec_of(held)
+        dataset = None if held is None else sources.told(held, run.reading)
+        spoken = reading.get("templates", ())  # by default as in training
+        model = self.model.with_classes(self.classnames, spoken) if spoken else self.model
+        if spec is None or (held is not None and spec == run.data):
+            task = experiment.task_of(run, dataset)
             if task.classnames != self.classnames:
                 raise UserError(
                     "these are not the classes the run was trained on; say what to evaluate on: data='folder:PATH'"
                 )
-            return experiment.measure(self.model, task, watchers)
-        other = experiment.task_of(dataclasses.replace(run, data=data, protocol="few_shot", shots=1))
-        self.model.with_classes(other.classnames)  # a model that cannot take them says so
-        return experiment.measure(self.model, other, watchers)
+            return experiment.measure(model, task, watchers, run.training)
+        elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
+        few = dataclasses.replace(run, data=spec, protocol="few_shot", shots=1, reading=elsewhere)
+        other = experiment.task_of(few, dataset)
+        model.with_classes(other.classnames)  # a model that cannot take them says so
+        return experiment.measure(model, other, watchers, run.training)
 
     @torch.no_grad()
     def logits(self, pictures: Picture | Sequence[Picture]) -> Tensor:
@@ -111,7 +121,7 @@ class Tuned:
 
 def train(
     method: str | Method,
-    data: str = "emoji",
+    data: Any = "emoji",
     *,
     shots: int = 16,
     backbone: str = "tiny",
@@ -125,15 +135,16 @@ def train(
 ) -> Tuned:
     """Tune a CLIP on a few pictures a class.
 
-    method: a name such as "maple+dapt", or a method object. data: "emoji", "folder:PATH". out: a folder for
-    checkpoint and result,
-    also for going on after a kill. options: any field of the run, its training or its method (epochs=5, n_ctx=4,
+    method: a name such as "maple+dapt", or a method object. data: "emoji", "folder:PATH", a torch dataset of
+    (image, label) that has `classes`, or what `from_torch` makes of any. out: a folder for checkpoint and result, also
+    for going on after a kill. options: any field of the run, its training or its method (epochs=5, n_ctx=4,
     pull_push=4).
     The method's preset gives what is left unsaid: the published settings, "none", or another of its files over them.
     Raises `UserError`.
     """
+    held = None if isinstance(data, str) else opened(data)
     base = {
-        "data": data,
+        "data": data if held is None else spec_of(held),
         "shots": shots,
         "backbone": backbone,
         "pretrained": pretrained,
@@ -145,7 +156,8 @@ def train(
     else:
         run = presets.get(method, preset, **base)
     run = config.with_options(run, options)
-    model, result = experiment.execute(run, None if out is None else Path(out), watchers=watchers)
+    task = None if held is None else experiment.task_of(run, sources.told(held, run.reading))
+    model, result = experiment.execute(run, None if out is None else Path(out), watchers=watchers, task=task)
     # A method that searches goes on with what it found, which is what the tensors belong to.
     return Tuned(model, dataclasses.replace(run, method=model.method), result)
 

@@ -40,7 +40,7 @@ class Reading:
 
     def __post_init__(self):
         for template in self.templates:
-            if template.count("{}") != 1:
+            if template.count("{}") != 1 or set(template.replace("{}", "")) & {"{", "}"}:
                 raise UserError(f"template {template!r} needs exactly one {{}} where the class name goes")
 
     def folder(self, name: str) -> Path:
