@@ -14,6 +14,14 @@ import torch  # noqa: E402
 torch.set_num_threads(2)  # the same order of summation on every machine
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Decoded pictures are kept here, in processes that tests start as well, instead of in the user's folder."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["CLIPTUNE_CACHE"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_backbone():
     """The backbone in the package. Shared, with runs that name it too: tests must not change it."""

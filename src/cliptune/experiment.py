@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric import Fabric
 from torch import Generator
@@ -20,9 +21,11 @@ from cliptune.claims import CHECKPOINT, RESUME, STAGE, claimed
 from cliptune.config import Precision, Run, from_dict, to_dict
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
+from cliptune.data.sound import sound
 from cliptune.engine import checkpoint
 from cliptune.engine.evaluate import logits, scores
 from cliptune.engine.fit import fit
+from cliptune.engine.settings import Training
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.model import TunedModel
@@ -94,11 +97,12 @@ def execute(
             f"{run.data} has no training pictures, it is there to test on: tune on another dataset (imagenet), then "
             f"cliptune evaluate RUN --data {run.data}"
         )
+    task, left_out = sound(task, watched(watchers, "looking at files"))
     start, start_cpu = time.perf_counter(), time.process_time()
     with claimed(folder, run), computing(backbone_of(run.backbone, run.pretrained), fabric):
         model, final, history = train(run, task, fabric, folder, watchers)
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-        metrics = measure(model, task, watchers)
+        metrics = measure(model, task, watchers, run.training)
     result = Result(
         task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
         method=label or methods.name_of(run.method),
@@ -113,7 +117,7 @@ def execute(
             "peak_memory_mib": provenance.peak_memory(fabric.device),
         },
         history=tuple(history),
-        provenance=provenance.describe(run, model, task),
+        provenance={**provenance.describe(run, model, task), **({"left_out": left_out} if left_out else {})},
     )
     if folder is not None and fabric.is_global_zero:
         save(folder / CHECKPOINT, final, model)
@@ -153,8 +157,14 @@ def train(
     return model, run, history
 
 
-def measure(model: TunedModel, task: Task, watchers: Sequence[Watcher] = ()) -> dict[str, float]:
-    """Metrics in percent on each of the task's test sets whose classes the model can tell apart (see `scores`)."""
+def measure(
+    model: TunedModel, task: Task, watchers: Sequence[Watcher] = (), training: Training | None = None
+) -> dict[str, float]:
+    """Metrics in percent on each of the task's test sets whose classes the model can tell apart (see `scores`).
+
+    training: whose views and workers are taken. Raises `UserError` that names pictures that cannot be read.
+    """
+    task, _ = sound(replace(task, train=(), val=()), watched(watchers, "looking at files"))
     tests = {name: test for name, test in task.tests.items() if test.examples}
     if not model.takes_other_classes:
         left = [name for name, test in tests.items() if test.classnames != model.classnames]
@@ -165,18 +175,28 @@ def measure(model: TunedModel, task: Task, watchers: Sequence[Watcher] = ()) -> 
                 stacklevel=2,
             )
         tests = {name: test for name, test in tests.items() if name not in left}
-    done, total = 0, sum(len(test.examples) for test in tests.values())
+    done, total, tell = 0, sum(len(test.examples) for test in tests.values()), watched(watchers, "testing")
 
     def tick(images: int) -> None:
         nonlocal done
         done += images
-        for watcher in watchers:
-            watcher.other("testing", done, total)
+        tell(done, total)
 
-    found: dict[str, float] = {}
+    training, found = training or Training(), dict[str, float]()
+    how: dict[str, Any] = {"preset": training.augment, "workers": training.workers, "tick": tick}
     for name, test in tests.items():
-        found |= scores(logits(model, task.dataset, test, tick=tick), test, name)
+        found |= scores(logits(model, task.dataset, test, **how), test, name)
     return found
+
+
+def watched(watchers: Sequence[Watcher], what: str) -> Callable[[int, int], None]:
+    """What tells watchers how much is done of work besides training."""
+
+    def tell(done: int, total: int) -> None:
+        for watcher in watchers:
+            watcher.other(what, done, total)
+
+    return tell
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cliptune import experiment
 from cliptune.backbones.backbone import Backbone
+from cliptune.data.sound import sound
 from cliptune.data.transforms import normalise, to_square
 from cliptune.engine.evaluate import logits
 from cliptune.masks.gradcam import saliency, to_unit
@@ -29,7 +30,7 @@ def panels(folders: Mapping[str, Path], count: int = 8, limit: int = 960) -> lis
     """
     restored = {label: experiment.restore(folder) for label, folder in folders.items()}
     _, run = next(iter(restored.values()))
-    task = experiment.task_of(run)
+    task, _ = sound(experiment.task_of(run))
     name = next((n for n in PREFERRED if n in task.tests), next(iter(task.tests)))
     whole = task.tests[name]
     step = max(1, -(-len(whole.examples) // limit))
@@ -42,7 +43,7 @@ def panels(folders: Mapping[str, Path], count: int = 8, limit: int = 960) -> lis
     if not models:
         return []
     answers = {
-        label: logits(model, task.dataset, test)[:, : len(test.classnames)].softmax(-1)
+        label: logits(model, task.dataset, test, preset=run.training.augment)[:, : len(test.classnames)].softmax(-1)
         for label, model in models.items()
     }
     chosen = choose(answers, torch.tensor([e.label for e in test.examples]), count)

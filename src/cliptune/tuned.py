@@ -80,7 +80,7 @@ class Tuned:
         if not many:
             raise UserError("no pictures given; pass at least one path or PIL image")
         backbone = self.model.backbone
-        images = torch.stack([evaluation(_opened(p), backbone.image_size) for p in many])
+        images = torch.stack([evaluation(_opened(p), backbone.image_size, self.run.training.augment) for p in many])
         images = normalise(images.to(backbone.logit_scale.device), backbone.mean, backbone.std)
         return self.model({"image": images}).logits[:, : len(self.classnames)]
 

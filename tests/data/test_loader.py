@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune.data import loader
+from cliptune.data import reader
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import Augment, evaluation
 from cliptune.masks.data import DataMasks
@@ -104,7 +104,7 @@ def test_whole_pictures_come_with_keys_and_labels():
 @pytest.mark.parametrize("memory, reads", [(2 << 30, 1), (0, 2)])
 def test_pictures_are_read_once_while_memory_lasts(monkeypatch, memory, reads):
     count, read = [], type(drawings()).read
-    monkeypatch.setattr(loader, "MEMORY", memory)
+    monkeypatch.setattr(reader, "MEMORY", memory)
     monkeypatch.setattr(type(drawings()), "read", lambda self, e: (count.append(e.key), read(self, e))[1])
     examples = made()
     one, other = examples.picture(3), examples.picture(3)

@@ -1,6 +1,7 @@
 """Image and mask move together; evaluation is torchvision's pipeline to the last grey level."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from cliptune.data.transforms import Augment, evaluation, normalise, to_square
+from cliptune.data.transforms import PRESETS, Augment, Translate, evaluation, normalise, shrunk, to_square
 from cliptune.types import Picture
 
 
@@ -134,3 +135,98 @@ def test_a_very_long_picture_gives_its_centre(height, width):
     top, left, h, w = Augment(32, scale=(0.9, 1.0)).box(height, width, generator(0))
     assert (top, left) == ((height - h) // 2, (width - w) // 2)
     assert (h, w) == ((10, 13) if height < width else (13, 10))
+
+
+SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "photos" / "imagenet_sample"
+SIZES = [(375, 500), (500, 333), (224, 224), (90, 300), (1200, 900)]
+
+
+def photographs():
+    """Real ones where there are any, else smooth noise of real sizes."""
+    if SAMPLE.is_dir():
+        return [Image.open(path).convert("RGB") for path in sorted(SAMPLE.iterdir())[:12]]
+    return [to_pil_image(noise(12, 16, i)).resize(size[::-1], Image.Resampling.BICUBIC) for i, size in enumerate(SIZES)]
+
+
+def resized(image, width, height, kind=Image.Resampling.BICUBIC):
+    """As Pillow resized before version 13, which for some shapes goes the vertical way first."""
+    return image.resize((width, image.height), kind).resize((width, height), kind)
+
+
+def close(view, reference):
+    gap = (view.int() - pil_to_tensor(reference).int()).abs()
+    return gap.max() <= 2 and (gap > 1).float().mean() < 1e-4
+
+
+@pytest.mark.parametrize("preset", ["crop", "flip", "none"])
+def test_views_are_the_textbooks_to_a_grey_level(preset):
+    augment = PRESETS[preset](224)
+    for seed, image in enumerate(photographs()):
+        view = augment(Picture(pil_to_tensor(image)), generator(seed))
+        stream = generator(seed)
+        top, left, h, w = augment.box(image.height, image.width, stream)
+        reference = resized(image.crop((left, top, left + w, top + h)), 224, 224)
+        if stream.random() < augment.flip:
+            reference = reference.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        assert close(view.image, reference)
+
+
+def test_the_views_of_2021_are_the_textbooks_to_a_few_grey_levels():
+    seen = set()
+    for seed, image in enumerate(photographs() * 2):
+        view = Translate(224)(Picture(pil_to_tensor(image)), generator(seed))
+        stream = generator(seed)
+        flip, move = stream.random() < 0.5, stream.random() < 0.5
+        left_top = stream.random(2)
+        reference = resized(image, 224, 224)
+        if flip:
+            reference = reference.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if move:
+            top, left = (round(x * 28) for x in left_top)
+            large = resized(reference, 252, 252, Image.Resampling.BILINEAR)
+            reference = large.crop((left, top, left + 224, top + 224))
+        reference = resized(reference, 252, 252).crop((14, 14, 238, 238))
+        gap = (view.image.int() - pil_to_tensor(reference).int()).abs()
+        assert gap.max() <= 4 and (gap > 1).float().mean() < 1e-3, "each of three resizes may be one off"
+        seen.add((flip, move))
+    assert len(seen) == 4
+
+
+def test_evaluation_of_2021_is_the_whole_picture_squeezed_and_cut():
+    for image in photographs()[:3]:
+        reference = T.Compose(
+            [
+                T.Resize((64, 64), T.InterpolationMode.BICUBIC),
+                T.Resize((72, 72), T.InterpolationMode.BICUBIC),
+                T.CenterCrop(64),
+            ]
+        )
+        assert torch.equal(evaluation(image, 64, "coop-2021"), pil_to_tensor(reference(image)))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("height, width", [(64, 64), (48, 90), (120, 70)])
+def test_masks_move_with_their_pictures(preset, height, width):
+    for seed in range(20):
+        view = PRESETS[preset](48)(blob(height, width), generator(seed))
+        assert view.mask is not None and view.mask.shape == (1, 48, 48)
+        assert set(view.mask.unique().tolist()) <= {0, 255}, "nearest: a mask stays binary"
+        assert ((view.image[:1] > 127) == (view.mask > 127)).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_mask_that_is_a_ramp_says_where_each_pixel_is_from(preset):
+    """Nearest resampling of a column's number: it rises or, flipped, falls all the way, at one step a pixel."""
+    ramp = torch.arange(200, dtype=torch.uint8).expand(1, 150, 200)
+    for seed in range(10):
+        row = PRESETS[preset](40)(Picture(noise(150, 200), ramp), generator(seed)).mask[0, 0].int()
+        steps = row.diff()
+        assert (steps >= 0).all() or (steps <= 0).all()
+        assert steps.abs().max() - steps.abs().min() <= (2 if preset != "coop-2021" else 200 / 40 + 1)
+
+
+def test_shrinking_keeps_the_shape_and_never_enlarges():
+    small = shrunk(Picture(noise(100, 150), blob(100, 150).mask), 50)
+    assert small.image.shape == (3, 50, 75) and small.mask.shape == (1, 50, 75)
+    same = Picture(noise(100, 150))
+    assert shrunk(same, 0) is same and shrunk(same, 100) is same

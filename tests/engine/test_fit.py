@@ -126,7 +126,7 @@ def test_no_epochs_leave_the_start(backbone, keep):
 def test_best_is_the_earliest_of_the_best_on_validation(backbone, monkeypatch):
     scores, snapshots = iter([10.0, 30.0, 30.0, 20.0]), []
 
-    def validate(tuned, toy):
+    def validate(tuned, toy, training):
         snapshots.append(learned(tuned))
         return next(scores)
 
@@ -151,7 +151,7 @@ class Averaged(CoOp):
 def test_what_finish_makes_of_the_epochs_is_one_more_candidate(backbone, monkeypatch, reached, kept):
     scores, snapshots = iter([10.0, 30.0, reached]), []
 
-    def validate(tuned, toy):
+    def validate(tuned, toy, training):
         snapshots.append(learned(tuned))
         return next(scores)
 

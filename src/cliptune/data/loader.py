@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune.data.dataset import Dataset
+from cliptune.data.reader import Reader
 from cliptune.data.targets import multi_hot
-from cliptune.data.transforms import Augment, evaluation, normalise, to_square
+from cliptune.data.transforms import View, evaluation, normalise, to_square
+from cliptune.errors import UserError
 from cliptune.types import Batch, Example, Picture
 
 if TYPE_CHECKING:
     from cliptune.masks.base import MaskSource
 
-#: Read pictures are kept in memory up to this many bytes; beyond it they are read again.
-MEMORY = 2 << 30
+#: Image, mask, label, position.
+Item = tuple[Tensor, Tensor, int, int]
 
 
 class ExampleSet(torch.utils.data.Dataset):
     """Pictures of some examples at the model's size, with their masks where a source is given.
 
     Args: mean, std: of the model. masks: source of foregrounds or None. augment: training views, or None for
-    evaluation's.
+    evaluation's, of the training preset `preset`. keep: what is read, for the next time.
         seed: of the augmentation; a view depends on seed, epoch and the example's position alone, so that neither the
-        number of
-        workers nor an interruption changes it.
+        number of workers nor an interruption changes it.
     """
 
     def __init__(
@@ -42,43 +43,48 @@ class ExampleSet(torch.utils.data.Dataset):
         std: Sequence[float],
         *,
         masks: MaskSource | None = None,
-        augment: Augment | None = None,
+        augment: View | None = None,
+        preset: str = "crop",
         seed: int = 0,
+        keep: bool = True,
     ):
         self.dataset, self.examples, self.size, self.mean, self.std = dataset, list(examples), size, mean, std
-        self.masks, self.augment, self.seed, self.epoch = masks, augment, seed, 0
+        self.masks, self.augment, self.preset, self.seed, self.epoch = masks, augment, preset, seed, 0
         self.targets = multi_hot(self.examples)
-        self._kept: dict[int, Picture] = {}
-        self._bytes = 0
+        self._reader = Reader(dataset, keep)
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def picture(self, i: int) -> Picture:
         """The `i`-th picture as read."""
-        if i in self._kept:
-            return self._kept[i]
-        picture = self.dataset.read(self.examples[i])
-        size = picture.image.numel() + (0 if picture.mask is None else picture.mask.numel())
-        if self._bytes + size <= MEMORY:
-            self._kept[i] = picture
-            self._bytes += size
-        return picture
+        return self._reader.picture(self.examples[i])
+
+    def view(self, i: int) -> Tensor:
+        """The `i`-th picture's evaluation view, uint8 `(3, size, size)`."""
+        kind = f"{'squeezed' if self.preset == 'coop-2021' else 'evaluation'} {self.size}"
+
+        def make(picture: Picture) -> Picture:
+            return Picture(evaluation(to_pil_image(picture.image), self.size, self.preset))
+
+        return self._reader.file(self.examples[i], kind, make).image
 
     def mask(self, i: int) -> Tensor:
         """The `i`-th foreground, uint8 `(1, H, W)`, from the source."""
-        assert self.masks is not None
-        return self.masks.mask(self.examples[i], self.picture(i))
+        source, example, picture = self.masks, self.examples[i], self.picture(i)
+        assert source is not None
+        if source.changes:
+            return source.mask(example, picture)
+        return self._reader.once(("mask", example.key), lambda: Picture(source.mask(example, picture))).image
 
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor, int, int]:
+    def __getitem__(self, i: int) -> Item:
         """uint8 image `(3, size, size)`, uint8 mask `(1, size, size)` or `(0,)`, label, position."""
-        picture = self.picture(i)
-        mask = None if self.masks is None else self.masks.mask(self.examples[i], picture)
         if self.augment is None:
-            image = evaluation(to_pil_image(picture.image), self.size)
+            image, mask = self.view(i), None
         else:
+            picture = Picture(self.picture(i).image, None if self.masks is None else self.mask(i))
             stream = np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 32) + i]))
-            view = self.augment(Picture(picture.image, mask), stream)
+            view = self.augment(picture, stream)
             image, mask = view.image, view.mask
         return image, torch.empty(0, dtype=torch.uint8) if mask is None else mask, self.examples[i].label, i
 
@@ -104,13 +110,11 @@ class ExampleSet(torch.utils.data.Dataset):
     ) -> Iterator[Batch]:
         """Shuffled training batches of an epoch, in the order that `order` gives."""
         self.epoch = epoch
-        for raw in DataLoader(self, batch_sampler=self.order(epoch, batch_size, rank, world), num_workers=workers):
-            yield self.batch(raw, device)
+        yield from self._loaded(device, workers, batch_sampler=self.order(epoch, batch_size, rank, world))
 
     def in_order(self, batch_size: int, device: torch.device, *, workers: int = 0) -> Iterator[Batch]:
         """All examples once, in their order."""
-        for raw in DataLoader(self, batch_size, num_workers=workers):
-            yield self.batch(raw, device)
+        yield from self._loaded(device, workers, batch_size=batch_size)
 
     def whole(self, batch_size: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
         """Keys, normalised whole pictures `(b, 3, size, size)` squeezed to a square, and labels: what Grad-CAM looks
@@ -120,3 +124,36 @@ class ExampleSet(torch.utils.data.Dataset):
             images = torch.stack([to_square(self.picture(i).image, self.size) for i in chosen])
             labels = torch.tensor([self.examples[i].label for i in chosen])
             yield [self.examples[i].key for i in chosen], normalise(images, self.mean, self.std), labels
+
+    def _loaded(self, device: torch.device, workers: int, **batches: Any) -> Iterator[Batch]:
+        for raw in DataLoader(_Telling(self), num_workers=workers, collate_fn=collate, **batches):
+            if isinstance(raw, str):
+                raise UserError(raw)
+            yield self.batch(raw, device)
+
+
+class _Telling(torch.utils.data.Dataset):
+    """Items, or what a `UserError` said: as an exception, a worker's would come wrapped in its traceback."""
+
+    def __init__(self, examples: ExampleSet):
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, i: int) -> Item | str:
+        try:
+            return self.examples[i]
+        except UserError as error:
+            return str(error)
+
+
+def collate(items: Sequence[Item | str]) -> list[Tensor] | str:
+    """Items to a batch, or what went wrong with one. Images keep their channels last in memory, as resizing leaves
+    them, until they are normalised."""
+    held = [item for item in items if not isinstance(item, str)]
+    if len(held) < len(items):
+        return next(item for item in items if isinstance(item, str))
+    images, *rest = zip(*held, strict=True)
+    stacked = torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
+    return [stacked, *(default_collate(list(part)) for part in rest)]

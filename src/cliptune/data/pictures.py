@@ -1,48 +1,160 @@
-"""Picture files, whatever they hold: turned upright, eight bits, RGB."""
+"""Picture files, whatever they hold: turned upright, eight bits, RGB; and what is wrong with those that cannot be."""
 
 from __future__ import annotations
 
+import errno
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torchvision import io as decoders
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from cliptune.errors import UserError
 from cliptune.types import Picture
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+#: What the system says of files, in words; anything else in its own.
+SAID = {
+    errno.ENOENT: "is not there",
+    errno.EACCES: "is protected (permission denied)",
+    errno.EPERM: "is protected (permission denied)",
+    errno.ELOOP: "is a link that leads in circles",
+    errno.EISDIR: "is a folder",
+}
+#: How whole files of these kinds end: a file that has it nowhere near its end was cut short.
+ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+ORIENTATION = 0x0112
+#: Pixels of the largest pictures that are read: the largest photographs taken have 200 million.
+LARGEST = 250_000_000
+
+
+class Unreadable(UserError):
+    """A picture file that cannot be read; `why` goes on after its name: "is empty"."""
+
+    def __init__(self, path: Path | str, why: str):
+        super().__init__(f"picture {path} cannot be read: it {why}; remove or replace it")
+        self.path, self.why = path, why
 
 
 def read_picture(path: Path) -> Picture:
     """A picture file turned as its EXIF says, with its transparency (if anything in it is transparent) as mask.
 
-    Raises `UserError` naming a broken file.
+    The first frame of what moves; sixteen bits brought to eight; colour profiles are not applied. The suffix does not
+    matter. Raises `Unreadable`, a `UserError` that names the file and what is wrong with it.
     """
-    return decode(path, f"picture {path}")
-
-
-def decode(content: Path | BinaryIO, what: str) -> Picture:
-    """A picture from a file or from its bytes; `what` names it in the `UserError` that a broken one raises."""
     try:
-        with Image.open(content) as image:
-            return picture_of(image)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{what} cannot be read ({type(error).__name__}); remove or replace it") from None
+        with open(path, "rb") as file:
+            return _decoded(file)
+    except Exception as error:  # of a damaged file, Pillow's readers raise whatever they stumbled over
+        raise Unreadable(path, _why(path, error)) from None
+
+
+def read_bytes(content: bytes, name: str) -> Picture:
+    """`read_picture` of a file's content, which sentences call by `name`."""
+    try:
+        return _decoded(io.BytesIO(content))
+    except Exception as error:
+        raise Unreadable(name, _why(None, error) if content else "is empty") from None
 
 
 def picture_of(image: Image.Image) -> Picture:
-    """An opened picture, likewise turned, with its transparency as mask."""
+    """An opened picture, likewise turned and brought to eight bits, with its transparency as mask."""
     image = upright(image)
     alpha = pil_to_tensor(image.convert("RGBA"))[3:] if image.has_transparency_data else None
-    mask = None if alpha is None or alpha.min() == 255 else alpha
-    return Picture(pil_to_tensor(image.convert("RGB")), mask)
+    return Picture(pil_to_tensor(_rgb(image)), None if alpha is None or alpha.min() == 255 else alpha)
+
+
+def fault(path: Path) -> str:
+    """What can be seen to be wrong with a picture file from its head and end, or "": not there, empty, no picture, too
+    large, cut short. A file may still be damaged inside. To be called within `lenient`."""
+    try:
+        with open(path, "rb") as file:
+            with Image.open(file) as image:
+                end = ENDS.get(image.format or "")
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - (1 << 16)))
+            if end is None or end in file.read():
+                return ""
+        read_picture(path)  # rare enough to be sure
+        return ""
+    except Unreadable as error:
+        return error.why
+    except Exception as error:
+        return _why(path, error)
+
+
+@contextmanager
+def lenient() -> Iterator[None]:
+    """Pillow without its warnings of odd metadata, and with our limit to sizes."""
+    before = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Pillow refuses what is twice as large as this.
+        Image.MAX_IMAGE_PIXELS = None if before is None else max(before, LARGEST // 2)
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def upright(image: Image.Image) -> Image.Image:
     """A picture turned as its EXIF says, 16 bits a pixel brought to 8, where Pillow would cut them off at 255."""
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+
+
+def _decoded(file: BinaryIO) -> Picture:
+    with lenient(), Image.open(file) as image:
+        if image.format == "JPEG" and image.mode == "RGB" and image.getexif().get(ORIENTATION, 1) == 1:
+            return Picture(_plain_jpeg(file, image))
+        return picture_of(image)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "LAB":  # the one colour space of files that `convert` does not know
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None
+        return converted
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _plain_jpeg(file: BinaryIO, image: Image.Image) -> Tensor:
+    """uint8 `(3, H, W)` of what most data sets are made of: the pixels Pillow gives, a quarter sooner."""
+    file.seek(0)
+    encoded = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
+    try:
+        return cast(Tensor, decoders.decode_jpeg(encoded, decoders.ImageReadMode.RGB))
+    except (RuntimeError, AttributeError):  # damaged, or torchvision came without JPEG: Pillow has the last word
+        file.seek(0)
+        return pil_to_tensor(Image.open(file))
+
+
+def _why(path: Path | None, error: Exception) -> str:
+    """What is wrong with a file, from what reading it raised."""
+    if isinstance(error, Image.DecompressionBombError):
+        pixels = int((re.findall(r"\d+", str(error)) or ["0"])[0]) / 1e6
+        return f"has {pixels:g} million pixels, more than the {LARGEST / 1e6:g} million that are read (save it smaller)"
+    if isinstance(error, OSError) and error.errno:
+        return SAID.get(error.errno, f"cannot be read ({(error.strerror or '').lower()})")
+    if path is not None and not path.stat().st_size:
+        return "is empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "is no picture, or of a kind that is not known"
+    if isinstance(error, MemoryError):
+        return "does not fit into memory"
+    if "truncated" in str(error).lower():
+        return "is cut short"
+    return f"is damaged ({type(error).__name__})"

@@ -31,6 +31,7 @@ def logits(
     test: TestSet,
     *,
     batch_size: int = 100,
+    preset: str = "crop",
     workers: int = 0,
     tick: Callable[[int], None] | None = None,
 ) -> Tensor:
@@ -38,14 +39,14 @@ def logits(
 
     Methods without learned image tokens share the images' features, which the frozen tower computes once.
 
-    tick: told the number of images done after each batch.
+    preset: of the training views, which decides the test's too. tick: told the number of images done after each batch.
     """
     tuned = model.with_classes(test.classnames).eval()
     held = _kept.setdefault(model.backbone, {})
     place = model.backbone.logit_scale.device, model.backbone.autocast
-    key = (id(dataset), hash(tuple(e.key for e in test.examples)), *place)
+    key = (id(dataset), hash(tuple(e.key for e in test.examples)), preset == "coop-2021", *place)
     frozen = tuned.learner().fixed_image
-    views = held[key][1] if frozen and key in held else _pictures(model, dataset, test, batch_size, workers)
+    views = held[key][1] if frozen and key in held else _pictures(model, dataset, test, batch_size, preset, workers)
     pieces, features = [], []
     for view in views:
         if frozen and view.ndim != 2:
@@ -63,10 +64,13 @@ def logits(
     return torch.cat(pieces)
 
 
-def _pictures(model: TunedModel, dataset: Dataset, test: TestSet, batch_size: int, workers: int) -> Iterator[Tensor]:
+def _pictures(
+    model: TunedModel, dataset: Dataset, test: TestSet, batch_size: int, preset: str, workers: int
+) -> Iterator[Tensor]:
     """The test set's normalised images, batch by batch."""
     backbone = model.backbone
-    examples = ExampleSet(dataset, test.examples, backbone.image_size, backbone.mean, backbone.std)
+    size, mean, std = backbone.image_size, backbone.mean, backbone.std
+    examples = ExampleSet(dataset, test.examples, size, mean, std, preset=preset, keep=False)
     for batch in examples.in_order(batch_size, backbone.logit_scale.device, workers=workers):
         yield batch.images
 

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from cliptune import masks as mask_sources
 from cliptune.data.loader import ExampleSet
-from cliptune.data.transforms import Augment
+from cliptune.data.pictures import Unreadable
+from cliptune.data.sound import insist
+from cliptune.data.transforms import PRESETS
 from cliptune.engine.evaluate import accuracy, logits
 from cliptune.engine.features import FeatureCache
 from cliptune.engine.finite import check_finite, check_learned
@@ -24,8 +26,6 @@ from cliptune.errors import UserError
 from cliptune.masks.survey import survey
 from cliptune.model import TunedModel
 from cliptune.types import Batch, State, Task, TestSet
-
-AUGMENT = {"crop": {}, "flip": {"scale": (1.0, 1.0)}, "none": {"scale": (1.0, 1.0), "flip": 0.0}}
 
 
 def fit(
@@ -94,7 +94,7 @@ def fit(
             check_learned(model)
             row = {"epoch": state.epoch, "lr": rate, **_means(seen)}
             if training.keep == "best":
-                row["val"] = validate(model, task)
+                row["val"] = validate(model, task, training)
             progress.add(row, model)
             state.epoch += 1
             if resume_file and fabric.is_global_zero:
@@ -108,23 +108,27 @@ def fit(
     if training.keep == "best" and progress.best:
         # What `finish` made of the epochs is a candidate beside them.
         reached = max(row["val"] for row in progress.history)
-        if not method.keeps_history or validate(model, task) < reached:
+        if not method.keeps_history or validate(model, task, training) < reached:
             model.learner.load_state_dict(progress.best)
     model.eval()
     return progress.history
 
 
 def training_set(model: TunedModel, task: Task, training: Training, watchers: Sequence[Watcher] = ()) -> ExampleSet:
-    """The task's training pictures, each read and masked once, so that a broken one stops the run before it starts."""
+    """The task's training pictures, each read and masked once, so that broken ones stop the run before it starts."""
     backbone, spec = model.backbone, model.method.masks()
-    augment = Augment(backbone.image_size, **AUGMENT[training.augment])
+    augment = PRESETS[training.augment](backbone.image_size)
     size, mean, std = backbone.image_size, backbone.mean, backbone.std
     examples = ExampleSet(task.dataset, task.train, size, mean, std, augment=augment, seed=task.seed)
-    bring_masks = False
+    bring_masks, bad = False, {}
     for i in range(len(examples)):
-        bring_masks |= examples.picture(i).mask is not None or task.train[i].mask is not None
+        try:
+            bring_masks |= examples.picture(i).mask is not None or task.train[i].mask is not None
+        except Unreadable as error:
+            bad[task.train[i].key] = error.why
         for watcher in watchers:
             watcher.other("reading", i + 1, len(examples))
+    insist(bad, {e.key: e for e in task.train})
     if spec is not None:
         examples.masks = mask_sources.choose(spec, bring_masks, task.seed)
         examples.masks.check(task.train)
@@ -133,10 +137,10 @@ def training_set(model: TunedModel, task: Task, training: Training, watchers: Se
     return examples
 
 
-def validate(model: TunedModel, task: Task) -> float:
+def validate(model: TunedModel, task: Task, training: Training) -> float:
     """Accuracy in percent on the validation shots."""
     test = TestSet(task.val, task.classnames)
-    return accuracy(logits(model, task.dataset, test), test)
+    return accuracy(logits(model, task.dataset, test, preset=training.augment, workers=training.workers), test)
 
 
 def _source(model: TunedModel, examples: ExampleSet, training: Training, fabric: Fabric):

@@ -22,8 +22,9 @@ class Training:
     warmup_lr: float = 1e-5
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    augment: Literal["crop", "flip", "none"] = "crop"
-    """Random resized crop and flip (the papers'), flip alone, or the evaluation view."""
+    augment: Literal["crop", "flip", "none", "coop-2021"] = "crop"
+    """Random resized crop and flip (the papers'), flip alone, or the evaluation view; coop-2021: CoOp's views before
+    October 2021, in testing as well."""
     keep: Literal["last", "best"] = "last"
     """The model of the last epoch, or of the best one on the validation shots."""
     cached_views: int = 0

@@ -1,7 +1,9 @@
 """Picture files of every common kind are read; a broken one is named."""
 
 import io
+import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from cliptune.data.pictures import SUFFIXES, read_picture, upright
+from cliptune.data import pictures
+from cliptune.data.pictures import SUFFIXES, fault, read_picture, upright
 from cliptune.errors import UserError
 from cliptune.types import Picture
 
+SAMPLE = Path(__file__).parents[4] / "shared" / "data" / "photos" / "imagenet_sample"
 RAMP = np.linspace(0, 255, 12 * 10).astype(np.uint8).reshape(10, 12)
 RGB = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], -1)
 
@@ -106,6 +110,105 @@ def test_a_moving_picture_gives_its_first_frame(tmp_path):
     assert picture.image[:, 0, 0].tolist() == [255, 0, 0]
 
 
+def test_inverted_cmyk_of_adobe(tmp_path):
+    picture = stored(tmp_path, colour().convert("CMYK"), ".jpg", quality=100, subsampling=0)
+    content = (tmp_path / "picture.jpg").read_bytes()
+    assert b"Adobe" in content, "which says that the values are inverted"
+    assert (picture.image.float() - pil_to_tensor(colour()).float()).abs().mean() < 6
+
+
+def test_lab(tmp_path):
+    lab = Image.merge("LAB", [Image.new("L", (4, 4), v) for v in (136, 208, 195)])  # pure red, about
+    red, green, blue = stored(tmp_path, lab, ".tif").image[:, 0, 0].tolist()
+    assert red > 240 and green < 25 and blue < 25
+
+
+def test_ycbcr(tmp_path):
+    picture = stored(tmp_path, colour().convert("YCbCr"), ".tif")
+    assert (picture.image.float() - pil_to_tensor(colour()).float()).abs().mean() < 2
+
+
+@pytest.mark.parametrize("mode, suffix", [("1", ".png"), ("L", ".jpg"), ("LA", ".png"), ("P", ".gif"), ("F", ".tif")])
+def test_every_mode_gives_three_channels(tmp_path, mode, suffix):
+    picture = stored(tmp_path, colour().convert("LA" if mode == "LA" else mode), suffix)
+    assert picture.image.shape == (3, 10, 12) and picture.image.float().std() > 10 and picture.mask is None
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_the_suffix_may_be_wrong(tmp_path, kind):
+    colour().save(tmp_path / "cat.jpg", kind)
+    assert read_picture(tmp_path / "cat.jpg").image.shape == (3, 10, 12)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}, {"optimize": True}]
+)
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (64, 48), (333, 201)])
+def test_plain_jpegs_are_as_pillow_decodes_them(tmp_path, size, options):
+    colour().resize(size).save(tmp_path / "cat.jpg", **options)
+    with Image.open(tmp_path / "cat.jpg") as image:
+        assert read_picture(tmp_path / "cat.jpg").image.equal(pil_to_tensor(image))
+
+
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="no photographs in ../shared/data")
+def test_photographs_are_as_pillow_decodes_them():
+    for path in sorted(SAMPLE.iterdir()):
+        with Image.open(path) as image:
+            assert read_picture(path).image.equal(pil_to_tensor(image.convert("RGB"))), path.name
+
+
+def test_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "LARGEST", 10_000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
+    colour().resize((120, 100)).save(tmp_path / "huge.png")
+    with pytest.raises(
+        UserError, match="huge.png cannot be read: it has 0.012 million pixels, more than the 0.01 mill"
+    ):
+        read_picture(tmp_path / "huge.png")
+    colour().resize((90, 90)).save(tmp_path / "large.png")
+    assert read_picture(tmp_path / "large.png").image.shape == (3, 90, 90), "though Pillow would refuse it"
+    assert Image.MAX_IMAGE_PIXELS == 1_000, "and is as it was"
+
+
+def test_a_bomb(tmp_path):
+    import struct
+    import zlib
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"x"))
+    for look in (read_picture, lambda path: _raise(fault(path))):
+        with pytest.raises(
+            UserError, match="has 3600 million pixels, more than the 250 million that are read .save it smaller"
+        ):
+            look(tmp_path / "bomb.png")
+
+
+def _raise(why):
+    raise UserError(why)
+
+
+@pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may read everything")
+def test_no_permission(tmp_path):
+    colour().save(tmp_path / "cat.png")
+    (tmp_path / "cat.png").chmod(0)
+    assert fault(tmp_path / "cat.png") == "is protected (permission denied)"
+
+
+def test_links(tmp_path):
+    colour().save(tmp_path / "cat.png")
+    (tmp_path / "link.png").symlink_to("cat.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "lost.png").symlink_to("nowhere.png")
+    assert read_picture(tmp_path / "link.png").image.equal(pil_to_tensor(colour()))
+    for name, why in (("loop", "is a link that leads in circles"), ("lost", "is not there")):
+        assert fault(tmp_path / f"{name}.png") == why
+        with pytest.raises(UserError, match=f"{name}.png cannot be read: it {why}; remove or replace it"):
+            read_picture(tmp_path / f"{name}.png")
+
+
 def encoded(suffix) -> bytes:
     held = io.BytesIO()
     colour().resize((60, 50)).save(held, {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper()))
@@ -118,7 +221,7 @@ def test_a_broken_file_is_named(tmp_path, suffix):
     path, whole = tmp_path / f"cat{suffix}", encoded(suffix)
     for content in (b"", b"not a picture", whole[: len(whole) // 2], whole[:20]):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=rf"^picture {path} cannot be read \(\w+\); remove or replace it$"):
+        with pytest.raises(UserError, match=rf"^picture {path} cannot be read: it is .*; remove or replace it$"):
             read_picture(path)
 
 

@@ -1,0 +1,239 @@
+"""How much sooner training pictures come: cliptune's loader against the textbook transform, in one process.
+
+    .venv/bin/python benchmarks/loading.py --pictures FOLDER --out benchmarks/results/loading.json
+
+Textbook: open with Pillow, RandomResizedCrop, flip, ToTensor, Normalize, a batch of them. Both sides cut the same
+boxes. The floor is decoding alone, which no first epoch is faster than. Without a folder, pictures are made up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from measure import alternate, machine
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torchvision import transforms as T
+from torchvision.io import ImageReadMode, decode_jpeg, read_file
+from torchvision.transforms import functional as F
+
+from cliptune.data import cache
+from cliptune.data.dataset import Dataset
+from cliptune.data.loader import ExampleSet
+from cliptune.data.settings import Reading
+from cliptune.data.transforms import Augment
+from cliptune.types import Example
+
+HERE = Path(__file__).parent
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+SIZE, BATCH, CPU = 224, 32, torch.device("cpu")
+#: Times as quick as the textbook, at least.
+TARGETS = {"first epoch": 2.3, "later epoch": 6.0, "evaluation, cached": 10.0}
+
+
+class Files(Dataset):
+    """Picture files of one class."""
+
+    name, classnames = "files", ("picture",)
+
+    def __init__(self, files: Sequence[Path], reading: Reading):
+        self.files, self.reading = files, reading
+
+    @classmethod
+    def from_spec(cls, argument: str, reading: Reading) -> Files:
+        return cls(sorted(Path(argument).iterdir()), reading)
+
+    def examples(self, split: str) -> list[Example]:
+        return [Example(path.name, 0, path) for path in self.files]
+
+
+class Textbook(torch.utils.data.Dataset):
+    """What the released codes do with a picture; the boxes and flips are cliptune's, so that pixels compare."""
+
+    def __init__(self, examples: ExampleSet, training: bool):
+        self.examples, self.training = examples, training
+        self.finish = T.Compose([T.ToTensor(), T.Normalize(MEAN, STD)])
+        self.evaluation = T.Compose([T.Resize(SIZE, T.InterpolationMode.BICUBIC), T.CenterCrop(SIZE)])
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, i: int) -> Tensor:
+        return self.finish(self.pixels(i))
+
+    def pixels(self, i: int) -> Image.Image:
+        path = self.examples.examples[i].path
+        assert path is not None
+        image = Image.open(path).convert("RGB")
+        if not self.training:
+            return self.evaluation(image)
+        augment, stream = self.examples.augment, view(self.examples, i)
+        assert isinstance(augment, Augment)
+        box = augment.box(image.height, image.width, stream)
+        image = F.resized_crop(image, *box, [SIZE, SIZE], T.InterpolationMode.BICUBIC)
+        return F.hflip(image) if stream.random() < augment.flip else image
+
+
+def view(examples: ExampleSet, i: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[examples.seed, (examples.epoch << 32) + i]))
+
+
+class Bench:
+    """The variants of each work, over all pictures once."""
+
+    def __init__(self, pictures: Path, folder: str):
+        self.files, self.folder = sorted(p for p in pictures.iterdir() if p.is_file()), folder
+        self.count = len(self.files)
+        self.kept = self.examples(True)
+
+    def pixels(self) -> float:
+        """Of a picture, on average."""
+        return sum(np.prod(Image.open(path).size) for path in self.files) / self.count
+
+    def examples(self, cached: bool, training: bool = True) -> ExampleSet:
+        dataset = Files(self.files, Reading(cache=cached))
+        augment = Augment(SIZE) if training else None
+        return ExampleSet(dataset, dataset.examples("train"), SIZE, MEAN, STD, augment=augment, seed=1)
+
+    def textbook(self, training: bool = True) -> float:
+        batches = torch.utils.data.DataLoader(Textbook(self.examples(False, training), training), BATCH)
+        return self.total(batches)
+
+    def first(self) -> float:
+        """Decode and cut; nothing is known from before."""
+        return self.total(b.images for b in self.examples(False).in_order(BATCH, CPU))
+
+    def filling(self) -> float:
+        """The same, and leave decoded pictures on disk."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ[cache.FOLDER] = folder
+            total = self.total(b.images for b in self.examples(True).in_order(BATCH, CPU))
+            os.environ[cache.FOLDER] = self.folder
+        return total
+
+    def another_run(self) -> float:
+        """First epoch of a run that finds the pictures decoded."""
+        return self.total(b.images for b in self.examples(True).in_order(BATCH, CPU))
+
+    def later(self) -> float:
+        """Another epoch of the same run."""
+        return self.total(b.images for b in self.kept.in_order(BATCH, CPU))
+
+    def evaluation(self, cached: bool) -> float:
+        return self.total(b.images for b in self.examples(cached, training=False).in_order(BATCH, CPU))
+
+    def total(self, batches) -> float:
+        return float(sum(batch[:, :, ::16, ::16].abs().sum().item() for batch in batches))
+
+    def variants(self) -> dict[str, dict[str, Callable[[], float]]]:
+        return {
+            "training": {
+                "textbook": self.textbook,
+                "first epoch": self.first,
+                "first epoch, filling the cache": self.filling,
+                "first epoch of another run": self.another_run,
+                "later epoch": self.later,
+            },
+            "evaluation": {
+                "textbook": lambda: self.textbook(False),
+                "evaluation": lambda: self.evaluation(False),
+                "evaluation, cached": lambda: self.evaluation(True),
+            },
+            "floor": {
+                "decoding by Pillow": lambda: float(sum(len(Image.open(p).convert("RGB").size) for p in self.files)),
+                "decoding": lambda: float(sum(self._decoded(path).ndim - 1 for path in self.files)),
+            },
+        }
+
+    @staticmethod
+    def _decoded(path: Path) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torchvision means to leave decoding to others
+            return decode_jpeg(read_file(str(path)), ImageReadMode.RGB)
+
+    def difference(self, training: bool) -> dict[str, float]:
+        """Grey levels between both sides before they are normalised: the largest, and the share that is above one."""
+        ours, largest, above, total = self.examples(False, training), 0, 0, 0
+        book = Textbook(ours, training)
+        for epoch in range(4 if training else 1):
+            ours.epoch = epoch
+            for i in range(self.count):
+                gap = (ours[i][0].int() - F.pil_to_tensor(book.pixels(i)).int()).abs()
+                largest, above, total = max(largest, int(gap.max())), above + int((gap > 1).sum()), total + gap.numel()
+        return {"largest": largest, "share above one": above / total}
+
+
+def show(report: dict) -> Table:
+    table = Table(
+        title=f"{report['pictures']} pictures of {report['pixels'] / 1e3:.0f} thousand pixels, to {SIZE} x {SIZE}"
+    )
+    for column in ("threads", "work", "way", "a second", "ratio", "target"):
+        table.add_column(column, justify="left" if column in ("work", "way") else "right")
+    for entry in report["threads"]:
+        for work, ways in entry["works"].items():
+            base = ways.get("textbook") or next(iter(ways.values()))
+            for way, timing in ways.items():
+                target, star = TARGETS.get(way), "*" if base["disturbed"] or timing["disturbed"] else ""
+                clock = "cpu_seconds" if star else "seconds"
+                table.add_row(
+                    str(entry["count"]), work, way, f"{report['pictures'] / timing[clock]:.0f}",
+                    "" if work == "floor" else f"{base[clock] / timing[clock]:.2f}x{star}",
+                    f"{target:g}x" if target else "",
+                )  # fmt: skip
+    gap = report["difference"]["training"]
+    table.caption = (
+        f"*: others were busy, so by processor time; grey levels between both sides: at most {gap['largest']}, "
+        f"{gap['share above one']:.5%} above one"
+    )
+    return table
+
+
+def made_up(folder: Path, count: int = 64) -> Path:
+    """Smooth noise of photographs' usual sizes."""
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        size = (500, 375) if i % 2 else (375, 500)
+        coarse.resize(size, Image.Resampling.BICUBIC).save(folder / f"{i:02d}.jpg", quality=90)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, help="a folder of photographs; made up if left out")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--steps", type=int, default=5, help="samples of each way")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "loading.json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        (Path(temporary) / "pictures").mkdir()
+        os.environ[cache.FOLDER] = folder = str(Path(temporary) / "cache")
+        bench = Bench(options.pictures or made_up(Path(temporary) / "pictures"), folder)
+        entries = []
+        for threads in options.threads:
+            torch.set_num_threads(threads)
+            works = {work: alternate(ways, options.steps) for work, ways in bench.variants().items()}
+            entries.append(
+                {"count": threads, "works": {w: {n: t.record() for n, t in ways.items()} for w, ways in works.items()}}
+            )
+        report = {
+            "machine": machine(), "pictures": bench.count, "pixels": bench.pixels(), "threads": entries,
+            "difference": {"training": bench.difference(True), "evaluation": bench.difference(False)},
+        }  # fmt: skip
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(report, indent=1) + "\n")
+    Console(width=120).print(show(report))
+
+
+if __name__ == "__main__":
+    main()

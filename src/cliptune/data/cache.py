@@ -1,0 +1,170 @@
+"""Decoded pictures on disk, mapped into memory: decoded once, by whichever process comes first.
+
+A file holds one picture under the hash of what it was made from, so that a changed picture is another entry. It gets
+its name when it is whole; one that is torn, foreign or of another version is left alone until it is written anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import struct
+import time
+import warnings
+import zlib
+from functools import lru_cache
+from pathlib import Path
+
+import PIL
+import platformdirs
+import torch
+import torchvision
+from torch.utils.data import get_worker_info
+
+from cliptune.types import Picture
+
+#: Environment variable that names another folder.
+FOLDER = "CLIPTUNE_CACHE"
+#: Bytes of all entries at most; never more than half of what the disk has left.
+LIMIT = 20 << 30
+#: Bytes a process adds before it counts again what others added.
+SLICE = 256 << 20
+#: Below this many bytes a picture is decoded as quickly as it is mapped.
+SMALL = 1 << 15
+#: Entries unused for this many seconds go when there is no room.
+STALE = 24 * 3600.0
+#: What an entry says of itself: mark, key, height, width, whether a mask follows, checksum of the rest.
+HEAD = struct.Struct("<8s32sIIII8x")
+MARK = b"clippic1"
+#: What else decides the pixels of a file.
+MAKERS = f"1/{PIL.__version__}/{torchvision.__version__}"
+
+
+def key_of(path: Path, kind: str = "") -> bytes:
+    """What stands for a picture made of a file in a certain way (`kind`). Raises `OSError` for a file that cannot be
+    read."""
+    stat = os.stat(path)
+    content = _digest(os.fspath(path), stat.st_mtime_ns, stat.st_size)
+    return hashlib.sha256(content + f"{MAKERS}/{kind}".encode()).digest()
+
+
+@lru_cache(maxsize=1 << 17)
+def _digest(path: str, modified: int, size: int) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+class Store:
+    """The entries of a folder. Makes no exception of a full or read-only disk: it then just keeps nothing more."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.room = 0
+        self.closed = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError("permission denied")
+        except OSError as error:
+            self._close((error.strerror or str(error)).lower())
+
+    def get(self, key: bytes, *, whole: bool = False) -> Picture | None:
+        """The picture of a key, mapped from disk, or None. whole: it is known to be, which saves the checksum."""
+        path = self._path(key)
+        try:
+            stat = os.stat(path)
+            with open(path, "rb") as file:
+                mark, held, height, width, masked, checksum = HEAD.unpack(file.read(HEAD.size))
+            size = (3 + bool(masked)) * height * width
+            if (mark, held, stat.st_size) != (MARK, key, HEAD.size + size) or not size:
+                return None
+            # Private: whoever writes into it changes a copy of his own.
+            body = torch.from_file(str(path), shared=False, size=stat.st_size, dtype=torch.uint8)[HEAD.size :]
+            if not whole and zlib.crc32(body.numpy().data) != checksum:
+                return None
+            if time.time() - stat.st_mtime > STALE / 2:
+                os.utime(path)
+        except (OSError, RuntimeError, struct.error):
+            return None
+        image = body[: 3 * height * width].view(height, width, 3).permute(2, 0, 1)
+        return Picture(image, body[3 * height * width :].view(1, height, width) if masked else None)
+
+    def put(self, key: bytes, picture: Picture) -> Picture | None:
+        """Keep a picture, if there is room, and map it from disk; else None."""
+        parts = [picture.image.permute(1, 2, 0), *([] if picture.mask is None else [picture.mask])]
+        size = sum(part.numel() for part in parts)
+        if self.closed or size < SMALL:
+            return None
+        if self.room < size:
+            self.room = self._counted()
+            if self.room < size:
+                self._close(f"no room: it takes {LIMIT >> 30} GiB at most, and half of what the disk has left")
+                return None
+        held = [part.contiguous().numpy().data for part in parts]
+        height, width = picture.image.shape[-2:]
+        checksum = zlib.crc32(held[1], zlib.crc32(held[0])) if held[1:] else zlib.crc32(held[0])
+        path = self._path(key)
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with open(temporary, "xb") as file:
+                file.write(HEAD.pack(MARK, key, height, width, len(held) > 1, checksum))
+                file.writelines(held)
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            self._close((error.strerror or str(error)).lower())
+            return None
+        self.room -= size
+        return self.get(key, whole=True)
+
+    def _path(self, key: bytes) -> Path:
+        name = key.hex()
+        return self.folder / name[:2] / name[2:]
+
+    def _counted(self) -> int:
+        """Bytes that may be added before counting again, after what is unused made room if there is none."""
+        entries, now = [], time.time()
+        for file in self.folder.glob("??/*"):
+            try:
+                stat = file.stat()
+            except OSError:  # another process was quicker
+                continue
+            if file.suffix == ".tmp" and now - stat.st_mtime > STALE:  # of a process that was killed
+                file.unlink(missing_ok=True)
+            entries.append((stat.st_mtime, stat.st_size, file))
+        used = sum(size for _, size, _ in entries)
+        limit = min(LIMIT, used + shutil.disk_usage(self.folder).free // 2)
+        if used + SLICE > limit:
+            for modified, size, file in sorted(entries, key=lambda entry: entry[0]):
+                if now - modified < STALE or used < 0.8 * limit:
+                    break
+                try:
+                    file.unlink(missing_ok=True)
+                except OSError:  # mapped, on a system that minds
+                    continue
+                used -= size
+        return min(SLICE, limit - used)
+
+    def _close(self, why: str) -> None:
+        """Keep nothing more; said once, by the process the user sees."""
+        if not self.closed and get_worker_info() is None:
+            warnings.warn(
+                f"decoded pictures are not kept in {self.folder} ({why}): reading takes longer; set {FOLDER} to "
+                f"another folder, or say --no-cache",
+                stacklevel=2,
+            )
+        self.closed = True
+
+
+def store() -> Store:
+    """The store of this machine's user."""
+    given = os.environ.get(FOLDER, "")
+    return _store(Path(given).expanduser() if given else platformdirs.user_cache_path("cliptune") / "pictures")
+
+
+@lru_cache(maxsize=4)
+def _store(folder: Path) -> Store:
+    return Store(folder)

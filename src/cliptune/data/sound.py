@@ -1,0 +1,108 @@
+"""A task's picture files looked at before it starts: those that cannot be read are named at once, or left out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from cliptune.data import pictures
+from cliptune.data.reader import Reader
+from cliptune.errors import UserError
+from cliptune.types import Example, Task, TestSet
+
+#: Bad pictures named in a sentence.
+NAMED = 5
+#: Threads that look at files: disks answer several at once, those across a network above all.
+THREADS = 8
+
+
+def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[Task, dict[str, str]]:
+    """The task without pictures that cannot be read, and what is wrong with each of those, by key.
+
+    Files of all its examples are looked at from outside (`pictures.fault`). Where bad ones are left out
+    (`Reading.skip_bad`), those for training and validation are read as a whole; otherwise training does that itself.
+    tick: told how many of how many files are done. Raises `UserError` where bad ones are not to be left out, naming
+    them, and where none are left to train on. Warns of what is left out.
+    """
+    every = {e.key: e for part in (task.train, task.val, *(t.examples for t in task.tests.values())) for e in part}
+    bad = faults(every.values(), tick)
+    if not task.dataset.reading.skip_bad:
+        insist(bad, every)
+        return task, {}
+    reader = Reader(task.dataset, keep=False)
+    for example in (*task.train, *task.val):
+        if example.key not in bad and not isinstance(error := _read(reader, example), bool):
+            bad[example.key] = error
+    if not bad:
+        return task, {}
+
+    def left(examples: Iterable[Example]) -> tuple[Example, ...]:
+        return tuple(e for e in examples if e.key not in bad)
+
+    tests = {name: TestSet(left(test.examples), test.classnames) for name, test in task.tests.items()}
+    rest = replace(task, train=left(task.train), val=left(task.val), tests=tests)
+    if task.train and not rest.train:
+        raise UserError(f"not one of the {len(task.train)} training pictures can be read: {_list(bad, every)}")
+    (key, why), *_ = bad.items()
+    warnings.warn(
+        f"{len(bad)} of {len(every)} pictures cannot be read and are left out, such as {every[key].path or key} which "
+        f"{why}: numbers do not compare with those of all pictures",
+        stacklevel=3,
+    )
+    return rest, bad
+
+
+def faults(examples: Iterable[Example], tick: Callable[[int, int], None] | None = None) -> dict[str, str]:
+    """What is wrong with examples whose files are bad, by key."""
+    files = [e for e in examples if e.path is not None]
+    found: dict[str, str] = {}
+    with pictures.lenient(), ThreadPoolExecutor(THREADS) as pool:
+        looked = pool.map(_fault, [e.path for e in files], chunksize=64)
+        for done, (example, why) in enumerate(zip(files, looked, strict=True), 1):
+            if why:
+                found[example.key] = why
+            if tick is not None and (done % 256 == 0 or done == len(files)):
+                tick(done, len(files))
+    return found
+
+
+def insist(bad: Mapping[str, str], examples: Mapping[str, Example]) -> None:
+    """Raise `UserError` if there are bad pictures, counting and naming them."""
+    if bad:
+        them = "it" if len(bad) == 1 else "them"
+        raise UserError(
+            f"{len(bad)} of {len(examples)} pictures cannot be read: {_list(bad, examples)}; remove or replace {them}, "
+            f"or leave {them} out with --skip-bad"
+        )
+
+
+def _list(bad: Mapping[str, str], examples: Mapping[str, Example]) -> str:
+    named = [f"{examples[key].path or key} {why}" for key, why in list(bad.items())[:NAMED]]
+    return ", ".join(named) + (f", and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
+
+
+def _read(reader: Reader, example: Example) -> bool | str:
+    try:
+        reader.picture(example)
+    except UserError as error:
+        return getattr(error, "why", str(error))
+    return True
+
+
+def _fault(path: Path) -> str:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return pictures.fault(path)
+    return _looked(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=1 << 18)
+def _looked(path: Path, modified: int, size: int) -> str:
+    """Runs of a sweep look at the same files."""
+    return pictures.fault(path)

@@ -1,0 +1,167 @@
+"""Bad picture files are all told before training starts, or left out and said so."""
+
+import shutil
+import warnings
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+import cliptune as ct
+from cliptune.data.settings import Reading
+from cliptune.data.sound import NAMED, faults, sound
+from cliptune.data.sources.folder import Folder
+from cliptune.protocols.few_shot import few_shot
+from toys import task, write_pictures
+
+QUICK = {"shots": 3, "epochs": 1, "batch_size": 4, "augment": "none"}
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_pictures(tmp_path / "photos", each=10)
+
+
+def made(root, **reading):
+    data = Folder(root)
+    data.reading = Reading(**reading)
+    return next(iter(few_shot(data, shots=3, seeds=(1,))))
+
+
+def spoil(example, content=b""):
+    example.path.write_bytes(content if isinstance(content, bytes) else example.path.read_bytes()[: content.stop])
+
+
+def parts(made):
+    return {"train": made.train, "val": made.val, "test": made.tests["test"].examples}
+
+
+def test_a_good_task_stays_as_it_is(root):
+    for skip in (True, False):
+        chosen = made(root, skip_bad=skip)
+        assert sound(chosen) == (chosen, {})
+    drawn = task()
+    assert sound(drawn)[0] is drawn
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+@pytest.mark.parametrize("content, why", [(b"", "is empty"), (b"no", "is no picture"), (slice(150), "is cut short")])
+def test_a_bad_picture_anywhere_stops_it(root, part, content, why):
+    chosen = made(root)
+    spoil(parts(chosen)[part][1], content)
+    with pytest.raises(ct.UserError, match=rf"^1 of \d+ pictures cannot be read: .*{parts(chosen)[part][1].key} {why}"):
+        sound(chosen)
+
+
+def test_all_are_counted_and_the_first_named(root):
+    chosen = made(root)
+    bad = [*chosen.train[:4], *parts(chosen)["test"][:4]]
+    for example in bad:
+        spoil(example)
+    with pytest.raises(ct.UserError) as told:
+        sound(chosen)
+    assert str(told.value).startswith("8 of ") and f"and {8 - NAMED} more; " in str(told.value)
+    assert [str(e.path) in str(told.value) for e in bad] == [True] * NAMED + [False] * (8 - NAMED)
+    assert str(told.value).endswith("remove or replace them, or leave them out with --skip-bad")
+
+
+def test_what_is_there_in_name_only(root):
+    chosen = made(root)
+    gone, loop, folder = chosen.train[:3]
+    for example in (gone, loop, folder):
+        example.path.unlink()
+    loop.path.symlink_to(loop.path.name)
+    folder.path.mkdir()
+    assert faults(chosen.train) == {
+        gone.key: "is not there", loop.key: "is a link that leads in circles", folder.key: "is a folder",
+    }  # fmt: skip
+
+
+def test_left_out_of_every_part(root):
+    chosen = made(root, skip_bad=True)
+    bad = [part[0] for part in parts(chosen).values()]
+    for example in bad:
+        spoil(example)
+    with pytest.warns(UserWarning, match="left out"):
+        rest, told = sound(chosen)
+    assert told == {example.key: "is empty" for example in bad}
+    for name, part in parts(rest).items():
+        assert part == parts(chosen)[name][1:]
+
+
+def test_damage_inside_is_found_in_what_trains(root):
+    chosen = made(root, skip_bad=True)
+    whole = chosen.train[2].path.read_bytes()
+    middle = whole.index(b"IDAT") + 40
+    spoil(chosen.train[2], whole[:middle] + bytes(len(whole) - middle - 12) + whole[-12:])
+    assert not faults(chosen.train), "head and end are whole"
+    with pytest.warns(UserWarning, match="left out"):
+        rest, told = sound(chosen)
+    assert list(told) == [chosen.train[2].key] and len(rest.train) == len(chosen.train) - 1
+
+
+def test_nothing_left(root):
+    chosen = made(root, skip_bad=True)
+    for example in chosen.train:
+        spoil(example)
+    with pytest.raises(ct.UserError, match=r"not one of the 9 training pictures can be read: .* and 4 more"):
+        sound(chosen)
+
+
+def test_a_run_without_them_says_so(root):
+    chosen = made(root)
+    for example in (chosen.train[0], parts(chosen)["test"][0]):
+        spoil(example)
+    with pytest.raises(ct.UserError, match="2 of .* pictures cannot be read"):
+        ct.train("coop", data=f"folder:{root}", **QUICK)
+    with pytest.warns(
+        UserWarning, match="2 of .* pictures cannot be read and are left out, such as .* is empty: numbers do"
+    ):
+        run = ct.train("coop", data=f"folder:{root}", skip_bad=True, **QUICK)
+    about = run.result.provenance
+    assert about["left_out"] == {e.key: "is empty" for e in (chosen.train[0], parts(chosen)["test"][0])}
+    assert about["test_images"]["test"] == len(parts(chosen)["test"]) - 1
+
+
+def test_a_run_with_all_says_nothing(photos):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = ct.train("coop", data=f"folder:{photos}", skip_bad=True, **QUICK)
+    assert "left_out" not in run.result.provenance
+
+
+def test_evaluation_looks_before_it_starts(root, tmp_path):
+    run = ct.train("coop", data=f"folder:{root}", **QUICK)
+    other = shutil.copytree(root, tmp_path / "other")
+    for example in Folder(other).examples("test")[:2]:
+        spoil(example)
+    with pytest.raises(ct.UserError, match="2 of .* pictures cannot be read"):
+        run.evaluate(f"folder:{other}")
+    with pytest.warns(UserWarning, match="2 of .* are left out"):
+        run.evaluate(f"folder:{other}", skip_bad=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_worker_says_it_as_plainly(root):
+    from cliptune.engine.evaluate import logits
+    from cliptune.experiment import backbone_of, model_of
+    from cliptune.presets import get
+
+    chosen = made(root)
+    tuned = model_of(get("coop", "none", data=f"folder:{root}"), chosen)
+    assert tuned.backbone is backbone_of("tiny", "")
+    spoil(parts(chosen)["test"][1])
+    with pytest.raises(ct.UserError, match=rf"^picture {parts(chosen)['test'][1].path} cannot be read: it is empty; "):
+        logits(tuned, chosen.dataset, replace(chosen.tests["test"]), workers=1)
+
+
+def test_jpeg_without_its_end_mark_is_read_to_be_sure(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (40, 30), "red").save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\0" * 100)  # as some cameras write it
+    from cliptune.types import Example
+
+    assert faults([Example("a", 0, path)]) == {}
+    path.write_bytes(whole[:-40])
+    assert faults([Example("b", 0, path)]) == {"b": "is cut short"}
