@@ -126,3 +126,11 @@ def test_an_unknown_metric_is_refused_with_the_known_ones(record):
 def test_nothing_cannot_be_summarised():
     with pytest.raises(UserError, match="no result to summarise"):
         summarise([])
+
+
+def test_average_precision_stands_beside_accuracy(record):
+    precision = {"base__map": 60.0, "novel__map": 30.0, "base__swap": 1.0}
+    table = summarise([record(seed=seed, base=50.0, novel=40.0, **precision) for seed in (1, 2)])
+    assert table.columns == ("base", "novel", "hm", "base/map", "novel/map", "hm/map")
+    assert table.rows[0].cells[-1].mean == pytest.approx(40)
+    assert any("map is mean average precision" in note for note in table.footnotes)

@@ -70,5 +70,5 @@ def run(arguments: list[str]) -> None:
 
 def show(results: list[Result]) -> None:
     """The table of results on standard output: whole test sets, and reliance on scenery where it was measured."""
-    told = [name for name in summary.metric_names(results) if "/" not in name or name in SCENERY]
+    told = [name for name in summary.metric_names(results) if summary.is_whole(name) or name in SCENERY]
     Console(file=sys.stdout, width=max(100, Console().width)).print(table.to_rich(summary.summarise(results, told)))

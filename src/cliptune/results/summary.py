@@ -48,14 +48,14 @@ class Table:
 def summarise(results: Sequence[Result], metrics: Sequence[str] | None = None, *, cost: bool = False) -> Table:
     """One row for each (data, method, shots), by data; methods that learn nothing first, wrappers after their base.
 
-    metrics: names from `metric_names`, in this order; None takes those without a "/".
+    metrics: names from `metric_names`, in this order; None takes those of whole test sets.
     cost: adds learned parameters, seconds of training and peak memory in MiB, where recorded.
     Raises `UserError` for an unknown metric, and when one run is there twice.
     """
     if not results:
         raise UserError("there is no result to summarise: train something first")
     known = metric_names(results)
-    chosen = tuple(metrics) if metrics is not None else tuple(n for n in known if "/" not in n) or known
+    chosen = tuple(metrics) if metrics is not None else tuple(n for n in known if is_whole(n)) or known
     for name in chosen:
         if name not in known:
             raise UserError(f"no result has the metric {name!r}; known: {', '.join(known)}")
@@ -91,6 +91,11 @@ def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
         if slash and variant == "same" and f"{part}/swap" in measured:
             names.add(f"{part}/gap")
     return tuple(sorted(names, key=_place))
+
+
+def is_whole(name: str) -> bool:
+    """Whether a metric is of a whole test set, not of one of its variants."""
+    return name.partition("/")[2] in ("", "map")
 
 
 def _place(name: str) -> tuple:
@@ -136,6 +141,11 @@ def _footnotes(metrics: Sequence[str], rows: Sequence[Row]) -> tuple[str, ...]:
     if any(name.partition("/")[0] == "hm" for name in metrics):
         notes.append(
             "HM is the harmonic mean of the seeds' averages on base and novel classes, not the average of each seed's."
+        )
+    if any(name.endswith("/map") for name in metrics):
+        notes.append(
+            "Pictures show several classes: accuracy is how often the best answer is in the picture, map is mean "
+            "average precision over the classes."
         )
     if any(name.endswith("/gap") for name in metrics):
         notes.append("Gap is accuracy with same minus with swapped backgrounds, taken seed by seed, in points.")

@@ -175,3 +175,11 @@ def test_the_card_knows_the_names(voc):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [voc.card.counts[2], voc.card.classes] == [1449, 20]
+
+
+def test_a_check_counts_what_the_lists_name(root):
+    from cliptune.data.check import survey
+
+    (report,) = survey(root, ["pascal_voc"]).reports
+    assert report.status == "ready" and (report.pictures.found, report.pictures.expected) == (15, 15)
+    assert "has 10 training pictures, not the 10582" in report.notes[0]
