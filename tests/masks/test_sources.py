@@ -13,6 +13,7 @@ from cliptune.masks.folder import FolderMasks
 from cliptune.masks.full import FullMasks
 from cliptune.masks.gradcam import GradCamMasks
 from cliptune.masks.grid import CELLS, GridMasks, cell_size, grid_mask
+from cliptune.masks.values import Values
 from cliptune.types import Example, Picture
 
 EXAMPLE = Example("cat/1.png", 0)
@@ -28,6 +29,19 @@ def test_by_name(tmp_path):
     folder, seem = masks.get(f"folder:{tmp_path}"), masks.get(f"seem:{tmp_path}")
     assert isinstance(folder, FolderMasks) and isinstance(seem, FolderMasks)
     assert folder.root == tmp_path and (folder.reader.values.kind, seem.reader.values.kind) == ("auto", "release")
+
+
+def test_what_is_drawn_takes_the_runs_seed():
+    drawn = [masks.choose("grid", True, seed).mask(EXAMPLE, picture()) for seed in (1, 2, 1)]
+    assert torch.equal(drawn[0], drawn[2]) and not torch.equal(drawn[0], drawn[1])
+
+
+def test_values_are_told_after_the_path(tmp_path):
+    source = masks.get(f"folder:{tmp_path},foreground=1+3")
+    assert isinstance(source, FolderMasks) and source.root == tmp_path
+    assert source.reader.values == Values("labels", foreground=(1, 3))
+    seem = masks.get(f"seem:{tmp_path},foreground=1")
+    assert isinstance(seem, FolderMasks) and seem.root == tmp_path and seem.reader.values == Values("release")
 
 
 @pytest.mark.parametrize("spec", ["gradcma", "", "folder", "folder:", "data:x", "full:1", "auto"])

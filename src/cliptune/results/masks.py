@@ -120,8 +120,8 @@ def sheet(report: Report, examples: ExampleSet, against: MaskSource | None, rng:
         picture, example = examples.picture(row.index), examples.examples[row.index]
         masks = [examples.mask(row.index)] + ([] if against is None else [against.mask(example, picture)])
         agreed = "" if row.iou is None else f", IoU {row.iou:.2f}"
-        title = report.classnames[row.label]
-        return Tile(picture.image, tuple(masks), title, f"{_percent(row.share)}{agreed} · {row.key.split('/')[-1]}")
+        title = f"{report.classnames[row.label]} {_percent(row.share)}{agreed}"
+        return Tile(picture.image, tuple(masks), title, row.key)
 
     def section(heading: str, chosen: Sequence[Measured]) -> Section:
         return Section(heading, tuple(tile(row) for row in chosen), dim=True)

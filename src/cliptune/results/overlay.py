@@ -50,7 +50,7 @@ def picture_with_masks(image: Any, masks: Sequence[Any] = (), *, side: int = SID
     if dim and masks:
         height, width = canvas.shape[:2]
         inside = _resized(np.asarray(masks[0])[0].astype(np.float32) / 255, width, height).clip(0, 1)[..., None]
-        dark = 0.3 * canvas.mean(axis=2, keepdims=True) + 0.1 * canvas
+        dark = 0.35 * canvas.mean(axis=2, keepdims=True) + 0.15 * canvas
         canvas = canvas * inside + dark * (1 - inside)
     for mask, colour in zip(masks, LINES, strict=False):
         canvas = _outlined(canvas, mask, colour)

@@ -1,0 +1,38 @@
+"""Contact sheets hold what they are given: pictures, outlines, words that fit."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from cliptune.results.overlay import LINES, picture_with_masks
+from cliptune.results.sheet import SIDE, Section, Tile, sheet_png
+
+RED = np.zeros((3, 40, 80), np.uint8)
+RED[0] = 200
+HALF = np.zeros((1, 40, 80), np.uint8)
+HALF[..., :40] = 255
+
+
+def opened(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+def test_masks_are_outlined_and_the_background_steps_back():
+    plain, seen = picture_with_masks(RED), picture_with_masks(RED, (HALF,), dim=True)
+    assert plain.shape == seen.shape == (112, 224, 3)
+    assert (seen[:, 5:100] == plain[:, 5:100]).all(), "foreground as it is"
+    assert seen[50, 200].sum() < plain[50, 200].sum(), "background darker"
+    two = picture_with_masks(RED, (HALF, np.swapaxes(HALF[..., ::2], 1, 2)), side=224)
+    for colour in LINES:
+        assert (np.abs(two.astype(int) - colour).sum(-1) < 60).any()
+
+
+def test_a_sheet_grows_with_its_sections():
+    tile = Tile(RED, (), "a class", "a very long relative path that cannot fit/into/so/little/space/picture.jpg")
+    one = opened(sheet_png("title", ["line"], [Section("some", (tile,) * 5)], columns=6))
+    two = opened(sheet_png("title", ["line"], [Section("some", (tile,) * 5), Section("none", ())], columns=6))
+    more = opened(sheet_png("title", ["line"], [Section("some", (tile,) * 7)], columns=6))
+    assert one.shape == two.shape and more.shape[0] > one.shape[0] + SIDE
+    assert ((one == (200, 0, 0)).all(-1)).sum() > 4 * SIDE * (SIDE // 2)
+    assert (one[:, :20] == 255).all() and (one[:, -20:] == 255).all(), "nothing is written over the margins"
