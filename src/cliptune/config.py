@@ -30,7 +30,8 @@ class Run:
     method: Method
     """What is learned, with its hyper-parameters."""
     data: str = "emoji"
-    """emoji (bundled), or folder:PATH with one folder a class."""
+    """emoji (bundled); your own as folder:PATH (one folder a class), csv:FILE, json:FILE (a split file) or
+    hub:USER/NAME; or a public dataset's name with --root (cliptune data list)."""
     backbone: str = "tiny"
     """tiny (bundled), an open_clip name (ViT-B-16), ORG/REPO on Hugging Face, or a local file or folder."""
     pretrained: str = ""
