@@ -10,6 +10,7 @@ import pytest
 from torchvision import datasets as published
 
 import standins
+import vocs
 from cliptune.data import download as module
 from cliptune.data import sources
 from cliptune.data.card import find_split, locate
@@ -159,6 +160,19 @@ def test_where_the_others_go(site, root, monkeypatch, name, archive, top):
         download(name, root, Order("original", site.url))
     first = CARDS[name].layouts[0]
     assert (root / first.home / first.images / "n01440764" / "x.JPEG").is_file()
+
+
+def test_pascal_voc_is_whole_with_what_its_site_has(site, root, tmp_path, monkeypatch):
+    home = vocs.write(tmp_path / "made", long=False) / "voc12data"
+    held = {p.relative_to(home).as_posix(): p.read_bytes() for p in home.rglob("*") if p.is_file()}
+    site.files["/VOCtrainval_11-May-2012.tar"] = tarred(held, "w")
+    remotes = (dataclasses.replace(RECIPES["pascal_voc"].remotes[0], digest=""),)
+    enough = len(vocs.TRAIN) + len(vocs.VAL)
+    monkeypatch.setitem(
+        RECIPES, "pascal_voc", dataclasses.replace(RECIPES["pascal_voc"], remotes=remotes, enough=enough)
+    )
+    assert download("pascal_voc", root, Order(mirror=site.url))[1] == []
+    assert download("pascal_voc", root, Order(mirror=site.url))[1] == ["already there"]
 
 
 def test_what_is_there_already_is_left_alone(root, site):
