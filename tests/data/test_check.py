@@ -3,14 +3,18 @@
 import json
 import os
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
 
+import vocs
 from cliptune.data.card import Card, Layout, fingerprint
 from cliptune.data.check import survey
+from cliptune.data.dataset import Dataset
 from cliptune.data.split_dataset import SplitDataset
 from cliptune.errors import UserError
+from cliptune.types import Example
 
 KEYS = {
     "train": [["tabby/a.jpg", 0, "tabby cat"], ["tabby/b.jpg", 0, "tabby cat"], ["beagle/a.jpg", 1, "beagle"]],
@@ -40,7 +44,26 @@ class Farm(SplitDataset):
     card = Card("city_zoo_farm", "Farm", (Layout("CoOp", "farm", ""),), 2, (3, 1, 2), split="split_zhou_Farm.json")
 
 
-KINDS = {"city_zoo": Zoo, "city_zoo_farm": Farm}
+class Meadow(Dataset):
+    """Class folders of pictures decide, as in ImageNet."""
+
+    card = Card("meadow", "Meadow", (Layout("CoOp", "meadow", ""),), 1, (4, 0, 2), masks="meadow")
+
+    def __init__(self, root: Path):
+        self.files = {part: sorted((root / "meadow" / part).glob("*/*.jpg")) for part in ("train", "val", "test")}
+        if not self.files["test"]:
+            raise UserError("1 of the 1 class folders of Meadow is missing")
+        warnings.warn("it has other names", stacklevel=1)
+
+    @classmethod
+    def from_spec(cls, argument, reading):
+        return cls(Path(reading.root))
+
+    def examples(self, split):
+        return [Example(path.name, 0, path) for path in self.files[split]]
+
+
+KINDS = {"city_zoo": Zoo, "city_zoo_farm": Farm, "meadow": Meadow}
 
 
 def lay(root: Path, home: str, images: str = "images", keys=PICTURES, split: str | None = "split_zhou_CityZoo.json"):
@@ -196,6 +219,36 @@ def test_masks_of_the_released_archive(tmp_path, monkeypatch, masks, files):
     assert (found.expected, found.found) == (3, 2 if masks == "images" else 3)
 
 
+@pytest.mark.parametrize("train, status", [(4, "ready"), (5, "ready"), (3, "incomplete"), (0, "incomplete")])
+def test_class_folders_are_counted_against_what_is_known(tmp_path, train, status):
+    keys = [f"train/rose/{i}.jpg" for i in range(train)] + ["test/rose/0.jpg", "test/rose/1.jpg"]
+    report = look(lay(tmp_path, "meadow", "", keys, None), "meadow")
+    assert (report.status, report.pictures.expected, report.pictures.found) == (status, 6, train + 2)
+    assert report.notes[0] == "it has other names"
+    assert ("the test set is whole: it can be tested on" in report.notes) == (status == "incomplete")
+
+
+def test_class_folders_that_are_missing(tmp_path):
+    report = look(lay(tmp_path, "meadow", "", ["train/rose/0.jpg", "README.txt"], None), "meadow")
+    assert report.status == "incomplete" and report.fix == "1 of the 1 class folders of Meadow is missing"
+    assert (report.pictures.expected, report.pictures.found) == (6, 1)
+
+
+def test_lists_of_its_own(tmp_path):
+    """Pascal VOC is whole with the short list of the challenge too, and says so."""
+    root = vocs.write(tmp_path, long=False)
+    (report,) = survey(root, ["pascal_voc"]).reports
+    assert report.status == "ready" and "not the 10582 of published numbers" in report.notes[0]
+    assert report.pictures.expected == report.pictures.found == len(vocs.TRAIN) + len(vocs.VAL)
+    assert (report.masks.expected, report.masks.found) == (len(vocs.TRAIN), len(vocs.TRAIN))
+    next((report.home / "JPEGImages").iterdir()).unlink()
+    (report,) = survey(root, ["pascal_voc"]).reports
+    assert report.status == "incomplete" and "1 of the" in report.fix
+    (report.home / "ImageSets" / "Segmentation" / "val.txt").unlink()
+    (report,) = survey(root, ["pascal_voc"]).reports
+    assert report.status == "no split" and "val.txt" in report.fix
+
+
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     lay(tmp_path, "city-zoo")
     listing = os.scandir
@@ -236,8 +289,8 @@ def test_a_root_that_is_another_folder_says_which_it_is(tmp_path):
 
 def test_an_empty_root(tmp_path):
     found = survey(tmp_path, (), KINDS)
-    assert [report.status for report in found.reports] == ["absent", "absent"]
-    assert found.fix == f"{tmp_path} is empty; each dataset has a folder of its own there: city-zoo, farm"
+    assert [report.status for report in found.reports] == ["absent"] * 3
+    assert found.fix == f"{tmp_path} is empty; each dataset has a folder of its own there: city-zoo, farm, meadow"
 
 
 def test_names_that_are_none(tmp_path):

@@ -12,6 +12,7 @@ from cliptune.data.card import Card, Place, find_split
 from cliptune.data.dataset import Dataset
 from cliptune.data.misplaced import quoted
 from cliptune.data.reports import Pictures, Report, Status, Survey
+from cliptune.data.split_dataset import SplitDataset
 from cliptune.errors import UserError
 
 
@@ -91,11 +92,12 @@ def _check(card: Card, kind: type[Dataset], root: Path, cards: Sequence[Card]) -
     except UserError as error:
         if isinstance(error.__context__, PermissionError):
             return report("unreadable", str(error))
-        if card.split or card.lists:
+        if issubclass(kind, SplitDataset):
             return report("no split", str(error))
         pictures = Pictures(sum(card.counts), min(inventory.count(place.images), sum(card.counts)))
         return report("incomplete", archive or str(error), pictures=pictures)
     notes = (f"not the published split ({'; '.join(found.other)}): numbers do not compare",) if found.other else ()
+    notes += found.notes
     if found.pictures.found >= found.pictures.expected:
         return report("ready", pictures=found.pictures, masks=found.masks, notes=notes)
     moved = "" if found.pictures.found else misplaced.move(card, root, _sample(file, root))

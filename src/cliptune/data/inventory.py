@@ -15,6 +15,7 @@ from cliptune.data.present import missing
 from cliptune.data.reports import Masks, Pictures, Split
 from cliptune.data.settings import Reading
 from cliptune.data.split_dataset import SplitDataset
+from cliptune.types import Example
 
 #: Missing pictures that are named.
 NAMED = 20
@@ -22,13 +23,14 @@ NAMED = 20
 
 @dataclass(frozen=True)
 class Inventory:
-    """Pictures, all missing ones by their paths below the pictures' folder, masks, and in what the split is not the
-    published one."""
+    """Pictures, all missing ones by their paths below the pictures' folder, masks, in what the split is not the
+    published one, and other remarks."""
 
     pictures: Pictures
     gone: tuple[str, ...]
     masks: Masks | None
     other: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def take(kind: type[Dataset], place: Place, root: Path) -> Inventory:
@@ -36,32 +38,31 @@ def take(kind: type[Dataset], place: Place, root: Path) -> Inventory:
     missing where folders decide."""
     card: Card = kind.card  # type: ignore[attr-defined]
     if not issubclass(kind, SplitDataset):
-        return _by_folders(card, kind, place, root)
+        return _opened(card, kind, place, root)
     names, parts = kind.listed(place)
     paths = [e.path for examples in parts.values() for e in examples]
     keys = list(dict.fromkeys(_key(path, place.images) for path in paths))
     gone = missing(place.images, keys)
     other = differences(card, place.split, names, [len(examples) for examples in parts.values()])
     pictures = Pictures(len(keys), len(keys) - len(gone), tuple(gone[:NAMED]))
-    return Inventory(pictures, tuple(gone), _masks(card, place, [e.path for e in parts["train"]]), tuple(other))
+    return Inventory(pictures, tuple(gone), _masks(card, place, parts["train"]), tuple(other))
 
 
-def _by_folders(card: Card, kind: type[Dataset], place: Place, root: Path) -> Inventory:
-    """Where every picture in a class folder counts, those that lack have no names; where lists decide, all of theirs
-    are there, or there would be no dataset, and what differs from the published lists is what it warns of."""
-    with warnings.catch_warnings(record=True) as said:
+def _opened(card: Card, kind: type[Dataset], place: Place, root: Path) -> Inventory:
+    """Of a dataset that finds its own pictures: all in its class folders, where those that lack have no names, or all
+    in its lists, which it insists on."""
+    with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         dataset = kind.from_spec("", Reading(root=str(root)))
+    # A million training examples take ten seconds: lists are shorter, and masks are looked for where there are some.
+    train = dataset.examples("train") if card.lists or _mask_folder(place) else []
     val, test = dataset.examples("val"), dataset.examples("test")
-    if card.lists:
-        train = dataset.examples("train")
-        found = len(train) + len(test)
-        masks = _masks(card, place, [e.path for e in train])
-        return Inventory(Pictures(found, found), (), masks, tuple(str(w.message) for w in said))
-    found = sum(dataset.sizes().values()) + len(test) + (len(val) if val != test else 0)
-    expected = card.counts[0] + card.counts[2] + (card.counts[1] if val != test else 0)
-    train = (e.path for e in dataset.examples("train")) if _mask_folder(place) else ()
-    return Inventory(Pictures(expected, found), (), _masks(card, place, list(train)))
+    found = (len(train) or sum(dataset.sizes().values())) + len(test) + (len(val) if val != test else 0)
+    expected = found if card.lists else card.counts[0] + card.counts[2] + (card.counts[1] if val != test else 0)
+    notes = [str(warning.message) for warning in told]
+    if found < expected and len(test) >= card.counts[2]:
+        notes.append("the test set is whole: it can be tested on")
+    return Inventory(Pictures(expected, found), (), _masks(card, place, train), (), tuple(notes))
 
 
 def split(card: Card, file: Path | None) -> Split | None:
@@ -95,12 +96,15 @@ def _mask_folder(place: Place) -> Path | None:
     return next((place.home / name for name in ("mask", "masks") if (place.home / name).is_dir()), None)
 
 
-def _masks(card: Card, place: Place, paths: Sequence[Path | None]) -> Masks | None:
-    """The released archive's masks of training pictures, if their folder is there."""
+def _masks(card: Card, place: Place, train: Sequence[Example]) -> Masks | None:
+    """Masks of training pictures: those the dataset names, or the released archive's if their folder is there."""
+    named = [e.mask for e in train if e.mask is not None]
+    if named:
+        return Masks(named[0].parent, len(train), len(named))
     folder = _mask_folder(place)
     if folder is None:
         return None
-    full = [path.as_posix() for path in paths if path is not None]
+    full = [e.path.as_posix() for e in train if e.path is not None]
     last = {"flat": 1, "class": 2}.get(card.masks)
     if last:
         wanted = ["/".join(path.split("/")[-last:]) for path in full]
