@@ -20,7 +20,7 @@ class Reading:
 
     root: str = ""
     """Folder that holds the public datasets, each in a folder of its own; left empty, the environment variable
-    CLIPTUNE_DATA."""
+    CLIPTUNE_DATA. Of csv and json data: the folder from which paths count; left empty, the file's own."""
     templates: tuple[str, ...] = ()
     """Sentences with one {} each, in place of the dataset's own."""
     raw_names: bool = False
@@ -35,13 +35,19 @@ class Reading:
     them; no code in them runs."""
     skip_bad: bool = False
     """Leave pictures out that cannot be read, instead of stopping before training starts."""
+    shrink: int = 0
+    """Shrink larger pictures once, when they are read, until their shorter edge has this many pixels: for photographs
+    of many megapixels. 0 leaves them alone."""
     cache: bool = True
-    """Keep decoded pictures on disk, from where later epochs and runs map them into memory."""
+    """Keep decoded pictures on disk (in the user's cache folder, or CLIPTUNE_CACHE), from where later epochs and runs
+    map them into memory."""
 
     def __post_init__(self):
         for template in self.templates:
             if template.count("{}") != 1 or set(template.replace("{}", "")) & {"{", "}"}:
                 raise UserError(f"template {template!r} needs exactly one {{}} where the class name goes")
+        if self.shrink < 0:
+            raise UserError(f"shrink must be at least 0, got {self.shrink}")
 
     def folder(self, name: str) -> Path:
         """The root. Raises `UserError` where nobody says it."""
