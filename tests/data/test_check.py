@@ -290,7 +290,8 @@ def test_a_root_that_is_another_folder_says_which_it_is(tmp_path):
 def test_an_empty_root(tmp_path):
     found = survey(tmp_path, (), KINDS)
     assert [report.status for report in found.reports] == ["absent"] * 3
-    assert found.fix == f"{tmp_path} is empty; each dataset has a folder of its own there: city-zoo, farm, meadow"
+    said = f"{tmp_path} is empty; each dataset has a folder of its own in it (city-zoo, farm, meadow); "
+    assert found.fix == f"{said}cliptune data download NAME --root {tmp_path} makes them"
 
 
 def test_names_that_are_none(tmp_path):

@@ -85,9 +85,10 @@ def other_root(root: Path, cards: Sequence[Card]) -> str:
             return f"the datasets are further down: give {inner} (it holds {', '.join(held)})"
     with os.scandir(root) as entries:
         some = sorted(entry.name for entry in entries if not entry.name.startswith("."))[:5]
-    known = ", ".join(dict.fromkeys(card.layouts[0].home for card in cards))
+    known = ", ".join(dict.fromkeys(card.layouts[0].home.partition("/")[0] for card in cards))
     found = f"holds none of the public datasets (it has {', '.join(some)})" if some else "is empty"
-    return f"{root} {found}; each dataset has a folder of its own there: {known}"
+    make = f"cliptune data download NAME --root {quoted(root)} makes them"
+    return f"{root} {found}; each dataset has a folder of its own in it ({known}); {make}"
 
 
 def nearest(path: Path) -> str:
