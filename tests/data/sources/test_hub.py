@@ -174,6 +174,12 @@ def test_what_cannot_be_loaded():
         sources.get("hub:nobody/nothing")
 
 
+def test_a_file_that_is_damaged(tmp_path):
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(UserError, match="cannot be loaded: Parquet magic bytes not found in footer"):
+        sources.get(f"hub:{tmp_path / 'train.parquet'}")
+
+
 @pytest.mark.parametrize("argument", ["", "x/y,conf=a", "x/y,config=", "x/y,a"])
 def test_specs_that_are_not_understood(argument):
     with pytest.raises(UserError, match="hub takes a dataset's name and, after commas, config=NAME and revision=NAME"):

@@ -112,7 +112,8 @@ def load(name: str, config: str | None = None, revision: str | None = None) -> M
         else:
             held = datasets.load_dataset(str(path) if path.is_dir() else name, config, revision=revision)
     except Exception as error:  # whatever the package, its network or its parsers raise: the sentence says it
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        told = error.__cause__ if type(error).__name__.startswith("DatasetGeneration") else None
+        reason = (str(told or error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(
             f"dataset {name!r} cannot be loaded: {reason}; check the name and the connection, or give the path of a "
             f"saved copy"
