@@ -31,8 +31,9 @@ fix: setup ## mend what ruff can, format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## speed
+bench: setup ## speed; of loading, on photographs with PICTURES=folder
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/loading.py $(if $(PICTURES),--pictures $(PICTURES))
 
 results: setup ## the numbers of the results page
 	$(BIN)/python benchmarks/results.py
