@@ -67,8 +67,9 @@ class Make:
     prompt: str = ""
     """clipseg and sam3: sentence with one {} for the class name; by default the dataset's template for clipseg, the
     name alone for sam3."""
-    points: int = 32
-    """sam: points of the grid along each side; their square decides how long it takes."""
+    points: int = 16
+    """sam: points of the grid along each side; their square decides how long it takes, which without a GPU is minutes a
+    picture."""
     saliency: Literal["gradcam", "maskclip"] = "gradcam"
     """sam: what shows where a CLIP sees the class."""
     run: str = ""

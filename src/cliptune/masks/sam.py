@@ -40,7 +40,7 @@ class SamSegmenter(Segmenter):
         loaded: Pretrained,
         saliency: Callable[[Sequence[Tensor], Sequence[int]], Tensor],
         *,
-        points: int = 32,
+        points: int = 16,
         chunk: int = 64,
         about: dict[str, Any] | None = None,
     ):
