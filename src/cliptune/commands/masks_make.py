@@ -68,8 +68,7 @@ class Make:
     """clipseg and sam3: sentence with one {} for the class name; by default the dataset's template for clipseg, the
     name alone for sam3."""
     points: int = 16
-    """sam: points of the grid along each side; their square decides how long it takes, which without a GPU is minutes a
-    picture."""
+    """sam: points of the grid along each side; their square decides how long it takes. A CPU is slow at it."""
     saliency: Literal["gradcam", "maskclip"] = "gradcam"
     """sam: what shows where a CLIP sees the class."""
     run: str = ""
