@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 import cliptune as ct
+from cliptune import experiment
 from cliptune.data.pictures import read_picture
 from cliptune.data.transforms import normalise
 from cliptune.engine.watchers import Watcher
@@ -111,6 +112,17 @@ def test_evaluate_on_another_folder(run, tmp_path):
     metrics = run.evaluate(f"folder:{tmp_path / 'others'}")
     assert set(metrics) == {"test"}
     assert run.classnames == CLASSES, "its own classes stay"
+
+
+def test_all_of_a_folder_is_tested_unless_it_has_a_test_part(run, tmp_path, monkeypatch):
+    write_pictures(tmp_path / "whole", classes=("mouse", "bear"), each=6)
+    for part, each in (("train", 3), ("test", 2)):
+        write_pictures(tmp_path / "parts" / part, classes=("mouse", "bear"), each=each)
+    seen = []
+    monkeypatch.setattr(experiment, "measure", lambda model, task, *_: seen.append(task.tests["test"].examples) or {})
+    for folder, count in (("whole", 12), ("parts", 4)):
+        run.evaluate(f"folder:{tmp_path / folder}")
+        assert len(seen[-1]) == len({e.key for e in seen[-1]}) == count
 
 
 @pytest.mark.parametrize("place", ["folder", "file.safetensors"])

@@ -26,7 +26,7 @@ from cliptune.model import TunedModel
 from cliptune.official.file import Held, read
 from cliptune.official.kinds import recognise
 from cliptune.official.rebuild import TEMPLATES, rebuild
-from cliptune.types import Result
+from cliptune.types import Result, TestSet
 
 Picture = str | Path | Image.Image
 
@@ -46,7 +46,7 @@ class Tuned:
 
     def evaluate(self, data: Any = None, watchers: Sequence[Watcher] = (), **reading: Any) -> dict[str, float]:
         """Accuracy in percent on the run's own test sets, or on all classes of other data: "folder:PATH", a dataset, or
-        a torch dataset, all of which is tested.
+        a torch dataset. All of it is tested, unless it has a test part of its own.
 
         reading: where pictures are and how they are read, where it differs from training (root="/data").
         """
@@ -70,6 +70,8 @@ class Tuned:
         elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
         few = dataclasses.replace(run, data=spec, protocol="few_shot", shots=1, reading=elsewhere)
         other = experiment.task_of(few, dataset)
+        if other.tests["test"].examples != tuple(other.dataset.tested()):  # it has no test part of its own
+            other = dataclasses.replace(other, tests={"test": TestSet(tuple(other.dataset.tested()), other.classnames)})
         model.with_classes(other.classnames)  # a model that cannot take them says so
         return experiment.measure(model, other, watchers, run.training)
 

@@ -32,6 +32,10 @@ class Dataset(ABC):
     def examples(self, split: str) -> list[Example]:
         """The examples of `split`, one of "train", "val", "test", in a fixed order."""
 
+    def tested(self) -> list[Example]:
+        """What a model that was made elsewhere is measured on."""
+        return self.examples("test")
+
     def read(self, example: Example) -> Picture:
         """Decode (or draw) one example. Raises `UserError` naming the file when it cannot be read.
 

@@ -34,6 +34,7 @@ def assemble(
     hint: str = "words would help",
 ) -> tuple[tuple[str, ...], Splits]:
     """Class names and the three parts of what was `found`; parts that are not in it take a share of training (`cut`).
+    A fourth list, "tested", is for models made elsewhere: the test part, or everything where none was found.
 
     where: what to call the data. classes: all there are, in label order; by default in alphabetical order. titles: what
     to call them in sentences, if not by themselves. hint: what to do where they are called by numbers. A class without
@@ -53,7 +54,10 @@ def assemble(
     if untested and len(untested) < len(kept):
         warnings.warn(f"no test pictures of {listed(untested)} in {where}: accuracy says nothing of it", stacklevel=3)
     names = [titles[name] for name in kept] if titles is not None else kept
-    return for_text(names, where, raw_names, hint), cut(groups, kept)
+    splits = cut(groups, kept)
+    everything = sorted((e for part in PARTS for e in splits[part]), key=lambda e: e.label)
+    splits["tested"] = splits["test"] if "test" in found else everything
+    return for_text(names, where, raw_names, hint), splits
 
 
 def cut(groups: Mapping[str, Mapping[str, list[Example]]], classes: Sequence[str]) -> Splits:

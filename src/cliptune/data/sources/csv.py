@@ -74,6 +74,9 @@ class Csv(Dataset):
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
 
+    def tested(self) -> list[Example]:
+        return self._splits["tested"]
+
     def _distinct(self, table: Table, image: int, label: int) -> Table:
         """The table without lines said twice. Raises `UserError` for empty fields and for contradictions."""
         empty = [line for line, row in table.rows if not row[image] or not row[label]]

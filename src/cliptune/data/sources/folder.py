@@ -77,6 +77,9 @@ class Folder(Dataset):
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
 
+    def tested(self) -> list[Example]:
+        return self._splits["tested"]
+
     def _example(self, path: Path) -> Example:
         return Example(path.relative_to(self.root).as_posix(), -1, path)
 

@@ -68,6 +68,9 @@ class Hub(Dataset):
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
 
+    def tested(self) -> list[Example]:
+        return self._splits["tested"]
+
     def read(self, example: Example) -> Picture:
         split, _, row = example.key.rpartition("/")
         value = self._pictures[split][int(row)][self.image]
