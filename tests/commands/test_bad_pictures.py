@@ -50,7 +50,8 @@ def test_mask_of_another_size(train, masks):
 def test_missing_mask(train, masks):
     shutil.rmtree(masks / "pig")
     said = train("coop+dapt", "--masks-from", f"folder:{masks}")
-    assert re.search(r"masks of 2 of 6 pictures cannot be used \(2 missing\): pig/\d\.png has no mask under .*; add it or", said)
+    wanted = r"masks of 2 of 6 pictures cannot be used \(2 missing\): pig/\d\.png has no mask under .*; add it or"
+    assert re.search(wanted, said)
     assert "no mask folder at" in train("coop+dapt", "--masks-from", "folder:nowhere")
     assert "unknown mask source 'gradcma'; known: auto, data" in train("coop+dapt", "--masks-from", "gradcma")
     assert "brings no mask" in train("coop+dapt", "--masks-from", "data")
