@@ -47,6 +47,15 @@ class Say(Segmenter):
             yield example, result if isinstance(result, str) else torch.full(size, result)
 
 
+class White(Segmenter):
+    """Foreground all over, of one size."""
+
+    about = {"with": "white"}
+
+    def segment(self, dataset, examples):
+        yield from ((example, torch.ones(64, 64)) for example in examples)
+
+
 @pytest.fixture
 def few():
     return drawings().examples("train")[::40]
@@ -189,9 +198,17 @@ def test_pictures_that_differ_in_their_suffix_keep_it(tmp_path):
 
 
 def test_masks_of_pictures_elsewhere_stay_in_the_folder(tmp_path):
-    away = [replace(drawings().examples("train")[0], key=key) for key in ("/data/cat/1.jpg", "../../cat/2.jpg")]
-    places = kept.places(drawings(), away, tmp_path)
-    assert list(places.values()) == [tmp_path / "cat" / "1.png", tmp_path / "cat" / "2.png"]
+    photos = write_pictures(tmp_path / "photos", each=1)
+    example = drawings().examples("train")[0]
+    whole = replace(example, key=str(photos / "cat" / "0.png"), path=photos / "cat" / "0.png")
+    above = replace(example, key="../../cat/2.jpg", path=photos / "cat" / "0.png")
+    make(drawings(), [whole, above], White(), tmp_path / "out")
+    places = kept.places(drawings(), [whole, above], tmp_path / "out")
+    assert places[above.key] == tmp_path / "out" / "cat" / "2.png"
+    source = FolderMasks(tmp_path / "out")
+    for each in (whole, above):
+        assert source.find(each) == places[each.key] and places[each.key].is_relative_to(tmp_path / "out")
+        assert places[each.key].is_file()
 
 
 def test_a_turned_picture_has_an_upright_mask(tmp_path):

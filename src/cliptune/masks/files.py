@@ -25,8 +25,10 @@ def under(root: Path, relative: Path) -> Path | None:
     So masks may lie by relative path, by class folder and name, or by name alone; with the picture's suffix, as PNG,
     with "_mask" after the name, or with another picture suffix.
     """
-    for start in range(len(relative.parts)):
-        place = root.joinpath(*relative.parts[start:])
+    # A list of pictures may name them by whole paths; under those, or above `root`, a picture would be its own mask.
+    parts = [part for part in relative.parts if part not in (relative.anchor, "..")]
+    for start in range(len(parts)):
+        place = root.joinpath(*parts[start:])
         if place.parent.is_dir():
             found = next((name for name in _names(place) if name.is_file()), None)
             if found:

@@ -57,9 +57,8 @@ def places(dataset: Dataset, examples: Sequence[Example], folder: Path) -> dict[
     stems = Counter(map(_stem, keys))
     found = {}
     for example in examples:
-        key = PurePosixPath(example.key)
-        if key.is_absolute() or ".." in key.parts:  # a picture that lies elsewhere: its class folder and name
-            key = PurePosixPath(*key.parts[-2:])
+        # Whole paths of pictures, and such as lead upwards, lie below `folder` as others do.
+        key = PurePosixPath(*(part for part in Path(example.key).parts if part not in (Path(example.key).anchor, "..")))
         found[example.key] = folder / (key if stems[_stem(example.key)] > 1 else key.with_suffix(".png"))
     return found
 
