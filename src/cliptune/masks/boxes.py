@@ -18,7 +18,12 @@ Box = tuple[float, float, float, float]
 #: Names of columns and keys, lower case, that say which picture is meant.
 PICTURE = ("path", "filename", "file_name", "file", "image", "picture", "image_path", "filepath", "key")
 #: Left, top, right, bottom; or left, top, width, height.
-CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
+CORNERS = (
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x1", "y1", "x2", "y2"),
+    ("x0", "y0", "x1", "y1"),
+    ("left", "top", "right", "bottom"),
+)
 SIDES = (("x", "y", "w", "h"), ("x", "y", "width", "height"))
 WAY = "boxes are left,top,right,bottom in pixels, or all of them in [0, 1]"
 
