@@ -14,6 +14,8 @@ from cliptune.files import write_text
 from cliptune.results import store
 
 CHECKPOINT, RESUME, CONFIG = "checkpoint.safetensors", "resume.safetensors", "config.yaml"
+#: The training pictures that a selector chose, with their weights.
+CORESET = "coreset.json"
 #: What an earlier stage of training left, for methods that train in several.
 STAGE = "stage{}.safetensors"
 
@@ -29,7 +31,8 @@ def claimed(folder: Path | None, run: Run) -> Iterator[None]:
         yield
     except UserError:
         if not _work(folder):
-            (folder / CONFIG).unlink(missing_ok=True)
+            for name in (CONFIG, CORESET):
+                (folder / name).unlink(missing_ok=True)
             with suppress(OSError):  # there may be other files
                 folder.rmdir()
         raise

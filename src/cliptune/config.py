@@ -41,7 +41,23 @@ class Run:
     seed: int = 1
     """Decides the draw of shots, starts and views."""
     protocol: str = "few_shot"
-    """few_shot trains and tests on all classes; base_to_novel trains on the first half."""
+    """few_shot trains and tests on all classes; base_to_novel trains on the first half; cross_dataset and
+    domain_generalization test on other data too; data_efficient trains on a coreset."""
+    targets: tuple[str, ...] = ()
+    """Of cross_dataset and domain_generalization: what is tested on, as for --data, or styles of the bundled drawings;
+    left empty, what the protocol has for the data."""
+    fraction: float = 1.0
+    """Share of the training pictures of each class that is chosen before training, once, from what the untrained model
+    says of them."""
+    selector: str = "uniform"
+    """How they are chosen, where fraction is below 1: a file of `cliptune.selection` by name."""
+    selector_variant: Literal["paper", "dapt"] = "paper"
+    """The selector as its paper defines it, or with what the code released with DAPT does otherwise."""
+    joint: bool = False
+    """Of base_to_novel: test on base and novel pictures also with all names to choose from, base/joint and novel/joint
+    in one answer."""
+    evaluate_at: tuple[int, ...] = ()
+    """Also test after these epochs, counted from 1; it does not change the training."""
     training: Training = field(default_factory=Training)
     reading: Reading = field(default_factory=Reading)
     precision: Precision = "32"
@@ -54,12 +70,25 @@ class Run:
     def __post_init__(self):
         if not 0 <= self.seed < 2**63:
             raise UserError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
+        if not 0 < self.fraction <= 1:
+            raise UserError(f"fraction is above 0 and at most 1, got {self.fraction}")
+        if min(self.evaluate_at, default=1) < 1:
+            raise UserError(f"evaluate_at counts epochs from 1, got {self.evaluate_at}")
+
+
+#: What a run is told of only under some protocols: recorded where it is not the default, or where the protocol is about
+#: it, so that the records of others stay what they were.
+OCCASIONAL = ("targets", "fraction", "selector", "selector_variant", "joint", "evaluate_at")
+ALWAYS = {"data_efficient": ("fraction", "selector")}
 
 
 def to_dict(run: Run) -> dict[str, Any]:
-    """Plain values; the method's name stands beside its fields, those of an inner method under `base`; of `reading`,
-    what differs from its defaults."""
-    held = {f.name: getattr(run, f.name) for f in dataclasses.fields(run)}
+    """Plain values; the method's name stands beside its fields, those of an inner method under `base`; of `reading` and
+    of what is occasional, what differs from its defaults."""
+    always = ALWAYS.get(run.protocol.replace("-", "_"), ())
+    left = {f.name for f in dataclasses.fields(run) if f.name in OCCASIONAL and f.name not in always}
+    left = {name for name in left if getattr(run, name) == getattr(Run, name)}
+    held = {f.name: getattr(run, f.name) for f in dataclasses.fields(run) if f.name not in left}
     plain = {k: method_to_dict(v) if k == "method" else cattrs.unstructure(v) for k, v in held.items()}
     reading = differing(run.reading)
     return {k: reading if k == "reading" else v for k, v in plain.items() if k != "reading" or reading}

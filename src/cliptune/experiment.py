@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
@@ -17,16 +17,15 @@ from torch import Generator
 from cliptune import __version__, methods, protocols, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
-from cliptune.claims import CHECKPOINT, RESUME, STAGE, claimed
-from cliptune.config import Precision, Run, from_dict, to_dict
+from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed
+from cliptune.config import Precision, Run, fingerprint, from_dict, to_dict
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.sound import sound
-from cliptune.engine import checkpoint
-from cliptune.engine.evaluate import logits, scores
+from cliptune.engine import checkpoint, coreset
 from cliptune.engine.fit import fit
-from cliptune.engine.settings import Training
-from cliptune.engine.watchers import Watcher
+from cliptune.engine.measure import at, measure, on_the_way
+from cliptune.engine.watchers import Watcher, watched
 from cliptune.errors import UserError
 from cliptune.model import TunedModel
 from cliptune.results import store
@@ -63,8 +62,15 @@ def task_of(run: Run, dataset: Dataset | None = None) -> Task:
 
     dataset: the run's own, where the caller has opened it already.
     """
+    more: dict[str, Any] = {}
+    for option in ("targets", "joint"):
+        if protocols.takes(run.protocol, option):
+            more[option] = getattr(run, option)
+        elif getattr(run, option):
+            have = ", ".join(name for name in protocols.names() if protocols.takes(name, option))
+            raise UserError(f"{run.protocol} has no {option}, only {have}; leave it out or choose another protocol")
     dataset = dataset or dataset_of(run)
-    return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,))))
+    return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,), **more)))
 
 
 def model_of(run: Run, task: Task) -> TunedModel:
@@ -100,9 +106,10 @@ def execute(
     task, left_out = sound(task, watched(watchers, "looking at files"))
     start, start_cpu = time.perf_counter(), time.process_time()
     with claimed(folder, run), computing(backbone_of(run.backbone, run.pretrained), fabric):
+        task = coreset_of(run, task, fabric, folder)
         model, final, history = train(run, task, fabric, folder, watchers)
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-        metrics = measure(model, task, watchers, run.training)
+        metrics = measure(model, task, watchers, run.training) | on_the_way(history)
     result = Result(
         task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
         method=label or methods.name_of(run.method),
@@ -127,6 +134,30 @@ def execute(
     return model, result
 
 
+def coreset_of(run: Run, task: Task, fabric: Fabric, folder: Path | None = None) -> Task:
+    """The task with the part of its training pictures that the run's selector chooses.
+
+    A folder keeps the choice: it tells which pictures trained, and a run that goes on goes on with the same.
+    """
+    if run.fraction == 1:
+        return task
+    kept = folder and folder / CORESET
+    if kept and (held := coreset.read(kept, fingerprint(run), task)) is not None:
+        return held
+    chosen = coreset.reduced(
+        lambda: model_of(run, task).to(fabric.device),
+        task,
+        run.fraction,
+        run.selector,
+        run.selector_variant,
+        run.training,
+        fabric,
+    )
+    if kept and fabric.is_global_zero:
+        coreset.write(kept, fingerprint(run), chosen)
+    return chosen
+
+
 def train(
     run: Run, task: Task, fabric: Fabric, folder: Path | None = None, watchers: Sequence[Watcher] = ()
 ) -> tuple[TunedModel, Run, list[dict[str, float]]]:
@@ -146,7 +177,8 @@ def train(
         else:
             training = replace(run.training, epochs=run.method.epochs or run.training.epochs)
             resume = folder and folder / (RESUME if stage == 1 else f"stage{stage}.{RESUME}")
-            rows = fit(model, task, training, fabric=fabric, watchers=watchers, resume_file=resume)
+            looking = at(run.evaluate_at, model, task, training, len(history)) if run.evaluate_at else None
+            rows = fit(model, task, training, fabric=fabric, watchers=watchers, resume_file=resume, after=looking)
         history += [{**row, "epoch": len(history) + row["epoch"]} for row in rows]
         following = run.method.following(model)
         if following is None:
@@ -154,49 +186,13 @@ def train(
         if kept and fabric.is_global_zero and not kept.is_file():
             checkpoint.write(kept, model.learner.state_dict(), {"history": rows})
         run = replace(run, method=following)
+    if history and len(history) < max(run.evaluate_at, default=0):
+        warnings.warn(
+            f"evaluate_at asks for epoch {max(run.evaluate_at)}, but {methods.name_of(run.method)} trains for "
+            f"{len(history)}",
+            stacklevel=2,
+        )
     return model, run, history
-
-
-def measure(
-    model: TunedModel, task: Task, watchers: Sequence[Watcher] = (), training: Training | None = None
-) -> dict[str, float]:
-    """Metrics in percent on each of the task's test sets whose classes the model can tell apart (see `scores`).
-
-    training: whose views and workers are taken. Raises `UserError` that names pictures that cannot be read.
-    """
-    task, _ = sound(replace(task, train=(), val=()), watched(watchers, "looking at files"))
-    tests = {name: test for name, test in task.tests.items() if test.examples}
-    if not model.takes_other_classes:
-        left = [name for name, test in tests.items() if test.classnames != model.classnames]
-        if left:
-            warnings.warn(
-                f"not tested on {', '.join(left)}: {type(model.method).__name__} learned something of its own for each "
-                f"class, so it cannot take other class names",
-                stacklevel=2,
-            )
-        tests = {name: test for name, test in tests.items() if name not in left}
-    done, total, tell = 0, sum(len(test.examples) for test in tests.values()), watched(watchers, "testing")
-
-    def tick(images: int) -> None:
-        nonlocal done
-        done += images
-        tell(done, total)
-
-    training, found = training or Training(), dict[str, float]()
-    how: dict[str, Any] = {"preset": training.augment, "workers": training.workers, "tick": tick}
-    for name, test in tests.items():
-        found |= scores(logits(model, task.dataset, test, **how), test, name)
-    return found
-
-
-def watched(watchers: Sequence[Watcher], what: str) -> Callable[[int, int], None]:
-    """What tells watchers how much is done of work besides training."""
-
-    def tell(done: int, total: int) -> None:
-        for watcher in watchers:
-            watcher.other(what, done, total)
-
-    return tell
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def describe(run: Run, model: TunedModel, task: Task) -> Mapping[str, Any]:
 def data_fingerprint(task: Task) -> str:
     """Short hash of which examples train and which test, under which names."""
     content = [
-        [(e.key, e.label) for e in task.train],
+        [(e.key, e.label, e.weight) if e.weight != 1 else (e.key, e.label) for e in task.train],
         {k: [(e.key, e.label) for e in t.examples] for k, t in task.tests.items()},
     ]
     return hashlib.sha256(json.dumps([content, list(task.classnames)]).encode()).hexdigest()[:12]

@@ -17,7 +17,7 @@ class Example:
     `key` is unique within its dataset: the relative path of a file, or the name of a drawing and its pose.
     `label` indexes the class names of whatever holds the example (dataset, or task after base/novel relabelling).
     `labels` are all classes in the picture, in order, where a dataset says so (multi-label); `label`, one of them, is
-    then the class it was drawn for.
+    then the class it was drawn for. `weight` multiplies its loss in training: a coreset's pictures stand for others.
     """
 
     key: str
@@ -27,6 +27,7 @@ class Example:
     background: str | None = None
     style: str | None = None
     labels: tuple[int, ...] = ()
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Batch:
     """What a step sees: normalised `images` `(B, 3, H, W)`, `labels` `(B,)`, `masks` `(B, 1, H, W)` in [0, 1] or None.
 
     `index` `(B,)` is the position of each example in its set. `targets`, of multi-label data, are 1 for each class in
-    the picture, else 0: `(B, c)` with the classes up to the last that occurs in the set.
+    the picture, else 0: `(B, c)` with the classes up to the last that occurs in the set. `weights` `(B,)` multiply the
+    losses of pictures that do not all count alike.
     """
 
     images: Tensor
@@ -51,6 +53,7 @@ class Batch:
     masks: Tensor | None = None
     index: Tensor | None = None
     targets: Tensor | None = None
+    weights: Tensor | None = None
 
 
 @dataclass
@@ -135,17 +138,27 @@ class Outputs:
 
 @dataclass(frozen=True)
 class TestSet:
-    """Examples relabelled to index `classnames`."""
+    """Examples relabelled to index `classnames`.
+
+    dataset: which reads them, where it is not the task's own; `templates` are then its sentences, () for the task's.
+    parts: further metrics, by name, over the examples of some labels among all `classnames`.
+    """
 
     __test__ = False  # not a pytest class
 
     examples: tuple[Example, ...]
     classnames: tuple[str, ...]
+    dataset: Any = None
+    templates: tuple[str, ...] = ()
+    parts: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to train and test: examples relabelled to index `classnames`, and named test sets."""
+    """One thing to train and test: examples relabelled to index `classnames`, and named test sets.
+
+    averaged: the test sets over which the papers' "average" is taken, () for no such metric.
+    """
 
     name: str
     dataset: Any
@@ -154,6 +167,7 @@ class Task:
     tests: Mapping[str, TestSet]
     classnames: tuple[str, ...]
     seed: int
+    averaged: tuple[str, ...] = ()
 
 
 @dataclass

@@ -5,11 +5,16 @@ import warnings
 import pytest
 
 from cliptune import protocols
+from cliptune.data import sources
+from cliptune.data.settings import Reading
 from cliptune.data.sources.emoji import Emoji
 from cliptune.data.sources.folder import Folder
 from cliptune.errors import UserError
 from cliptune.types import Task
 from toys import drawings, write_pictures
+
+#: What a protocol must be told beside the data.
+OPTIONS = {"cross_dataset": {"targets": ("emoji:classes=validation,test_per_class=1",)}}
 
 
 def keys(examples):
@@ -22,7 +27,7 @@ def source():
 
 
 def tasks(name, source, **more):
-    return list(protocols.get(name)(source, **more))
+    return list(protocols.get(name)(source, **{**OPTIONS.get(name, {}), **more}))
 
 
 def named(task: Task):
@@ -116,3 +121,104 @@ def test_published_seeds_by_default():
     small = Emoji(train_per_class=1, val_per_class=1, test_per_class=1)
     for name in protocols.names():
         assert [task.seed for task in tasks(name, small, shots=1)] == [1, 2, 3]
+
+
+def test_joint_answers_are_among_all_names(source):
+    (plain,) = tasks("base_to_novel", source, shots=2, seeds=(1,))
+    (task,) = tasks("base_to_novel", source, shots=2, seeds=(1,), joint=True)
+    joint = task.tests["joint"]
+    assert {k: t for k, t in task.tests.items() if k != "joint"} == plain.tests and task.train == plain.train
+    assert joint.classnames == source.classnames and keys(joint.examples) == keys(source.examples("test"))
+    for part in ("base", "novel"):
+        labels = joint.parts[f"{part}/joint"]
+        shown = [e.key for e in joint.examples if e.label in labels]
+        assert shown == keys(task.tests[part].examples)
+        assert tuple(joint.classnames[i] for i in sorted(labels)) == task.tests[part].classnames
+
+
+def test_across_datasets_each_target_has_names_and_sentences_of_its_own(source, tmp_path):
+    root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
+    targets = (f"folder:{root}", "noto", "emoji:classes=validation,test_per_class=1")
+    (task,) = tasks("cross_dataset", source, shots=2, seeds=(1,), targets=targets)
+    (whole,) = tasks("few_shot", source, shots=2, seeds=(1,))
+    assert (task.train, task.val, task.classnames) == (whole.train, whole.val, whole.classnames)
+    assert list(task.tests) == ["source", "animals", "noto", "emoji"]
+    assert task.averaged == ("animals", "noto", "emoji")
+    assert task.tests["source"] == whole.tests["test"]
+    animals = task.tests["animals"]
+    assert animals.classnames == ("cat", "horse") and animals.templates == Folder(root).templates
+    assert keys(animals.examples) == keys(Folder(root).tested())
+    assert animals.dataset.read(animals.examples[0]).image.shape == (3, 64, 64)
+    other = Emoji(classes="validation", test_per_class=1)
+    assert task.tests["emoji"].classnames == other.classnames != source.classnames
+    assert keys(task.tests["emoji"].examples) == keys(other.examples("test"))
+
+
+def test_targets_keep_their_sentences_whatever_the_source_is_told(tmp_path):
+    told = sources.get("emoji:test_per_class=1", Reading(templates=("a drawing of a {}.",)))
+    root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
+    (task,) = tasks("cross_dataset", told, shots=1, seeds=(1,), targets=(f"folder:{root}",))
+    assert task.dataset.templates == ("a drawing of a {}.",)
+    assert task.tests["animals"].templates == ("a photo of a {}.",)
+
+
+def test_targets_are_opened_once_for_all_seeds(source, tmp_path):
+    root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
+    first, second = (
+        tasks("cross_dataset", source, shots=1, seeds=(seed,), targets=(f"folder:{root}",))[0] for seed in (1, 2)
+    )
+    assert first.tests["animals"].dataset is second.tests["animals"].dataset
+
+
+def test_domains_are_the_styles_not_trained_on():
+    source = Emoji(styles=("fluent-3d",), train_per_class=2, val_per_class=1, test_per_class=2)
+    (task,) = tasks("domain_generalization", source, shots=1, seeds=(1,))
+    assert list(task.tests) == ["source", "fluent-flat", "noto"] and task.averaged == ("fluent-flat", "noto")
+    assert {e.style for e in task.train} == {e.style for e in task.tests["source"].examples} == {"fluent-3d"}
+    for style in task.averaged:
+        assert {e.style for e in task.tests[style].examples} == {style}
+        assert task.tests[style].classnames == source.classnames
+    (chosen,) = tasks("domain_generalization", source, shots=1, seeds=(1,), targets=("noto",))
+    assert list(chosen.tests) == ["source", "noto"]
+
+
+def test_domains_may_have_fewer_of_the_classes_but_no_others(source, tmp_path):
+    root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
+    (task,) = tasks("domain_generalization", source, shots=1, seeds=(1,), targets=(f"folder:{root}",))
+    assert task.tests["animals"].classnames == ("cat", "horse")
+    with pytest.raises(UserError, match="emoji has .* classes that emoji has not, such as .*: use cross_dataset"):
+        tasks("domain_generalization", source, shots=1, targets=("emoji:classes=validation",))
+
+
+@pytest.mark.parametrize(
+    "name, targets, said",
+    [
+        ("cross_dataset", (), "name some with --targets"),
+        ("cross_dataset", ("noto", "noto"), "'noto' is there twice"),
+        ("cross_dataset", ("caltech",), "unknown dataset 'caltech'; nearest: caltech101"),
+        ("domain_generalization", ("not",), "unknown dataset 'not'"),
+    ],
+)
+def test_wrong_targets(source, name, targets, said):
+    with pytest.raises(UserError, match=said):
+        tasks(name, source, shots=1, targets=targets)
+
+
+def test_no_known_shifts(tmp_path):
+    with pytest.raises(UserError, match="none are known for p: name some with --targets"):
+        tasks("domain_generalization", Folder(write_pictures(tmp_path / "p", each=4)), shots=1)
+
+
+def test_data_efficient_is_few_shot_with_everything(source):
+    (task,) = tasks("data_efficient", source, seeds=(1,))
+    (whole,) = tasks("few_shot", source, shots=0, seeds=(1,))
+    assert (task.train, task.tests) == (whole.train, whole.tests)
+    (few,) = tasks("data_efficient", source, shots=3, seeds=(1,))
+    assert few.train == tasks("few_shot", source, shots=3, seeds=(1,))[0].train
+
+
+@pytest.mark.parametrize(
+    "option, having", [("targets", ["cross_dataset", "domain_generalization"]), ("joint", ["base_to_novel"])]
+)
+def test_options_of_their_own(option, having):
+    assert [name for name in protocols.names() if protocols.takes(name, option)] == having

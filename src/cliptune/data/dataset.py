@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from cliptune.data import draws, splits
 from cliptune.data.pictures import read_picture
 from cliptune.data.settings import Reading
+from cliptune.errors import UserError
 from cliptune.types import Example, Picture
 
 
@@ -52,6 +53,18 @@ class Dataset(ABC):
     def sizes(self) -> dict[int, int]:
         """How many training pictures show each class, in order of first appearance."""
         return splits.count(self.examples("train"))
+
+    def domains(self) -> tuple[str, ...]:
+        """Names of the guises in which `domain` has the test set; none for most."""
+        return ()
+
+    def domain(self, name: str) -> list[Example]:
+        """The test set in one of the `domains`, read by this dataset."""
+        raise UserError(f"{self.name} has no domains of its own, so there is no {name!r}")
+
+    def shifted(self) -> tuple[str, ...]:
+        """Where the same classes are commonly tested under a shift: domains of its own, or specs of other datasets."""
+        return ()
 
     def variants(self) -> dict[str, list[Example]]:
         """Further test sets by name (other backgrounds, other styles), each in the order of its own."""

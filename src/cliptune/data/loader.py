@@ -50,7 +50,7 @@ class ExampleSet(torch.utils.data.Dataset):
     ):
         self.dataset, self.examples, self.size, self.mean, self.std = dataset, list(examples), size, mean, std
         self.masks, self.augment, self.preset, self.seed, self.epoch = masks, augment, preset, seed, 0
-        self.targets = multi_hot(self.examples)
+        self.targets, self.weights = multi_hot(self.examples), weights(self.examples)
         self._reader = Reader(dataset, keep)
 
     def __len__(self) -> int:
@@ -92,8 +92,12 @@ class ExampleSet(torch.utils.data.Dataset):
         """Collated items -> a normalised `Batch` on `device`."""
         image, mask, label, index = (part.to(device, non_blocking=True) for part in raw)
         masks = None if self.masks is None or self.augment is None else mask.float() / 255
-        targets = None if self.targets is None else self.targets[raw[3]].to(device)
-        return Batch(normalise(image, self.mean, self.std), label, masks, index, targets)
+        return Batch(normalise(image, self.mean, self.std), label, masks, index, *self.extras(raw[3], device))
+
+    def extras(self, index: Tensor | list[int], device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+        """Targets and weights of a `Batch` of the examples at `index`."""
+        targets, weights = (None if held is None else held[index].to(device) for held in (self.targets, self.weights))
+        return targets, weights
 
     def order(self, epoch: int, batch_size: int, rank: int = 0, world: int = 1) -> list[list[int]]:
         """Positions in the batches of an epoch; the last incomplete batch is dropped if there is a full one.
@@ -146,6 +150,12 @@ class _Telling(torch.utils.data.Dataset):
             return self.examples[i]
         except UserError as error:
             return str(error)
+
+
+def weights(examples: Sequence[Example]) -> Tensor | None:
+    """float32 `(n,)`, 1 on average, of examples that do not all weigh the same; None of others."""
+    held = torch.tensor([e.weight for e in examples], dtype=torch.float64)
+    return None if not len(held) or bool((held == held[0]).all()) else (held / held.mean()).float()
 
 
 def collate(items: Sequence[Item | str]) -> list[Tensor] | str:

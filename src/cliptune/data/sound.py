@@ -13,7 +13,7 @@ from pathlib import Path
 from cliptune.data import pictures
 from cliptune.data.reader import Reader
 from cliptune.errors import UserError
-from cliptune.types import Example, Task, TestSet
+from cliptune.types import Example, Task
 
 #: Bad pictures named in a sentence.
 NAMED = 5
@@ -29,6 +29,8 @@ def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[T
     tick: told how many of how many files are done. Raises `UserError` where bad ones are not to be left out, naming
     them, and where none are left to train on. Warns of what is left out.
     """
+    if any(test.dataset is not None for test in task.tests.values()):
+        return _each(task, tick)
     every = {e.key: e for part in (task.train, task.val, *(t.examples for t in task.tests.values())) for e in part}
     bad = faults(every.values(), tick)
     if not task.dataset.reading.skip_bad:
@@ -44,7 +46,7 @@ def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[T
     def left(examples: Iterable[Example]) -> tuple[Example, ...]:
         return tuple(e for e in examples if e.key not in bad)
 
-    tests = {name: TestSet(left(test.examples), test.classnames) for name, test in task.tests.items()}
+    tests = {name: replace(test, examples=left(test.examples)) for name, test in task.tests.items()}
     rest = replace(task, train=left(task.train), val=left(task.val), tests=tests)
     if task.train and not rest.train:
         raise UserError(f"not one of the {len(task.train)} training pictures can be read: {_list(bad, every)}")
@@ -55,6 +57,20 @@ def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[T
         stacklevel=3,
     )
     return rest, bad
+
+
+def _each(task: Task, tick: Callable[[int, int], None] | None) -> tuple[Task, dict[str, str]]:
+    """`sound` of a task with test sets of other datasets, one by one, as their keys may be those of other pictures."""
+    own = {name: test for name, test in task.tests.items() if test.dataset is None}
+    rest, bad = sound(replace(task, tests=own), tick)
+    tests = dict(rest.tests)
+    for name, test in task.tests.items():
+        if test.dataset is not None:
+            alone = Task(task.name, test.dataset, (), (), {name: test}, test.classnames, task.seed)
+            looked, worse = sound(alone, tick)
+            tests |= looked.tests
+            bad |= {f"{name}/{key}": why for key, why in worse.items()}
+    return replace(rest, tests={name: tests[name] for name in task.tests}), bad
 
 
 def faults(examples: Iterable[Example], tick: Callable[[int, int], None] | None = None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
 from cliptune.data.targets import multi_hot
+from cliptune.engine import shared
 from cliptune.model import TunedModel
 from cliptune.types import TestSet
 
@@ -37,25 +38,33 @@ def logits(
 ) -> Tensor:
     """Logits `(n, columns)` of the test set's examples in their order; text features are computed once.
 
+    dataset: what reads them, where the test set has none of its own.
+
     Methods without learned image tokens share the images' features, which the frozen tower computes once.
 
     preset: of the training views, which decides the test's too. tick: told the number of images done after each batch.
     """
-    tuned = model.with_classes(test.classnames).eval()
+    dataset = test.dataset or dataset
+    tuned = model.with_classes(test.classnames, test.templates).eval()
     held = _kept.setdefault(model.backbone, {})
     place = model.backbone.logit_scale.device, model.backbone.autocast
     key = (id(dataset), hash(tuple(e.key for e in test.examples)), preset == "coop-2021", *place)
     frozen = tuned.learner().fixed_image
-    views = held[key][1] if frozen and key in held else _pictures(model, dataset, test, batch_size, preset, workers)
+    kept = held[key][1] if frozen and key in held else None
+    file = shared.file_of(model.backbone, dataset, test, key[2], batch_size) if frozen and kept is None else None
     pieces, features = [], []
-    for view in views:
-        if frozen and view.ndim != 2:
-            view = model.backbone.encode_image(view)
-        out = tuned({"image": view})
-        features.append(view)
-        pieces.append(out.logits.float().cpu())
-        if tick is not None:
-            tick(len(view))
+    with shared.turn(file):
+        kept = kept or shared.read(file, batch_size, place[0])
+        for view in kept or _pictures(model, dataset, test, batch_size, preset, workers):
+            if frozen and view.ndim != 2:
+                view = model.backbone.encode_image(view)
+            out = tuned({"image": view})
+            features.append(view)
+            pieces.append(out.logits.float().cpu())
+            if tick is not None:
+                tick(len(view))
+        if kept is None:
+            shared.write(file, features)
     if frozen:
         held.pop(key, None)
         held[key] = dataset, features
@@ -77,10 +86,15 @@ def _pictures(
 
 def scores(answers: Tensor, test: TestSet, name: str) -> dict[str, float]:
     """Metrics of logits `(n, columns)` in percent: `name`, accuracy; of multi-label data also `name/map`, mean average
-    precision."""
+    precision; and accuracies of its parts."""
     targets = multi_hot(test.examples, len(test.classnames))
     precision = {} if targets is None else {f"{name}/map": average_precision(answers, targets)}
-    return {name: accuracy(answers, test), **precision}
+    parts = {}
+    for part, labels in test.parts.items():
+        chosen = [i for i, e in enumerate(test.examples) if e.label in labels]
+        if chosen:
+            parts[part] = accuracy(answers[chosen], TestSet(tuple(test.examples[i] for i in chosen), test.classnames))
+    return {name: accuracy(answers, test), **precision, **parts}
 
 
 def accuracy(answers: Tensor, test: TestSet) -> float:

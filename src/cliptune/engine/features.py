@@ -50,5 +50,5 @@ class FeatureCache:
         for index in self.examples.order(epoch, batch_size, rank, world):
             chosen = torch.from_numpy(np.asarray(index)).to(self.labels.device)
             views = {name: rows[chosen] for name, rows in held.items()}
-            targets = None if self.examples.targets is None else self.examples.targets[index].to(chosen.device)
-            yield Batch(views["image"], self.labels[chosen], None, chosen, targets), views
+            extras = self.examples.extras(index, chosen.device)
+            yield Batch(views["image"], self.labels[chosen], None, chosen, *extras), views

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -36,11 +36,12 @@ def fit(
     fabric: Fabric,
     watchers: Sequence[Watcher] = (),
     resume_file: Path | None = None,
+    after: Callable[[int], Mapping[str, float]] | None = None,
 ) -> list[dict[str, float]]:
     """Train `model.learner` on `task.train`; returns one row an epoch (epoch, lr, loss, each loss, val where measured).
 
     resume_file: holds training's state after each epoch; if it is there, training goes on from it with the same
-    numbers.
+    numbers. after: told each epoch when it is done, may look at the model, and adds to the epoch's row.
     Raises `UserError` naming the tensor when a number is no longer finite.
     """
     method = model.method
@@ -95,6 +96,7 @@ def fit(
             row = {"epoch": state.epoch, "lr": rate, **_means(seen)}
             if training.keep == "best":
                 row["val"] = validate(model, task, training)
+            row |= after(state.epoch) if after else {}
             progress.add(row, model)
             state.epoch += 1
             if resume_file and fabric.is_global_zero:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -93,3 +93,13 @@ def bar(console: Console) -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+def watched(watchers: Sequence[Watcher], what: str) -> Callable[[int, int], None]:
+    """What tells watchers how much is done of work besides training."""
+
+    def tell(done: int, total: int) -> None:
+        for watcher in watchers:
+            watcher.other(what, done, total)
+
+    return tell

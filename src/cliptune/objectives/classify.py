@@ -18,8 +18,14 @@ def classification(logits: Tensor, batch: Batch) -> Tensor:
     1/k, which weigh pictures alike (Mahajan et al., ECCV 2018, section 2.2), have the same minimum for each picture.
 
     Columns that no class has, such as sentences that a wrapper lets compete, are wrong for every picture.
+
+    With weights: mean_b w_b CE_b, the weight on the loss as coresets define it (Mirzasoleiman et al., ICML 2020: the
+    sum of w_b grad CE_b stands for that of all pictures), not on the logits as DAPT e556f17 has it. They are 1 on
+    average over the training set, not over each batch, so that a picture weighs the same whatever its company.
     """
-    if batch.targets is None:
-        return F.cross_entropy(logits, batch.labels)
-    wanted = F.pad(batch.targets, (0, logits.shape[1] - batch.targets.shape[1]))
-    return F.cross_entropy(logits, wanted.to(logits.dtype))
+    wanted = batch.labels
+    if batch.targets is not None:
+        wanted = F.pad(batch.targets, (0, logits.shape[1] - batch.targets.shape[1])).to(logits.dtype)
+    if batch.weights is None:
+        return F.cross_entropy(logits, wanted)
+    return (batch.weights * F.cross_entropy(logits, wanted, reduction="none")).mean()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
 
 from cliptune.errors import UserError
 from cliptune.types import Task
+
+#: Shots that papers report under a protocol, where that is not 16; 0 takes all.
+SHOTS = {"few_shot": (1, 2, 4, 8, 16), "data_efficient": (0,)}
 
 
 def names() -> list[str]:
@@ -23,3 +27,8 @@ def get(name: str) -> Callable[..., Iterator[Task]]:
         close = difflib.get_close_matches(known, names(), n=2, cutoff=0.4)
         raise UserError(f"unknown protocol {name!r}; nearest: {', '.join(close or names())}")
     return getattr(importlib.import_module(f"{__name__}.{known}"), known)
+
+
+def takes(name: str, option: str) -> bool:
+    """Whether a protocol has an option of its own, such as targets."""
+    return option in inspect.signature(get(name)).parameters

@@ -98,11 +98,19 @@ class Emoji(Dataset):
         """The test set, pose for pose, on home backgrounds ("same"), others' homes ("swap") and grey ("none")."""
         return {mode: self._list("test", mode, self.styles) for mode in MODES if mode != "random"}
 
-    def domain(self, style: str) -> list[Example]:
+    def domains(self) -> tuple[str, ...]:
+        """The bundled styles."""
+        return STYLES
+
+    def domain(self, name: str) -> list[Example]:
         """The test set, pose for pose, with every drawing in one bundled style. Raises `UserError` for others."""
-        if style not in STYLES:
-            raise UserError(f"emoji has no style {style!r}: choose among {', '.join(STYLES)}")
-        return self._list("test", "random", (style,))
+        if name not in STYLES:
+            raise UserError(f"emoji has no style {name!r}: choose among {', '.join(STYLES)}")
+        return self._list("test", "random", (name,))
+
+    def shifted(self) -> tuple[str, ...]:
+        """The styles that it does not train on."""
+        return tuple(style for style in STYLES if style not in self.styles)
 
     def read(self, example: Example) -> Picture:
         """Draw one example: uint8 `(3, image_size, image_size)` and its exact soft mask."""

@@ -76,6 +76,10 @@ class ImageNet(Dataset):
     def sizes(self) -> dict[int, int]:
         return {label: len(keys) for label, keys in enumerate(self._train) if keys}
 
+    def shifted(self) -> tuple[str, ...]:
+        """The four test sets that were made to differ from it."""
+        return "imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"
+
     def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:
         """Training shots by the published rule (or from `draws`), and validation shots from what is left."""
         given = draws.draw(self.draws, self.examples("train"), (), shots, seed)[0] if self.draws else []

@@ -1,0 +1,134 @@
+"""A part of the training pictures, chosen once before training from what the untrained model says of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import yaml
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from cliptune import selection
+from cliptune.data.loader import ExampleSet
+from cliptune.engine.fit import fit
+from cliptune.engine.settings import Training
+from cliptune.files import write_json
+from cliptune.model import TunedModel
+from cliptune.selection import Selection, Signals
+from cliptune.types import Example, Task
+
+#: Epochs of the training that `forgetting` watches before the one that counts.
+WATCHED = 5
+#: The selector that needs it.
+FORGETS = "forgetting"
+
+
+def reduced(
+    fresh: Callable[[], TunedModel],
+    task: Task,
+    fraction: float,
+    selector: str,
+    variant: selection.Variant,
+    training: Training,
+    fabric: Fabric,
+) -> Task:
+    """The task with `fraction` of the training pictures of each class, weighted where the selector weighs them.
+
+    fresh: makes the untrained model, prompts and all. selector: a name of `selection`, with its options after commas
+    ("uncertainty,measure=entropy"); its chance comes from the task's seed.
+    """
+    if fraction == 1:
+        return task
+    name, options = spelled(selector)
+    held = signals(fresh(), task, training)
+    if name.replace("-", "_").lower() == FORGETS:
+        held = replace(held, correct=correctness(fresh(), task, training, fabric))
+    labels = torch.tensor([e.label for e in task.train])
+    chosen = selection.select(name, held, labels, fraction, balanced=True, seed=task.seed, variant=variant, **options)
+    return replace(task, train=weighted(task.train, chosen))
+
+
+def spelled(selector: str) -> tuple[str, dict[str, object]]:
+    """Name and options of "uncertainty,measure=entropy". Raises `UserError` for an unknown name."""
+    name, *options = (part.strip() for part in selector.split(","))
+    selection.get(name)
+    pairs = (option.partition("=") for option in options if option)
+    return name, {key.strip(): yaml.safe_load(value) for key, _, value in pairs}
+
+
+def weighted(pool: Sequence[Example], chosen: Selection) -> tuple[Example, ...]:
+    """The chosen examples of a pool, in its order, with their weights."""
+    weights = [1.0] * len(chosen.indices) if chosen.weights is None else chosen.weights.tolist()
+    return tuple(replace(pool[i], weight=w) for i, w in zip(chosen.indices.tolist(), weights, strict=True))
+
+
+def signals(model: TunedModel, task: Task, training: Training) -> Signals:
+    """What the model says of the training and validation pictures, each as it is tested, on the processor."""
+    model.eval()
+    features, text, logits = said(model, task, task.train, training)
+    held = Signals(features, text, logits, model.backbone.logit_scale.detach().float().cpu())
+    if not task.val:
+        return held
+    features, _, logits = said(model, task, task.val, training)
+    labels = torch.tensor([e.label for e in task.val])
+    return replace(held, val_features=features, val_labels=labels, val_logits=logits)
+
+
+@torch.no_grad()
+def said(
+    model: TunedModel, task: Task, examples: Sequence[Example], training: Training
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Image features `(n, d)`, class features `(C, d)` and logits `(n, C)`; where sentences depend on the picture, the
+    class features are the mean over the pictures."""
+    backbone = model.backbone
+    size, mean, std = backbone.image_size, backbone.mean, backbone.std
+    pictures = ExampleSet(task.dataset, examples, size, mean, std, preset=training.augment, keep=False)
+    features, logits = [], []
+    text, count = torch.zeros(()), 0
+    for batch in pictures.in_order(100, backbone.logit_scale.device, workers=training.workers):
+        out = model({"image": batch.images})
+        features.append(out.image["image"].float().cpu())
+        logits.append(out.logits[:, : len(model.classnames)].float().cpu())
+        each = out.text.float().cpu()
+        text, count = (each, 1) if each.ndim == 2 else (text + each.sum(0), count + len(each))
+    return torch.cat(features), torch.nn.functional.normalize(text / count, dim=-1), torch.cat(logits)
+
+
+def correctness(model: TunedModel, task: Task, training: Training, fabric: Fabric) -> Tensor:
+    """`(1 + WATCHED, n)`: whether each training picture is classified rightly, before and after each epoch of a short
+    training on all of them."""
+    labels = torch.tensor([e.label for e in task.train])
+
+    def right() -> Tensor:
+        return said(model.eval(), task, task.train, training)[2].argmax(1) == labels
+
+    rows = [right()]
+
+    def look(_: int) -> dict[str, float]:
+        rows.append(right())
+        return {}
+
+    fit(model, task, replace(training, epochs=WATCHED, keep="last"), fabric=fabric, after=look)
+    return torch.stack(rows)
+
+
+def write(path: Path, run: str, task: Task) -> None:
+    """Keep which pictures train, with their weights, as chosen for the run of that fingerprint."""
+    write_json(path, {"run": run, "pictures": [[e.key, e.weight] for e in task.train]})
+
+
+def read(path: Path, run: str, task: Task) -> Task | None:
+    """`task` with the pictures that `write` kept; None where nothing was kept for that run."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        held = dict(content["pictures"]) if content["run"] == run else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    pool = {e.key for e in task.train}
+    if held is None or not held.keys() <= pool:
+        return None
+    return replace(task, train=tuple(replace(e, weight=held[e.key]) for e in task.train if e.key in held))

@@ -1,0 +1,79 @@
+"""A model on all test sets of a task, at the end and on the way."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cliptune.data.sound import sound
+from cliptune.engine.evaluate import logits, scores
+from cliptune.engine.settings import Training
+from cliptune.engine.watchers import Watcher, watched
+from cliptune.model import TunedModel
+from cliptune.types import Task
+
+
+def measure(
+    model: TunedModel, task: Task, watchers: Sequence[Watcher] = (), training: Training | None = None
+) -> dict[str, float]:
+    """Metrics in percent on each of the task's test sets whose classes the model can tell apart (see `scores`), and
+    "average" over those of `task.averaged`.
+
+    training: whose views and workers are taken. Raises `UserError` that names pictures that cannot be read.
+    """
+    task, _ = sound(replace(task, train=(), val=()), watched(watchers, "looking at files"))
+    tests = {name: test for name, test in task.tests.items() if test.examples}
+    if not model.takes_other_classes:
+        left = [name for name, test in tests.items() if test.classnames != model.classnames]
+        if left:
+            warnings.warn(
+                f"not tested on {', '.join(left)}: {type(model.method).__name__} learned something of its own for each "
+                f"class, so it cannot take other class names",
+                stacklevel=2,
+            )
+        tests = {name: test for name, test in tests.items() if name not in left}
+    done, total, tell = 0, sum(len(test.examples) for test in tests.values()), watched(watchers, "testing")
+
+    def tick(images: int) -> None:
+        nonlocal done
+        done += images
+        tell(done, total)
+
+    training, found = training or Training(), dict[str, float]()
+    how: dict[str, Any] = {"preset": training.augment, "workers": training.workers, "tick": tick}
+    for name, test in tests.items():
+        found |= scores(logits(model, task.dataset, test, **how), test, name)
+    averaged = [found[name] for name in task.averaged if name in found]
+    if averaged and len(averaged) == len(task.averaged):
+        found["average"] = sum(averaged) / len(averaged)
+    return found
+
+
+def at(
+    epochs: Sequence[int], model: TunedModel, task: Task, training: Training, before: int
+) -> Callable[[int], dict[str, float]]:
+    """What `fit` asks after each epoch: at those of `epochs`, counted from 1, metrics for its row as "@base".
+
+    before: epochs of earlier stages.
+    """
+
+    def look(epoch: int) -> dict[str, float]:
+        if before + epoch + 1 not in epochs:
+            return {}
+        with warnings.catch_warnings():  # what a model cannot be tested on is said at the end
+            warnings.simplefilter("ignore")
+            return {f"@{name}": value for name, value in measure(model, task, (), training).items()}
+
+    return look
+
+
+def on_the_way(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Metrics that rows of epochs have, by name: "@base" of the fifth is "base@5"."""
+    return {
+        f"{name[1:]}@{int(row['epoch']) + 1}": value
+        for row in history
+        for name, value in row.items()
+        if name.startswith("@")
+    }
