@@ -27,7 +27,7 @@ def test_csv_has_every_digit(study):
     assert [r["method"] for r in rows] == ["zeroshot", "maple", "maple+dapt"]
     for row, read in zip(table.rows, rows, strict=True):
         for column, cell in zip(table.columns, row.cells, strict=True):
-            assert float(read[f"{column}_mean"]) == cell.mean
+            assert float(read[column]) == cell.mean
             assert read[f"{column}_std"] == ("" if cell.std is None else repr(cell.std))
             assert int(read[f"{column}_seeds"]) == cell.seeds
 

@@ -23,7 +23,7 @@ def test_keys_of_the_same_last_name_are_named_in_full(record):
 
 def test_a_missing_setting_differs_from_a_given_one(record):
     names = [r.method for r in labelled([record(seed=1), record(seed=2, config={"protocol": "few_shot"})])]
-    assert names == ["coop (protocol=?)", "coop (protocol=few_shot)"]
+    assert names == ["coop (protocol=default)", "coop (protocol=few_shot)"]
 
 
 def test_settings_may_differ_between_data_and_shots(record):

@@ -39,9 +39,12 @@ def load(path: Path) -> Result:
 
 
 def load_all(root: Path) -> list[Result]:
-    """Every result under `root`, or the one it names, by data, method, seed and task. Raises `UserError` if none is."""
+    """Every result under `root`, or the one it names, by data, method, seed and task. Raises `UserError` if none is.
+
+    Where no file is called result.json, those that end in .json directly in `root` are the records: kept copies.
+    """
     root = Path(root)
-    paths = [root] if root.is_file() else sorted(root.rglob(NAME))
+    paths = [root] if root.is_file() else sorted(root.rglob(NAME)) or sorted(root.glob("*.json"))
     if not paths:
         raise UserError(f"no {NAME} under {root}: train something first, or name the folder that --out named")
     return sorted((load(path) for path in paths), key=lambda r: (r.data, r.method, r.seed, r.task))

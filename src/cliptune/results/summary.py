@@ -2,54 +2,74 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from cliptune.errors import UserError
-from cliptune.results.variants import labelled, method_order, natural, shots_of
+from cliptune.results import student
+from cliptune.results.cells import Cell as Cell
+from cliptune.results.cells import is_whole as is_whole
+from cliptune.results.cells import metric_names as metric_names
+from cliptune.results.cells import over_data, over_runs, over_seeds
+from cliptune.results.variants import labelled, method_order, natural, setting, shots_of
 from cliptune.types import Result
 
 #: Background of a test picture -> suffix of the metric: "base/swap" is accuracy on base with swapped backgrounds.
 BACKGROUNDS = {"original": "", "same": "/same", "swapped": "/swap", "plain": "/none"}
 COSTS = ("parameters", "seconds", "cpu_seconds", "peak_memory_mib")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of a table: mean over `seeds` seeds; `std` with ddof = 1, None where it has no meaning."""
-
-    mean: float
-    std: float | None
-    seeds: int
+KEYS = ("method", "data", "shots", "seeds")
+#: What stands in the column of data for an average over all data sets.
+AVERAGE = "average"
+#: What stands after a mean: the standard deviation, the half-width of the 95 % interval, or the standard error.
+Spread = Literal["std", "ci95", "se"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method on one data set with one number of shots; `cells` are in the order of the table's columns."""
+    """One method on one data set with one number of shots; `cells` are in the order of the table's columns.
+
+    more: what else rows are told apart by, a seed or a setting.
+    """
 
     method: str
     data: str
     shots: int | None
     seeds: int
     cells: tuple[Cell | None, ...]
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Table:
-    """`columns` names the metrics (percent), then the costs; `footnotes` say how the numbers were made."""
+    """`columns` names the metrics (percent), then the costs; `footnotes` say how the numbers were made; `keys` are the
+    columns before the numbers."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
+    keys: tuple[str, ...] = KEYS
+    spread: Spread = "std"
 
 
-def summarise(results: Sequence[Result], metrics: Sequence[str] | None = None, *, cost: bool = False) -> Table:
+def summarise(
+    results: Sequence[Result],
+    metrics: Sequence[str] | None = None,
+    *,
+    cost: bool = False,
+    apart: Sequence[str] = (),
+    per_seed: bool = False,
+    average: bool = False,
+    spread: Spread = "std",
+) -> Table:
     """One row for each (data, method, shots), by data; methods that learn nothing first, wrappers after their base.
 
     metrics: names from `metric_names`, in this order; None takes those of whole test sets.
     cost: adds learned parameters, seconds of training and peak memory in MiB, where recorded.
+    apart: settings ("fraction", "training.epochs") that rows are told apart by in columns of their own.
+    per_seed: a row for each seed. average: after all, a row for each method of its average over the data sets.
     Raises `UserError` for an unknown metric, and when one run is there twice.
     """
     if not results:
@@ -60,87 +80,108 @@ def summarise(results: Sequence[Result], metrics: Sequence[str] | None = None, *
         if name not in known:
             raise UserError(f"no result has the metric {name!r}; known: {', '.join(known)}")
     costs = tuple(c for c in COSTS if cost and any(c in r.cost for r in results))
-    named = labelled(results)
-    groups: dict[tuple[str, str, int | None], dict[int, Result]] = defaultdict(dict)
-    for result in named:
-        seeds = groups[result.data, result.method, shots_of(result)]
-        if result.seed in seeds:
+    named = labelled(results, apart)
+    groups = grouped(named, apart, per_seed)
+    order = {name: i for i, name in enumerate(method_order(named))}
+
+    def place(key: tuple) -> tuple:
+        data, method, shots, *more = key
+        return data, order[method], -1 if shots is None else shots, [natural(str(value)) for value in more]
+
+    rows = []
+    keys = (*apart, *(("seed",) if per_seed else ()))
+    for key in sorted(groups, key=place):
+        data, method, shots, *more = key
+        runs = groups[key]
+        cells = [over_runs(runs, name) for name in chosen]
+        cells += [over_seeds(r.cost[c] for r in runs if c in r.cost) for c in costs]
+        rows.append(Row(method, data, shots, len(runs), tuple(cells), dict(zip(keys, more, strict=True))))
+    notes = _footnotes(chosen, rows, spread, per_seed)
+    if average:
+        averages, told = _averages(groups, keys, chosen, costs, sorted({key[1:] for key in groups}, key=_after(order)))
+        rows, notes = [*rows, *averages], [*notes, *told]
+    shown = ("method", "data", "shots", *keys, *(() if per_seed else ("seeds",)))
+    return Table(chosen + costs, tuple(rows), tuple(notes), shown, spread)
+
+
+def grouped(results: Sequence[Result], apart: Sequence[str] = (), per_seed: bool = False) -> dict[tuple, list[Result]]:
+    """Results that differ in their seeds alone, by data, method, shots, settings `apart` (and the seed).
+
+    Raises `UserError` when one run is there twice.
+    """
+    groups: dict[tuple, list[Result]] = defaultdict(list)
+    for result in results:
+        more = [setting(result, key) for key in apart] + ([result.seed] if per_seed else [])
+        runs = groups[(result.data, result.method, shots_of(result), *more)]
+        if any(run.seed == result.seed for run in runs):
             raise UserError(
                 f"{result.method} on {result.data} with seed {result.seed} is there twice; keep one of the two"
             )
-        seeds[result.seed] = result
-    order = {name: i for i, name in enumerate(method_order(named))}
-    rows = []
-    for data, method, shots in sorted(groups, key=lambda g: (g[0], order[g[1]], -1 if g[2] is None else g[2])):
-        runs = groups[data, method, shots].values()
-        cells = [_cell(runs, name) for name in chosen] + [
-            _over_seeds(r.cost[c] for r in runs if c in r.cost) for c in costs
-        ]
-        rows.append(Row(method, data, shots, len(runs), tuple(cells)))
-    return Table(chosen + costs, tuple(rows), _footnotes(chosen, rows))
+        runs.append(result)
+    return groups
 
 
-def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
-    """Those measured, "hm" where base and novel are, "<set>/gap" where same and swapped backgrounds are."""
-    measured = {name for result in results for name in result.metrics}
-    names = set(measured)
-    for name in measured:
-        part, slash, variant = name.partition("/")
-        if part == "base" and f"novel{slash}{variant}" in measured:
-            names.add(f"hm{slash}{variant}")
-        if slash and variant == "same" and f"{part}/swap" in measured:
-            names.add(f"{part}/gap")
-    return tuple(sorted(names, key=_place))
+def half_width(cell: Cell, spread: Spread) -> float | None:
+    """What stands after a cell's mean; None where there is nothing to say."""
+    if cell.std is None or cell.seeds < 2 or spread == "std":
+        return cell.std
+    error = cell.std / math.sqrt(cell.seeds)
+    return error if spread == "se" else student.quantile(0.95, cell.seeds - 1) * error
 
 
-def is_whole(name: str) -> bool:
-    """Whether a metric is of a whole test set, not of one of its variants."""
-    return name.partition("/")[2] in ("", "map")
+def _after(order: Mapping[str, int]):
+    return lambda key: (order[key[0]], -1 if key[1] is None else key[1], [natural(str(value)) for value in key[2:]])
 
 
-def _place(name: str) -> tuple:
-    """Sort key: whole sets before their variants, base before novel before their mean, backgrounds in their order."""
-    part, slash, variant = name.partition("/")
-    sets, variants = ("base", "novel", "hm"), ("", "same", "swap", "none", "gap")
-    rank = (sets.index(part) if part in sets else len(sets), natural(part))
-    return bool(slash), rank, variants.index(variant) if variant in variants else len(variants), natural(variant)
+def _averages(
+    groups: Mapping[tuple, list[Result]],
+    keys: Sequence[str],
+    metrics: Sequence[str],
+    costs: Sequence[str],
+    wanted: list,
+) -> tuple[list[Row], list[str]]:
+    """A row for each method that was run on all data sets, and what to know of them; none for one data set."""
+    datasets = sorted({key[0] for key in groups})
+    if len(datasets) < 2:
+        return [], []
+    rows, left = [], []
+    for method, shots, *more in wanted:
+        parts = [groups[key] for data in datasets if (key := (data, method, shots, *more)) in groups]
+        if len(parts) < len(datasets):
+            left.append(f"{method} with {'all' if shots == 0 else shots} shots")
+            continue
+        cells = [over_data(parts, name) for name in metrics] + [None] * len(costs)
+        seeds = min(len(runs) for runs in parts)
+        rows.append(Row(method, AVERAGE, shots, seeds, tuple(cells), dict(zip(keys, more, strict=True))))
+    notes = []
+    if rows:
+        hm = "; HM there is that of the averages on base and novel" if "hm" in metrics else ""
+        notes.append(
+            f"{AVERAGE.capitalize()}: the mean over the {len(datasets)} data sets of the means over seeds{hm}."
+        )
+    if left:
+        notes.append(f"No average for what was not run on all {len(datasets)} data sets: {'; '.join(left)}.")
+    return rows, notes
 
 
-def _cell(runs: Iterable[Result], name: str) -> Cell | None:
-    part, slash, variant = name.partition("/")
-    if part == "hm" and not any(name in run.metrics for run in runs):
-        base, novel = (_cell(runs, f"{which}{slash}{variant}") for which in ("base", "novel"))
-        return None if base is None or novel is None else _harmonic(base, novel)
-    if variant == "gap" and not any(name in run.metrics for run in runs):
-        pairs = [(run.metrics.get(f"{part}/same"), run.metrics.get(f"{part}/swap")) for run in runs]
-        return _over_seeds(same - swap for same, swap in pairs if same is not None and swap is not None)
-    return _over_seeds(run.metrics[name] for run in runs if name in run.metrics)
-
-
-def _harmonic(base: Cell, novel: Cell) -> Cell:
-    """Harmonic mean of the two averages, as the papers have it; it has no deviation of its own."""
-    total = base.mean + novel.mean
-    return Cell(2 * base.mean * novel.mean / total if total else 0.0, None, min(base.seeds, novel.seeds))
-
-
-def _over_seeds(values: Iterable[float]) -> Cell | None:
-    """Mean and standard deviation (ddof = 1); exactly the same for any order of the values."""
-    numbers = sorted(values)
-    if not numbers:
-        return None
-    return Cell(statistics.fmean(numbers), statistics.stdev(numbers) if len(numbers) > 1 else None, len(numbers))
-
-
-def _footnotes(metrics: Sequence[str], rows: Sequence[Row]) -> tuple[str, ...]:
+def _footnotes(metrics: Sequence[str], rows: Sequence[Row], spread: Spread, per_seed: bool) -> list[str]:
     notes = ["Accuracies are top-1, in percent."]
     cells = [(row, cell) for row in rows for cell in row.cells if cell is not None]
     if any(cell.std is not None for _, cell in cells):
-        notes.append("± is the standard deviation over seeds (ddof = 1).")
-    if any(row.seeds == 1 for row in rows):
+        notes.append(
+            "± is the standard deviation over seeds (ddof = 1)."
+            if spread == "std"
+            else "± is the 95 % interval of the mean over n seeds: Student's t with n - 1 degrees of freedom times "
+            "standard deviation (ddof = 1) / sqrt(n)."
+        )
+    if not per_seed and any(row.seeds == 1 for row in rows):
         notes.append("A row of one seed has no standard deviation: its differences may be chance.")
     if any(name.partition("/")[0] == "hm" for name in metrics):
         notes.append(
-            "HM is the harmonic mean of the seeds' averages on base and novel classes, not the average of each seed's."
+            "HM is the harmonic mean of base and novel."
+            if per_seed
+            else "HM is the harmonic mean of the seeds' averages on base and novel classes, not the average of each "
+            "seed's."
         )
     if any(name.endswith("/map") for name in metrics):
         notes.append(
@@ -151,4 +192,4 @@ def _footnotes(metrics: Sequence[str], rows: Sequence[Row]) -> tuple[str, ...]:
         notes.append("Gap is accuracy with same minus with swapped backgrounds, taken seed by seed, in points.")
     if any(cell.seeds < row.seeds for row, cell in cells):
         notes.append("(n) after a number: only n of the row's seeds measured it.")
-    return tuple(notes)
+    return notes

@@ -7,19 +7,25 @@ import io
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cliptune.results.summary import COSTS, Cell, Row
+from cliptune.results.summary import AVERAGE, COSTS, Cell, Row, Spread, half_width
 from cliptune.results.summary import Table as Table
 from cliptune.results.summary import metric_names as metric_names
 from cliptune.results.summary import summarise as summarise
 
 NOTHING = "–"
 TITLES = {"hm": "HM", "cpu_seconds": "CPU seconds", "peak_memory_mib": "peak MiB"}
-KEYS = ("method", "data", "shots", "seeds")
+#: Columns of text; the others hold numbers.
+TEXT = ("method", "data", "protocol", "selector", "metric", "backbone")
+#: What stands between a metric and that which it is a column for: "test[16]" is test with 16 shots.
+AT = "["
+#: Ends of columns that set published numbers beside a metric.
+PUBLISHED, DIFFERENCE = "_published", "_difference"
 WIDTH = 100  # columns of a terminal
 
 
@@ -49,7 +55,7 @@ def to_rich(table: Table, *, digits: int = 1) -> RichTable:
     drawn = RichTable(title=Text(said) if said else None, caption=notes, caption_justify="left", box=box.SIMPLE_HEAD)
     drawn.pad_edge, drawn.padding = False, (0, gap, 0, 0)
     for key, width in zip(keys, widths, strict=False):
-        text = key in ("method", "data")
+        text = key in TEXT
         drawn.add_column(
             key, justify="left" if text else "right", overflow="fold", no_wrap=not text, min_width=min(width, 20)
         )
@@ -65,93 +71,143 @@ def to_rich(table: Table, *, digits: int = 1) -> RichTable:
 
 def to_markdown(table: Table, *, digits: int = 1) -> str:
     """A pipe table and its footnotes."""
-    lines = [[*KEYS, *map(title, table.columns)], ["---"] * 2 + ["--:"] * (2 + len(table.columns))]
+    lines = [[*table.keys, *map(title, table.columns)]]
+    lines.append(["---" if k in TEXT else "--:" for k in table.keys] + ["--:"] * len(table.columns))
     for row, cells in zip(table.rows, shown(table, digits), strict=True):
         means = [(f"**{c.mean}**" if c.best else c.mean, c) for c in cells]
         lines.append(
-            [key_text(row, k).replace("|", "\\|") for k in KEYS] + [_joined(mean, c, "±") for mean, c in means]
+            [key_text(row, k).replace("|", "\\|") for k in table.keys] + [_joined(mean, c, "±") for mean, c in means]
         )
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return body + "\n\n" + "\n".join(table.footnotes) + "\n"
 
 
 def to_csv(table: Table) -> str:
-    """Every digit of mean, deviation and number of seeds; the same text for the same records in any order."""
+    """Keys, then the mean of each metric under its name, then deviations and numbers of seeds; every digit.
+
+    The same text for the same records in any order. Shots 0 stands for all; what is not known is empty. After the
+    means come, for each metric, `<metric>_std` (or `_ci95`, `_se`), `<metric>_p` where tested, and `<metric>_seeds`.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*KEYS, *(f"{column}_{what}" for column in table.columns for what in ("mean", "std", "seeds"))])
+    measured = [i for i, column in enumerate(table.columns) if not beside(column)]
+    tested = any(cell.p is not None for row in table.rows for cell in row.cells if cell is not None)
+    ends = [table.spread, *(["p"] if tested else []), "seeds"]
+    writer.writerow([*table.keys, *table.columns, *(f"{table.columns[i]}_{end}" for i in measured for end in ends)])
     for row in table.rows:
-        numbers = [(None, None, None) if c is None else (c.mean, c.std, c.seeds) for c in row.cells]
-        writer.writerow([row.method, row.data, row.shots, row.seeds, *(value for cell in numbers for value in cell)])
+        line = [key_value(row, key) for key in table.keys]
+        line += [None if cell is None else cell.mean for cell in row.cells]
+        for cell in (row.cells[i] for i in measured):
+            said = {} if cell is None else {table.spread: half_width(cell, table.spread), "p": cell.p}
+            said["seeds"] = None if cell is None else cell.seeds
+            line += [said.get(end) for end in ends]
+        writer.writerow(line)
     return out.getvalue()
 
 
 def to_latex(table: Table, *, digits: int = 1) -> str:
     """A `tabular` for the booktabs package, with the footnotes as comments."""
     lines = [f"% {_tex(note)}" for note in table.footnotes]
-    lines += [rf"\begin{{tabular}}{{ll{'r' * (2 + len(table.columns))}}}", r"\toprule"]
-    lines += [" & ".join(_tex(name) for name in [*KEYS, *map(title, table.columns)]) + r" \\", r"\midrule"]
+    aligned = "".join("l" if key in TEXT else "r" for key in table.keys) + "r" * len(table.columns)
+    lines += [rf"\begin{{tabular}}{{{aligned}}}", r"\toprule"]
+    lines += [" & ".join(_tex(name) for name in [*table.keys, *map(title, table.columns)]) + r" \\", r"\midrule"]
     for row, cells in zip(table.rows, shown(table, digits), strict=True):
         means = [(rf"\textbf{{{_tex(c.mean)}}}" if c.best else _tex(c.mean), c) for c in cells]
         lines.append(
-            " & ".join([_tex(key_text(row, k)) for k in KEYS] + [_joined(m, c, r"$\pm$") for m, c in means]) + r" \\"
+            " & ".join([_tex(key_text(row, k)) for k in table.keys] + [_joined(m, c, r"$\pm$") for m, c in means])
+            + r" \\"
         )
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def title(column: str) -> str:
     """A column's heading."""
-    part, slash, variant = column.partition("/")
-    return TITLES.get(part, part) + slash + variant
+    metric, at, place = column.partition(AT)
+    for end in (PUBLISHED, DIFFERENCE):
+        if metric.endswith(end):
+            return f"{title(metric.removesuffix(end))} {end[1:]}" + (f" {at}{place}" if at else "")
+    part, slash, variant = metric.partition("/")
+    return TITLES.get(part, part) + slash + variant + (f" {at}{place}" if metric and at else place.rstrip("]"))
+
+
+def beside(column: str) -> bool:
+    """Whether a column sets something beside another one, which has the measurement."""
+    return column.partition(AT)[0].endswith((PUBLISHED, DIFFERENCE))
+
+
+def key_value(row: Row, key: str) -> Any:
+    """What a row is told apart by under a key; None if that is not said."""
+    return row.more[key] if key in row.more else getattr(row, key, None)
 
 
 def key_text(row: Row, key: str) -> str:
-    """What a row says under one of `KEYS`."""
-    value = getattr(row, key)
+    """The same as text."""
+    value = key_value(row, key)
+    if key == "metric":
+        return title(str(value))
     return NOTHING if value is None else "all" if key == "shots" and value == 0 else str(value)
 
 
 def folded(table: Table) -> tuple[tuple[str, ...], str]:
     """The key columns in which rows differ, and a phrase with what they share: "emoji, 16 shots, 3 seeds"."""
+    first, rest = table.keys[:1], table.keys[1:]
     shared = (
-        {k: key_text(table.rows[0], k) for k in KEYS[1:] if len({key_text(r, k) for r in table.rows}) == 1}
+        {k: key_text(table.rows[0], k) for k in rest if len({key_text(r, k) for r in table.rows}) == 1}
         if table.rows
         else {}
     )
-    words = [
-        shared[k] if k == "data" else f"{shared[k]} {k if shared[k] != '1' else k[:-1]}"
-        for k in shared
-        if shared[k] != NOTHING
-    ]
-    return tuple(k for k in KEYS if k not in shared), ", ".join(words)
+    counted = {"shots": "{0} shots", "seeds": "{0} seeds", "data": "{0}", "method": "{0}", "metric": "{0}"}
+    words = [counted.get(k, f"{k} {{0}}").format(said) for k, said in shared.items() if said != NOTHING]
+    words = [word[:-1] if word in ("1 shots", "1 seeds") else word for word in words]
+    return (*first, *(k for k in rest if k not in shared)), ", ".join(words)
 
 
 def shown(table: Table, digits: int = 1) -> list[list[Shown]]:
-    """Every cell as text. Best is a data set's highest accuracy, as printed; a gap or a cost has no best."""
-    highest: dict[tuple[str, int], list[float]] = defaultdict(list)
+    """Every cell as text. Best is a data set's highest accuracy, as printed; a gap, a cost, a difference and what
+    others published have no best."""
+    highest: dict[tuple, list[float]] = defaultdict(list)
     for row in table.rows:
         for j, cell in enumerate(row.cells):
             if cell is not None:
-                highest[row.data, j].append(round(cell.mean, digits))
+                highest[_rivals(row, j)].append(round(cell.mean, digits))
     rows = []
     for row in table.rows:
         cells = []
         for j, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
-            rivals = highest[row.data, j]
-            ranked = column not in COSTS and not column.endswith("/gap") and len(rivals) > 1
+            metric = metric_of(row, column)
+            rivals = highest[_rivals(row, j)]
+            ranked = metric not in COSTS and not metric.endswith("/gap") and len(rivals) > 1
+            ranked = ranked and not beside(column) and table.spread != "se"
             best = cell is not None and ranked and round(cell.mean, digits) == max(rivals)
-            cells.append(_shown(column, cell, row, digits, best))
+            cells.append(_shown(metric, cell, row, digits, best, table.spread))
         rows.append(cells)
     return rows
 
 
-def _shown(column: str, cell: Cell | None, row: Row, digits: int, best: bool) -> Shown:
+def metric_of(row: Row, column: str) -> str:
+    """The metric in a cell, which the column names, or the row where metrics are rows."""
+    return str(row.more["metric"]) if "metric" in row.more else column.partition(AT)[0]
+
+
+def _rivals(row: Row, column: int) -> tuple:
+    return row.data, row.more.get("metric"), row.more.get("seed"), column
+
+
+def _shown(metric: str, cell: Cell | None, row: Row, digits: int, best: bool, spread: Spread) -> Shown:
     if cell is None:
         return Shown(NOTHING)
-    remark = f"({cell.seeds})" if cell.seeds < row.seeds else ""
-    if column in COSTS:
-        return Shown(f"{cell.mean:,.{1 if 'seconds' in column else 0}f}", remark=remark)
-    return Shown(f"{cell.mean:.{digits}f}", "" if cell.std is None else f"{cell.std:.{digits}f}", remark, best)
+    remark = f"({cell.seeds})" if cell.seeds < row.seeds and row.data != AVERAGE else ""
+    if metric in COSTS:
+        return Shown(f"{cell.mean:,.{1 if 'seconds' in metric else 0}f}", remark=remark)
+    remark = " ".join(part for part in (remark, "" if cell.p is None else p_text(cell.p)) if part)
+    width = half_width(cell, spread)
+    sign = "+" if spread == "se" or metric.endswith(DIFFERENCE) else ""
+    return Shown(f"{cell.mean:{sign}.{digits}f}", "" if width is None else f"{width:.{digits}f}", remark, best)
+
+
+def p_text(p: float) -> str:
+    """ "p=0.012", "p<0.001"."""
+    return "p<0.001" if p < 0.001 else f"p={p:.3f}"
 
 
 def _joined(mean: str, cell: Shown, sign: str) -> str:

@@ -13,6 +13,7 @@ from cliptune.types import Result
 
 #: What a configuration may differ in without becoming another method: columns of a table, and where it was computed.
 ASIDE = frozenset({"seed", "data", "shots", "device", "devices"})
+IMPORTED = " (imported)"
 
 
 def shots_of(result: Result) -> int | None:
@@ -20,24 +21,44 @@ def shots_of(result: Result) -> int | None:
     return result.config.get("shots")
 
 
-def labelled(results: Sequence[Result]) -> list[Result]:
+def setting(result: Result, key: str) -> Any:
+    """A setting by its name, "fraction" or "training.epochs", a list as text; None if the configuration does not
+    say."""
+    value: Any = result.config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def labelled(results: Sequence[Result], aside: Sequence[str] = ()) -> list[Result]:
     """The results, with what a configuration differs in added to its method's name: "coop (n_ctx=4)".
 
-    So runs of different settings are never averaged. Names stay as they are where the settings agree.
+    So runs of different settings are never averaged. Names stay as they are where the settings agree. What was read
+    from logs of other code, which say little of settings, is called "coop (imported)" where it stands beside other
+    runs.
+
+    aside: settings that do not tell methods apart.
     """
+    imported = ["imported_from" in result.provenance for result in results]
+    mixed = len(set(imported)) > 1
+    named = [
+        dataclasses.replace(result, method=f"{result.method}{IMPORTED}")
+        if mixed and other and IMPORTED not in result.method
+        else result
+        for result, other in zip(results, imported, strict=True)
+    ]
     groups: dict[tuple, list[int]] = defaultdict(list)
-    for i, result in enumerate(results):
-        groups[result.data, result.method, shots_of(result)].append(i)
-    named = list(results)
+    for i, result in enumerate(named):
+        groups[(result.data, result.method, shots_of(result), *(str(setting(result, key)) for key in aside))].append(i)
     for places in groups.values():
-        settings = [dict(_flat(results[i].config)) for i in places]
+        settings = [{k: v for k, v in _flat(results[i].config) if k not in aside} for i in places]
         differing = [k for k in sorted(set().union(*settings)) if len({s.get(k) for s in settings}) > 1]
         short = [k.rpartition(".")[2] for k in differing]
         keys = short if len(set(short)) == len(short) else differing
-        for i, setting in zip(places, settings, strict=True):
-            words = ", ".join(f"{key}={setting.get(full, '?')}" for key, full in zip(keys, differing, strict=True))
+        for i, known in zip(places, settings, strict=True):
+            words = ", ".join(f"{key}={known.get(full, 'default')}" for key, full in zip(keys, differing, strict=True))
             if words:
-                named[i] = dataclasses.replace(results[i], method=f"{results[i].method} ({words})")
+                named[i] = dataclasses.replace(named[i], method=f"{named[i].method} ({words})")
     return named
 
 

@@ -1,0 +1,42 @@
+"""`cliptune results published`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from cliptune.commands.parse import parse
+from cliptune.commands.results_table import Format, as_text
+from cliptune.files import write_text
+from cliptune.results import published
+
+
+@dataclass(frozen=True)
+class ResultsPublished:
+    """Numbers from papers and their repositories, each with its source: CLIP ViT-B/16 with OpenAI's weights."""
+
+    method: tuple[str, ...] = ()
+    """Ours (maple, maple+dapt) or as printed (PromptKD); re-runs by others come along. Left out, all."""
+    data: tuple[str, ...] = ()
+    """Data sets by our names, or average, over the eleven. Left out, all."""
+    protocol: str = ""
+    """base-to-novel or few-shot. Left out, both."""
+    format: Format = "terminal"
+    """terminal, markdown, csv (one line a number) or latex."""
+    out: Path | None = None
+    """A file for the text, which otherwise goes to standard output."""
+
+
+def results_published(arguments: list[str]) -> None:
+    """Print published numbers."""
+    options = parse(ResultsPublished, "results published", arguments)
+    lines = published.choose(options.method, options.data, options.protocol)
+    if options.format == "csv":
+        text = published.as_csv(lines)
+    else:
+        text = as_text(published.as_table(lines), options.format, digits=2)
+    if options.out is None:
+        sys.stdout.write(text)
+    else:
+        write_text(options.out, text)

@@ -1,0 +1,131 @@
+"""`cliptune results table FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from cliptune.commands.parse import parse, split
+from cliptune.errors import UserError
+from cliptune.files import write_text
+from cliptune.results import against, published, store, summary, table
+from cliptune.results.pivot import COUNTS, pivot
+from cliptune.results.table import Table
+from cliptune.results.variants import setting
+from cliptune.types import Result
+
+Format = Literal["terminal", "markdown", "csv", "latex"]
+#: Dimensions that every table has.
+PLAIN = ("method", "data", "shots", "metric", "seed")
+
+
+@dataclass(frozen=True)
+class ResultsTable:
+    """Runs in a folder as a table: means over seeds, their standard deviation, the harmonic mean of base and novel.
+
+    The same records give the same text, in whatever order they lie on the disk. Wall-clock and memory stay out unless
+    --cost asks for them. CSV has every digit: keys, means under the metrics' names, then deviations and numbers of
+    seeds."""
+
+    format: Format = "terminal"
+    """terminal, markdown, csv or latex (booktabs)."""
+    rows: tuple[str, ...] = ()
+    """What stands in rows, in this order, which sorts them too: method, data, shots, metric, or a setting (fraction,
+    selector, training.epochs). What is named neither here nor in --columns follows in rows."""
+    columns: tuple[str, ...] = ("metric",)
+    """What stands side by side: metric, shots, data, or a setting. --columns shots --metrics test: a curve a row."""
+    metrics: tuple[str, ...] = ()
+    """Which metrics, such as base novel hm base/swap; left out, those of whole test sets."""
+    methods: tuple[str, ...] = ()
+    """Only these methods, by the labels they ran under; left out, all."""
+    cost: bool = False
+    """Also learned parameters, seconds and peak memory."""
+    per_seed: bool = False
+    """A row for each seed instead of means."""
+    average: bool = True
+    """A last row with each method's average over the data sets, where there are several."""
+    spread: Literal["std", "ci95"] = "std"
+    """What follows a mean: the standard deviation over seeds (ddof = 1), or half the 95 % interval of the mean
+    (Student's t)."""
+    published: bool = False
+    """Beside each metric what was published of the same method, data, protocol, shots and backbone, and the
+    difference."""
+    against: str = ""
+    """A method; instead of means, what the others gain over it seed by seed, with standard error and p."""
+    test: against.Test = "t"
+    """With --against: the paired t test, or flips, the exact test that needs more seeds."""
+    digits: int = 1
+    """Decimals, except in CSV."""
+    out: Path | None = None
+    """A file for the text, which otherwise goes to standard output."""
+
+
+def results_table(arguments: list[str]) -> None:
+    """Print a folder's table."""
+    path, rest = split(arguments, "a folder of runs", "results table runs/sweep --format csv")
+    options = parse(ResultsTable, "results table FOLDER", rest)
+    made = table_of(chosen(store.load_all(Path(path)), options.methods), options)
+    if options.format == "terminal" and options.out is None:
+        width = None if sys.stdout.isatty() else max(100, Console().width)
+        Console(file=sys.stdout, width=width).print(table.to_rich(made, digits=options.digits))
+        return
+    text = as_text(made, options.format, options.digits)
+    if options.out is None:
+        sys.stdout.write(text)
+    else:
+        write_text(options.out, text)
+
+
+def table_of(results: list[Result], options: ResultsTable) -> Table:
+    """The table that the options ask for. Raises `UserError` for what does not go together or is not there."""
+    metrics = options.metrics or None
+    for name in (*options.rows, *options.columns):
+        if name in COUNTS or (name == "seed" and not options.per_seed):
+            raise UserError(f"{name} can be turned only with --per-seed, as seed: a row is a mean over seeds")
+    apart = tuple(dict.fromkeys(name for name in (*options.rows, *options.columns) if name not in PLAIN))
+    for name in apart:
+        if all(setting(result, name) is None for result in results):
+            raise UserError(f"no run says {name!r}; rows and columns take {', '.join(PLAIN)} or a setting of the runs")
+    if options.against:
+        if options.published or options.per_seed or options.cost or apart:
+            raise UserError("--against shows differences alone: leave out --published, --per-seed, --cost and settings")
+        return pivot(against.compare(results, options.against, metrics, options.test), options.rows, options.columns)
+    made = summary.summarise(
+        results,
+        metrics,
+        cost=options.cost,
+        apart=apart,
+        per_seed=options.per_seed,
+        average=options.average,
+        spread=options.spread,
+    )
+    if options.published:
+        made = published.beside(made, results, apart)
+    return pivot(made, options.rows, options.columns)
+
+
+def chosen(results: list[Result], methods: tuple[str, ...]) -> list[Result]:
+    """Results of some labels. Raises `UserError` with those there are for one that is not."""
+    there = sorted({result.method for result in results})
+    for name in methods:
+        if name not in there:
+            raise UserError(f"no run is labelled {name!r}; there are {'; '.join(there)}")
+    return [result for result in results if not methods or result.method in methods]
+
+
+def as_text(made: Table, form: Format, digits: int) -> str:
+    """A table as text; for a terminal, without colours."""
+    if form == "csv":
+        return table.to_csv(made)
+    if form == "markdown":
+        return table.to_markdown(made, digits=digits)
+    if form == "latex":
+        return table.to_latex(made, digits=digits)
+    console = Console(width=max(100, Console().width), color_system=None)
+    with console.capture() as captured:
+        console.print(table.to_rich(made, digits=digits))
+    return captured.get()

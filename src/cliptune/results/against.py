@@ -1,0 +1,162 @@
+"""Is one method better than another, beyond chance of the seeds? Differences seed by seed, and how sure they are."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import product
+from typing import Literal
+
+from cliptune.errors import UserError
+from cliptune.results import student
+from cliptune.results.cells import Cell, is_whole, metric_names, over_runs
+from cliptune.results.summary import Row, Table
+from cliptune.results.variants import labelled, method_order, shots_of
+from cliptune.types import Result
+
+#: Seeds in common from which on anything is claimed.
+LEAST = 3
+Test = Literal["t", "flips"]
+
+
+def compare(results: Sequence[Result], baseline: str, metrics: Sequence[str] | None = None, test: Test = "t") -> Table:
+    """Each method minus `baseline` on the same data, shots and seeds: mean difference in points, its standard error, p.
+
+    test: "t", the paired t test, or "flips", the exact test that flips the signs of the differences. p is corrected
+    for all comparisons of the table (Holm). There is no number where fewer than three seeds are common.
+    Raises `UserError` when nothing is there to compare.
+    """
+    known = metric_names(results)
+    chosen = tuple(metrics) if metrics is not None else tuple(n for n in known if is_whole(n)) or known
+    for name in chosen:
+        if name not in known:
+            raise UserError(f"no result has the metric {name!r}; known: {', '.join(known)}")
+    named = labelled(results)
+    methods = method_order(named)
+    if baseline not in methods:
+        raise UserError(f"no result is of {baseline!r} to compare with; there are {', '.join(methods)}")
+    runs: dict[tuple, dict[int, Result]] = defaultdict(dict)
+    for result in named:
+        place = (result.data, shots_of(result), result.method)
+        if result.seed in runs[place]:
+            raise UserError(
+                f"{result.method} on {result.data} with seed {result.seed} is there twice; keep one of the two"
+            )
+        runs[place][result.seed] = result
+    rows, notes = [], dict[str, None]()
+    for data, shots in sorted({key[:2] for key in runs}, key=lambda key: (key[0], -1 if key[1] is None else key[1])):
+        for method in methods:
+            mine, theirs = runs.get((data, shots, method)), _of(runs, data, shots, baseline)
+            if method == baseline or mine is None:
+                continue
+            pairs = [(mine[s], theirs[s]) for s in sorted(mine.keys() & theirs.keys()) if _same(mine[s], theirs[s])]
+            where = f"{method} on {data}" + ("" if shots is None else f", {'all' if shots == 0 else shots} shots")
+            if len(pairs) < LEAST:
+                notes[_why(where, baseline, len(pairs), mine, theirs)] = None
+            cells = tuple(_cell(pairs, name, test) for name in chosen)
+            rows.append(Row(method, data, shots, len(pairs), cells))
+    if not rows:
+        raise UserError(f"there is nothing beside {baseline} to compare")
+    corrected = _holm([cell.p for row in rows for cell in row.cells if cell is not None and cell.p is not None])
+    rows = [_with(row, corrected) for row in rows]
+    return Table(chosen, tuple(rows), (*_footnotes(baseline, rows, test), *notes), spread="se")
+
+
+def _of(runs: dict[tuple, dict[int, Result]], data: str, shots: int | None, baseline: str) -> dict[int, Result]:
+    """The baseline's runs; of one that learns nothing, those of any number of shots serve."""
+    own = runs.get((data, shots, baseline))
+    if own is not None:
+        return own
+    others = [held for (d, _, method), held in sorted(runs.items(), key=str) if d == data and method == baseline]
+    still = [held for held in others if all(r.cost.get("parameters", 1) == 0 for r in held.values())]
+    return still[0] if still else {}
+
+
+def _same(one: Result, other: Result) -> bool:
+    """Whether two runs were tested on as many pictures and, with equal shots, on the same data; both if not said."""
+    key = "data_fingerprint" if shots_of(one) == shots_of(other) else "test_images"
+    said = [r.provenance[key] for r in (one, other) if key in r.provenance]
+    return len(said) < 2 or said[0] == said[1]
+
+
+def _cell(pairs: Sequence[tuple[Result, Result]], name: str, test: Test) -> Cell | None:
+    values = [(over_runs([mine], name), over_runs([theirs], name)) for mine, theirs in pairs]
+    gained = sorted(mine.mean - theirs.mean for mine, theirs in values if mine is not None and theirs is not None)
+    if len(gained) < LEAST:
+        return None
+    mean, std = statistics.fmean(gained), statistics.stdev(gained)
+    return Cell(mean, std, len(gained), _flips(gained) if test == "flips" else _paired_t(mean, std, len(gained)))
+
+
+def _paired_t(mean: float, std: float, n: int) -> float | None:
+    """p of the paired t test; None where all differences are the same, as then nothing tells how they vary."""
+    if std < 1e-9:
+        return 1.0 if abs(mean) < 1e-9 else None
+    return student.two_sided(mean / (std / math.sqrt(n)), n - 1)
+
+
+def _flips(gained: Sequence[float]) -> float:
+    """p of the exact test: the share of all ways to flip signs that give a sum as far from 0."""
+    total = abs(math.fsum(gained)) - 1e-9
+    sizes = [abs(value) for value in gained]
+    ways = [
+        abs(math.fsum(sign * size for sign, size in zip(signs, sizes, strict=True))) for signs in _signs(len(sizes))
+    ]
+    return sum(way >= total for way in ways) / len(ways)
+
+
+def _signs(n: int):
+    if n > 16:
+        raise UserError(f"the exact test takes at most 16 seeds, here are {n}; use --test t")
+    return product((-1, 1), repeat=n)
+
+
+def _holm(found: Sequence[float]) -> dict[float, float]:
+    """Each p -> p corrected for all of them: the smallest times n, the next times n - 1, ..., never falling."""
+    corrected: dict[float, float] = {}
+    running = 0.0
+    for i, p in enumerate(sorted(found)):
+        running = max(running, min(1.0, (len(found) - i) * p))
+        corrected.setdefault(p, running)
+    return corrected
+
+
+def _with(row: Row, corrected: dict[float, float]) -> Row:
+    cells = [
+        cell if cell is None or cell.p is None else Cell(cell.mean, cell.std, cell.seeds, corrected[cell.p])
+        for cell in row.cells
+    ]
+    return Row(row.method, row.data, row.shots, row.seeds, tuple(cells))
+
+
+def _why(where: str, baseline: str, common: int, mine: dict[int, Result], theirs: dict[int, Result]) -> str:
+    if not theirs:
+        return f"No claim for {where}: {baseline} was not run there."
+    if len(mine.keys() & theirs.keys()) > common:
+        return f"No claim for {where}: {baseline} was trained or tested on other pictures."
+    seeds = f"{common} seed{'' if common == 1 else 's'}"
+    return f"No claim for {where}: it has {seeds} in common with {baseline}, fewer than {LEAST}."
+
+
+def _footnotes(baseline: str, rows: Sequence[Row], test: Test) -> list[str]:
+    tests = sum(cell is not None and cell.p is not None for row in rows for cell in row.cells)
+    how = "paired t test" if test == "t" else "exact test by flipping the signs of the differences"
+    notes = [
+        f"Points gained over {baseline} with the same data, shots and seeds: mean difference ± its standard error."
+    ]
+    if tests:
+        notes.append(
+            f"p: two-sided {how}, Holm-corrected for the {tests} comparisons in this table. It speaks of other seeds "
+            "(draws of training pictures, starts), not of other test pictures."
+        )
+    least = min((cell.seeds for row in rows for cell in row.cells if cell is not None), default=LEAST)
+    if tests and test == "t" and least < 6:
+        notes.append(
+            "With few seeds the t test leans on differences being normal; the test that does not (--test flips) cannot "
+            f"go below p = {2 / 2**least:.4g} with {least} seeds."
+        )
+    if any(cell is not None and cell.p is None for row in rows for cell in row.cells):
+        notes.append("No p where the difference is the same with every seed: nothing tells how it varies.")
+    return notes

@@ -1,0 +1,102 @@
+"""A table turned: what was in rows goes to columns, what was in columns to rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from cliptune.errors import UserError
+from cliptune.results.summary import AVERAGE, Cell, Row, Table
+from cliptune.results.table import AT, key_text, key_value
+from cliptune.results.variants import natural
+
+#: What counts and is no dimension.
+COUNTS = ("seeds",)
+
+
+def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("metric",)) -> Table:
+    """The same numbers, with the dimensions `columns` side by side and all others below each other.
+
+    rows: keys in the order in which they stand and sort; those not named follow, so that nothing is lost. A dimension
+    is "metric" or a key of the table but "seeds". A column for a value is named "<metric>[<value>]",
+    or "[<value>]" where metrics are rows. Raises `UserError` for a dimension that there is not, or that is in both.
+    """
+    dimensions = ["metric", *(key for key in table.keys if key not in COUNTS)]
+    for name in (*rows, *columns):
+        if name not in dimensions:
+            raise UserError(f"a table has no dimension {name!r} to turn; it has {', '.join(dimensions)}")
+    for name in rows:
+        if name in columns:
+            raise UserError(f"{name} cannot stand both in rows and in columns")
+    if "method" in columns:
+        raise UserError("methods stand in rows; columns take any of " + ", ".join(set(dimensions) - {"method"}))
+    if not rows and tuple(columns) == ("metric",):
+        return table
+    across = [name for name in columns if name != "metric"]
+    down = [*rows, *(name for name in dimensions if name not in (*rows, *columns))]
+    ranks = {name: _ranks(table, name) for name in dimensions}
+    lines: dict[tuple, dict[tuple, Cell]] = {}
+    seeds: dict[tuple, int] = {}
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            if cell is None:
+                continue
+            at = {name: column if name == "metric" else key_value(row, name) for name in dimensions}
+            place = tuple(at[name] for name in down)
+            lines.setdefault(place, {})[tuple(at[name] for name in ("metric", *across) if name in columns)] = cell
+            seeds[place] = max(seeds.get(place, 0), row.seeds)
+    kinds = [name for name in ("metric", *across) if name in columns]
+    heads = sorted({head for cells in lines.values() for head in cells}, key=lambda h: _rank(h, kinds, ranks))
+    turned = []
+    for place in sorted(lines, key=lambda p: _rank(p, down, ranks)):
+        said = dict(zip(down, place, strict=True))
+        cells = tuple(lines[place].get(head) for head in heads)
+        own = {name: said.get(name) for name in ("method", "data", "shots")}
+        more = {name: value for name, value in said.items() if name not in own}
+        turned.append(Row(str(own["method"]), str(own["data"] or ""), own["shots"], seeds[place], cells, more))
+    names = tuple(_heading(head, kinds, table) for head in heads)
+    keys = (*down, *(key for key in table.keys if key in COUNTS))
+    notes = table.footnotes
+    if across:
+        metric = "<metric>" if "metric" in columns else ""
+        notes = (*notes, f"{metric}{AT}{', '.join(across)}]: a column for each value of {_and(across)}.")
+    return dataclasses.replace(table, columns=names, rows=tuple(turned), keys=keys, footnotes=notes)
+
+
+def _ranks(table: Table, name: str) -> dict[Any, Any]:
+    """Sort keys of a dimension's values: methods and metrics as the table has them, the average after all data."""
+    if name == "metric":
+        return {column: i for i, column in enumerate(table.columns)}
+    values = list(dict.fromkeys(key_value(row, name) for row in table.rows))
+    if name == "method":
+        return {value: i for i, value in enumerate(_methods(table))}
+    return {value: (value == AVERAGE, value is not None, natural(str(value))) for value in values}
+
+
+def _methods(table: Table) -> list[str]:
+    """Methods in an order that agrees with that of every data set."""
+    found: list[str] = []
+    for row in table.rows:
+        if row.method not in found:
+            before = [r.method for r in table.rows if r.data == row.data]
+            after = before[before.index(row.method) + 1 :]
+            place = min((found.index(m) for m in after if m in found), default=len(found))
+            found.insert(place, row.method)
+    return found
+
+
+def _rank(place: Sequence[Any], names: Sequence[str], ranks: dict[str, dict[Any, Any]]) -> list[Any]:
+    return [ranks[name][value] for name, value in zip(names, place, strict=True)]
+
+
+def _heading(head: tuple, kinds: Sequence[str], table: Table) -> str:
+    """ "test[16]"; costs, which are metrics here too, likewise."""
+    said = dict(zip(kinds, head, strict=True))
+    row = Row("", "", None, 0, (), said)
+    values = ", ".join(key_text(row, name) for name in kinds if name != "metric")
+    return f"{said.get('metric', '')}{AT}{values}]" if values else str(said["metric"])
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)
