@@ -57,6 +57,18 @@ def claim(folder: Path, run: Run) -> None:
     write_text(config, dump(run))
 
 
+def begun(folder: Path) -> bool:
+    """Whether there is training to go on from."""
+    return any((folder / name).is_file() for name in (RESUME, STAGE.format(1)))
+
+
+def tidy(folder: Path, *, finished: bool = False) -> None:
+    """Remove what killed processes left half-written, from a folder nobody else works in; finished: also the state of
+    training, which nobody goes on from."""
+    for left in (*folder.glob(".*.tmp"), *((*folder.glob(RESUME), *folder.glob("*." + RESUME)) if finished else ())):
+        left.unlink(missing_ok=True)
+
+
 def _work(folder: Path) -> bool:
     """Whether something was computed there."""
     return any((folder / name).is_file() for name in (RESUME, STAGE.format(1), CHECKPOINT, store.NAME))

@@ -9,6 +9,8 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,10 +21,22 @@ from cliptune.model import TunedModel
 from cliptune.types import Task
 
 
+def forget_peak(device: torch.device) -> None:
+    """Let `peak_memory` count from here on, where the system can."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory(device: torch.device) -> float:
-    """MiB: of the accelerator where there is one, else of this process since it began."""
+    """MiB: of the accelerator where there is one, else of this process, since `forget_peak` or since it began."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 2**20
 

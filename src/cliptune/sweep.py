@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from cliptune import claims, config, experiment
-from cliptune.engine.watchers import ProgressBar, bar
+from cliptune import claims, config, experiment, holds
+from cliptune.errors import Unfinished, UserError
 from cliptune.results import store
-from cliptune.types import Result, Task
+from cliptune.runners.base import Entry, Runner
+from cliptune.runners.board import Board, Failure
+from cliptune.runners.local import Local
+from cliptune.runners.work import Desk
+from cliptune.types import Result
 
+__all__ = ["Entry", "plan", "run", "state"]
 
-@dataclass(frozen=True)
-class Entry:
-    """One run of a sweep: its row in the table (`label`), its configuration, its folder."""
-
-    label: str
-    run: config.Run
-    folder: Path
+#: Beside the runs' folders: what they have in common.
+SHARED = ".shared"
 
 
 def plan(labelled: Sequence[tuple[str, config.Run]], seeds: Sequence[int], out: Path) -> list[Entry]:
@@ -35,32 +35,45 @@ def plan(labelled: Sequence[tuple[str, config.Run]], seeds: Sequence[int], out: 
     ]
 
 
-def run(entries: Sequence[Entry], console: Console | None = None) -> list[Result]:
-    """Results of all entries in order, each trained unless its folder holds it already."""
+def run(entries: Sequence[Entry], console: Console | None = None, *, runner: Runner | None = None) -> list[Result]:
+    """Results of all entries in order, each trained unless its folder holds it already.
+
+    runner: where; by default in this process, one after the other. A mistake that shows before anything is trained is
+    raised at once, as `UserError`. Runs that fail later do not keep the others from being done; in the end `Unfinished`
+    tells of them, or `UserError` where all failed by the same mistake.
+    """
     console = console or Console(stderr=True)
-    datasets = {}
-    for entry in entries:
-        place = entry.run.data, entry.run.reading
-        datasets[place] = datasets.get(place) or experiment.dataset_of(entry.run)
-    for entry in {entry.label: entry for entry in entries}.values():  # a mistake in the last is told before the first
-        experiment.model_of(entry.run, experiment.task_of(entry.run, datasets[entry.run.data, entry.run.reading]))
-    results: list[Result] = []
-    tasks: dict[tuple, Task] = {}
-    with bar(console) as progress:
-        total = progress.add_task("runs", total=len(entries))
-        for entry in entries:
-            if claims.done(entry.folder, entry.run):
-                results.append(store.load(entry.folder / "result.json"))
-            else:
-                seed = entry.run.seed
-                place = entry.run.data, entry.run.reading
-                key = (*place, entry.run.protocol, entry.run.shots, seed)
-                if key not in tasks:
-                    tasks = {key: experiment.task_of(entry.run, datasets[place])}
-                watcher = ProgressBar(progress, f"{entry.label}, seed {seed}")
-                _, result = experiment.execute(
-                    entry.run, entry.folder, watchers=[watcher], task=tasks[key], label=entry.label
-                )
-                results.append(result)
-            progress.advance(total)
-    return results
+    missing = [entry for entry in entries if not claims.done(entry.folder, entry.run)]
+    if missing:
+        desk = Desk(Path(os.path.commonpath([entry.folder.parent.absolute() for entry in entries])) / SHARED)
+        for entry in {(entry.label, entry.run.data): entry for entry in missing}.values():
+            experiment.model_of(entry.run, desk.task_of(entry.run))
+        board = Board(entries, missing, console)
+        with board.display:
+            (runner or Local()).run(board, desk)
+        if board.failures:
+            _tell(entries, board.failures)
+    return [store.load(entry.folder / store.NAME) for entry in entries]
+
+
+def state(entry: Entry) -> str:
+    """Whether the entry is done, running (and who is at it), begun or missing. Raises `UserError` where its folder
+    holds another run."""
+    if claims.done(entry.folder, entry.run):
+        return "done"
+    if who := holds.holder(entry.folder):
+        return f"running ({who})"
+    return "begun" if claims.begun(entry.folder) else "missing"
+
+
+def _tell(entries: Sequence[Entry], failures: Sequence[Failure]) -> None:
+    """Raise what says how runs failed, those that failed alike in one sentence."""
+    alike: dict[str, list[Failure]] = {}
+    for failure in failures:
+        alike.setdefault(failure.why, []).append(failure)
+    if len(failures) == len(entries) and len(alike) == 1 and failures[0].mistake:
+        raise UserError(failures[0].why)
+    sentences = [f"{', '.join(failure.entry.title for failure in same)}: {why}" for why, same in alike.items()]
+    failed = {id(failure.entry) for failure in failures}
+    results = [store.load(entry.folder / store.NAME) for entry in entries if id(entry) not in failed]
+    raise Unfinished(results, [f"{len(failures)} of {len(entries)} runs failed; the others are kept", *sentences])

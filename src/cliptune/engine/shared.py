@@ -1,0 +1,95 @@
+"""Features of test pictures by a frozen image tower, on disk: computed by whichever process of a sweep comes first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import PIL
+import safetensors.torch
+import torch
+import torchvision
+from filelock import FileLock
+from torch import Tensor
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.data.dataset import Dataset
+from cliptune.errors import UserError
+from cliptune.files import write_bytes
+from cliptune.types import TestSet
+
+_folder: ContextVar[Path | None] = ContextVar("shared folder", default=None)
+MAKERS = ("features 1", torch.__version__, torchvision.__version__, PIL.__version__)
+
+
+@contextmanager
+def within(folder: Path | None) -> Iterator[None]:
+    """Share what is computed in the block through a folder; None shares nothing."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def file_of(backbone: Backbone, dataset: Dataset, test: TestSet, *settings: Any) -> Path | None:
+    """Where features of a test set are shared, or None: nothing is, or what decides its pictures is not known, as of
+    those that are no files.
+
+    settings: what else decides the numbers.
+    """
+    folder = _folder.get()
+    if folder is None or type(dataset).read is not Dataset.read:
+        return None
+    device = backbone.logit_scale.device.type
+    with backbone.autocast():
+        kind = str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else "32"
+    about = [*MAKERS, backbone.fingerprint, backbone.fast_linear, device, kind, dataset.reading.shrink, *settings]
+    said = hashlib.sha256(json.dumps(about).encode())
+    for example in test.examples:
+        try:
+            assert example.path is not None
+            stat = example.path.stat()
+        except (OSError, AssertionError):
+            return None
+        said.update(f"\n{example.path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}".encode())
+    return folder / "features" / f"{said.hexdigest()[:32]}.safetensors"
+
+
+@contextmanager
+def turn(file: Path | None) -> Iterator[None]:
+    """While one process computes a file, others wait for it, where the disk knows locks."""
+    lock = None
+    if file is not None:
+        with suppress(OSError, NotImplementedError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(file.with_suffix(".lock"))
+            lock.acquire()
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def read(file: Path | None, size: int, device: torch.device) -> list[Tensor] | None:
+    """Features `(size, d)` batch by batch, or None where there are none, or damaged ones."""
+    if file is None or not file.is_file():
+        return None
+    try:
+        held = safetensors.torch.load_file(str(file), device=str(device))["features"]
+    except (OSError, KeyError, safetensors.SafetensorError):
+        return None
+    return list(held.split(size))
+
+
+def write(file: Path | None, features: Sequence[Tensor]) -> None:
+    """Leave features for others; a full disk is no reason to stop."""
+    if file is not None:
+        with suppress(UserError):
+            write_bytes(file, safetensors.torch.save({"features": torch.cat(list(features)).cpu().contiguous()}))

@@ -1,0 +1,54 @@
+"""What runners are given and what they tell."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cliptune.config import Run
+
+if TYPE_CHECKING:
+    from cliptune.runners.board import Board
+    from cliptune.runners.work import Desk
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of a sweep: its row in the table (`label`), its configuration, its folder."""
+
+    label: str
+    run: Run
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """What it is called while it runs."""
+        data = "" if self.run.data == "emoji" else f", {self.run.data}"
+        return f"{self.label}{data}, seed {self.run.seed}"
+
+
+@dataclass(frozen=True)
+class News:
+    """What a worker says of the run it is at.
+
+    kind: "at", where it is (`text`, `done` of `total`); "note", a warning; and as the last word: "done"; "busy",
+    another sweep is at it; "failed", and why (`text`), with `total` 1 where the user's settings are to blame.
+    """
+
+    kind: str
+    text: str = ""
+    done: int = 0
+    total: int = 0
+
+
+class Runner(ABC):
+    """Executes runs; a leaf is a frozen dataclass of its settings."""
+
+    @abstractmethod
+    def run(self, board: Board, desk: Desk) -> None:
+        """Work until nothing is left on `board`, telling it all that happens.
+
+        desk: this process's own. Raises `UserError` where no run can be executed at all.
+        """
