@@ -17,7 +17,7 @@ from torch import Generator
 from cliptune import __version__, methods, protocols, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
-from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed
+from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
 from cliptune.config import Precision, Run, fingerprint, from_dict, to_dict
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
@@ -27,6 +27,7 @@ from cliptune.engine.fit import fit
 from cliptune.engine.measure import at, measure, on_the_way
 from cliptune.engine.watchers import Watcher, watched
 from cliptune.errors import UserError
+from cliptune.holds import held
 from cliptune.model import TunedModel
 from cliptune.results import store
 from cliptune.types import Result, Task
@@ -88,13 +89,15 @@ def execute(
     watchers: Sequence[Watcher] = (),
     task: Task | None = None,
     label: str = "",
+    about: Mapping[str, Any] | None = None,
 ) -> tuple[TunedModel, Result]:
     """Train and test one run; with a folder, leave config, checkpoint and result there, and go on from where a killed
     run was.
 
     task: the run's own, where the caller has made it already. label: the row in tables, by default the method's name.
+    about: what else the record says of how the result was got.
 
-    Raises `UserError` when the folder holds a run of another configuration.
+    Raises `UserError` when the folder holds a run of another configuration, or another process is at work there.
     """
     fabric = fabric_of(run.device, run.devices, run.precision)
     task = task or task_of(run)
@@ -105,7 +108,9 @@ def execute(
         )
     task, left_out = sound(task, watched(watchers, "looking at files"))
     start, start_cpu = time.perf_counter(), time.process_time()
-    with claimed(folder, run), computing(backbone_of(run.backbone, run.pretrained), fabric):
+    provenance.forget_peak(fabric.device)
+    alone = folder if fabric.world_size == 1 else None
+    with held(alone), claimed(folder, run), computing(backbone_of(run.backbone, run.pretrained), fabric):
         task = coreset_of(run, task, fabric, folder)
         model, final, history = train(run, task, fabric, folder, watchers)
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
@@ -124,13 +129,16 @@ def execute(
             "peak_memory_mib": provenance.peak_memory(fabric.device),
         },
         history=tuple(history),
-        provenance={**provenance.describe(run, model, task), **({"left_out": left_out} if left_out else {})},
+        provenance={
+            **provenance.describe(run, model, task),
+            **({"left_out": left_out} if left_out else {}),
+            **(about or {}),
+        },
     )
     if folder is not None and fabric.is_global_zero:
         save(folder / CHECKPOINT, final, model)
         store.save(result, folder)
-        for left in (*folder.glob(RESUME), *folder.glob("*." + RESUME)):
-            left.unlink()
+        tidy(folder, finished=True)
     return model, result
 
 

@@ -11,8 +11,10 @@ import tyro
 from rich.console import Console
 
 from cliptune import config, presets, protocols, sweep
+from cliptune.commands.execution import Execution, carry_out
 from cliptune.commands.parse import parse, split
 from cliptune.data.settings import Reading
+from cliptune.errors import Unfinished
 from cliptune.results import summary, table
 from cliptune.types import Result
 
@@ -43,6 +45,7 @@ class Sweep:
     preset: str = "auto"
     """As for train."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
 
 
 def run(arguments: list[str]) -> None:
@@ -61,7 +64,12 @@ def run(arguments: list[str]) -> None:
     for method in options.methods:
         one = presets.get(method, options.preset, **base)
         runs.append((method, config.with_options(one, {"epochs": options.epochs}) if options.epochs else one))
-    results = sweep.run(sweep.plan(runs, options.seeds, options.out))
+    try:
+        results = carry_out(sweep.plan(runs, options.seeds, options.out), options.execution)
+    except Unfinished as error:
+        if error.results:
+            show(error.results)
+        raise
     show(results)
     Console(stderr=True, highlight=False).print(
         f"kept in {options.out}; a page with pictures: cliptune report {options.out}"
