@@ -1,0 +1,74 @@
+"""Coresets by name: a file here is a method that chooses the part of a pool worth training on."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any, get_args
+
+import torch
+from torch import Generator, Tensor
+
+from cliptune.errors import UserError
+from cliptune.selection.base import Selection, Signals, Variant
+from cliptune.selection.parts.pool import Pool
+
+__all__ = ["Selection", "Signals", "get", "names", "select"]
+
+
+def names() -> list[str]:
+    """Every method's name, from the files of this folder."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base" and not m.ispkg)
+
+
+def get(name: str) -> Callable[..., Selection]:
+    """The function of the method `name` ("k-center" and "k_center" are the same), or of `"package.module:function"`."""
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UserError(f"coreset method {name!r} cannot be imported: {error}") from None
+    known = name.replace("-", "_").lower()
+    if known not in names():
+        close = difflib.get_close_matches(known, names(), n=2, cutoff=0.4)
+        raise UserError(f"unknown coreset method {name!r}; {'nearest' if close else 'known'}: "
+                        f"{', '.join(close or names())}")  # fmt: skip
+    return getattr(importlib.import_module(f"{__name__}.{known}"), known)
+
+
+@torch.no_grad()
+def select(
+    method: str,
+    signals: Signals,
+    labels: Tensor,
+    fraction: float,
+    *,
+    balanced: bool = True,
+    seed: int | None = None,
+    generator: Generator | None = None,
+    variant: Variant = "paper",
+    **options: Any,
+) -> Selection:
+    """Choose `fraction` of a pool of n pictures with the labels `(n,)`, as `method` does.
+
+    balanced: round(fraction * n_c) of each class c, at least one; else round(fraction * n) of all.
+    seed (0 unless told), or generator: of the methods that draw; the same chooses the same. Ties go to the earlier
+    picture.
+    options: the method's own keywords, such as `measure="entropy"`.
+    Raises `UserError` where a method lacks a signal, for signals that do not fit together, and for wrong values.
+    """
+    function = get(method)
+    own = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in own:
+            raise UserError(f"{method} has no option {option!r}; it has {', '.join(own) or 'none'}")
+    if variant not in get_args(Variant):
+        raise UserError(f"variant={variant!r} is neither {' nor '.join(map(repr, get_args(Variant)))}")
+    if seed is not None and generator is not None:
+        raise UserError("seed and generator are two ways to say the same; give one of them")
+    generator = generator or Generator().manual_seed(seed or 0)
+    return function(Pool.of(method, signals, labels, fraction, balanced, variant, generator), **options).ordered()

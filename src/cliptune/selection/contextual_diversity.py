@@ -1,0 +1,36 @@
+"""Pictures that are confused in different ways."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cliptune.selection.base import Selection
+from cliptune.selection.parts.farthest import farthest_first
+from cliptune.selection.parts.pool import Group, Pool
+
+
+def contextual_diversity(pool: Pool) -> Selection:
+    """Greedy k-center on the distance KL(p_i || p_j) / 2 + KL(p_j || p_i) / 2 of the predicted probabilities (Agarwal
+    et al., Contextual Diversity for Active Learning, ECCV 2020, equation 3 and section 3.2, CDAL-CS). The paper sums
+    it over the regions of each predicted class; a picture to classify is one region. The first is drawn.
+
+    "dapt" (DeepCore's code) draws the first with `np.random.seed(seed)` anew in each class.
+    """
+
+    def choose(group: Group) -> Tensor:
+        logits = pool.logits(group.rows)
+        # sum (p - q)(log p - log q): what log p and the logits differ by is the same for all classes and drops out
+        z = logits - logits.amax(1, keepdim=True)
+        p = z.softmax(1)
+        own = (p * z).sum(1)
+
+        def distances(one: Tensor) -> Tensor:
+            cross = p @ z[one] + z @ p[one]
+            apart = own + own[one] - cross
+            rounding = 8 * torch.finfo(z.dtype).eps * (cross.abs() + 1)
+            return apart.where(apart > rounding, 0) / 2
+
+        return farthest_first(distances, pool.first(len(z), pool.legacy()), group.budget)
+
+    return pool.by_group(choose)

@@ -1,0 +1,1 @@
+"""What several coreset methods are made of."""

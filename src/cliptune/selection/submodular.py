@@ -1,0 +1,49 @@
+"""Pictures that maximise a submodular function of similar gradients."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from cliptune.errors import UserError
+from cliptune.selection.base import Selection
+from cliptune.selection.parts.cosine import Cosine
+from cliptune.selection.parts.facility import facility_location
+from cliptune.selection.parts.gradients import Gradients
+from cliptune.selection.parts.graph_cut import graph_cut
+from cliptune.selection.parts.log_determinant import log_determinant
+from cliptune.selection.parts.pool import Group, Pool
+
+Function = Literal["graph_cut", "facility_location", "log_determinant"]
+
+
+def submodular(pool: Pool, *, function: Function = "graph_cut") -> Selection:
+    """Greedy on a function of s_ij = (1 + cos(G_i, G_j)) / 2, the similarity of last-layer gradients (Iyer et al.,
+    Submodular Combinatorial Information Measures, ALT 2021, section 2; similarity as in Guo, Zhao & Bai, DeepCore,
+    DEXA 2022):
+
+    graph_cut: 2 sum_{i in V, j in A} s_ij - sum_{i, j in A} s_ij, monotone with this 2.
+    facility_location: sum_{i in V} max_{j in A} s_ij.
+    log_determinant: log det of s among A.
+
+    "dapt" has 1 in place of 2, with which graph_cut falls in the end; its log_determinant takes the first pictures of
+    each class (but for rounding of its pseudo-inverse): the gain is what should have been subtracted, 0 for all at
+    first, and larger than any stale gain as soon as it is computed anew.
+    """
+    if function not in get_args(Function):
+        raise UserError(f"function={function!r} is none of {', '.join(get_args(Function))}")
+    dapt = pool.variant == "dapt"
+
+    def choose(group: Group) -> Tensor:
+        if function == "log_determinant" and dapt:
+            return torch.arange(group.budget, device=group.rows.device)
+        kernel = Cosine.of(Gradients.of(pool, group.rows), soft=1e-6 if dapt else 0.0)
+        if function == "facility_location":
+            return facility_location(kernel.rows, len(kernel), group.budget)[0]
+        if function == "graph_cut":
+            return graph_cut(kernel, group.budget, 1 if dapt else 2)[0]
+        return log_determinant(kernel, group.budget, pool.method)[0]
+
+    return pool.by_group(choose)

@@ -1,0 +1,73 @@
+"""Coresets the plain way, for small pools: gradients written out by autograd, greedy by trying every picture."""
+
+import torch
+from torch import Tensor
+
+from cliptune.selection import Signals
+
+
+def pool(n: int = 30, classes: int = 3, width: int = 8, seed: int = 0, scale: float = 8.0, held: int = 9):
+    """A made-up pool in double precision, and labels in no order: `(signals, labels)`. Every class has pictures."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    def unit(x):
+        return x / x.norm(dim=1, keepdim=True)
+
+    text = unit(normal(classes, width))
+    labels = torch.arange(n)[torch.randperm(n, generator=generator)] % classes
+    val_labels = torch.arange(held) % classes
+    features, val = unit(text[labels] + 0.6 * normal(n, width)), unit(text[val_labels] + 0.6 * normal(held, width))
+    correct = torch.rand(6, n, generator=generator) < 0.6
+    logits = scale * features @ text.T
+    return Signals(features, text, logits, scale, correct, val, val_labels, scale * val @ text.T), labels
+
+
+def gradients(logits: Tensor, features: Tensor, labels: Tensor) -> Tensor:
+    """`(n, C (1 + d))`: of each example's cross-entropy, by the bias and weight of a linear head that adds 0 so far."""
+    rows = []
+    for z, v, y in zip(logits, features, labels, strict=True):
+        bias = torch.zeros_like(z, requires_grad=True)
+        weight = torch.zeros(len(z), len(v), dtype=z.dtype, requires_grad=True)
+        with torch.enable_grad():
+            loss = torch.nn.functional.cross_entropy((z + weight @ v + bias)[None], y[None])
+        found = torch.autograd.grad(loss, [bias, weight])
+        rows.append(torch.cat([g.flatten() for g in found]))
+    return torch.stack(rows)
+
+
+def of_pool(signals: Signals, labels: Tensor) -> Tensor:
+    return gradients(signals.logits, signals.features, labels)
+
+
+def similarity(g: Tensor) -> Tensor:
+    g = g / g.norm(dim=1, keepdim=True)
+    return (1 + g @ g.T) / 2
+
+
+def greedy(value, size: int, budget: int) -> list[int]:
+    """The picture that makes `value(list of positions)` largest, again and again; the earlier of equals."""
+    chosen: list[int] = []
+    for _ in range(budget):
+        rest = [j for j in range(size) if j not in chosen]
+        chosen.append(max(rest, key=lambda j: (round(float(value([*chosen, j])), 9), -j)))
+    return chosen
+
+
+def classes(labels: Tensor) -> list[Tensor]:
+    return [(labels == c).nonzero()[:, 0] for c in labels.unique()]
+
+
+def by_class(labels: Tensor, fraction: float, choose) -> list[int]:
+    """Ascending positions of what `choose(rows, budget)` takes of each class, as positions in the class."""
+    found = []
+    for rows in classes(labels):
+        budget = max(1, round(fraction * len(rows)))
+        found += rows[torch.as_tensor(choose(rows, budget))].tolist()
+    return sorted(found)
+
+
+def kl(p: Tensor, q: Tensor) -> Tensor:
+    return (p * (p / q).log()).sum(-1)

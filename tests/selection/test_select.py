@@ -1,0 +1,250 @@
+"""What holds of every coreset method, and what is said of wrong input."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cliptune import selection
+from cliptune.errors import UserError
+from cliptune.selection import Signals, select
+from naive_coresets import pool
+from toys import drawings, fabric
+
+FORMS = [
+    *((name, {}) for name in selection.names()),
+    *(("submodular", {"function": f}) for f in ("facility_location", "log_determinant")),
+    *(("uncertainty", {"measure": m}) for m in ("least_confidence", "entropy")),
+    ("gradmatch", {"validation": True}),
+]
+every = pytest.mark.parametrize("method, options", FORMS)
+either = pytest.mark.parametrize("variant", ["paper", "dapt"])
+
+
+def chosen(*arguments, **more):
+    return select(*arguments, **more).indices.tolist()
+
+
+def test_names():
+    assert set(selection.names()) == {
+        "full", "uniform", "herding", "uncertainty", "forgetting", "grand", "craig", "gradmatch", "glister",
+        "submodular", "k_center", "contextual_diversity", "cal", "deepfool",
+    }  # fmt: skip
+    assert selection.get("k-center") is selection.get("k_center")
+    assert selection.get("naive_coresets:pool") is pool
+
+
+@either
+@every
+def test_budgets_and_order(method, options, variant):
+    signals, labels = pool(31)
+    for fraction in (0.1, 0.3, 0.55):
+        for balanced in (True, False):
+            found = select(method, signals, labels, fraction, balanced=balanced, variant=variant, **options)
+            assert found.indices.tolist() == sorted(set(found.indices.tolist()))
+            if method == "full":
+                assert len(found.indices) == 31
+            elif (method, variant) != ("gradmatch", "dapt"):  # which leaves out what weighs nothing
+                counts = torch.bincount(labels[found.indices], minlength=3).tolist()
+                if balanced:
+                    assert counts == [max(1, round(fraction * k)) for k in torch.bincount(labels).tolist()]
+                else:
+                    assert sum(counts) == round(fraction * 31)
+            if found.weights is not None:
+                assert found.weights.shape == found.indices.shape and bool((found.weights >= 0).all())
+            if found.scores is not None:
+                assert found.scores.shape == labels.shape
+
+
+@either
+@every
+def test_the_same_again(method, options, variant):
+    signals, labels = pool(40)
+    torch.manual_seed(1)
+    one = select(method, signals, labels, 0.3, seed=5, variant=variant, **options)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    other = select(method, signals, labels, 0.3, generator=torch.Generator().manual_seed(5), variant=variant, **options)
+    assert one.indices.equal(other.indices)
+    assert torch.get_rng_state().equal(before)
+
+
+@pytest.mark.parametrize("method", ["uniform", "k_center", "contextual_diversity"])
+def test_seeds_differ(method):
+    signals, labels = pool(40)
+    assert len({tuple(chosen(method, signals, labels, 0.3, seed=s)) for s in range(5)}) > 1
+
+
+@either
+@every
+def test_everything_of_everything(method, options, variant):
+    signals, labels = pool(20)
+    for balanced in (True, False):
+        found = select(method, signals, labels, 1.0, balanced=balanced, variant=variant, **options)
+        if (method, variant) != ("gradmatch", "dapt"):
+            assert found.indices.tolist() == list(range(20))
+        if found.weights is not None and variant == "paper":
+            assert found.weights.tolist() == [1.0] * 20
+
+
+@either
+@every
+def test_a_class_of_one_picture_and_a_tiny_fraction(method, options, variant):
+    signals, labels = pool(12)
+    rest = labels.clone()
+    rest[labels == 2] = 1
+    rest[5] = 2  # alone
+    found = select(method, signals, rest, 0.01, variant=variant, **options)
+    if method != "full":
+        assert torch.bincount(rest[found.indices], minlength=3).tolist() == [1, 1, 1]
+    assert 5 in found.indices
+
+
+@either
+@every
+def test_twins(method, options, variant):
+    """Pools in which every picture is there four times."""
+    signals, labels = pool(8, 2)
+    four = torch.arange(32) % 8
+    per_picture = ("features", "logits")
+    twins = replace(signals, **{name: getattr(signals, name)[four].float() for name in per_picture},
+                    correct=signals.correct[:, four], text=signals.text.float(),
+                    val_features=signals.val_features.float(), val_logits=None)  # fmt: skip
+    for balanced in (True, False):
+        found = select(method, twins, labels[four], 0.25, balanced=balanced, variant=variant, **options)
+        assert len(found.indices) == (32 if method == "full" else 8) or (method, variant) == ("gradmatch", "dapt")
+        assert found.weights is None or bool(found.weights.isfinite().all())
+        if method in ("k_center", "contextual_diversity") and not balanced:
+            assert sorted(four[found.indices].tolist()) == list(range(8))
+
+
+def test_equals_go_to_the_earlier():
+    signals, labels = pool(12)
+    same = Signals(logits=torch.zeros(12, 3), correct=torch.ones(3, 12), features=signals.features)
+    for method in ("uncertainty", "forgetting"):
+        assert chosen(method, same, labels, 0.5, balanced=False) == list(range(6))
+
+
+def test_logits_are_made_of_features():
+    signals, labels = pool(20)
+    for method in ("uncertainty", "grand", "craig", "contextual_diversity"):
+        whole = chosen(method, signals, labels, 0.3)
+        assert chosen(method, replace(signals, logits=None), labels, 0.3) == whole
+
+
+def test_half_precision_lists_and_signals_that_learn():
+    signals, labels = pool(20)
+    half = Signals(signals.features.half(), signals.text.float().requires_grad_(), logit_scale=torch.tensor(8.0))
+    found = select("craig", half, labels.tolist(), 0.3)
+    assert found.weights is not None and found.weights.dtype == torch.float32
+    assert not found.weights.requires_grad
+
+
+@pytest.mark.parametrize("method", [name for name in selection.names() if name not in ("full", "uniform")])
+def test_what_is_missing_is_named(method):
+    _, labels = pool(6)
+    with pytest.raises(UserError, match=f"^{method} needs the signal '(features|logits|correct)'"):
+        select(method, Signals(), labels, 0.5)
+
+
+def test_dapt_glister_and_held_out_classes():
+    signals, labels = pool(12)
+    with pytest.raises(UserError, match="glister needs the signal 'val_features'"):
+        select("glister", replace(signals, val_features=None, val_labels=None), labels, 0.5, variant="dapt")
+    lacking = replace(signals, val_labels=torch.zeros(9, dtype=torch.long))
+    for method, options in (("glister", {}), ("gradmatch", {"validation": True})):
+        with pytest.raises(UserError, match=f"{method} .*held-out picture.* class 1"):
+            select(method, lacking, labels, 0.5, **options)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"method": "kcenter"}, "unknown coreset method 'kcenter'; nearest: k_center"),
+        ({"method": "no.such:thing"}, "cannot be imported"),
+        ({"fraction": 0}, "fraction=0 is not above 0 and at most 1"),
+        ({"fraction": 1.2}, "fraction=1.2 is not above 0"),
+        ({"fraction": float("nan")}, "fraction=nan"),
+        ({"fraction": 0.01, "balanced": False}, "fraction=0.01 of 6 pictures is none; take at least 0.17"),
+        ({"variant": "official"}, "variant='official' is neither 'paper' nor 'dapt'"),
+        ({"nearest": 3}, "craig has no option 'nearest'; it has none"),
+        ({"method": "cal", "nearest": 3}, "cal has no option 'nearest'; it has neighbours"),
+        ({"method": "cal", "neighbours": 0}, "neighbours=0 is below 1"),
+        ({"method": "uncertainty", "measure": "doubt"}, "measure='doubt' is none of margin"),
+        ({"method": "submodular", "function": "sum"}, "function='sum' is none of graph_cut"),
+        ({"method": "gradmatch", "ridge": 0}, "ridge=0 is not above 0"),
+        ({"method": "glister", "updates": 0}, "updates=0 at least 1"),
+        ({"seed": 1, "generator": torch.Generator()}, "two ways to say the same"),
+        ({"labels": torch.rand(6)}, "labels must be whole numbers, one a picture; they are float32 of shape"),
+        ({"labels": ["cat"] * 6}, "labels must be whole numbers, one a picture; they are list"),
+        ({"labels": torch.zeros(0, dtype=torch.long)}, "labels must be"),
+        ({"labels": torch.tensor([0, 1, 2, 3, 0, 1])}, "labels hold 3, but classes are counted from 0 to 2"),
+        ({"labels": torch.tensor([0, 1, 2, -1, 0, 1])}, "labels hold -1"),
+        ({"labels": torch.zeros(5, dtype=torch.long)}, "features are of 6 pictures, but there are 5 labels"),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_told(change, said):
+    signals, labels = pool(6)
+    arguments = {"method": "craig", "signals": signals, "labels": labels, "fraction": 0.5} | change
+    with pytest.raises(UserError, match=f".*{said}"):
+        select(**arguments)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda s: {"features": 3 * s.features}, "features must have length 1, but row 0 has 3; divide"),
+        (lambda s: {"features": s.features[:, :5]}, "features must have length 1"),
+        (lambda s: {"text": s.text[:, :5]}, "features differ in width: features 8, text 5"),
+        (lambda s: {"logits": s.logits[:, :2]}, "signals differ in classes: logits 2, val_logits 3, text 3"),
+        (lambda s: {"logits": s.logits[0]}, "logits must be logits"),
+        (lambda s: {"logits": s.logits.index_fill(0, torch.tensor(4), torch.nan)}, "no finite number, first in row 4"),
+        (lambda s: {"correct": s.correct.T}, "correct are of 6 pictures|correct are of"),
+        (lambda s: {"val_labels": s.val_labels[:4]}, "val_features are of 9 pictures, but there are 4 labels"),
+        (lambda s: {"val_labels": s.val_labels + 1}, "val_labels hold 3"),
+    ],
+)
+def test_signals_that_do_not_fit(change, said):
+    signals, labels = pool(7)
+    with pytest.raises(UserError, match=said):
+        select("craig", replace(signals, **change(signals)), labels, 0.5)
+
+
+def test_a_margin_needs_two_classes_and_forgetting_right_or_wrong():
+    with pytest.raises(UserError, match="a margin is between two classes"):
+        select("uncertainty", Signals(logits=torch.zeros(4, 1)), torch.zeros(4, dtype=torch.long), 0.5)
+    with pytest.raises(UserError, match="correct must hold True or False"):
+        select("forgetting", Signals(correct=torch.rand(3, 4)), torch.zeros(4, dtype=torch.long), 0.5)
+
+
+@pytest.fixture(scope="module")
+def drawn(tiny_backbone):
+    """Features of real pictures: the drawings of four classes, as the bundled backbone sees them."""
+    from cliptune.data.loader import ExampleSet
+    from cliptune.data.splits import only
+
+    source, kept = drawings(), tuple(range(4))
+    parts = {}
+    for split in ("train", "val"):
+        examples = only(source.examples(split), kept)
+        pictures = ExampleSet(source, examples, tiny_backbone.image_size, tiny_backbone.mean, tiny_backbone.std)
+        with torch.no_grad():
+            rows = [tiny_backbone.encode_image(b.images) for b in pictures.in_order(16, fabric().device)]
+        features = torch.nn.functional.normalize(torch.cat(rows), dim=1)
+        parts[split] = features, torch.tensor([e.label for e in examples])
+    with torch.no_grad():
+        text = tiny_backbone.class_features(tiny_backbone.plain([f"a {source.classnames[i]}." for i in kept]))
+    features, labels = parts["train"]
+    correct = (torch.rand(5, len(labels), generator=torch.Generator().manual_seed(0)) < 0.6).long()
+    return Signals(features, text, None, float(tiny_backbone.logit_scale), correct, *parts["val"]), labels
+
+
+@either
+@every
+def test_on_real_pictures(drawn, method, options, variant):
+    signals, labels = drawn
+    found = select(method, signals, labels, 0.25, variant=variant, **options)
+    if method not in ("full", "gradmatch"):
+        assert torch.bincount(labels[found.indices]).tolist() == [2] * 4
+    for part in (found.weights, found.scores):
+        assert part is None or not bool(part.isnan().any())
