@@ -63,8 +63,11 @@ def holder(folder: Path) -> str:
     text = _read(path)
     if not text or _dead(path, text):
         return ""
-    about = json.loads(text)
-    return f"process {about['process']} on {about['host']}"
+    try:
+        about = json.loads(text)
+        return f"process {about['process']} on {about['host']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
 
 
 def _take(path: Path, own: str) -> None:
@@ -72,29 +75,27 @@ def _take(path: Path, own: str) -> None:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
+            with suppress(FileNotFoundError):  # a holder that left removed the empty folder in between
+                with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w", encoding="utf-8") as file:
+                    file.write(own)
+                return
+        except OSError as error:
+            if not isinstance(error, FileExistsError) or path.parent.is_file():
+                reason = (error.strerror or type(error).__name__).lower()
+                raise UserError(f"cannot write to {path.parent}: {reason}; choose another folder with --out") from error
             text = _read(path)
             if not _dead(path, text):
-                who = holder(path.parent)
+                who = holder(path.parent) or "another process"
                 raise Held(
-                    f"{path.parent} is being worked in{who and ' by '}{who}; wait for it, or choose another folder "
-                    f"with --out"
+                    f"{path.parent} is being worked in by {who}; wait for it, or choose another folder with --out"
                 ) from None
             _clear(path, text)
-        except FileNotFoundError:  # a holder that left removed the empty folder in between
-            continue
-        except OSError as error:
-            reason = (error.strerror or type(error).__name__).lower()
-            raise UserError(f"cannot write to {path.parent}: {reason}; choose another folder with --out") from error
-        else:
-            with open(file, "w", encoding="utf-8") as written:
-                written.write(own)
-            return
 
 
 def _clear(path: Path, seen: str) -> None:
     """Move a dead holder's file out of the way, and nobody else's."""
+    if _read(path) != seen:
+        return
     moved = path.with_name(f"{NAME}.{secrets.token_hex(4)}.tmp")
     with suppress(FileNotFoundError):  # another was quicker
         os.rename(path, moved)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from cliptune import runners, sweep
@@ -50,21 +51,18 @@ class Execution:
         return runners.get(self.runner)(**given)
 
 
-def carry_out(entries: Sequence[Entry], options: Execution) -> list[Result]:
-    """Results of all entries; exits with 0 after listing them where nothing is to be done."""
+def carry_out(entries: Sequence[Entry], options: Execution, out: Path) -> list[Result]:
+    """Results of all entries, which lie under `out`; exits with 0 after listing them where nothing is to be done."""
     if options.dry_run:
         sys.stdout.write(listing(entries) + "\n")
         sys.exit(0)
-    return sweep.run(entries, runner=options.build())
+    return sweep.run(entries, runner=options.build(), out=out)
 
 
 def listing(entries: Sequence[Entry]) -> str:
-    """A line a run: its state, label, data, seed and folder; then how many there are of each state."""
+    """A line a run: its state, label, data, shots, seed and folder; then how many there are of each state."""
     states = [sweep.state(entry) for entry in entries]
-    rows = [
-        (state, entry.label, entry.run.data, f"seed {entry.run.seed}", str(entry.folder))
-        for state, entry in zip(states, entries, strict=True)
-    ]
+    rows = [(state, *entry.told, str(entry.folder)) for state, entry in zip(states, entries, strict=True)]
     widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     kinds = [state.split(" ")[0] for state in states]

@@ -23,10 +23,18 @@ class Entry:
     folder: Path
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """What tells it apart: label, data, size, seed."""
+        run = self.run
+        size = f"{run.shots} shot{'s' * (run.shots != 1)}" if run.shots > 0 else "all pictures"
+        if run.fraction < 1:
+            size += f", {run.fraction:g} by {run.selector}"
+        return self.label, run.data, size, f"seed {run.seed}"
+
+    @property
     def title(self) -> str:
         """What it is called while it runs."""
-        data = "" if self.run.data == "emoji" else f", {self.run.data}"
-        return f"{self.label}{data}, seed {self.run.seed}"
+        return ", ".join(self.told)
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,12 @@ class Board:
         self.running: list[Item] = []
         self.failures: list[Failure] = []
         self.workers = 1
-        self._seconds: defaultdict[str, list[float]] = defaultdict(list)
+        self._seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
         todo = {id(entry) for entry in missing}
         for entry in entries:
             if id(entry) not in todo:
                 cost = store.load(entry.folder / store.NAME).cost
-                self._seconds[entry.label] += [cost["seconds"]] if "seconds" in cost else []
+                self._seconds[entry.told[:-1]] += [cost["seconds"]] if "seconds" in cost else []
         self.display = Display(console, len(entries), len(entries) - len(missing))
 
     @property
@@ -94,7 +94,7 @@ class Board:
         else:
             self._stop(item)
             seconds = time.monotonic() - item.began
-            self._seconds[item.entry.label].append(seconds)
+            self._seconds[item.entry.told[:-1]].append(seconds)
             self.display.ended(f"{item.entry.title} in {seconds:.0f} s", self._left())
 
     def died(self, item: Item, why: str) -> None:
@@ -119,7 +119,7 @@ class Board:
         mean = sum(known) / len(known)
 
         def expected(item: Item) -> float:
-            own = self._seconds.get(item.entry.label)
+            own = self._seconds.get(item.entry.told[:-1])
             return sum(own) / len(own) if own else mean
 
         now = time.monotonic()
