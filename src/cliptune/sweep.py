@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -24,28 +24,47 @@ __all__ = ["Entry", "plan", "run", "state"]
 SHARED = ".shared"
 
 
-def plan(labelled: Sequence[tuple[str, config.Run]], seeds: Sequence[int], out: Path) -> list[Entry]:
-    """Every run with every seed, seed by seed, so that a sweep cut short has whole tables of fewer seeds."""
+def plan(
+    labelled: Sequence[tuple[str, config.Run]],
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    below: Callable[[config.Run], str] = lambda run: "",
+) -> list[Entry]:
+    """Every run with every seed, seed by seed, so that a sweep cut short has whole tables of fewer seeds.
+
+    below: folders between the label's and the seed's that tell runs of one label apart.
+    """
     return [
         Entry(
-            label, dataclasses.replace(run, seed=seed), out / label.replace("/", "_").replace(" ", "_") / f"seed{seed}"
+            label,
+            dataclasses.replace(run, seed=seed),
+            out / label.replace("/", "_").replace(" ", "_") / below(run) / f"seed{seed}",
         )
         for seed in seeds
         for label, run in labelled
     ]
 
 
-def run(entries: Sequence[Entry], console: Console | None = None, *, runner: Runner | None = None) -> list[Result]:
+def run(
+    entries: Sequence[Entry],
+    console: Console | None = None,
+    *,
+    runner: Runner | None = None,
+    out: Path | None = None,
+) -> list[Result]:
     """Results of all entries in order, each trained unless its folder holds it already.
 
-    runner: where; by default in this process, one after the other. A mistake that shows before anything is trained is
-    raised at once, as `UserError`. Runs that fail later do not keep the others from being done; in the end `Unfinished`
-    tells of them, or `UserError` where all failed by the same mistake.
+    runner: where; by default in this process, one after the other. out: the sweep's folder, for what runs have in
+    common; by default the one that holds all of theirs. A mistake that shows before anything is trained is raised at
+    once, as `UserError`. Runs that fail later do not keep the others from being done; in the end `Unfinished` tells of
+    them, or `UserError` where all failed by the same mistake.
     """
     console = console or Console(stderr=True)
     missing = [entry for entry in entries if not claims.done(entry.folder, entry.run)]
     if missing:
-        desk = Desk(Path(os.path.commonpath([entry.folder.parent.absolute() for entry in entries])) / SHARED)
+        folder = out or Path(os.path.commonpath([entry.folder.parent.absolute() for entry in entries]))
+        desk = Desk(folder.absolute() / SHARED)
         for entry in {(entry.label, entry.run.data): entry for entry in missing}.values():
             experiment.model_of(entry.run, desk.task_of(entry.run))
         board = Board(entries, missing, console)

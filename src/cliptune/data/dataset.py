@@ -16,12 +16,14 @@ class Dataset(ABC):
 
     `classnames` are in label order, as they go into sentences. `templates` hold one `{}` each, the dataset's own first.
     `draws` is a folder or file of shots to take instead of drawing them, or "" (see `data.draws`).
+    `made_of` says what decides the pixels of examples that are no files, besides their keys; "" where nobody knows.
     """
 
     name: str
     classnames: tuple[str, ...]
     templates: tuple[str, ...] = ("a photo of a {}.",)
     draws: str = ""
+    made_of: str = ""
     reading: Reading = Reading()
 
     @classmethod

@@ -38,27 +38,31 @@ def within(folder: Path | None) -> Iterator[None]:
 
 
 def file_of(backbone: Backbone, dataset: Dataset, test: TestSet, *settings: Any) -> Path | None:
-    """Where features of a test set are shared, or None: nothing is, or what decides its pictures is not known, as of
-    those that are no files.
+    """Where features of a test set are shared, or None: nothing is, or nobody knows what decides its pictures.
 
     settings: what else decides the numbers.
     """
     folder = _folder.get()
-    if folder is None or type(dataset).read is not Dataset.read:
+    files = type(dataset).read is Dataset.read
+    if folder is None or not (files or dataset.made_of):
         return None
     device = backbone.logit_scale.device.type
     with backbone.autocast():
         kind = str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else "32"
-    about = [*MAKERS, backbone.fingerprint, backbone.fast_linear, device, kind, dataset.reading.shrink, *settings]
+    about = [*MAKERS, backbone.fingerprint, backbone.fast_linear, device, kind]
+    about += [dataset.made_of, dataset.reading.shrink, *settings]
     said = hashlib.sha256(json.dumps(about).encode())
     for example in test.examples:
         try:
-            assert example.path is not None
-            stat = example.path.stat()
-        except (OSError, AssertionError):
+            said.update(f"\n{_of_file(example.path) if files and example.path else example.key}".encode())
+        except OSError:
             return None
-        said.update(f"\n{example.path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}".encode())
     return folder / "features" / f"{said.hexdigest()[:32]}.safetensors"
+
+
+def _of_file(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}"
 
 
 @contextmanager
