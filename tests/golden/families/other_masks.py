@@ -7,8 +7,8 @@ import re
 
 import torch
 
-from cliptune.masks.values import Values, foreground_of
 from cliptune.masks.grid import cell_size, grid_mask
+from cliptune.masks.values import Values, foreground_of
 from golden.case import Case
 from golden.compare import Report
 
