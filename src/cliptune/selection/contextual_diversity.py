@@ -12,8 +12,8 @@ from cliptune.selection.parts.pool import Group, Pool
 
 def contextual_diversity(pool: Pool) -> Selection:
     """Greedy k-center on the distance KL(p_i || p_j) / 2 + KL(p_j || p_i) / 2 of the predicted probabilities (Agarwal
-    et al., Contextual Diversity for Active Learning, ECCV 2020, equation 3 and section 3.2, CDAL-CS). The paper sums
-    it over the regions of each predicted class; a picture to classify is one region. The first is drawn.
+    et al., Contextual Diversity for Active Learning, ECCV 2020, CDAL-CS, which averages that distance over mixtures of
+    the regions of each predicted class; a picture to classify is one region). The first is drawn.
 
     "dapt" (DeepCore's code) draws the first with `np.random.seed(seed)` anew in each class.
     """

@@ -14,7 +14,7 @@ CHUNK = 4096
 def deepfool(pool: Pool) -> Selection:
     """The nearest to another class: the smallest squared length of the step across the nearest boundary,
     min_{k != y} ((t_k - t_y) . v)^2 / ||t_k - t_y||^2 with y the predicted class (Moosavi-Dezfooli, Fawzi & Frossard,
-    DeepFool, CVPR 2016, equation 8; as a rule of choice: Ducoffe & Precioso, Adversarial Active Learning for Deep
+    DeepFool, CVPR 2016, section 3.1; as a rule of choice: Ducoffe & Precioso, Adversarial Active Learning for Deep
     Networks, 2018). `scores` hold that square.
 
     The step is in feature space, where CLIP's classifier is linear and one step is exact; on the sphere of features the

@@ -16,11 +16,12 @@ from cliptune.selection.parts.pool import Group, Pool
 EPSILON = 0.9
 
 
-def glister(pool: Pool, *, eta: float = 0.05, updates: int = 16) -> Selection:
+def glister(pool: Pool, *, eta: float = 0.05, updates: int = 15) -> Selection:
     """Greedily the pictures whose gradients lower the loss on held-out pictures most: the gain of j is
-    <G_j, mean of G over them>, computed anew `updates` times after the head took a step of size `eta` along the
-    gradients chosen so far (Killamsetty et al., GLISTER, AAAI 2021, equation 6 and algorithm 2). Where classes do not
-    compete, the held-out pictures are those of the class; without any, the pool itself is held out.
+    <G_j, mean of G over them>, the first-order change of that loss, computed anew `updates` times after the head took a
+    step of size `eta` along the gradients chosen so far (Killamsetty et al., GLISTER, AAAI 2021, algorithm 2 with its r
+    rounds; 15 and the class-wise form are its authors' code's). Where classes do not compete, the held-out pictures are
+    those of the class; without any, the pool itself is held out.
 
     "dapt" never computes gains anew, and each step sees a few candidates drawn; it needs held-out pictures.
     """

@@ -19,11 +19,13 @@ from cliptune.selection.parts.ties import first_largest
 
 def gradmatch(pool: Pool, *, ridge: float | None = None, validation: bool = False) -> Selection:
     """Orthogonal matching pursuit of the summed gradient of all by weighted gradients of the chosen, min over w of
-    ||sum_j w_j G_j - sum_i G_i||^2 + ridge ||w||^2 (Killamsetty et al., GRAD-MATCH, ICML 2021, equation 5 and algorithm
-    2). As in the authors' code, only what points towards the rest is added and the last fit has no negative weights:
-    they multiply a loss. ridge: 0.5. validation: the sum is that of the held-out pictures, rescaled to the pool's size.
+    ||sum_j w_j G_j - sum_i G_i||^2 + ridge ||w||^2 (Killamsetty et al., GRAD-MATCH, ICML 2021, algorithm 2, class
+    by class). As in the authors' code, only what points towards the rest is added, and the last fit has no negative
+    weights, for they multiply a loss. ridge: 0.5. validation: the sum is that of the held-out pictures, rescaled to the
+    pool's size.
 
-    A group wanted whole has weights of 1. A weight may be 0: such a picture adds nothing to the match.
+    A group wanted whole has weights of 1, unless it is to match held-out pictures. A weight may be 0: such a picture
+    adds nothing to the match.
 
     "dapt" (DeepCore's code) matches the mean, has a ridge of 1 that the first step lacks, gives a lone picture the
     weight 1, and leaves pictures of weight 0 out, so it may choose fewer than asked.
@@ -37,7 +39,7 @@ def gradmatch(pool: Pool, *, ridge: float | None = None, validation: bool = Fals
     indices, weights = [], []
     for group in pool.groups:
         own = Gradients.of(pool, group.rows, summed=True)
-        if group.budget == len(own) and not dapt:
+        if group.budget == len(own) and not dapt and not validation:
             picks, x = torch.arange(len(own), device=own.residual.device), torch.ones_like(own.residual[:, 0])
         else:
             other = Gradients.of(pool, _held_out(pool, group), val=True, summed=True) if validation else own

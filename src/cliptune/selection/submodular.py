@@ -21,7 +21,7 @@ Function = Literal["graph_cut", "facility_location", "log_determinant"]
 
 def submodular(pool: Pool, *, function: Function = "graph_cut") -> Selection:
     """Greedy on a function of s_ij = (1 + cos(G_i, G_j)) / 2, the similarity of last-layer gradients (Iyer et al.,
-    Submodular Combinatorial Information Measures, ALT 2021, section 2; similarity as in Guo, Zhao & Bai, DeepCore,
+    Submodular Combinatorial Information Measures, ALT 2021; similarity as in Guo, Zhao & Bai, DeepCore,
     DEXA 2022):
 
     graph_cut: 2 sum_{i in V, j in A} s_ij - sum_{i, j in A} s_ij, monotone with this 2.

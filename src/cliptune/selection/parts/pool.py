@@ -73,7 +73,7 @@ class Pool:
                 f"{self.method} needs the signal {'val_logits' if val else 'logits'!r}, or those that give it: "
                 f"{'val_features' if val else 'features'!r}, 'text' and 'logit_scale'"
             )
-        return s.logit_scale * features[rows] @ s.text.T
+        return float(s.logit_scale) * features[rows] @ s.text.T
 
     def by_group(self, choose: Callable[[Group], Tensor]) -> Selection:
         """What `choose` takes of each group, as positions in the group; groups that are wanted whole are not asked."""
