@@ -22,7 +22,7 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
     is "metric" or a key of the table but "seeds". A column for a value is named "<metric>[<value>]",
     or "[<value>]" where metrics are rows. Raises `UserError` for a dimension that there is not, or that is in both.
     """
-    dimensions = ["metric", *(key for key in table.keys if key not in COUNTS)]
+    dimensions = [*(key for key in table.keys if key not in COUNTS), "metric"]
     for name in (*rows, *columns):
         if name not in dimensions:
             raise UserError(f"a table has no dimension {name!r} to turn; it has {', '.join(dimensions)}")

@@ -1,0 +1,46 @@
+"""`cliptune results export FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from cliptune.commands.parse import parse, split
+from cliptune.errors import UserError
+from cliptune.files import write_text
+from cliptune.results import store
+from cliptune.results.logs.scatter import scatter
+
+
+@dataclass(frozen=True)
+class ResultsExport:
+    """Write records as the log.txt trees of the research code, for scripts that read those (parse_test_res.py)."""
+
+    out: Path
+    """Folder for the logs."""
+    style: Literal["dassl"] = "dassl"
+    """dassl: the layout of CoOp, MaPLe and what came after them."""
+    decimals: int = 1
+    """Of accuracies: 1 as they print now, 2 as older versions did."""
+
+
+def results_export(arguments: list[str]) -> None:
+    """Write a folder's records as logs."""
+    path, rest = split(arguments, "a folder of runs", "results export runs/sweep --style dassl --out logs")
+    options = parse(ResultsExport, "results export FOLDER", rest)
+    if not 0 <= options.decimals <= 10:
+        raise UserError(f"--decimals is from 0 to 10, got {options.decimals}")
+    logs, notes = scatter(store.load_all(Path(path)), options.decimals)
+    there = next((options.out / log for log in logs if (options.out / log).exists()), None)
+    if there is not None:
+        raise UserError(f"{there} is there already, maybe of another run; choose another --out or remove it")
+    for log, text in logs.items():
+        write_text(options.out / log, text)
+    say = Console(stderr=True, highlight=False, soft_wrap=True)
+    for note in notes:
+        say.print(note, style="yellow", markup=False)
+    sys.stdout.write(f"{len(logs)} logs in {options.out}\n")

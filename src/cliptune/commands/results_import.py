@@ -1,0 +1,44 @@
+"""`cliptune results import LOGS`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from cliptune.commands.parse import parse, split
+from cliptune.errors import UserError
+from cliptune.results import store
+from cliptune.results.logs.gather import gather
+
+
+@dataclass(frozen=True)
+class ResultsImport:
+    """Make records of the logs that the research code (CoOp, MaPLe, PromptSRC, DAPT, ...) left: log.txt in the folders
+    of its scripts, base and novel classes paired. Unfinished runs and what is not understood are named and left out."""
+
+    out: Path = Path("runs/imported")
+    """Folder for the records."""
+    exact: bool = False
+    """Accuracies from the counts (correct / total) where they are printed, instead of the rounded percentages."""
+
+
+def results_import(arguments: list[str]) -> None:
+    """Read a tree of logs, keep its records."""
+    path, rest = split(arguments, "a folder of logs", "results import output --out runs/imported")
+    options = parse(ResultsImport, "results import LOGS", rest)
+    root = Path(path)
+    if not root.is_dir():
+        raise UserError(f"{root} is no folder; name the one that --output-dir named")
+    made, notes = gather(root, exact=options.exact)
+    say = Console(stderr=True, highlight=False, soft_wrap=True)
+    for note in notes:
+        say.print(note, style="yellow", markup=False)
+    if not made:
+        raise UserError(f"no log under {root} is of a finished run that was understood; nothing was written")
+    for folder, result in made:
+        store.save(result, options.out / folder)
+    sys.stdout.write(f"{len(made)} records from {sum(len(r.provenance['imported_from']) for _, r in made)} logs\n")
+    say.print(f"kept in {options.out}; next: cliptune results table {options.out}", markup=False)

@@ -1,0 +1,232 @@
+"""A tree of logs as records: base and novel paired, tests on other data with their source, what is left out named."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cliptune.errors import UserError
+from cliptune.protocols.cross_dataset import TEN
+from cliptune.results.logs.layout import ALL, Where, where
+from cliptune.results.logs.names import backbone_of, data_of, learns_nothing, method_of, nested, slug
+from cliptune.results.logs.text import Log, Tested, outcome, parse
+from cliptune.types import Result
+
+#: Sets of the classes of ImageNet seen otherwise.
+SHIFTED = ("imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r")
+#: Protocols that test on other data than they train on.
+ELSEWHERE = ("cross_dataset", "domain_generalization")
+#: Metrics that are of the data that was trained on.
+OWN_METRICS = ("test", "base", "novel", "source")
+#: A log, and what a run that finds one writes instead.
+NAME = re.compile(r"log\.txt(-\d{4}(-\d\d){5})?")
+#: The section of a configuration that `export` adds, with what the research code has no words for.
+OWN = "CLIPTUNE"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One finished log: which record it belongs to (`key`), and its accuracy there."""
+
+    path: Path
+    log: Log
+    test: Tested
+    place: Where
+    protocol: str
+    method: str
+    metric: str
+    seed: int
+
+    @property
+    def key(self) -> tuple:
+        """The logs of one record agree in this."""
+        place = self.place
+        settings = (place.settings, place.selector or "", str(place.fraction))
+        return place.before, self.protocol, place.data, self.method, *settings, str(place.shots), self.seed
+
+
+def gather(root: Path, *, exact: bool = False) -> tuple[list[tuple[Path, Result]], list[str]]:
+    """Records of the logs under `root`, each with the folder it is for, and a sentence for each log that is left out or
+    was not understood in full.
+
+    exact: accuracies from the printed counts where there are any, else as printed. Raises `UserError` if there are no
+    logs.
+    """
+    folders = sorted({path.parent for path in root.rglob("log.txt*") if NAME.fullmatch(path.name)})
+    if not folders:
+        raise UserError(f"no log.txt under {root}: name the folder that --output-dir named")
+    notes: list[str] = []
+    logs = [found for folder in folders if (found := _newest(folder, root, notes)) is not None]
+    groups: dict[tuple, dict[str, Found]] = defaultdict(dict)
+    for found in [*logs, *_sources(logs)]:
+        held = groups[found.key].setdefault(found.metric, found)
+        if held is not found:
+            notes.append(f"{found.path}: left out, as {held.path} says the same of {found.metric}")
+    made = []
+    for parts in groups.values():
+        folder, result = _record(parts, exact)
+        made.append((folder, result))
+        if result.config["protocol"] == "base_to_novel" and len(result.metrics) < 2:
+            there, lacks = ("base", "novel") if "base" in result.metrics else ("novel", "base")
+            notes.append(
+                f"{next(iter(parts.values())).path}: {there} alone, there is no finished test on {lacks} classes"
+            )
+    return sorted(made, key=lambda pair: pair[0]), notes
+
+
+def _newest(folder: Path, root: Path, notes: list[str]) -> Found | None:
+    """The log that counts in a folder, the last of its reruns that finished; None, with a note, where none did."""
+    paths = sorted(path for path in folder.glob("log.txt*") if NAME.fullmatch(path.name))  # as they were written
+    whys, ended = [], []
+    for path in paths:
+        log = parse(path.read_text(encoding="utf-8", errors="replace"))
+        test, why = outcome(log)
+        if test is None:
+            whys.append(f"{path}: {why}")
+        else:
+            ended.append((path, log, test))
+    if not ended:
+        notes += whys
+        return None
+    path, log, test = ended[-1]
+    others = [f"{p.name} ({t.printed})" for p, _, t in ended[:-1] if t.printed != test.printed]
+    if others:
+        notes.append(
+            f"{path}: taken ({test.printed}), as the last; earlier runs there say otherwise: {', '.join(others)}"
+        )
+    return _understood(path, log, test, root, notes)
+
+
+def _understood(path: Path, log: Log, test: Tested, root: Path, notes: list[str]) -> Found | None:
+    """What a log is of, from its configuration first and then from its folder."""
+    place = where(path.parent, root) or Where()
+    own: Mapping[str, Any] = log.says(OWN) or {}
+    data, trainer = log.says("DATASET", "NAME") or place.data, log.says("TRAINER", "NAME") or place.trainer
+    for what, known in (("data set", data), ("trainer", trainer)):
+        if known is None:
+            notes.append(f"{path}: not understood, neither its folder nor its configuration says the {what}")
+            return None
+    shots = log.says("DATASET", "NUM_SHOTS")
+    if place.shots is not None and shots is not None and max(shots, ALL) != place.shots and not log.evaluates:
+        notes.append(f"{path}: its folder says {place.shots} shots, its configuration {shots}, which is taken")
+        place = replace(place, shots=max(shots, ALL))
+    elif place.shots is None and shots is not None and not log.evaluates:
+        place = replace(place, shots=max(shots, ALL))
+    seed = place.seed if place.seed is not None else log.says("SEED")
+    if seed is None or seed < 0:
+        if method_of(str(trainer)) != "zeroshot":
+            notes.append(f"{path}: not understood, neither its folder nor its configuration says the seed")
+            return None
+        seed = 0
+    dapt = place.selector is not None or log.says("TRAINER", "DAPT_MODE") or "dapt_mode" in log.arguments
+    method = own.get("METHOD") or method_of(str(trainer), place.settings, "dapt" if dapt else "")
+    if method is None:
+        notes.append(f"{path}: the trainer {trainer} is none of ours, its name stands for the method")
+        method = str(trainer)
+    half = {"base": "base", "new": "new"}.get(log.says("DATASET", "SUBSAMPLE_CLASSES"), place.part)
+    target = place.part == "target"
+    if target and data_of(str(data)) == _source(log) and not own:
+        protocol, metric, target = "few_shot", "test", False
+    elif target:
+        protocol = "domain_generalization" if data_of(str(data)) in SHIFTED else "cross_dataset"
+        metric, place = data_of(str(data)), replace(place, data=_source(log))
+    elif half in ("base", "new"):
+        protocol, metric = "base_to_novel", {"base": "base", "new": "novel"}[half]
+    else:
+        protocol = "few_shot" if (place.fraction or 1) == 1 else "data_efficient"
+        metric = "test"
+    protocol = own.get("PROTOCOL", protocol)
+    if protocol in ELSEWHERE:
+        metric = own.get("TARGET", metric) if target else "source"
+    elif protocol == "few_shot":
+        place = replace(place, selector=None, fraction=None)
+    place = replace(place, data=own.get("DATA") or (place.data if target else data_of(str(data))))
+    if place.shots is None:
+        notes.append(f"{path}: neither its folder nor its configuration says the shots, which the record leaves open")
+    return Found(path, log, test, place, protocol, method, metric, seed)
+
+
+def _source(log: Log) -> str:
+    """What a model tested on other data was trained on: its folder says, or the protocol."""
+    trained = where(Path(log.arguments.get("model_dir") or "."), Path("/"))
+    return data_of(trained.data) if trained is not None and trained.data else "imagenet"
+
+
+def _sources(logs: list[Found]) -> list[Found]:
+    """For tests on other data, the training run's own test as "source"."""
+    wanted: dict[tuple, set[str]] = defaultdict(set)
+    for found in logs:
+        if found.protocol in ELSEWHERE:
+            wanted[found.key[0], *found.key[2:]].add(found.protocol)
+    return [
+        replace(found, protocol=protocol, metric="source")
+        for found in logs
+        if found.protocol == "few_shot"
+        for protocol in sorted(wanted[found.key[0], *found.key[2:]])
+    ]
+
+
+def _record(parts: Mapping[str, Found], exact: bool) -> tuple[Path, Result]:
+    """One record of the logs of its parts, and its folder below that of all."""
+    first = parts[min(parts, key=lambda name: (name not in OWN_METRICS, name))]
+    place, log = first.place, first.log
+    values = {
+        name: found.test.exact if exact and found.test.exact is not None else float(found.test.printed)
+        for name, found in sorted(parts.items())
+    }
+    own: Mapping[str, Any] = log.says(OWN) or {}
+    usual = {"cross_dataset": TEN, "domain_generalization": SHIFTED}.get(first.protocol, ())
+    targets = own.get("TARGETS") or usual
+    if targets and all(name in values for name in targets):
+        values["average"] = statistics.fmean(values[name] for name in targets)
+    backbone = own.get("BACKBONE") or backbone_of(log.says("MODEL", "BACKBONE", "NAME"), place.settings)
+    epochs = None if log.evaluates else log.says("OPTIM", "MAX_EPOCH")
+    selected = first.protocol == "data_efficient"
+    released = {"settings": place.settings, "folder": place.before}
+    config = {
+        "method": nested(first.method.split(" (")[0]),
+        "data": place.data,
+        "protocol": first.protocol,
+        "seed": first.seed,
+        **({} if place.shots is None else {"shots": place.shots}),
+        **({"fraction": place.fraction, "selector": (place.selector or "").lower()} if selected else {}),
+        **({"training": {"epochs": epochs}} if isinstance(epochs, int) else {}),
+        **backbone,
+        "released": {key: value for key, value in released.items() if value},
+    }
+    provenance = {
+        "imported_from": {name: str(found.path) for name, found in sorted(parts.items())},
+        "printed": {name: found.test.printed for name, found in sorted(parts.items())},
+        "rounding": {name: _rounding(found.test, exact) for name, found in sorted(parts.items())},
+        **({"backbone": "/".join(backbone.values())} if backbone else {}),
+        "test_images": {name: found.test.total for name, found in sorted(parts.items()) if found.test.total},
+    }
+    shots = "unknown" if place.shots is None else place.shots
+    task = f"{first.protocol}/{place.data}/{shots}/{first.seed}"
+    result = Result(
+        task=task,
+        method=first.method,
+        data=str(place.data),
+        seed=first.seed,
+        metrics=values,
+        config=config,
+        cost={"parameters": 0.0} if learns_nothing(first.method) else {},
+        history=log.history,
+        provenance=provenance,
+    )
+    more = [slug(part) for part in (*place.before.split("/"), *place.settings.split("/")) if part]
+    more += [f"{slug(str(place.selector))}_{place.fraction}"] if selected else []
+    names = (first.protocol, slug(str(place.data)), slug(first.method), *more, f"{shots}shots", f"seed{first.seed}")
+    return Path(*names), result
+
+
+def _rounding(test: Tested, exact: bool) -> str:
+    """How far a number can be trusted."""
+    if exact and test.exact is not None:
+        return "none: from the counts of pictures"
+    return f"as printed, to {test.decimals} decimal{'' if test.decimals == 1 else 's'}"

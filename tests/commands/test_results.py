@@ -1,0 +1,158 @@
+"""`cliptune results` from the command line."""
+
+import csv
+import io
+import random
+import shutil
+
+import pytest
+
+from cliptune.results import store
+from cliptune.types import Result
+
+
+def result(method, seed, data="emoji", **metrics):
+    return Result(
+        task=f"base_to_novel/{data}/16/{seed}",
+        method=method,
+        data=data,
+        seed=seed,
+        metrics=metrics,
+        config={"method": {"name": method}, "data": data, "seed": seed, "shots": 16, "protocol": "base_to_novel"},
+        cost={"seconds": 1.0 + seed, "parameters": 0.0 if method == "zeroshot" else 8.0, "peak_memory_mib": 700.0},
+        provenance={
+            "backbone": "tiny",
+            "data_fingerprint": f"{data}{seed}",
+            "test_images": {"base": 960, "novel": 400},
+        },
+    )
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """A folder of records: two methods, two data sets, three seeds."""
+    root = tmp_path / "runs"
+    for method, gain in (("zeroshot", 0), ("coop", 5)):
+        for data in ("emoji", "dtd"):
+            for seed in (1, 2, 3):
+                made = result(method, seed, data, base=40.0 + gain * seed / 2, novel=40.0 - gain / seed)
+                store.save(made, root / method / data / f"seed{seed}")
+    return root
+
+
+def test_csv_has_the_keys_then_the_metrics_and_no_clock(cli, runs):
+    text = cli("results", "table", runs, "--format", "csv").out
+    head = text.splitlines()[0].split(",")
+    assert head[:7] == ["method", "data", "shots", "seeds", "base", "novel", "hm"]
+    assert "seconds" not in text and "peak" not in text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(r["method"], r["data"]) for r in rows] == [
+        *(("zeroshot", "dtd"), ("coop", "dtd"), ("zeroshot", "emoji"), ("coop", "emoji")),
+        *(("zeroshot", "average"), ("coop", "average")),
+    ]
+    assert float(rows[1]["base"]) == 45.0 and float(rows[1]["base_std"]) == 2.5
+    costs = cli("results", "table", runs, "--format", "csv", "--cost").out.splitlines()[0]
+    assert "seconds" in costs and "peak_memory_mib" in costs
+
+
+def test_the_same_records_give_the_same_bytes_wherever_they_lie(cli, runs, tmp_path):
+    expected = cli("results", "table", runs, "--format", "csv").out
+    paths = sorted(runs.rglob("result.json"))
+    random.Random(0).shuffle(paths)
+    for i, path in enumerate(paths):
+        (tmp_path / "other" / f"{i}").mkdir(parents=True)
+        shutil.copyfile(path, tmp_path / "other" / f"{i}" / "result.json")
+        (tmp_path / "flat").mkdir(exist_ok=True)
+        shutil.copyfile(path, tmp_path / "flat" / f"{i}.json")
+    for folder in ("other", "flat"):
+        assert cli("results", "table", tmp_path / folder, "--format", "csv").out == expected
+
+
+@pytest.mark.parametrize("form, mark", [("terminal", "───"), ("markdown", "| --- |"), ("latex", r"\toprule")])
+def test_other_forms(cli, runs, form, mark):
+    text = cli("results", "table", runs, "--format", form).out
+    assert mark in text and "coop" in text and "45.0" in text
+
+
+def test_turned_and_chosen(cli, runs):
+    text = cli(
+        *("results", "table", runs, "--format", "csv", "--methods", "coop", "--metrics", "base", "--columns", "data")
+    ).out
+    assert text.splitlines()[0].startswith("method,shots,metric,seeds,[dtd],[emoji],[average],")
+    assert len(text.splitlines()) == 2
+
+
+def test_per_seed(cli, runs):
+    text = cli("results", "table", runs, "--format", "csv", "--per-seed", "--no-average").out
+    assert text.splitlines()[0].startswith("method,data,shots,seed,base,")
+    assert len(text.splitlines()) == 13
+
+
+def test_against(cli, runs):
+    text = cli("results", "table", runs, "--against", "zeroshot", "--format", "markdown").out
+    assert "| coop | dtd | 16 | 3 | +5.0 ± 1.4 p=" in text
+    assert "Holm-corrected for the 6 comparisons" in text
+
+
+def test_published_beside_what_is_not_comparable_says_why(cli, runs):
+    text = cli("results", "table", runs, "--published", "--format", "markdown").out
+    assert "No published numbers beside these: they are of ViT-B-16/openai" in text
+
+
+def test_published_alone(cli):
+    text = cli("results", "published", "--method", "maple", "--data", "average", "--format", "csv").out
+    assert text.splitlines()[0] == "method,printed,data,protocol,shots,backbone,metric,value,source,note"
+    assert "maple,MaPLe,average,base_to_novel,16,ViT-B-16/openai,hm,78.55," in text
+    assert "82.28" in cli("results", "published", "--method", "maple", "--data", "average").out
+
+
+def test_there_and_back(cli, runs, tmp_path):
+    assert "24 logs" in cli("results", "export", runs, "--style", "dassl", "--out", tmp_path / "logs").out
+    log = tmp_path / "logs/base2new/train_base/dtd/shots_16/CoOp/tiny/seed1/log.txt"
+    assert "* accuracy: 42.5%" in log.read_text()
+    assert cli("results", "import", tmp_path / "logs", "--out", tmp_path / "back").out == "12 records from 24 logs\n"
+    before, after = (cli("results", "table", where, "--format", "markdown").out for where in (runs, tmp_path / "back"))
+    assert before == after
+
+
+def test_an_unfinished_log_is_named(cli, tmp_path):
+    folder = tmp_path / "output/dtd/CoOp/vit_b16_16shots/seed1"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("epoch [1/2] batch [1/1] loss 1.0 (1.0) lr 0.1 eta 0:00:00\n")
+    told = cli("results", "import", tmp_path / "output", "--out", tmp_path / "back")
+    assert told.code == 2
+    assert "unfinished" in told.err and "nothing was written" in told.err
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, fault",
+    [
+        (["frobnicate"], "results takes one of table, published, import, export"),
+        (["table"], "a folder of runs comes first"),
+        (["table", "RUNS", "--columns", "shot"], "no run says 'shot'"),
+        (["table", "RUNS", "--columns", "seeds"], "only with --per-seed"),
+        (["table", "RUNS", "--metrics", "bse"], "no result has the metric 'bse'"),
+        (["table", "RUNS", "--methods", "cop"], "no run is labelled 'cop'; there are coop; zeroshot"),
+        (["table", "RUNS", "--against", "cop"], "no result is of 'cop' to compare with"),
+        (["table", "RUNS", "--against", "coop", "--cost"], "--against shows differences alone"),
+        (["table", "nowhere"], "no result.json under nowhere"),
+        (["published", "--method", "mapel"], "nearest: maple"),
+        (["import", "nowhere"], "nowhere is no folder"),
+        (["export", "RUNS", "--out", "RUNS", "--decimals", "-1"], "from 0 to 10"),
+    ],
+)
+def test_mistakes_are_one_sentence(cli, runs, arguments, fault):
+    told = cli("results", *(runs if a == "RUNS" else a for a in arguments))
+    assert told.code == 2
+    assert fault in told.err.replace("\n", " ")
+    assert "Traceback" not in told.err and told.err.count("cliptune: ") == 1
+
+
+def test_help(cli):
+    assert "results WHAT" in cli("results", "--help").out
+
+
+def test_logs_that_are_there_are_not_written_over(cli, runs, tmp_path):
+    cli("results", "export", runs, "--out", tmp_path / "logs")
+    assert "is there already" in cli("results", "export", runs, "--out", tmp_path / "logs").err

@@ -1,0 +1,93 @@
+"""Turning a table moves its numbers and changes none."""
+
+import csv
+import io
+
+import pytest
+
+from cliptune.errors import UserError
+from cliptune.results.pivot import pivot
+from cliptune.results.summary import summarise
+from cliptune.results.table import to_csv, to_markdown
+
+
+@pytest.fixture(scope="module")
+def grid(record):
+    """Two methods, two data sets, three numbers of shots, two seeds; every mean differs."""
+    return [
+        record(m, seed, data=d, shots=k, parameters=8.0 * (m != "zeroshot"), test=10.0 * i + j + k / 100 + seed / 1000)
+        for i, m in enumerate(("zeroshot", "coop"))
+        for j, d in enumerate(("pets", "cars"))
+        for k in (16, 2, 4)
+        for seed in (1, 2)
+    ]
+
+
+def read(table):
+    return list(csv.DictReader(io.StringIO(to_csv(table))))
+
+
+def test_shots_side_by_side_in_the_order_of_numbers(grid):
+    table = pivot(summarise(grid), columns=("metric", "shots"))
+    assert table.columns == ("test[2]", "test[4]", "test[16]")
+    assert [(row.data, row.method) for row in table.rows] == [
+        *(("cars", "zeroshot"), ("pets", "zeroshot"), ("cars", "coop"), ("pets", "coop"))
+    ]
+    plain = {(r["method"], r["data"], r["shots"]): r["test"] for r in read(summarise(grid))}
+    for row in read(table):
+        assert [row[f"test[{k}]"] for k in (2, 4, 16)] == [
+            plain[row["method"], row["data"], str(k)] for k in (2, 4, 16)
+        ]
+        assert set(row) >= {"method", "data", "seeds"} and "shots" not in row
+
+
+def test_rows_sort_as_they_are_named(grid):
+    table = pivot(summarise(grid), rows=("data", "shots"))
+    assert table.keys == ("data", "shots", "method", "seeds")
+    said = [(row.data, row.shots, row.method) for row in table.rows]
+    assert said == [(d, k, m) for d in ("cars", "pets") for k in (2, 4, 16) for m in ("zeroshot", "coop")]
+
+
+def test_metrics_may_stand_in_rows(record):
+    results = [record("coop", s, data=d, base=50.0 + s, novel=40.0) for d in ("x", "y") for s in (1, 2)]
+    table = pivot(summarise(results), rows=("method", "metric"), columns=("data",))
+    assert to_markdown(table).splitlines()[:5] == [
+        "| method | metric | shots | seeds | x | y |",
+        "| --- | --- | --: | --: | --: | --: |",
+        "| coop | base | 16 | 2 | 51.5 ± 0.7 | 51.5 ± 0.7 |",
+        "| coop | novel | 16 | 2 | 40.0 ± 0.0 | 40.0 ± 0.0 |",
+        "| coop | HM | 16 | 2 | 45.0 | 45.0 |",
+    ]
+
+
+def test_the_average_is_the_last_column(grid):
+    table = pivot(summarise(grid, average=True), columns=("data",))
+    assert table.columns == ("[cars]", "[pets]", "[average]")
+
+
+def test_a_setting_may_be_a_dimension(record):
+    results = [
+        record("coop", 1, config={"fraction": f, "selector": s}, test=f) for f in (0.05, 1.0) for s in ("a", "b")
+    ]
+    table = pivot(summarise(results, apart=("fraction", "selector")), columns=("metric", "fraction"))
+    assert table.columns == ("test[0.05]", "test[1.0]")
+    assert [(row.method, row.more["selector"]) for row in table.rows] == [("coop", "a"), ("coop", "b")]
+
+
+def test_what_is_not_there_is_empty(record):
+    results = [record("a", shots=1, test=1.0), record("b", shots=2, test=2.0)]
+    cells = [[c is None for c in row.cells] for row in pivot(summarise(results), columns=("shots",)).rows]
+    assert cells == [[False, True], [True, False]]
+
+
+@pytest.mark.parametrize(
+    "rows, columns, fault",
+    [
+        (("shot",), ("metric",), "no dimension 'shot' to turn; it has method, data, shots, metric"),
+        (("shots",), ("shots",), "shots cannot stand both in rows and in columns"),
+        ((), ("method",), "methods stand in rows"),
+    ],
+)
+def test_dimensions_that_do_not_go_are_refused(grid, rows, columns, fault):
+    with pytest.raises(UserError, match=fault):
+        pivot(summarise(grid), rows, columns)
