@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": "predict RUN IMAGES...: the classes of pictures, with probabilities",
     "run": "run PROTOCOL: several methods and seeds, e.g. cliptune run base-to-novel --methods coop maple+dapt",
     "report": "report FOLDER: the table and the page of what `run` or `demo` left there",
+    "results": "results table FOLDER | published | import LOGS | export FOLDER: tables, papers' numbers, old logs",
     "import": "import FILE: a checkpoint of the authors' code (CoOp, MaPLe, ...) as a run for evaluate and predict",
     "data": "data list | check ROOT | download NAMES | show DATA: public datasets on your disk, samples of any data",
     "masks": "masks check SOURCE | make: what foreground masks are like, and new ones",
