@@ -7,8 +7,10 @@ import dataclasses
 import difflib
 import io
 import re
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import redirect_stderr
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import tyro
@@ -52,13 +54,71 @@ def split(arguments: list[str], what: str, example: str, *, helped: str = "") ->
     return arguments[0], arguments[1:]
 
 
+@dataclass(frozen=True)
+class Flag:
+    """A flag as it was written, with the values after it. name: without dashes in front or underscores."""
+
+    words: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.words[0][2:].partition("=")[0].replace("_", "-")
+
+
+def apart(arguments: Sequence[str], own: Collection[str]) -> tuple[list[str], list[Flag]]:
+    """The arguments that belong to flags in `own` (and what stands before any flag), and the other flags."""
+    kept: list[str] = []
+    others: list[Flag] = []
+    to_own = True
+    for argument in arguments:
+        if argument.startswith("--"):
+            to_own = Flag((argument,)).name in {*own, "help"}
+            if not to_own:
+                others.append(Flag((argument,)))
+                continue
+        elif argument == "-h":
+            to_own = True
+        if to_own:
+            kept.append(argument)
+        else:
+            others[-1] = Flag((*others[-1].words, argument))
+    return kept, others
+
+
+def known(run: Run, flag: Flag, without: Sequence[str] = ()) -> bool:
+    """Whether a flag is of the run, its training or its method; `without`: fields of the run that do not count."""
+    return flag.name in _places(run) and flag.name not in [name.replace("_", "-") for name in without]
+
+
+def unknown(flag: Flag, runs: Sequence[Run], own: Sequence[str] = (), without: Sequence[str] = ()) -> UserError:
+    """What says that no run knows a flag, naming the nearest."""
+    there = {*own, *(name for run in runs for name in _places(run) if "." not in name)}
+    return _no_such(flag.name, there - {name.replace("_", "-") for name in without})
+
+
 def lengthen(arguments: list[str], run: Run, own: type) -> list[str]:
     """Flags written out for `parse`: `--epochs` -> `--training.epochs`, `--depth` -> `--method.base.depth`.
 
     own: the command's dataclass, whose flags stand as they are. Raises `UserError` with the nearest flags for an
     unknown one.
     """
-    places = {flag: flag for flag in [*_flags(own), *_flags(Run), "help", "h"]}
+    places = {**_places(run), **{flag: flag for flag in [*_flags(own), "help", "h"]}}
+    long = []
+    for argument in arguments:
+        if not argument.startswith("--"):
+            long.append(argument)
+            continue
+        name, equals, value = argument[2:].partition("=")
+        name = name.replace("_", "-")
+        if name not in places:
+            raise _no_such(name, places)
+        long.append(f"--{places[name]}{equals}{value}")
+    return long
+
+
+def _places(run: Run) -> dict[str, str]:
+    """Short flag of a run, its method, training or reading -> the flag written out."""
+    places = {flag: flag for flag in _flags(Run)}
     prefix = "method"
     for layer in chain(run.method):
         for flag in _flags(type(layer)):
@@ -69,21 +129,19 @@ def lengthen(arguments: list[str], run: Run, own: type) -> list[str]:
         for flag in _flags(type(part)):
             places.setdefault(flag, f"{prefix}.{flag}")
             places[f"{prefix}.{flag}"] = f"{prefix}.{flag}"
-    long = []
-    for argument in arguments:
-        if not argument.startswith("--"):
-            long.append(argument)
-            continue
-        name, equals, value = argument[2:].partition("=")
-        name = name.replace("_", "-")
-        if name not in places:
-            close = difflib.get_close_matches(name, places, n=3, cutoff=0.5)
-            raise UserError(
-                f"unknown option --{name}; "
-                + (f"nearest: {', '.join('--' + c for c in close)}" if close else "--help lists them")
-            )
-        long.append(f"--{places[name]}{equals}{value}")
-    return long
+    return places
+
+
+def _no_such(name: str, places: Iterable[str]) -> UserError:
+    close = difflib.get_close_matches(name, sorted(places), n=3, cutoff=0.5)
+    said = f"nearest: {', '.join('--' + c for c in close)}" if close else "--help lists them"
+    return UserError(f"unknown option --{name}; {said}")
+
+
+def flags_of(kind: type) -> set[str]:
+    """Flags of a command's dataclass and of those in it whose own name is left out."""
+    inner = [t for t in typing.get_type_hints(kind).values() if dataclasses.is_dataclass(t)]
+    return {*_flags(kind), *(flag for part in inner for flag in _flags(part))}
 
 
 def _flags(kind: Any) -> list[str]:

@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated
 
-import tyro
 from rich.console import Console
 
-from cliptune import config, presets, protocols, sweep
-from cliptune.commands.execution import Execution, carry_out
-from cliptune.commands.parse import parse, split
-from cliptune.data.settings import Reading
+from cliptune import protocols
+from cliptune.commands.execution import carry_out
+from cliptune.commands.parse import split
+from cliptune.commands.planning import entries, told
 from cliptune.errors import Unfinished
 from cliptune.results import summary, table
+from cliptune.results.pivot import pivot
+from cliptune.results.variants import setting
 from cliptune.types import Result
 
 #: Variants worth a column in the terminal; the page has them all.
 SCENERY = {f"{part}/{variant}" for part in ("base", "test") for variant in ("same", "swap", "gap")}
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Run a protocol for several methods and seeds; run again, it does only what is missing."""
-
-    methods: tuple[str, ...] = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
-    """Methods by name, wrappers joined by +."""
-    data: str = "emoji"
-    """emoji (bundled), or folder:PATH with one folder a class."""
-    backbone: str = "tiny"
-    """As for train."""
-    pretrained: str = ""
-    """As for train."""
-    shots: int = 16
-    """Training images a class."""
-    seeds: tuple[int, ...] = (1, 2, 3)
-    """One run a seed and method."""
-    epochs: int = 0
-    """Epochs of every run; 0 leaves each method's preset."""
-    out: Path = Path("runs/sweep")
-    """One folder a method and seed."""
-    preset: str = "auto"
-    """As for train."""
-    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
-    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
 
 
 def run(arguments: list[str]) -> None:
@@ -57,15 +29,10 @@ def run(arguments: list[str]) -> None:
         helped="base_to_novel",
     )
     protocols.get(name)
-    options = parse(Sweep, f"run {name}", rest)
-    base = {key: getattr(options, key) for key in ("data", "backbone", "pretrained", "shots", "reading")}
-    base["protocol"] = name.replace("-", "_")
-    runs = []
-    for method in options.methods:
-        one = presets.get(method, options.preset, **base)
-        runs.append((method, config.with_options(one, {"epochs": options.epochs}) if options.epochs else one))
+    options, flags = told(name, rest)
+    runs = entries(name, options, flags)
     try:
-        results = carry_out(sweep.plan(runs, options.seeds, options.out), options.execution)
+        results = carry_out(runs, options.execution, options.out)
     except Unfinished as error:
         if error.results:
             show(error.results)
@@ -77,6 +44,19 @@ def run(arguments: list[str]) -> None:
 
 
 def show(results: list[Result]) -> None:
-    """The table of results on standard output: whole test sets, and reliance on scenery where it was measured."""
-    told = [name for name in summary.metric_names(results) if summary.is_whole(name) or name in SCENERY]
-    Console(file=sys.stdout, width=max(100, Console().width)).print(table.to_rich(summary.summarise(results, told)))
+    """The table of results on standard output: whole test sets, and reliance on scenery where it was measured; a second
+    one of what was measured on the way. Where there is one test set, several shots or fractions stand side by side."""
+    names = summary.metric_names(results)
+    whole = [name for name in names if summary.is_whole(name)]
+    apart = [key for key in ("selector", "fraction") if len({setting(r, key) for r in results}) > 1]
+    across = [key for key in ("shots", "fraction") if len({setting(r, key) for r in results}) > 1]
+    if len(whole) == 1 and across:
+        tables = [pivot(summary.summarise(results, whole, apart=apart), columns=("metric", across[-1]))]
+    else:
+        scenery = set() if "joint" in whole else SCENERY  # a terminal has room for one of them
+        tables = [summary.summarise(results, [n for n in names if n in whole or n in scenery], apart=apart)]
+    on_the_way = [name for name in names if "@" in name and "/" not in name and not name.startswith("joint")]
+    if on_the_way:
+        tables.append(summary.summarise(results, on_the_way, apart=apart))
+    for made in tables:
+        Console(file=sys.stdout, width=max(100, Console().width)).print(table.to_rich(made))
