@@ -1,0 +1,138 @@
+"""From the flags of `cliptune run` to the runs of a sweep."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from cliptune import config, presets, protocols, sweep
+from cliptune.commands.execution import Execution
+from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
+from cliptune.config import Run
+from cliptune.data.settings import Reading
+from cliptune.engine import coreset
+from cliptune.protocols.data_efficient import FRACTIONS
+from cliptune.runners.base import Entry
+
+#: Fields of a run that a sweep has several of, or decides by its protocol.
+SWEPT = ("seed", "fraction", "selector", "protocol")
+#: What stands for a selector where there is nothing to choose.
+EVERYTHING = "full"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Run a protocol for several methods, datasets and seeds; run again, it does only what is missing.
+
+    Further flags of train, such as --lr, --batch-size or --n-ctx, go to every method that has them, over its preset."""
+
+    methods: tuple[str, ...] = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
+    """Methods by name, wrappers joined by +."""
+    data: tuple[str, ...] = ("emoji",)
+    """What is tuned on, one or several, as for train: emoji (bundled), folder:PATH with one folder a class, or public
+    datasets by name with --root."""
+    targets: tuple[str, ...] = ()
+    """Of cross-dataset and domain-generalization: what is tested on besides, as for --data, or styles of the bundled
+    drawings. Left empty: the papers' (of imagenet), the styles not tuned on (of emoji)."""
+    backbone: str = "tiny"
+    """As for train."""
+    pretrained: str = ""
+    """As for train."""
+    shots: tuple[int, ...] = ()
+    """Training images a class, one number or several; 0 takes all. Left empty: 1 2 4 8 16 for few-shot, all for
+    data-efficient, 16 for others."""
+    fractions: tuple[float, ...] = ()
+    """Shares of the training images that selectors choose. Left empty: 0.05 0.1 0.2 0.3 0.5 1 for data-efficient, all
+    for others."""
+    selectors: tuple[str, ...] = ("uniform",)
+    """How they are chosen, each for every share below 1: uniform, herding, ..., options after a comma:
+    uncertainty,measure=entropy."""
+    joint: bool = False
+    """Of base-to-novel: test base and novel images also with all names to choose from."""
+    evaluate_at: tuple[int, ...] = ()
+    """Also test after these epochs; training stays the same."""
+    seeds: tuple[int, ...] = (1, 2, 3)
+    """One run a seed and method."""
+    epochs: int = 0
+    """Epochs of every run; 0 leaves each method's preset."""
+    out: Path = Path("runs/sweep")
+    """One folder a method and seed, and, where they are not the protocol's only one, data, shots and coreset."""
+    preset: str = "auto"
+    """As for train."""
+    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What flags that are a run's own change."""
+
+    run: Annotated[Run, tyro.conf.arg(name="")]
+
+
+def told(name: str, arguments: Sequence[str]) -> tuple[Sweep, list[Flag]]:
+    """The sweep's own flags, and the others. name: of the protocol."""
+    own, others = apart(arguments, flags_of(Sweep))
+    return parse(Sweep, f"run {name}", own), others
+
+
+def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry]:
+    """All runs, seed by seed, then dataset by dataset, so that a sweep cut short has whole tables of fewer seeds.
+
+    flags: those of `told`. Raises `UserError` for a flag that no method has, naming the nearest.
+    """
+    protocol = name.replace("-", "_")
+    shots = options.shots or protocols.SHOTS.get(protocol, (16,))
+    fractions = options.fractions or (FRACTIONS if protocol == "data_efficient" else (1.0,))
+    for selector in options.selectors:
+        coreset.spelled(selector)
+    chosen = [(EVERYTHING if share == 1 else how, share) for share in fractions for how in options.selectors]
+    fields = ("backbone", "pretrained", "reading", "targets", "joint", "evaluate_at")
+    base = {key: getattr(options, key) for key in fields} | {"protocol": protocol}
+    runs: list[tuple[str, Run]] = []
+    for data, number, (how, share), method in itertools.product(
+        options.data, shots, dict.fromkeys(chosen), options.methods
+    ):
+        more = {"selector": how, "fraction": share} if share < 1 or protocol == "data_efficient" else {}
+        run = presets.get(method, options.preset, data=data, shots=number, **base, **more)
+        runs.append((method, config.with_options(run, {"epochs": options.epochs}) if options.epochs else run))
+    able = {flag: [known(run, flag, SWEPT) for _, run in runs] for flag in flags}
+    for flag, having in able.items():
+        if not any(having):
+            raise unknown(flag, [run for _, run in runs], [*flags_of(Sweep)], SWEPT)
+    changed = [
+        (method, _changed(name, run, [flag for flag in flags if able[flag][i]])) for i, (method, run) in enumerate(runs)
+    ]
+    return sweep.plan(changed, options.seeds, options.out, below=below)
+
+
+def below(run: Run) -> str:
+    """Folders between a method's and a seed's, for what a sweep of the protocol may have several of; the same whatever
+    else is run beside, so that a sweep can grow."""
+    parts = [] if run.data == "emoji" else [_named(run.data)]
+    if protocols.SHOTS.get(run.protocol, (16,)) != (run.shots,):
+        parts.append(f"shots{run.shots}")
+    if run.fraction < 1 or run.protocol == "data_efficient":
+        parts.append(f"{_named(run.selector)}-{run.fraction:g}")
+    return "/".join(parts)
+
+
+def _named(spec: str) -> str:
+    """A file name for a spec, and for no other."""
+    kind, _, rest = spec.partition(":")
+    plain = re.sub(r"[^\w.=,+-]+", "_", "_".join(filter(None, (kind, Path(rest).name[:40]))))
+    return plain if plain == spec else f"{plain}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
+
+
+def _changed(name: str, run: Run, flags: Sequence[Flag]) -> Run:
+    if not flags:
+        return run
+    written = [word for flag in flags for word in flag.words]
+    return parse(_Told, f"run {name}", lengthen(written, run, _Told), _Told(run)).run
