@@ -56,7 +56,8 @@ def test_markdown(record):
 
 
 def test_latex_escapes_and_marks_the_best(record):
-    text = to_latex(summarise([record("a_b", 1, base=70.0), record("c", 1, base=60.0, shots=None)]), digits=2)
+    results = [record("a_b", 1, base=70.0), record("b", 1, base=65.0), record("c", 1, base=60.0, shots=None)]
+    text = to_latex(summarise(results), digits=2)
     assert r"a\_b & emoji & 16 & 1 & \textbf{70.00} \\" in text
     assert r"c & emoji & -- & 1 & 60.00 \\" in text
     assert text.count(r"\begin{tabular}{llrrr}") == text.count(r"\end{tabular}") == 1
@@ -79,6 +80,16 @@ def test_where_it_is_narrow_deviations_go_below(study):
     text = plain(printed(summarise(study, metric_names(study))))
     assert "…" not in text
     assert "maple+dapt" in text
+
+
+@pytest.mark.parametrize("columns", range(1, 10))
+def test_nothing_is_cut_off_however_many_columns(record, columns):
+    results = [record("maple+dapt", s, **{f"target{i}": 10.0 * i + s for i in range(columns)}) for s in (1, 2)]
+    table = summarise(results)
+    text = plain(printed(table))
+    assert "…" not in text
+    assert all(cell.mean in text for cells in shown(table) for cell in cells)
+    assert text.count("target") == columns
 
 
 def test_markup_in_a_name_is_text(record):

@@ -21,6 +21,8 @@ from cliptune.types import Result
 Format = Literal["terminal", "markdown", "csv", "latex"]
 #: Dimensions that every table has.
 PLAIN = ("method", "data", "shots", "metric", "seed")
+#: Settings that are a column of their own wherever runs differ in them, rather than a remark after the method.
+AUTOMATIC = ("protocol", "fraction", "selector")
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,12 @@ def table_of(results: list[Result], options: ResultsTable) -> Table:
     for name in apart:
         if all(setting(result, name) is None for result in results):
             raise UserError(f"no run says {name!r}; rows and columns take {', '.join(PLAIN)} or a setting of the runs")
+    apart += tuple(k for k in AUTOMATIC if k not in apart and len({setting(r, k) for r in results}) > 1)
     if options.against:
-        if options.published or options.per_seed or options.cost or apart:
-            raise UserError("--against shows differences alone: leave out --published, --per-seed, --cost and settings")
-        return pivot(against.compare(results, options.against, metrics, options.test), options.rows, options.columns)
+        if options.published or options.per_seed or options.cost:
+            raise UserError("--against shows differences alone: leave out --published, --per-seed and --cost")
+        made = against.compare(results, options.against, metrics, options.test, apart)
+        return pivot(made, options.rows, options.columns)
     made = summary.summarise(
         results,
         metrics,

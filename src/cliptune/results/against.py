@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Literal
 
 from cliptune.errors import UserError
 from cliptune.results import student
 from cliptune.results.cells import Cell, is_whole, metric_names, over_runs
-from cliptune.results.summary import Row, Table
-from cliptune.results.variants import labelled, method_order, shots_of
+from cliptune.results.summary import Row, Table, grouped
+from cliptune.results.variants import labelled, method_order, ordered, shots_of
 from cliptune.types import Result
 
 #: Seeds in common from which on anything is claimed.
@@ -21,11 +21,18 @@ LEAST = 3
 Test = Literal["t", "flips"]
 
 
-def compare(results: Sequence[Result], baseline: str, metrics: Sequence[str] | None = None, test: Test = "t") -> Table:
+def compare(
+    results: Sequence[Result],
+    baseline: str,
+    metrics: Sequence[str] | None = None,
+    test: Test = "t",
+    apart: Sequence[str] = (),
+) -> Table:
     """Each method minus `baseline` on the same data, shots and seeds: mean difference in points, its standard error, p.
 
     test: "t", the paired t test, or "flips", the exact test that flips the signs of the differences. p is corrected
     for all comparisons of the table (Holm). There is no number where fewer than three seeds are common.
+    apart: settings that are told apart in columns of their own, and are the same in what is compared.
     Raises `UserError` when nothing is there to compare.
     """
     known = metric_names(results)
@@ -33,43 +40,46 @@ def compare(results: Sequence[Result], baseline: str, metrics: Sequence[str] | N
     for name in chosen:
         if name not in known:
             raise UserError(f"no result has the metric {name!r}; known: {', '.join(known)}")
-    named = labelled(results)
+    named = labelled(results, apart)
     methods = method_order(named)
     if baseline not in methods:
         raise UserError(f"no result is of {baseline!r} to compare with; there are {', '.join(methods)}")
-    runs: dict[tuple, dict[int, Result]] = defaultdict(dict)
-    for result in named:
-        place = (result.data, shots_of(result), result.method)
-        if result.seed in runs[place]:
-            raise UserError(
-                f"{result.method} on {result.data} with seed {result.seed} is there twice; keep one of the two"
-            )
-        runs[place][result.seed] = result
+    runs = {
+        (data, shots, *more, method): {run.seed: run for run in held}
+        for (data, method, shots, *more), held in grouped(named, apart).items()
+    }
     rows, notes = [], dict[str, None]()
-    for data, shots in sorted({key[:2] for key in runs}, key=lambda key: (key[0], -1 if key[1] is None else key[1])):
+    for place in sorted({key[:-1] for key in runs}, key=_order):
+        data, shots, *more = place
         for method in methods:
-            mine, theirs = runs.get((data, shots, method)), _of(runs, data, shots, baseline)
+            mine, theirs = runs.get((*place, method)), _of(runs, place, baseline)
             if method == baseline or mine is None:
                 continue
             pairs = [(mine[s], theirs[s]) for s in sorted(mine.keys() & theirs.keys()) if _same(mine[s], theirs[s])]
-            where = f"{method} on {data}" + ("" if shots is None else f", {'all' if shots == 0 else shots} shots")
+            said = [] if shots is None else [f"{'all' if shots == 0 else shots} shots"]
+            said += [f"{key} {value}" for key, value in zip(apart, more, strict=True)]
             if len(pairs) < LEAST:
-                notes[_why(where, baseline, len(pairs), mine, theirs)] = None
+                notes[_why(", ".join([f"{method} on {data}", *said]), baseline, len(pairs), mine, theirs)] = None
             cells = tuple(_cell(pairs, name, test) for name in chosen)
-            rows.append(Row(method, data, shots, len(pairs), cells))
+            rows.append(Row(method, data, shots, len(pairs), cells, dict(zip(apart, more, strict=True))))
     if not rows:
         raise UserError(f"there is nothing beside {baseline} to compare")
     corrected = _holm([cell.p for row in rows for cell in row.cells if cell is not None and cell.p is not None])
     rows = [_with(row, corrected) for row in rows]
-    return Table(chosen, tuple(rows), (*_footnotes(baseline, rows, test), *notes), spread="se")
+    keys = ("method", "data", "shots", *apart, "seeds")
+    return Table(chosen, tuple(rows), (*_footnotes(baseline, rows, test), *notes), keys, spread="se")
 
 
-def _of(runs: dict[tuple, dict[int, Result]], data: str, shots: int | None, baseline: str) -> dict[int, Result]:
+def _order(place: tuple) -> tuple:
+    data, shots, *more = place
+    return data, -1 if shots is None else shots, [ordered(value) for value in more]
+
+
+def _of(runs: Mapping[tuple, dict[int, Result]], place: tuple, baseline: str) -> dict[int, Result]:
     """The baseline's runs; of one that learns nothing, those of any number of shots serve."""
-    own = runs.get((data, shots, baseline))
-    if own is not None:
-        return own
-    others = [held for (d, _, method), held in sorted(runs.items(), key=str) if d == data and method == baseline]
+    if (*place, baseline) in runs:
+        return runs[*place, baseline]
+    others = [held for key, held in sorted(runs.items(), key=str) if key[0] == place[0] and key[-1] == baseline]
     still = [held for held in others if all(r.cost.get("parameters", 1) == 0 for r in held.values())]
     return still[0] if still else {}
 
@@ -128,7 +138,7 @@ def _with(row: Row, corrected: dict[float, float]) -> Row:
         cell if cell is None or cell.p is None else Cell(cell.mean, cell.std, cell.seeds, corrected[cell.p])
         for cell in row.cells
     ]
-    return Row(row.method, row.data, row.shots, row.seeds, tuple(cells))
+    return replace(row, cells=tuple(cells))
 
 
 def _why(where: str, baseline: str, common: int, mine: dict[int, Result], theirs: dict[int, Result]) -> str:

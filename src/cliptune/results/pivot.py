@@ -9,7 +9,7 @@ from typing import Any
 from cliptune.errors import UserError
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
 from cliptune.results.table import AT, key_text, key_value
-from cliptune.results.variants import natural
+from cliptune.results.variants import ordered
 
 #: What counts and is no dimension.
 COUNTS = ("seeds",)
@@ -71,7 +71,7 @@ def _ranks(table: Table, name: str) -> dict[Any, Any]:
     values = list(dict.fromkeys(key_value(row, name) for row in table.rows))
     if name == "method":
         return {value: i for i, value in enumerate(_methods(table))}
-    return {value: (value == AVERAGE, value is not None, natural(str(value))) for value in values}
+    return {value: (value == AVERAGE, ordered(value)) for value in values}
 
 
 def _methods(table: Table) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from cliptune.errors import UserError
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
 from cliptune.results.table import DIFFERENCE, PUBLISHED, metric_of
-from cliptune.results.variants import labelled, natural, shots_of
+from cliptune.results.variants import labelled, natural, setting, shots_of
 from cliptune.types import Result
 
 #: The data sets over which the papers' averages go.
@@ -128,7 +128,7 @@ def beside(table: Table, results: Sequence[Result], apart: Sequence[str] = ()) -
     for row in table.rows:
         cells: list[Cell | None] = []
         for column, cell in zip(table.columns, row.cells, strict=True):
-            line = None if cell is None else _of(row, metric_of(row, column), named, table)
+            line = None if cell is None else _of(row, metric_of(row, column), named, table, apart)
             cells.append(cell)
             if cell is None or line is None:
                 cells += [None, None]
@@ -165,9 +165,10 @@ def facts(result: Result) -> tuple[str, str, str, str]:
     return result.method.split(" (")[0], result.data, protocol, ALIASES.get(str(told), str(told))
 
 
-def _of(row: Row, metric: str, named: Sequence[Result], table: Table) -> Published | None:
+def _of(row: Row, metric: str, named: Sequence[Result], table: Table, apart: Sequence[str]) -> Published | None:
     """What was published of a row, the first in the file."""
     own = [r for r in named if r.method == row.method and shots_of(r) == row.shots and row.data in (r.data, AVERAGE)]
+    own = [r for r in own if all(setting(r, key) == value for key, value in row.more.items() if key in apart)]
     if row.data == AVERAGE and {other.data for other in table.rows} - {AVERAGE} != ELEVEN:
         return None
     settings = {(method, protocol, backbone) for method, _, protocol, backbone in map(facts, own)}

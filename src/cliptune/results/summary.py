@@ -14,7 +14,7 @@ from cliptune.results.cells import Cell as Cell
 from cliptune.results.cells import is_whole as is_whole
 from cliptune.results.cells import metric_names as metric_names
 from cliptune.results.cells import over_data, over_runs, over_seeds
-from cliptune.results.variants import labelled, method_order, natural, setting, shots_of
+from cliptune.results.variants import labelled, method_order, ordered, setting, shots_of
 from cliptune.types import Result
 
 #: Background of a test picture -> suffix of the metric: "base/swap" is accuracy on base with swapped backgrounds.
@@ -86,7 +86,7 @@ def summarise(
 
     def place(key: tuple) -> tuple:
         data, method, shots, *more = key
-        return data, order[method], -1 if shots is None else shots, [natural(str(value)) for value in more]
+        return data, order[method], -1 if shots is None else shots, [ordered(value) for value in more]
 
     rows = []
     keys = (*apart, *(("seed",) if per_seed else ()))
@@ -130,7 +130,7 @@ def half_width(cell: Cell, spread: Spread) -> float | None:
 
 
 def _after(order: Mapping[str, int]):
-    return lambda key: (order[key[0]], -1 if key[1] is None else key[1], [natural(str(value)) for value in key[2:]])
+    return lambda key: (order[key[0]], -1 if key[1] is None else key[1], [ordered(value) for value in key[2:]])
 
 
 def _averages(

@@ -47,10 +47,14 @@ def to_rich(table: Table, *, digits: int = 1) -> RichTable:
     keys, said = folded(table)
     body = shown(table, digits)
     widths = [max([len(k), *(len(key_text(row, k)) for row in table.rows)]) for k in keys]
+    heads = [title(c).replace(" published", "\npaper").replace(" difference", "\ndiff") for c in table.columns]
     widths += [
-        max([len(title(c)), *(len(_joined(r[j].mean, r[j], "±")) for r in body)]) for j, c in enumerate(table.columns)
+        max([*map(len, head.split("\n")), *(len(_joined(r[j].mean, r[j], "±")) for r in body)])
+        for j, head in enumerate(heads)
     ]
-    gap, between = (2, " ") if sum(widths) + 2 * len(widths) <= WIDTH else (1, "\n")
+    taken = sum(widths) + len(widths) + 1  # a space between columns, and at the edges, is the box's
+    gap = 2 if taken + 2 * len(widths) <= WIDTH else 1
+    between = " " if taken + gap * len(widths) <= WIDTH else "\n"
     notes = Text(" ".join(table.footnotes))
     drawn = RichTable(title=Text(said) if said else None, caption=notes, caption_justify="left", box=box.SIMPLE_HEAD)
     drawn.pad_edge, drawn.padding = False, (0, gap, 0, 0)
@@ -59,8 +63,8 @@ def to_rich(table: Table, *, digits: int = 1) -> RichTable:
         drawn.add_column(
             key, justify="left" if text else "right", overflow="fold", no_wrap=not text, min_width=min(width, 20)
         )
-    for column in table.columns:
-        drawn.add_column(title(column).replace("/", "/" + between.strip(" ")), justify="right", no_wrap=True)
+    for head in heads:
+        drawn.add_column(head.replace("/", "/" + between.strip(" ")), justify="right", no_wrap=True)
     for i, (row, cells) in enumerate(zip(table.rows, body, strict=True)):
         last = i + 1 == len(table.rows) or table.rows[i + 1].data != row.data
         drawn.add_row(
@@ -163,8 +167,8 @@ def folded(table: Table) -> tuple[tuple[str, ...], str]:
 
 
 def shown(table: Table, digits: int = 1) -> list[list[Shown]]:
-    """Every cell as text. Best is a data set's highest accuracy, as printed; a gap, a cost, a difference and what
-    others published have no best."""
+    """Every cell as text. Best is the highest accuracy, as printed, of methods with the same data, shots, ...; a gap, a
+    cost, a difference and what others published have no best."""
     highest: dict[tuple, list[float]] = defaultdict(list)
     for row in table.rows:
         for j, cell in enumerate(row.cells):
@@ -190,7 +194,7 @@ def metric_of(row: Row, column: str) -> str:
 
 
 def _rivals(row: Row, column: int) -> tuple:
-    return row.data, row.more.get("metric"), row.more.get("seed"), column
+    return row.data, row.shots, *row.more.values(), column
 
 
 def _shown(metric: str, cell: Cell | None, row: Row, digits: int, best: bool, spread: Spread) -> Shown:
@@ -202,7 +206,8 @@ def _shown(metric: str, cell: Cell | None, row: Row, digits: int, best: bool, sp
     remark = " ".join(part for part in (remark, "" if cell.p is None else p_text(cell.p)) if part)
     width = half_width(cell, spread)
     sign = "+" if spread == "se" or metric.endswith(DIFFERENCE) else ""
-    return Shown(f"{cell.mean:{sign}.{digits}f}", "" if width is None else f"{width:.{digits}f}", remark, best)
+    mean = round(cell.mean, digits) + 0.0  # no "-0.0"
+    return Shown(f"{mean:{sign}.{digits}f}", "" if width is None else f"{width:.{digits}f}", remark, best)
 
 
 def p_text(p: float) -> str:

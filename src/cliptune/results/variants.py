@@ -81,6 +81,13 @@ def natural(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
+def ordered(value: Any) -> tuple:
+    """A sort key for settings of any kind: what is not said, then numbers by size, then text as `natural` has it."""
+    if isinstance(value, (int, float)):
+        return 1, value, []
+    return (0, 0, []) if value is None else (2, 0, natural(str(value)))
+
+
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Dotted key and value of every setting that makes a difference to the numbers."""
     for key, value in config.items():
