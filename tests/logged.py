@@ -1,0 +1,89 @@
+"""A method that keeps a log of every epoch it trains, for tests of who executed what; and sweeps of it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch.nn.functional as F
+
+from cliptune.backbones.sentences import with_context
+from cliptune.config import Run
+from cliptune.engine.settings import Training
+from cliptune.methods.base import Method
+from cliptune.prompts.context import Context
+from cliptune.prompts.start import random_tokens
+from cliptune.runners.base import Entry
+from cliptune.sweep import plan
+
+EPOCHS = 4
+
+
+@dataclass(frozen=True)
+class Logged(Method):
+    """CoOp that appends a line to `log` after each epoch, and breaks where it is told to."""
+
+    n_ctx: int = 2
+    log: str = ""
+    breaks: str = ""
+    """"bug" raises something nobody foresaw; "slow" takes a while for each epoch."""
+
+    def learner(self, backbone, classnames, generator):
+        return Context(random_tokens(self.n_ctx, backbone.text_width, generator))
+
+    def sentences(self, backbone, classnames, templates):
+        return with_context(backbone.encode, "", self.n_ctx, classnames)
+
+    def prepare(self, model, task):
+        return task.seed
+
+    def losses(self, out, batch, state):
+        if self.breaks == "bug":
+            raise ZeroDivisionError("nobody foresaw this")
+        return {"ce": F.cross_entropy(out.logits, batch.labels)}
+
+    def after_epoch(self, model, state):
+        if self.breaks == "slow":
+            import time
+
+            time.sleep(0.5)
+        with open(os.open(self.log, os.O_APPEND | os.O_CREAT | os.O_WRONLY), "a") as file:
+            file.write(f"{self.n_ctx} {state.memory} {state.epoch}\n")
+
+
+def entries(data: Path, out: Path, *, widths=(1, 2), seeds=(1, 2, 3), epochs: int = EPOCHS, breaks: str = ""):
+    """Runs of the method with so many tokens, which log to a file beside `out`."""
+    log = str(out.parent / f"{out.name}.log")
+    training = Training(epochs=epochs, lr=0.01, batch_size=4, augment="none")
+    runs = [(f"logged {n}", Run(Logged(n, log, breaks), f"folder:{data}", shots=2, training=training)) for n in widths]
+    return plan(runs, seeds, out)
+
+
+def trained(out: Path) -> Counter[str]:
+    """How often each epoch of each run of `entries(..., out)` was trained."""
+    log = out.parent / f"{out.name}.log"
+    return Counter(log.read_text().splitlines() if log.is_file() else ())
+
+
+def every(planned: list[Entry]) -> set[str]:
+    """The epochs that are to be trained."""
+    return {
+        f"{entry.run.method.n_ctx} {entry.run.seed} {epoch}"  # type: ignore[attr-defined]
+        for entry in planned
+        for epoch in range(entry.run.training.epochs)
+    }
+
+
+def left_behind(planned: list[Entry]) -> dict[str, object]:
+    """What a finished sweep leaves, less what differs from one undisturbed time to the next."""
+    from cliptune.results import store
+
+    found: dict[str, object] = {}
+    for entry in planned:
+        name = f"{entry.label} {entry.run.seed}"
+        result = store.load(entry.folder / store.NAME)
+        found[name] = result.metrics, result.history
+        found[f"{name} files"] = sorted(os.listdir(entry.folder))
+    return found

@@ -1,0 +1,77 @@
+"""A process that has cliptune loaded and forks into sweeps, so that many can be started and killed in little time.
+
+nursery.py DATA FOLDER alone: a sweep into FOLDER/alone that nothing happens to.
+nursery.py DATA FOLDER kill SEED: a sweep into FOLDER/kill, killed ten times, between two signs of progress.
+nursery.py DATA FOLDER both: two sweeps at a time into FOLDER/both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+from rich.console import Console
+
+import logged
+from cliptune import experiment, sweep
+
+KILLS = 10
+
+
+def start(planned) -> int:
+    """Fork into the sweep; the process's number."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        with open(os.devnull, "w") as nowhere:
+            sweep.run(planned, Console(file=nowhere))
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)
+
+
+def killed(planned, out: Path, seed: int) -> dict:
+    """Kill the sweep at random moments, ten times, then let it finish."""
+    dice, kills, results = random.Random(seed), 0, {}
+    while kills < KILLS:
+        process = start(planned)
+        goal = logged.trained(out).total() + dice.randrange(3)
+        while logged.trained(out).total() < goal and os.waitpid(process, os.WNOHANG) == (0, 0):
+            time.sleep(0.001)
+        time.sleep(dice.random() * 0.1)
+        os.kill(process, signal.SIGKILL)
+        _, status = os.waitpid(process, 0)
+        assert os.WIFSIGNALED(status), "it was done before it could be killed ten times"
+        kills += 1
+        for record in out.rglob("result.json"):
+            stat = record.stat()
+            now = [stat.st_ino, stat.st_mtime_ns]
+            assert results.setdefault(str(record), now) == now, f"{record} was written again"
+    assert os.waitpid(start(planned), 0)[1] == 0
+    return {"kills": kills, "before": len(results)}
+
+
+def main(data: Path, folder: Path, what: str, seed: int = 0) -> None:
+    warnings.simplefilter("ignore")
+    experiment.backbone_of("tiny", "")
+    out = folder / what
+    planned = logged.entries(data, out)
+    if what == "kill":
+        said = killed(planned, out, seed)
+    else:
+        processes = [start(planned), *([start(planned[::-1])] if what == "both" else [])]
+        said = {"codes": [os.waitpid(process, 0)[1] for process in processes]}
+    sys.stdout.write(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:]))

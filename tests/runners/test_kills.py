@@ -1,0 +1,53 @@
+"""Sweeps killed at random moments, and two at once into one folder: nothing lost, nothing repeated."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import logged
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, so that tests are short")
+HERE = Path(__file__).parent
+
+
+def nursery(photos, folder, *what):
+    # With more threads, a fork of a process that has used them would wait for them forever.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+    command = [sys.executable, str(HERE / "nursery.py"), str(photos), str(folder), *map(str, what)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(photos, tmp_path_factory):
+    """Results of the sweep that nothing happens to."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    nursery(photos, folder, "alone")
+    planned = logged.entries(photos, folder / "alone")
+    assert logged.trained(folder / "alone") == dict.fromkeys(logged.every(planned), 1)
+    return logged.left_behind(planned)
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_ten_times_is_the_one_that_was_not(photos, tmp_path, undisturbed):
+    seed = random.randrange(10**6)
+    said = nursery(photos, tmp_path, "kill", seed)
+    planned, counts = logged.entries(photos, tmp_path / "kill"), logged.trained(tmp_path / "kill")
+    assert counts.keys() == logged.every(planned), f"seed {seed}"
+    # What a kill may cost is the epoch it fell into, once that was logged and before its state was written.
+    assert counts.total() - len(counts) <= said["kills"] == 10, f"seed {seed}"
+    assert logged.left_behind(planned) == undisturbed, f"seed {seed}"
+
+
+@pytest.mark.slow
+def test_two_sweeps_at_once_share_the_work(photos, tmp_path, undisturbed):
+    assert nursery(photos, tmp_path, "both")["codes"] == [0, 0]
+    planned = logged.entries(photos, tmp_path / "both")
+    assert logged.trained(tmp_path / "both") == dict.fromkeys(logged.every(planned), 1), "no epoch twice"
+    assert logged.left_behind(planned) == undisturbed
