@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from cliptune import experiment, gallery, sweep
+from cliptune import experiment, sweep
 from cliptune.commands.report import first_seed
 from cliptune.config import Run, with_options
 from cliptune.data.sources.folder import Folder
 from cliptune.engine.settings import Training
 from cliptune.errors import UserError
+from cliptune.gallery.pictures import choose, panels
+from cliptune.gallery.rows import rows
 from cliptune.methods.coop import CoOp
 from cliptune.methods.maple import Maple
 from cliptune.methods.zeroshot import ZeroShot
@@ -94,15 +96,15 @@ def test_pictures_for_the_page(swept):
     out, _ = swept
     folders = first_seed(out)
     assert folders == {"CLIP": out / "CLIP" / "seed1", "coop 2": out / "coop_2" / "seed1"}
-    panels = gallery.panels(folders, count=3)
-    assert len(panels) == 3
-    for panel in panels:
+    found = panels(rows(folders), count=3)
+    assert len(found) == 3
+    for panel in found:
         assert panel.label == "base" and panel.image.shape == (3, 64, 64) and panel.mask is None
         assert [a.method for a in panel.answers] == ["CLIP", "coop 2"]
         for answer in panel.answers:
             assert answer.correct == (answer.prediction == panel.title)
             assert answer.saliency.shape == (64, 64) and 0 <= answer.saliency.min() <= answer.saliency.max() <= 1 + 1e-6
-    assert len({panel.title for panel in panels}) == 2, "a class does not come twice before all came once"
+    assert len({panel.title for panel in found}) == 2, "a class does not come twice before all came once"
 
 
 def test_the_most_disputed_come_first_one_a_class():
@@ -119,8 +121,8 @@ def test_the_most_disputed_come_first_one_a_class():
     labels = torch.tensor([0, 0, 0, 1, 1])
     said = {"a": answers([0.9, 0.5, 0.1, 0.2, 0.6]), "b": answers([0.1, 0.5, 0.8, 0.3, 0.9])}
     # Disputes: 0.8, 0.0, 0.7, 0.1, 0.3.
-    assert gallery.choose(said, labels, 2) == [0, 4]
-    assert gallery.choose(said, labels, 5) == [0, 4, 2, 3, 1]
+    assert choose(said, labels, 2) == [0, 4]
+    assert choose(said, labels, 5) == [0, 4, 2, 3, 1]
 
 
 def test_no_checkpoints_no_pictures(tmp_path):

@@ -9,7 +9,7 @@ import warnings
 
 from rich.console import Console
 
-from cliptune.errors import UserError
+from cliptune.errors import Unfinished, UserError
 
 COMMANDS = {
     "demo": "tune on the bundled drawings with five methods: a table and a page of pictures in about two minutes",
@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "evaluate RUN: accuracy of a trained run on its own test pictures, or on others with --data",
     "predict": "predict RUN IMAGES...: the classes of pictures, with probabilities",
     "run": "run PROTOCOL: several methods and seeds, e.g. cliptune run base-to-novel --methods coop maple+dapt",
+    "background": "background RUN...: what accuracy is owed to backgrounds, and how much attention goes to the object",
     "report": "report FOLDER: the table and the page of what `run` or `demo` left there",
     "results": "results table FOLDER | published | import LOGS | export FOLDER: tables, papers' numbers, old logs",
     "import": "import FILE: a checkpoint of the authors' code (CoOp, MaPLe, ...) as a run for evaluate and predict",
@@ -43,6 +44,10 @@ def main(argv: list[str] | None = None) -> None:
     except UserError as error:
         console.print(f"cliptune: {error}", style="bold red", markup=False)
         sys.exit(2)
+    except Unfinished as error:
+        for sentence in error.sentences:
+            console.print(f"cliptune: {sentence}", style="bold red", markup=False)
+        sys.exit(1)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on where it stopped")
         sys.exit(130)
@@ -52,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def usage() -> str:
     """What `cliptune --help` prints."""
-    lines = [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<12}{text}" for name, text in COMMANDS.items()]
     return (
         "Prompt tuning of CLIP-like models.\n\nusage: cliptune COMMAND ...\n\n"
         + "\n".join(lines)

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from cliptune import gallery
 from cliptune.commands.parse import lengthen, told
 from cliptune.commands.train import Train, preset_run
 from cliptune.errors import UserError
@@ -169,7 +168,7 @@ def test_classes_that_a_method_cannot_take_are_a_dash(cli, tmp_path, four, photo
     said = cli("report", out, "--pictures", 2)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert said.code == 0 and "linear_probe" in page and ("–" in page or not others), said.err
-    monkeypatch.setattr(gallery, "PREFERRED", ("novel",))  # pictures of classes it cannot take
+    monkeypatch.setattr("cliptune.gallery.pictures.PREFERRED", ("novel",))  # pictures of classes it cannot take
     assert cli("report", out, "--pictures", 2).code == 0
     said = cli("evaluate", out / "linear_probe" / "seed1", "--data", f"folder:{photos}")
     assert said.code == 2 and "learned something of its own for each class" in said.err

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from cliptune.results import html
+from cliptune.results.findings import Findings
 
 VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 
@@ -44,7 +45,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def whole(study, panel):
-    return html.render(study, [panel("zeroshot", "maple", "maple+dapt")], title="A study", notes=["A toy."])
+    return html.render(study, Findings([panel("zeroshot", "maple", "maple+dapt")]), title="A study", notes=["A toy."])
 
 
 def headings(text):
@@ -65,7 +66,8 @@ def test_it_is_well_formed_and_refers_to_nothing_outside(whole):
 def test_it_says_what_it_shows(whole):
     page = Page(whole)
     assert headings(whole) == [
-        *("Accuracy", "Reliance on the background", "Training", "Example images", "Notes", "How it was made")
+        *("Which method to use", "Accuracy", "Cost", "Reliance on the background", "Example images", "Training"),
+        *("Notes", "How it was made"),
     ]
     for words in (
         "A study",
@@ -100,13 +102,13 @@ def test_rows_are_sorted_by_full_numbers(whole):
 
 def test_the_same_records_give_the_same_page(study, panel, whole):
     panels = [panel("zeroshot", "maple", "maple+dapt")]
-    assert html.render(study[::-1], panels, title="A study", notes=["A toy."]) == whole
+    assert html.render(study[::-1], Findings(panels), title="A study", notes=["A toy."]) == whole
 
 
 def test_without_panels_history_or_backgrounds_sections_are_absent(record):
     text = html.render([record(base=50.0, novel=40.0)], title="One run")
     Page(text)
-    assert headings(text) == ["Accuracy", "Notes", "How it was made"]
+    assert headings(text) == ["Accuracy", "Cost", "Notes", "How it was made"]
     assert "Grad-CAM" not in text and "swapped" not in text
 
 
@@ -119,13 +121,14 @@ def test_backgrounds_without_the_original_are_compared_too(record):
 def test_data_sets_and_shots_are_shown_apart(record):
     results = [record(data=d, shots=s, epochs=2, base=1.0) for d, s in (("pets", 4), ("cars", 4), ("cars", 0))]
     text = html.render(results, title="t")
-    assert re.findall(r"<h3>([^<]*)</h3>", text)[1:] == ["cars, all shots", "cars, 4 shots", "pets, 4 shots"]
+    apart = [h for h in re.findall(r"<h3>([^<]*)</h3>", text) if not h.startswith("What")]
+    assert apart == ["cars, all shots", "cars, 4 shots", "pets, 4 shots"]
     assert "best of each column and data set" in Page(text).text
 
 
 def test_names_cannot_break_the_page(record, panel):
     bad = "<script>alert('x')</script>\"&"
-    text = html.render([record(bad, data=bad, base=1.0)], [panel(bad)], title=bad, notes=[bad])
+    text = html.render([record(bad, data=bad, base=1.0)], Findings([panel(bad)]), title=bad, notes=[bad])
     Page(text)
     assert text.count("<script>") == 1
     assert bad in Page(text).text
@@ -133,7 +136,7 @@ def test_names_cannot_break_the_page(record, panel):
 
 def test_answers_may_be_missing_or_without_a_map(record, panel):
     panels = [panel("coop", "other", mask=False), panel("coop", saliency=False)]
-    text = html.render([record("coop", base=1.0)], panels, title="t")
+    text = html.render([record("coop", base=1.0)], Findings(panels), title="t")
     assert "<td></td>" in text
     assert text.count("data:image/png") == 2 + 2
 

@@ -189,13 +189,15 @@ class Backbone(nn.Module):
 
     def check_names(self, classnames: Sequence[str]) -> None:
         """Warn of class names with tokens that pretraining never saw: to this model they mean nothing."""
-        if self._untrained is None:
-            return
-        for name in classnames:
-            strange = self._untrained(self.tokenizer.encode(words.clean(name)))
+        for name in classnames if self._untrained else ():
+            strange = self.unknown(self.tokenizer.encode(words.clean(name)))
             if strange:
                 pieces = ", ".join(repr(self.tokenizer.decode([token]).strip()) for token in sorted(strange))
                 warnings.warn(f"backbone {self.name!r} never saw {pieces} of the class name {name!r}", stacklevel=3)
+
+    def unknown(self, ids: Iterable[int]) -> set[int]:
+        """Those of the token ids that pretraining never saw, where that is known."""
+        return set() if self._untrained is None else self._untrained(ids)
 
     def embed_words(self, phrase: str, n: int) -> Tensor:
         """Token embeddings `(n, text_width)` of the first `n` tokens of `phrase`, to start learned context from."""

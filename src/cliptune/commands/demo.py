@@ -40,5 +40,6 @@ def demo(arguments: list[str]) -> None:
     runs = [(name, presets.get(name, data="emoji", protocol="base_to_novel", shots=options.shots)) for name in METHODS]
     results = sweep.run(sweep.plan(runs, options.seeds, options.out))
     show(results)
-    page = write_page(results, options.out, options.out / "report.html", 8, title="cliptune demo", notes=NOTES)
+    out = options.out / "report.html"
+    page = write_page(results, options.out, out, 8, images=320, title="cliptune demo", notes=NOTES)
     sys.stdout.write(f"page with pictures: {page} ({time.perf_counter() - start:.0f} s in all)\n")

@@ -8,12 +8,20 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from cliptune.results import curves as curves_
 from cliptune.results import plots
 from cliptune.results.about import joined
+from cliptune.results.cells import is_whole, metric_names
+from cliptune.results.classes import ByClass
+from cliptune.results.context import Shift
 from cliptune.results.lengths import lengths_of
-from cliptune.results.theme import DARK, LIGHT, Look, Theme
+from cliptune.results.table import title
+from cliptune.results.theme import DARK, LIGHT, STILL, Look, Theme
 from cliptune.results.variants import method_order
 from cliptune.types import Result
+
+#: Classes up to which confusions are shown as a matrix.
+MATRIX = 40
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,10 @@ def curves(results: Sequence[Result], looks: Mapping[str, Look]) -> list[Plot]:
     over = "Mean over seeds; the shade is their range. " if several else ""
     words = {
         "loss": ("training loss", "Each method minimises a sum of its own losses: compare shapes, not heights."),
+        "shift": (
+            "inconsistency of the feature shift",
+            "RESTORE's penalty: squared difference between the towers' shifts, summed over layers, times its weight.",
+        ),
         "val": ("validation accuracy", "Accuracy on the validation shots."),
     }
 
@@ -69,6 +81,43 @@ def layers(results: Sequence[Result], looks: Mapping[str, Look]) -> list[Plot]:
         return _plot(lambda theme: plots.token_lengths(runs, looks[method], theme=theme), alt, caption)
 
     return [plot for method in method_order(results) if (plot := drawn(method))]
+
+
+def by_shots(results: Sequence[Result], looks: Mapping[str, Look]) -> list[Plot]:
+    """Accuracy by training images a class, a plot for each data set and each metric of a whole test set."""
+    found = []
+    for data in sorted({r.data for r in results}):
+        there = [r for r in results if r.data == data]
+        for metric in (name for name in metric_names(there) if is_whole(name)):
+            alt = f"Line chart of {metric} on {data} by training images a class for {_methods(there)}."
+            over = "Bars: standard deviation over seeds." if len({r.seed for r in there}) > 1 else ""
+            caption = f"{data}, {title(metric)}. {over}"
+            plot = _plot(lambda t, m=metric, d=there: curves_.by_shots(d, looks, metric=m, theme=t), alt, caption)
+            found += [plot] if plot else []
+    return found
+
+
+def shifts(found: Sequence[Shift], looks: Mapping[str, Look]) -> Plot | None:
+    """How far tokens move both towers, block by block."""
+    alt = f"Line chart of the shift of both towers by block for {joined(one.method for one in found)}."
+    caption = "Where the two lines of a method lie together, its tokens move both towers alike."
+    return _plot(lambda theme: curves_.layer_shifts(found, looks, theme=theme), alt, caption) if found else None
+
+
+def confusions(found: Sequence[ByClass], results: Sequence[Result], looks: Mapping[str, Look]) -> list[Plot]:
+    """A matrix for zero-shot and one for the best method on each test set of few classes."""
+    plots_ = []
+    for one in (one for one in found if len(one.classnames) <= MATRIX):
+        right = {method: sum(row[i] for i, row in enumerate(counts)) for method, counts in one.counts.items()}
+        best = max((m for m in right if m != one.untuned), key=lambda m: right[m], default=None)
+        for method in dict.fromkeys(m for m in (one.untuned, best) if m):
+            look = looks.get(method, Look(STILL, "o", "-"))
+            share = 100 * right[method] / max(one.pictures, 1)
+            alt = f"Matrix of true classes and answers of {method} on {one.name}; the table has the largest numbers."
+            caption = f"{method} on {title(one.name)}: {share:.1f} % lie on the diagonal, where answers are right."
+            plot = _plot(lambda t, o=one, m=method, k=look: curves_.confusions(o, m, k, theme=t), alt, caption)
+            plots_ += [plot] if plot else []
+    return plots_
 
 
 def uri(kind: str, data: bytes) -> str:

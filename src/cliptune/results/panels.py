@@ -33,7 +33,8 @@ class Panel:
     """A test picture: `image` uint8 `(3, H, W)`, `mask` uint8 `(1, H, W)` with 255 = foreground or None.
 
     Both may be arrays or CPU tensors.
-    `title` says what it shows ("monkey on grass"), `label` where it is from ("base/swap").
+    `title` says what it shows ("monkey on grass"), `label` where it is from ("base/swap"), `untuned` whose answer the
+    others gain or lose against, if it is among them.
     """
 
     title: str
@@ -41,6 +42,12 @@ class Panel:
     image: Any
     mask: Any
     answers: tuple[Answer, ...]
+    untuned: str = ""
+
+    def turned(self, answer: Answer) -> str:
+        """ "gained" or "lost" where the untuned model's answer was wrong or right and this is not; else ""."""
+        was = next((a.correct for a in self.answers if a.method == self.untuned), answer.correct)
+        return "" if was == answer.correct else "gained" if answer.correct else "lost"
 
     def __post_init__(self) -> None:
         image = np.asarray(self.image)

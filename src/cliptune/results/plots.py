@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
@@ -46,7 +47,7 @@ def training_curves(
             runs[result.method].append(points)
     if not runs:
         return None
-    figure, axes = _canvas(3.5, theme)
+    figure, axes = canvas(3.5, theme)
     for method in (m for m in looks if m in runs):
         look, seeds = looks[method], runs[method]
         epochs = sorted(set.intersection(*(set(points) for points in seeds)))
@@ -63,7 +64,7 @@ def training_curves(
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy on validation shots (%)" if what == "val" else what)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(figure, axes, theme)
+    legend(figure, axes, theme)
     return figure
 
 
@@ -81,7 +82,7 @@ def background_bars(
     table = summarise(results, tuple(modes.values()))
     bar, gap = 0.2, 0.3
     group = bar * len(modes) + gap
-    figure, axes = _canvas(1.0 + 0.85 * group * len(table.rows), theme)
+    figure, axes = canvas(1.0 + 0.85 * group * len(table.rows), theme)
     for i, row in enumerate(table.rows):
         colour = looks[row.method].colour
         for j, (mode, cell) in enumerate(zip(modes, row.cells, strict=True)):
@@ -97,7 +98,7 @@ def background_bars(
     axes.set_xlabel(f"accuracy on {part} (%)")
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0, labelcolor=theme.ink)
-    _legend(figure, axes, theme, [Patch(label=mode, **_filled(mode, theme.quiet, theme)) for mode in modes])
+    legend(figure, axes, theme, [Patch(label=mode, **_filled(mode, theme.quiet, theme)) for mode in modes])
     return figure
 
 
@@ -110,7 +111,7 @@ def base_novel(results: Sequence[Result], looks: Mapping[str, Look], *, theme: T
     points = [(method, base, novel) for method, base, novel in rows if base is not None and novel is not None]
     if not points:
         return None
-    figure, axes = _canvas(3.9, theme)
+    figure, axes = canvas(3.9, theme)
     for method, base, novel in points:
         look = looks[method]
         axes.errorbar(
@@ -128,7 +129,7 @@ def base_novel(results: Sequence[Result], looks: Mapping[str, Look], *, theme: T
     axes.set_xlabel("accuracy on base classes (%)")
     axes.set_ylabel("accuracy on novel classes (%)")
     axes.grid(False)
-    _legend(figure, axes, theme)
+    legend(figure, axes, theme)
     return figure
 
 
@@ -181,7 +182,7 @@ def to_png(figure: Figure, *, dpi: int = 150) -> bytes:
     return out.getvalue()
 
 
-def _canvas(height: float, theme: Theme) -> tuple[Figure, Axes]:
+def canvas(height: float, theme: Theme) -> tuple[Figure, Axes]:
     """A figure of the house's width and one axes with quiet lines."""
     figure = Figure(figsize=(WIDTH, height), facecolor=theme.paper, layout="constrained")
     FigureCanvasAgg(figure)
@@ -197,7 +198,8 @@ def _canvas(height: float, theme: Theme) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(figure: Figure, axes: Axes, theme: Theme, handles: Sequence[Patch] | None = None) -> None:
+def legend(figure: Figure, axes: Axes, theme: Theme, handles: Sequence[Artist] | None = None) -> None:
+    """Above the axes, in as many columns as its words leave room for."""
     entries = handles or axes.get_legend_handles_labels()[0]
     longest = max(len(str(entry.get_label())) for entry in entries)
     columns = min(len(entries), 4 if longest < 11 else 3 if longest < 17 else 2 if longest < 26 else 1)

@@ -1,0 +1,85 @@
+"""One picture before other backgrounds: none, a blurred one, that of another picture.
+
+Pictures are uint8 `(3, H, W)`, masks uint8 `(1, H, W)` with 255 = foreground; soft masks blend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.transforms.v2.functional import InterpolationMode, center_crop, gaussian_blur, resize
+
+#: What is done to a picture, in the order of tables: name -> what it is.
+CONDITIONS: Mapping[str, str] = {
+    "original": "The picture as it is.",
+    "mean": "Only the object; the rest is the mean colour of CLIP's training pictures, which becomes zero.",
+    "grey": "Only the object; the rest is an even grey.",
+    "blurred": "The object before its own background, blurred beyond recognition.",
+    "swapped": "The object before the background of a picture of another class.",
+    "scenery": "Only the background; the hole that the object leaves is filled from around it.",
+}
+GREY = 127
+#: Standard deviation of the blur, as a share of the shorter side.
+BLUR = 1 / 8
+#: A pixel with more foreground than this lends no colour to what fills the object's place.
+TOUCHED = 13
+#: How far from the mask pixels are still taken for touched by the object, as a share of the shorter side: masks run a
+#: little within their objects.
+RIM = 1 / 64
+
+
+def scenes(image: Tensor, mask: Tensor, other: Tensor, other_mask: Tensor, mean: Sequence[float]) -> dict[str, Tensor]:
+    """`image` in each of `CONDITIONS`. other: the picture that lends its background, of any size, with its mask.
+    mean: colour in [0, 1]."""
+    height, width = image.shape[-2:]
+    own = scenery(image, mask)
+    lent = covering(scenery(other, other_mask), height, width)
+    sigma = max(1.0, BLUR * min(height, width))
+    kernel = 2 * min(ceil(2 * sigma), (min(height, width) - 1) // 2) + 1
+    colour = (torch.tensor(mean).view(3, 1, 1) * 255).expand(3, height, width)
+    return {
+        "original": image,
+        "mean": before(image, mask, colour),
+        "grey": before(image, mask, torch.full((3, height, width), float(GREY))),
+        "blurred": before(image, mask, gaussian_blur(own.float(), [kernel, kernel], [sigma, sigma])),
+        "swapped": before(image, mask, lent),
+        "scenery": own,
+    }
+
+
+def before(image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
+    """The foreground of `image` before `background` `(3, H, W)` in 0..255; uint8."""
+    share = mask.float() / 255
+    return (image * share + background * (1 - share)).round().to(torch.uint8)
+
+
+def scenery(image: Tensor, mask: Tensor) -> Tensor:
+    """`image` without its object: the hole is filled smoothly from what is around it, coarse to fine; uint8."""
+    reach = max(1, round(RIM * min(image.shape[-2:])))
+    near = F.max_pool2d(mask[None].float(), 2 * reach + 1, 1, reach)[0]
+    known = (near <= TOUCHED).float()
+    if not known.any():  # nothing but the rim is background
+        known = (mask <= TOUCHED).float()
+    # Colours and how much of them is known, halved until one pixel is left; then back up, known colours over coarser.
+    levels = [torch.cat([image * known, known])]
+    while min(levels[-1].shape[-2:]) > 1:
+        levels.append(F.avg_pool2d(levels[-1][None], 2, ceil_mode=True)[0])
+    total = levels[-1].sum((1, 2))
+    filled = (total[:3] / total[3].clamp_min(1e-6)).view(3, 1, 1)
+    for level in reversed(levels):
+        filled = F.interpolate(filled[None], level.shape[-2:], mode="bilinear", align_corners=False)[0]
+        filled = level[:3] + filled * (1 - level[3:])
+    return torch.where(known > 0, image.float(), filled).round().clamp(0, 255).to(torch.uint8)
+
+
+def covering(image: Tensor, height: int, width: int) -> Tensor:
+    """`image` resized to cover `height` x `width`, its centre kept."""
+    if image.shape[-2:] == (height, width):
+        return image
+    scale = max(height / image.shape[-2], width / image.shape[-1])
+    size = [max(height, round(image.shape[-2] * scale)), max(width, round(image.shape[-1] * scale))]
+    return center_crop(resize(image, size, InterpolationMode.BILINEAR, antialias=True), [height, width])

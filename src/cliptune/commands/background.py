@@ -1,0 +1,135 @@
+"""`cliptune background RUN...`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from tyro.conf import Positional
+
+from cliptune.analysis.scenes import CONDITIONS
+from cliptune.claims import CHECKPOINT
+from cliptune.commands.parse import parse, split
+from cliptune.data.settings import Reading
+from cliptune.engine.watchers import ProgressBar, bar
+from cliptune.errors import UserError
+from cliptune.gallery.reliance import Asked, rely
+from cliptune.results import reliance, store
+from cliptune.results.reliance import MORE, Measured
+
+#: What the terminal's table shows.
+COLUMNS = (*CONDITIONS, "drop", "followed", "energy", "pointing")
+
+
+@dataclass(frozen=True)
+class Background:
+    """How much runs owe to backgrounds: accuracy on test pictures as they are, with the background removed, blurred and
+    swapped with that of a picture of another class, on the background alone, and how much of their Grad-CAM lies on the
+    object. Kept beside each run's record, from where `cliptune report` takes it."""
+
+    runs: Positional[tuple[Path, ...]]
+    """Folders of runs, folders of such folders, or checkpoint files."""
+    data: str = ""
+    """Other pictures, as for evaluate; by default each run's own."""
+    test: str = ""
+    """One of the run's test sets by name (base, novel, test, base/same); by default the one before the scenery of
+    training, where the data has that, or else its base classes or its whole test set."""
+    masks_from: str = "data"
+    """Where masks come from: data (what the pictures bring), folder:PATH, box:PATH, beside, alpha, ...; those that ask
+    a model (gradcam, maskclip) ask the untuned one."""
+    images: int = 500
+    """Pictures looked at, evenly taken from the test set."""
+    seed: int = 1
+    """Decides which picture lends which its background."""
+    saliency: Literal["predicted", "true"] = "predicted"
+    """The class whose Grad-CAM is looked at."""
+    format: Literal["text", "json"] = "text"
+    """json: a list of what is kept beside each run, with its path."""
+    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+
+
+def background(arguments: list[str]) -> None:
+    """Measure each run, print a table."""
+    split(arguments, "a run's folder", "background runs/sweep", helped="run")
+    options = parse(Background, "background", arguments)
+    if options.images < 2:
+        raise UserError(f"--images is at least 2, as pictures swap backgrounds; got {options.images}")
+    asked = Asked(
+        options.data, options.test, options.masks_from, options.images, options.seed, options.saliency == "true"
+    )
+    found: list[tuple[Path, str, Measured, Path]] = []
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    runs = [place for given in options.runs for place in checkpoints(given)]
+    with bar(console) as progress:
+        for place in runs:
+            label = label_of(place)
+            watcher = ProgressBar(progress, label)
+            one, path = rely(place, asked, options.reading, partial(watcher.other, "backgrounds"))
+            found.append((place, label, one, path))
+    if options.format == "json":
+        rows = [{"run": str(place), "method": label, **one.to_dict()} for place, label, one, _ in found]
+        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        return
+    held: dict[str, list[Measured]] = {}
+    for _, label, one, _ in found:
+        held.setdefault(label, []).append(one)
+    out = Console(file=sys.stdout, width=max(110, console.width), highlight=False)
+    for table in reliance.tables(held):
+        out.print(title_of(table), soft_wrap=True)
+        out.print(drawn(table))
+        areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
+        if areas:
+            out.print(f"area      {areas[0]:.1f} % of the pictures is object: what saliency spread evenly would get.")
+    for name in COLUMNS:
+        out.print(f"{name:<10}{({**CONDITIONS, **MORE})[name]}", soft_wrap=True)
+    counts = {why: n for _, _, one, _ in found for why, n in one.reliance.left_out.items()}
+    if counts:
+        console.print("left out: " + ", ".join(f"{n} pictures with {why}" for why, n in counts.items()))
+    where = "its record" if len(found) == 1 else f"the records of {len(found)} runs"
+    console.print(f"kept beside {where} as {found[-1][3].name}")
+
+
+def checkpoints(given: Path) -> list[Path]:
+    """The runs at or under a folder, or a checkpoint file itself."""
+    if given.is_file() or (given / CHECKPOINT).is_file():
+        return [given]
+    found = sorted(path.parent for path in given.rglob(CHECKPOINT))
+    if not found:
+        raise UserError(f"no {CHECKPOINT} at or under {given}; name a run's folder, or a folder of runs")
+    return found
+
+
+def label_of(place: Path) -> str:
+    """A run's row in tables: its record's, or else its place."""
+    record = (place if place.is_dir() else place.parent) / store.NAME
+    return store.load(record).method if record.is_file() else str(place)
+
+
+def title_of(table: reliance.Table) -> str:
+    """What was measured on what."""
+    data, test, masks, saliency = table.heading
+    pictures = " or ".join(map(str, table.pictures))
+    return f"{test} of {data}: {pictures} pictures, masks from {masks}, saliency of the {saliency} class; percent"
+
+
+def drawn(table: reliance.Table) -> RichTable:
+    """For a terminal."""
+    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    rich.add_column("method", overflow="fold", min_width=10)
+    for name in ("runs", *COLUMNS):
+        rich.add_column(name, justify="right", no_wrap=True)
+    for label, n, values in table.rows:
+        cells = [f"{values[name]:.1f}" if values[name] is not None else "–" for name in COLUMNS]
+        error = table.errors.get(label)
+        if error is not None:
+            cells[len(CONDITIONS)] += f" ± {error:.1f}"
+        rich.add_row(label, str(n), *cells)
+    return rich

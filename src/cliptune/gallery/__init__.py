@@ -1,0 +1,1 @@
+"""What restored checkpoints show: pictures, classes, words, shifts, reliance on backgrounds."""

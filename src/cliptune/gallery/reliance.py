@@ -1,0 +1,160 @@
+"""A restored run's reliance on backgrounds, measured and kept beside its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
+
+from cliptune import experiment, masks, methods
+from cliptune.analysis.background import measure
+from cliptune.claims import CHECKPOINT
+from cliptune.config import Run, differing, with_options
+from cliptune.data import sources
+from cliptune.data.dataset import Dataset
+from cliptune.data.loader import ExampleSet
+from cliptune.data.settings import Reading
+from cliptune.data.sound import sound
+from cliptune.data.transforms import evaluation, normalise
+from cliptune.errors import UserError
+from cliptune.files import write_json
+from cliptune.gallery.pictures import cams
+from cliptune.masks.survey import is_empty, is_full
+from cliptune.model import TunedModel
+from cliptune.results.reliance import NAME, Measured
+from cliptune.types import Example, Picture, TestSet
+
+#: Test sets that are asked about where none is named, the most telling first: the bundled drawings before the scenery
+#: of training, as backgrounds of other data's test sets are like those of training.
+PREFERRED = ("base/same", "test/same", "base", "test")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured: `data` "" is the run's own, `test` "" the first of `PREFERRED`; at most `images` pictures."""
+
+    data: str = ""
+    test: str = ""
+    masks: str = "data"
+    images: int = 500
+    seed: int = 1
+    true: bool = False
+
+
+def file_of(folder: Path, asked: Asked) -> Path:
+    """Where the answer is kept: under the plain name, or with a hash of what was asked where that is unusual."""
+    plain = json.dumps(asdict(asked), sort_keys=True)
+    rest = "" if asked == Asked() else "-" + hashlib.sha256(plain.encode()).hexdigest()[:8]
+    return folder / f"{NAME}{rest}.json"
+
+
+def rely(
+    folder: Path, asked: Asked, reading: Reading | None = None, tick: Callable[[int, int], None] | None = None
+) -> tuple[Measured, Path]:
+    """Measure the run or checkpoint at `folder`, and leave the answer beside it. Raises `UserError`."""
+    model, run = experiment.restore(folder)
+    checkpoint = folder / CHECKPOINT if folder.is_dir() else folder
+    run = with_options(run, differing(reading)) if reading is not None else run
+    dataset, test, name = _test_set(run, asked)
+    step = max(1, -(-len(test.examples) // asked.images))
+    test = dataclasses.replace(test, examples=test.examples[::step])
+    model = model.with_classes(test.classnames).to(experiment.fabric_of(run.device, 1, run.precision).device).eval()
+    pictures, chosen, left_out = _masked(model, dataset, test, asked)
+    classes = [frozenset(e.labels or (e.label,)) for e in chosen]
+    saliency = (lambda images, labels: cams(model, images, labels)) if model.backbone.has_vit else None
+    try:
+        found = measure(
+            pictures,
+            classes,
+            lambda images: _logits(model, images, run.training.augment),
+            saliency,  # type: ignore[arg-type]
+            mean=model.backbone.mean,
+            seed=asked.seed,
+            true=asked.true,
+            tick=None if tick is None else _counted(tick, len(chosen)),
+        )
+    except ValueError as error:
+        raise UserError(f"{name} of {asked.data or run.data}: {error}") from None
+    measured = Measured(
+        data=asked.data or run.data,
+        test=name,
+        masks=asked.masks,
+        seed=asked.seed,
+        saliency="true" if asked.true else "predicted",
+        checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12],
+        reliance=dataclasses.replace(found, left_out=left_out),
+    )
+    path = file_of(checkpoint.parent, asked)
+    write_json(path, measured.to_dict())
+    return measured, path
+
+
+def _test_set(run: Run, asked: Asked) -> tuple[Dataset, TestSet, str]:
+    if asked.data and asked.data != run.data:
+        dataset = sources.get(asked.data, dataclasses.replace(run.reading, draws=""))
+        tests = {"test": TestSet(tuple(dataset.tested()), dataset.classnames)}
+    else:
+        task, _ = sound(experiment.task_of(run))
+        dataset, tests = task.dataset, {name: test for name, test in task.tests.items() if test.examples}
+    if asked.test and asked.test not in tests:
+        raise UserError(f"no test set is called {asked.test!r}; there are {', '.join(tests)}")
+    name = asked.test or next((name for name in PREFERRED if name in tests), next(iter(tests)))
+    return getattr(tests[name], "dataset", None) or dataset, tests[name], name
+
+
+def _masked(
+    model: TunedModel, dataset: Dataset, test: TestSet, asked: Asked
+) -> tuple[Callable[[int], Picture], list[Example], dict[str, int]]:
+    """A reader of pictures with masks, the examples that have usable ones, and how many were left out for what."""
+    backbone = model.backbone
+    examples = ExampleSet(dataset, test.examples, backbone.image_size, backbone.mean, backbone.std)
+    examples.masks = masks.get(asked.masks, asked.seed)
+    if examples.masks.asks_model:  # one that is not tuned, so that all runs are seen through the same masks
+        plain = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
+        examples.masks.refresh(plain.eval(), examples, 0)
+    usable, left_out, why = list[int](), {"no mask": 0, "no foreground": 0, "no background": 0}, ""
+    for i in range(len(examples)):
+        try:
+            mask = examples.mask(i)
+        except UserError as error:
+            left_out["no mask"] += 1
+            why = why or str(error)
+            continue
+        empty, full = is_empty(mask), is_full(mask)
+        left_out["no foreground"] += empty
+        left_out["no background"] += full
+        if not (empty or full):
+            usable.append(i)
+    if not usable:
+        raise UserError(f"none of {len(examples)} pictures has a usable mask{f'; the first: {why}' if why else ''}")
+
+    def read(i: int) -> Picture:
+        return Picture(examples.picture(usable[i]).image, examples.mask(usable[i]))
+
+    return read, [test.examples[i] for i in usable], {k: n for k, n in left_out.items() if n}
+
+
+@torch.no_grad()
+def _logits(model: TunedModel, images: Sequence[Tensor], augment: str) -> Tensor:
+    backbone = model.backbone
+    views = torch.stack([evaluation(to_pil_image(image), backbone.image_size, augment) for image in images])
+    pixels = normalise(views, backbone.mean, backbone.std).to(backbone.logit_scale.device)
+    return model({"image": pixels}).logits[:, : len(model.classnames)].float().cpu()
+
+
+def _counted(tick: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
+        tick(done, total)
+
+    return tell

@@ -1,0 +1,96 @@
+"""The rows of a report that can be asked again, and what they answer on a test set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cliptune import experiment, methods
+from cliptune.config import Run
+from cliptune.data.sound import sound
+from cliptune.engine.evaluate import logits
+from cliptune.errors import UserError
+from cliptune.model import TunedModel
+from cliptune.types import Task, TestSet
+
+#: The name of the row that nothing was learned for, where a sweep has none.
+UNTUNED = "zero-shot"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Restored models of one task by their label in tables, zero-shot classification always among them.
+
+    untuned: its label. notes: which checkpoints could not be used, and why.
+    """
+
+    models: Mapping[str, TunedModel]
+    runs: Mapping[str, Run]
+    task: Task
+    untuned: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def preset(self) -> str:
+        """Of the views of pictures; the first run's, so that all rows see the same."""
+        return next(iter(self.runs.values())).training.augment
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What each row says of the examples of a test set: probabilities `(n, C)` by label."""
+
+    name: str
+    test: TestSet
+    probabilities: Mapping[str, Tensor]
+
+    @property
+    def labels(self) -> Tensor:
+        """The true classes `(n,)`."""
+        return torch.tensor([e.label for e in self.test.examples])
+
+
+def rows(folders: Mapping[str, Path]) -> Rows:
+    """The runs of label -> folder, which must be of one task. Raises `UserError` where none can be restored."""
+    models, runs, notes = dict[str, TunedModel](), dict[str, Run](), list[str]()
+    for label, folder in folders.items():
+        try:
+            models[label], runs[label] = experiment.restore(folder)
+        except UserError as error:
+            notes.append(f"Nothing is shown from the checkpoint of {label}: {error}.")
+    if not models:
+        raise UserError(f"no checkpoint can be used; {notes[0] if notes else 'there is none'}")
+    first = next(iter(runs.values()))
+    task, _ = sound(experiment.task_of(first))
+    untuned = next((label for label, run in runs.items() if methods.name_of(run.method) == "zeroshot"), None)
+    if untuned is None:
+        untuned, plain = UNTUNED, replace(first, method=methods.get("zeroshot")())
+        models, runs = {untuned: experiment.model_of(plain, task), **models}, {untuned: plain, **runs}
+    return Rows(models, runs, task, untuned, tuple(notes))
+
+
+def answers(held: Rows, name: str, limit: int) -> Answers:
+    """Answers to the test set `name` of at most `limit` examples, evenly taken, of the rows that know its classes."""
+    whole = held.task.tests[name]
+    step = max(1, -(-len(whole.examples) // limit))
+    test = replace(whole, examples=whole.examples[::step])
+    models = {
+        label: model.with_classes(test.classnames).eval()
+        for label, model in held.models.items()
+        if model.takes_other_classes or model.classnames == test.classnames
+    }
+    asked = {
+        label: logits(model, held.task.dataset, test, preset=held.preset)[:, : len(test.classnames)].softmax(-1)
+        for label, model in models.items()
+    }
+    return Answers(name, test, asked)
+
+
+def first_of(held: Rows, wanted: Sequence[str]) -> str:
+    """The first of the test sets that the task has with pictures in it; else its first."""
+    there = [name for name, test in held.task.tests.items() if test.examples]
+    return next((name for name in wanted if name in there), there[0])

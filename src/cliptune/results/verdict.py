@@ -1,0 +1,163 @@
+"""Which method to use, in a few sentences made from the numbers alone."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cliptune.results import student
+from cliptune.results.about import joined
+from cliptune.results.cells import Cell, is_whole, metric_names, over_runs
+from cliptune.results.summary import grouped
+from cliptune.results.table import title
+from cliptune.results.variants import labelled, learns, shots_of
+from cliptune.types import Result
+
+#: What methods are ranked by, the first that is there; else the first metric of a whole test set.
+RANKED_BY = ("hm", "average", "test")
+#: Methods that can be named before they are only counted.
+NAMED = 4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """About one data set (and number of shots): the sentence that answers, then what qualifies it."""
+
+    heading: str
+    answer: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How far the best is above another on the seeds that both have: mean, and half its 95 % interval or None."""
+
+    mean: float
+    half: float | None
+    seeds: int
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.half is not None and self.mean > self.half
+
+
+def verdicts(results: Sequence[Result]) -> list[Verdict]:
+    """One for each data set, where methods can be ranked; of several numbers of shots, for the largest."""
+    results = labelled(results)
+    found = []
+    for data in sorted({r.data for r in results}):
+        there = [r for r in results if r.data == data]
+        counts = {shots_of(r) for r in there}
+        shots = 0 if 0 in counts else max(counts, key=lambda s: -1 if s is None else s)
+        held = {key[1]: runs for key, runs in grouped([r for r in there if shots_of(r) == shots]).items()}
+        several = len(counts) > 1
+        words = data if shots is None else f"{data}, {'all' if shots == 0 else shots} training images a class"
+        one = _verdict(held, words if several or len({r.data for r in results}) > 1 else "", learns(there))
+        found += [one] if one else []
+    return found
+
+
+def lead(best: Sequence[Result], other: Sequence[Result], metric: str) -> Lead:
+    """`best` over `other`, seed by seed where they share seeds, else of their means."""
+    one, two = ({r.seed: c.mean for r in runs if (c := over_runs([r], metric))} for runs in (best, other))
+    pairs = [one[seed] - two[seed] for seed in sorted(one.keys() & two.keys())]
+    if not pairs:
+        return Lead(statistics.fmean(one.values()) - statistics.fmean(two.values()), None, 0)
+    half = None
+    if len(pairs) > 1:
+        half = student.quantile(0.95, len(pairs) - 1) * statistics.stdev(pairs) / math.sqrt(len(pairs))
+    return Lead(statistics.fmean(pairs), half, len(pairs))
+
+
+def _verdict(held: Mapping[str, Sequence[Result]], heading: str, learned: Mapping[str, bool]) -> Verdict | None:
+    names = [name for name in metric_names([r for runs in held.values() for r in runs]) if is_whole(name)]
+    metric = next((name for name in RANKED_BY if name in names), next(iter(names), None))
+    if metric is None:
+        return None
+    cells = {method: cell for method, runs in held.items() if (cell := over_runs(runs, metric)) is not None}
+    ranked = sorted(cells, key=lambda method: (-cells[method].mean, method))
+    if len(ranked) < 2:
+        return None
+    best, second = ranked[:2]
+    of = {"hm": "harmonic mean of base and novel accuracy"}.get(metric, f"accuracy on {title(metric)}")
+    over = cells[best].mean - cells[second].mean
+    answer = f"{best} has the highest {of}: {cells[best].mean:.1f} %, {over:.1f} points above {second}."
+    notes = _certainty(held, ranked, metric)
+    still = [method for method in ranked if not learned.get(method, True)]
+    if still and best not in still:
+        gain = cells[best].mean - cells[still[0]].mean
+        notes.append(f"Over {still[0]}, which learns nothing, {best} gains {gain:.1f} points.")
+    elif still:
+        notes.append(f"{best} learns nothing: no tuned method here is better than leaving the model as it is.")
+    if metric == "hm":
+        notes += _sides(held, learned, still)
+    notes += _scenery(held, learned)
+    return Verdict(heading, answer, tuple(notes))
+
+
+def _certainty(held: Mapping[str, Sequence[Result]], ranked: Sequence[str], metric: str) -> list[str]:
+    """How far the order can be trusted, and what is the cheapest of those that the best is not surely above."""
+    best, others = ranked[0], ranked[1:]
+    leads = {method: lead(held[best], held[method], metric) for method in others}
+    if all(one.half is None for one in leads.values()):
+        return ["This is from one seed, so small differences may be chance: repeat with several, --seeds 1 2 3."]
+    close = [method for method in others if not leads[method].sure]
+    fewest = min(one.seeds for one in leads.values())
+    notes = []
+    if close:
+        named = joined(close) if len(close) <= NAMED else f"{len(close)} other methods ({joined(close[:2])} next)"
+        notes.append(
+            f"Not surely above {named}: over the seeds they share (at least {fewest}), the 95 % interval of the "
+            f"difference reaches zero."
+        )
+        cheap = min([best, *close], key=lambda method: (_cost(held[method], "parameters"), method))
+        if cheap != best and _cost(held[cheap], "parameters") < math.inf:
+            few, many = (_cost(held[method], "parameters") for method in (cheap, best))
+            notes.append(f"Of these {cheap} learns the fewest numbers, {few:,.0f} against {many:,.0f}.")
+    else:
+        notes.append(
+            f"That is beyond chance of the seeds: the 95 % intervals of all differences (at least {fewest} "
+            "shared seeds) leave out zero."
+        )
+    if fewest < 3:
+        notes.append("Two seeds say little about chance: three or more are usual.")
+    return notes
+
+
+def _sides(held: Mapping[str, Sequence[Result]], learned: Mapping[str, bool], still: Sequence[str]) -> list[str]:
+    """Who is best on base and on novel classes, and whether anyone keeps what zero-shot knows of novel ones."""
+    tops = {part: _top({m: over_runs(runs, part) for m, runs in held.items()}) for part in ("base", "novel")}
+    if tops["base"] is None or tops["novel"] is None:
+        return []
+    (base, b), (novel, n) = tops["base"], tops["novel"]
+    notes = [f"Best on base classes: {base} ({b:.1f} %); on novel ones: {novel} ({n:.1f} %)."]
+    if novel in still and any(learned.get(method, True) for method in held):
+        notes[0] += " No tuned method keeps what the untuned model knows of novel classes."
+    return notes
+
+
+def _scenery(held: Mapping[str, Sequence[Result]], learned: Mapping[str, bool]) -> list[str]:
+    """Which tuned method leans least on backgrounds, where that was measured."""
+    for part in ("base", "test"):
+        gaps = {m: over_runs(runs, f"{part}/gap") for m, runs in held.items() if learned.get(m, True)}
+        known = {method: abs(cell.mean) for method, cell in gaps.items() if cell is not None}
+        if len(known) > 1:
+            least, most = min(known, key=lambda m: (known[m], m)), max(known, key=lambda m: (known[m], m))
+            return [
+                f"Of the tuned methods {least} leans least on backgrounds ({known[least]:.1f} points between the "
+                f"background of training and another), {most} most ({known[most]:.1f})."
+            ]
+    return []
+
+
+def _top(cells: Mapping[str, Cell | None]) -> tuple[str, float] | None:
+    known = {method: cell.mean for method, cell in cells.items() if cell is not None}
+    return max(known.items(), key=lambda item: item[1]) if known else None
+
+
+def _cost(runs: Sequence[Result], name: str) -> float:
+    values = [run.cost[name] for run in runs if name in run.cost]
+    return statistics.fmean(values) if values else math.inf

@@ -1,0 +1,85 @@
+"""`cliptune background`: measured, kept beside the record, shown by the report."""
+
+import json
+import shutil
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory, cutouts):
+    """A run on pictures that bring masks."""
+    from cliptune import train
+
+    folder = tmp_path_factory.mktemp("cut") / "run"
+    train("coop", data=f"folder:{cutouts}", shots=2, epochs=1, n_ctx=2, out=folder)
+    return folder
+
+
+@pytest.fixture
+def run(cut, tmp_path):
+    return shutil.copytree(cut, tmp_path / "runs" / "one")
+
+
+def test_it_is_kept_beside_the_record_and_stands_in_the_report(cli, run):
+    record = (run / "result.json").read_bytes()
+    said = cli("background", run, "--images", 6, "--format", "json")
+    assert said.code == 0, said.err
+    (told,) = json.loads(said.out)
+    assert told["method"] == "coop" and told["test"] == "test" and told["reliance"]["pictures"] == 6
+    assert set(told["reliance"]["accuracy"]) == {"original", "mean", "grey", "blurred", "swapped", "scenery"}
+    assert 0 <= told["reliance"]["energy"] <= 100 and 0 < told["reliance"]["area"] < 100
+    (kept,) = run.glob("background*.json")
+    assert json.loads(kept.read_text()) == {k: v for k, v in told.items() if k not in ("run", "method")}
+    assert (run / "result.json").read_bytes() == record
+    again = cli("background", run.parent, "--images", 6, "--format", "json")
+    assert json.loads(again.out) == [told], "a folder of runs, the same numbers"
+    said = cli("report", run.parent, "--pictures", 1, "--out", run / "page.html")
+    page = (run / "page.html").read_text(encoding="utf-8")
+    assert said.code == 0, said.err
+    for heading in ("Reliance on the background", "Class by class", "Learned context in words", "Example images"):
+        assert f">{heading}</h2>" in page, heading
+    assert "6 pictures" in page and "zero-shot" in page
+
+
+def test_a_table_for_people(cli, run):
+    said = cli("background", run, "--images", 4, "--saliency", "true", "--seed", 2)
+    assert said.code == 0 and "coop" in said.out and "saliency of the true class" in said.out, said.err
+    assert "kept beside its record as background-" in said.err, "unusual questions have files of their own"
+
+
+def test_masks_from_elsewhere_and_other_pictures(cli, run, photos):
+    there = ("--data", f"folder:{photos}", "--images", 4)
+    masks = ("--masks-from", f"folder:{photos.parent / 'masks'}")
+    said = cli("background", run, *there, *masks, "--format", "json")
+    assert said.code == 0, said.err
+    (told,) = json.loads(said.out)
+    assert told["data"] == f"folder:{photos}" and told["masks"].startswith("folder:")
+    said = cli("background", run, *there)
+    assert said.code == 2 and "none of 4 pictures has a usable mask; the first:" in said.err
+    assert "brings no mask" in said.err and "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "flags, sentence",
+    [
+        (("--test", "novel"), "no test set is called 'novel'; there are test"),
+        (("--images", 1), "--images is at least 2"),
+        (("--masks-from", "seen"), "unknown mask source 'seen'"),
+    ],
+)
+def test_what_it_cannot_do_is_a_sentence(cli, run, flags, sentence):
+    said = cli("background", run, *flags)
+    assert said.code == 2 and sentence in said.err, said.err
+    assert not list(run.glob("background*.json"))
+
+
+def test_there_must_be_a_run(cli, tmp_path):
+    said = cli("background", tmp_path)
+    assert said.code == 2 and "at or under" in said.err
+
+
+def test_a_damaged_file_is_named(cli, run):
+    (run / "background.json").write_text("{}")
+    said = cli("report", run.parent, "--pictures", 0)
+    assert said.code == 2 and "background.json is not what cliptune background writes" in said.err
