@@ -134,3 +134,43 @@ def test_average_precision_stands_beside_accuracy(record):
     assert table.columns == ("base", "novel", "hm", "base/map", "novel/map", "hm/map")
     assert table.rows[0].cells[-1].mean == pytest.approx(40)
     assert any("map is mean average precision" in note for note in table.footnotes)
+
+
+def test_metrics_on_the_way_have_their_hm_and_stay_out_unless_asked_for(record):
+    results = [
+        record(base=60.0, novel=30.0, **{"base@2": 50.0, "novel@2": 50.0, "base/same@2": 9.0, "base/swap@2": 4.0})
+    ]
+    assert summarise(results).columns == ("base", "novel", "hm")
+    cells = summarise(results, ["hm@2", "base/gap@2"]).rows[0].cells
+    assert [cell.mean for cell in cells] == [50, 5]
+
+
+def test_joint_answers_stand_beside_separate_ones(record):
+    table = summarise([record(base=60.0, novel=30.0, joint=40.0, base__joint=50.0, novel__joint=25.0)])
+    assert table.columns == ("base", "novel", "hm", "joint", "base/joint", "novel/joint", "hm/joint")
+
+
+def test_targets_stand_between_source_and_average(record):
+    assert summarise([record(average=1.0, zoo=2.0, source=3.0, dtd=4.0)]).columns == ("source", "dtd", "zoo", "average")
+
+
+def test_the_average_over_data_sets_is_of_means_and_its_hm_of_the_averages(record):
+    results = [
+        record("coop", s, data=d, base=b, novel=n) for s in (1, 2) for d, b, n in (("x", 80.0, 20.0), ("y", 40.0, 60.0))
+    ]
+    results += [record("maple", 1, data="x", base=1.0, novel=1.0)]
+    table = summarise(results, average=True)
+    assert [(row.method, row.data) for row in table.rows] == [
+        *(("coop", "x"), ("maple", "x"), ("coop", "y")),
+        ("coop", "average"),
+    ]
+    assert [cell.mean for cell in table.rows[-1].cells] == [60, 40, 48]  # the mean of the two HM would be 40
+    assert "No average for what was not run on all 2 data sets: maple with 16 shots." in table.footnotes
+
+
+def test_the_interval_is_students(record):
+    from cliptune.results.table import shown
+
+    table = summarise([record(seed=s, base=b) for s, b in ((1, 49.0), (2, 50.0), (3, 51.0))], spread="ci95")
+    assert shown(table, 3)[0][0].std == f"{4.30265 / math.sqrt(3):.3f}"
+    assert any("95 % interval" in note and "n - 1 degrees of freedom" in note for note in table.footnotes)

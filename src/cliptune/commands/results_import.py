@@ -40,5 +40,10 @@ def results_import(arguments: list[str]) -> None:
         raise UserError(f"no log under {root} is of a finished run that was understood; nothing was written")
     for folder, result in made:
         store.save(result, options.out / folder)
-    sys.stdout.write(f"{len(made)} records from {sum(len(r.provenance['imported_from']) for _, r in made)} logs\n")
+    logs = {path for _, result in made for path in result.provenance["imported_from"].values()}
+    sys.stdout.write(f"{_count(len(made), 'record')} from {_count(len(logs), 'log')}\n")
     say.print(f"kept in {options.out}; next: cliptune results table {options.out}", markup=False)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
