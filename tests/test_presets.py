@@ -14,8 +14,9 @@ FILES = sorted(Path(presets.__file__).parent.glob("*/*.yaml"))
 LARGE = {"backbone": "ViT-B-16", "pretrained": "openai"}
 #: Files for no protocol, which are laid over one's when asked for.
 ON_REQUEST = ("per_dataset",)
-#: Those that papers publish settings for, whether or not one runs here yet.
-PROTOCOLS = {*protocols.names(), "cross_dataset", "domain_generalization", "data_efficient"}
+PROTOCOLS = set(protocols.names())
+#: Methods that have no settings, or the same under every protocol.
+PLAIN = ("zeroshot", "tip_adapter", "copypaste")
 
 
 def published(name, protocol, **more):
@@ -74,11 +75,44 @@ def test_contexts_with_a_teacher(name, protocol, shots, epochs, batch, fields):
     assert {key: getattr(run.method, key) for key in fields} == fields
 
 
-@pytest.mark.parametrize("protocol, epochs", [("base_to_novel", 5), ("few_shot", 50)])
-def test_maple(protocol, epochs):
+@pytest.mark.parametrize("name", [n for n in methods.names() if n not in PLAIN])
+def test_every_protocol_has_settings(name):
+    assert set(presets.files(name)) >= PROTOCOLS
+
+
+@pytest.mark.parametrize("protocol", ["cross_dataset", "domain_generalization"])
+def test_coop_on_imagenet(protocol):
+    run = published("coop", protocol, data="imagenet")
+    assert (run.training.lr, run.training.epochs, run.training.batch_size) == (2e-3, 50, 32)
+    assert run.method.words == "a photo of a"
+
+
+@pytest.mark.parametrize(
+    "protocol, epochs, lr, depth",
+    [
+        ("base_to_novel", 5, 3.5e-3, 9),
+        ("few_shot", 50, 3.5e-3, 9),
+        ("cross_dataset", 2, 2.6e-3, 3),
+        ("domain_generalization", 2, 2.6e-3, 3),
+    ],
+)
+def test_maple(protocol, epochs, lr, depth):
     run = published("maple", protocol)
-    assert (run.training.lr, run.training.epochs, run.training.batch_size) == (3.5e-3, epochs, 4)
-    assert (run.method.n_ctx, run.method.depth, run.method.words) == (2, 9, "a photo of a")
+    assert (run.training.lr, run.training.epochs, run.training.batch_size) == (lr, epochs, 4)
+    assert (run.method.n_ctx, run.method.depth, run.method.words) == (2, depth, "a photo of a")
+
+
+@pytest.mark.parametrize("protocol, epochs, lr", [("few_shot", 40, 3.5e-3), ("cross_dataset", 2, 2.6e-3)])
+def test_dpl(protocol, epochs, lr):
+    run = published("dpl", protocol)
+    assert (run.training.epochs, run.training.lr, run.method.search_epochs) == (epochs, lr, 80)
+
+
+@pytest.mark.parametrize("name", ["coop", "promptsrc", "maple", "tip_adapter_f"])
+def test_data_efficient_is_as_with_many_shots(name):
+    run = published(name, "data_efficient", shots=0)
+    few = published(name, "few_shot", shots=16)
+    assert (run.method, run.training) == (few.method, few.training)
 
 
 @pytest.mark.parametrize(
@@ -162,19 +196,25 @@ def test_restore_with_ratios_of_each_dataset(dataset, image_ratio, text_ratio, w
 
 def test_no_preset_and_an_unknown_one():
     assert presets.get("maple+dapt", "none", shots=4) == Run(methods.build("maple+dapt"), shots=4)
-    with pytest.raises(UserError, match=r"coop\+dapt has no preset 'per_dataset'; auto, none, base_to_novel, few_shot"):
+    with pytest.raises(UserError, match=r"coop\+dapt has no preset 'per_dataset'; auto, none, base_to_novel, cross_dataset"):
         presets.get("coop+dapt", "per_dataset")
 
 
 @pytest.mark.parametrize(
-    "protocol, epochs, batch, keep", [("base_to_novel", 5, 1, "last"), ("few_shot", 10, 4, "best")]
+    "protocol, lr, epochs, batch, keep",
+    [
+        ("base_to_novel", 3.5e-3, 5, 1, "last"),
+        ("few_shot", 3.5e-3, 10, 4, "best"),
+        ("data_efficient", 3.5e-3, 10, 4, "best"),
+        ("cross_dataset", 2.6e-3, 10, 4, "best"),
+    ],
 )
-def test_dapt_around_maple(protocol, epochs, batch, keep):
+def test_dapt_around_maple(protocol, lr, epochs, batch, keep):
     run = published("maple+dapt", protocol)
     training, method = run.training, run.method
-    assert (training.lr, training.epochs, training.batch_size, training.keep) == (3.5e-3, epochs, batch, keep)
+    assert (training.lr, training.epochs, training.batch_size, training.keep) == (lr, epochs, batch, keep)
     assert (method.pull_push, method.margin, method.foreground, method.background) == (0.8, 1.5, 0.1, 0.5)
-    assert (method.base.n_ctx, method.base.depth) == (2, 9)
+    assert (method.base.n_ctx, method.base.depth) == (2, 3 if protocol == "cross_dataset" else 9)
 
 
 def test_the_optimiser_of_the_whole_family():
