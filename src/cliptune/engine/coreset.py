@@ -23,8 +23,8 @@ from cliptune.types import Example, Task
 
 #: Epochs of the training that `forgetting` watches before the one that counts.
 WATCHED = 5
-#: The selector that needs it.
-FORGETS = "forgetting"
+#: The selector that needs it, and those that ask nothing of the model.
+FORGETS, BLIND = "forgetting", ("uniform", "full")
 
 
 def reduced(
@@ -44,9 +44,11 @@ def reduced(
     if fraction == 1:
         return task
     name, options = spelled(selector)
-    held = signals(fresh(), task, training)
-    if name.replace("-", "_").lower() == FORGETS:
-        held = replace(held, correct=correctness(fresh(), task, training, fabric))
+    known = name.replace("-", "_").lower()
+    if known == FORGETS:
+        held = Signals(correct=correctness(fresh(), task, training, fabric))
+    else:
+        held = Signals() if known in BLIND else signals(fresh(), task, training)
     labels = torch.tensor([e.label for e in task.train])
     chosen = selection.select(name, held, labels, fraction, balanced=True, seed=task.seed, variant=variant, **options)
     return replace(task, train=weighted(task.train, chosen))
