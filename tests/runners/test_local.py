@@ -1,0 +1,110 @@
+"""Runs in this process and in workers: what fails, what waits, what dies."""
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+from rich.console import Console
+
+import logged
+from cliptune import holds, sweep
+from cliptune.errors import Unfinished, UserError
+from cliptune.results import store
+from cliptune.runners.local import Local
+
+
+def quietly(planned, **more):
+    console = Console(file=io.StringIO(), width=200)
+    try:
+        return sweep.run(planned, console, **more)
+    finally:
+        quietly.said = console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_run_that_fails_does_not_keep_the_others_from_being_done(photos, tmp_path):
+    out = tmp_path / "out"
+    good, bad = (
+        logged.entries(photos, out, widths=(n,), seeds=(1, 2), epochs=1, breaks=b) for n, b in ((1, ""), (2, "bug"))
+    )
+    with pytest.raises(Unfinished) as told:
+        quietly([bad[0], *good, bad[1]])
+    assert [r.seed for r in told.value.results] == [1, 2]
+    assert told.value.sentences[0] == "2 of 4 runs failed; the others are kept"
+    assert told.value.sentences[1].startswith(f"{bad[0].title}: ZeroDivisionError: nobody foresaw this (more in ")
+    assert "logged.py" in (bad[0].folder / "error.txt").read_text()
+    lines = quietly.said.splitlines()  # type: ignore[attr-defined]
+    assert lines[0] == f"1 of 4: {bad[0].title} failed"
+    assert lines[1].startswith(f"2 of 4: {good[0].title} in ") and lines[1].endswith(" left")
+    mended = logged.entries(photos, out, widths=(2,), seeds=(1,), epochs=1)
+    assert sweep.state(mended[0]) == "missing"
+    quietly(mended)
+    assert not (bad[0].folder / "error.txt").exists()
+
+
+def test_a_mistake_that_all_share_is_one_sentence(photos, tmp_path):
+    planned = logged.entries(photos, tmp_path / "out", epochs=1)
+    for entry in planned:
+        entry.folder.mkdir(parents=True)
+        (entry.folder / "config.yaml").mkdir()
+    with pytest.raises(UserError, match=r"cannot write to .*config\.yaml"):
+        quietly(planned[:1])
+
+
+def test_a_run_that_another_process_is_at_is_waited_for(photos, tmp_path):
+    first, second = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1, 2), epochs=1)
+    first.folder.mkdir(parents=True)
+    there = first.folder / holds.NAME
+    there.write_text(json.dumps(json.loads(holds._me()) | {"machine": "far", "host": "far"}))
+    assert sweep.state(first) == f"running (process {os.getpid()} on far)"
+    gone = threading.Timer(2, there.unlink)
+    gone.start()
+    assert [r.seed for r in quietly([first, second])] == [1, 2]
+    log = (tmp_path / "out.log").read_text().split("\n")
+    assert log[:2] == ["1 2 0", "1 1 0"], "the other first"
+    assert "waiting for 1 that another process is at" in quietly.said  # type: ignore[attr-defined]
+
+
+def test_what_a_killed_process_left_half_written_goes(photos, tmp_path):
+    (entry,) = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
+    entry.folder.mkdir(parents=True)
+    (entry.folder / ".result.json.0123.tmp").touch()
+    quietly([entry])
+    assert sorted(os.listdir(entry.folder)) == ["checkpoint.safetensors", "config.yaml", "result.json"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_killed_worker_is_replaced_and_its_run_goes_on(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    out = tmp_path / "out"
+    planned = logged.entries(photos, out, seeds=(1,), epochs=6, breaks="slow")
+    killed = []
+
+    def kill():
+        until = time.monotonic() + 120
+        while logged.trained(out).total() < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        sign = next(entry.folder / holds.NAME for entry in planned if (entry.folder / "resume.safetensors").is_file())
+        killed.append(json.loads(sign.read_text())["process"])
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    results = quietly(planned, runner=Local(workers=2))
+    killer.join()
+    assert killed and killed[0] != os.getpid()
+    counts = logged.trained(out)
+    assert counts.keys() == logged.every(planned) and counts.total() - len(counts) <= 1
+    said = quietly.said  # type: ignore[attr-defined]
+    assert said.count("its worker was killed by signal 9") == 1 and "another goes on where it was" in said
+    assert {r.provenance["runner"].partition(" worker")[0] for r in results} == {"local,"}
+    for result in results:
+        assert result.cost["peak_memory_mib"] > 100 and result.cost["cpu_seconds"] > 0 and result.provenance["host"]
+    files = ["checkpoint.safetensors", "config.yaml", "result.json"]
+    assert all(sorted(os.listdir(entry.folder)) == files for entry in planned)
+    assert [store.load(entry.folder / store.NAME) for entry in planned] == results
