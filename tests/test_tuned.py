@@ -9,6 +9,7 @@ from PIL import Image
 import cliptune as ct
 from cliptune import experiment
 from cliptune.data.pictures import read_picture
+from cliptune.data.sources.folder import Folder
 from cliptune.data.transforms import normalise
 from cliptune.engine.watchers import Watcher
 from cliptune.methods.coop import CoOp
@@ -123,6 +124,12 @@ def test_all_of_a_folder_is_tested_unless_it_has_a_test_part(run, tmp_path, monk
     for folder, count in (("whole", 12), ("parts", 4)):
         run.evaluate(f"folder:{tmp_path / folder}")
         assert len(seen[-1]) == len({e.key for e in seen[-1]}) == count
+
+
+def test_nothing_that_it_was_trained_on_is_tested(photos, monkeypatch):
+    run = ct.train("zeroshot", data=f"folder:{photos}", shots=2)
+    monkeypatch.setattr(experiment, "measure", lambda model, task, *_: task.tests["test"].examples)
+    assert run.evaluate(f"folder:{photos}/../{photos.name}") == tuple(Folder(photos).examples("test"))
 
 
 @pytest.mark.parametrize("place", ["folder", "file.safetensors"])

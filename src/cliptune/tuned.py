@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from cliptune.model import TunedModel
 from cliptune.official.file import Held, read
 from cliptune.official.kinds import recognise
 from cliptune.official.rebuild import TEMPLATES, rebuild
-from cliptune.types import Result, TestSet
+from cliptune.types import Example, Result, TestSet
 
 Picture = str | Path | Image.Image
 
@@ -46,7 +48,8 @@ class Tuned:
 
     def evaluate(self, data: Any = None, watchers: Sequence[Watcher] = (), **reading: Any) -> dict[str, float]:
         """Accuracy in percent on the run's own test sets, or on all classes of other data: "folder:PATH", a dataset, or
-        a torch dataset. All of it is tested, unless it has a test part of its own.
+        a torch dataset. All of it is tested, unless it has a test part of its own or holds pictures
+        that the run was trained on.
 
         reading: where pictures are and how they are read, where it differs from training (root="/data").
         """
@@ -70,10 +73,19 @@ class Tuned:
         elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
         few = dataclasses.replace(run, data=spec, protocol="few_shot", shots=1, reading=elsewhere)
         other = experiment.task_of(few, dataset)
-        if other.tests["test"].examples != tuple(other.dataset.tested()):  # it has no test part of its own
-            other = dataclasses.replace(other, tests={"test": TestSet(tuple(other.dataset.tested()), other.classnames)})
+        whole = tuple(other.dataset.tested())
+        if whole != other.tests["test"].examples and not self._knows(whole):
+            other = dataclasses.replace(other, tests={"test": TestSet(whole, other.classnames)})
         model.with_classes(other.classnames)  # a model that cannot take them says so
         return experiment.measure(model, other, watchers, run.training)
+
+    def _knows(self, examples: Sequence[Example]) -> bool:
+        """Whether some of these picture files are in the data it was trained on."""
+        with suppress(UserError), warnings.catch_warnings(action="ignore"):
+            own = experiment.dataset_of(self.run)
+            trained = {e.path.resolve() for e in (*own.examples("train"), *own.examples("val")) if e.path is not None}
+            return any(e.path is not None and e.path.resolve() in trained for e in examples)
+        return False
 
     @torch.no_grad()
     def logits(self, pictures: Picture | Sequence[Picture]) -> Tensor:
