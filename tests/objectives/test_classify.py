@@ -46,3 +46,20 @@ def test_the_gradient_is_classes_times_probability_minus_target():
     (gradient,) = torch.autograd.grad(classification(logits, several), logits)
     count = several.targets.sum(1, keepdim=True)
     torch.testing.assert_close(gradient, (count * LOGITS.softmax(1) - several.targets) / 4)
+
+
+def test_weights_multiply_the_loss():
+    weights = torch.tensor([2.0, 0.5, 1.0, 0.5])
+    weighted = Batch(torch.empty(4, 3, 1, 1), LABELS, weights=weights)
+    surprise = -LOGITS.log_softmax(1)
+    wanted = sum(w * surprise[i, label] for i, (w, label) in enumerate(zip(weights, LABELS, strict=True))) / 4
+    torch.testing.assert_close(classification(LOGITS, weighted), wanted)
+    several = batch((0, 3), (2,), (0, 1, 2), (4,))
+    heavy = Batch(several.images, several.labels, targets=several.targets, weights=weights)
+    wanted = 2 * surprise[0, [0, 3]].sum() + surprise[1, 2] / 2 + surprise[2, :3].sum() + surprise[3, 4] / 2
+    torch.testing.assert_close(classification(LOGITS, heavy), wanted / 4)
+
+
+def test_equal_weights_are_none():
+    ones = Batch(torch.empty(4, 3, 1, 1), LABELS, weights=torch.ones(4))
+    torch.testing.assert_close(classification(LOGITS, ones), classification(LOGITS, batch()))

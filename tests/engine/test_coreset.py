@@ -1,0 +1,168 @@
+"""Coresets: which pictures are left, with which weights, told by which signals, and that they are kept."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cliptune import experiment, selection
+from cliptune.config import Run, fingerprint
+from cliptune.data.loader import ExampleSet
+from cliptune.data.sources.folder import Folder
+from cliptune.engine import coreset
+from cliptune.engine.settings import Training
+from cliptune.errors import UserError
+from cliptune.methods.cocoop import CoCoOp
+from cliptune.methods.coop import CoOp
+from cliptune.methods.zeroshot import ZeroShot
+from toys import fabric, learned, model, same, task, trained, write_pictures
+
+BRIEF = Training(epochs=2, lr=0.05, batch_size=4, augment="none")
+
+
+def reduced(tiny, toy, share, selector, method=None, variant="paper"):
+    made = method or CoOp(n_ctx=2)
+    return coreset.reduced(lambda: model(made, tiny, toy), toy, share, selector, variant, BRIEF, fabric())
+
+
+def keys(toy):
+    return [e.key for e in toy.train]
+
+
+def test_uniform_leaves_a_share_of_each_class_in_the_pools_order(tiny_backbone):
+    toy = task(shots=6)
+    left = reduced(tiny_backbone, toy, 0.5, "uniform")
+    assert [sum(e.label == c for e in left.train) for c in range(3)] == [3, 3, 3]
+    assert keys(left) == [k for k in keys(toy) if k in set(keys(left))] and set(left.train) <= set(toy.train)
+    assert keys(left) == keys(reduced(tiny_backbone, toy, 0.5, "uniform"))
+    other = replace(toy, seed=2)
+    assert keys(left) != keys(reduced(tiny_backbone, other, 0.5, "uniform")), "the seed decides"
+    assert reduced(tiny_backbone, toy, 1.0, "uniform") is toy
+    assert (left.val, left.tests) == (toy.val, toy.tests)
+
+
+def test_selectors_are_told_what_the_untrained_model_says(tiny_backbone):
+    toy = task(shots=4)
+    tuned = model(CoOp(n_ctx=2), tiny_backbone, toy).eval()
+    held = coreset.signals(tuned, toy, BRIEF)
+    size, mean, std = tiny_backbone.image_size, tiny_backbone.mean, tiny_backbone.std
+    pictures = ExampleSet(toy.dataset, toy.train, size, mean, std)
+    with torch.no_grad():
+        for i in (0, 5, 11):
+            image, _, label, _ = pictures[i]
+            one = pictures.batch([image[None], torch.empty(1, 0), torch.tensor([label]), torch.tensor([i])], "cpu")
+            out = tuned({"image": one.images})
+            torch.testing.assert_close(held.features[i], out.image["image"][0], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(held.logits[i], out.logits[0], atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(held.text, tuned.text_side()[0].detach(), atol=1e-5, rtol=1e-4)
+    assert held.val_features.shape == (len(toy.val), held.features.shape[1])
+    assert held.val_labels.tolist() == [e.label for e in toy.val]
+
+
+def test_herding_is_that_of_the_signals(tiny_backbone):
+    toy = task(shots=6)
+    held = coreset.signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
+    wanted = selection.select("herding", held, torch.tensor([e.label for e in toy.train]), 0.5, seed=toy.seed)
+    assert keys(reduced(tiny_backbone, toy, 0.5, "herding")) == [toy.train[i].key for i in wanted.indices]
+
+
+def test_where_sentences_depend_on_the_picture_classes_are_their_mean(tiny_backbone):
+    toy = task(shots=3)
+    tuned = model(CoCoOp(words="a photo of a"), tiny_backbone, toy)
+    held = coreset.signals(tuned, toy, BRIEF)
+    assert held.text.shape == (3, held.features.shape[1])
+    torch.testing.assert_close(held.text.norm(dim=1), torch.ones(3))
+    assert len(reduced(tiny_backbone, toy, 0.4, "craig", CoCoOp(words="a photo of a")).train) == 3
+
+
+def test_weights_of_the_selector_reach_the_batches(tiny_backbone):
+    toy = task(shots=6)
+    left = reduced(tiny_backbone, toy, 0.4, "craig")
+    assert sum(e.weight for e in left.train) == len(toy.train), "each stands for those nearest to it"
+    size, mean, std = tiny_backbone.image_size, tiny_backbone.mean, tiny_backbone.std
+    pictures = ExampleSet(left.dataset, left.train, size, mean, std)
+    (batch,) = pictures.in_order(100, torch.device("cpu"))
+    wanted = torch.tensor([e.weight for e in left.train])
+    torch.testing.assert_close(batch.weights, wanted / wanted.mean())
+    even = ExampleSet(toy.dataset, toy.train, size, mean, std)
+    assert next(even.in_order(3, torch.device("cpu"))).weights is None
+
+
+def test_weighted_training_is_the_same_from_features(tiny_backbone):
+    toy = task(shots=4)
+    heavy = replace(toy, train=tuple(replace(e, weight=1.0 + i) for i, e in enumerate(toy.train)))
+    results = {}
+    for name, chosen, views in (("pictures", heavy, 0), ("features", heavy, 1), ("even", toy, 0)):
+        training = replace(BRIEF, epochs=3, cached_views=views)
+        results[name] = learned(trained(CoOp(n_ctx=2), tiny_backbone, training, chosen)[0])
+    for name, tensor in results["pictures"].items():
+        torch.testing.assert_close(results["features"][name], tensor, atol=1e-5, rtol=1e-3)
+    assert not same(results["pictures"], results["even"])
+
+
+def test_forgetting_watches_a_short_training(tiny_backbone):
+    toy = task(shots=4)
+    rows = coreset.correctness(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF, fabric())
+    assert rows.shape == (1 + coreset.WATCHED, len(toy.train)) and rows.dtype == torch.bool
+    untrained = coreset.signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
+    assert torch.equal(rows[0], untrained.logits.argmax(1) == torch.tensor([e.label for e in toy.train]))
+    assert len(reduced(tiny_backbone, toy, 0.5, "forgetting").train) == 6
+    still = coreset.correctness(model(ZeroShot(), tiny_backbone, toy), toy, BRIEF, fabric())
+    assert still.shape == (1, len(toy.train)), "nothing trains, so nothing is forgotten"
+
+
+@pytest.mark.parametrize(
+    "selector, said",
+    [
+        ("hearding", "unknown coreset method 'hearding'; nearest: herding"),
+        ("uncertainty,measur=x", "no option 'measur'"),
+    ],
+)
+def test_wrong_selectors(tiny_backbone, selector, said):
+    with pytest.raises(UserError, match=said):
+        reduced(tiny_backbone, task(), 0.5, selector)
+
+
+def test_options_of_a_selector(tiny_backbone):
+    assert coreset.spelled("uncertainty, measure=entropy") == ("uncertainty", {"measure": "entropy"})
+    assert len(reduced(tiny_backbone, task(shots=4), 0.5, "uncertainty,measure=entropy").train) == 6
+
+
+@pytest.fixture
+def run(tmp_path):
+    root = write_pictures(tmp_path / "p", each=8)
+    return Run(
+        CoOp(n_ctx=2), data=f"folder:{root}", shots=0, protocol="data_efficient", fraction=0.5, training=BRIEF,
+        selector="herding",
+    )  # fmt: skip
+
+
+def test_a_run_trains_on_its_coreset_and_keeps_it(run, tmp_path):
+    _, result = experiment.execute(run, tmp_path / "r")
+    held = json.loads((tmp_path / "r" / "coreset.json").read_text())
+    pool = [e.key for e in Folder(tmp_path / "p").examples("train")]
+    chosen = [key for key, _ in held["pictures"]]
+    assert held["run"] == fingerprint(run) and set(chosen) < set(pool)
+    assert [sum(key.startswith(name) for key in chosen) for name in ("cat", "horse", "pig")] == [2, 2, 2]
+    whole = replace(run, fraction=1.0, selector="full")
+    _, everything = experiment.execute(whole)
+    assert everything.provenance["data_fingerprint"] != result.provenance["data_fingerprint"]
+    assert (result.config["fraction"], result.config["selector"]) == (0.5, "herding")
+
+
+def test_a_run_that_goes_on_takes_the_coreset_that_was_kept(run, tmp_path, monkeypatch):
+    pool = experiment.task_of(run)
+    kept = replace(pool, train=tuple(replace(e, weight=2.0) for e in pool.train[1:3]))
+    coreset.write(tmp_path / "coreset.json", fingerprint(run), kept)
+    assert coreset.read(tmp_path / "coreset.json", fingerprint(run), pool) == kept
+    assert coreset.read(tmp_path / "coreset.json", "another", pool) is None
+    fewer = replace(pool, train=pool.train[2:])
+    assert coreset.read(tmp_path / "coreset.json", fingerprint(run), fewer) is None, "other pictures than then"
+    (tmp_path / "coreset.json").write_text("{")
+    assert coreset.read(tmp_path / "coreset.json", fingerprint(run), pool) is None
+    folder = tmp_path / "r"
+    folder.mkdir()
+    coreset.write(folder / "coreset.json", fingerprint(run), kept)
+    monkeypatch.setattr(coreset, "reduced", None)
+    experiment.execute(run, folder)
