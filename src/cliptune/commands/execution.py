@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from rich.console import Console
 
 from cliptune import runners, sweep
 from cliptune.errors import UserError
@@ -55,6 +58,9 @@ def carry_out(entries: Sequence[Entry], options: Execution, out: Path) -> list[R
     """Results of all entries, which lie under `out`; exits with 0 after listing them where nothing is to be done."""
     if options.dry_run:
         sys.stdout.write(listing(entries) + "\n")
+        sys.exit(0)
+    if int(os.environ.get("LOCAL_RANK", 0)):  # the first process of runs on several devices speaks for all
+        sweep.run(entries, Console(quiet=True), runner=options.build(), out=out)
         sys.exit(0)
     return sweep.run(entries, runner=options.build(), out=out)
 

@@ -93,7 +93,7 @@ def fit(
                     watcher.step(state.epoch, seen[-1])
             method.after_epoch(model, state)
             check_learned(model)
-            row = {"epoch": state.epoch, "lr": rate, **_means(seen)}
+            row = {"epoch": state.epoch, "lr": rate, **_means(seen, fabric)}
             if training.keep == "best":
                 row["val"] = validate(model, task, training)
             row |= after(state.epoch) if after else {}
@@ -169,9 +169,12 @@ def _average(parameters: Sequence[Tensor], fabric: Fabric) -> None:
                 parameter.grad.copy_(cast(Tensor, fabric.all_reduce(parameter.grad, reduce_op="mean")))
 
 
-def _means(seen: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Mean of each loss over the steps, and of their sum."""
+def _means(seen: Sequence[Mapping[str, float]], fabric: Fabric) -> dict[str, float]:
+    """Mean of each loss over the steps and processes, and of their sum."""
     if not seen:
         return {"loss": float("nan")}
     means = {name: sum(row[name] for row in seen) / len(seen) for name in seen[0]}
+    if fabric.world_size > 1:
+        told = torch.tensor(list(means.values()), dtype=torch.float64, device=fabric.device)
+        means = dict(zip(means, cast(Tensor, fabric.all_reduce(told, reduce_op="mean")).tolist(), strict=True))
     return {"loss": sum(means.values()), **means}

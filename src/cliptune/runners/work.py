@@ -46,9 +46,11 @@ class Desk:
         process."""
         about = {"runner": runner, "host": platform.node()}
         try:
-            with held(entry.folder if entry.run.devices == 1 else None), shared.within(self.folder):
+            several = entry.run.devices > 1
+            with held(None if several else entry.folder), shared.within(None if several else self.folder):
                 if not claims.done(entry.folder, entry.run):
-                    claims.tidy(entry.folder)
+                    if not several:
+                        claims.tidy(entry.folder)
                     experiment.execute(
                         entry.run,
                         entry.folder,
@@ -57,7 +59,10 @@ class Desk:
                         label=entry.label,
                         about=about,
                     )
-                claims.tidy(entry.folder, finished=True)
+                if several:  # the first of the processes that do this run wrote its record
+                    experiment.fabric_of(entry.run.device, entry.run.devices, entry.run.precision).barrier()
+                else:
+                    claims.tidy(entry.folder, finished=True)
                 (entry.folder / ERROR).unlink(missing_ok=True)
         except Held:
             return News("busy")
