@@ -8,7 +8,7 @@ import torch
 from cliptune import train
 from cliptune.errors import UserError
 from cliptune.gallery.classes import by_class
-from cliptune.gallery.rows import UNTUNED, rows
+from cliptune.gallery.rows import UNTUNED, rows, spread
 from cliptune.gallery.shifts import feature_shifts
 from cliptune.gallery.words import in_words, vocabulary
 
@@ -70,3 +70,14 @@ def test_a_checkpoint_that_cannot_be_used_is_noted(tmp_path, held, photos):
     assert "good" in found.models and "bad" not in found.models and "bad" in found.notes[0]
     with pytest.raises(UserError, match="no checkpoint can be used"):
         rows({"bad": tmp_path / "bad"})
+
+
+def test_what_is_taken_follows_no_turn():
+    whole = list(range(960))
+    some = spread(whole, 480)
+    assert some == spread(whole, 480) and list(some) == sorted(set(some)) and len(some) == 480
+    assert {i % 2 for i in some} == {0, 1}, "not every second alone"
+    for turn in (2, 3, 4, 5):
+        share = sum(i % turn == 0 for i in some) / len(some)
+        assert abs(share - 1 / turn) < 0.07
+    assert spread(whole, 960) == spread(whole, 5000) == tuple(whole)

@@ -46,7 +46,7 @@ class Background:
     """Where masks come from: data (what the pictures bring), folder:PATH, box:PATH, beside, alpha, ...; those that ask
     a model (gradcam, maskclip) ask the untuned one."""
     images: int = 500
-    """Pictures looked at, evenly taken from the test set."""
+    """Pictures looked at, drawn from the test set, the same in each run of the command."""
     seed: int = 1
     """Decides which picture lends which its background."""
     saliency: Literal["predicted", "true"] = "predicted"

@@ -34,7 +34,7 @@ class Report:
     """Test pictures shown with each method's saliency; 0 leaves out all that asks checkpoints: pictures, classes,
     words, shifts."""
     images: int = 500
-    """Pictures of a test set at most, evenly taken, that checkpoints answer again for the tables by class."""
+    """Pictures of a test set at most that checkpoints answer again, for the tables by class and the pictures."""
 
 
 def report(arguments: list[str]) -> None:

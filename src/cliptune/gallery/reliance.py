@@ -26,6 +26,7 @@ from cliptune.data.transforms import evaluation, normalise
 from cliptune.errors import UserError
 from cliptune.files import write_json
 from cliptune.gallery.pictures import cams
+from cliptune.gallery.rows import spread
 from cliptune.masks.survey import is_empty, is_full
 from cliptune.model import TunedModel
 from cliptune.results.reliance import NAME, Measured
@@ -63,8 +64,7 @@ def rely(
     checkpoint = folder / CHECKPOINT if folder.is_dir() else folder
     run = with_options(run, differing(reading)) if reading is not None else run
     dataset, test, name = _test_set(run, asked)
-    step = max(1, -(-len(test.examples) // asked.images))
-    test = dataclasses.replace(test, examples=test.examples[::step])
+    test = dataclasses.replace(test, examples=spread(test.examples, asked.images))
     model = model.with_classes(test.classnames).to(experiment.fabric_of(run.device, 1, run.precision).device).eval()
     pictures, chosen, left_out = _masked(model, dataset, test, asked)
     classes = [frozenset(e.labels or (e.label,)) for e in chosen]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from cliptune.data.sound import sound
 from cliptune.engine.evaluate import logits
 from cliptune.errors import UserError
 from cliptune.model import TunedModel
-from cliptune.types import Task, TestSet
+from cliptune.types import Example, Task, TestSet
 
 #: The name of the row that nothing was learned for, where a sweep has none.
 UNTUNED = "zero-shot"
@@ -74,10 +75,9 @@ def rows(folders: Mapping[str, Path]) -> Rows:
 
 
 def answers(held: Rows, name: str, limit: int) -> Answers:
-    """Answers to the test set `name` of at most `limit` examples, evenly taken, of the rows that know its classes."""
+    """Answers to the test set `name` of at most `limit` examples of the rows that know its classes."""
     whole = held.task.tests[name]
-    step = max(1, -(-len(whole.examples) // limit))
-    test = replace(whole, examples=whole.examples[::step])
+    test = replace(whole, examples=spread(whole.examples, limit))
     models = {
         label: model.with_classes(test.classnames).eval()
         for label, model in held.models.items()
@@ -88,6 +88,17 @@ def answers(held: Rows, name: str, limit: int) -> Answers:
         for label, model in models.items()
     }
     return Answers(name, test, asked)
+
+
+def spread(examples: Sequence[Example], limit: int) -> tuple[Example, ...]:
+    """`limit` of the examples, or all if there are fewer, in their order; always the same.
+
+    Drawn: every second or third would be all of one style in a set that has its styles in turn.
+    """
+    if len(examples) <= limit:
+        return tuple(examples)
+    drawn = np.random.Generator(np.random.Philox(key=0)).permutation(len(examples))[:limit]
+    return tuple(examples[i] for i in sorted(drawn.tolist()))
 
 
 def first_of(held: Rows, wanted: Sequence[str]) -> str:

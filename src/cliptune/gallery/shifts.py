@@ -10,7 +10,7 @@ from cliptune import experiment
 from cliptune.backbones.sentences import from_templates
 from cliptune.data.loader import ExampleSet
 from cliptune.gallery.classes import WHOLE
-from cliptune.gallery.rows import Rows, first_of
+from cliptune.gallery.rows import Rows, first_of, spread
 from cliptune.model import TunedModel
 from cliptune.objectives.feature_shift import shifts
 from cliptune.results.context import Shift
@@ -43,8 +43,7 @@ def _both(model: TunedModel, held: Rows) -> tuple[tuple[float, ...], tuple[float
     backbone.class_features(model._sentences, replace(prompts, trail=trail))
     backbone.encode_text(from_templates(backbone.encode, (PLAIN,), model.classnames), Prompts(trail=plain))
     name = first_of(held, WHOLE)
-    examples = held.task.tests[name].examples
-    chosen = examples[:: max(1, -(-len(examples) // PICTURES))]
+    chosen = spread(held.task.tests[name].examples, PICTURES)
     views = ExampleSet(held.task.dataset, chosen, backbone.image_size, backbone.mean, backbone.std, preset=held.preset)
     images = next(views.in_order(len(chosen), backbone.logit_scale.device)).images
     backbone.encode_image(images, prompts.image, trail.image, prompts.image_kv)
