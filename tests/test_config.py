@@ -209,3 +209,38 @@ def test_the_fingerprint_is_of_what_decides_the_numbers():
 def test_the_layers_of_a_method():
     assert [type(m) for m in config.chain(DAPT.method)] == [Dapt, Maple]
     assert config.method_to_dict(CoOp())["name"] == methods.name_of(CoOp()) == "coop"
+
+
+OCCASIONAL = {
+    "targets": ("dtd", "noto"),
+    "fraction": 0.1,
+    "selector": "craig",
+    "selector_variant": "dapt",
+    "joint": True,
+    "evaluate_at": (5, 10),
+}
+
+
+def test_records_of_old_protocols_say_nothing_of_what_they_do_not_know():
+    plain = config.to_dict(Run(CoOp(), protocol="base_to_novel"))
+    assert not plain.keys() & OCCASIONAL.keys()
+    assert config.fingerprint(Run(CoOp())) == "356c6dc20cf8", "as recorded before there were these fields"
+
+
+@pytest.mark.parametrize("name, value", OCCASIONAL.items())
+def test_what_is_occasional_is_recorded_where_it_differs(name, value):
+    run = dataclasses.replace(Run(CoOp()), **{name: value})
+    held = yaml.safe_load(config.dump(run))
+    assert held.keys() - config.to_dict(Run(CoOp())).keys() == {name}
+    assert config.from_dict(held) == run and config.fingerprint(run) != config.fingerprint(Run(CoOp()))
+
+
+def test_data_efficient_always_says_how_its_pictures_were_chosen():
+    held = config.to_dict(Run(CoOp(), protocol="data_efficient"))
+    assert (held["fraction"], held["selector"]) == (1.0, "uniform")
+
+
+@pytest.mark.parametrize("fraction", [0, -0.5, 1.5])
+def test_a_share_is_above_nothing_and_at_most_all(fraction):
+    with pytest.raises(UserError, match="fraction is above 0 and at most 1"):
+        Run(CoOp(), fraction=fraction)

@@ -71,7 +71,7 @@ class Tuned:
                 )
             return experiment.measure(model, task, watchers, run.training)
         elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
-        few = dataclasses.replace(run, data=spec, protocol="few_shot", shots=1, reading=elsewhere)
+        few = config.Run(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
         other = experiment.task_of(few, dataset)
         whole = tuple(other.dataset.tested())
         if whole != other.tests["test"].examples and not self._knows(whole):

@@ -66,9 +66,9 @@ def _each(task: Task, tick: Callable[[int, int], None] | None) -> tuple[Task, di
     tests = dict(rest.tests)
     for name, test in task.tests.items():
         if test.dataset is not None:
-            alone = Task(task.name, test.dataset, (), (), {name: test}, test.classnames, task.seed)
-            looked, worse = sound(alone, tick)
-            tests |= looked.tests
+            its = {name: replace(test, dataset=None)}
+            looked, worse = sound(Task(task.name, test.dataset, (), (), its, test.classnames, task.seed), tick)
+            tests[name] = replace(looked.tests[name], dataset=test.dataset)
             bad |= {f"{name}/{key}": why for key, why in worse.items()}
     return replace(rest, tests={name: tests[name] for name in task.tests}), bad
 
