@@ -1,15 +1,22 @@
 """A view depends on seed, epoch and position alone; batches come in an order of their own each epoch."""
 
+import threading
+import warnings
+
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune.data import reader
 from cliptune.data.loader import ExampleSet
+from cliptune.data.settings import Reading
+from cliptune.data.sources.folder import Folder
 from cliptune.data.transforms import Augment, evaluation
+from cliptune.errors import UserError
 from cliptune.masks.data import DataMasks
 from cliptune.masks.full import FullMasks
-from toys import drawings, task
+from toys import drawings, task, write_pictures
 
 MEAN, STD, CPU = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), torch.device("cpu")
 
@@ -56,6 +63,39 @@ def test_workers_change_nothing():
     for one, other in zip(alone, helped, strict=True):
         for name in ("images", "labels", "masks", "index"):
             assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
+def test_threads_change_nothing(photos, monkeypatch):
+    folder, seen = Folder(photos), set()
+    train = folder.examples("train")
+    read = folder.__class__.read
+
+    def noted(self, example):
+        seen.add(threading.get_ident())
+        return read(self, example)
+
+    monkeypatch.setattr(reader.Dataset, "read", noted)
+    monkeypatch.setattr(Folder, "reading", Reading(cache=False))
+    filters, limit = list(warnings.filters), Image.MAX_IMAGE_PIXELS
+    epochs = []
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        examples = ExampleSet(folder, train, 32, MEAN, STD, augment=Augment(32))
+        epochs.append(list(examples.epoch_batches(1, 2, CPU)))
+    assert len(epochs[0]) == len(train) // 2 and len(seen) > 1
+    for one, other in zip(*epochs, strict=True):
+        assert torch.equal(one.images, other.images) and torch.equal(one.index, other.index)
+    assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == (filters, limit), "put back"
+
+
+def test_what_a_thread_cannot_read_is_told_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(Folder, "reading", Reading(cache=False))
+    folder = Folder(write_pictures(tmp_path))
+    train = folder.examples("train")
+    train[1].path.write_bytes(b"")
+    with pytest.raises(UserError, match=f"picture {train[1].path} cannot be read: it is empty"):
+        list(ExampleSet(folder, train, 32, MEAN, STD).in_order(2, CPU))
 
 
 def test_an_epoch_takes_every_example_once_and_drops_an_incomplete_batch():

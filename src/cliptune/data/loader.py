@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +23,8 @@ from cliptune.types import Batch, Example, Picture
 if TYPE_CHECKING:
     from cliptune.masks.base import MaskSource
 
+#: Batches that are being read while one is used.
+AHEAD = 2
 #: Image, mask, label, position.
 Item = tuple[Tensor, Tensor, int, int]
 
@@ -114,11 +118,13 @@ class ExampleSet(torch.utils.data.Dataset):
     ) -> Iterator[Batch]:
         """Shuffled training batches of an epoch, in the order that `order` gives."""
         self.epoch = epoch
-        yield from self._loaded(device, workers, batch_sampler=self.order(epoch, batch_size, rank, world))
+        yield from self._loaded(self.order(epoch, batch_size, rank, world), device, workers)
 
     def in_order(self, batch_size: int, device: torch.device, *, workers: int = 0) -> Iterator[Batch]:
         """All examples once, in their order."""
-        yield from self._loaded(device, workers, batch_size=batch_size)
+        places = list(range(len(self)))
+        batches = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
+        yield from self._loaded(batches, device, workers)
 
     def whole(self, batch_size: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
         """Keys, normalised whole pictures `(b, 3, size, size)` squeezed to a square, and labels: what Grad-CAM looks
@@ -129,11 +135,34 @@ class ExampleSet(torch.utils.data.Dataset):
             labels = torch.tensor([self.examples[i].label for i in chosen])
             yield [self.examples[i].key for i in chosen], normalise(images, self.mean, self.std), labels
 
-    def _loaded(self, device: torch.device, workers: int, **batches: Any) -> Iterator[Batch]:
-        for raw in DataLoader(_Telling(self), num_workers=workers, collate_fn=collate, **batches):
+    def _loaded(self, batches: Sequence[Sequence[int]], device: torch.device, workers: int) -> Iterator[Batch]:
+        if not workers:
+            raws = (collate(items) for items in self._fetched(batches))
+        else:
+            raws = DataLoader(_Telling(self), num_workers=workers, collate_fn=collate, batch_sampler=batches)  # type: ignore[arg-type]
+        for raw in raws:
             if isinstance(raw, str):
                 raise UserError(raw)
             yield self.batch(raw, device)
+
+    def _fetched(self, batches: Sequence[Sequence[int]]) -> Iterator[list[Item]]:
+        """The items of each batch. Files are read by as many threads as compute, `AHEAD` batches before they are asked
+        for: decoding and resizing leave the interpreter free."""
+        threads = torch.get_num_threads() if self._reader.files else 1
+        if threads < 2:
+            yield from ([self[i] for i in chosen] for chosen in batches)
+            return
+        pool = ThreadPoolExecutor(threads)
+        try:
+            waiting: deque[list[Future[Item]]] = deque()
+            for chosen in batches:
+                waiting.append([pool.submit(self.__getitem__, i) for i in chosen])
+                if len(waiting) > AHEAD:
+                    yield [item.result() for item in waiting.popleft()]
+            while waiting:
+                yield [item.result() for item in waiting.popleft()]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class _Telling(torch.utils.data.Dataset):

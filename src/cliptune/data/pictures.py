@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import io
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import torch
@@ -35,6 +36,11 @@ ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 ORIENTATION = 0x0112
 #: Pixels of the largest pictures that are read: the largest photographs taken have 200 million.
 LARGEST = 250_000_000
+#: Warnings' filters and Pillow's limit belong to the process: the first of the threads that read sets them, the last
+#: one puts them back.
+_counting = threading.Lock()
+_readers = 0
+_strict: Any = None
 
 
 class Unreadable(UserError):
@@ -95,15 +101,23 @@ def fault(path: Path) -> str:
 @contextmanager
 def lenient() -> Iterator[None]:
     """Pillow without its warnings of odd metadata, and with our limit to sizes."""
-    before = Image.MAX_IMAGE_PIXELS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # Pillow refuses what is twice as large as this.
-        Image.MAX_IMAGE_PIXELS = None if before is None else max(before, LARGEST // 2)
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+    global _readers, _strict
+    with _counting:
+        _readers += 1
+        if _readers == 1:
+            filters = warnings.catch_warnings(action="ignore")
+            filters.__enter__()
+            _strict = Image.MAX_IMAGE_PIXELS, filters
+            # Pillow refuses what is twice as large as this.
+            Image.MAX_IMAGE_PIXELS = None if _strict[0] is None else max(_strict[0], LARGEST // 2)
+    try:
+        yield
+    finally:
+        with _counting:
+            _readers -= 1
+            if not _readers:
+                Image.MAX_IMAGE_PIXELS, filters = _strict
+                filters.__exit__(None, None, None)
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -23,8 +23,8 @@ class Reader:
     def __init__(self, dataset: Dataset, keep: bool = True):
         self.dataset, self.shorter = dataset, dataset.reading.shrink
         # Only of files that are read as they are is it known what decides the pixels.
-        files = type(dataset).read is Dataset.read and dataset.reading.cache
-        self._store = cache.store() if files else None
+        self.files = type(dataset).read is Dataset.read
+        self._store = cache.store() if self.files and dataset.reading.cache else None
         self._mapped: dict[Hashable, Picture] = {}
         self._kept: dict[Hashable, Picture] = {}
         self._maps, self._room = (MAPPED, MEMORY) if keep else (0, 0)
