@@ -138,7 +138,7 @@ def test_answers_may_be_missing_or_without_a_map(record, panel):
     panels = [panel("coop", "other", mask=False), panel("coop", saliency=False)]
     text = html.render([record("coop", base=1.0)], Findings(panels), title="t")
     assert "<td></td>" in text
-    assert text.count("data:image/png") == 2 + 2
+    assert text.count("data:image/jpeg") == 2 + 2
 
 
 def test_many_methods(record):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cliptune.results.overlay import overlay_png, picture_png
+from cliptune.results.overlay import overlay_bytes, picture_bytes
 from cliptune.results.panels import Answer, Panel
 
 GREY = np.full((3, 64, 64), 128, np.uint8)
@@ -18,17 +18,17 @@ def pixels(png):
 
 
 def test_the_longer_side_is_as_asked():
-    assert pixels(picture_png(np.zeros((3, 20, 40), np.uint8), side=100)).shape == (50, 100, 3)
+    assert pixels(picture_bytes(np.zeros((3, 20, 40), np.uint8), side=100)).shape == (50, 100, 3)
 
 
 def test_a_picture_without_mask_is_only_enlarged():
-    assert (pixels(picture_png(GREY)) == 128).all()
+    assert (pixels(picture_bytes(GREY)) == 128).all()
 
 
 def test_the_outline_runs_along_the_border_only():
     mask = np.zeros((1, 64, 64), np.uint8)
     mask[:, 16:48, 16:48] = 255
-    row = pixels(picture_png(GREY, mask, side=256))[128, :, 0]
+    row = pixels(picture_bytes(GREY, mask, side=256))[128, :, 0]
     assert row[62:67].max() > 240 and row[189:194].max() > 240
     assert row[58:72].min() < 100  # the dark rim
     assert (row[80:176] == 128).all() and (row[:50] == 128).all()
@@ -36,13 +36,13 @@ def test_the_outline_runs_along_the_border_only():
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_a_mask_without_border_draws_nothing(value):
-    assert (pixels(picture_png(GREY, np.full((1, 64, 64), value, np.uint8))) == 128).all()
+    assert (pixels(picture_bytes(GREY, np.full((1, 64, 64), value, np.uint8))) == 128).all()
 
 
 def test_heat_is_where_saliency_is():
     saliency = np.zeros((4, 4))
     saliency[0, 0] = 1
-    picture = pixels(overlay_png(GREY, saliency, side=128))
+    picture = pixels(overlay_bytes(GREY, saliency, side=128))
     hot, cold = picture[8, 8], picture[100, 100]
     assert hot[0] - hot[2] > 80  # warm
     assert abs(cold - 128).max() < 60
@@ -55,7 +55,7 @@ def test_tensors_and_arrays_give_the_same_picture():
         torch.rand(8, 8),
     )
     mask = mask.to(torch.uint8).index_fill_(2, torch.arange(30), 255)
-    assert overlay_png(image, saliency, mask) == overlay_png(image.numpy(), saliency.numpy(), mask.numpy())
+    assert overlay_bytes(image, saliency, mask) == overlay_bytes(image.numpy(), saliency.numpy(), mask.numpy())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from cliptune.results.cells import split
 from cliptune.results.entries import Sheet, of, sheet_of
 from cliptune.results.figures import Plot, uri
 from cliptune.results.findings import Findings
-from cliptune.results.overlay import overlay_png, picture_png
+from cliptune.results.overlay import overlay_bytes, picture_bytes
 from cliptune.results.panels import Answer, Panel
 from cliptune.results.sections import by_class, reliance, words
 from cliptune.results.summary import BACKGROUNDS, COSTS, Table, metric_names, summarise
@@ -154,13 +154,15 @@ def _pictured(panel: Panel) -> dict[str, object]:
     """A panel with its pictures as data URIs; answers by method."""
 
     def seen(answer: Answer) -> str | None:
-        return None if answer.saliency is None else uri("png", overlay_png(panel.image, answer.saliency, panel.mask))
+        if answer.saliency is None:
+            return None
+        return uri("jpeg", overlay_bytes(panel.image, answer.saliency, panel.mask, kind="jpeg"))
 
     answers = {answer.method: (answer, seen(answer), panel.turned(answer)) for answer in panel.answers}
     return {
         "title": panel.title,
         "label": panel.label,
-        "picture": uri("png", picture_png(panel.image, panel.mask)),
+        "picture": uri("jpeg", picture_bytes(panel.image, panel.mask, kind="jpeg")),
         "answers": answers,
         "compared": any(turned for *_, turned in answers.values()),
     }

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageFilter
 
+#: JPEG is a fifth as large, for pages of many.
+Kind = Literal["png", "jpeg"]
+QUALITY = 85
 SIDE = 224  # pixels of the longer side
 HEAT = "inferno"
 #: Of outlines, where there are several.
 LINES = ((255, 255, 255), (255, 170, 0))
 
 
-def picture_png(image: Any, mask: Any = None, *, side: int = SIDE) -> bytes:
-    """PNG of `image` uint8 `(3, H, W)`, its longer side `side` pixels.
+def picture_bytes(image: Any, mask: Any = None, *, side: int = SIDE, kind: Kind = "png") -> bytes:
+    """PNG (or JPEG) of `image` uint8 `(3, H, W)`, its longer side `side` pixels.
 
     mask: uint8 `(1, H, W)`, 255 = foreground; its outline is drawn.
     """
     canvas = _enlarged(image, side)
-    return _png(canvas if mask is None else _outlined(canvas, mask))
+    return _coded(canvas if mask is None else _outlined(canvas, mask), kind)
 
 
-def overlay_png(image: Any, saliency: Any, mask: Any = None, *, side: int = SIDE, strength: float = 0.75) -> bytes:
+def overlay_bytes(
+    image: Any, saliency: Any, mask: Any = None, *, side: int = SIDE, strength: float = 0.75, kind: Kind = "png"
+) -> bytes:
     """The same with `saliency` `(h, w)` in [0, 1] over it as heat: the more salient, the hotter and the more opaque.
 
     strength: opacity where saliency is 1.
@@ -37,7 +42,7 @@ def overlay_png(image: Any, saliency: Any, mask: Any = None, *, side: int = SIDE
     grey = canvas.mean(axis=2, keepdims=True) * 0.6 + canvas * 0.4  # the picture steps back, the heat stands out
     opacity = strength * (0.25 + 0.75 * heat)[..., None]
     blended = grey * (1 - opacity) + colour * opacity
-    return _png(blended if mask is None else _outlined(blended, mask))
+    return _coded(blended if mask is None else _outlined(blended, mask), kind)
 
 
 def picture_with_masks(image: Any, masks: Sequence[Any] = (), *, side: int = SIDE, dim: bool = False) -> np.ndarray:
@@ -85,7 +90,7 @@ def _outlined(canvas: np.ndarray, mask: Any, colour: tuple[int, int, int] = LINE
     return canvas * (1 - line) + np.asarray(colour, dtype=np.float32) * line
 
 
-def _png(canvas: np.ndarray) -> bytes:
+def _coded(canvas: np.ndarray, kind: Kind) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(canvas.round().clip(0, 255).astype(np.uint8)).save(out, "PNG")
+    Image.fromarray(canvas.round().clip(0, 255).astype(np.uint8)).save(out, kind.upper(), quality=QUALITY)
     return out.getvalue()

@@ -26,7 +26,7 @@ from cliptune.results.summary import BACKGROUNDS, summarise
 from cliptune.results.theme import LIGHT, Look, Theme
 from cliptune.types import Result
 
-WIDTH = 5.4  # inches: text stays readable when the figure shrinks to a phone's width
+WIDTH = 4.5  # inches: text stays readable when the figure shrinks to a phone's width
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 LEAST_SPAN = 6.0  # points: smaller differences should look small
 #: Background -> how much of the colour fills its bars, and their hatch, so that colour itself is left to methods.
@@ -202,7 +202,7 @@ def legend(figure: Figure, axes: Axes, theme: Theme, handles: Sequence[Artist] |
     """Above the axes, in as many columns as its words leave room for."""
     entries = handles or axes.get_legend_handles_labels()[0]
     longest = max(len(str(entry.get_label())) for entry in entries)
-    columns = min(len(entries), 4 if longest < 11 else 3 if longest < 17 else 2 if longest < 26 else 1)
+    columns = min(len(entries), 3 if longest < 11 else 2 if longest < 20 else 1)
     lines = -(-len(entries) // columns)
     figure.set_figheight(figure.get_figheight() + 0.2 * (lines - 1))
     figure.legend(

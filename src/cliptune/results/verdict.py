@@ -17,6 +17,8 @@ from cliptune.types import Result
 
 #: What methods are ranked by, the first that is there; else the first metric of a whole test set.
 RANKED_BY = ("hm", "average", "test")
+#: With more methods than this, the best owes something to chance alone.
+MANY = 4
 #: Methods that can be named before they are only counted.
 NAMED = 4
 
@@ -122,6 +124,8 @@ def _certainty(held: Mapping[str, Sequence[Result]], ranked: Sequence[str], metr
             f"That is beyond chance of the seeds: the 95 % intervals of all differences (at least {fewest} "
             "shared seeds) leave out zero."
         )
+    if len(ranked) > MANY:
+        notes.append(f"The best of {len(ranked)} is picked after the fact, which flatters it a little.")
     if fewest < 3:
         notes.append("Two seeds say little about chance: three or more are usual.")
     return notes
