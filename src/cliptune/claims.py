@@ -43,18 +43,22 @@ def claim(folder: Path, run: Run) -> None:
 
     A configuration without any work gives way. Raises `UserError` for the work of another one.
     """
-    config = folder / CONFIG
-    try:
-        same = fingerprint(from_dict(yaml.safe_load(config.read_text(encoding="utf-8")))) == fingerprint(run)
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError):
-        same = False
-    if same:
+    if of(folder, run):
         return
     if _work(folder):
         raise UserError(
             f"{folder} holds a run of another configuration; choose another folder with --out, or remove it"
         )
-    write_text(config, dump(run))
+    write_text(folder / CONFIG, dump(run))
+
+
+def of(folder: Path, run: Run) -> bool:
+    """Whether the configuration there is the run's."""
+    try:
+        held = from_dict(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError):
+        return False
+    return fingerprint(held) == fingerprint(run)
 
 
 def begun(folder: Path) -> bool:

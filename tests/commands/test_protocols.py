@@ -100,7 +100,10 @@ def test_run_again_does_only_what_is_missing_and_a_sweep_can_grow(swept, animals
     shots = ("--data", f"folder:{animals}", "--methods", "zeroshot", "--shots")
     _, first = swept("few-shot", *shots, 1)
     _, grown = swept("few-shot", *shots, 1, 2)
-    assert first.items() <= grown.items() and len(grown) == 2, "the same record, with its seconds"
+    assert list(first) == ["zeroshot/seed1"] and list(grown) == ["zeroshot/seed1", "zeroshot/shots2/seed1"]
+    assert first.items() <= grown.items(), "the same record, with its seconds"
+    _, back = swept("few-shot", *shots, 2)
+    assert back == grown
 
 
 def test_defaults_of_each_protocol():
@@ -127,20 +130,21 @@ def test_several_datasets():
 @pytest.mark.parametrize(
     "fields, folders",
     [
-        ({}, ""),
-        ({"data": "dtd"}, "dtd"),
-        ({"shots": 4}, "shots4"),
-        ({"protocol": "few_shot"}, "shots16"),
-        ({"protocol": "data_efficient", "shots": 0, "fraction": 0.1, "selector": "craig"}, "craig-0.1"),
+        ({"several": (False, False)}, ""),
+        ({"data": "dtd", "several": (True, False)}, "dtd"),
+        ({"shots": 4, "several": (False, True)}, "shots4"),
+        ({"data": "dtd", "shots": 4}, "dtd/shots4"),
+        ({"protocol": "data_efficient", "fraction": 0.1, "selector": "craig", "several": (0, 0)}, "craig-0.1"),
     ],
 )
-def test_folders_say_what_is_unusual(fields, folders):
-    assert below(Run(CoOp(), **{"protocol": "base_to_novel", **fields})) == folders
+def test_folders_say_what_there_are_several_of(fields, folders):
+    several = fields.pop("several", (True, True))
+    assert below(Run(CoOp(), **{"protocol": "base_to_novel", **fields}), several) == folders
 
 
 def test_folders_of_different_data_differ():
     specs = ["folder:/a/photos", "folder:/b/photos", "emoji:rho=0.9", "emoji:rho=0,9", "hub:x/y", "hub:x_y"]
-    names = [below(Run(CoOp(), data=spec, protocol="base_to_novel")) for spec in specs]
+    names = [below(Run(CoOp(), data=spec, protocol="base_to_novel"), (True, False)) for spec in specs]
     assert len(set(names)) == len(specs) and not any("/" in name or ":" in name for name in names)
 
 

@@ -90,10 +90,13 @@ def known(run: Run, flag: Flag, without: Sequence[str] = ()) -> bool:
     return flag.name in _places(run) and flag.name not in [name.replace("_", "-") for name in without]
 
 
-def unknown(flag: Flag, runs: Sequence[Run], own: Sequence[str] = (), without: Sequence[str] = ()) -> UserError:
-    """What says that no run knows a flag, naming the nearest."""
+def unknown(
+    flag: Flag, command: str, runs: Sequence[Run], own: Collection[str] = (), without: Sequence[str] = ()
+) -> UserError:
+    """What says that no run knows a flag of a command, naming the nearest."""
     there = {*own, *(name for run in runs for name in _places(run) if "." not in name)}
-    return _no_such(flag.name, there - {name.replace("_", "-") for name in without})
+    said = _no_such(flag.name, there - {name.replace("_", "-") for name in without})
+    return UserError(f"{said}; cliptune {command} --help lists the command's own")
 
 
 def lengthen(arguments: list[str], run: Run, own: type) -> list[str]:

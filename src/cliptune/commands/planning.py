@@ -7,12 +7,13 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from cliptune import config, presets, protocols, sweep
+from cliptune import claims, config, presets, protocols, sweep
 from cliptune.commands.execution import Execution
 from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
 from cliptune.config import Run
@@ -63,7 +64,7 @@ class Sweep:
     epochs: int = 0
     """Epochs of every run; 0 leaves each method's preset."""
     out: Path = Path("runs/sweep")
-    """One folder a method and seed, and, where they are not the protocol's only one, data, shots and coreset."""
+    """One folder a method and seed, and, where there are several, dataset, shots and coreset."""
     preset: str = "auto"
     """As for train."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
@@ -106,22 +107,29 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
     able = {flag: [known(run, flag, SWEPT) for _, run in runs] for flag in flags}
     for flag, having in able.items():
         if not any(having):
-            raise unknown(flag, [run for _, run in runs], [*flags_of(Sweep)], SWEPT)
+            raise unknown(flag, f"run {name}", [run for _, run in runs], flags_of(Sweep), SWEPT)
     changed = [
         (method, _changed(name, run, [flag for flag in flags if able[flag][i]])) for i, (method, run) in enumerate(runs)
     ]
-    return sweep.plan(changed, options.seeds, options.out, below=below)
+    layouts = itertools.product(*((many, not many) for many in (len(options.data) > 1, len(shots) > 1)))
+    every = [sweep.plan(changed, options.seeds, options.out, below=partial(below, several=one)) for one in layouts]
+    return [_place(where) for where in zip(*every, strict=True)]
 
 
-def below(run: Run) -> str:
-    """Folders between a method's and a seed's, for what a sweep of the protocol may have several of; the same whatever
-    else is run beside, so that a sweep can grow."""
-    parts = [] if run.data == "emoji" else [_named(run.data)]
-    if protocols.SHOTS.get(run.protocol, (16,)) != (run.shots,):
+def below(run: Run, several: Sequence[bool] = (True, True)) -> str:
+    """Folders between a method's and a seed's. several: whether the sweep has more than one dataset, number of
+    shots."""
+    parts = [_named(run.data)] if several[0] else []
+    if several[1]:
         parts.append(f"shots{run.shots}")
     if run.fraction < 1 or run.protocol == "data_efficient":
         parts.append(f"{_named(run.selector)}-{run.fraction:g}")
     return "/".join(parts)
+
+
+def _place(where: Sequence[Entry]) -> Entry:
+    """The first place, or, so that a sweep can grow, another that holds this very run."""
+    return next((entry for entry in where if claims.of(entry.folder, entry.run)), where[0])
 
 
 def _named(spec: str) -> str:

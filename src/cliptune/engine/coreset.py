@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -54,7 +55,7 @@ def reduced(
     return replace(task, train=weighted(task.train, chosen))
 
 
-def spelled(selector: str) -> tuple[str, dict[str, object]]:
+def spelled(selector: str) -> tuple[str, dict[str, Any]]:
     """Name and options of "uncertainty,measure=entropy". Raises `UserError` for an unknown name."""
     name, *options = (part.strip() for part in selector.split(","))
     selection.get(name)

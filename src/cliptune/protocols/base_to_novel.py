@@ -24,7 +24,7 @@ def base_to_novel(
     """
     sizes = dataset.sizes()
     labels = list(sizes or count(dataset.examples("test")))  # of data to test on alone
-    parts = dict(zip(("base", "novel"), halves(labels), strict=True))
+    parts: dict[str, tuple[int, ...]] = dict(zip(("base", "novel"), halves(labels), strict=True))
     if len(parts["novel"]) < 2:
         raise UserError(f"base_to_novel needs at least 4 classes, but {dataset.name} has {len(labels)}; use few_shot")
     note_short({label: sizes[label] for label in sizes if label in parts["base"]}, shots, dataset.classnames)

@@ -27,7 +27,10 @@ EVERY = 0.2
 #: The traceback of a run that failed by no fault of the user's.
 ERROR = "error.txt"
 #: Fields of a run that do not decide its data.
-ELSEWHERE = ("method", "training", "precision", "device", "devices")
+ELSEWHERE = (
+    *("method", "training", "precision", "device", "devices"),
+    *("fraction", "selector", "selector_variant", "evaluate_at"),  # of all pictures, a run chooses its own
+)
 
 
 class Desk:
