@@ -120,12 +120,12 @@ def _serve(mail: Connection, number: int, folder: Path | None) -> None:
     threading.Thread(target=_follow, daemon=True).start()
     warnings.showwarning = lambda message, *_, **__: mail.send(News("note", str(message)))
     desk = Desk(folder)
-    while True:
-        try:
+    try:
+        while True:
             entry = mail.recv()
             mail.send(desk.work(entry, mail.send, f"local, worker {number}"))
-        except (EOFError, OSError):
-            return
+    except (EOFError, OSError, SystemExit):
+        os._exit(0)  # at once: nothing is left to be done, and what libraries do at the end of a process takes time
 
 
 def _follow() -> None:
