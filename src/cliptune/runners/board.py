@@ -101,7 +101,7 @@ class Board:
         """A worker is gone in the middle of a run: it is tried again, a few times."""
         item.deaths += 1
         if item.deaths > RETRIES:
-            self.news(item, News("failed", f"its worker {why}, and so did {RETRIES} before it"))
+            self.news(item, News("failed", f"its worker {why}, like those of {RETRIES} tries before"))
             return
         self._stop(item)
         self.waiting.insert(0, item)
