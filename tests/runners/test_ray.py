@@ -27,6 +27,13 @@ def test_without_ray_a_sentence_says_what_to_install(photos, tmp_path, monkeypat
     assert not planned[0].folder.exists()
 
 
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
+def test_a_cluster_that_is_not_there(photos, tmp_path):
+    planned = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
+    with pytest.raises(UserError, match="no Ray cluster at 'localhost:1' .*refused.*ray start --head"):
+        sweep.run(planned, Console(file=io.StringIO()), runner=Ray(address="localhost:1"))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
 @pytest.mark.filterwarnings("ignore")

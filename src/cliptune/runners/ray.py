@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 import warnings
 from collections.abc import Iterator
@@ -119,6 +120,13 @@ def _read(mail: Any) -> Iterator[tuple[Path, News]]:
         yield from mail.get_nowait_batch(count)
 
 
+def _reach(address: str) -> None:
+    """Raise `OSError` where nothing answers at HOST:PORT: Ray itself would end the process."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
 @contextmanager
 def _cluster(settings: Ray) -> Iterator[Any]:
     """Ray, connected. Raises `UserError` where it is not installed, or there is no such cluster."""
@@ -137,8 +145,9 @@ def _cluster(settings: Ray) -> Iterator[Any]:
         cores = settings.workers * settings.cpus_per_task
         how |= {"include_dashboard": False, **({"num_cpus": max(1, round(cores))} if cores else {})}
     try:
+        _reach(settings.address)
         ray.init(address=settings.address, **how)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         said = next(iter(str(error).splitlines()), "")
         raise UserError(
             f"no Ray cluster at {settings.address!r} ({said.rstrip('.')}); start one with: ray start --head, or say "
