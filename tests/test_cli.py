@@ -33,6 +33,7 @@ FLAGS = {
     "import": ["--method", "--backbone", "--classes", "--out", "--words", "--swapped"],
     "data": ["list", "check", "download", "show"],
     "masks": ["check", "make"],
+    "results": ["table", "published", "import", "export"],
     "list": ["methods", "backbones", "data"],
 }
 
