@@ -22,7 +22,7 @@ MEANINGS = {
     "parameters": "Numbers that training changes; the backbone is frozen.",
     "seconds": "Wall-clock time of training, tests left out.",
     "cpu_seconds": "Processor time of training over all threads, which other work on the machine disturbs less.",
-    "peak_memory_mib": "Most memory in use, in MiB: the accelerator's, or else the process's since it began.",
+    "peak_memory_mib": "Most memory in use, in MiB: the accelerator's, or else the process's.",
 }
 BACKGROUND_MEANINGS = {
     "original": "The test image as the data set gives it.",
