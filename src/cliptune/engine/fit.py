@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -148,7 +149,10 @@ def validate(model: TunedModel, task: Task, training: Training) -> float:
 def _source(model: TunedModel, examples: ExampleSet, training: Training, fabric: Fabric):
     """A function of the epoch that yields batches with their views, from pictures or from cached features."""
     place = {"rank": fabric.global_rank, "world": fabric.world_size}
-    if training.cached_views:
+    if training.cached_views and examples.masks is not None and examples.masks.changes:
+        said = "is left out, as masks change from epoch to epoch"
+        warnings.warn(f"cached_views={training.cached_views} {said}", stacklevel=3)
+    elif training.cached_views:
         cache = FeatureCache(model, examples, training.cached_views)
         return lambda epoch: cache.epoch_batches(epoch, training.batch_size, **place)
 
