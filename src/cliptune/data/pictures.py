@@ -39,6 +39,8 @@ LARGEST = 250_000_000
 #: Warnings' filters and Pillow's limit belong to the process: the first of the threads that read sets them, the last
 #: one puts them back.
 _counting = threading.Lock()
+#: Modules whose warnings say odd things of a file; other threads' notes must not be lost meanwhile.
+QUIET = (r"PIL\b", r"torchvision\b", r"cliptune\.data\.pictures$")
 _readers = 0
 _strict: Any = None
 
@@ -105,8 +107,10 @@ def lenient() -> Iterator[None]:
     with _counting:
         _readers += 1
         if _readers == 1:
-            filters = warnings.catch_warnings(action="ignore")
+            filters = warnings.catch_warnings()
             filters.__enter__()
+            for module in QUIET:
+                warnings.filterwarnings("ignore", module=module)
             _strict = Image.MAX_IMAGE_PIXELS, filters
             # Pillow refuses what is twice as large as this.
             Image.MAX_IMAGE_PIXELS = None if _strict[0] is None else max(_strict[0], LARGEST // 2)

@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -238,3 +239,8 @@ def test_damage_anywhere_gives_a_picture_or_a_sentence(tmp_path, suffix):
             assert read_picture(path).image.shape[0] == 3
         except UserError as told:
             assert str(path) in str(told)
+
+
+def test_reading_hides_no_notes_of_others():
+    with pytest.warns(UserWarning, match="no room"), pictures.lenient():
+        warnings.warn("no room", stacklevel=1)
