@@ -19,6 +19,11 @@ from cliptune.results import summary, table
 #: DAPT's published weights, and five times the weight of pull and push.
 PUBLISHED = {"pull_push": 0.8, "foreground": 0.1, "background": 0.5}
 STRONG = {"pull_push": 4.0, "foreground": 0.5, "background": 0.5}
+#: What DAPT is wrapped around besides MaPLe.
+BASES = (
+    *("coop", "cocoop", "kgcoop", "prograd", "vpt", "language", "ivlp", "promptsrc", "restore", "dpl"),
+    *("clip_adapter", "tip_adapter_f", "linear_probe"),
+)
 #: Method -> settings tried.
 GRID: dict[str, list[dict[str, Any]]] = {
     "coop": [{"lr": 0.01}, {"lr": 0.03}, {"lr": 0.1}, {"lr": 0.3}],
@@ -36,7 +41,7 @@ GRID: dict[str, list[dict[str, Any]]] = {
         {"masks_from": "maskclip"},
         {"masks_from": "maskclip", **STRONG},
     ],
-    **{f"{base}+dapt": [PUBLISHED, STRONG] for base in ("coop", "vpt", "ivlp", "promptsrc", "restore")},
+    **{f"{base}+dapt": [PUBLISHED, STRONG] for base in BASES},
     # Uses of masks, exact ones and the model's own.
     "maple+copypaste": [
         {"pasted": 1.0, "masks_from": "data"},

@@ -172,11 +172,14 @@ class Task:
 
 @dataclass
 class State:
-    """Where training stands; `memory` is whatever the method's `prepare` returned."""
+    """Where training stands: done are `epoch` of `epochs` and, of this one, `step` of `steps`; `memory` is whatever the
+    method's `prepare` returned."""
 
     epoch: int
     epochs: int
     memory: Any = None
+    step: int = 0
+    steps: int = 1
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,29 @@ def unit(*shape, seed):
 
 @pytest.mark.parametrize(
     "epochs, switch, first",
-    [(10, 0.7, 7), (5, 0.7, 4), (1, 0.7, 1), (3, 0.7, 3), (20, 0.7, 14), (10, 0.0, 0), (10, 1.0, 10), (4, 0.5, 2)],
+    [
+        (10, 0.7, 7),
+        (5, 0.7, 4),
+        (2, 0.7, 1),
+        (3, 0.7, 2),
+        (5, 0.95, 4),
+        (3, 1.0, 3),
+        (20, 0.7, 14),
+        (10, 0.0, 0),
+        (10, 1.0, 10),
+        (4, 0.5, 2),
+    ],
 )
 def test_a_share_of_the_epochs_pulls_and_pushes(epochs, switch, first):
     method = Dapt(switch=switch)
     assert [method.decoupling(State(e, epochs)) for e in range(epochs)] == [True] * first + [False] * (epochs - first)
+
+
+@pytest.mark.parametrize("switch, first", [(0.7, 7), (0.0, 0), (1.0, 10), (0.95, 9)])
+def test_a_single_epoch_switches_between_its_steps(switch, first):
+    method = Dapt(switch=switch)
+    phases = [method.decoupling(State(0, 1, step=step, steps=10)) for step in range(10)]
+    assert phases == [True] * first + [False] * (10 - first)
 
 
 @pytest.mark.parametrize("epochs", [5, 10, 50])
@@ -193,6 +211,13 @@ def test_what_it_wraps_decides_what_is_learned_and_done():
         {"pull_push"},
         {"foreground", "background"},
     ]
+
+
+def test_both_phases_of_a_single_epoch_are_told():
+    once = replace(QUICK, epochs=1)
+    _, (row,) = trained(Dapt(CoOp(n_ctx=2)), small.backbone("deep_image"), once)
+    terms = [row[name] for name in ("ce", "pull_push", "foreground", "background")]
+    assert min(terms) > 0 and row["loss"] == pytest.approx(sum(terms))
 
 
 @pytest.mark.parametrize(

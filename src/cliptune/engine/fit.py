@@ -61,10 +61,11 @@ def fit(
         Progress.take_route(held, model)
     memory = method.prepare(model, task)  # start values are those of a fresh learner, also in a run that goes on
     progress = Progress.load(held, model, optimizer) if held else Progress()
-    state = State(len(progress.history), training.epochs, memory)
+    steps = max(1, len(examples) // fabric.world_size // training.batch_size)
+    state = State(len(progress.history), training.epochs, memory, steps=steps)
     batches = _source(model, examples, training, fabric)
     for watcher in watchers:
-        watcher.begin(training.epochs, max(1, len(examples) // fabric.world_size // training.batch_size), state.epoch)
+        watcher.begin(training.epochs, steps, state.epoch)
     try:
         while state.epoch < training.epochs:
             rate = learning_rate(
@@ -80,7 +81,8 @@ def fit(
                 examples.masks.refresh(model, examples, state.epoch)
             model.train()
             seen: list[dict[str, float]] = []
-            for batch, views in batches(state.epoch):
+            for step, (batch, views) in enumerate(batches(state.epoch)):
+                state.step = step
                 method.before_step(model, state)
                 out = model(views, state)
                 losses = method.losses(out, batch, state)
@@ -174,10 +176,11 @@ def _average(parameters: Sequence[Tensor], fabric: Fabric) -> None:
 
 
 def _means(seen: Sequence[Mapping[str, float]], fabric: Fabric) -> dict[str, float]:
-    """Mean of each loss over the steps and processes, and of their sum."""
+    """Mean of each loss over the steps and processes, and of their sum; a loss that a step lacks counts as 0."""
     if not seen:
         return {"loss": float("nan")}
-    means = {name: sum(row[name] for row in seen) / len(seen) for name in seen[0]}
+    names = dict.fromkeys(name for row in seen for name in row)
+    means = {name: sum(row.get(name, 0.0) for row in seen) / len(seen) for name in names}
     if fabric.world_size > 1:
         told = torch.tensor(list(means.values()), dtype=torch.float64, device=fabric.device)
         means = dict(zip(means, cast(Tensor, fabric.all_reduce(told, reduce_op="mean")).tolist(), strict=True))

@@ -52,7 +52,8 @@ class Dapt(Wrapper):
     background: float = 0.5
     """Weight of aligning backgrounds with the background classes, second phase."""
     switch: float = 0.7
-    """Share of the epochs in the first phase, so that a short run reaches both."""
+    """Share of the epochs in the first phase. Below 1 the last epoch is of the second, and a single epoch holds both,
+    so that any run reaches both."""
     background_classes: str = GENERAL
     """Words for scenery; for food add "table forks tablecloth hands spoon glasses dishes"."""
     background_template: str = "a clean origami {}."
@@ -73,7 +74,8 @@ class Dapt(Wrapper):
         """Whether training is in its first phase, pull and push."""
         if self.compat == "release":
             return state.epoch <= LAST_PULL_PUSH_EPOCH
-        return state.epoch < self.switch * state.epochs
+        done, whole = (state.epoch, state.epochs) if state.epochs > 1 else (state.step, state.steps)
+        return done < (whole if self.switch == 1 else min(self.switch * whole, whole - 1))
 
     def phrases(self, state: State | None) -> tuple[str, ...]:
         if self.compat == "release":
