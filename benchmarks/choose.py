@@ -1,6 +1,8 @@
 """How the presets of the tiny backbone were chosen: a small grid on the validation classes, never on the benchmark's.
 
-`.venv/bin/python benchmarks/choose.py` prints one table a method; benchmarks/results/choose.md keeps it.
+    .venv/bin/python benchmarks/choose.py --methods coop+dapt --seeds 1
+
+Records are kept in benchmarks/results/choose, and benchmarks/results/choose.md is the table of all that are there.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from keep import RESULTS, keep
 
 from cliptune import config, presets, sweep
 from cliptune.files import write_text
-from cliptune.results import summary, table
+from cliptune.results import store, summary, table
 
 #: DAPT's published weights, and five times the weight of pull and push.
 PUBLISHED = {"pull_push": 0.8, "foreground": 0.1, "background": 0.5}
@@ -85,10 +88,12 @@ def main(options: Options) -> None:
         for settings in GRID[method]:
             label = f"{method} " + " ".join(f"{key}={value}" for key, value in settings.items())
             runs.append((label, config.with_options(presets.get(method, **base), settings)))
-    results = sweep.run(sweep.plan(runs, options.seeds, options.out))
-    text = table.to_markdown(summary.summarise(results, COLUMNS))
+    entries, kept = sweep.plan(runs, options.seeds, options.out), RESULTS / "choose"
+    sweep.run(entries)
+    keep([entry.folder for entry in entries], options.out, kept)
+    text = table.to_markdown(summary.summarise(store.load_all(kept), COLUMNS))
     sys.stdout.write(text + "\n")
-    write_text(Path(__file__).parent / "results" / "choose.md", text + "\n")
+    write_text(RESULTS / "choose.md", text + "\n")
 
 
 if __name__ == "__main__":

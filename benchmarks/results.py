@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+from choose import STRONG
+from keep import RESULTS, keep, kept_as
 
 from cliptune import claims, config, methods, presets, sweep
 from cliptune.commands.report import write_page
@@ -26,10 +28,7 @@ from cliptune.config import Run
 from cliptune.files import write_text
 from cliptune.results import store, summary, table
 
-KEPT = Path(__file__).parent / "results" / "emoji"
-#: Five times the published weight of pull and push, the prototype's choice; see results/choose.md for what validation
-#: says.
-STRONG = {"pull_push": 4.0, "foreground": 0.5, "background": 0.5}
+KEPT = RESULTS / "emoji"
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/gap", "base/none")
 #: Methods that show what DAPT's weights do.
 SHOWN = ("coop", "maple")
@@ -105,18 +104,13 @@ def scenery_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
     return rows
 
 
-def take_kept(entries: Sequence[sweep.Entry]) -> None:
+def take_kept(entries: Sequence[sweep.Entry], out: Path) -> None:
     """Lay kept records into the folders of entries that have none."""
     for entry in entries:
-        kept, there = kept_record(entry), entry.folder / store.NAME
+        kept, there = kept_as(entry.folder, out, KEPT), entry.folder / store.NAME
         if not there.is_file() and kept.is_file() and store.load(kept).config == config.to_dict(entry.run):
             claims.claim(entry.folder, entry.run)
             shutil.copyfile(kept, there)
-
-
-def kept_record(entry: sweep.Entry) -> Path:
-    """Where an entry's record is kept."""
-    return KEPT / f"{entry.folder.parent.name}-{entry.folder.name}.json"
 
 
 ROWS = {"main": main_rows, "family": family_rows, "scenery": scenery_rows}
@@ -128,7 +122,7 @@ def main(options: Options) -> None:
     runs = [row for row in runs if not options.only or row[0].split("+")[0].split(",")[0] in options.only]
     entries = sweep.plan(runs, options.seeds, options.out)
     if options.from_kept:
-        take_kept(entries)
+        take_kept(entries, options.out)
     if options.part:
         i, n = map(int, options.part.split("/"))
         sweep.run(entries[i - 1 :: n])
@@ -138,9 +132,7 @@ def main(options: Options) -> None:
     sys.stdout.write(text + "\n")
     write_page(results, options.out, options.out / "report.html", 8, title="cliptune on the bundled drawings")
     if options.keep:
-        for entry in entries:
-            KEPT.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(entry.folder / store.NAME, kept_record(entry))
+        keep([entry.folder for entry in entries], options.out, KEPT)
         write_text(KEPT / ("table.md" if options.rows == "main" else f"{options.rows}.md"), text + "\n")
 
 

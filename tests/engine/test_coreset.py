@@ -67,6 +67,14 @@ def test_herding_is_that_of_the_signals(tiny_backbone):
     assert keys(reduced(tiny_backbone, toy, 0.5, "herding")) == [toy.train[i].key for i in wanted.indices]
 
 
+def test_a_frozen_tower_sees_the_pool_once(tiny_backbone, monkeypatch):
+    toy = task()
+    first = coreset.signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, Training(augment="none"))
+    monkeypatch.setattr(type(tiny_backbone), "encode_image", lambda *_: pytest.fail("encoded again"))
+    again = coreset.signals(model(CoOp(n_ctx=4), tiny_backbone, toy), toy, Training(augment="none"))
+    assert torch.equal(first.features, again.features) and not torch.equal(first.logits, again.logits)
+
+
 def test_where_sentences_depend_on_the_picture_classes_are_their_mean(tiny_backbone):
     toy = task(shots=3)
     tuned = model(CoCoOp(words="a photo of a"), tiny_backbone, toy)

@@ -138,20 +138,28 @@ def test_joint_answers_are_among_all_names(source):
 
 def test_across_datasets_each_target_has_names_and_sentences_of_its_own(source, tmp_path):
     root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
-    targets = (f"folder:{root}", "noto", "emoji:classes=validation,test_per_class=1")
-    (task,) = tasks("cross_dataset", source, shots=2, seeds=(1,), targets=targets)
+    drawn = "emoji:classes=validation,test_per_class=1"  # goes by its spec, as the source is called emoji too
+    (task,) = tasks("cross_dataset", source, shots=2, seeds=(1,), targets=(f"folder:{root}", "noto", drawn))
     (whole,) = tasks("few_shot", source, shots=2, seeds=(1,))
     assert (task.train, task.val, task.classnames) == (whole.train, whole.val, whole.classnames)
-    assert list(task.tests) == ["source", "animals", "noto", "emoji"]
-    assert task.averaged == ("animals", "noto", "emoji")
+    assert list(task.tests) == ["source", "animals", "noto", drawn]
+    assert task.averaged == ("animals", "noto", drawn)
     assert task.tests["source"] == whole.tests["test"]
     animals = task.tests["animals"]
     assert animals.classnames == ("cat", "horse") and animals.templates == Folder(root).templates
     assert keys(animals.examples) == keys(Folder(root).tested())
     assert animals.dataset.read(animals.examples[0]).image.shape == (3, 64, 64)
     other = Emoji(classes="validation", test_per_class=1)
-    assert task.tests["emoji"].classnames == other.classnames != source.classnames
-    assert keys(task.tests["emoji"].examples) == keys(other.examples("test"))
+    assert task.tests[drawn].classnames == other.classnames != source.classnames
+    assert keys(task.tests[drawn].examples) == keys(other.examples("test"))
+
+
+def test_targets_of_one_name_go_by_their_specs(tmp_path):
+    roots = [write_pictures(tmp_path / place / "animals", classes=("cat", "horse"), each=4) for place in ("a", "b")]
+    source = Folder(write_pictures(tmp_path / "own", classes=("cat", "horse"), each=4))
+    targets = tuple(f"folder:{root}" for root in roots)
+    (task,) = tasks("cross_dataset", source, shots=1, seeds=(1,), targets=targets)
+    assert list(task.tests) == ["source", *(target.replace("/", "_") for target in targets)]
 
 
 def test_targets_keep_their_sentences_whatever_the_source_is_told(tmp_path):
@@ -186,7 +194,7 @@ def test_domains_may_have_fewer_of_the_classes_but_no_others(source, tmp_path):
     root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
     (task,) = tasks("domain_generalization", source, shots=1, seeds=(1,), targets=(f"folder:{root}",))
     assert task.tests["animals"].classnames == ("cat", "horse")
-    with pytest.raises(UserError, match="emoji has .* classes that emoji has not, such as .*: use cross_dataset"):
+    with pytest.raises(UserError, match="emoji:classes=validation has .* classes that emoji has not, such as .*: use cross_dataset"):
         tasks("domain_generalization", source, shots=1, targets=("emoji:classes=validation",))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from weakref import WeakKeyDictionary
@@ -19,15 +20,17 @@ def test_sets(dataset: Dataset, targets: Sequence[str], taken: Sequence[str] = (
     """A test set for each target, by its name, on all of the target's own classes in its own sentences.
 
     targets: domains of `dataset`, or specs of other datasets, found where it was. They go by the dataset's name, or by
-    the spec where that is `taken`. Raises `UserError` for one that is there twice.
+    the spec where that is `taken` or another's too. Raises `UserError` for one that is there twice.
     """
     found: dict[str, TestSet] = {}
+    others = {spec: opened(dataset, spec) for spec in targets if spec not in dataset.domains()}
+    names = Counter((dataset.name, *taken, *(other.name for other in others.values())))
     for spec in targets:
         if spec in dataset.domains():
             name, test = spec, TestSet(tuple(dataset.domain(spec)), dataset.classnames)
         else:
-            other = opened(dataset, spec)
-            name = other.name if other.name not in (*found, *taken) else spec
+            other = others[spec]
+            name = other.name if names[other.name] == 1 else spec
             test = TestSet(tuple(other.tested()), other.classnames, other, other.templates)
         name = name.replace("/", "_")  # what follows a slash is a variant of a test set
         if name in (*found, *taken):

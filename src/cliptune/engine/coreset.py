@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from cliptune import selection
-from cliptune.data.loader import ExampleSet
+from cliptune.engine.evaluate import views
 from cliptune.engine.fit import fit
 from cliptune.engine.settings import Training
 from cliptune.files import write_json
@@ -87,13 +87,10 @@ def said(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Image features `(n, d)`, class features `(C, d)` and logits `(n, C)`; where sentences depend on the picture, the
     class features are the mean over the pictures."""
-    backbone = model.backbone
-    size, mean, std = backbone.image_size, backbone.mean, backbone.std
-    pictures = ExampleSet(task.dataset, examples, size, mean, std, preset=training.augment, keep=False)
     features, logits = [], []
     text, count = torch.zeros(()), 0
-    for batch in pictures.in_order(100, backbone.logit_scale.device, workers=training.workers):
-        out = model({"image": batch.images})
+    for view in views(model, task.dataset, examples, preset=training.augment, workers=training.workers):
+        out = model({"image": view})
         features.append(out.image["image"].float().cpu())
         logits.append(out.logits[:, : len(model.classnames)].float().cpu())
         each = out.text.float().cpu()

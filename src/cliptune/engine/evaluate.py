@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,13 +15,13 @@ from cliptune.data.loader import ExampleSet
 from cliptune.data.targets import multi_hot
 from cliptune.engine import shared
 from cliptune.model import TunedModel
-from cliptune.types import TestSet
+from cliptune.types import Example, TestSet
 
-#: Features of test sets by a frozen image tower, which zero-shot and all text-only methods share: kilobytes an image.
+#: Features by a frozen image tower, which zero-shot and all text-only methods share: kilobytes an image.
 #: The dataset is held with them, so that its identity stays its own.
 _kept: WeakKeyDictionary[Backbone, dict[Any, tuple[Dataset, list[Tensor]]]] = WeakKeyDictionary()
 
-#: Test sets of a backbone whose features are kept, the latest.
+#: Sets of examples of a backbone whose features are kept, the latest.
 KEPT = 16
 
 
@@ -40,47 +40,60 @@ def logits(
 
     dataset: what reads them, where the test set has none of its own.
 
-    Methods without learned image tokens share the images' features, which the frozen tower computes once.
-
     preset: of the training views, which decides the test's too. tick: told the number of images done after each batch.
     """
     dataset = test.dataset or dataset
     tuned = model.with_classes(test.classnames, test.templates).eval()
-    held = _kept.setdefault(model.backbone, {})
-    place = model.backbone.logit_scale.device, model.backbone.autocast
-    key = (id(dataset), hash(tuple(e.key for e in test.examples)), preset == "coop-2021", *place)
-    frozen = tuned.learner().fixed_image
-    kept = held[key][1] if frozen and key in held else None
-    file = shared.file_of(model.backbone, dataset, test, key[2], batch_size) if frozen and kept is None else None
-    pieces, features = [], []
-    with shared.turn(file):
-        kept = kept or shared.read(file, batch_size, place[0])
-        for view in kept or _pictures(model, dataset, test, batch_size, preset, workers):
-            if frozen and view.ndim != 2:
-                view = model.backbone.encode_image(view)
-            out = tuned({"image": view})
-            features.append(view)
-            pieces.append(out.logits.float().cpu())
-            if tick is not None:
-                tick(len(view))
-        if kept is None:
-            shared.write(file, features)
-    if frozen:
-        held.pop(key, None)
-        held[key] = dataset, features
-        for stale in list(held)[:-KEPT]:
-            del held[stale]
+    pieces = []
+    for view in views(tuned, dataset, test.examples, batch_size=batch_size, preset=preset, workers=workers):
+        pieces.append(tuned({"image": view}).logits.float().cpu())
+        if tick is not None:
+            tick(len(view))
     return torch.cat(pieces)
 
 
-def _pictures(
-    model: TunedModel, dataset: Dataset, test: TestSet, batch_size: int, preset: str, workers: int
+@torch.no_grad()
+def views(
+    model: TunedModel,
+    dataset: Dataset,
+    examples: Sequence[Example],
+    *,
+    batch_size: int = 100,
+    preset: str = "crop",
+    workers: int = 0,
 ) -> Iterator[Tensor]:
-    """The test set's normalised images, batch by batch."""
-    backbone = model.backbone
+    """The examples as the model takes them, batch by batch: normalised images, or features `(b, d)` where it leaves the
+    image tower alone; those are computed once for all that do."""
+    pictures = _pictures(model.backbone, dataset, examples, batch_size, preset, workers)
+    if not model.learner().fixed_image:
+        yield from pictures
+        return
+    held = _kept.setdefault(model.backbone, {})
+    place = model.backbone.logit_scale.device, model.backbone.autocast
+    key = (id(dataset), hash(tuple(e.key for e in examples)), preset == "coop-2021", *place)
+    kept = held[key][1] if key in held else None
+    file = shared.file_of(model.backbone, dataset, examples, key[2], batch_size) if kept is None else None
+    features = []
+    with shared.turn(file):
+        kept = kept or shared.read(file, batch_size, place[0])
+        for view in kept or pictures:
+            features.append(view if kept else model.backbone.encode_image(view))
+            yield features[-1]
+        if kept is None:
+            shared.write(file, features)
+    held.pop(key, None)
+    held[key] = dataset, features
+    for stale in list(held)[:-KEPT]:
+        del held[stale]
+
+
+def _pictures(
+    backbone: Backbone, dataset: Dataset, examples: Sequence[Example], batch_size: int, preset: str, workers: int
+) -> Iterator[Tensor]:
+    """The examples' normalised images, batch by batch."""
     size, mean, std = backbone.image_size, backbone.mean, backbone.std
-    examples = ExampleSet(dataset, test.examples, size, mean, std, preset=preset, keep=False)
-    for batch in examples.in_order(batch_size, backbone.logit_scale.device, workers=workers):
+    loaded = ExampleSet(dataset, examples, size, mean, std, preset=preset, keep=False)
+    for batch in loaded.in_order(batch_size, backbone.logit_scale.device, workers=workers):
         yield batch.images
 
 

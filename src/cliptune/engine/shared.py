@@ -1,4 +1,4 @@
-"""Features of test pictures by a frozen image tower, on disk: computed by whichever process of a sweep comes first."""
+"""Features of pictures by a frozen image tower, on disk: computed by whichever process of a sweep comes first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
 from cliptune.errors import UserError
 from cliptune.files import write_bytes
-from cliptune.types import TestSet
+from cliptune.types import Example
 
 _folder: ContextVar[Path | None] = ContextVar("shared folder", default=None)
 MAKERS = ("features 1", torch.__version__, torchvision.__version__, PIL.__version__)
@@ -37,8 +37,8 @@ def within(folder: Path | None) -> Iterator[None]:
         _folder.reset(token)
 
 
-def file_of(backbone: Backbone, dataset: Dataset, test: TestSet, *settings: Any) -> Path | None:
-    """Where features of a test set are shared, or None: nothing is, or nobody knows what decides its pictures.
+def file_of(backbone: Backbone, dataset: Dataset, examples: Sequence[Example], *settings: Any) -> Path | None:
+    """Where features of examples are shared, or None: nothing is, or nobody knows what decides its pictures.
 
     settings: what else decides the numbers.
     """
@@ -52,7 +52,7 @@ def file_of(backbone: Backbone, dataset: Dataset, test: TestSet, *settings: Any)
     about = [*MAKERS, backbone.fingerprint, backbone.fast_linear, device, kind]
     about += [dataset.made_of, dataset.reading.shrink, *settings]
     said = hashlib.sha256(json.dumps(about).encode())
-    for example in test.examples:
+    for example in examples:
         try:
             said.update(f"\n{_of_file(example.path) if files and example.path else example.key}".encode())
         except OSError:
