@@ -9,6 +9,7 @@ from cliptune.errors import UserError
 from cliptune.selection.base import Selection
 from cliptune.selection.parts.neighbours import nearest
 from cliptune.selection.parts.pool import Pool
+from cliptune.selection.parts.room import announce
 
 #: Numbers of `(rows, neighbours, C)` held together.
 ENTRIES = 16_000_000
@@ -27,6 +28,7 @@ def cal(pool: Pool, *, neighbours: int = 10) -> Selection:
         raise UserError(f"neighbours={neighbours} is below 1")
     (features,) = pool.need("features")
     if pool.variant == "paper":
+        announce(pool.method, len(features), features, features.shape[1])
         near = nearest(features, neighbours)
         scores = _divergence(pool.logits(), near, symmetric=False)
         return pool.extreme(scores, largest=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 from cliptune.selection.base import Selection
 from cliptune.selection.parts.farthest import farthest_first
 from cliptune.selection.parts.pool import Group, Pool
+from cliptune.selection.parts.room import announce
 
 
 def contextual_diversity(pool: Pool) -> Selection:
@@ -20,14 +21,15 @@ def contextual_diversity(pool: Pool) -> Selection:
 
     def choose(group: Group) -> Tensor:
         logits = pool.logits(group.rows)
+        announce(pool.method, group.budget, logits, 2 * logits.shape[1])
         # sum (p - q)(log p - log q): what log p and the logits differ by is the same for all classes and drops out
         z = logits - logits.amax(1, keepdim=True)
         p = z.softmax(1)
         own = (p * z).sum(1)
 
-        def distances(one: Tensor) -> Tensor:
-            cross = p @ z[one] + z @ p[one]
-            apart = own + own[one] - cross
+        def distances(index: Tensor) -> Tensor:
+            cross = p[index] @ z.T + z[index] @ p.T
+            apart = own + own[index][:, None] - cross
             rounding = 8 * torch.finfo(z.dtype).eps * (cross.abs() + 1)
             return apart.where(apart > rounding, 0) / 2
 

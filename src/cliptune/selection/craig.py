@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cliptune.errors import UserError
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.facility import facility_location
+from cliptune.selection.parts.covering import covering
+from cliptune.selection.parts.distances import Distances
 from cliptune.selection.parts.gradients import Gradients
 from cliptune.selection.parts.pool import Pool
 
 
-def craig(pool: Pool) -> Selection:
+def craig(pool: Pool, *, slack: float | None = None) -> Selection:
     """Facility location over distances of gradients, s_ij = max D - D_ij with D_ij = ||G_i - G_j||, class by class;
     the weight of a chosen picture is how many of its class have it nearest, itself included (Mirzasoleiman, Bilmes &
     Leskovec, Coresets for Data-efficient Training of Machine Learning Models, ICML 2020, section 3 and algorithm 1).
@@ -19,42 +21,40 @@ def craig(pool: Pool) -> Selection:
 
     Where classes compete (balanced=False), s is 0 between them, and weights sum to the size of the classes chosen from.
 
+    slack: for classes of more than 56,755 pictures, as in `submodular`.
+
     "dapt" adds one to every weight, and takes gradients of the batches' mean losses.
     """
     twice = pool.variant == "dapt"
     found = []
     if pool.balanced:
         for group in pool.groups:
-            distances = Gradients.of(pool, group.rows).distances()
-            found.append(_weighted(group.rows, distances, _cover(distances, group.budget)[0], twice))
+            apart = Distances.of(Gradients.of(pool, group.rows))
+            found.append(_weighted(group.rows, apart, covering(apart, group.budget, slack, pool)[0], twice))
     else:
+        if slack is not None:
+            raise UserError(f"craig with slack={slack} goes class by class; balanced=False needs slack=None")
         # greedy over a sum of functions of different pictures takes the largest gains of each one's own greedy
         classes = [(pool.labels == c).nonzero()[:, 0] for c in pool.labels.unique()]
-        covers = [_cover(Gradients.of(pool, rows).distances(), len(rows)) for rows in classes]
+        covers = [covering(Distances.of(Gradients.of(pool, rows)), len(rows), None, pool) for rows in classes]
         gains = torch.cat([gain.cummin(0).values for _, gain in covers])  # they fall, but for rounding
         kept = torch.zeros_like(pool.labels, dtype=torch.bool)
         kept[gains.sort(descending=True, stable=True).indices[: pool.groups[0].budget]] = True
         for rows, (picks, _), mine in zip(classes, covers, kept.split([len(r) for r in classes]), strict=True):
             if bool(mine.any()):
-                found.append(_weighted(rows, Gradients.of(pool, rows).distances(), picks[mine], twice))
+                found.append(_weighted(rows, Distances.of(Gradients.of(pool, rows)), picks[mine], twice))
     indices, weights = zip(*found, strict=True)
     return Selection(torch.cat(indices), torch.cat(weights))
 
 
-def _cover(distances: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-    """Positions `(budget,)` in the order chosen, and their gains."""
-    similar = distances.max() - distances + 1e-3  # the release's offset: the first gains where all are alike
-    return facility_location(similar.__getitem__, len(distances), budget)
-
-
-def _weighted(rows: Tensor, distances: Tensor, picks: Tensor, twice: bool) -> tuple[Tensor, Tensor]:
+def _weighted(rows: Tensor, apart: Distances, picks: Tensor, twice: bool) -> tuple[Tensor, Tensor]:
     """The pictures at `picks` and how many of the class `rows` each stands for; the earlier of equals has them.
 
     twice: a picture counts itself again, and does not come before a twin to itself.
     """
     picks = picks.sort().values
-    apart = distances[picks]
+    nearest = apart.nearest(picks)
     if not twice:
-        apart[torch.arange(len(picks), device=picks.device), picks] = -1
-    nearest = torch.bincount(apart.argmin(0), minlength=len(picks)).to(distances.dtype)
-    return rows[picks], nearest + twice
+        nearest[picks] = torch.arange(len(picks), device=picks.device)
+    counts = torch.bincount(nearest, minlength=len(picks)).to(apart.norms.dtype)
+    return rows[picks], counts + twice

@@ -11,9 +11,10 @@ from cliptune.errors import UserError
 from cliptune.selection.base import Selection
 from cliptune.selection.parts.cosine import DENSE
 from cliptune.selection.parts.gradients import Gradients
+from cliptune.selection.parts.growing import Growing
 from cliptune.selection.parts.nnls import nnls
 from cliptune.selection.parts.pool import Group, Pool
-from cliptune.selection.parts.room import kept_rows
+from cliptune.selection.parts.room import announce
 from cliptune.selection.parts.ties import first_largest
 
 
@@ -44,9 +45,14 @@ def gradmatch(pool: Pool, *, ridge: float | None = None, validation: bool = Fals
         else:
             other = Gradients.of(pool, _held_out(pool, group), val=True, summed=True) if validation else own
             target = own.inner_mean(other) * (1 if dapt else len(own))
+            announce(pool.method, group.budget, target, own.width + group.budget / 2)
             gram = own.inner(own) if len(own) <= DENSE else None
-            rows = (lambda i, own=own: own[i[None]].inner(own)[0]) if gram is None else gram.__getitem__
-            picks, x = _pursuit(rows, own.norms().square(), target, group.budget, ridge, pool)
+            rows = (lambda i, own=own: own[i].inner(own)) if gram is None else gram.__getitem__
+            picks = _pursuit(rows, own.norms().square(), target, group.budget, ridge, pool)
+            among = own[picks].inner(own[picks])
+            x = nnls(among.diagonal_scatter(among.diagonal() + ridge), target[picks])
+            if dapt and group.budget == 1:
+                x = torch.ones_like(x)
         if dapt:
             picks, x = picks[x != 0], x[x != 0]
         indices.append(group.rows[picks])
@@ -64,26 +70,23 @@ def _held_out(pool: Pool, group: Group) -> Tensor:
 
 def _pursuit(
     rows: Callable[[Tensor], Tensor], square: Tensor, target: Tensor, budget: int, ridge: float, pool: Pool
-) -> tuple[Tensor, Tensor]:
-    """Positions and weights `(budget,)`. rows: position -> inner products `(m,)`; target `(m,)`: those with the sum."""
-    kept = kept_rows(budget, len(target), target, pool.method)
-    factor = torch.zeros(budget, budget, dtype=target.dtype, device=target.device)  # Cholesky, of the chosen
-    picks = torch.zeros(budget, dtype=torch.long, device=target.device)
-    toward, free = target, torch.zeros_like(target)
+) -> Tensor:
+    """Positions `(budget,)`. rows: positions `(b,)` -> inner products `(b, m)`; square, target `(m,)`: with itself, and
+    with the sum.
+
+    Each step fits all weights anew. In terms of the Cholesky factor of the chosen that is one more row of it times one
+    more number, taken off what is left of the target.
+    """
+    grown = Growing(rows, square, ridge, budget, pool.method)
+    picks, toward, seen = [], target, target.clone()
     for k in range(budget):
-        best = first_largest(toward + free)
-        picks[k], free[best] = best, -torch.inf
-        chosen = picks[: k + 1]
-        kept[k] = rows(best)
-        if k:
-            low = factor[:k, :k]
-            factor[k, :k] = torch.linalg.solve_triangular(low, kept[:k, best, None], upper=False)[:, 0]
-        factor[k, k] = (square[best] + ridge - factor[k, :k].square().sum()).sqrt()
-        x = torch.cholesky_solve(target[chosen, None], factor[: k + 1, : k + 1])[:, 0]
-        if k == 0 and pool.variant == "dapt":
-            x = target[chosen] / square[best].clamp_min(torch.finfo(target.dtype).tiny)
-        toward = target - x @ kept[: k + 1]
-    if budget == 1 and pool.variant == "dapt":
-        return picks, torch.ones_like(target[picks])
-    gram = kept[:, picks]
-    return picks, nnls(gram + ridge * torch.eye(budget, dtype=gram.dtype, device=gram.device), target[picks])
+        picks.append(best := first_largest(seen))
+        along = toward[best]
+        row, rest = grown.add(int(best), seen)
+        toward = toward - along / rest.sqrt() * row
+        if k == 0 and pool.variant == "dapt":  # without the ridge
+            seen = target - along / square[best].clamp_min(torch.finfo(square.dtype).tiny) * row * rest.sqrt()
+        else:
+            seen = toward.clone()
+        seen[torch.stack(picks)] = -torch.inf
+    return torch.stack(picks)

@@ -7,7 +7,11 @@ from torch import Tensor
 
 from cliptune.selection.base import Selection
 from cliptune.selection.parts.pool import Group, Pool
+from cliptune.selection.parts.room import announce
 from cliptune.selection.parts.ties import first_largest
+
+#: A product with one vector waits for memory, as long as this many of those that come together.
+ALONE = 10
 
 
 def herding(pool: Pool) -> Selection:
@@ -26,6 +30,7 @@ def herding(pool: Pool) -> Selection:
 
     def choose(group: Group) -> Tensor:
         h = features[group.rows]
+        announce(pool.method, group.budget, h, ALONE * h.shape[1])
         mean, square = h.mean(0), h.square().sum(1)
         wanted, taken = mean.clone(), torch.zeros_like(square)
         picks = []

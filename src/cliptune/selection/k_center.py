@@ -8,6 +8,7 @@ from torch import Tensor
 from cliptune.selection.base import Selection
 from cliptune.selection.parts.farthest import farthest_first
 from cliptune.selection.parts.pool import Group, Pool
+from cliptune.selection.parts.room import announce
 
 
 def k_center(pool: Pool) -> Selection:
@@ -21,10 +22,11 @@ def k_center(pool: Pool) -> Selection:
 
     def choose(group: Group) -> Tensor:
         v = features[group.rows]
+        announce(pool.method, group.budget, v, v.shape[1])
         square = v.square().sum(1)
 
-        def distances(one: Tensor) -> Tensor:
-            apart = square + square[one] - 2 * (v @ v[one])
+        def distances(index: Tensor) -> Tensor:
+            apart = square + square[index][:, None] - 2 * (v[index] @ v.T)
             return apart.where(apart > 8 * torch.finfo(v.dtype).eps, 0)  # twins are 0 apart, in spite of rounding
 
         return farthest_first(distances, pool.first(len(v), pool.legacy()), group.budget)

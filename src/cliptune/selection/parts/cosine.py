@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from cliptune.selection.parts.gradients import Gradients
+from cliptune.selection.parts.rounded import Rounded
 
 #: Up to this many pictures all similarities are held.
 DENSE = 4096
@@ -39,12 +41,20 @@ class Cosine:
 
     def rows(self, index: Tensor) -> Tensor:
         """`(b, m)`."""
-        if self.matrix is not None:
-            return self.matrix[index]
-        cosine = self.gradients[index].inner(self.gradients)
+        return self.block(index, slice(None)) if self.matrix is None else self.matrix[index]
+
+    def block(self, index: Tensor, columns: slice) -> Tensor:
+        """`(b, c)`, computed."""
+        cosine = self.gradients[index].inner(self.gradients[columns])
         if self.soft:
-            cosine /= self.norms[index][:, None] * self.norms + self.soft
+            cosine /= self.norms[index][:, None] * self.norms[columns] + self.soft
         return cosine.add_(1).mul_(0.5)
+
+    def lookup(self) -> Callable[[Tensor], Tensor]:
+        """`rows` for who asks for each row several times: all are computed once, where they can be held."""
+        if self.matrix is not None or not Rounded.fits(len(self)):
+            return self.rows
+        return Rounded.of(self.block, len(self), 1.0, self.norms.device).rows
 
     def sums(self) -> Tensor:
         """sum_i s_ij `(m,)`."""

@@ -42,8 +42,13 @@ class Gradients:
     def __len__(self) -> int:
         return len(self.residual)
 
-    def __getitem__(self, rows: Tensor) -> Gradients:
+    def __getitem__(self, rows: Tensor | slice) -> Gradients:
         return Gradients(self.residual[rows], self.features[rows])
+
+    @property
+    def width(self) -> int:
+        """Multiplications of an inner product."""
+        return self.residual.shape[1] + self.features.shape[1]
 
     def inner(self, other: Gradients) -> Tensor:
         """All inner products `(m, k)` with `other`'s k."""

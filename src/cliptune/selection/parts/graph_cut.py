@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cliptune.selection.parts.ahead import Ahead
 from cliptune.selection.parts.cosine import Cosine
 from cliptune.selection.parts.ties import first_largest
 
@@ -16,11 +17,12 @@ def graph_cut(kernel: Cosine, budget: int, balance: float) -> tuple[Tensor, Tens
     balance of 2 and more.
     """
     gain = balance * kernel.sums() - (kernel.diagonal() if balance != 1 else 0)
+    ahead = Ahead(kernel.rows, budget)
     picks, gains = [], []
     for _ in range(budget):
         best = first_largest(gain)
         picks.append(best)
         gains.append(gain[best].clone())
-        gain -= 2 * kernel.rows(best[None])[0]
+        gain = gain - 2 * ahead.row(int(best), gain)
         gain[best] = -torch.inf
     return torch.stack(picks), torch.stack(gains)
