@@ -27,12 +27,12 @@ SWEEPS = {
         "--metrics test --columns shots",
     ),
     "cross_dataset": (
-        "cross-dataset --methods zeroshot coop promptsrc maple coop+dapt maple+dapt --shots 8 "
+        "cross-dataset --methods zeroshot coop kgcoop maple coop+dapt maple+dapt --shots 8 "
         "--targets emoji:classes=validation emoji:classes=validation,styles=noto",
         "",
     ),
     "domain_generalization": (
-        "domain-generalization --methods zeroshot coop promptsrc maple coop+dapt maple+dapt --shots 8 "
+        "domain-generalization --methods zeroshot coop kgcoop maple coop+dapt maple+dapt --shots 8 "
         "--data emoji:styles=fluent-flat",
         "",
     ),

@@ -82,6 +82,11 @@ def test_turned_and_chosen(cli, runs):
     assert len(text.splitlines()) == 2
 
 
+def test_some_seeds_and_their_standard_error(cli, runs):
+    made = cli("results", "table", runs, "--seeds", "1", "3", "--spread", "se", "--format", "markdown").out
+    assert "| coop | dtd | 16 | 2 |" in made and "± is the standard error of the mean" in made
+
+
 def test_per_seed(cli, runs):
     text = cli("results", "table", runs, "--format", "csv", "--per-seed", "--no-average").out
     assert text.splitlines()[0].startswith("method,data,shots,seed,base,")
@@ -134,6 +139,7 @@ def test_an_unfinished_log_is_named(cli, tmp_path):
         (["table", "RUNS", "--columns", "seeds"], "only with --per-seed"),
         (["table", "RUNS", "--metrics", "bse"], "no result has the metric 'bse'"),
         (["table", "RUNS", "--methods", "cop"], "no run is labelled 'cop'; there are coop; zeroshot"),
+        (["table", "RUNS", "--seeds", "7"], "no run has seed 7; there are 1; 2; 3"),
         (["table", "RUNS", "--against", "cop"], "no result is of 'cop' to compare with"),
         (["table", "RUNS", "--against", "coop", "--cost"], "--against shows differences alone"),
         (["table", "nowhere"], "no result.json under nowhere"),

@@ -44,15 +44,17 @@ class ResultsTable:
     """Which metrics, such as base novel hm base/swap; left out, those of whole test sets."""
     methods: tuple[str, ...] = ()
     """Only these methods, by the labels they ran under; left out, all."""
+    seeds: tuple[int, ...] = ()
+    """Only runs of these seeds; left out, all."""
     cost: bool = False
     """Also learned parameters, seconds and peak memory."""
     per_seed: bool = False
     """A row for each seed instead of means."""
     average: bool = True
     """A last row with each method's average over the data sets, where there are several."""
-    spread: Literal["std", "ci95"] = "std"
-    """What follows a mean: the standard deviation over seeds (ddof = 1), or half the 95 % interval of the mean
-    (Student's t)."""
+    spread: summary.Spread = "std"
+    """What follows a mean: the standard deviation over seeds (ddof = 1), half the 95 % interval of the mean (Student's
+    t), or the mean's standard error."""
     published: bool = False
     """Beside each metric what was published of the same method, data, protocol, shots and backbone, and the
     difference."""
@@ -70,7 +72,7 @@ def results_table(arguments: list[str]) -> None:
     """Print a folder's table."""
     path, rest = split(arguments, "a folder of runs", "results table runs/sweep --format csv")
     options = parse(ResultsTable, "results table FOLDER", rest)
-    made = table_of(chosen(store.load_all(Path(path)), options.methods), options)
+    made = table_of(chosen(store.load_all(Path(path)), options.methods, options.seeds), options)
     if options.format == "terminal" and options.out is None:
         width = None if sys.stdout.isatty() else max(100, Console().width)
         Console(file=sys.stdout, width=width).print(table.to_rich(made, digits=options.digits))
@@ -112,13 +114,16 @@ def table_of(results: list[Result], options: ResultsTable) -> Table:
     return pivot(made, options.rows, options.columns)
 
 
-def chosen(results: list[Result], methods: tuple[str, ...]) -> list[Result]:
-    """Results of some labels. Raises `UserError` with those there are for one that is not."""
-    there = sorted({result.method for result in results})
+def chosen(results: list[Result], methods: tuple[str, ...], seeds: tuple[int, ...] = ()) -> list[Result]:
+    """Results of some labels and seeds. Raises `UserError` with those there are for one that is not."""
+    labels, numbers = sorted({r.method for r in results}), sorted({r.seed for r in results})
     for name in methods:
-        if name not in there:
-            raise UserError(f"no run is labelled {name!r}; there are {'; '.join(there)}")
-    return [result for result in results if not methods or result.method in methods]
+        if name not in labels:
+            raise UserError(f"no run is labelled {name!r}; there are {'; '.join(labels)}")
+    for seed in seeds:
+        if seed not in numbers:
+            raise UserError(f"no run has seed {seed}; there are {'; '.join(map(str, numbers))}")
+    return [r for r in results if (not methods or r.method in methods) and (not seeds or r.seed in seeds)]
 
 
 def as_text(made: Table, form: Format, digits: int) -> str:

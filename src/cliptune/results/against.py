@@ -67,7 +67,7 @@ def compare(
     corrected = _holm([cell.p for row in rows for cell in row.cells if cell is not None and cell.p is not None])
     rows = [_with(row, corrected) for row in rows]
     keys = ("method", "data", "shots", *apart, "seeds")
-    return Table(chosen, tuple(rows), (*_footnotes(baseline, rows, test), *notes), keys, spread="se")
+    return Table(chosen, tuple(rows), (*_footnotes(baseline, rows, test), *notes), keys, "se", differences=True)
 
 
 def _order(place: tuple) -> tuple:

@@ -25,6 +25,13 @@ KEYS = ("method", "data", "shots", "seeds")
 AVERAGE = "average"
 #: What stands after a mean: the standard deviation, the half-width of the 95 % interval, or the standard error.
 Spread = Literal["std", "ci95", "se"]
+#: What stands after ±.
+SPREADS: dict[Spread, str] = {
+    "std": "± is the standard deviation over seeds (ddof = 1).",
+    "ci95": "± is the 95 % interval of the mean over n seeds: Student's t with n - 1 degrees of freedom times "
+    "standard deviation (ddof = 1) / sqrt(n).",
+    "se": "± is the standard error of the mean over n seeds: standard deviation (ddof = 1) / sqrt(n).",
+}
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,14 @@ class Row:
 @dataclass(frozen=True)
 class Table:
     """`columns` names the metrics (percent), then the costs; `footnotes` say how the numbers were made; `keys` are the
-    columns before the numbers."""
+    columns before the numbers; `differences`: they are gains, with their signs."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
     keys: tuple[str, ...] = KEYS
     spread: Spread = "std"
+    differences: bool = False
 
 
 def summarise(
@@ -168,12 +176,7 @@ def _footnotes(metrics: Sequence[str], rows: Sequence[Row], spread: Spread, per_
     notes = ["Accuracies are top-1, in percent."]
     cells = [(row, cell) for row in rows for cell in row.cells if cell is not None]
     if any(cell.std is not None for _, cell in cells):
-        notes.append(
-            "± is the standard deviation over seeds (ddof = 1)."
-            if spread == "std"
-            else "± is the 95 % interval of the mean over n seeds: Student's t with n - 1 degrees of freedom times "
-            "standard deviation (ddof = 1) / sqrt(n)."
-        )
+        notes.append(SPREADS[spread])
     if not per_seed and any(row.seeds == 1 for row in rows):
         notes.append("A row of one seed has no standard deviation: its differences may be chance.")
     if any(name.partition("/")[0] == "hm" for name in metrics):

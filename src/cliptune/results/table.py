@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cliptune.results.summary import AVERAGE, COSTS, Cell, Row, Spread, half_width
+from cliptune.results.summary import AVERAGE, COSTS, Cell, Row, half_width
 from cliptune.results.summary import Table as Table
 from cliptune.results.summary import metric_names as metric_names
 from cliptune.results.summary import summarise as summarise
@@ -181,9 +181,9 @@ def shown(table: Table, digits: int = 1) -> list[list[Shown]]:
             metric = metric_of(row, column)
             rivals = highest[_rivals(row, j)]
             ranked = metric not in COSTS and not metric.endswith("/gap") and len(rivals) > 1
-            ranked = ranked and not beside(column) and table.spread != "se"
+            ranked = ranked and not beside(column) and not table.differences
             best = cell is not None and ranked and round(cell.mean, digits) == max(rivals)
-            cells.append(_shown(metric, cell, row, digits, best, table.spread))
+            cells.append(_shown(metric, cell, row, digits, best, table))
         rows.append(cells)
     return rows
 
@@ -197,15 +197,15 @@ def _rivals(row: Row, column: int) -> tuple:
     return row.data, row.shots, *row.more.values(), column
 
 
-def _shown(metric: str, cell: Cell | None, row: Row, digits: int, best: bool, spread: Spread) -> Shown:
+def _shown(metric: str, cell: Cell | None, row: Row, digits: int, best: bool, table: Table) -> Shown:
     if cell is None:
         return Shown(NOTHING)
     remark = f"({cell.seeds})" if cell.seeds < row.seeds and row.data != AVERAGE else ""
     if metric in COSTS:
         return Shown(f"{cell.mean:,.{1 if 'seconds' in metric else 0}f}", remark=remark)
     remark = " ".join(part for part in (remark, "" if cell.p is None else p_text(cell.p)) if part)
-    width = half_width(cell, spread)
-    sign = "+" if spread == "se" or metric.endswith(DIFFERENCE) else ""
+    width = half_width(cell, table.spread)
+    sign = "+" if table.differences or metric.endswith(DIFFERENCE) else ""
     mean = round(cell.mean, digits) + 0.0  # no "-0.0"
     return Shown(f"{mean:{sign}.{digits}f}", "" if width is None else f"{width:.{digits}f}", remark, best)
 

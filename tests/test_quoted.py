@@ -1,0 +1,56 @@
+"""Tables that the README and the manual quote are those of the records kept in the repository.
+
+A comment above each says the command: `<!-- cliptune results table benchmarks/results/emoji --methods coop -->`. Columns
+may be left out or called by their last part, and rows of fewer kinds of cells are told apart by those that are there.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cliptune.cli import main
+
+ROOT = Path(__file__).parents[1]
+QUOTED = re.compile(r"<!-- cliptune (results table [^>]*?) -->\n+((?:\|.*\n)+)")
+#: What tells rows apart.
+KEYS = ("method", "selector", "fraction", "data", "metric")
+
+
+def quoted() -> list[tuple[str, str, str]]:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [(page.name, *found) for page in pages for found in QUOTED.findall(page.read_text(encoding="utf-8"))]
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    """Rows of a Markdown table by the names of their columns, those by the last part."""
+    lines = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    head, _, *body = [[cell.strip().strip("`").replace("**", "") for cell in line] for line in lines]
+    names = [name if name.startswith("[") else name.rpartition("/")[2] for name in head]
+    assert len(set(names)) == len(names), "two columns go by one name"
+    return [dict(zip(names, line, strict=True)) for line in body]
+
+
+@pytest.mark.parametrize("page, command, table", quoted(), ids=lambda told: told[:40])
+def test_quoted_tables_are_those_of_the_records(page, command, table, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    main([*shlex.split(command), "--format", "markdown"])
+    shown, made = rows(table), rows(capsys.readouterr().out)
+    keys = [key for key in KEYS if key in shown[0]]
+    by_key = {tuple(row[key] for key in keys): row for row in made}
+    assert len(by_key) == len(made) == len(shown), "the quoted table has other rows"
+    for row in shown:
+        kept = by_key[tuple(row[key] for key in keys)]
+        assert row == {name: kept[name] for name in row}
+
+
+def test_every_table_of_runs_says_its_command():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert len(re.findall(r"^\|.*± ", text, re.M)) == sum(
+            len(re.findall(r"^\|.*± ", table, re.M)) for _, table in QUOTED.findall(text)
+        ), f"{page.name} quotes means over seeds without saying how they are rebuilt"
