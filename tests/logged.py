@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch.nn.functional as F
 
+from cliptune import holds
 from cliptune.backbones.sentences import with_context
+from cliptune.claims import RESUME
 from cliptune.config import Run
 from cliptune.engine.settings import Training
 from cliptune.methods.base import Method
@@ -46,8 +54,6 @@ class Logged(Method):
 
     def after_epoch(self, model, state):
         if self.breaks == "slow":
-            import time
-
             time.sleep(0.5)
         with open(os.open(self.log, os.O_APPEND | os.O_CREAT | os.O_WRONLY), "a") as file:
             file.write(f"{self.n_ctx} {state.memory} {state.epoch}\n")
@@ -74,6 +80,34 @@ def every(planned: list[Entry]) -> set[str]:
         for entry in planned
         for epoch in range(entry.run.training.epochs)
     }
+
+
+@contextmanager
+def one_killed(planned: list[Entry], out: Path) -> Iterator[list[int]]:
+    """While the block runs the sweep, kill the process that does one of its runs, once epochs are done; its number is
+    in the list, which stays empty if none could be killed."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        until = time.monotonic() + 200
+        while trained(out).total() < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        sign = next(entry.folder / holds.NAME for entry in planned if (entry.folder / RESUME).is_file())
+        killed.append(json.loads(sign.read_text())["process"])
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        killer.join()
+
+
+def files(out: Path) -> list[str]:
+    """All files below a folder."""
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
 
 
 def left_behind(planned: list[Entry]) -> dict[str, object]:

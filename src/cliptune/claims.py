@@ -69,8 +69,18 @@ def begun(folder: Path) -> bool:
 def tidy(folder: Path, *, finished: bool = False) -> None:
     """Remove what killed processes left half-written, from a folder nobody else works in; finished: also the state of
     training, which nobody goes on from."""
-    for left in (*folder.glob(".*.tmp"), *((*folder.glob(RESUME), *folder.glob("*." + RESUME)) if finished else ())):
+    for left in _left(folder, finished):
         left.unlink(missing_ok=True)
+
+
+def untidy(folder: Path) -> bool:
+    """Whether there is something that `tidy` would remove from a finished run's folder."""
+    return next(_left(folder, True), None) is not None
+
+
+def _left(folder: Path, finished: bool) -> Iterator[Path]:
+    for pattern in (".*.tmp", *((RESUME, "*." + RESUME) if finished else ())):
+        yield from folder.glob(pattern)
 
 
 def _work(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -61,7 +62,7 @@ def run(
     them, or `UserError` where all failed by the same mistake.
     """
     console = console or Console(stderr=True)
-    missing = [entry for entry in entries if not claims.done(entry.folder, entry.run)]
+    missing = [entry for entry in entries if not _finished(entry)]
     if missing:
         folder = out or Path(os.path.commonpath([entry.folder.parent.absolute() for entry in entries]))
         desk = Desk(folder.absolute() / SHARED)
@@ -83,6 +84,16 @@ def state(entry: Entry) -> str:
     if who := holds.holder(entry.folder):
         return f"running ({who})"
     return "begun" if claims.begun(entry.folder) else "missing"
+
+
+def _finished(entry: Entry) -> bool:
+    """Whether the entry is done; what a process left there that was killed after it wrote the record goes."""
+    if not claims.done(entry.folder, entry.run):
+        return False
+    if claims.untidy(entry.folder) or (entry.folder / holds.NAME).exists():
+        with suppress(UserError), holds.held(entry.folder):  # another may be at it, or only reading allowed
+            claims.tidy(entry.folder, finished=True)
+    return True
 
 
 def _tell(entries: Sequence[Entry], failures: Sequence[Failure]) -> None:

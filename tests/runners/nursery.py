@@ -3,6 +3,8 @@
 nursery.py DATA FOLDER alone: a sweep into FOLDER/alone that nothing happens to.
 nursery.py DATA FOLDER kill SEED: a sweep into FOLDER/kill, killed ten times, between two signs of progress.
 nursery.py DATA FOLDER both: two sweeps at a time into FOLDER/both.
+nursery.py DATA FOLDER everywhere: a run killed before the first change of a file, before the second, ..., each time in
+    a folder of its own below FOLDER/everywhere, and started again.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import time
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -25,12 +28,13 @@ from cliptune import experiment, sweep
 KILLS = 10
 
 
-def start(planned) -> int:
-    """Fork into the sweep; the process's number."""
+def start(planned, before=lambda: None) -> int:
+    """Fork into the sweep, after `before`; the process's number."""
     process = os.fork()
     if process:
         return process
     try:
+        before()
         with open(os.devnull, "w") as nowhere:
             sweep.run(planned, Console(file=nowhere))
         os._exit(0)
@@ -60,6 +64,33 @@ def killed(planned, out: Path, seed: int) -> dict:
     return {"kills": kills, "before": len(results)}
 
 
+def die_at(change: int, out: Path) -> None:
+    """End this process by force just before its so many-th change of a file in the folder."""
+    left = [change]
+
+    def watch(event, arguments):
+        if event in ("os.rename", "os.remove", "os.rmdir") and str(out) in str(arguments[0]):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+
+
+def everywhere(data: Path, out: Path) -> list[list]:
+    """What each kill left, and what was there after the next start."""
+    found = []
+    while True:
+        folder = out / str(len(found) + 1)
+        planned = logged.entries(data, folder, widths=(1,), seeds=(1,), epochs=1)
+        _, status = os.waitpid(start(planned, partial(die_at, len(found) + 1, folder)), 0)
+        left = logged.files(folder)
+        again = os.waitpid(start(planned), 0)[1]
+        found.append([left, again, logged.files(folder)])
+        if not os.WIFSIGNALED(status):
+            return found
+
+
 def main(data: Path, folder: Path, what: str, seed: int = 0) -> None:
     warnings.simplefilter("ignore")
     experiment.backbone_of("tiny", "")
@@ -67,6 +98,8 @@ def main(data: Path, folder: Path, what: str, seed: int = 0) -> None:
     planned = logged.entries(data, out)
     if what == "kill":
         said = killed(planned, out, seed)
+    elif what == "everywhere":
+        said = everywhere(data, out)
     else:
         processes = [start(planned), *([start(planned[::-1])] if what == "both" else [])]
         said = {"codes": [os.waitpid(process, 0)[1] for process in processes]}

@@ -21,7 +21,7 @@ def nursery(photos, folder, *what):
     fixed = {"OMP_NUM_THREADS": "1", "CLIPTUNE_ONEDNN": "off", "PYTHONPATH": str(HERE.parent)}
     environment = {**os.environ, **fixed}
     command = [sys.executable, str(HERE / "nursery.py"), str(photos), str(folder), *map(str, what)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -53,3 +53,15 @@ def test_two_sweeps_at_once_share_the_work(photos, tmp_path, undisturbed):
     planned = logged.entries(photos, tmp_path / "both")
     assert logged.trained(tmp_path / "both") == dict.fromkeys(logged.every(planned), 1), "no epoch twice"
     assert logged.left_behind(planned) == undisturbed
+
+
+@pytest.mark.slow
+def test_wherever_a_kill_falls_nothing_is_left_behind(photos, tmp_path):
+    *tries, (undisturbed, _, _) = nursery(photos, tmp_path, "everywhere")
+    assert len(tries) > 10 and any("logged_1/seed1/result.json" in left for left, _, _ in tries)
+    for change, (left, code, then) in enumerate(tries, 1):
+        assert code == 0 and then == undisturbed, f"before change {change} there were {left}"
+    one, *others = (
+        logged.entries(photos, tmp_path / "everywhere" / str(i + 1), widths=(1,), seeds=(1,)) for i in range(len(tries))
+    )
+    assert all(logged.left_behind(other) == logged.left_behind(one) for other in others)

@@ -3,9 +3,7 @@
 import io
 import json
 import os
-import signal
 import threading
-import time
 
 import pytest
 from rich.console import Console
@@ -82,21 +80,8 @@ def test_a_killed_worker_is_replaced_and_its_run_goes_on(photos, tmp_path, monke
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     out = tmp_path / "out"
     planned = logged.entries(photos, out, seeds=(1,), epochs=6, breaks="slow")
-    killed = []
-
-    def kill():
-        until = time.monotonic() + 120
-        while logged.trained(out).total() < 2 and time.monotonic() < until:
-            time.sleep(0.02)
-        time.sleep(0.2)
-        sign = next(entry.folder / holds.NAME for entry in planned if (entry.folder / "resume.safetensors").is_file())
-        killed.append(json.loads(sign.read_text())["process"])
-        os.kill(killed[0], signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    results = quietly(planned, runner=Local(workers=2))
-    killer.join()
+    with logged.one_killed(planned, out) as killed:
+        results = quietly(planned, runner=Local(workers=2))
     assert killed and killed[0] != os.getpid()
     counts = logged.trained(out)
     assert counts.keys() == logged.every(planned) and counts.total() - len(counts) <= 1

@@ -2,19 +2,14 @@
 
 import importlib.util
 import io
-import json
-import os
-import signal
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 import logged
-from cliptune import holds, sweep
+from cliptune import sweep
 from cliptune.errors import UserError
 from cliptune.runners.ray import Ray
 
@@ -41,22 +36,9 @@ def test_two_workers_one_of_them_killed(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(logged.__file__).parent))
     out = tmp_path / "out"
     planned = logged.entries(photos, out, seeds=(1,), epochs=6, breaks="slow")
-    killed = []
-
-    def kill():
-        until = time.monotonic() + 200
-        while logged.trained(out).total() < 2 and time.monotonic() < until:
-            time.sleep(0.02)
-        time.sleep(0.2)
-        sign = next(entry.folder / holds.NAME for entry in planned if (entry.folder / "resume.safetensors").is_file())
-        killed.append(json.loads(sign.read_text())["process"])
-        os.kill(killed[0], signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
     console = Console(file=io.StringIO(), width=200)
-    results = sweep.run(planned, console, runner=Ray(workers=2, address="local"))
-    killer.join()
+    with logged.one_killed(planned, out) as killed:
+        results = sweep.run(planned, console, runner=Ray(workers=2, address="local"))
     counts = logged.trained(out)
     assert killed and counts.keys() == logged.every(planned) and counts.total() - len(counts) <= 1
     assert console.file.getvalue().count("another goes on where it was") == 1

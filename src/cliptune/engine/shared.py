@@ -74,6 +74,8 @@ def turn(file: Path | None) -> Iterator[None]:
             file.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(file.with_suffix(".lock"))
             lock.acquire()
+            for left in file.parent.glob(f".{file.name}.*.tmp"):  # by a process killed while it wrote
+                left.unlink(missing_ok=True)
     try:
         yield
     finally:
