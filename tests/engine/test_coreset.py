@@ -125,6 +125,9 @@ def test_forgetting_watches_a_short_training(tiny_backbone):
     [
         ("hearding", "unknown coreset method 'hearding'; nearest: herding"),
         ("uncertainty,measur=x", "no option 'measur'"),
+        ("uncertainty,measure", "measure='' is none of margin"),
+        ("gradmatch,ridge=much", "ridge='much' of gradmatch is no number"),
+        ("gradmatch,validation=yes", "validation='yes' of gradmatch is no true or false"),
     ],
 )
 def test_wrong_selectors(tiny_backbone, selector, said):
@@ -134,7 +137,58 @@ def test_wrong_selectors(tiny_backbone, selector, said):
 
 def test_options_of_a_selector(tiny_backbone):
     assert coreset.spelled("uncertainty, measure=entropy") == ("uncertainty", {"measure": "entropy"})
+    assert coreset.spelled("gradmatch,ridge=1e-2, validation=True") == (
+        "gradmatch",
+        {"ridge": 0.01, "validation": True},
+    )
+    assert coreset.spelled("gradmatch,ridge=none,validation=false")[1] == {"ridge": None, "validation": False}
+    assert coreset.spelled("glister,updates=3,eta = 1")[1] == {"updates": 3, "eta": 1}
     assert len(reduced(tiny_backbone, task(shots=4), 0.5, "uncertainty,measure=entropy").train) == 6
+
+
+FORMS = [
+    *(name for name in selection.names() if name not in ("submodular", "uncertainty")),
+    *(f"submodular,function={name}" for name in ("graph_cut", "facility_location", "log_determinant")),
+    *(f"uncertainty,measure={name}" for name in ("margin", "entropy", "least_confidence")),
+    *("submodular,function=facility_location,slack=0.1", "craig,slack=0.1", "gradmatch,validation=true"),
+]
+#: Those that cannot do without held-out pictures, in a variant.
+ASKING = {("gradmatch,validation=true", "paper"), ("gradmatch,validation=true", "dapt"), ("glister", "dapt")}
+
+
+@pytest.fixture(scope="module")
+def uneven(tiny_backbone):
+    """A task whose first class has one picture, and what an untrained model says of it."""
+    toy = task(shots=6)
+    toy = replace(toy, train=tuple(e for e in toy.train if e.label or e == toy.train[0]))
+    assert [sum(e.label == c for e in toy.train) for c in range(3)] == [1, 6, 6]
+    said = coreset.signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
+    watched = coreset.correctness(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF, fabric())
+    return toy, said, watched
+
+
+@pytest.mark.parametrize("variant", ["paper", "dapt"])
+@pytest.mark.parametrize("selector", FORMS)
+def test_every_selector_on_pictures(selector, variant, uneven, tiny_backbone, monkeypatch):
+    toy, said, watched = uneven
+    monkeypatch.setattr(coreset, "signals", lambda *_: said)
+    monkeypatch.setattr(coreset, "correctness", lambda *_: watched)
+    for share, each in ((0.01, [1, 1, 1]), (0.5, [1, 3, 3]), (0.99, [1, 6, 6]), (1.0, [1, 6, 6])):
+        left = reduced(tiny_backbone, toy, share, selector, variant=variant)
+        counts = [sum(e.label == c for e in left.train) for c in range(3)]
+        if selector.startswith("gradmatch") and variant == "dapt":
+            assert all(0 < c <= most for c, most in zip(counts, each, strict=True)), "those of weight 0 are left out"
+        else:
+            assert counts == each or (selector == "full" and left.train == toy.train)
+        assert keys(left) == [k for k in keys(toy) if k in set(keys(left))], "each once, in the pool's order"
+        assert all(e.weight >= 0 for e in left.train) and sum(e.weight for e in left.train) > 0
+    alone = replace(said, val_features=None, val_labels=None, val_logits=None)
+    monkeypatch.setattr(coreset, "signals", lambda *_: alone)
+    if (selector, variant) in ASKING:
+        with pytest.raises(UserError, match=r"needs the signal 'val_.*': .*held-out pictures"):
+            reduced(tiny_backbone, toy, 0.5, selector, variant=variant)
+    else:
+        assert len(reduced(tiny_backbone, toy, 0.5, selector, variant=variant).train) >= 3
 
 
 @pytest.fixture

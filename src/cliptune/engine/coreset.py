@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -56,11 +56,21 @@ def reduced(
 
 
 def spelled(selector: str) -> tuple[str, dict[str, Any]]:
-    """Name and options of "uncertainty,measure=entropy". Raises `UserError` for an unknown name."""
+    """Name and options of "uncertainty,measure=entropy". Raises `UserError` for what is unknown or of a wrong kind."""
     name, *options = (part.strip() for part in selector.split(","))
-    selection.get(name)
     pairs = (option.partition("=") for option in options if option)
-    return name, {key.strip(): yaml.safe_load(value) for key, _, value in pairs}
+    read = {key.strip(): _read(value.strip()) for key, _, value in pairs}
+    selection.check(name, read)
+    return name, read
+
+
+def _read(value: str) -> Any:
+    """The value of an option: 1e-2 is a number, as 0.01 is."""
+    with suppress(ValueError):
+        return int(value)
+    with suppress(ValueError):
+        return float(value)
+    return {"true": True, "false": False, "none": None}.get(value.lower(), value)
 
 
 def weighted(pool: Sequence[Example], chosen: Selection) -> tuple[Example, ...]:

@@ -6,8 +6,8 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, get_args, get_type_hints
 
 import torch
 from torch import Generator, Tensor
@@ -16,7 +16,10 @@ from cliptune.errors import UserError
 from cliptune.selection.base import Selection, Signals, Variant
 from cliptune.selection.parts.pool import Pool
 
-__all__ = ["Selection", "Signals", "get", "names", "select"]
+__all__ = ["Selection", "Signals", "check", "get", "names", "select"]
+
+#: What an option of a kind may be given as, and what that is called.
+KINDS = {float: ((int, float), "number"), int: ((int,), "whole number"), bool: ((bool,), "true or false")}
 
 
 def names() -> list[str]:
@@ -38,6 +41,20 @@ def get(name: str) -> Callable[..., Selection]:
         raise UserError(f"unknown coreset method {name!r}; {'nearest' if close else 'known'}: "
                         f"{', '.join(close or names())}")  # fmt: skip
     return getattr(importlib.import_module(f"{__name__}.{known}"), known)
+
+
+def check(method: str, options: Mapping[str, Any]) -> None:
+    """Raises `UserError` for an option that `method` lacks, and for a number or a truth that is none."""
+    function = get(method)
+    own = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    hints = get_type_hints(function)
+    for option, value in options.items():
+        if option not in own:
+            raise UserError(f"{method} has no option {option!r}; it has {', '.join(own) or 'none'}")
+        kinds = get_args(hints.get(option)) or (hints.get(option),)
+        for kind, (fits, said) in KINDS.items():
+            if kind in kinds and type(value) not in (*fits, *kinds):
+                raise UserError(f"{option}={value!r} of {method} is no {said}")
 
 
 @torch.no_grad()
@@ -62,10 +79,7 @@ def select(
     Raises `UserError` where a method lacks a signal, for signals that do not fit together, and for wrong values.
     """
     function = get(method)
-    own = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in own:
-            raise UserError(f"{method} has no option {option!r}; it has {', '.join(own) or 'none'}")
+    check(method, options)
     if variant not in get_args(Variant):
         raise UserError(f"variant={variant!r} is neither {' nor '.join(map(repr, get_args(Variant)))}")
     if seed is not None and generator is not None:
