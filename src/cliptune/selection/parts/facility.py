@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cliptune.selection.parts.ties import first_largest
 
-#: Similarities held at once while the gains of all are computed.
+#: Similarities held at once while gains are computed.
 ENTRIES = 4_000_000
 #: Stale gains computed anew together; twice as many each time that was not enough.
 WIDTH = 16
@@ -27,9 +27,10 @@ def facility_location(rows: Callable[[Tensor], Tensor], size: int, budget: int) 
     everyone, covered = everyone.to(sample.device), torch.zeros_like(sample[0])
 
     def gain(index: Tensor) -> Tensor:
-        return rows(index).sub(covered).clamp_min_(0).sum(1)
+        parts = index.split(max(1, ENTRIES // size))
+        return torch.cat([rows(part).sub(covered).clamp_min_(0).sum(1) for part in parts])
 
-    bounds = torch.cat([gain(part) for part in everyone.split(max(1, ENTRIES // size))])
+    bounds = gain(everyone)
     seen = torch.zeros_like(everyone)  # in which round a gain was computed
     picks, gains = [], []
     for turn in range(budget):
