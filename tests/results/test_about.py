@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from cliptune.results import about
 
 
@@ -17,6 +19,21 @@ def test_the_sentence_leaves_out_what_is_not_said(record):
     assert about.sentence([bare]) == "Accuracy of coop on emoji, from one seed (1)."
     assert about.facts([bare]) == [("Methods", "coop")]
     assert about.cautions([bare]) == []
+
+
+@pytest.mark.parametrize(
+    "configs, said",
+    [
+        ([{"shots": 1}], "1 training image a class"),
+        ([{"shots": 4}, {"shots": 1}, {"shots": 0}], "1, 4 and all training images a class"),
+        ([{"shots": 0}], "all training images"),
+        ([{"shots": 0, "fraction": 0.05}], "5 % of the training images"),
+        ([{"shots": 0, "fraction": 0.1}, {"shots": 0}], "10 and 100 % of the training images"),
+        ([{}], ""),
+    ],
+)
+def test_how_much_was_trained_on(record, configs, said):
+    assert about.amount([dataclasses.replace(record(base=1.0), config=config) for config in configs]) == said
 
 
 def test_odd_provenance_does_no_harm(record):

@@ -19,6 +19,7 @@ from cliptune.gallery.rows import rows
 from cliptune.gallery.shifts import feature_shifts
 from cliptune.gallery.words import in_words
 from cliptune.results import html, reliance, store
+from cliptune.results.about import amount
 from cliptune.results.findings import Findings
 from cliptune.results.variants import labelled, method_order, shots_of
 from cliptune.types import Result
@@ -82,15 +83,14 @@ def _found(root: Path, pictures: int, images: int) -> Findings:
     folders = first_seed(root)
     held = rows(folders)
     first = named[next(iter(folders.values()))]
-    shots = shots_of(first)
-    few = "" if shots is None else f", {'all' if shots == 0 else shots} training images a class"
+    few = amount([first])
     return Findings(
         panels=panels(held, pictures, images),
         classes=by_class(held, images),
         words=in_words(held),
         shifts=feature_shifts(held),
         reliance=kept,
-        task=f"{first.data}{few}, seed {first.seed}",
+        task=", ".join(filter(None, (first.data, few, f"seed {first.seed}"))),
         notes=held.notes,
     )
 

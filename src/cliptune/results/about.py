@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cliptune.results.variants import method_order, shots_of
+from cliptune.results.variants import method_order, setting, shots_of
 from cliptune.types import Result
 
 MEANINGS = {
@@ -18,6 +18,8 @@ MEANINGS = {
     "base": "Accuracy (top-1, percent) on test images of the classes that were trained on, told apart from each other.",
     "novel": "The same on classes that training never saw, told apart from each other.",
     "test": "Accuracy (top-1, percent) on test images of all classes.",
+    "source": "Accuracy (top-1, percent) on test images of the data trained on; further columns are of other data.",
+    "average": "Mean over the other test sets, without source.",
     "hm": "Harmonic mean of base and novel: high only if both are.",
     "parameters": "Numbers that training changes; the backbone is frozen.",
     "seconds": "Wall-clock time of training, tests left out.",
@@ -36,18 +38,31 @@ BACKGROUND_MEANINGS = {
 def sentence(results: Sequence[Result]) -> str:
     """What was compared and how it was made, in one sentence."""
     methods, seeds = method_order(results), sorted({r.seed for r in results})
-    shots = sorted({s for s in map(shots_of, results) if s is not None})
     named = joined(methods) if len(methods) <= 4 else f"{len(methods)} methods"
-    few = f" with {joined('all' if s == 0 else str(s) for s in shots)} training images a class" if shots else ""
     over = (
         f"averaged over seeds {joined(map(str, seeds))}"
         if len(seeds) > 1
         else f"from one seed ({joined(map(str, seeds))})"
     )
     tested, made = test_images(results), versions(results)
-    words = f"Accuracy of {named}{few} on {joined(sorted({r.data for r in results}))}, "
+    few, data = amount(results), joined(sorted({r.data for r in results}))
+    words = f"Accuracy of {named}{few and f' with {few}'} on {data}, "
     words += (f"tested on {tested}, " if tested else "") + over
     return f"{words}; made with {made}." if made else f"{words}."
+
+
+def amount(results: Sequence[Result]) -> str:
+    """What runs were trained on: "16 training images a class", "10 % of the training images"; "" if none says."""
+    shots = sorted({s for s in map(shots_of, results) if s is not None})
+    if not shots:
+        return ""
+    if shots != [0]:
+        words = [*map(str, filter(None, shots)), *(["all"] if 0 in shots else [])]
+        return f"{joined(words)} training image{'' if shots == [1] else 's'} a class"
+    shares = sorted({1.0 if (share := setting(r, "fraction")) is None else share for r in results})
+    if shares == [1]:
+        return "all training images"
+    return f"{joined(f'{100 * share:g}' for share in shares)} % of the training images"
 
 
 def facts(results: Sequence[Result]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cliptune.results import student
-from cliptune.results.about import joined
+from cliptune.results.about import amount, joined
 from cliptune.results.cells import Cell, is_whole, metric_names, over_runs
 from cliptune.results.summary import grouped
 from cliptune.results.table import title
@@ -56,7 +56,8 @@ def verdicts(results: Sequence[Result]) -> list[Verdict]:
         shots = 0 if 0 in counts else max(counts, key=lambda s: -1 if s is None else s)
         held = {key[1]: runs for key, runs in grouped([r for r in there if shots_of(r) == shots]).items()}
         several = len(counts) > 1
-        words = data if shots is None else f"{data}, {'all' if shots == 0 else shots} training images a class"
+        few = amount([r for r in there if shots_of(r) == shots])
+        words = f"{data}, {few}" if few else data
         one = _verdict(held, words if several or len({r.data for r in results}) > 1 else "", learns(there))
         found += [one] if one else []
     return found
