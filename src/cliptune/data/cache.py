@@ -39,7 +39,7 @@ STALE = 24 * 3600.0
 HEAD = struct.Struct("<8s32sIIII8x")
 MARK = b"clippic1"
 #: What else decides the pixels of a file.
-MAKERS = f"1/{PIL.__version__}/{torchvision.__version__}"
+MAKERS = f"2/{PIL.__version__}/{torchvision.__version__}"
 
 
 def key_of(path: Path, kind: str = "") -> bytes:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+import PIL
 import torch
 from PIL import Image
 from torch import Tensor
@@ -17,15 +18,17 @@ from torchvision.transforms.v2.functional import InterpolationMode
 
 from cliptune.types import Picture
 
-BICUBIC, BILINEAR, NEAREST = InterpolationMode.BICUBIC, InterpolationMode.BILINEAR, InterpolationMode.NEAREST
+BICUBIC, NEAREST = InterpolationMode.BICUBIC, InterpolationMode.NEAREST
 #: By how much "coop-2021" enlarges before it cuts.
 ENLARGED = 1.125
+#: Whether the installed Pillow resizes pictures that lose more height than width vertically first.
+TALL_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 
 
 def evaluation(image: Image.Image, size: int, preset: str = "crop") -> Tensor:
     """Shorter edge to `size` (bicubic), centre crop -> uint8 `(3, size, size)`.
 
-    By Pillow, as published numbers were made; resizing tensors differs in the last grey level. preset: that of training
+    By Pillow, as published numbers were made; tensors come out a grey level off (`resized`). preset: that of training
     (`PRESETS`); "coop-2021" has a view of its own, the picture squeezed to a square of which an eighth is cut away.
     """
     # torchvision's functions take pictures as well, which their annotations leave out.
@@ -41,7 +44,7 @@ def evaluation(image: Image.Image, size: int, preset: str = "crop") -> Tensor:
 
 def to_square(image: Tensor, size: int) -> Tensor:
     """The whole picture squeezed to uint8 `(3, size, size)`, nothing cropped away (Grad-CAM wants to see all of it)."""
-    return image if image.shape[-2:] == (size, size) else F.resize(image, [size, size], BICUBIC, antialias=True)
+    return resized(image, size, size)
 
 
 def shrunk(picture: Picture, shorter: int) -> Picture:
@@ -49,8 +52,30 @@ def shrunk(picture: Picture, shorter: int) -> Picture:
     height, width = picture.image.shape[-2:]
     if not shorter or min(height, width) <= shorter:
         return picture
-    image = F.resize(picture.image, [shorter], BICUBIC, antialias=True)
-    return Picture(image, picture.mask if picture.mask is None else F.resize(picture.mask, [shorter], NEAREST))
+    size = int(shorter * height / min(height, width)), int(shorter * width / min(height, width))
+    return Picture(resized(picture.image, *size), None if picture.mask is None else nearest(picture.mask, *size))
+
+
+def resized(image: Tensor, height: int, width: int, mode: str = "bicubic") -> Tensor:
+    """uint8 `(3, H, W)` -> `(3, height, width)`, antialiased: Pillow's `resize` in a quarter of its time.
+
+    Both round and clip to bytes between the two ways, so the order of ways matters: it is the installed Pillow's. What
+    is left is PyTorch's weights, of 15 bits against Pillow's 22: of a thousand values of photographs three are one grey
+    level off, of a million one is two off, none is more.
+    """
+    rows, columns = image.shape[-2:]
+    if (rows, columns) == (height, width):
+        return image
+    # Channels last in memory is what the kernel wants and decoders give.
+    pixels = image[None].contiguous(memory_format=torch.channels_last)
+    if TALL_FIRST and rows > height and rows - height > 2 * (columns - width):
+        pixels = torch.nn.functional.interpolate(pixels, (height, columns), mode=mode, antialias=True)
+    return torch.nn.functional.interpolate(pixels, (height, width), mode=mode, antialias=True)[0]
+
+
+def nearest(mask: Tensor, height: int, width: int) -> Tensor:
+    """`(c, H, W)` -> `(c, height, width)` without values that were not there."""
+    return F.resize(mask, [height, width], NEAREST)
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -85,9 +110,8 @@ class Augment:
         """A `size` x `size` view of image (bicubic, antialiased) and mask (nearest), cut and turned alike."""
         image, mask = picture.image, picture.mask
         box = self.box(image.shape[-2], image.shape[-1], generator)
-        if box != (0, 0, self.size, self.size) or tuple(image.shape[-2:]) != (self.size, self.size):
-            image = cut(image, box, self.size)
-            mask = None if mask is None else F.resized_crop(mask, *box, [self.size, self.size], NEAREST)
+        image = resized(F.crop(image, *box), self.size, self.size)
+        mask = None if mask is None else nearest(F.crop(mask, *box), self.size, self.size)
         if generator.random() < self.flip:
             image, mask = image.flip(-1), None if mask is None else mask.flip(-1)
         return Picture(image, mask)
@@ -122,24 +146,16 @@ class Translate:
         flip, move = generator.random() < 0.5, generator.random() < 0.5
         top, left = (round(x * (wide - size)) for x in generator.random(2))
 
-        def view(image: Tensor, bicubic: InterpolationMode, bilinear: InterpolationMode) -> Tensor:
-            image = F.resize(image, [size, size], bicubic)
+        def view(image: Tensor, bicubic: Callable[..., Tensor], bilinear: Callable[..., Tensor]) -> Tensor:
+            image = bicubic(image, size, size)
             image = image.flip(-1) if flip else image
             if move:
-                image = F.crop(F.resize(image, [wide, wide], bilinear), top, left, size, size)
-            enlarged = [int(ENLARGED * size)] * 2
-            return F.center_crop(F.resize(image, enlarged, bicubic), [size, size]).contiguous()
+                image = F.crop(bilinear(image, wide, wide), top, left, size, size)
+            enlarged = int(ENLARGED * size)
+            return F.center_crop(bicubic(image, enlarged, enlarged), [size, size]).contiguous()
 
-        mask = None if picture.mask is None else view(picture.mask, NEAREST, NEAREST)
-        return Picture(view(picture.image, BICUBIC, BILINEAR), mask)
-
-
-def cut(image: Tensor, box: tuple[int, int, int, int], size: int) -> Tensor:
-    """A box of a uint8 picture `(3, H, W)`, resized to `(3, size, size)` (bicubic, antialiased) as torchvision's
-    `resized_crop` does, but with channels last in memory, which the kernel wants and decoders give."""
-    top, left, height, width = box
-    part = image[None, :, top : top + height, left : left + width].contiguous(memory_format=torch.channels_last)
-    return torch.nn.functional.interpolate(part, (size, size), mode="bicubic", antialias=True)[0]
+        mask = None if picture.mask is None else view(picture.mask, nearest, nearest)
+        return Picture(view(picture.image, resized, partial(resized, mode="bilinear")), mask)
 
 
 #: Training views by name, for a size.
