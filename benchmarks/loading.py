@@ -199,9 +199,10 @@ def show(report: dict) -> Table:
                     f"{target:g}x" if target else "",
                 )  # fmt: skip
     gap = report["difference"]["training"]
+    above = f"{gap['above one']} of them by more than one"
     table.caption = (
         f"*: others were busy, so by processor time; of {gap['values'] / 1e6:.0f} million values "
-        f"{gap['share that differs']:.2%} differ, at most by {gap['largest']} levels, {gap['above one']} by more than one"
+        f"{gap['share that differs']:.2%} differ, at most by {gap['largest']} grey levels, {above}"
     )
     return table
 
