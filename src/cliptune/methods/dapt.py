@@ -75,7 +75,7 @@ class Dapt(Wrapper):
         if self.compat == "release":
             return state.epoch <= LAST_PULL_PUSH_EPOCH
         done, whole = (state.epoch, state.epochs) if state.epochs > 1 else (state.step, state.steps)
-        return done < (whole if self.switch == 1 else min(self.switch * whole, whole - 1))
+        return done < (whole if self.switch == 1 else min(self.switch * whole, max(whole - 1, 1)))
 
     def phrases(self, state: State | None) -> tuple[str, ...]:
         if self.compat == "release":
