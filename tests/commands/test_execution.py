@@ -31,8 +31,9 @@ def test_a_dry_run_lists_the_runs_and_does_nothing(cli, photos, tmp_path):
         (("--gpus-per-task", 1), "--gpus-per-task is for --runner ray"),
         (
             ("--devices", 2, "--workers", 2, "--device", "cpu"),
-            "zeroshot trains on several devices at once, so it needs",
+            "zeroshot trains on several devices at once, so it needs --runner local --workers 1",
         ),
+        (("--devices", 2, "--runner", "ray", "--device", "cpu"), "so it needs --runner local --workers 1"),
     ],
 )
 def test_flags_that_make_no_sense(cli, photos, tmp_path, flags, said):

@@ -11,6 +11,7 @@ from rich.console import Console
 import logged
 from cliptune import sweep
 from cliptune.errors import UserError
+from cliptune.runners import ray as runners
 from cliptune.runners.ray import Ray
 
 
@@ -32,15 +33,26 @@ def test_a_cluster_that_is_not_there(photos, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
 @pytest.mark.filterwarnings("ignore")
-def test_two_workers_one_of_them_killed(photos, tmp_path, monkeypatch):
+def test_two_workers_one_of_them_killed_and_what_brings_news(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(logged.__file__).parent))
     out = tmp_path / "out"
     planned = logged.entries(photos, out, seeds=(1,), epochs=6, breaks="slow")
     console = Console(file=io.StringIO(), width=200)
+    heard = []
+
+    def lost(mail):
+        new = list(read(mail))
+        if new and not heard:
+            importlib.import_module("ray").kill(mail.actor, no_restart=False)
+        heard.extend(new)
+        return new
+
+    read = runners._read
+    monkeypatch.setattr(runners, "_read", lost)
     with logged.one_killed(planned, out) as killed:
         results = sweep.run(planned, console, runner=Ray(workers=2, address="local"))
     counts = logged.trained(out)
-    assert killed and counts.keys() == logged.every(planned) and counts.total() - len(counts) <= 1
+    assert heard and killed and counts.keys() == logged.every(planned) and counts.total() - len(counts) <= 1
     assert console.file.getvalue().count("another goes on where it was") == 1
     assert [r.provenance["runner"] for r in results] == ["ray", "ray"]
     assert len(sweep.run(planned, console, runner=Ray())) == 2, "nothing is left, so no cluster starts"

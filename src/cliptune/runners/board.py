@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from cliptune.errors import UserError
 from cliptune.results import store
 from cliptune.runners.base import Entry, News
 from cliptune.runners.display import Display
@@ -59,6 +60,14 @@ class Board:
     def left(self) -> bool:
         """Whether there is anything waiting or running."""
         return bool(self.waiting or self.running)
+
+    def insist_on_one_device(self) -> None:
+        """Raise `UserError` for a run that starts processes of its own, which only the first process can."""
+        for item in self.waiting:
+            if item.entry.run.devices > 1:
+                raise UserError(
+                    f"{item.entry.label} trains on several devices at once, so it needs --runner local --workers 1"
+                )
 
     def next(self) -> Item | None:
         """The next to be started, which is taken down as running, or None if none is due."""

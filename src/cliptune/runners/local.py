@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 
-from cliptune.errors import UserError
 from cliptune.runners.base import News, Runner
 from cliptune.runners.board import Board, Item
 from cliptune.runners.work import Desk
@@ -44,9 +43,7 @@ class Local(Runner):
 
 def _in_processes(board: Board, desk: Desk, count: int) -> None:
     """Each worker gets the next run when it is done with its last; a dead one is replaced."""
-    several = next((item.entry.label for item in board.waiting if item.entry.run.devices > 1), None)
-    if several is not None:
-        raise UserError(f"{several} trains on several devices at once, so it needs --workers 1")
+    board.insist_on_one_device()
     board.workers = count
     workers = [_Worker(i, count, desk.folder) for i in range(count)]
     try:

@@ -40,10 +40,11 @@ class Ray(Runner):
     gpus_per_task: float = 0.0
 
     def run(self, board: Board, desk: Desk) -> None:
+        board.insist_on_one_device()
         with _cluster(self) as ray:
             from ray.util.queue import Queue  # needs a cluster
 
-            mail: Any = Queue(actor_options={"num_cpus": 0})
+            mail: Any = Queue(actor_options={"num_cpus": 0, "max_restarts": -1})
             task = ray.remote(num_cpus=self.cpus_per_task, num_gpus=self.gpus_per_task, max_retries=0)(_execute)
             running: dict[Any, Item] = {}
             try:
@@ -115,9 +116,13 @@ def _ended(ray: Any, ref: Any, item: Item, board: Board) -> None:
 
 
 def _read(mail: Any) -> Iterator[tuple[Path, News]]:
-    """What came since."""
-    if count := mail.qsize():
-        yield from mail.get_nowait_batch(count)
+    """What came since; nothing while the process that keeps it is being replaced."""
+    from ray.exceptions import RayError
+    from ray.util.queue import Empty
+
+    with suppress(RayError, Empty):
+        if count := mail.qsize():
+            yield from mail.get_nowait_batch(count)
 
 
 def _reach(address: str) -> None:
