@@ -1,7 +1,7 @@
 """The figures the manual quotes: base-to-novel on the bundled drawings, with controls. `make results`.
 
     .venv/bin/python benchmarks/results.py                                  the README's rows, five seeds
-    .venv/bin/python benchmarks/results.py --rows family --seeds 1 2 3      every method, alone and in DAPT
+    .venv/bin/python benchmarks/results.py --rows family --seeds 1 2 3      every method, in DAPT, and its controls
     .venv/bin/python benchmarks/results.py --rows scenery                   what uses of the masks make of the scenery
 
 Every row is a full sweep entry: records and checkpoints go to --out, a rerun does only what is missing, and the records
@@ -30,8 +30,9 @@ from cliptune.results import store, summary, table
 
 KEPT = RESULTS / "emoji"
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/gap", "base/none")
-#: Methods that show what DAPT's weights do.
-SHOWN = ("coop", "maple")
+#: Around which of the methods validation chose the strong pull rather than the published one (results/choose.md), and
+#: MaPLe, to compare.
+STRONGER = ("coop", "cocoop", "kgcoop", "prograd", "language", "linear_probe", "maple")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def main_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
 
 
 def family_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
-    """Every method, those that train also in DAPT, and the controls of some."""
+    """Every method; those that train also in DAPT, and their controls."""
     plain = [name for name in methods.names() if not methods.is_wrapper(methods.get(name))]
     rows = []
     for name in plain:
@@ -84,7 +85,7 @@ def family_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
             continue
         rows.append((f"{name}+dapt", presets.get(f"{name}+dapt", **base)))
         rows.append((f"{name}+copypaste", presets.get(f"{name}+copypaste", **base)))
-        if name in SHOWN:
+        if name in STRONGER:
             rows.append((f"{name}+dapt, pull 4", config.with_options(presets.get(f"{name}+dapt", **base), STRONG)))
         if run.method.epochs is None:  # a search has a length of its own
             longer = config.with_options(run, {"epochs": 3 * run.training.epochs})
