@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import socket
 import sys
 from pathlib import Path
 
@@ -30,6 +31,20 @@ def test_a_cluster_that_is_not_there(photos, tmp_path):
         sweep.run(planned, Console(file=io.StringIO()), runner=Ray(address="localhost:1"))
 
 
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
+def test_a_cluster_that_wants_a_token(photos, tmp_path, monkeypatch):
+    planned = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
+
+    def refuse(**_):
+        raise ConnectionError("Failed to connect")
+
+    monkeypatch.setattr("ray.init", refuse)
+    with socket.create_server(("localhost", 0)) as there:
+        address = f"localhost:{there.getsockname()[1]}"
+        with pytest.raises(UserError, match=r"\(Failed to connect\); .* set RAY_AUTH_MODE=token"):
+            sweep.run(planned, Console(file=io.StringIO()), runner=Ray(address=address))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
 @pytest.mark.filterwarnings("ignore")
@@ -37,7 +52,8 @@ def test_two_workers_one_of_them_killed_and_what_brings_news(photos, tmp_path, m
     monkeypatch.setenv("PYTHONPATH", str(Path(logged.__file__).parent))
     out = tmp_path / "out"
     planned = logged.entries(photos, out, seeds=(1,), epochs=6, breaks="slow")
-    console = Console(file=io.StringIO(), width=200)
+    said = io.StringIO()
+    console = Console(file=said, width=200)
     heard = []
 
     def lost(mail):
@@ -53,6 +69,6 @@ def test_two_workers_one_of_them_killed_and_what_brings_news(photos, tmp_path, m
         results = sweep.run(planned, console, runner=Ray(workers=2, address="local"))
     counts = logged.trained(out)
     assert heard and killed and counts.keys() == logged.every(planned) and counts.total() - len(counts) <= 1
-    assert console.file.getvalue().count("another goes on where it was") == 1
+    assert said.getvalue().count("another goes on where it was") == 1
     assert [r.provenance["runner"] for r in results] == ["ray", "ray"]
     assert len(sweep.run(planned, console, runner=Ray())) == 2, "nothing is left, so no cluster starts"

@@ -125,11 +125,14 @@ def _read(mail: Any) -> Iterator[tuple[Path, News]]:
             yield from mail.get_nowait_batch(count)
 
 
-def _reach(address: str) -> None:
-    """Raise `OSError` where nothing answers at HOST:PORT: Ray itself would end the process."""
+def _reach(address: str) -> bool:
+    """Whether the address is HOST:PORT. Raises `OSError` where nothing answers there: Ray itself would end the
+    process."""
     host, colon, port = address.rpartition(":")
-    if colon and port.isdigit() and "/" not in address:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    if not (colon and port.isdigit()) or "/" in address:
+        return False
+    socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    return True
 
 
 @contextmanager
@@ -149,15 +152,14 @@ def _cluster(settings: Ray) -> Iterator[Any]:
     if settings.address == "local":
         cores = settings.workers * settings.cpus_per_task
         how |= {"include_dashboard": False, **({"num_cpus": max(1, round(cores))} if cores else {})}
+    way = "start one with: ray start --head, or say --address local"
     try:
-        _reach(settings.address)
+        if _reach(settings.address):  # Ray passes a token on only where it is told to
+            way = f"it must be of Ray {ray.__version__}; if it asks for a token, set RAY_AUTH_MODE=token"
         ray.init(address=settings.address, **how)
     except (OSError, ValueError, RuntimeError) as error:
         said = next(iter(str(error).splitlines()), "")
-        raise UserError(
-            f"no Ray cluster at {settings.address!r} ({said.rstrip('.')}); start one with: ray start --head, or say "
-            f"--address local"
-        ) from None
+        raise UserError(f"no Ray cluster at {settings.address!r} ({said.rstrip('.')}); {way}") from None
     try:
         yield ray
     finally:
