@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/selection.py --out benchmarks/results/selection.json
 
 Each method runs in a process of its own, on made-up features around their class's; --competing lets classes compete
-(`balanced=False`), where every picture meets all others. CPU seconds are those of choosing alone; memory is the
-process's peak, with torch and the signals (`start`, before choosing).
+(`balanced=False`), where every picture meets all others. CPU seconds are those of choosing alone, and what counts:
+`seconds` on the clock are those of a machine that does other things too. Memory is the process's peak, with torch and
+the signals (`start`, before choosing).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cliptune import selection
 from cliptune.files import write_json
 from cliptune.selection import Signals
 
-HERE = Path(__file__).parent
+NOTE = "cpu_seconds are those of one core, choosing alone; seconds are those on the clock of a machine in use by others"
 #: (method, options), the methods with more than one form.
 FORMS = [
     *((name, {}) for name in selection.names() if name not in ("submodular", "uncertainty")),
@@ -65,6 +66,11 @@ def one(args: argparse.Namespace) -> dict:
     }  # fmt: skip
 
 
+def form_of(row: dict) -> str:
+    """The entry of FORMS that a row is of."""
+    return str((row["method"], {k: row[k] for k in ("function", "measure") if k in row}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=50_000)
@@ -81,7 +87,10 @@ def main() -> None:
         print(json.dumps(one(args)))
         return
     table = Table("method", "CPU seconds", "peak GiB", "chosen", title=f"{args.pictures} x {args.classes}")
-    found = []
+    setting = {k: getattr(args, k) for k in ("pictures", "classes", "width", "fraction", "variant", "competing")}
+    kept = {}  # what an earlier call with --methods found stays
+    if args.out and args.out.is_file() and (held := json.loads(args.out.read_text()))["setting"] == setting:
+        kept = {form_of(row): row for row in held["methods"]}
     for form, (method, options) in enumerate(FORMS):
         if args.methods and method not in args.methods:
             continue
@@ -89,17 +98,17 @@ def main() -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         name = " ".join((method, *options.values()))
         if done.returncode:
-            found.append({"method": method, **options, "failed": done.stderr.strip().splitlines()[-1]})
-            table.add_row(name, "failed", found[-1]["failed"])
+            row = {"method": method, **options, "failed": done.stderr.strip().splitlines()[-1]}
+            table.add_row(name, "failed", row["failed"])
         else:
-            found.append(json.loads(done.stdout))
-            row = found[-1]
+            row = json.loads(done.stdout)
             table.add_row(name, f"{row['cpu_seconds']:.1f}", f"{row['peak_gib']:.2f}", str(row["chosen"]))
-        Console(stderr=True).print(name, {k: v for k, v in found[-1].items() if k != "method"})
+        Console(stderr=True).print(name, {k: v for k, v in row.items() if k != "method"})
+        kept[form_of(row)] = row
+        if args.out:
+            rows = [kept[key] for key in map(str, FORMS) if key in kept]
+            write_json(args.out, {"setting": setting, "machine": machine(), "note": NOTE, "methods": rows})
     Console().print(table)
-    if args.out:
-        setting = {k: getattr(args, k) for k in ("pictures", "classes", "width", "fraction", "variant", "competing")}
-        write_json(args.out, {"setting": setting, "machine": machine(), "methods": found})
 
 
 if __name__ == "__main__":
