@@ -32,17 +32,19 @@ def test_a_cluster_that_is_not_there(photos, tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
-def test_a_cluster_that_wants_a_token(photos, tmp_path, monkeypatch):
+def test_a_cluster_that_wants_a_token_and_one_that_does_not_start(photos, tmp_path, monkeypatch):
     planned = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
 
     def refuse(**_):
-        raise ConnectionError("Failed to connect")
+        raise Exception("Failed to connect.")  # Ray's own is no subclass
 
     monkeypatch.setattr("ray.init", refuse)
     with socket.create_server(("localhost", 0)) as there:
         address = f"localhost:{there.getsockname()[1]}"
         with pytest.raises(UserError, match=r"\(Failed to connect\); .* set RAY_AUTH_MODE=token"):
             sweep.run(planned, Console(file=io.StringIO()), runner=Ray(address=address))
+    with pytest.raises(UserError, match=r"Ray did not start here \(Failed to connect\); try again"):
+        sweep.run(planned, Console(file=io.StringIO()), runner=Ray())
 
 
 @pytest.mark.slow

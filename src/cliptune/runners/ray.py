@@ -157,9 +157,11 @@ def _cluster(settings: Ray) -> Iterator[Any]:
         if _reach(settings.address):  # Ray passes a token on only where it is told to
             way = f"it must be of Ray {ray.__version__}; if it asks for a token, set RAY_AUTH_MODE=token"
         ray.init(address=settings.address, **how)
-    except (OSError, ValueError, RuntimeError) as error:
-        said = next(iter(str(error).splitlines()), "")
-        raise UserError(f"no Ray cluster at {settings.address!r} ({said.rstrip('.')}); {way}") from None
+    except Exception as error:  # which is what Ray raises where its own processes are slow to start
+        said = next(iter(str(error).splitlines()), "").rstrip(".")
+        if settings.address == "local":
+            raise UserError(f"Ray did not start here ({said}); try again, or use --workers without it") from None
+        raise UserError(f"no Ray cluster at {settings.address!r} ({said}); {way}") from None
     try:
         yield ray
     finally:
