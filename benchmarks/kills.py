@@ -1,0 +1,170 @@
+"""Sweeps that are killed again and again, beside one that nothing happens to: is anything lost, or done twice?
+
+    .venv/bin/python benchmarks/kills.py                             all of it, about an hour on two cores
+    .venv/bin/python benchmarks/kills.py --only workers cluster      some runners, base-to-novel
+    .venv/bin/python benchmarks/kills.py --only few-shot             a protocol, in one process
+
+Each is `cliptune run` on the bundled drawings, small, killed by force at drawn moments and started again. In the end
+its table must be that of the undisturbed sweep, byte for byte, and the files those that it left. What was seen is added
+to benchmarks/results/kills.json; it exits with 1 where something was not as it should be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from keep import RESULTS
+from killing import Seen, disturbed, kill, start, tree
+
+from cliptune.files import write_json
+from cliptune.results import store
+
+EPOCHS = 4
+DRAWINGS = f"--data emoji:test_per_class=1 --epochs {EPOCHS}"
+#: Protocol -> what follows `cliptune run` for it.
+SWEEPS = {
+    "base-to-novel": "--methods zeroshot coop coop+dapt maple+dapt --shots 1 --seeds 1 2",
+    "few-shot": "--methods coop kgcoop coop+dapt --shots 1 2 --seeds 1",
+    "cross-dataset": "--methods coop maple coop+dapt --shots 1 --seeds 1 --targets emoji:classes=validation",
+    "domain-generalization": "--methods coop maple coop+dapt --shots 1 --seeds 1",
+    "data-efficient": "--methods coop coop+dapt --shots 4 --fractions 0.25 1 --selectors uniform k_center --seeds 1",
+}
+#: Name -> flags, what is killed (see `disturbed`), sweeps at once into the folder. Protocols stand for themselves.
+WAYS = {
+    "process": ("", "all", 1),
+    "three at once": ("", "all", 3),
+    "workers": ("--workers 2", "all", 1),
+    "workers, one": ("--workers 2", "worker", 1),
+    "ray": ("--runner ray --workers 2", "all", 1),
+    "ray, one": ("--runner ray --workers 2", "worker", 1),
+    "cluster": ("--runner ray --workers 2 --address {address}", "driver", 1),
+    **{name: ("", "all", 1) for name in SWEEPS if name != "base-to-novel"},
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which, how often, and where to."""
+
+    only: tuple[str, ...] = tuple(WAYS)
+    """Of the ways, these."""
+    kills: int = 10
+    """Each."""
+    seed: int = 1
+    """Of the moments."""
+    out: Path = Path("runs/kills")
+    """Folders of the sweeps, and what they said."""
+
+
+def table(folder: Path) -> bytes:
+    """What `cliptune results table` says of a sweep."""
+    file = folder.with_suffix(".csv")
+    words = ["results", "table", str(folder), "--format", "csv", "--out", str(file)]
+    _, status = os.waitpid(start(words, folder.with_suffix(".log")), 0)
+    return file.read_bytes() if status == 0 else f"no table: {status}".encode()
+
+
+def differing(folder: Path, whole: Path) -> list[str]:
+    """How a folder differs from that of the undisturbed sweep."""
+    found = [] if table(folder) == table(whole) else [f"the table of {folder} differs from that of {whole}"]
+    have, want = ({str(p.relative_to(f)) for p in f.rglob("*") if p.is_file()} for f in (folder, whole))
+    found += [f"{folder} has {name}" for name in sorted(have - want)]
+    found += [f"{folder} lacks {name}" for name in sorted(want - have)]
+    for name in (n for n in have & want if n.endswith(store.NAME)):
+        one, other = store.load(folder / name), store.load(whole / name)
+        if (one.metrics, one.history, one.config) != (other.metrics, other.history, other.config):
+            found.append(f"{folder / name} differs")
+    return found
+
+
+@contextmanager
+def cluster(needed: bool) -> Iterator[str]:
+    """Address of a Ray cluster of two cores, started for the block, that outlives the sweeps."""
+    if not needed:
+        yield ""
+        return
+    os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)})  # sweeps' and the cluster's
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = f"start --head --block --port {port} --num-cpus 2 --include-dashboard false --disable-usage-stats"
+    command = [str(Path(sys.executable).parent / "ray"), *flags.split()]
+    head = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            with socket.socket() as there:
+                if there.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.5)
+        time.sleep(5)
+        yield f"127.0.0.1:{port}"
+    finally:
+        kill(tree(head.pid))
+        head.wait()
+
+
+def seen_of(way: str, options: Options) -> dict[str, object]:
+    """Run a way until its kills are done; what was seen, in plain values."""
+    protocol = way if way in SWEEPS else "base-to-novel"
+    flags, how, many = WAYS[way]
+    words, place = ["run", protocol, *SWEEPS[protocol].split(), *DRAWINGS.split()], options.out / protocol
+    whole = place / "undisturbed"
+    whole.mkdir(parents=True, exist_ok=True)
+    _, status = os.waitpid(start([*words, "--out", str(whole)], whole.with_suffix(".log")), 0)
+    if status:
+        sys.exit(f"the undisturbed sweep failed, see {whole.with_suffix('.log')}")
+    dice, rounds, wrong = random.Random(options.seed + zlib.crc32(way.encode())), [], []
+    with cluster("{address}" in flags) as address:
+        while not wrong and sum(seen.kills for seen in rounds) < options.kills:
+            out = place / f"{way.replace(', ', '-').replace(' ', '-')}-{len(rounds) + 1}"
+            shutil.rmtree(out, ignore_errors=True)
+            seen = Seen(out)
+            rounds.append(seen)
+            again = [*words, "--out", str(out), *flags.format(address=address).split()]
+            disturbed(again, seen, options.kills - sum(s.kills for s in rounds), dice, EPOCHS, how, many)
+            wrong += [*seen.wrong, *differing(out, whole)]
+    landed = Counter(phase for seen in rounds for phase in seen.landed.elements())
+    return {
+        "command": "cliptune " + " ".join([*words, *flags.split()]),
+        "killed": {"all": "the sweep and all it started", "worker": "one worker", "driver": "the first process"}[how],
+        "sweeps at once": many,
+        "kills": sum(seen.kills for seen in rounds),
+        "sweeps": len(rounds),
+        "runs a sweep": len(list(whole.rglob(store.NAME))),
+        "runs when killed": dict(sorted(landed.items())),
+        "wrong": wrong,
+    }
+
+
+def main(options: Options) -> None:
+    """Go through the ways; keep what was seen."""
+    os.environ.update({"OMP_NUM_THREADS": "1", "CLIPTUNE_ONEDNN": "off"})  # one linear routine in all processes
+    os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # what else runs here shall not have Ray kill at its own moments
+    file, failed = RESULTS / "kills.json", False
+    for way in options.only:
+        seen = seen_of(way, options)
+        failed |= bool(seen["wrong"])
+        sys.stdout.write(f"{way}: {json.dumps(seen, indent=2)}\n")
+        sys.stdout.flush()
+        write_json(file, {**(json.loads(file.read_text()) if file.is_file() else {}), way: seen})
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
