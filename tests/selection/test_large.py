@@ -138,7 +138,7 @@ def test_sampled_looks_at_few_and_at_all_when_told():
         return s[index]
 
     sampled_facility_location(rows, 300, 30, 0.01, torch.Generator().manual_seed(0))
-    assert set(looked) == {math.ceil(10 * math.log(100))}
+    assert set(looked[1:]) == {math.ceil(10 * math.log(100))}
     picks, _ = sampled_facility_location(rows, 300, 30, 1e-20, torch.Generator().manual_seed(0))
     assert picks.equal(facility_location(s.__getitem__, 300, 30)[0]), "more drawn than there are"
 

@@ -27,12 +27,17 @@ def facility_location(rows: Callable[[Tensor], Tensor], size: int, budget: int) 
     everyone, covered = everyone.to(sample.device), torch.zeros_like(sample[0])
 
     def gain(index: Tensor) -> Tensor:
-        parts = index.split(max(1, ENTRIES // size))
-        return torch.cat([rows(part).sub(covered).clamp_min_(0).sum(1) for part in parts])
+        # small results kept one by one would lie scattered over what blocks leave, of no use to later blocks
+        found = torch.empty_like(covered[index])
+        step = max(1, ENTRIES // size)
+        for start in range(0, len(index), step):
+            part = slice(start, start + step)
+            found[part] = rows(index[part]).sub_(covered).clamp_min_(0).sum(1)
+        return found
 
     bounds = gain(everyone)
     seen = torch.zeros_like(everyone)  # in which round a gain was computed
-    picks, gains = [], []
+    picks, gains = everyone.new_empty(budget), bounds.new_empty(budget)
     for turn in range(budget):
         width = WIDTH
         while int(seen[best := first_largest(bounds)]) != turn:
@@ -40,8 +45,7 @@ def facility_location(rows: Callable[[Tensor], Tensor], size: int, budget: int) 
             stale = top[(seen[top] != turn) & bounds[top].isfinite()]
             bounds[stale], seen[stale] = gain(stale), turn
             width *= 2
-        picks.append(best)
-        gains.append(bounds[best].clone())
+        picks[turn], gains[turn] = best, bounds[best]
         covered = torch.maximum(covered, rows(best[None])[0])
         bounds[best] = -torch.inf
-    return torch.stack(picks), torch.stack(gains)
+    return picks, gains

@@ -24,17 +24,16 @@ def sampled_facility_location(
     """
     count = math.ceil(size / budget * math.log(1 / slack))
     free = torch.ones(size, dtype=torch.bool)
-    covered = None
-    picks, gains = [], []
-    for _ in range(budget):
+    sample = rows(torch.zeros(1, dtype=torch.long))[0]
+    covered, gains = torch.zeros_like(sample), sample.new_empty(budget)
+    picks = torch.empty(budget, dtype=torch.long)
+    for turn in range(budget):
         left = free.nonzero()[:, 0]
         drawn = torch.randperm(len(left), generator=generator, device=generator.device)[:count].sort().values.cpu()
         similar = rows(left[drawn])
-        covered = torch.zeros_like(similar[0]) if covered is None else covered
         gain = (similar - covered).clamp_min_(0).sum(1)
         best = int(first_largest(gain))
         covered = torch.maximum(covered, similar[best])
-        picks.append(left[drawn[best]])
-        gains.append(gain[best])
-        free[picks[-1]] = False
-    return torch.stack(picks).to(gains[0].device), torch.stack(gains)
+        picks[turn], gains[turn] = left[drawn[best]], gain[best]
+        free[picks[turn]] = False
+    return picks.to(gains.device), gains
