@@ -201,6 +201,16 @@ def test_a_device_that_is_not_there(device):
         experiment.execute(replace(RUN, device=device), task=task())
 
 
+@pytest.mark.parametrize(
+    ("device", "devices", "why"),
+    [("cuda", 2, r"You requested gpu: \[0, 1\] But your machine only has: \[0\]"), ("cpu", -1, "should be an int > 0")],
+)
+def test_more_devices_than_there_are(monkeypatch, device, devices, why):
+    monkeypatch.setattr("lightning_fabric.accelerators.cuda.num_cuda_devices", lambda: 1)
+    with pytest.raises(UserError, match=f"device='{device}' devices={devices} is not to be had here: .*{why}"):
+        experiment.fabric_of(device, devices, "32")
+
+
 def test_a_label_names_the_row():
     _, result = experiment.execute(Run(methods.build("zeroshot")), task=task(), label="CLIP")
     assert result.method == "CLIP" and result.cost["parameters"] == 0 and result.history == ()

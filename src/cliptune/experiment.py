@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
 from cliptune import __version__, methods, protocols, provenance
@@ -52,8 +53,8 @@ def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
     try:
         fabric = Fabric(accelerator=device, devices=devices, precision=PRECISION[precision])  # type: ignore[arg-type]
         fabric.launch()
-    except (RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, ValueError, KeyError, TypeError, MisconfigurationException) as error:
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise UserError(f"device={device!r} devices={devices} is not to be had here: {reason}") from None
     return fabric
 
