@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliptune.selection.parts.ahead import Ahead
 from cliptune.selection.parts.cosine import Cosine
 from cliptune.selection.parts.ties import first_largest
 
@@ -17,12 +16,11 @@ def graph_cut(kernel: Cosine, budget: int, balance: float) -> tuple[Tensor, Tens
     balance of 2 and more.
     """
     gain = balance * kernel.sums() - (kernel.diagonal() if balance != 1 else 0)
-    ahead = Ahead(kernel.rows, budget)
     picks, gains = [], []
     for _ in range(budget):
         best = first_largest(gain)
         picks.append(best)
         gains.append(gain[best].clone())
-        gain = gain - 2 * ahead.row(int(best), gain)
+        gain -= 2 * kernel.rows(best[None])[0]  # rows computed ahead would be of no use: a choice reorders what is next
         gain[best] = -torch.inf
     return torch.stack(picks), torch.stack(gains)
