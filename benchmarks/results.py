@@ -53,6 +53,8 @@ class Options:
     """Of the rows, those of these labels' first methods; none chooses all."""
     from_kept: bool = False
     """Take kept records of the same configuration as done, so that a table goes on where another machine left it."""
+    page: bool = False
+    """Also write OUT/report.html, with pictures: minutes, where there are dozens of rows."""
     part: str = ""
     """I/N: do the I-th of every N runs, and leave the table to a later call."""
 
@@ -131,7 +133,8 @@ def main(options: Options) -> None:
     results = sweep.run(entries)
     text = table.to_markdown(summary.summarise(results, COLUMNS, cost=True))
     sys.stdout.write(text + "\n")
-    write_page(results, options.out, options.out / "report.html", 8, title="cliptune on the bundled drawings")
+    if options.page:
+        write_page(results, options.out, options.out / "report.html", 8, title="cliptune on the bundled drawings")
     if options.keep:
         keep([entry.folder for entry in entries], options.out, KEPT)
         write_text(KEPT / ("table.md" if options.rows == "main" else f"{options.rows}.md"), text + "\n")

@@ -116,7 +116,7 @@ def _groups(results: Sequence[Result], styles: Mapping[str, Look]) -> list[Group
     apart = _split_up(results)
     groups = []
     for (data, shots), runs in apart.items():
-        words = data if shots is None else f"{data}, {'all' if shots == 0 else shots} shots"
+        words = data if shots is None else f"{data}, {'all' if shots == 0 else shots} shot{'' if shots == 1 else 's'}"
         heading = words if len(apart) > 1 else ""
         parts = _parts(runs)
         seen = tuple(_by_background(runs, part) for part in parts)

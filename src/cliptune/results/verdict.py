@@ -117,8 +117,8 @@ def _certainty(held: Mapping[str, Sequence[Result]], ranked: Sequence[str], metr
             f"difference reaches zero."
         )
         cheap = min([best, *close], key=lambda method: (_cost(held[method], "parameters"), method))
-        if cheap != best and _cost(held[cheap], "parameters") < math.inf:
-            few, many = (_cost(held[method], "parameters") for method in (cheap, best))
+        few, many = (_cost(held[method], "parameters") for method in (cheap, best))
+        if few < many < math.inf:
             notes.append(f"Of these {cheap} learns the fewest numbers, {few:,.0f} against {many:,.0f}.")
     else:
         notes.append(
