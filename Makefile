@@ -1,6 +1,6 @@
 # Each target sets up what it needs; a second call is instant. Another Python: make PYTHON=python3.12
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench results docs clean
+.PHONY: help setup demo test check fix bench results kills docs clean
 
 PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
@@ -37,6 +37,9 @@ bench: setup ## speed; of loading, on photographs with PICTURES=folder
 
 results: setup ## the numbers of the results page
 	$(BIN)/python benchmarks/results.py
+
+kills: setup ## sweeps killed again and again: is anything lost?
+	$(BIN)/python benchmarks/kills.py
 
 docs: $(DOCS_READY) ## the manual, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
