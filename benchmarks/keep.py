@@ -1,8 +1,16 @@
-"""Records that stay in the repository, so that every number quoted can be rebuilt from them."""
+"""Records that stay in the repository, so that every number quoted can be rebuilt from them.
+
+The README's first table:
+
+    .venv/bin/cliptune demo --out runs/demo
+    .venv/bin/python benchmarks/keep.py runs/demo demo
+"""
 
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from cliptune.results import store
@@ -16,8 +24,18 @@ def kept_as(folder: Path, out: Path, kept: Path) -> Path:
     return kept / ("-".join(folder.relative_to(out).parts) + ".json")
 
 
-def keep(folders: list[Path], out: Path, kept: Path) -> None:
+def keep(folders: Iterable[Path], out: Path, kept: Path) -> None:
     """Copy the records of runs' `folders`, which lie below `out`, into `kept`."""
     kept.mkdir(parents=True, exist_ok=True)
     for folder in folders:
         shutil.copyfile(folder / store.NAME, kept_as(folder, out, kept))
+
+
+def keep_all(out: Path, kept: Path) -> None:
+    """Have exactly the records below `out` in `kept`."""
+    shutil.rmtree(kept, ignore_errors=True)
+    keep((record.parent for record in out.rglob(store.NAME)), out, kept)
+
+
+if __name__ == "__main__":
+    keep_all(Path(sys.argv[1]), RESULTS / sys.argv[2])

@@ -9,15 +9,13 @@ benchmarks/results/protocols. A rerun does only what is missing.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from keep import RESULTS, keep
+from keep import RESULTS, keep_all
 
 from cliptune.cli import main as cliptune
-from cliptune.results import store
 
 KEPT = RESULTS / "protocols"
 #: Name -> what follows `cliptune run`, and what follows `cliptune results table FOLDER`.
@@ -62,8 +60,7 @@ def main(options: Options) -> None:
         sweep, table = SWEEPS[name]
         out, kept = options.out / name, KEPT / name
         cliptune(["run", *sweep.split(), "--seeds", "1", "2", "3", "--out", str(out), *options.flags.split()])
-        shutil.rmtree(kept, ignore_errors=True)
-        keep([record.parent for record in out.rglob(store.NAME)], out, kept)
+        keep_all(out, kept)
         text = ["--format", "markdown", "--out", str(KEPT / f"{name}.md")]
         cliptune(["results", "table", str(kept), *table.split(), *text])
 
