@@ -1,6 +1,6 @@
 """Tables that the README and the manual quote are those of the records kept in the repository.
 
-A comment above each says the command: `<!-- cliptune results table benchmarks/results/emoji --methods coop -->`. Columns
+A comment above each says the command: `<!-- cliptune results table benchmarks/results/emoji -->`. Columns
 may be left out or called by their last part, and rows of fewer kinds of cells are told apart by those that are there.
 """
 

@@ -10,7 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from cliptune.errors import UserError
+
+#: Environment variable that names another cache folder than the user's.
+CACHE = "CLIPTUNE_CACHE"
+
+
+def cache_folder(name: str = "") -> Path:
+    """Where what can be computed again is kept between runs: `name` in the user's cache folder, unless the environment
+    says where."""
+    given = os.environ.get(CACHE, "")
+    return Path(given).expanduser() if given else platformdirs.user_cache_path("cliptune") / name
 
 
 @contextmanager

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cliptune.backbones import linear
-from cliptune.backbones.linear import FrozenLinear, available, faster
+from cliptune.backbones import linear, remembered
+from cliptune.backbones.linear import FrozenLinear, available, faster, measured
 from small import learned, normal
 
 WEIGHT, BIAS = normal(24, 16, seed=1), normal(24, seed=2)
@@ -87,8 +87,35 @@ def test_the_switch_decides(monkeypatch):
     for choice, answer in (("on", available(WEIGHT)), ("off", False)):
         monkeypatch.setenv(linear.SWITCH, choice)
         assert faster(WEIGHT) is answer
+
+
+@pytest.fixture
+def auto(monkeypatch, tmp_path):
+    """A user's cache folder with nothing in it, where the machine is to measure."""
     monkeypatch.setenv(linear.SWITCH, "auto")
-    assert faster(WEIGHT, tokens=4) in (True, False)
+    monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.skipif(not available(WEIGHT), reason="this build has no oneDNN linears")
+def test_what_was_measured_is_remembered_by_shape(auto, monkeypatch):
+    asked = []
+    monkeypatch.setattr(linear, "measured", lambda weight, _: asked.append(weight.shape) or len(asked) == 1)
+    assert [faster(w) for w in (WEIGHT, WEIGHT, WEIGHT.T, WEIGHT)] == [True, True, False, True]
+    assert asked == [WEIGHT.shape, WEIGHT.T.shape]
+    (auto / remembered.NAME).write_text("{ torn")
+    assert faster(WEIGHT) is False and len(asked) == 3
+
+
+@pytest.mark.skipif(not available(WEIGHT), reason="this build has no oneDNN linears")
+def test_without_a_place_to_remember_it_is_measured_anew(auto, monkeypatch):
+    auto.write_text("a file in the way")
+    monkeypatch.setattr(linear, "measured", lambda *_: True)
+    assert faster(WEIGHT) is True and auto.read_text() == "a file in the way"
+
+
+def test_measuring_gives_an_answer():
+    assert measured(WEIGHT, tokens=4) in (True, False)
 
 
 def test_without_onednn_everything_still_works(monkeypatch):

@@ -16,6 +16,7 @@ from cliptune.data.loader import ExampleSet
 from cliptune.data.settings import Reading
 from cliptune.data.sources.folder import Folder
 from cliptune.data.transforms import Augment
+from cliptune.files import CACHE
 from cliptune.masks.data import DataMasks
 from cliptune.types import Picture
 from toys import drawings, task
@@ -26,7 +27,7 @@ MEAN, STD, CPU = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), torch.device("cpu")
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """A store of this test's own, which `cache.store` gives as well."""
-    monkeypatch.setenv(cache.FOLDER, str(tmp_path / "store"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "store"))
     monkeypatch.setattr(cache, "SMALL", 0)
     return cache.store()
 
@@ -199,7 +200,7 @@ def test_a_full_disk_means_no_cache_and_one_note(store, folder, monkeypatch, num
 
 def test_a_folder_that_cannot_be(tmp_path, folder, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv(cache.FOLDER, str(tmp_path / "file" / "store"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "file" / "store"))
     with pytest.warns(UserWarning, match="are not kept in .*; set CLIPTUNE_CACHE to another folder, or say --no-cache"):
         first = digest(examples(folder))
     assert same(first, digest(examples(folder, use=False)))

@@ -26,7 +26,7 @@ class Backbone(nn.Module):
     """A CLIP model from open_clip that is never trained, and the places where prompts enter it.
 
     name: what `load` was given. model: an open_clip `CLIP` or `CustomTextCLIP`. tokenizer: open_clip's for that model.
-    fast_linear: frozen linears through oneDNN; None measures once which is faster.
+    fast_linear: frozen linears through oneDNN; None takes what is faster on this machine, measured once.
     untrained: tells which token ids pretraining never saw, for a model of small vocabulary.
     """
 

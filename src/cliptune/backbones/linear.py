@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: "auto" measures once and takes the faster; "on" and "off" decide. Also the environment variable of the same meaning.
+from cliptune.backbones.remembered import remembered
+
+#: Environment variable: "auto" takes what was faster when first measured on this machine; "on" and "off" decide.
 SWITCH = "CLIPTUNE_ONEDNN"
 #: Rows for which oneDNN lays weights out; the layout then serves any number of rows.
 ROWS = 800
@@ -55,12 +57,17 @@ def available(weight: Tensor) -> bool:
 
 
 def faster(weight: Tensor, tokens: int = ROWS) -> bool:
-    """Measure forward and dX of both routes on `weight` `(out, in)`, alternating: does oneDNN win by a twentieth?"""
+    """Whether linears as large as `weight` `(out, in)` go through oneDNN: as the environment says, else as measured."""
     if not available(weight):
         return False
     choice = os.environ.get(SWITCH, "auto")
     if choice in ("on", "off"):
         return choice == "on"
+    return remembered(f"oneDNN linear {' x '.join(map(str, weight.shape))}", lambda: measured(weight, tokens))
+
+
+def measured(weight: Tensor, tokens: int) -> bool:
+    """Time forward and dX of both routes on `weight` `(out, in)`, alternating: does oneDNN win by a twentieth?"""
     x, g = torch.ones(tokens, weight.shape[1]), torch.ones(tokens, weight.shape[0])
     with torch.no_grad():
         ahead, back = _packed(weight), _packed(weight.t())

@@ -18,15 +18,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import PIL
-import platformdirs
 import torch
 import torchvision
 from torch.utils.data import get_worker_info
 
+from cliptune.files import CACHE, cache_folder
 from cliptune.types import Picture
 
-#: Environment variable that names another folder.
-FOLDER = "CLIPTUNE_CACHE"
 #: Bytes of all entries at most; never more than half of what the disk has left.
 LIMIT = 20 << 30
 #: Bytes a process adds before it counts again what others added.
@@ -152,7 +150,7 @@ class Store:
         """Keep nothing more; said once, by the process the user sees."""
         if not self.closed and get_worker_info() is None:
             warnings.warn(
-                f"decoded pictures are not kept in {self.folder} ({why}): reading takes longer; set {FOLDER} to "
+                f"decoded pictures are not kept in {self.folder} ({why}): reading takes longer; set {CACHE} to "
                 f"another folder, or say --no-cache",
                 stacklevel=2,
             )
@@ -161,8 +159,7 @@ class Store:
 
 def store() -> Store:
     """The store of this machine's user."""
-    given = os.environ.get(FOLDER, "")
-    return _store(Path(given).expanduser() if given else platformdirs.user_cache_path("cliptune") / "pictures")
+    return _store(cache_folder("pictures"))
 
 
 @lru_cache(maxsize=4)
