@@ -7,11 +7,8 @@ from torch import Tensor
 
 from cliptune.selection.base import Selection
 from cliptune.selection.parts.pool import Group, Pool
-from cliptune.selection.parts.room import announce
+from cliptune.selection.parts.room import ALONE, announce
 from cliptune.selection.parts.ties import first_largest
-
-#: A product with one vector waits for memory, as long as this many of those that come together.
-ALONE = 10
 
 
 def herding(pool: Pool) -> Selection:

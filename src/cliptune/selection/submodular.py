@@ -15,7 +15,7 @@ from cliptune.selection.parts.gradients import Gradients
 from cliptune.selection.parts.graph_cut import graph_cut
 from cliptune.selection.parts.log_determinant import log_determinant
 from cliptune.selection.parts.pool import Group, Pool
-from cliptune.selection.parts.room import announce
+from cliptune.selection.parts.room import ALONE, announce
 
 Function = Literal["graph_cut", "facility_location", "log_determinant"]
 
@@ -49,8 +49,9 @@ def submodular(pool: Pool, *, function: Function = "graph_cut", slack: float | N
         kernel = Cosine.of(Gradients.of(pool, group.rows), soft=1e-6 if dapt else 0.0)
         if function == "facility_location":
             return covering(kernel, group.budget, slack, pool)[0]
-        grown = group.budget / 2 if function == "log_determinant" else 0
-        announce(pool.method, group.budget, kernel.norms, kernel.gradients.width + grown)
+        width = kernel.gradients.width
+        each = width + group.budget / 2 if function == "log_determinant" else ALONE * width
+        announce(pool.method, group.budget, kernel.norms, each)
         if function == "graph_cut":
             return graph_cut(kernel, group.budget, 1 if dapt else 2)[0]
         return log_determinant(kernel, group.budget, pool.method)[0]

@@ -12,7 +12,9 @@ from cliptune.errors import UserError
 #: GiB that kept rows, or similarities of all pictures, may take.
 LIMIT = 6.0
 #: Multiplications a core does in a second, and the minutes from which on they are worth a word.
-SPEED, MINUTES = 3e10, 20
+SPEED, MINUTES = 2e10, 20
+#: A product with one vector waits for memory, as long as this many of those that come together.
+ALONE = 8
 
 
 def kept_rows(budget: int, size: int, like: Tensor, method: str) -> Tensor:
