@@ -28,11 +28,11 @@ from torchvision import transforms as T
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 from torchvision.transforms import functional as F
 
-from cliptune.data import cache
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
 from cliptune.data.settings import Reading
 from cliptune.data.transforms import Augment
+from cliptune.files import CACHE
 from cliptune.types import Example
 
 HERE = Path(__file__).parent
@@ -120,9 +120,9 @@ class Bench:
     def filling(self) -> float:
         """The same, and leave decoded pictures on disk."""
         with tempfile.TemporaryDirectory() as folder:
-            os.environ[cache.FOLDER] = folder
+            os.environ[CACHE] = folder
             total = self.total(b.images for b in self.examples(True).in_order(BATCH, CPU))
-            os.environ[cache.FOLDER] = self.folder
+            os.environ[CACHE] = self.folder
         return total
 
     def another_run(self) -> float:
@@ -226,7 +226,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         (Path(temporary) / "pictures").mkdir()
-        os.environ[cache.FOLDER] = folder = str(Path(temporary) / "cache")
+        os.environ[CACHE] = folder = str(Path(temporary) / "cache")
         bench = Bench(options.pictures or made_up(Path(temporary) / "pictures"), folder)
         entries = []
         for threads in options.threads:
