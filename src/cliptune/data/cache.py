@@ -68,8 +68,8 @@ class Store:
         except OSError as error:
             self._close((error.strerror or str(error)).lower())
 
-    def get(self, key: bytes, *, whole: bool = False) -> Picture | None:
-        """The picture of a key, mapped from disk, or None. whole: it is known to be, which saves the checksum."""
+    def get(self, key: bytes) -> Picture | None:
+        """The picture of a key, mapped from disk, or None."""
         path = self._path(key)
         try:
             stat = os.stat(path)
@@ -80,7 +80,7 @@ class Store:
                 return None
             # Private: whoever writes into it changes a copy of his own.
             body = torch.from_file(str(path), shared=False, size=stat.st_size, dtype=torch.uint8)[HEAD.size :]
-            if not whole and zlib.crc32(body.numpy().data) != checksum:
+            if zlib.crc32(body.numpy().data) != checksum:
                 return None
             if time.time() - stat.st_mtime > STALE / 2:
                 os.utime(path)
@@ -89,17 +89,17 @@ class Store:
         image = body[: 3 * height * width].view(height, width, 3).permute(2, 0, 1)
         return Picture(image, body[3 * height * width :].view(1, height, width) if masked else None)
 
-    def put(self, key: bytes, picture: Picture) -> Picture | None:
-        """Keep a picture, if there is room, and map it from disk; else None."""
+    def put(self, key: bytes, picture: Picture) -> bool:
+        """Keep a picture on disk, if there is room; whether it is there."""
         parts = [picture.image.permute(1, 2, 0), *([] if picture.mask is None else [picture.mask])]
         size = sum(part.numel() for part in parts)
         if self.closed or size < SMALL:
-            return None
+            return False
         if self.room < size:
             self.room = self._counted()
             if self.room < size:
                 self._close(f"no room: it takes {LIMIT >> 30} GiB at most, and half of what the disk has left")
-                return None
+                return False
         held = [part.contiguous().numpy().data for part in parts]
         height, width = picture.image.shape[-2:]
         checksum = zlib.crc32(held[1], zlib.crc32(held[0])) if held[1:] else zlib.crc32(held[0])
@@ -114,9 +114,9 @@ class Store:
         except OSError as error:
             temporary.unlink(missing_ok=True)
             self._close((error.strerror or str(error)).lower())
-            return None
+            return False
         self.room -= size
-        return self.get(key, whole=True)
+        return True
 
     def _path(self, key: bytes) -> Path:
         name = key.hex()

@@ -56,9 +56,9 @@ class Reader:
         found = self._store.get(key)
         if found is None:
             picture = fresh()
-            found = self._store.put(key, picture) if key == cache.key_of(example.path, whole) else None
-            if found is None:
-                return self.once(place, lambda: picture)
+            # Mapped the next time: a map's first use is slow, and the picture is here.
+            stored = key == cache.key_of(example.path, whole) and self._store.put(key, picture)
+            return picture if stored else self.once(place, lambda: picture)
         if len(self._mapped) < self._maps:
             self._mapped[place] = found
         return found
