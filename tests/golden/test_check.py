@@ -141,6 +141,14 @@ def test_differing_wins_over_unknown_wins_over_agreeing(copy):
     assert main([str(unknown), str(differs), str(agrees)]) == DIFFERS
 
 
+def test_files_beside_the_cases_are_passed_over_but_are_not_enough(copy, tmp_path, capsys):
+    beside = tmp_path / "README.md"
+    beside.write_text("cases")
+    assert main([str(beside), str(copy("dapt_mask_binarise"))]) == AGREES
+    assert "skip README.md" in capsys.readouterr().out
+    assert main([str(beside)]) == DIFFERS
+
+
 def test_a_folder_without_a_case_is_a_failure(tmp_path):
     code, lines = check(tmp_path)
     assert code == DIFFERS
