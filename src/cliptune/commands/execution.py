@@ -73,4 +73,4 @@ def listing(entries: Sequence[Entry]) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     kinds = [state.split(" ")[0] for state in states]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    return "\n".join([*lines, f"{len(entries)} runs: {counts}"])
+    return "\n".join([*lines, f"{len(entries)} run{'' if len(entries) == 1 else 's'}: {counts}"])
