@@ -8,6 +8,7 @@ import pytest
 
 import cliptune as ct
 import small
+import standins
 import wnid_folders
 from cliptune import experiment, protocols
 from cliptune.data import sources
@@ -223,30 +224,9 @@ def test_what_is_missing_is_counted_and_named(tmp_path):
 
 def test_drawn_lists_of_the_fields_own_code_are_taken(root, tmp_path):
     given = [e for e in ImageNet(root).examples("train") if e.key.endswith("_9.JPEG")]
-    file = tmp_path / "shot_1-seed_1.pkl"
-    file.write_bytes(pickled({"train": [(f"/home/x/imagenet/images/{e.key}", e.label) for e in given]}))
+    file, home = tmp_path / "shot_1-seed_1.pkl", "/home/x/imagenet/images/"
+    standins.pickled(file, images=home, module="dassl.data.datasets", train=given)
     dataset = sources.get("imagenet", Reading(root=str(root), draws=str(tmp_path)))
     train, val = dataset.draw(1, 1)
     assert keys(train) == keys(given) and len(val) == 1000
     assert not {e.key for e in train} & {e.key for e in val}
-
-
-def pickled(parts):
-    """What `pickle` makes of lists of the field's class, which is not installed."""
-    import pickle
-    import sys
-    import types
-
-    modules = {name: types.ModuleType(name) for name in ("dassl", "dassl.data", "dassl.data.datasets")}
-    datum = type("Datum", (), {"__module__": "dassl.data.datasets"})
-    modules["dassl.data.datasets"].Datum = datum
-    held = {part: [datum() for _ in entries] for part, entries in parts.items()}
-    for part, entries in parts.items():
-        for thing, (path, label) in zip(held[part], entries, strict=True):
-            thing.__dict__.update(_impath=path, _label=label, _domain=0, _classname="")
-    sys.modules.update(modules)
-    try:
-        return pickle.dumps(held)
-    finally:
-        for name in modules:
-            del sys.modules[name]
