@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/loading.py --pictures FOLDER --out benchmarks/results/loading.json
 
 Textbook: open with Pillow, RandomResizedCrop, flip, ToTensor, Normalize, a batch of them. Both sides cut the same
-boxes. The floor is decoding alone, which no first epoch is faster than. Without a folder, pictures are made up.
+boxes. "exact" resizes by Pillow (--exact-resize). The floor is decoding alone, which no first epoch is faster than.
+Without a folder, pictures are made up.
 """
 
 from __future__ import annotations
@@ -98,24 +99,24 @@ class Bench:
     def __init__(self, pictures: Path, folder: str):
         self.files, self.folder = sorted(p for p in pictures.iterdir() if p.is_file()), folder
         self.count = len(self.files)
-        self.kept = self.examples(True)
+        self.kept, self.exact = self.examples(True), self.examples(True, exact=True)
 
     def pixels(self) -> float:
         """Of a picture, on average."""
         return sum(np.prod(Image.open(path).size) for path in self.files) / self.count
 
-    def examples(self, cached: bool, training: bool = True) -> ExampleSet:
+    def examples(self, cached: bool, training: bool = True, exact: bool = False) -> ExampleSet:
         dataset = Files(self.files, Reading(cache=cached))
-        augment = Augment(SIZE) if training else None
+        augment = Augment(SIZE, exact=exact) if training else None
         return ExampleSet(dataset, dataset.examples("train"), SIZE, MEAN, STD, augment=augment, seed=1)
 
     def textbook(self, training: bool = True) -> float:
         batches = torch.utils.data.DataLoader(Textbook(self.examples(False, training), training), BATCH)
         return self.total(batches)
 
-    def first(self) -> float:
+    def first(self, exact: bool = False) -> float:
         """Decode and cut; nothing is known from before."""
-        return self.total(b.images for b in self.examples(False).in_order(BATCH, CPU))
+        return self.total(b.images for b in self.examples(False, exact=exact).in_order(BATCH, CPU))
 
     def filling(self) -> float:
         """The same, and leave decoded pictures on disk, in a folder that goes when all is measured."""
@@ -129,9 +130,9 @@ class Bench:
         """First epoch of a run that finds the pictures decoded."""
         return self.total(b.images for b in self.examples(True).in_order(BATCH, CPU))
 
-    def later(self) -> float:
+    def later(self, exact: bool = False) -> float:
         """Another epoch of the same run."""
-        return self.total(b.images for b in self.kept.in_order(BATCH, CPU))
+        return self.total(b.images for b in (self.exact if exact else self.kept).in_order(BATCH, CPU))
 
     def evaluation(self, cached: bool) -> float:
         return self.total(b.images for b in self.examples(cached, training=False).in_order(BATCH, CPU))
@@ -147,6 +148,8 @@ class Bench:
                 "first epoch, filling the cache": self.filling,
                 "first epoch of another run": self.another_run,
                 "later epoch": self.later,
+                "first epoch, exact": lambda: self.first(True),
+                "later epoch, exact": lambda: self.later(True),
             },
             "evaluation": {
                 "textbook": lambda: self.textbook(False),
@@ -165,10 +168,10 @@ class Bench:
             warnings.simplefilter("ignore")  # torchvision means to leave decoding to others
             return decode_jpeg(read_file(str(path)), ImageReadMode.RGB)
 
-    def difference(self, training: bool) -> dict[str, int | float]:
+    def difference(self, training: bool, exact: bool = False) -> dict[str, int | float]:
         """Grey levels between both sides before they are normalised, over `CROPS` views of each picture, or its one
         evaluation view: the largest, how many of the values differ by more than one, and the shares."""
-        ours, counts = self.examples(False, training), np.zeros(256, dtype=np.int64)
+        ours, counts = self.examples(False, training, exact), np.zeros(256, dtype=np.int64)
         book = Textbook(ours, training)
         for ours.epoch in range(CROPS if training else 1):
             for i in range(self.count):
@@ -238,7 +241,11 @@ def main() -> None:
         report = {
             "machine": machine() | {"pillow": PIL.__version__},
             "pictures": bench.count, "pixels": bench.pixels(), "threads": entries,
-            "difference": {"training": bench.difference(True), "evaluation": bench.difference(False)},
+            "difference": {
+                "training": bench.difference(True),
+                "training, exact": bench.difference(True, True),
+                "evaluation": bench.difference(False),
+            },
         }  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=1) + "\n")

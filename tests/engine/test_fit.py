@@ -1,5 +1,6 @@
 """The loop: the numbers of a plain one, its rows, its watchers, and which model it keeps."""
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import pytest
@@ -9,8 +10,9 @@ import torch.nn.functional as F
 import small
 from cliptune.backbones.features import normalise
 from cliptune.data.loader import ExampleSet
-from cliptune.data.transforms import Augment
-from cliptune.engine.fit import fit
+from cliptune.data.settings import Reading
+from cliptune.data.transforms import Augment, by_pillow, resized
+from cliptune.engine.fit import fit, training_set
 from cliptune.engine.optim import learning_rate
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
@@ -214,3 +216,18 @@ def test_the_augmentations_differ(backbone):
         for name in ("crop", "flip", "none")
     }
     assert len(set(losses.values())) == 3
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_views_are_resized_as_the_reading_says(backbone, exact):
+    toy = task()
+    dataset = copy(toy.dataset)
+    dataset.reading = Reading(exact_resize=exact)
+    examples = training_set(model(COOP, backbone, toy), replace(toy, dataset=dataset), QUICK)
+    resize, other = (by_pillow, resized) if exact else (resized, by_pillow)
+    size, told_apart = backbone.image_size, False
+    for i in range(len(examples)):
+        view, picture = examples[i][0], examples.picture(i).image
+        assert torch.equal(view, resize(picture, size, size))
+        told_apart |= not torch.equal(view, other(picture, size, size))
+    assert told_apart
