@@ -9,12 +9,13 @@ from torch.utils.data import ConcatDataset, IterableDataset, Subset, TensorDatas
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 import cliptune as ct
-from cliptune.data.objects import mask_from, picture_from
+from cliptune.data.objects import picture_from
 from cliptune.data.sources.folder import Folder
 from cliptune.errors import UserError
 from toys import drawings
 
 NAMES = ["cat", "horse", "pig"]
+RGB = torch.arange(3 * 4 * 5, dtype=torch.uint8).reshape(3, 4, 5)
 
 
 def pictures(split="train", each=8):
@@ -182,65 +183,6 @@ def test_masks_are_the_foreground_of_training_images():
     with pytest.raises(UserError, match="mask 0 of list is 8x64 but its picture is 64x64 pixels"):
         odd = ct.from_torch(images, NAMES, masks=masks[:, :, :8])
         odd.read(next(e for s in ("train", "val", "test") for e in odd.examples(s) if e.key == "train/0"))
-
-
-RGB = torch.arange(3 * 4 * 5, dtype=torch.uint8).reshape(3, 4, 5)
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        to_pil_image(RGB),
-        RGB,
-        RGB.float() / 255,
-        RGB.double() / 255,
-        RGB.permute(1, 2, 0).numpy(),
-        RGB.permute(1, 2, 0).numpy().astype(np.float32) / 255,
-        torchvision.tv_tensors.Image(RGB),
-    ],
-)
-def test_images_of_every_kind(image):
-    picture = picture_from(image, "x")
-    assert picture.image.equal(RGB) and type(picture.image) is torch.Tensor and picture.mask is None
-
-
-def test_grey_and_transparent_images():
-    grey = RGB[:1]
-    for image in (grey, grey[0], grey[0].numpy(), grey.permute(1, 2, 0).numpy(), to_pil_image(grey)):
-        assert picture_from(image, "x").image.equal(grey.expand(3, -1, -1))
-    seen = picture_from(torch.cat([RGB, RGB[:1]]), "x")
-    assert seen.image.equal(RGB) and seen.mask is not None and seen.mask.equal(RGB[:1])
-    assert picture_from(torch.cat([RGB, torch.full_like(RGB[:1], 255)]), "x").mask is None
-
-
-@pytest.mark.parametrize(
-    "image, reason",
-    [
-        (
-            RGB.float() / 50 - 1,
-            r"x has values from -1 to 0.18; floats are in \[0, 1\], so give images without Normalize",
-        ),
-        (RGB.float() * float("nan"), "values from nan to nan"),
-        (RGB.long(), "x is of torch.int64; expected uint8, or float"),
-        (RGB.permute(2, 1, 0), r"x has the shape \(5, 4, 3\); expected \(C, H, W\) with 1, 3 or 4 channels"),
-        (RGB.numpy(), r"x has the shape \(3, 4, 5\); expected \(H, W, C\) with"),
-        (RGB[None], r"x has the shape \(1, 3, 4, 5\); expected one picture"),
-        ("cat.jpg", "x is a str; expected a PIL picture, a tensor or an array"),
-    ],
-)
-def test_what_is_no_image(image, reason):
-    with pytest.raises(UserError, match=reason):
-        picture_from(image, "x")
-
-
-def test_masks_of_every_kind():
-    cut = torch.zeros(4, 5, dtype=torch.uint8)
-    cut[1:3] = 1
-    wanted = cut[None] * 255
-    for mask in (cut, cut[None], cut * 255, cut.bool(), cut.float(), cut.numpy(), to_pil_image(cut * 255)):
-        assert mask_from(mask, "x").equal(wanted)
-    with pytest.raises(UserError, match="x has 3 channels; a mask has one"):
-        mask_from(RGB, "x")
 
 
 @pytest.mark.parametrize(
