@@ -12,16 +12,23 @@ import types
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import pytest
 from PIL import Image
 
+from cliptune.data import sources
 from cliptune.data.card import Card, Layout
+from cliptune.data.dataset import Dataset
+from cliptune.data.settings import Reading
 from cliptune.types import Example
 
 #: The published split files, where they are at hand.
 SPLITS = Path(__file__).parents[2] / "shared" / "data" / "splits"
 PARTS = ("train", "val", "test")
+#: They are not the published datasets, and say so.
+miniature = pytest.mark.filterwarnings("ignore:.* is not the published split of .*:UserWarning")
 #: How a dataset names its files, and some of its classes as (folder or stem, name); {n} counts through all parts.
 FORMS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "caltech101": (
@@ -126,6 +133,11 @@ def write(card: Card, root: Path, layout: Layout | None = None, split: Split | N
         lines = [f"{Path(path).stem} {called}" for path, _, called in split[part]] if part in PARTS else names
         (home / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return split
+
+
+def opened(name: str, root: Path, **reading: Any) -> Dataset:
+    """A dataset by name, found under `root`."""
+    return sources.get(name, Reading(root=str(root), **reading))
 
 
 def pictures(folder: Path, items: Sequence[Sequence], size: int = 48) -> None:

@@ -229,7 +229,7 @@ def test_what_nobody_used_for_long_makes_room(store, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for i in range(4, 7):
-            assert fresh.put(b"%032d" % i, picture(i)) is not None
+            assert fresh.put(b"%032d" % i, picture(i))
     assert fresh.get(b"%032d" % 3) is not None and fresh.get(b"%032d" % 2) is None
     assert not (left / "torn.1234.tmp").exists()
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from torchvision.transforms.v2.functional import to_pil_image
+from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from cliptune.data.objects import mask_from, picture_from
 from cliptune.errors import UserError
-
-RGB = torch.arange(3 * 4 * 5, dtype=torch.uint8).reshape(3, 4, 5)
+from held import RGB
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,10 @@ def test_masks_of_every_kind():
         assert mask_from(mask, "x").equal(wanted)
     with pytest.raises(UserError, match="x has 3 channels; a mask has one"):
         mask_from(RGB, "x")
+
+
+def test_pil_pictures_are_turned_upright():
+    image = Image.new("RGB", (4, 2))
+    image.getexif()[0x0112] = 6
+    assert picture_from(image, "x").image.shape == (3, 4, 2)
+    assert pil_to_tensor(image).shape == (3, 2, 4)

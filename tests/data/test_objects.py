@@ -4,46 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from PIL import Image
-from torch.utils.data import ConcatDataset, IterableDataset, Subset, TensorDataset
-from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 import cliptune as ct
-from cliptune.data.objects import picture_from
 from cliptune.data.sources.folder import Folder
 from cliptune.errors import UserError
-from toys import drawings
-
-NAMES = ["cat", "horse", "pig"]
-RGB = torch.arange(3 * 4 * 5, dtype=torch.uint8).reshape(3, 4, 5)
-
-
-def pictures(split="train", each=8):
-    """`(image uint8 (3, 64, 64), label)` of three classes of drawings, class after class."""
-    source = drawings()
-    found = []
-    for label, name in enumerate(NAMES):
-        own = [e for e in source.examples(split) if source.classnames[e.label] == name][:each]
-        found += [(source.read(e).image, label) for e in own]
-    return found
-
-
-class Held(torch.utils.data.Dataset):
-    """As torchvision's are made: labels apart, and it counts how often an image is asked for."""
-
-    classes = NAMES
-
-    def __init__(self, split="train", each=8):
-        self.rows, self.asked = pictures(split, each), 0
-        self.targets = [label for _, label in self.rows]
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, i):
-        self.asked += 1
-        image, label = self.rows[i]
-        return to_pil_image(image), label
+from held import NAMES, Held, pictures
 
 
 def test_train_evaluate_and_tell_from_a_torch_dataset(tmp_path):
@@ -185,73 +151,8 @@ def test_masks_are_the_foreground_of_training_images():
         odd.read(next(e for s in ("train", "val", "test") for e in odd.examples(s) if e.key == "train/0"))
 
 
-@pytest.mark.parametrize(
-    "given, reason",
-    [
-        (3, "int's train part is a int; expected a torch dataset or a sequence"),
-        ([], "list's train part is empty"),
-        ([RGB], r"item 0 of list's train part is a Tensor; expected \(image, label\)"),
-        ([{"image": RGB, "label": 0}], r"item 0 of list's train part is a dict; expected \(image, label\)"),
-        ([(RGB, "cat")], "item 0 of list's train part has the label cat; expected a whole number"),
-        (
-            [(RGB, 0), (RGB, 3)],
-            "image 1 of list's train part has label 3, but there are 3 class names, for labels 0 to 2",
-        ),
-        ([(RGB, 0), (RGB, 0)], r"list has one class only \(0\)|one class only \(cat\)"),
-    ],
-)
-def test_what_is_no_dataset(given, reason):
-    with pytest.raises(UserError, match=reason):
-        ct.from_torch(given, NAMES)
-
-
-def test_what_train_cannot_take(tmp_path):
-    class Stream(IterableDataset):
-        classes = NAMES
-
-        def __iter__(self):
-            return iter(pictures())
-
-    class Broken(Held):
-        def __getitem__(self, i):
-            raise OSError("disk gone")
-
-    with pytest.raises(
-        UserError, match="Stream's train part is a Stream; expected a torch dataset .* length and items"
-    ):
-        ct.train("coop", data=Stream())
-    with pytest.raises(UserError, match="item 0 of Broken's train part cannot be had: OSError: disk gone"):
-        ct.train("coop", data=Broken())
-    with pytest.raises(UserError, match=f"data='{tmp_path}' is a path; say of what: data='folder:{tmp_path}'"):
-        ct.train("coop", data=tmp_path)
-    with pytest.raises(UserError, match="no pictures given; pass train=, or test="):
-        ct.from_torch()
-    with pytest.raises(UserError, match="classnames is a list of names, got 'cat dog'"):
-        ct.from_torch(Held(), "cat dog")
-
-
-def test_an_image_that_fails_later_is_named():
-    class Late(Held):
-        def __getitem__(self, i):
-            if 0 < i < 23:
-                raise OSError("disk gone")
-            return super().__getitem__(i)
-
-    data = ct.from_torch(Late())
-    example = next(e for e in data.examples("train") if 0 < int(e.key[6:]) < 23)
-    with pytest.raises(UserError, match=r"image \d+ of Late's train part cannot be had: OSError: disk gone"):
-        data.read(example)
-
-
 def test_templates_of_an_object():
     run = ct.train("zeroshot", data=Held(), shots=1, templates=["a drawing of a {}."])
     assert run.model.templates == ("a drawing of a {}.",)
     other = ct.train("zeroshot", data=Held(), shots=1)
     assert not torch.equal(run.text_features(), other.text_features())
-
-
-def test_pil_pictures_are_turned_upright():
-    image = Image.new("RGB", (4, 2))
-    image.getexif()[0x0112] = 6
-    assert picture_from(image, "x").image.shape == (3, 4, 2)
-    assert pil_to_tensor(image).shape == (3, 2, 4)

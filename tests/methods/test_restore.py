@@ -13,6 +13,7 @@ from cliptune.methods.dapt import Dapt
 from cliptune.methods.maple import Maple
 from cliptune.methods.restore import Restore
 from cliptune.types import Batch, State
+from restore_by_hand import adapted, by_hand
 from small import same_gradients
 from toys import QUICK, fabric, learned, model, same, task, trained
 
@@ -31,43 +32,6 @@ def made(shape="deep_image", **fields):
             parameter.add_(small.normal(*parameter.shape, seed=i, std=0.1))
     images = small.pictures(of, len(LABELS))
     return tuned, Batch(images, LABELS, (images[:, :1] > 0).float()), State(0, 9, memory)
-
-
-def adapted(surgery, x):
-    """`r A(x) + (1 - r) x` on raw features, then a unit vector."""
-    normed = F.layer_norm(x, x.shape[-1:], surgery.norm.weight, surgery.norm.bias)
-    hidden = normed @ surgery.widen.weight.T + surgery.widen.bias
-    block = x + (hidden * torch.sigmoid(1.702 * hidden)) @ surgery.narrow.weight.T + surgery.narrow.bias
-    return textbook.unit(surgery.ratio * block + (1 - surgery.ratio) * x)
-
-
-def by_hand(tuned, images):
-    """Logits, and of both towers the pooled token after each block, with prompts and without, by hooks."""
-    of, learner = tuned.backbone, tuned.learner
-    clip, vit = of.model, of.visual
-    ids, _ = textbook.prompted(of.encode, "a photo of a", [n.replace("_", " ") for n in tuned.classnames])
-    rows, ends = torch.arange(len(ids)), ids.argmax(-1)
-    held = {"text": [], "image": []}
-    takes = {
-        "text": lambda _, given: held["text"].append(given[0][rows, ends]),
-        "image": lambda _, given: held["image"].append(given[0][:, 0] if given[0].ndim == 3 else given[0]),
-    }
-    # What goes into the next block, or into the final norm.
-    text_places = [*list(clip.transformer.resblocks)[1:], clip.ln_final]
-    image_places = [*(block.ln_1 for block in list(vit.transformer.resblocks)[1:]), vit.ln_post]
-    hooks = [m.register_forward_pre_hook(takes["text"]) for m in text_places]
-    hooks += [m.register_forward_pre_hook(takes["image"]) for m in image_places]
-    tokens = list(learner.prompts.text)
-    image_tokens = textbook.projected(tokens, list(learner.prompts.to_image))
-    text = adapted(learner.text, textbook.text_features(clip, ids, tokens[0], tokens[1:]))
-    image = adapted(learner.image, textbook.image_features(clip, images, image_tokens))
-    textbook.text_features(clip, ids)
-    textbook.image_features(clip, images)
-    for hook in hooks:
-        hook.remove()
-    prompted = {name: each[: len(each) // 2] for name, each in held.items()}
-    plain = {name: each[len(each) // 2 :] for name, each in held.items()}
-    return clip.logit_scale.exp() * image @ text.T, prompted, plain
 
 
 @pytest.mark.parametrize("shape", small.VITS)

@@ -162,7 +162,7 @@ class Store:
 
 
 def _checksum(parts: Iterable[Tensor]) -> int:
-    """Of bytes, a sum of 64-bit words: a tenth of a CRC's time, and what a crash leaves (holes, zeros, other files'
+    """Of bytes, a sum of 64-bit words: a fifth of a CRC's time, and what a crash leaves (holes, zeros, other files'
     blocks) does not add up either."""
     total = 0
     for part in parts:

@@ -11,8 +11,9 @@ import cliptune as ct
 import standins
 from cliptune.data import sources, split_file
 from cliptune.data.card import fingerprint
-from cliptune.data.settings import ROOT, Reading
+from cliptune.data.settings import ROOT
 from cliptune.errors import UserError
+from standins import miniature, opened
 
 NAMES = (
     "caltech101",
@@ -28,19 +29,7 @@ NAMES = (
 )
 CARDS = {name: sources.cards()[name] for name in NAMES}
 LAYOUTS = [(name, number) for name in NAMES for number in range(len(CARDS[name].layouts))]
-#: Stand-ins are not the published datasets, and say so.
-miniature = pytest.mark.filterwarnings("ignore:.* is not the published split of .*:UserWarning")
 unseen = pytest.mark.filterwarnings("ignore:backbone 'tiny' never saw .*:UserWarning")
-
-
-@pytest.fixture
-def pets(tmp_path):
-    """A root with a few pets, and their split."""
-    return tmp_path, standins.write(CARDS["oxford_pets"], tmp_path)
-
-
-def opened(name, root, **reading):
-    return sources.get(name, Reading(root=str(root), **reading))
 
 
 def published(card):
@@ -135,13 +124,6 @@ def test_draws_are_the_published_rule_on_the_files_order(pets):
     assert [e.key for e in train + val] == wanted
 
 
-def test_another_split_works_and_is_told(pets):
-    root, _ = pets
-    with pytest.warns(UserWarning, match="is not the published split of OxfordPets .*4 classes, not 37") as told:
-        opened("oxford_pets", root)
-    assert len(told) == 1 and "its sha256 begins with" in str(told[0].message)
-
-
 def test_the_published_split_is_not_warned_of(tmp_path):
     card = CARDS["oxford_pets"]
     content = json.loads(published(card).read_text(encoding="utf-8"))
@@ -156,58 +138,6 @@ def test_the_published_split_is_not_warned_of(tmp_path):
     train, val = dataset.draw(16, 1)
     drawn = hashlib.sha256("\n".join(e.key for e in train + val).encode()).hexdigest()[:12]
     assert drawn == "c9fb98462393" and dataset.read(train[0]).image.shape == (3, 48, 48)
-
-
-def test_missing_pictures_are_counted_and_named(pets):
-    root, split = pets
-    lost = [item[0] for item in split["test"][:4]]
-    for name in lost:
-        (root / "oxford_pets" / "images" / name).unlink()
-    with pytest.raises(UserError) as told:
-        opened("oxford_pets", root)
-    assert str(told.value).startswith(
-        f"4 of the 28 pictures of OxfordPets are not under {root}/oxford_pets/images, such as {', '.join(lost[:3])}; "
-    )
-    assert "https://" in str(told.value)
-
-
-@miniature
-def test_missing_pictures_are_left_to_skip_bad(pets):
-    root, split = pets
-    (root / "oxford_pets" / "images" / split["test"][0][0]).unlink()
-    assert len(opened("oxford_pets", root, skip_bad=True).examples("test")) == 8
-
-
-def test_a_missing_split_says_where_to_get_it(pets):
-    root, _ = pets
-    (root / "oxford_pets" / "split_zhou_OxfordPets.json").unlink()
-    with pytest.raises(UserError, match=r"its split split_zhou_OxfordPets\.json is not.*https://huggingface\.co"):
-        opened("oxford_pets", root)
-    assert not list(root.rglob("*.json")), "nothing is made up"
-
-
-@pytest.mark.parametrize(
-    "file, content, told",
-    [
-        ("variants.txt", None, r"lacks variants\.txt; put them there"),
-        ("images_variant_val.txt", None, r"lacks images_variant_val\.txt"),
-        (
-            "images_variant_val.txt",
-            "0000001 Concorde\n",
-            "the line '0000001 Concorde', which is not a picture's number",
-        ),
-        ("images_variant_val.txt", "../x 707-320\n", "which is not a picture's number"),
-        ("images_variant_val.txt", "0000001 707-320\n", "a picture is listed twice"),
-        ("variants.txt", "707-320\nBoeing 717\nF-16A/B\nYak-42\nYak-42\n", "two classes have one name"),
-        ("variants.txt", b"\xff\xfe", r"variants\.txt cannot be read \(UnicodeDecodeError\)"),
-    ],
-)
-def test_aircraft_with_other_lists(tmp_path, file, content, told):
-    standins.write(CARDS["fgvc_aircraft"], tmp_path, split=standins.invented(CARDS["fgvc_aircraft"]))
-    path = tmp_path / "fgvc_aircraft" / file
-    path.unlink() if content is None else path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=told):
-        opened("fgvc_aircraft", tmp_path)
 
 
 @miniature
@@ -226,25 +156,6 @@ def test_from_the_command_line(cli, pets, tmp_path):
     assert said.code == 0 and "test" in said.out and said.err.count("is not the published split") == 1
     again = cli("evaluate", tmp_path / "run", "--root", root)
     assert again.code == 0 and again.out == said.out
-
-
-@pytest.mark.parametrize(
-    "flags, told",
-    [
-        ((), "oxford_pets is a public dataset on your disk; say where: --root FOLDER"),
-        (("--root", "nowhere"), "no folder at nowhere; check --root"),
-        (("--root", "empty"), "no OxfordPets under empty: looked for oxford_pets/images, oxford-iiit-pet/images"),
-        (("--root", "bare"), "its split split_zhou_OxfordPets.json is not"),
-    ],
-)
-def test_wrong_inputs_on_the_command_line(cli, tmp_path, monkeypatch, flags, told):
-    monkeypatch.delenv(ROOT, raising=False)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "bare" / "oxford_pets" / "images").mkdir(parents=True)
-    said = cli("train", "coop", "--data", "oxford_pets", "--out", "run", *flags)
-    assert said.code == 2 and told in said.err and "Traceback" not in said.err
-    assert not (tmp_path / "run").exists()
 
 
 @miniature

@@ -11,12 +11,11 @@ import small
 import standins
 import wnid_folders
 from cliptune import experiment, protocols
-from cliptune.data import sources
 from cliptune.data.card import fingerprint
-from cliptune.data.settings import Reading
 from cliptune.data.sources.imagenet import ImageNet
 from cliptune.data.wnids import LISTS, classnames, wnids
 from cliptune.errors import UserError
+from standins import opened
 from wnid_folders import SETS, fill
 
 BRIEF = {"shots": 1, "epochs": 1, "preset": "none", "batch_size": 500, "augment": "none", "n_ctx": 2}
@@ -43,10 +42,6 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def imagenet(root):
     return ImageNet(root)
-
-
-def opened(name, root):
-    return sources.get(name, Reading(root=str(root)))
 
 
 def keys(examples):
@@ -226,7 +221,7 @@ def test_drawn_lists_of_the_fields_own_code_are_taken(root, tmp_path):
     given = [e for e in ImageNet(root).examples("train") if e.key.endswith("_9.JPEG")]
     file, home = tmp_path / "shot_1-seed_1.pkl", "/home/x/imagenet/images/"
     standins.pickled(file, images=home, module="dassl.data.datasets", train=given)
-    dataset = sources.get("imagenet", Reading(root=str(root), draws=str(tmp_path)))
+    dataset = opened("imagenet", root, draws=str(tmp_path))
     train, val = dataset.draw(1, 1)
     assert keys(train) == keys(given) and len(val) == 1000
     assert not {e.key for e in train} & {e.key for e in val}

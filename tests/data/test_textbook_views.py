@@ -1,0 +1,110 @@
+"""Views are the published ones, by Pillow: to a grey level, or to the bit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms as T
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
+from cliptune.data.transforms import PRESETS, Augment, Translate, evaluation, resized
+from cliptune.types import Picture
+from noises import generator, noise
+
+
+def test_whole_pictures_are_squeezed():
+    view = Augment(32, scale=(1.0, 1.0), flip=0.0)(Picture(noise(50, 90)), generator(0))
+    assert gap(view.image, to_pil_image(noise(50, 90)).resize((32, 32), CUBIC)).max() <= 1 and view.mask is None
+
+
+CUBIC = Image.Resampling.BICUBIC
+
+
+SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "photos" / "imagenet_sample"
+
+
+SIZES = [(375, 500), (500, 333), (224, 224), (90, 300), (1200, 900)]
+
+
+def photographs():
+    """Real ones where there are any, else smooth noise of real sizes."""
+    if SAMPLE.is_dir():
+        return [Image.open(path).convert("RGB") for path in sorted(SAMPLE.iterdir())[:12]]
+    return [to_pil_image(noise(12, 16, i)).resize(size[::-1], CUBIC) for i, size in enumerate(SIZES)]
+
+
+def gap(view, reference):
+    """Grey levels between ours and Pillow's."""
+    return (view.int() - pil_to_tensor(reference).int()).abs()
+
+
+#: Wide, tall, much smaller, larger, one way alone, and both sides of where Pillow 13 turns the order of ways round.
+SHAPES = [
+    (40, 300), (300, 40), (700, 600), (600, 700), (20, 30), (9, 5), (1, 1), (64, 200), (200, 64), (30, 200), (200, 30),
+    (136, 100), (137, 100), (65, 63), (64, 64), (75, 50), (1000, 64),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("height, width", SHAPES)
+def test_resizing_is_the_installed_pillows_to_a_grey_level(height, width):
+    """Noise and black and white, whose clipping tells the orders of ways apart, and what is smooth. Two levels happen
+    to a few of a million values: so few that at most one of a view may have them."""
+    binary = to_pil_image((noise(height, width, 1) > 127).to(torch.uint8) * 255)
+    smooth = to_pil_image(noise(6, 8, 2)).resize((width, height), CUBIC)
+    for picture in (to_pil_image(noise(height, width)), binary, smooth):
+        view = resized(pil_to_tensor(picture), 64, 64)
+        levels = gap(view, picture.resize((64, 64), CUBIC))
+        assert levels.max() <= 2 and (levels > 1).sum() <= 1
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("preset", ["crop", "flip", "none"])
+def test_views_are_the_textbooks_to_a_grey_level_or_to_the_bit(preset, exact):
+    augment, above, total = PRESETS[preset](224, exact=exact), 0, 0
+    for seed, image in enumerate(photographs()):
+        view = augment(Picture(pil_to_tensor(image)), generator(seed))
+        stream = generator(seed)
+        top, left, h, w = augment.box(image.height, image.width, stream)
+        reference = image.crop((left, top, left + w, top + h)).resize((224, 224), CUBIC)
+        if stream.random() < augment.flip:
+            reference = reference.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        levels = gap(view.image, reference)
+        assert levels.max() <= (0 if exact else 2)
+        above, total = above + int((levels > 1).sum()), total + levels.numel()
+    assert above <= 1e-5 * total
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_views_of_2021_are_the_textbooks_to_a_few_grey_levels_or_to_the_bit(exact):
+    seen = set()
+    for seed, image in enumerate(photographs() * 2):
+        view = Translate(224, exact)(Picture(pil_to_tensor(image)), generator(seed))
+        stream = generator(seed)
+        flip, move = stream.random() < 0.5, stream.random() < 0.5
+        left_top = stream.random(2)
+        reference = image.resize((224, 224), CUBIC)
+        if flip:
+            reference = reference.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        if move:
+            top, left = (round(x * 28) for x in left_top)
+            large = reference.resize((252, 252), Image.Resampling.BILINEAR)
+            reference = large.crop((left, top, left + 224, top + 224))
+        levels = gap(view.image, reference.resize((252, 252), CUBIC).crop((14, 14, 238, 238)))
+        assert levels.max() <= (0 if exact else 4) and (levels > 1).float().mean() < 1e-3, (
+            "each of three resizes may be one off"
+        )
+        seen.add((flip, move))
+    assert len(seen) == 4
+
+
+def test_evaluation_of_2021_is_the_whole_picture_squeezed_and_cut():
+    for image in photographs()[:3]:
+        reference = T.Compose(
+            [
+                T.Resize((64, 64), T.InterpolationMode.BICUBIC),
+                T.Resize((72, 72), T.InterpolationMode.BICUBIC),
+                T.CenterCrop(64),
+            ]
+        )
+        assert torch.equal(evaluation(image, 64, "coop-2021"), pil_to_tensor(reference(image)))
