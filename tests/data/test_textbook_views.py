@@ -19,19 +19,32 @@ def test_whole_pictures_are_squeezed():
 
 
 CUBIC = Image.Resampling.BICUBIC
-
-
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "photos" / "imagenet_sample"
+#: Heights and widths of photographs.
+SIZES = [
+    (375, 500), (500, 333), (1200, 900), (480, 640), (640, 427), (333, 500),
+    (500, 500), (768, 1024), (600, 400), (375, 500), (400, 600), (500, 375),
+]  # fmt: skip
 
 
-SIZES = [(375, 500), (500, 333), (224, 224), (90, 300), (1200, 900)]
+def synthetic(seed):
+    """Noise in four octaves, each half as strong as the coarser one: detail and contrast as photographs have them."""
+    height, width = SIZES[seed]
+    total = torch.zeros(3, height, width)
+    for octave, grid in enumerate((4, 16, 64, 256)):
+        coarse = to_pil_image(noise(grid * 3 // 4, grid, 100 * octave + seed)).resize((width, height), CUBIC)
+        total += (pil_to_tensor(coarse).float() - 127) / 2 ** (octave + 1)
+    return to_pil_image((total + 127).clamp(0, 255).to(torch.uint8))
 
 
-def photographs():
-    """Real ones where there are any, else smooth noise of real sizes."""
-    if SAMPLE.is_dir():
-        return [Image.open(path).convert("RGB") for path in sorted(SAMPLE.iterdir())[:12]]
-    return [to_pil_image(noise(12, 16, i)).resize(size[::-1], CUBIC) for i, size in enumerate(SIZES)]
+@pytest.fixture(scope="module", params=["synthetic", "photographs"])
+def images(request):
+    """Twelve images at sizes of photographs, and twelve photographs where there are any."""
+    if request.param == "synthetic":
+        return [synthetic(seed) for seed in range(len(SIZES))]
+    if not SAMPLE.is_dir():
+        pytest.skip("no photographs: shared/data/photos/imagenet_sample is not beside the repository")
+    return [Image.open(path).convert("RGB") for path in sorted(SAMPLE.iterdir())[:12]]
 
 
 def gap(view, reference):
@@ -60,9 +73,9 @@ def test_resizing_is_the_installed_pillows_to_a_grey_level(height, width):
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("preset", ["crop", "flip", "none"])
-def test_views_are_the_textbooks_to_a_grey_level_or_to_the_bit(preset, exact):
+def test_views_are_the_textbooks_to_a_grey_level_or_to_the_bit(images, preset, exact):
     augment, above, total = PRESETS[preset](224, exact=exact), 0, 0
-    for seed, image in enumerate(photographs()):
+    for seed, image in enumerate(images):
         view = augment(Picture(pil_to_tensor(image)), generator(seed))
         stream = generator(seed)
         top, left, h, w = augment.box(image.height, image.width, stream)
@@ -76,9 +89,9 @@ def test_views_are_the_textbooks_to_a_grey_level_or_to_the_bit(preset, exact):
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_the_views_of_2021_are_the_textbooks_to_a_few_grey_levels_or_to_the_bit(exact):
+def test_the_views_of_2021_are_the_textbooks_to_a_few_grey_levels_or_to_the_bit(images, exact):
     seen = set()
-    for seed, image in enumerate(photographs() * 2):
+    for seed, image in enumerate(images * 2):
         view = Translate(224, exact)(Picture(pil_to_tensor(image)), generator(seed))
         stream = generator(seed)
         flip, move = stream.random() < 0.5, stream.random() < 0.5
@@ -98,8 +111,8 @@ def test_the_views_of_2021_are_the_textbooks_to_a_few_grey_levels_or_to_the_bit(
     assert len(seen) == 4
 
 
-def test_evaluation_of_2021_is_the_whole_picture_squeezed_and_cut():
-    for image in photographs()[:3]:
+def test_evaluation_of_2021_is_the_whole_picture_squeezed_and_cut(images):
+    for image in images[:3]:
         reference = T.Compose(
             [
                 T.Resize((64, 64), T.InterpolationMode.BICUBIC),

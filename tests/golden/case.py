@@ -23,9 +23,8 @@ from cliptune.backbones.load import from_state_dict
 
 
 def recordings() -> Path:
-    """Where recordings are looked for: $CLIPTUNE_GOLDEN, or `shared/golden` beside the repository."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "golden"
-    return Path(os.environ.get("CLIPTUNE_GOLDEN") or beside)
+    """The folder of recorded cases: $CLIPTUNE_GOLDEN, by default `recordings` beside this file."""
+    return Path(os.environ.get("CLIPTUNE_GOLDEN") or Path(__file__).resolve().parent / "recordings")
 
 
 class Unsound(Exception):
