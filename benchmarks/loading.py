@@ -29,6 +29,7 @@ from torchvision import transforms as T
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 from torchvision.transforms import functional as F
 
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
 from cliptune.data.settings import Reading
@@ -108,7 +109,8 @@ class Bench:
     def examples(self, cached: bool, training: bool = True, exact: bool = False) -> ExampleSet:
         dataset = Files(self.files, Reading(cache=cached))
         augment = Augment(SIZE, exact=exact) if training else None
-        return ExampleSet(dataset, dataset.examples("train"), SIZE, MEAN, STD, augment=augment, seed=1)
+        preprocess = Preprocess((SIZE, SIZE), mean=MEAN, std=STD)
+        return ExampleSet(dataset, dataset.examples("train"), preprocess, augment=augment, seed=1)
 
     def textbook(self, training: bool = True) -> float:
         batches = torch.utils.data.DataLoader(Textbook(self.examples(False, training), training), BATCH)

@@ -42,7 +42,7 @@ class Bench:
 
     def __init__(self):
         torch.manual_seed(0)
-        self.backbone: Backbone = load("ViT-B-16")
+        self.backbone: Backbone = load("ViT-B-16", "random")
         self.clip = self.backbone.model
         self.encode = self.backbone.encode
         size = self.backbone.image_size

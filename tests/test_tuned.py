@@ -88,7 +88,9 @@ def test_the_classifier_as_a_matrix(text_only, photos):
     features = text_only.text_features()
     assert features.shape[0] == 3 and torch.allclose(features.norm(dim=1), torch.ones(3), atol=1e-5)
     backbone = text_only.model.backbone
-    pixels = normalise(read_picture(photos / "cat" / "0.png").image[None], backbone.mean, backbone.std)
+    pixels = normalise(
+        read_picture(photos / "cat" / "0.png").image[None], backbone.preprocess.mean, backbone.preprocess.std
+    )
     with torch.no_grad():
         image = torch.nn.functional.normalize(backbone.encode_image(pixels), dim=-1)
     assert torch.allclose(

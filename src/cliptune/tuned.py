@@ -94,8 +94,9 @@ class Tuned:
         if not many:
             raise UserError("no pictures given; pass at least one path or PIL image")
         backbone = self.model.backbone
-        images = torch.stack([evaluation(_opened(p), backbone.image_size, self.run.training.augment) for p in many])
-        images = normalise(images.to(backbone.logit_scale.device), backbone.mean, backbone.std)
+        preprocess = backbone.preprocess
+        images = torch.stack([evaluation(_opened(p), preprocess, self.run.training.augment) for p in many])
+        images = normalise(images.to(backbone.logit_scale.device), preprocess.mean, preprocess.std)
         return self.model({"image": images}).logits[:, : len(self.classnames)]
 
     def predict(self, pictures: Picture | Sequence[Picture], top_k: int = 1):

@@ -23,7 +23,7 @@ def test_sizes_are_read_from_the_model(shape):
     side = vision["image_size"] // vision["patch_size"]
     assert backbone.patch_grid == (side, side) and backbone.image_size == vision["image_size"]
     assert backbone.context_length == 77 and backbone.has_vit
-    assert backbone.mean == (0.5, 0.5, 0.5) and backbone.logit_scale.item() == pytest.approx(100)
+    assert backbone.preprocess.mean == (0.5, 0.5, 0.5) and backbone.logit_scale.item() == pytest.approx(100)
 
 
 def test_sentences_of_a_class_are_averaged_after_normalising():

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from cliptune.backbones import load as module
 from cliptune.backbones.load import from_state_dict, load, names, read_weights, tags
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.tokenizer import ClipTokenizer
 from cliptune.errors import UserError
 from small import normal
@@ -118,7 +119,7 @@ def test_a_folder_with_a_configuration(tmp_path, vit):
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     torch.save(vit.state_dict(), tmp_path / "open_clip_pytorch_model.bin")
     backbone = load(str(tmp_path))
-    assert backbone.mean == (0.5, 0.4, 0.3) and backbone.std == (0.2, 0.2, 0.2)
+    assert backbone.preprocess == Preprocess((32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))
     assert agrees(backbone, vit)
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import cache, dataset
 from cliptune.data.loader import ExampleSet
 from cliptune.data.settings import Reading
@@ -21,7 +22,8 @@ from cliptune.masks.data import DataMasks
 from cliptune.types import Picture
 from toys import drawings, task
 
-MEAN, STD, CPU = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), torch.device("cpu")
+CPU = torch.device("cpu")
+PREPROCESS = Preprocess((32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def examples(folder, augment=True, use=True, **more):
     data = Folder(folder)
     data.reading = Reading(cache=use)
     chosen = [e for part in ("train", "val", "test") for e in data.examples(part)]
-    return ExampleSet(data, chosen, 32, MEAN, STD, augment=Augment(32) if augment else None, seed=1, **more)
+    return ExampleSet(data, chosen, PREPROCESS, augment=Augment(32) if augment else None, seed=1, **more)
 
 
 def digest(held, workers=0):
@@ -236,7 +238,7 @@ def test_what_nobody_used_for_long_makes_room(store, monkeypatch):
 
 def test_drawings_are_not_kept(store):
     toy = task()
-    list(ExampleSet(drawings(), toy.train, 32, MEAN, STD).in_order(5, CPU))
+    list(ExampleSet(drawings(), toy.train, PREPROCESS).in_order(5, CPU))
     assert not entries(store)
 
 
@@ -249,9 +251,9 @@ def test_small_pictures_are_not_worth_a_file(store, folder, monkeypatch):
 def test_shrinking_once(store, folder):
     held = examples(folder)
     held.dataset.reading = Reading(shrink=20)
-    small = ExampleSet(held.dataset, held.examples, 32, MEAN, STD, augment=Augment(32))
+    small = ExampleSet(held.dataset, held.examples, PREPROCESS, augment=Augment(32))
     sizes = {min(small.picture(i).image.shape[-2:]) for i in range(12)}
     assert sizes == {20}
-    again = ExampleSet(held.dataset, held.examples, 32, MEAN, STD, augment=Augment(32))
+    again = ExampleSet(held.dataset, held.examples, PREPROCESS, augment=Augment(32))
     assert same(digest(again), digest(small))
     assert not same(digest(small), digest(examples(folder)))

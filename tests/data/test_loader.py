@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import reader
 from cliptune.data.loader import ExampleSet
 from cliptune.data.settings import Reading
@@ -18,15 +19,14 @@ from cliptune.masks.data import DataMasks
 from cliptune.masks.full import FullMasks
 from toys import drawings, task, write_pictures
 
-MEAN, STD, CPU = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), torch.device("cpu")
+CPU = torch.device("cpu")
+PREPROCESS = Preprocess((32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
 
 def made(seed=1, augment=True, masks=None, examples=None):
     toy = task()
     chosen = toy.train if examples is None else examples
-    return ExampleSet(
-        toy.dataset, chosen, 32, MEAN, STD, masks=masks, augment=Augment(32) if augment else None, seed=seed
-    )
+    return ExampleSet(toy.dataset, chosen, PREPROCESS, masks=masks, augment=Augment(32) if augment else None, seed=seed)
 
 
 def images(examples, epoch):
@@ -80,7 +80,7 @@ def test_threads_change_nothing(photos, monkeypatch):
     epochs = []
     for threads in (1, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        examples = ExampleSet(folder, train, 32, MEAN, STD, augment=Augment(32))
+        examples = ExampleSet(folder, train, PREPROCESS, augment=Augment(32))
         epochs.append(list(examples.epoch_batches(1, 2, CPU)))
     assert len(epochs[0]) == len(train) // 2 and len(seen) > 1
     for one, other in zip(*epochs, strict=True):
@@ -95,7 +95,7 @@ def test_what_a_thread_cannot_read_is_told_as_it_is(tmp_path, monkeypatch):
     train = folder.examples("train")
     train[1].path.write_bytes(b"")
     with pytest.raises(UserError, match=f"picture {train[1].path} cannot be read: it is empty"):
-        list(ExampleSet(folder, train, 32, MEAN, STD).in_order(2, CPU))
+        list(ExampleSet(folder, train, PREPROCESS).in_order(2, CPU))
 
 
 def test_an_epoch_takes_every_example_once_and_drops_an_incomplete_batch():
@@ -119,9 +119,9 @@ def test_in_order_gives_evaluation_views_without_masks():
     (batch,) = made(augment=False).in_order(100, CPU)
     assert batch.index.tolist() == list(range(12)) and batch.masks is None
     assert batch.labels.tolist() == [e.label for e in toy.train]
-    pixels = batch.images * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
+    pixels = batch.images * torch.tensor(PREPROCESS.std).view(3, 1, 1) + torch.tensor(PREPROCESS.mean).view(3, 1, 1)
     for i, example in enumerate(toy.train):
-        wanted = evaluation(to_pil_image(toy.dataset.read(example).image), 32)
+        wanted = evaluation(to_pil_image(toy.dataset.read(example).image), PREPROCESS)
         assert torch.equal((pixels[i] * 255).round().to(torch.uint8), wanted)
 
 

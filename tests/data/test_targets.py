@@ -4,6 +4,7 @@ import random
 
 import torch
 
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import splits
 from cliptune.data.loader import ExampleSet
 from cliptune.data.targets import classes_in, multi_hot
@@ -28,12 +29,12 @@ def test_batches_carry_the_targets_of_their_examples():
     several = [
         Example(e.key, e.label, labels=s, background=e.background) for e, s in zip(toy.train, shown, strict=True)
     ]
-    examples = ExampleSet(toy.dataset, several, 32, (0.5,) * 3, (0.2,) * 3, augment=PRESETS["crop"](32), seed=1)
+    examples = ExampleSet(toy.dataset, several, Preprocess((32, 32)), augment=PRESETS["crop"](32), seed=1)
     for batch in examples.epoch_batches(0, 5, CPU):
         wanted = [[int(c in shown[i]) for c in range(5)] for i in batch.index.tolist()]
         assert batch.targets.tolist() == wanted
         assert batch.labels.tolist() == [toy.train[i].label for i in batch.index.tolist()]
-    plain = ExampleSet(toy.dataset, toy.train, 32, (0.5,) * 3, (0.2,) * 3)
+    plain = ExampleSet(toy.dataset, toy.train, Preprocess((32, 32)))
     assert all(batch.targets is None for batch in plain.in_order(5, CPU))
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.transforms import PRESETS, Augment, Translate, evaluation, resized
 from cliptune.types import Picture
 from noises import generator, noise
@@ -120,4 +121,4 @@ def test_evaluation_of_2021_is_the_whole_picture_squeezed_and_cut(images):
                 T.CenterCrop(64),
             ]
         )
-        assert torch.equal(evaluation(image, 64, "coop-2021"), pil_to_tensor(reference(image)))
+        assert torch.equal(evaluation(image, Preprocess((64, 64)), "coop-2021"), pil_to_tensor(reference(image)))

@@ -9,7 +9,8 @@ from PIL import Image
 from torchvision import transforms as T
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from cliptune.data.transforms import PRESETS, Augment, evaluation, normalise, shrunk, to_square
+from cliptune.backbones.preprocess import Preprocess
+from cliptune.data.transforms import PRESETS, Augment, evaluation, normalise, shrunk, squeezed
 from cliptune.types import Picture
 from noises import generator, noise
 
@@ -27,16 +28,16 @@ def blob(height, width):
 def test_evaluation_is_resize_centre_crop(height, width, size):
     picture = to_pil_image(noise(height, width))
     reference = T.Compose([T.Resize(size, T.InterpolationMode.BICUBIC), T.CenterCrop(size)])
-    assert torch.equal(evaluation(picture, size), pil_to_tensor(reference(picture)))
+    assert torch.equal(evaluation(picture, Preprocess((size, size))), pil_to_tensor(reference(picture)))
 
 
 def test_evaluation_of_a_picture_of_the_models_size_is_the_picture():
-    assert torch.equal(evaluation(to_pil_image(noise(32, 32)), 32), noise(32, 32))
+    assert torch.equal(evaluation(to_pil_image(noise(32, 32)), Preprocess((32, 32))), noise(32, 32))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "1"])
 def test_evaluation_takes_every_mode(mode):
-    assert evaluation(Image.new(mode, (40, 30)), 16).shape == (3, 16, 16)
+    assert evaluation(Image.new(mode, (40, 30)), Preprocess((16, 16))).shape == (3, 16, 16)
 
 
 def test_normalise_is_totensor_and_normalize():
@@ -47,13 +48,13 @@ def test_normalise_is_totensor_and_normalize():
     assert torch.allclose(normalise(torch.stack([image, image]), mean, std)[1], reference, atol=1e-6)
 
 
-def test_to_square_keeps_everything_in_sight():
+def test_a_squeezed_picture_keeps_everything_in_sight():
     image = torch.zeros(3, 40, 100, dtype=torch.uint8)
     image[:, :, :10] = 255
-    square = to_square(image, 50)
+    square = squeezed(image, Preprocess((50, 50)))
     assert square.shape == (3, 50, 50) and square.dtype == torch.uint8
     assert (square[:, :, :4] > 200).all() and (square[:, :, 7:] < 50).all()
-    assert to_square(noise(16, 16), 16).equal(noise(16, 16))
+    assert squeezed(noise(16, 16), Preprocess((16, 16))).equal(noise(16, 16))
 
 
 @pytest.mark.parametrize("height, width", [(64, 64), (48, 90), (120, 70)])

@@ -46,8 +46,7 @@ def test_selectors_are_told_what_the_untrained_model_says(tiny_backbone):
     toy = task(shots=4)
     tuned = model(CoOp(n_ctx=2), tiny_backbone, toy).eval()
     held = coreset.signals(tuned, toy, BRIEF)
-    size, mean, std = tiny_backbone.image_size, tiny_backbone.mean, tiny_backbone.std
-    pictures = ExampleSet(toy.dataset, toy.train, size, mean, std)
+    pictures = ExampleSet(toy.dataset, toy.train, tiny_backbone.preprocess)
     with torch.no_grad():
         for i in (0, 5, 11):
             image, _, label, _ = pictures[i]
@@ -88,12 +87,11 @@ def test_weights_of_the_selector_reach_the_batches(tiny_backbone):
     toy = task(shots=6)
     left = reduced(tiny_backbone, toy, 0.4, "craig")
     assert sum(e.weight for e in left.train) == len(toy.train), "each stands for those nearest to it"
-    size, mean, std = tiny_backbone.image_size, tiny_backbone.mean, tiny_backbone.std
-    pictures = ExampleSet(left.dataset, left.train, size, mean, std)
+    pictures = ExampleSet(left.dataset, left.train, tiny_backbone.preprocess)
     (batch,) = pictures.in_order(100, torch.device("cpu"))
     wanted = torch.tensor([e.weight for e in left.train])
     torch.testing.assert_close(batch.weights, wanted / wanted.mean())
-    even = ExampleSet(toy.dataset, toy.train, size, mean, std)
+    even = ExampleSet(toy.dataset, toy.train, tiny_backbone.preprocess)
     assert next(even.in_order(3, torch.device("cpu"))).weights is None
 
 

@@ -32,9 +32,11 @@ def tuned():
 def test_logits_are_cosines_of_the_evaluation_view(tuned, name):
     toy, backbone = task(), tuned.backbone
     test = toy.tests[name]
-    pictures = [evaluation(to_pil_image(toy.dataset.read(e).image), backbone.image_size) for e in test.examples]
+    pictures = [evaluation(to_pil_image(toy.dataset.read(e).image), backbone.preprocess) for e in test.examples]
     with torch.no_grad():
-        image = normalise(backbone.encode_image(standardise(torch.stack(pictures), backbone.mean, backbone.std)))
+        image = normalise(
+            backbone.encode_image(standardise(torch.stack(pictures), backbone.preprocess.mean, backbone.preprocess.std))
+        )
         text = backbone.class_features(COOP.sentences(backbone, test.classnames, ()), tuned.learner())
     wanted = backbone.logit_scale * image @ text.T
     ticks = []

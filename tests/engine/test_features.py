@@ -27,8 +27,7 @@ def backbone():
 
 def examples_of(backbone, toy, masks=None):
     augment = Augment(backbone.image_size)
-    size, mean, std = backbone.image_size, backbone.mean, backbone.std
-    return ExampleSet(toy.dataset, toy.train, size, mean, std, masks=masks, augment=augment, seed=5)
+    return ExampleSet(toy.dataset, toy.train, backbone.preprocess, masks=masks, augment=augment, seed=5)
 
 
 @pytest.mark.parametrize("method", [COOP, Dapt(COOP, masks_from="full")], ids=["one view", "three views"])

@@ -58,8 +58,7 @@ def test_it_does_what_a_plain_loop_does(backbone):
     plain = model(COOP, backbone, toy)
     sentences = COOP.sentences(backbone, toy.classnames, ())
     augment = Augment(backbone.image_size, scale=(1.0, 1.0), flip=0.0)
-    size, mean, std = backbone.image_size, backbone.mean, backbone.std
-    examples = ExampleSet(toy.dataset, toy.train, size, mean, std, augment=augment, seed=toy.seed)
+    examples = ExampleSet(toy.dataset, toy.train, backbone.preprocess, augment=augment, seed=toy.seed)
     parameter, velocity, rows = plain.learner.text, None, []
     for epoch in range(QUICK.epochs):
         rate = learning_rate(epoch, base=QUICK.lr, epochs=QUICK.epochs)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.loader import ExampleSet
 from cliptune.data.sources.folder import Folder
 from cliptune.errors import UserError
@@ -23,7 +24,7 @@ def plane(*rows):
 
 def examples(photos, source: MaskSource) -> ExampleSet:
     dataset = Folder(photos)
-    return ExampleSet(dataset, dataset.examples("train"), 32, (0.5,) * 3, (0.5,) * 3, masks=source)
+    return ExampleSet(dataset, dataset.examples("train"), Preprocess((32, 32)), masks=source)
 
 
 @pytest.mark.parametrize(

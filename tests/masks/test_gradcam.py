@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import small
-from cliptune.data.transforms import normalise, to_square
+from cliptune.data.transforms import normalise, squeezed
 from cliptune.engine.fit import fit, training_set
 from cliptune.masks.gradcam import GradCamMasks, activation_and_gradient, saliency, to_masks, to_unit
 from cliptune.methods.coop import CoOp
@@ -95,7 +95,9 @@ def test_refreshed_masks_are_the_models_maps_of_whole_pictures(backbone, batch_s
     assert tuned.training, "left as it was"
     for example in toy.train:
         picture = toy.dataset.read(example)
-        pixels = normalise(to_square(picture.image, backbone.image_size), backbone.mean, backbone.std)
+        pixels = normalise(
+            squeezed(picture.image, backbone.preprocess), backbone.preprocess.mean, backbone.preprocess.std
+        )
         cam = saliency(tuned.eval(), pixels[None], torch.tensor([example.label]))
         wanted = to_masks(cam, tuple(picture.image.shape[-2:]), 0.4)[0]
         assert (source.mask(example, picture) / 255 != wanted).float().mean() < 0.01

@@ -28,13 +28,11 @@ def backbone():
 
 
 def pictures(backbone, examples, augment=None):
-    return ExampleSet(
-        task().dataset, examples, backbone.image_size, backbone.mean, backbone.std, augment=augment, seed=1
-    )
+    return ExampleSet(task().dataset, examples, backbone.preprocess, augment=augment, seed=1)
 
 
 def pixels(backbone, raw):
-    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (backbone.mean, backbone.std))
+    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (backbone.preprocess.mean, backbone.preprocess.std))
     return ((raw / 255 - mean) / std)[None]
 
 

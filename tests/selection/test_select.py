@@ -149,7 +149,7 @@ def drawn(tiny_backbone):
     parts = {}
     for split in ("train", "val"):
         examples = only(source.examples(split), kept)
-        pictures = ExampleSet(source, examples, tiny_backbone.image_size, tiny_backbone.mean, tiny_backbone.std)
+        pictures = ExampleSet(source, examples, tiny_backbone.preprocess)
         with torch.no_grad():
             rows = [tiny_backbone.encode_image(b.images) for b in pictures.in_order(16, fabric().device)]
         features = torch.nn.functional.normalize(torch.cat(rows), dim=1)

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from open_clip.model import get_model_preprocess_cfg
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from cliptune.backbones import sentences as words
 from cliptune.backbones.features import text_features
 from cliptune.backbones.inject import ImageTower, TextTower
 from cliptune.backbones.linear import faster
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.sentences import Sentences
 from cliptune.errors import UserError
 from cliptune.types import KeyValues, Prompts
@@ -99,22 +101,20 @@ class Backbone(nn.Module):
     def context_length(self) -> int:
         return self.text.positional_embedding.shape[0]
 
+    @cached_property
+    def preprocess(self) -> Preprocess:
+        """How its images are prepared."""
+        return Preprocess.of(get_model_preprocess_cfg(self.model))
+
     @property
-    def image_size(self) -> int:
-        size = self.visual.image_size
-        return size if isinstance(size, int) else size[0]
+    def image_size(self) -> int | tuple[int, int]:
+        """The edge of its square images in pixels, or `(height, width)` of others, as in open_clip."""
+        height, width = self.preprocess.size
+        return height if height == width else (height, width)
 
     @property
     def patch_grid(self) -> tuple[int, int]:
         return self.vit.grid_size
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        return tuple(self.visual.image_mean)
-
-    @property
-    def std(self) -> tuple[float, ...]:
-        return tuple(self.visual.image_std)
 
     @property
     def logit_scale(self) -> Tensor:

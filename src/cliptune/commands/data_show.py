@@ -125,7 +125,7 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
     source = masks.get("data" if spec == "auto" else spec, options.seed)
     if source.asks_model:
         backbone = experiment.backbone_of(options.backbone, options.pretrained)
-        seen = ExampleSet(dataset, examples, backbone.image_size, backbone.mean, backbone.std, keep=False)
+        seen = ExampleSet(dataset, examples, backbone.preprocess, keep=False)
         with _in_short():
             source.refresh(model_of(options.run, options.backbone, options.pretrained, dataset), seen, 0)
     made, failed = [], []

@@ -68,7 +68,7 @@ def check(arguments: list[str]) -> None:
     if not chosen:
         raise UserError(f"{options.data} has no {options.split} pictures; choose another --split")
     backbone = experiment.backbone_of(options.backbone, options.pretrained)
-    examples = ExampleSet(dataset, chosen, backbone.image_size, backbone.mean, backbone.std)
+    examples = ExampleSet(dataset, chosen, backbone.preprocess)
     examples.masks = source_of(spec, examples, options.seed)
     against = source_of(options.against, examples, options.seed) if options.against else None
     for source in (examples.masks, against):

@@ -22,7 +22,7 @@ from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
 from cliptune.data.sources.emoji import Emoji
 from cliptune.data.sources.folder import Folder
-from cliptune.data.transforms import normalise, to_square
+from cliptune.data.transforms import normalise, squeezed
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.errors import UserError
 from cliptune.masks import gradcam, maskclip
@@ -172,10 +172,11 @@ def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callab
             stacklevel=2,
         )
     model = model_of(options.run, options.backbone, options.pretrained, dataset).to(device)
+    preprocess = model.backbone.preprocess
 
     def saliency(images: Sequence[Tensor], labels: Sequence[int]) -> Tensor:
-        whole = torch.stack([to_square(image, model.backbone.image_size) for image in images]).to(device)
-        seen = normalise(whole, model.backbone.mean, model.backbone.std)
+        whole = torch.stack([squeezed(image, preprocess) for image in images]).to(device)
+        seen = normalise(whole, preprocess.mean, preprocess.std)
         return SALIENCIES[options.saliency](model, seen, torch.tensor(labels, device=device))
 
     return saliency

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 from torchvision.transforms.v2.functional import to_pil_image
 
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.dataset import Dataset
 from cliptune.data.reader import Reader
 from cliptune.data.targets import multi_hot
-from cliptune.data.transforms import View, evaluation, normalise, to_square
+from cliptune.data.transforms import View, evaluation, normalise, squeezed
 from cliptune.errors import UserError
 from cliptune.types import Batch, Example, Picture
 
@@ -32,7 +33,7 @@ Item = tuple[Tensor, Tensor, int, int]
 class ExampleSet(torch.utils.data.Dataset):
     """Pictures of some examples at the model's size, with their masks where a source is given.
 
-    Args: mean, std: of the model. masks: source of foregrounds or None. augment: training views, or None for
+    Args: preprocess: of the backbone. masks: source of foregrounds or None. augment: training views, or None for
     evaluation's, of the training preset `preset`. keep: what is read, for the next time.
         seed: of the augmentation; a view depends on seed, epoch and the example's position alone, so that neither the
         number of workers nor an interruption changes it.
@@ -42,9 +43,7 @@ class ExampleSet(torch.utils.data.Dataset):
         self,
         dataset: Dataset,
         examples: Sequence[Example],
-        size: int,
-        mean: Sequence[float],
-        std: Sequence[float],
+        preprocess: Preprocess,
         *,
         masks: MaskSource | None = None,
         augment: View | None = None,
@@ -52,7 +51,7 @@ class ExampleSet(torch.utils.data.Dataset):
         seed: int = 0,
         keep: bool = True,
     ):
-        self.dataset, self.examples, self.size, self.mean, self.std = dataset, list(examples), size, mean, std
+        self.dataset, self.examples, self.preprocess = dataset, list(examples), preprocess
         self.masks, self.augment, self.preset, self.seed, self.epoch = masks, augment, preset, seed, 0
         self.targets, self.weights = multi_hot(self.examples), weights(self.examples)
         self._reader = Reader(dataset, keep)
@@ -65,11 +64,11 @@ class ExampleSet(torch.utils.data.Dataset):
         return self._reader.picture(self.examples[i])
 
     def view(self, i: int) -> Tensor:
-        """The `i`-th picture's evaluation view, uint8 `(3, size, size)`."""
-        kind = f"{'squeezed' if self.preset == 'coop-2021' else 'evaluation'} {self.size}"
+        """The `i`-th picture's evaluation view, uint8 `(3, height, width)` of the backbone's size."""
+        kind = f"{'squeezed' if self.preset == 'coop-2021' else 'evaluation'} {self.preprocess.pixels}"
 
         def make(picture: Picture) -> Picture:
-            return Picture(evaluation(to_pil_image(picture.image), self.size, self.preset))
+            return Picture(evaluation(to_pil_image(picture.image), self.preprocess, self.preset))
 
         return self._reader.file(self.examples[i], kind, make).image
 
@@ -82,7 +81,7 @@ class ExampleSet(torch.utils.data.Dataset):
         return self._reader.once(("mask", example.key), lambda: Picture(source.mask(example, picture))).image
 
     def __getitem__(self, i: int) -> Item:
-        """uint8 image `(3, size, size)`, uint8 mask `(1, size, size)` or `(0,)`, label, position."""
+        """uint8 image `(3, height, width)`, uint8 mask `(1, height, width)` or `(0,)`, label, position."""
         if self.augment is None:
             image, mask = self.view(i), None
         else:
@@ -96,7 +95,7 @@ class ExampleSet(torch.utils.data.Dataset):
         """Collated items -> a normalised `Batch` on `device`."""
         image, mask, label, index = (part.to(device, non_blocking=True) for part in raw)
         masks = None if self.masks is None or self.augment is None else mask.float() / 255
-        return Batch(normalise(image, self.mean, self.std), label, masks, index, *self.extras(raw[3], device))
+        return Batch(self._normalised(image), label, masks, index, *self.extras(raw[3], device))
 
     def extras(self, index: Tensor | list[int], device: torch.device) -> tuple[Tensor | None, Tensor | None]:
         """Targets and weights of a `Batch` of the examples at `index`."""
@@ -127,13 +126,16 @@ class ExampleSet(torch.utils.data.Dataset):
         yield from self._loaded(batches, device, workers)
 
     def whole(self, batch_size: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-        """Keys, normalised whole pictures `(b, 3, size, size)` squeezed to a square, and labels: what Grad-CAM looks
-        at."""
+        """Keys, normalised whole pictures `(b, 3, height, width)` squeezed to the backbone's size, and labels: what
+        Grad-CAM looks at."""
         for start in range(0, len(self), batch_size):
             chosen = range(start, min(start + batch_size, len(self)))
-            images = torch.stack([to_square(self.picture(i).image, self.size) for i in chosen])
+            images = torch.stack([squeezed(self.picture(i).image, self.preprocess) for i in chosen])
             labels = torch.tensor([self.examples[i].label for i in chosen])
-            yield [self.examples[i].key for i in chosen], normalise(images, self.mean, self.std), labels
+            yield [self.examples[i].key for i in chosen], self._normalised(images), labels
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return normalise(images, self.preprocess.mean, self.preprocess.std)
 
     def _loaded(self, batches: Sequence[Sequence[int]], device: torch.device, workers: int) -> Iterator[Batch]:
         if not workers:

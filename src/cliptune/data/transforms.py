@@ -11,40 +11,56 @@ from typing import Any, Protocol
 import numpy as np
 import PIL
 import torch
+from open_clip.transform import ResizeKeepRatio, center_crop_or_pad
+from open_clip.utils import to_2tuple
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 from torchvision.transforms.v2.functional import InterpolationMode
 
+from cliptune.backbones.preprocess import Interpolation, Preprocess
 from cliptune.types import Picture
 
-BICUBIC, NEAREST = InterpolationMode.BICUBIC, InterpolationMode.NEAREST
+NEAREST = InterpolationMode.NEAREST
 #: By how much "coop-2021" enlarges before it cuts.
 ENLARGED = 1.125
 #: Whether the installed Pillow resizes pictures that lose more height than width vertically first.
 TALL_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 
 
-def evaluation(image: Image.Image, size: int, preset: str = "crop") -> Tensor:
-    """Shorter edge to `size` (bicubic), centre crop -> uint8 `(3, size, size)`.
+def evaluation(image: Image.Image, preprocess: Preprocess, preset: str = "crop") -> Tensor:
+    """The evaluation view of an image, uint8 `(3, height, width)`: open_clip's transform before it normalises.
 
     By Pillow, as published numbers were made; tensors come out a grey level off (`resized`). preset: that of training
-    (`PRESETS`); "coop-2021" has a view of its own, the picture squeezed to a square of which an eighth is cut away.
+    (`PRESETS`); "coop-2021" has a view of its own, the image squeezed to the backbone's size, enlarged by an eighth and
+    cropped at the centre, whatever `resize_mode` is.
     """
-    # torchvision's functions take pictures as well, which their annotations leave out.
+    # torchvision's functions take images as well, which their annotations leave out.
     picture: Any = image.convert("RGB")
+    fill: Any = preprocess.fill
+    (height, width), mode = preprocess.size, InterpolationMode(preprocess.interpolation)
     if preset == "coop-2021":
-        wide = int(ENLARGED * size)
-        squeezed = F.resize(F.resize(picture, [size, size], BICUBIC), [wide, wide], BICUBIC)
-        return F.pil_to_tensor(F.center_crop(squeezed, [size, size]))
-    if picture.size != (size, size):
-        picture = F.center_crop(F.resize(picture, [size], BICUBIC), [size, size])
+        large = [int(ENLARGED * height), int(ENLARGED * width)]
+        squeezed = F.resize(F.resize(picture, [height, width], mode), large, mode)
+        return F.pil_to_tensor(F.center_crop(squeezed, [height, width]))
+    if picture.size == (width, height):
+        return F.pil_to_tensor(picture)
+    if preprocess.resize_mode == "squash":
+        picture = F.resize(picture, [height, width], mode)
+    elif preprocess.resize_mode == "longest":
+        picture = ResizeKeepRatio((height, width), longest=1, interpolation=mode)(picture)
+        picture = center_crop_or_pad(picture, [height, width], fill)
+    elif height == width:
+        picture = F.center_crop(F.resize(picture, [height], mode), [height, width])
+    else:  # bicubic in open_clip whatever the configuration says
+        picture = F.center_crop(ResizeKeepRatio((height, width))(picture), [height, width])
     return F.pil_to_tensor(picture)
 
 
-def to_square(image: Tensor, size: int) -> Tensor:
-    """The whole picture squeezed to uint8 `(3, size, size)`, nothing cropped away (Grad-CAM wants to see all of it)."""
-    return resized(image, size, size)
+def squeezed(image: Tensor, preprocess: Preprocess) -> Tensor:
+    """The whole image squeezed to the backbone's size, uint8 `(3, height, width)`, nothing cropped away or padded:
+    what Grad-CAM looks at, so that its maps cover the image whatever `resize_mode` is."""
+    return resized(image, *preprocess.size, mode=preprocess.interpolation)
 
 
 def shrunk(picture: Picture, shorter: int) -> Picture:
@@ -96,7 +112,7 @@ class View(Protocol):
     """A training view of a picture."""
 
     def __call__(self, picture: Picture, generator: np.random.Generator) -> Picture:
-        """A `size` x `size` view of image and mask, cut and turned alike."""
+        """A view of image and mask at the backbone's size, cut and turned alike."""
         ...
 
 
@@ -104,22 +120,24 @@ class View(Protocol):
 class Augment:
     """RandomResizedCrop and horizontal flip, the training transform of CoOp since October 2021.
 
-    scale: range of the cropped share of the area; (1, 1) squeezes the whole picture. flip: probability. exact: resize
-    as Pillow does, to the bit (`by_pillow`).
+    size: of the view in pixels, `(height, width)` or one number for both. scale: range of the cropped share of the
+    area; (1, 1) squeezes the whole picture. flip: probability. exact: resize as Pillow does, to the bit (`by_pillow`).
+    interpolation: of the image.
     """
 
-    size: int
+    size: int | tuple[int, int]
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: float = 0.5
     exact: bool = False
+    interpolation: Interpolation = "bicubic"
 
     def __call__(self, picture: Picture, generator: np.random.Generator) -> Picture:
-        """A `size` x `size` view of image (bicubic, antialiased) and mask (nearest), cut and turned alike."""
-        image, mask = picture.image, picture.mask
+        """A view of image (antialiased) and mask (nearest), cut and turned alike."""
+        image, mask, size = picture.image, picture.mask, to_2tuple(self.size)
         box = self.box(image.shape[-2], image.shape[-1], generator)
-        image = (by_pillow if self.exact else resized)(F.crop(image, *box), self.size, self.size)
-        mask = None if mask is None else nearest(F.crop(mask, *box), self.size, self.size)
+        image = (by_pillow if self.exact else resized)(F.crop(image, *box), *size, mode=self.interpolation)
+        mask = None if mask is None else nearest(F.crop(mask, *box), *size)
         if generator.random() < self.flip:
             image, mask = image.flip(-1), None if mask is None else mask.flip(-1)
         return Picture(image, mask)
@@ -144,32 +162,36 @@ class Augment:
 
 @dataclass(frozen=True)
 class Translate:
-    """CoOp's training transform before October 2021: the whole picture squeezed to a square and flipped; half of the
-    time enlarged by an eighth (bilinear) and cut at random; then enlarged by an eighth and cut at the centre. exact:
-    that of `Augment`."""
+    """CoOp's training transform before October 2021: the whole picture squeezed to the size and flipped; half of the
+    time enlarged by an eighth (bilinear) and cut at random; then enlarged by an eighth and cut at the centre.
 
-    size: int
+    size, exact, interpolation: those of `Augment`."""
+
+    size: int | tuple[int, int]
     exact: bool = False
+    interpolation: Interpolation = "bicubic"
 
     def __call__(self, picture: Picture, generator: np.random.Generator) -> Picture:
-        size, wide = self.size, round(ENLARGED * self.size)
+        size = to_2tuple(self.size)
+        wide = [round(ENLARGED * edge) for edge in size]
         flip, move = generator.random() < 0.5, generator.random() < 0.5
-        top, left = (round(x * (wide - size)) for x in generator.random(2))
+        corner = [round(x * (w - s)) for x, w, s in zip(generator.random(2), wide, size, strict=True)]
 
-        def view(image: Tensor, bicubic: Callable[..., Tensor], bilinear: Callable[..., Tensor]) -> Tensor:
-            image = bicubic(image, size, size)
+        def view(image: Tensor, resize: Callable[..., Tensor], bilinear: Callable[..., Tensor]) -> Tensor:
+            image = resize(image, *size)
             image = image.flip(-1) if flip else image
             if move:
-                image = F.crop(bilinear(image, wide, wide), top, left, size, size)
-            enlarged = int(ENLARGED * size)
-            return F.center_crop(bicubic(image, enlarged, enlarged), [size, size]).contiguous()
+                image = F.crop(bilinear(image, *wide), *corner, *size)
+            enlarged = resize(image, *(int(ENLARGED * edge) for edge in size))
+            return F.center_crop(enlarged, list(size)).contiguous()
 
         mask = None if picture.mask is None else view(picture.mask, nearest, nearest)
         resize = by_pillow if self.exact else resized
-        return Picture(view(picture.image, resize, partial(resize, mode="bilinear")), mask)
+        image = view(picture.image, partial(resize, mode=self.interpolation), partial(resize, mode="bilinear"))
+        return Picture(image, mask)
 
 
-#: Training views by name, for a size, and `exact`.
+#: Training views by name, for a size, `exact` and `interpolation`.
 PRESETS: Mapping[str, Callable[..., View]] = {
     "crop": Augment,
     "flip": partial(Augment, scale=(1.0, 1.0)),

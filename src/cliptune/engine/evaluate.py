@@ -91,8 +91,7 @@ def _pictures(
     backbone: Backbone, dataset: Dataset, examples: Sequence[Example], batch_size: int, preset: str, workers: int
 ) -> Iterator[Tensor]:
     """The examples' normalised images, batch by batch."""
-    size, mean, std = backbone.image_size, backbone.mean, backbone.std
-    loaded = ExampleSet(dataset, examples, size, mean, std, preset=preset, keep=False)
+    loaded = ExampleSet(dataset, examples, backbone.preprocess, preset=preset, keep=False)
     for batch in loaded.in_order(batch_size, backbone.logit_scale.device, workers=workers):
         yield batch.images
 

@@ -121,10 +121,11 @@ def fit(
 
 def training_set(model: TunedModel, task: Task, training: Training, watchers: Sequence[Watcher] = ()) -> ExampleSet:
     """The task's training pictures, each read and masked once, so that broken ones stop the run before it starts."""
-    backbone, spec = model.backbone, model.method.masks()
-    augment = PRESETS[training.augment](backbone.image_size, exact=task.dataset.reading.exact_resize)
-    size, mean, std = backbone.image_size, backbone.mean, backbone.std
-    examples = ExampleSet(task.dataset, task.train, size, mean, std, augment=augment, seed=task.seed)
+    preprocess, spec = model.backbone.preprocess, model.method.masks()
+    augment = PRESETS[training.augment](
+        preprocess.size, exact=task.dataset.reading.exact_resize, interpolation=preprocess.interpolation
+    )
+    examples = ExampleSet(task.dataset, task.train, preprocess, augment=augment, seed=task.seed)
     bring_masks, bad = False, {}
     for i in range(len(examples)):
         try:

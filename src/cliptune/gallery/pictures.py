@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from cliptune.data.transforms import normalise, to_square
+from cliptune.data.transforms import normalise, squeezed
 from cliptune.gallery.rows import Answers, Rows, answers, first_of
 from cliptune.masks.gradcam import saliency, to_unit
 from cliptune.model import TunedModel
@@ -47,9 +47,9 @@ def cams(model: TunedModel, images: Sequence[Tensor], labels: Sequence[int]) -> 
     backbone = model.backbone
     if not backbone.has_vit:
         return None
-    device = backbone.logit_scale.device
-    squares = torch.stack([to_square(image, backbone.image_size) for image in images])
-    pixels = normalise(squares, backbone.mean, backbone.std).to(device)
+    device, preprocess = backbone.logit_scale.device, backbone.preprocess
+    whole = torch.stack([squeezed(image, preprocess) for image in images])
+    pixels = normalise(whole, preprocess.mean, preprocess.std).to(device)
     maps = saliency(model, pixels, torch.tensor(labels, device=device)).cpu()
     return [to_unit(one[None], tuple(im.shape[-2:]))[0, 0] for one, im in zip(maps, images, strict=True)]  # type: ignore
 

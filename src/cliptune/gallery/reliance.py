@@ -75,7 +75,7 @@ def rely(
             classes,
             lambda images: _logits(model, images, run.training.augment),
             saliency,  # type: ignore[arg-type]
-            mean=model.backbone.mean,
+            mean=model.backbone.preprocess.mean,
             seed=asked.seed,
             true=asked.true,
             tick=None if tick is None else _counted(tick, len(chosen)),
@@ -114,7 +114,7 @@ def _masked(
 ) -> tuple[Callable[[int], Picture], list[Example], dict[str, int]]:
     """A reader of pictures with masks, the examples that have usable ones, and how many were left out for what."""
     backbone = model.backbone
-    examples = ExampleSet(dataset, test.examples, backbone.image_size, backbone.mean, backbone.std)
+    examples = ExampleSet(dataset, test.examples, backbone.preprocess)
     examples.masks = masks.get(asked.masks, asked.seed)
     if examples.masks.asks_model:  # one that is not tuned, so that all runs are seen through the same masks
         plain = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
@@ -143,9 +143,9 @@ def _masked(
 
 @torch.no_grad()
 def _logits(model: TunedModel, images: Sequence[Tensor], augment: str) -> Tensor:
-    backbone = model.backbone
-    views = torch.stack([evaluation(to_pil_image(image), backbone.image_size, augment) for image in images])
-    pixels = normalise(views, backbone.mean, backbone.std).to(backbone.logit_scale.device)
+    backbone, preprocess = model.backbone, model.backbone.preprocess
+    views = torch.stack([evaluation(to_pil_image(image), preprocess, augment) for image in images])
+    pixels = normalise(views, preprocess.mean, preprocess.std).to(backbone.logit_scale.device)
     return model({"image": pixels}).logits[:, : len(model.classnames)].float().cpu()
 
 

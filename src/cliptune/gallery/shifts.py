@@ -44,7 +44,7 @@ def _both(model: TunedModel, held: Rows) -> tuple[tuple[float, ...], tuple[float
     backbone.encode_text(from_templates(backbone.encode, (PLAIN,), model.classnames), Prompts(trail=plain))
     name = first_of(held, WHOLE)
     chosen = spread(held.task.tests[name].examples, PICTURES)
-    views = ExampleSet(held.task.dataset, chosen, backbone.image_size, backbone.mean, backbone.std, preset=held.preset)
+    views = ExampleSet(held.task.dataset, chosen, backbone.preprocess, preset=held.preset)
     images = next(views.in_order(len(chosen), backbone.logit_scale.device)).images
     backbone.encode_image(images, prompts.image, trail.image, prompts.image_kv)
     backbone.encode_image(images, (), plain.image)

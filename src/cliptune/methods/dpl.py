@@ -142,8 +142,7 @@ class Dpl(Method):
             raise UserError(
                 f"dpl searches with validation pictures, but {task.name} has none; give lengths_text and lengths_image"
             )
-        size, mean, std = backbone.image_size, backbone.mean, backbone.std
-        return ExampleSet(task.dataset, task.val, size, mean, std, seed=task.seed)
+        return ExampleSet(task.dataset, task.val, backbone.preprocess, seed=task.seed)
 
     def before_step(self, model: TunedModel, state: State) -> None:
         """While searching: one step of Adam on the scores, with the loss on validation pictures (first order)."""

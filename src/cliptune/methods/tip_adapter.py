@@ -67,7 +67,9 @@ class TipAdapter(Method):
         """Fill the model's cache: features of the training pictures, averaged over crops, then normalised."""
         if not task.train:
             raise UserError("Tip-Adapter remembers training pictures, but there are none; use zeroshot to test alone")
-        augment = Augment(model.backbone.image_size, scale=SCALE) if self.crops else None
+        preprocess = model.backbone.preprocess
+        crop = Augment(preprocess.size, scale=SCALE, interpolation=preprocess.interpolation)
+        augment = crop if self.crops else None
         pictures = examples(model, task, task.train, augment)
         keys = [features(model, pictures, crop) for crop in range(max(1, self.crops))]
         cache(model).fill(normalise(torch.stack(keys).mean(0)), labels(model, task.train))
@@ -83,9 +85,7 @@ def cache(model: TunedModel) -> Cache:
 
 def examples(model: TunedModel, task: Task, chosen: Sequence[Example], augment: Augment | None = None) -> ExampleSet:
     """Some of the task's pictures as the backbone reads them."""
-    backbone = model.backbone
-    size, mean, std = backbone.image_size, backbone.mean, backbone.std
-    return ExampleSet(task.dataset, chosen, size, mean, std, augment=augment, seed=task.seed)
+    return ExampleSet(task.dataset, chosen, model.backbone.preprocess, augment=augment, seed=task.seed)
 
 
 @torch.no_grad()

@@ -1,0 +1,74 @@
+"""How a backbone's images are prepared: size, resizing, mean and standard deviation, as `preprocess_cfg` says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+
+from cliptune.errors import UserError
+
+ResizeMode = Literal["shortest", "longest", "squash"]
+Interpolation = Literal["bicubic", "bilinear"]
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """The evaluation transform of a backbone; its fields are those of open_clip's `preprocess_cfg`.
+
+    size: `(height, width)` in pixels. resize_mode: "shortest" resizes the shorter edge and crops the centre, "longest"
+    resizes the longer edge and pads with `fill`, "squash" resizes both edges whatever the aspect ratio.
+    interpolation: of resizing. fill: gray level or RGB color of the padding, 0 to 255. mean, std: of each channel, for
+    images in [0, 1].
+    """
+
+    size: tuple[int, int]
+    resize_mode: ResizeMode = "shortest"
+    interpolation: Interpolation = "bicubic"
+    fill: int | tuple[int, ...] = 0
+    mean: tuple[float, ...] = OPENAI_DATASET_MEAN
+    std: tuple[float, ...] = OPENAI_DATASET_STD
+
+    @property
+    def pixels(self) -> str:
+        """What decides the pixels of an image before mean and standard deviation, for keys of caches."""
+        height, width = self.size
+        return f"{height}x{width} {self.resize_mode} {self.interpolation} {self.fill}"
+
+    @classmethod
+    def of(cls, cfg: Mapping[str, Any]) -> Preprocess:
+        """The transform that a `preprocess_cfg` with `size` describes; what it leaves out or sets to None has
+        open_clip's defaults. Raises `UserError` for a value that open_clip's transform does not take."""
+        size = cfg["size"]
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        fill = cfg.get("fill_color") or 0
+        interpolation = cfg.get("interpolation") or "bicubic"
+        made = cls(
+            size,
+            cfg.get("resize_mode") or "shortest",
+            "bicubic" if interpolation == "random" else interpolation,  # of training alone
+            fill if isinstance(fill, int) else tuple(fill),
+            _channels(cfg.get("mean"), OPENAI_DATASET_MEAN),
+            _channels(cfg.get("std"), OPENAI_DATASET_STD),
+        )
+        for name, known in (("resize_mode", ResizeMode), ("interpolation", Interpolation)):
+            if getattr(made, name) not in get_args(known):
+                value, choices = getattr(made, name), ", ".join(get_args(known))
+                raise UserError(f"preprocess_cfg has {name}={value!r}, which is none of {choices}")
+        if len(made.size) != 2 or min(made.size) < 1:
+            raise UserError(f"preprocess_cfg has size={made.size}, which is no height and width in pixels")
+        for name in ("mean", "std"):
+            values = getattr(made, name)
+            if len(values) != 3 or not all(map(math.isfinite, values)) or (name == "std" and min(values) <= 0):
+                raise UserError(f"preprocess_cfg has {name}={values}, which is not a value for each of three channels")
+        return made
+
+
+def _channels(values: Any, default: tuple[float, ...]) -> tuple[float, ...]:
+    """One value per channel; a single number stands for all three."""
+    if values is None:
+        return default
+    return (float(values),) * 3 if isinstance(values, (int, float)) else tuple(map(float, values))
