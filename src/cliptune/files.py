@@ -1,14 +1,16 @@
-"""Files written whole or not at all."""
+"""Files read without waiting on pipes, and written whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import platformdirs
 
@@ -23,6 +25,15 @@ def cache_folder(name: str = "") -> Path:
     says where."""
     given = os.environ.get(CACHE, "")
     return Path(given).expanduser() if given else platformdirs.user_cache_path("cliptune") / name
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file to read its bytes. Raises `OSError`, also for a pipe, a socket or a device, which could keep
+    the reader waiting forever (`errno.EINVAL`)."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a directory, `open` says what it is
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return open(path, "rb")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import torchvision
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from cliptune.files import CACHE, cache_folder
+from cliptune.files import CACHE, cache_folder, open_regular
 from cliptune.types import Picture
 
 #: Bytes of all entries at most; never more than half of what the disk has left.
@@ -53,7 +53,7 @@ def key_of(path: Path, kind: str = "") -> bytes:
 
 @lru_cache(maxsize=1 << 17)
 def _digest(path: str, modified: int, size: int) -> bytes:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").digest()
 
 

@@ -20,6 +20,7 @@ from torchvision import io as decoders
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from cliptune.errors import UserError
+from cliptune.files import open_regular
 from cliptune.types import Picture
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -30,6 +31,14 @@ SAID = {
     errno.EPERM: "is protected (permission denied)",
     errno.ELOOP: "is a link that leads in circles",
     errno.EISDIR: "is a folder",
+    errno.EINVAL: "is a pipe or a device, not a file",
+}
+#: What files that are no images begin with, in place of one, and what is said of them.
+STANDINS = {
+    b"version https://git-lfs": "is a Git LFS pointer, not an image (run git lfs pull)",
+    b"/annex/objects/": "is a git-annex pointer, not an image (run git annex get)",
+    b"<!doctype html": "is a web page, not an image (its download failed)",
+    b"<html": "is a web page, not an image (its download failed)",
 }
 #: How whole files of these kinds end: a file that has it nowhere near its end was cut short.
 ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
@@ -60,7 +69,7 @@ def read_picture(path: Path) -> Picture:
     matter. Raises `Unreadable`, a `UserError` that names the file and what is wrong with it.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return _decoded(file)
     except Exception as error:  # of a damaged file, Pillow's readers raise whatever they stumbled over
         raise Unreadable(path, _why(path, error)) from None
@@ -71,7 +80,7 @@ def read_bytes(content: bytes, name: str) -> Picture:
     try:
         return _decoded(io.BytesIO(content))
     except Exception as error:
-        raise Unreadable(name, _why(None, error) if content else "is empty") from None
+        raise Unreadable(name, _why(None, error, content[:64]) if content else "is empty") from None
 
 
 def picture_of(image: Image.Image) -> Picture:
@@ -85,7 +94,7 @@ def fault(path: Path) -> str:
     """What can be seen to be wrong with a picture file from its head and end, or "": not there, empty, no picture, too
     large, cut short. A file may still be damaged inside. To be called within `lenient`."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             with Image.open(file) as image:
                 end = ENDS.get(image.format or "")
             file.seek(0, 2)
@@ -160,8 +169,8 @@ def _plain_jpeg(file: BinaryIO, image: Image.Image) -> Tensor:
         return pil_to_tensor(Image.open(file))
 
 
-def _why(path: Path | None, error: Exception) -> str:
-    """What is wrong with a file, from what reading it raised."""
+def _why(path: Path | None, error: Exception, head: bytes = b"") -> str:
+    """What is wrong with a file, from what reading it raised. head: how it begins, where there is no path to read."""
     if isinstance(error, Image.DecompressionBombError):
         pixels = int((re.findall(r"\d+", str(error)) or ["0"])[0]) / 1e6
         return f"has {pixels:g} million pixels, more than the {LARGEST / 1e6:g} million that are read (save it smaller)"
@@ -170,9 +179,17 @@ def _why(path: Path | None, error: Exception) -> str:
     if path is not None and not path.stat().st_size:
         return "is empty"
     if isinstance(error, UnidentifiedImageError):
-        return "is no picture, or of a kind that is not known"
+        return _standin(path, head) or "is no picture, or of a kind that is not known"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     if "truncated" in str(error).lower():
         return "is cut short"
     return f"is damaged ({type(error).__name__})"
+
+
+def _standin(path: Path | None, head: bytes) -> str:
+    """What stands in an image's place, from the first bytes of its file, or ""."""
+    if path is not None:
+        with open_regular(path) as file:
+            head = file.read(64)
+    return next((said for start, said in STANDINS.items() if head.lstrip().lower().startswith(start)), "")

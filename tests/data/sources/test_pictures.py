@@ -13,7 +13,8 @@ from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from cliptune.data import pictures
-from cliptune.data.pictures import SUFFIXES, fault, read_picture, upright
+from cliptune.data.cache import key_of
+from cliptune.data.pictures import SUFFIXES, fault, read_bytes, read_picture, upright
 from cliptune.errors import UserError
 from cliptune.types import Picture
 
@@ -244,3 +245,32 @@ def test_damage_anywhere_gives_a_picture_or_a_sentence(tmp_path, suffix):
 def test_reading_hides_no_notes_of_others():
     with pytest.warns(UserWarning, match="no room"), pictures.lenient():
         warnings.warn("no room", stacklevel=1)
+
+
+@pytest.mark.parametrize(
+    "content, why",
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer, not an image"),
+        (b"/annex/objects/SHA256E-s9--0.jpg\n", "is a git-annex pointer, not an image"),
+        (b"\n<!DOCTYPE html><html>404</html>", "is a web page, not an image"),
+    ],
+)
+def test_what_stands_in_an_image_s_place_is_named(tmp_path, content, why):
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(content)
+    assert fault(path).startswith(why)
+    for read in (lambda: read_picture(path), lambda: read_bytes(content, "cat.jpg of data")):
+        with pytest.raises(UserError, match=f"cat.jpg.* cannot be read: it {why}"):
+            read()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_pipes_and_devices_are_refused_without_waiting(tmp_path):
+    pipe = tmp_path / "cat.jpg"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        assert fault(path) == "is a pipe or a device, not a file"
+        with pytest.raises(UserError, match=f"{path} cannot be read: it is a pipe or a device"):
+            read_picture(path)
+        with pytest.raises(OSError):
+            key_of(path)
