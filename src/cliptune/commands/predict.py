@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
 from cliptune.commands.parse import parse, split
-from cliptune.data.pictures import SUFFIXES
+from cliptune.data.pictures import Unreadable
+from cliptune.data.sound import faults, insist, listed
+from cliptune.data.walk import images_under, unread_in
 from cliptune.errors import UserError
-from cliptune.tuned import load
+from cliptune.tuned import Tuned, load
+from cliptune.types import Example
+
+#: Images read and answered at a time.
+CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -27,39 +37,72 @@ class Predict:
     """Other class names to choose among (at least two); by default those of training."""
     json: bool = False
     """One JSON object a line."""
+    skip_bad: bool = False
+    """Leave out images that cannot be read, and say so, instead of stopping before the first answer."""
 
 
 def predict(arguments: list[str]) -> None:
     """Load a run and name pictures."""
     path, rest = split(arguments, "a run's folder", "predict runs/train cat.jpg")
     options = parse(Predict, "predict RUN", rest)
-    pictures = [picture for given in options.images for picture in _pictures(given)]
-    if not pictures:
+    images = [image for given in options.images for image in _images(given)]
+    if not images:
         raise UserError("no pictures given: cliptune predict RUN PICTURE...")
     if options.top_k < 1:
         raise UserError(f"top_k must be at least 1, got {options.top_k}")
     run = load(path)
     if options.classes:
         run = run.with_classes(options.classes)
-    for start in range(0, len(pictures), 64):
-        chunk = pictures[start : start + 64]
-        for picture, best in zip(chunk, run.predict(chunk, top_k=max(2, options.top_k)), strict=True):
-            best = best[: options.top_k]
-            if options.json:
-                line = json.dumps(
-                    {"picture": str(picture), "classes": [{"name": n, "probability": p} for n, p in best]}
-                )
-            else:
-                line = f"{picture}  " + "  ".join(f"{name} {100 * p:.1f} %" for name, p in best)
-            sys.stdout.write(line + "\n")
+    looked = {str(image): Example(str(image), 0, image) for image in images}
+    bad = faults(looked.values())
+    if not options.skip_bad:
+        insist(bad, looked)
+    for image, best in _answers(run, [image for image in images if str(image) not in bad], options, bad):
+        best = best[: options.top_k]
+        if options.json:
+            line = json.dumps({"picture": str(image), "classes": [{"name": n, "probability": p} for n, p in best]})
+        else:
+            name = str(image).encode(errors="replace").decode()  # names of files need not be Unicode
+            line = f"{name}  " + "  ".join(f"{name} {100 * p:.1f} %" for name, p in best)
+        sys.stdout.write(line + "\n")
+    if bad:
+        said = f"{len(bad)} of {len(looked)} images cannot be read and are left out: {listed(bad, looked)}"
+        if len(bad) == len(looked):
+            raise UserError(said)
+        warnings.warn(said, stacklevel=2)
 
 
-def _pictures(given: Path) -> list[Path]:
-    if given.is_dir():
-        found = sorted(p for p in given.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if not found:
-            raise UserError(f"no pictures in {given}")
-        return found
-    if not given.is_file():
-        raise UserError(f"no picture at {given}; check the path")
-    return [given]
+def _answers(
+    run: Tuned, images: Sequence[Path], options: Predict, bad: dict[str, str]
+) -> Iterator[tuple[Path, list[tuple[str, float]]]]:
+    """Images with their best classes. Damage that shows only in decoding stops it, or is noted in `bad`."""
+    top_k = max(2, options.top_k)
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        try:
+            yield from zip(chunk, run.predict(chunk, top_k=top_k), strict=True)
+            continue
+        except Unreadable:
+            if not options.skip_bad:
+                raise
+        for image in chunk:
+            try:
+                yield image, run.predict(image, top_k=top_k)
+            except Unreadable as error:
+                bad[str(image)] = error.why
+
+
+def _images(given: Path) -> list[Path]:
+    """The image files under a folder, or a file itself, whatever its suffix."""
+    if not given.is_dir():
+        if not os.path.lexists(given):
+            raise UserError(f"no picture at {given}; check the path")
+        return [given]
+    unread: Counter[str] = Counter()
+    found = images_under(given, unread)
+    said = unread_in(given, unread) if unread else ""
+    if not found:
+        raise UserError(f"no pictures in {given}{f'; {said}' if said else ''}")
+    if said:
+        warnings.warn(said, stacklevel=2)
+    return found

@@ -9,12 +9,13 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 from torch import Tensor
 from torchvision import io as decoders
 from torchvision.transforms.v2.functional import pil_to_tensor
@@ -23,7 +24,16 @@ from cliptune.errors import UserError
 from cliptune.files import open_regular
 from cliptune.types import Picture
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+#: Suffixes of the image kinds that the installed Pillow reads; of HEIC where pillow-heif is installed.
+HEIC = {".heic", ".heif", ".hif"}
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx", ".sgi", ".qoi"),
+    *((".webp",) if features.check("webp") else ()),
+    *((".avif", ".avifs") if features.check("avif") else ()),
+    *((".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc") if features.check("jpg_2000") else ()),
+    *(HEIC if find_spec("pillow_heif") else ()),
+}
 #: What the system says of files, in words; anything else in its own.
 SAID = {
     errno.ENOENT: "is not there",
@@ -33,6 +43,8 @@ SAID = {
     errno.EISDIR: "is a folder",
     errno.EINVAL: "is a pipe or a device, not a file",
 }
+#: What HEIC files call themselves.
+BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 #: What files that are no images begin with, in place of one, and what is said of them.
 STANDINS = {
     b"version https://git-lfs": "is a Git LFS pointer, not an image (run git lfs pull)",
@@ -95,7 +107,7 @@ def fault(path: Path) -> str:
     large, cut short. A file may still be damaged inside. To be called within `lenient`."""
     try:
         with open_regular(path) as file:
-            with Image.open(file) as image:
+            with _opened(file) as image:
                 end = ENDS.get(image.format or "")
             file.seek(0, 2)
             file.seek(max(0, file.tell() - (1 << 16)))
@@ -142,8 +154,27 @@ def upright(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
 
 
+def _opened(file: BinaryIO) -> Image.Image:
+    """`Image.open`, with pillow-heif where the file is HEIC, whatever its suffix, and that is installed."""
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError:
+        file.seek(0)
+        if not _is_heic(file.read(12)) or not find_spec("pillow_heif"):
+            raise
+    import pillow_heif  # costs a tenth of a second, so where it is needed only
+
+    pillow_heif.register_heif_opener()
+    file.seek(0)
+    return Image.open(file)
+
+
+def _is_heic(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in BRANDS
+
+
 def _decoded(file: BinaryIO) -> Picture:
-    with lenient(), Image.open(file) as image:
+    with lenient(), _opened(file) as image:
         if image.format == "JPEG" and image.mode == "RGB" and image.getexif().get(ORIENTATION, 1) == 1:
             return Picture(_plain_jpeg(file, image))
         return picture_of(image)
@@ -192,4 +223,6 @@ def _standin(path: Path | None, head: bytes) -> str:
     if path is not None:
         with open_regular(path) as file:
             head = file.read(64)
+    if _is_heic(head):
+        return 'is a HEIC image, which needs another package (pip install "cliptune[heic]")'
     return next((said for start, said in STANDINS.items() if head.lstrip().lower().startswith(start)), "")

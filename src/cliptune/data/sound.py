@@ -49,7 +49,7 @@ def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[T
     tests = {name: replace(test, examples=left(test.examples)) for name, test in task.tests.items()}
     rest = replace(task, train=left(task.train), val=left(task.val), tests=tests)
     if task.train and not rest.train:
-        raise UserError(f"not one of the {len(task.train)} training pictures can be read: {_list(bad, every)}")
+        raise UserError(f"not one of the {len(task.train)} training pictures can be read: {listed(bad, every)}")
     (key, why), *_ = bad.items()
     warnings.warn(
         f"{len(bad)} of {len(every)} pictures cannot be read and are left out, such as {every[key].path or key} which "
@@ -92,12 +92,13 @@ def insist(bad: Mapping[str, str], examples: Mapping[str, Example]) -> None:
     if bad:
         them = "it" if len(bad) == 1 else "them"
         raise UserError(
-            f"{len(bad)} of {len(examples)} pictures cannot be read: {_list(bad, examples)}; remove or replace {them}, "
-            f"or leave {them} out with --skip-bad"
+            f"{len(bad)} of {len(examples)} pictures cannot be read: {listed(bad, examples)}; remove or replace "
+            f"{them}, or leave {them} out with --skip-bad"
         )
 
 
-def _list(bad: Mapping[str, str], examples: Mapping[str, Example]) -> str:
+def listed(bad: Mapping[str, str], examples: Mapping[str, Example]) -> str:
+    """The first bad images with what is wrong with them, and how many more there are."""
     named = [f"{examples[key].path or key} {why}" for key, why in list(bad.items())[:NAMED]]
     return ", ".join(named) + (f", and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
 

@@ -32,7 +32,7 @@ def stored(tmp_path, image: Image.Image, suffix=".png", **more) -> Picture:
     return read_picture(tmp_path / f"picture{suffix}")
 
 
-@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES - pictures.HEIC))
 def test_every_suffix(tmp_path, suffix):
     picture = stored(tmp_path, colour(), suffix)
     assert picture.image.shape == (3, 10, 12) and picture.image.dtype == torch.uint8 and picture.mask is None
@@ -274,3 +274,20 @@ def test_pipes_and_devices_are_refused_without_waiting(tmp_path):
             read_picture(path)
         with pytest.raises(OSError):
             key_of(path)
+
+
+def test_heic(tmp_path):
+    heif = pytest.importorskip("pillow_heif", reason='pillow-heif is not installed: pip install "cliptune[heic]"')
+    heif.from_pillow(colour().resize((64, 48))).save(tmp_path / "cat.heic", quality=95)
+    for name in ("cat.heic", "cat.jpg"):
+        (tmp_path / name).write_bytes((tmp_path / "cat.heic").read_bytes())
+        assert ".heic" in SUFFIXES and fault(tmp_path / name) == ""
+        picture = read_picture(tmp_path / name)
+        assert picture.image.shape == (3, 48, 64)
+        assert (picture.image.float() - pil_to_tensor(colour().resize((64, 48))).float()).abs().mean() < 6
+
+
+def test_heic_without_its_package_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    (tmp_path / "cat.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    assert fault(tmp_path / "cat.jpg").startswith("is a HEIC image, which needs another package (pip install")

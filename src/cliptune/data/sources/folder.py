@@ -8,18 +8,14 @@ from collections import Counter
 from pathlib import Path
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.own import assemble, listed, part_of
-from cliptune.data.pictures import SUFFIXES
+from cliptune.data.own import assemble, part_of
 from cliptune.data.settings import Reading
+from cliptune.data.walk import closed, images_under, is_litter, unread_in
 from cliptune.errors import UserError
 from cliptune.types import Example
 
 #: Folders of masks, which some keep beside those of the classes.
 MASKS = ("mask", "masks")
-#: Folders that file systems and archives leave behind, and hidden ones.
-LITTER = ("@eaDir", "__MACOSX")
-#: Pictures of kinds that are not read.
-FOREIGN = {".heic", ".heif", ".avif", ".jfif", ".jp2", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw"} - SUFFIXES
 
 
 class Folder(Dataset):
@@ -47,11 +43,7 @@ class Folder(Dataset):
         foreign: Counter[str] = Counter()
         files = {part: {name: _pictures(home / name, foreign) for name in classes} for part, home in homes.items()}
         if foreign:
-            warnings.warn(
-                f"{foreign.total()} of the files in {self.root} are of kinds that are not read ({listed(foreign)}): "
-                f"left out; convert them to JPEG",
-                stacklevel=2,
-            )
+            warnings.warn(unread_in(self.root, foreign), stacklevel=2)
         filled = [name for name in classes if files["train"][name]]
         _check_depth(self.root, homes["train"], filled)
         if not filled:
@@ -100,17 +92,9 @@ def _folders(home: Path) -> list[Path]:
     """Folders in one, in alphabetical order, links to folders among them."""
     try:
         with os.scandir(home) as held:
-            return sorted(Path(entry.path) for entry in held if not _litter(entry.name) and entry.is_dir())
+            return sorted(Path(entry.path) for entry in held if not is_litter(entry.name) and entry.is_dir())
     except OSError as error:
-        raise _closed(error) from None
-
-
-def _closed(error: OSError) -> UserError:
-    return UserError(f"cannot look into {error.filename}: {(error.strerror or 'unknown reason').lower()}")
-
-
-def _litter(name: str) -> bool:
-    return name.startswith(".") or name in LITTER
+        raise closed(error) from None
 
 
 def _parts(root: Path) -> dict[str, Path]:
@@ -158,19 +142,10 @@ def _check_depth(root: Path, home: Path, filled: list[str]) -> None:
 
 
 def _pictures(folder: Path, foreign: Counter[str]) -> list[Path]:
-    """Picture files at any depth, in alphabetical order; those of kinds that are not read are counted in `foreign`.
-
-    A link that leads nowhere is among them, so that it is told when pictures are read.
-    """
+    """Image files of a class at any depth; those of kinds that are not read are counted in `foreign`."""
 
     def told(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a part need not have every class
-            raise _closed(error)
+            raise closed(error)
 
-    found = []
-    for place, folders, files in os.walk(folder, onerror=told):
-        folders[:] = [name for name in folders if not _litter(name)]
-        suffixes = [(name, os.path.splitext(name)[1].lower()) for name in files if not name.startswith(".")]
-        found += [Path(place, name) for name, suffix in suffixes if suffix in SUFFIXES]
-        foreign.update(suffix for _, suffix in suffixes if suffix in FOREIGN)
-    return sorted(found)
+    return images_under(folder, foreign, told)

@@ -1,0 +1,60 @@
+"""Image files under a folder: which are read, which are passed over, and which are counted as not read."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from cliptune.data.pictures import HEIC, SUFFIXES
+from cliptune.errors import UserError
+
+#: Folders and files that file systems, viewers and archives leave behind; hidden ones (`._1.jpg`) are litter as well.
+LITTER = ("@eadir", "__macosx", "$recycle.bin", "system volume information")
+LEFTOVERS = ("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r")
+#: Texts and tables that lie beside images and are no images that a user could miss.
+NOTES = {
+    *(".txt", ".md", ".rst", ".html", ".htm", ".log", ".ini", ".cfg", ".toml", ".yaml", ".yml", ".csv", ".tsv"),
+    *(".json", ".jsonl", ".xml", ".xmp", ".aae", ".py", ".ipynb", ".sh", ".md5", ".sha1", ".sha256"),
+}
+#: Kinds named in a sentence.
+NAMED = 5
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder of that name is passed over without a word."""
+    return name.startswith((".", "~$")) or name.lower() in LITTER or name.lower() in LEFTOVERS
+
+
+def images_under(folder: Path, unread: Counter[str], onerror: Callable[[OSError], None] | None = None) -> list[Path]:
+    """Image files at any depth, in alphabetical order; suffixes of other files are counted in `unread`.
+
+    Litter and texts count as neither. A link that leads nowhere is among the images, so that reading them says it.
+    onerror: receives the error of a folder that cannot be listed; by default it is raised as a `UserError`.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise closed(error)
+
+    found = []
+    for place, folders, files in os.walk(folder, onerror=onerror or refuse):
+        folders[:] = [name for name in folders if not is_litter(name)]
+        suffixes = [(name, os.path.splitext(name)[1].lower()) for name in files if not is_litter(name)]
+        found += [Path(place, name) for name, suffix in suffixes if suffix in SUFFIXES]
+        unread.update(suffix for _, suffix in suffixes if suffix not in SUFFIXES and suffix not in NOTES)
+    return sorted(found)
+
+
+def unread_in(folder: Path, unread: Counter[str]) -> str:
+    """The sentence about files that are not read, with each kind's number."""
+    kinds = unread.most_common()
+    shown = ", ".join(f"{suffix or 'no suffix'}: {count}" for suffix, count in kinds[:NAMED])
+    shown += f" and {len(kinds) - NAMED} more kinds" if len(kinds) > NAMED else ""
+    way = 'pip install "cliptune[heic]" reads HEIC' if HEIC & unread.keys() else "convert images to JPEG or PNG"
+    return f"{unread.total()} of the files in {folder} are of kinds that are not read ({shown}): left out; {way}"
+
+
+def closed(error: OSError) -> UserError:
+    """The sentence about a folder that cannot be listed."""
+    return UserError(f"cannot look into {error.filename}: {(error.strerror or 'unknown reason').lower()}")

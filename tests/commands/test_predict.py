@@ -1,0 +1,61 @@
+"""`predict FOLDER`: litter is passed over, kinds that are not read are counted, bad files stop it or are left out."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def new(tmp_path, photos):
+    """Three images in two folders, with what viewers and phones leave beside them."""
+    root = tmp_path / "new"
+    for name, source in (("a 1.png", "cat/0.png"), ("ü/b.PNG", "pig/1.png")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(photos / source, root / name)
+    Image.open(photos / "pig" / "2.png").save(root / "ü" / "c.ppm")
+    for name in ("._a 1.png", "Thumbs.db", ".DS_Store", "desktop.ini", "__MACOSX/x.jpg", ".hidden/x.jpg", "notes.txt"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"litter")
+    return root
+
+
+def names(said) -> list[str]:
+    return [json.loads(line)["picture"] for line in said.out.splitlines()]
+
+
+def test_litter_is_passed_over_without_a_word(cli, trained, new):
+    said = cli("predict", trained, new, "--json")
+    assert said.code == 0 and said.err == ""
+    assert names(said) == [str(new / name) for name in ("a 1.png", "ü/b.PNG", "ü/c.ppm")]
+
+
+def test_kinds_that_are_not_read_are_counted(cli, trained, new):
+    for name in ("a.JXL", "b.jxl", "c.cr2"):
+        (new / name).write_bytes(b"x")
+    said = cli("predict", trained, new, "--json")
+    assert said.code == 0 and len(names(said)) == 3
+    assert f"3 of the files in {new} are of kinds that are not read (.jxl: 2, .cr2: 1): left out" in said.err
+
+
+def test_a_folder_without_images(refused, trained, tmp_path):
+    (tmp_path / "x.jxl").write_bytes(b"x")
+    assert f"no pictures in {tmp_path}; 1 of the files" in refused("predict", trained, tmp_path)
+    assert "check the path" in refused("predict", trained, tmp_path / "nowhere")
+
+
+def test_bad_images_stop_it_before_the_first_answer(refused, trained, new):
+    (new / "z.jpg").write_bytes(b"")
+    said = refused("predict", trained, new)
+    assert f"1 of 4 pictures cannot be read: {new / 'z.jpg'} is empty; remove or replace it, or leave it out" in said
+
+
+def test_bad_images_can_be_left_out(cli, trained, new, photos):
+    whole = (photos / "cat" / "1.png").read_bytes()
+    (new / "y.png").write_bytes(whole[:-300] + bytes(280) + whole[-20:])  # whole at both ends, damaged inside
+    (new / "z.jpg").write_bytes(b"")
+    said = cli("predict", trained, new, "--skip-bad", "--json")
+    assert said.code == 0 and len(names(said)) == 3
+    assert "2 of 5 images cannot be read and are left out: " in said.err and f"{new / 'z.jpg'} is empty" in said.err
+    assert cli("predict", trained, new / "z.jpg", "--skip-bad").code == 2
