@@ -12,7 +12,6 @@ from tyro.conf import Positional
 from cliptune.commands.parse import parse, split
 from cliptune.data.pictures import SUFFIXES
 from cliptune.errors import UserError
-from cliptune.tuned import load
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,8 @@ def predict(arguments: list[str]) -> None:
         raise UserError("no pictures given: cliptune predict RUN PICTURE...")
     if options.top_k < 1:
         raise UserError(f"top_k must be at least 1, got {options.top_k}")
+    from cliptune.tuned import load
+
     run = load(path)
     if options.classes:
         run = run.with_classes(options.classes)
