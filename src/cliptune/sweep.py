@@ -10,13 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cliptune import claims, config, experiment, holds
+from cliptune import claims, config, holds
 from cliptune.errors import Unfinished, UserError
 from cliptune.results import store
 from cliptune.runners.base import Entry, Runner
 from cliptune.runners.board import Board, Failure
-from cliptune.runners.local import Local
-from cliptune.runners.work import Desk
 from cliptune.types import Result
 
 __all__ = ["Entry", "plan", "run", "state"]
@@ -64,6 +62,10 @@ def run(
     console = console or Console(stderr=True)
     missing = [entry for entry in entries if not _finished(entry)]
     if missing:
+        from cliptune import experiment
+        from cliptune.runners.local import Local
+        from cliptune.runners.work import Desk
+
         folder = out or Path(os.path.commonpath([entry.folder.parent.absolute() for entry in entries]))
         desk = Desk(folder.absolute() / SHARED)
         for entry in {(entry.label, entry.run.data): entry for entry in missing}.values():

@@ -1,10 +1,11 @@
-"""What `cliptune list methods` says of a method's size, without any weights."""
+"""What `cliptune list` says of methods' sizes and of backbones, without loading either."""
 
+import open_clip
 import pytest
 
 from cliptune import methods
-from cliptune.backbones.load import blank
-from cliptune.commands.list_ import _size
+from cliptune.backbones import zoo
+from cliptune.commands.list_ import measured, sizes
 
 
 @pytest.mark.parametrize(
@@ -19,4 +20,17 @@ from cliptune.commands.list_ import _size
     ],
 )
 def test_learned_numbers(name, size):
-    assert _size(methods.build(name), blank("ViT-B-16")) == size
+    assert measured(name) == size
+
+
+def test_kept_numbers_are_those_measured():
+    plain = [name for name in methods.names() if not methods.is_wrapper(methods.get(name))]
+    assert sizes() == {name: measured(name) for name in plain}, "run tools/sizes.py"
+
+
+def test_names_and_tags_are_those_of_open_clip(monkeypatch):
+    monkeypatch.delitem(zoo.sys.modules, "open_clip")  # read as where it is not imported yet
+    assert zoo.names() == ["tiny", *open_clip.list_models()]
+    tables = {name: zoo.tags(name) for name in zoo.names()}
+    assert tables == {name: open_clip.list_pretrained_tags_by_model(name) for name in zoo.names()}
+    assert sum(map(len, tables.values())) > 100

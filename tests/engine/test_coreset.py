@@ -134,13 +134,13 @@ def test_wrong_selectors(tiny_backbone, selector, said):
 
 
 def test_options_of_a_selector(tiny_backbone):
-    assert coreset.spelled("uncertainty, measure=entropy") == ("uncertainty", {"measure": "entropy"})
-    assert coreset.spelled("gradmatch,ridge=1e-2, validation=True") == (
+    assert selection.spelled("uncertainty, measure=entropy") == ("uncertainty", {"measure": "entropy"})
+    assert selection.spelled("gradmatch,ridge=1e-2, validation=True") == (
         "gradmatch",
         {"ridge": 0.01, "validation": True},
     )
-    assert coreset.spelled("gradmatch,ridge=none,validation=false")[1] == {"ridge": None, "validation": False}
-    assert coreset.spelled("glister,updates=3,eta = 1")[1] == {"updates": 3, "eta": 1}
+    assert selection.spelled("gradmatch,ridge=none,validation=false")[1] == {"ridge": None, "validation": False}
+    assert selection.spelled("glister,updates=3,eta = 1")[1] == {"updates": 3, "eta": 1}
     assert len(reduced(tiny_backbone, task(shots=4), 0.5, "uncertainty,measure=entropy").train) == 6
 
 

@@ -9,12 +9,12 @@ from torch import Generator
 
 import small
 import textbook
+from cliptune.backbones.teacher import SIXTY
 from cliptune.errors import UserError
 from cliptune.masks.gradcam import saliency
 from cliptune.methods.copypaste import CopyPaste
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.dpl import Dpl
-from cliptune.methods.promptsrc import SIXTY
 from cliptune.model import TunedModel
 from cliptune.prompts.searched import Given, Searched
 from cliptune.types import Batch, State

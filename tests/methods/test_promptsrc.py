@@ -8,9 +8,10 @@ import torch.nn.functional as F
 
 import small
 import textbook
+from cliptune.backbones.teacher import SIXTY
 from cliptune.errors import UserError
 from cliptune.methods.dapt import Dapt
-from cliptune.methods.promptsrc import SIXTY, PromptSrc
+from cliptune.methods.promptsrc import PromptSrc
 from cliptune.model import TunedModel
 from cliptune.types import Batch, State
 from toys import QUICK, learned, model, same, task, trained

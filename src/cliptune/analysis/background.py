@@ -8,17 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from cliptune.analysis.scenes import CONDITIONS, scenes
 from cliptune.types import Picture
 
-#: Pictures of any sizes, uint8 `(3, H, W)` -> logits `(n, C)`.
-Logits = Callable[[Sequence[Tensor]], Tensor]
-#: The same and a class for each -> maps `(H, W)` of where it is seen, none negative, each of its picture's size.
-Saliency = Callable[[Sequence[Tensor], Sequence[int]], Sequence[Tensor]]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    #: Pictures of any sizes, uint8 `(3, H, W)` -> logits `(n, C)`.
+    Logits = Callable[[Sequence[Tensor]], Tensor]
+    #: The same and a class for each -> maps `(H, W)` of where it is seen, none negative, each of its picture's size.
+    Saliency = Callable[[Sequence[Tensor], Sequence[int]], Sequence[Tensor]]
 
 
 @dataclass(frozen=True)

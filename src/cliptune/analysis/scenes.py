@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import TYPE_CHECKING
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torchvision.transforms.v2.functional import InterpolationMode, center_crop, gaussian_blur, resize
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 #: What is done to a picture, in the order of tables: name -> what it is.
 CONDITIONS: Mapping[str, str] = {
@@ -35,6 +35,9 @@ RIM = 1 / 64
 def scenes(image: Tensor, mask: Tensor, other: Tensor, other_mask: Tensor, mean: Sequence[float]) -> dict[str, Tensor]:
     """`image` in each of `CONDITIONS`. other: the picture that lends its background, of any size, with its mask.
     mean: colour in [0, 1]."""
+    import torch
+    from torchvision.transforms.v2.functional import gaussian_blur
+
     height, width = image.shape[-2:]
     own = scenery(image, mask)
     lent = covering(scenery(other, other_mask), height, width)
@@ -53,12 +56,17 @@ def scenes(image: Tensor, mask: Tensor, other: Tensor, other_mask: Tensor, mean:
 
 def before(image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
     """The foreground of `image` before `background` `(3, H, W)` in 0..255; uint8."""
+    import torch
+
     share = mask.float() / 255
     return (image * share + background * (1 - share)).round().to(torch.uint8)
 
 
 def scenery(image: Tensor, mask: Tensor) -> Tensor:
     """`image` without its object: the hole is filled smoothly from what is around it, coarse to fine; uint8."""
+    import torch
+    import torch.nn.functional as F
+
     reach = max(1, round(RIM * min(image.shape[-2:])))
     near = F.max_pool2d(mask[None].float(), 2 * reach + 1, 1, reach)[0]
     known = (near <= TOUCHED).float()
@@ -78,6 +86,8 @@ def scenery(image: Tensor, mask: Tensor) -> Tensor:
 
 def covering(image: Tensor, height: int, width: int) -> Tensor:
     """`image` resized to cover `height` x `width`, its centre kept."""
+    from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize
+
     if image.shape[-2:] == (height, width):
         return image
     scale = max(height / image.shape[-2], width / image.shape[-1])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.backbones.sentences import Sentences
 from cliptune.types import Prompts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def image_features(raw: Tensor, prompts: Prompts) -> Tensor:

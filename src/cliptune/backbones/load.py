@@ -17,21 +17,13 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from safetensors import SafetensorError
 from torch import Tensor
 
+from cliptune.backbones import zoo
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.tokenizer import ClipTokenizer
+from cliptune.backbones.zoo import WEIGHTS, names, tags
 from cliptune.errors import UserError
 
-WEIGHTS = (".pt", ".pth", ".bin", ".safetensors")
-
-
-def names() -> list[str]:
-    """Every backbone name `load` knows; each open_clip architecture takes the pretrained tags of `tags`."""
-    return ["tiny", *open_clip.list_models()]
-
-
-def tags(name: str) -> list[str]:
-    """The pretrained tags open_clip knows for an architecture."""
-    return open_clip.list_pretrained_tags_by_model(name)
+__all__ = ["blank", "from_state_dict", "load", "names", "read_weights", "tags"]
 
 
 def load(
@@ -54,11 +46,7 @@ def load(
         name = f"local-dir:{path}"
     elif "/" in name and ":" not in name:
         name = f"hf-hub:{name}"
-    if ":" not in name and name not in open_clip.list_models():
-        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
-        raise UserError(
-            f"unknown backbone {name!r}; nearest: {', '.join(close) or 'tiny'} (cliptune list backbones shows all)"
-        )
+    zoo.check(name)
     return _from_open_clip(name, pretrained, quick_gelu, fast_linear)
 
 

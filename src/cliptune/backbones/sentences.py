@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from cliptune.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Position = Literal["end", "middle", "front"]
 #: text -> token ids from start-of-text to end-of-text, unpadded
@@ -63,6 +63,8 @@ def clean(name: str) -> str:
 
 def collate(rows: Sequence[tuple[list[int], list[int]]], per_class: int = 1) -> Sentences:
     """Pad `(ids, slots)` rows to one length and find their ends."""
+    import torch
+
     length = max(len(ids) for ids, _ in rows)
     ids = torch.tensor([row + [0] * (length - len(row)) for row, _ in rows])
     slots = torch.tensor([row + [-1] * (length - len(row)) for _, row in rows])
@@ -88,6 +90,9 @@ def blended(
     embed: ids `(n, length)` -> `(n, length, width)`. Shorter sentences take part with their padding, longer ones up to
     the last template's end (DPL's release).
     """
+    import torch
+    import torch.nn.functional as F
+
     last = from_templates(encode, templates[-1:], classnames)
     total = torch.zeros(())
     for template in templates:  # one after the other: together they would take much memory

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import open_clip
 import torch
 from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import cosines, normalise
 from cliptune.backbones.sentences import from_templates
+
+PLAIN = "a photo of a {}."
+#: The sentences of PromptSRC's and DPL's teachers, as released: the plain one, and the others among the first sixty of
+#: CLIP's eighty.
+SIXTY = (
+    PLAIN,
+    *(said for said in (t("{}") for t in open_clip.OPENAI_IMAGENET_TEMPLATES[:60]) if said != PLAIN),
+)
 
 
 @dataclass(frozen=True)

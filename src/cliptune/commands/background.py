@@ -21,7 +21,6 @@ from cliptune.commands.parse import parse, split
 from cliptune.data.settings import Reading
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.errors import UserError
-from cliptune.gallery.reliance import Asked, rely
 from cliptune.results import reliance, store
 from cliptune.results.reliance import MORE, Measured
 
@@ -62,6 +61,8 @@ def background(arguments: list[str]) -> None:
     options = parse(Background, "background", arguments)
     if options.images < 2:
         raise UserError(f"--images is at least 2, as pictures swap backgrounds; got {options.images}")
+    from cliptune.gallery.reliance import Asked, rely
+
     asked = Asked(
         options.data, options.test, options.masks_from, options.images, options.seed, options.saliency == "true"
     )

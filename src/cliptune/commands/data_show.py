@@ -14,16 +14,13 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cliptune import experiment, masks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
-from cliptune.data.loader import ExampleSet
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
 from cliptune.files import write_bytes
-from cliptune.results.samples import Block, samples_png
 from cliptune.types import Example
 
 #: Pictures on a page, and in a row of one class.
@@ -70,6 +67,8 @@ def data_show(arguments: list[str]) -> None:
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
     dataset = sources.get(spec, options.reading)
+    from cliptune.results.samples import Block, samples_png
+
     chosen = choose(_of(dataset, spec, options.split), options.classes, options.each, options.seed)
     found = [example for examples in chosen.values() for example in examples]
     counts = _counts(dataset.examples(options.split))
@@ -118,6 +117,9 @@ def _counts(examples: Sequence[Example]) -> dict[int, int]:
 def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) -> list[tuple[Any, Any]]:
     """Images and masks; None where a picture has none. Raises `UserError` if a source that was asked for has none for
     any."""
+    from cliptune import experiment, masks
+    from cliptune.data.loader import ExampleSet
+
     spec = options.masks_from
     pictures = [dataset.read(example) for example in examples]
     if spec == "none":
@@ -154,6 +156,8 @@ def _in_short() -> Iterator[None]:
 
 
 def _about_masks(options: DataShow, shown: Sequence[Any]) -> str:
+    from cliptune import masks
+
     count = sum(mask is not None for mask in shown)
     if not count:
         return "no masks"

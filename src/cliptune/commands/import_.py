@@ -6,18 +6,18 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
 
 from cliptune import claims, config, methods
-from cliptune.commands.parse import lengthen, parse, split, told
+from cliptune.commands.parse import apart, flags_of, known, lengthen, parse, split, told, unknown
+from cliptune.errors import UserError
 from cliptune.methods.base import Method
-from cliptune.official import alphas
-from cliptune.official.file import read
-from cliptune.official.kinds import recognise
-from cliptune.tuned import Tuned, import_checkpoint
+
+if TYPE_CHECKING:
+    from cliptune.tuned import Tuned
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,14 @@ def import_(arguments: list[str]) -> None:
     options, others = told(
         "import FILE", lambda: tyro.cli(Import, prog="cliptune import FILE", args=rest, return_unknown_args=True)
     )
+    if not Path(path).is_file():
+        raise UserError(f"no file at {path}; check the path")
+    _check(others)
+    from cliptune.official import alphas
+    from cliptune.official.file import read
+    from cliptune.official.kinds import recognise
+    from cliptune.tuned import import_checkpoint
+
     if Path(path).suffix == ".npy":
         text, image = (" ".join(map(str, found)) for found in alphas.lengths(path, options.swapped))
         sys.stdout.write(f"--lengths-text {text} --lengths-image {image}\n")
@@ -79,6 +87,15 @@ def import_(arguments: list[str]) -> None:
     sys.stdout.write(f"{_described(run)}\n")
     _say(f"kept in {options.out}")
     _say(f"next: cliptune predict {options.out} PICTURE..., or cliptune evaluate {options.out} --data folder:PATH")
+
+
+def _check(arguments: list[str]) -> None:
+    """Raises `UserError` for a flag that no method has, before the checkpoint is read."""
+    names = [f"maple+{name}" if methods.is_wrapper(methods.get(name)) else name for name in methods.names()]
+    runs = [config.Run(methods.build(name)) for name in names]
+    for flag in apart(arguments, ())[1]:
+        if not any(known(run, flag) for run in runs):
+            raise unknown(flag, "import FILE", runs, flags_of(Import))
 
 
 def settings(name: str, arguments: list[str]) -> dict[str, Any]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import warnings
-
-from torch import Generator
-from torch.nn import Parameter
+from importlib import resources
+from typing import TYPE_CHECKING
 
 from cliptune import methods
-from cliptune.backbones.backbone import Backbone
+from cliptune.backbones import zoo
 from cliptune.commands.data_list import as_lines
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
+
+if TYPE_CHECKING:
+    from torch.nn import Parameter
 
 
 def list_(arguments: list[str]) -> None:
@@ -30,13 +32,11 @@ def list_(arguments: list[str]) -> None:
 
 def _methods() -> list[str]:
     """Name, learned numbers on ViT-B/16, what is learned, paper; wrappers last."""
-    from cliptune.backbones.load import blank
-
-    backbone, lines = blank("ViT-B-16"), []
+    kept, lines = sizes(), []
     for name in sorted(methods.names(), key=lambda name: methods.is_wrapper(methods.get(name))):
         cls = methods.get(name)
         wraps = methods.is_wrapper(cls)
-        size = "as inside" if wraps else _size(cls(), backbone)
+        size = "as inside" if wraps else kept.get(name) or measured(name)
         summary, _, rest = (cls.__doc__ or "").strip().partition("\n\n")
         # "Authors, Title, Venue Year, https://..." is the paragraph's first sentence.
         paper = re.search(r".+?https?://[^\s,]+(?=[.,])", " ".join(rest.split()))
@@ -45,8 +45,18 @@ def _methods() -> list[str]:
     return [f"{'method':<17}{'on ViT-B/16':>14}  what is learned, paper", *lines]
 
 
-def _size(method: Method, backbone: Backbone) -> str:
-    """How many numbers the method learns on a backbone."""
+def sizes() -> dict[str, str]:
+    """What `measured` says of each method, kept (by tools/sizes.py) so that a list needs no PyTorch."""
+    return json.loads((resources.files("cliptune.methods") / "sizes.json").read_text(encoding="utf-8"))
+
+
+def measured(name: str) -> str:
+    """How many numbers a method learns on ViT-B/16."""
+    from torch import Generator
+
+    from cliptune.backbones.load import blank
+
+    method, backbone = methods.build(name), blank("ViT-B-16")
 
     def learned(classes: int) -> list[Parameter]:
         with warnings.catch_warnings(action="ignore"):
@@ -60,10 +70,8 @@ def _size(method: Method, backbone: Backbone) -> str:
 
 
 def _backbones() -> list[str]:
-    from cliptune.backbones import load
-
     shown = [
         "tiny            bundled, for demonstrations and tests; every other one takes weights with --pretrained "
         "TAG or FILE"
     ]
-    return shown + [f"{name:<40}{' '.join(load.tags(name)) or '-'}" for name in load.names() if name != "tiny"]
+    return shown + [f"{name:<40}{' '.join(zoo.tags(name)) or '-'}" for name in zoo.names() if name != "tiny"]

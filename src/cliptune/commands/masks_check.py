@@ -7,25 +7,25 @@ import random
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
 
-from cliptune import experiment, masks, methods
+from cliptune import methods
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
-from cliptune.data.loader import ExampleSet
 from cliptune.data.settings import Reading
 from cliptune.data.splits import few_shot
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.errors import UserError
 from cliptune.files import write_bytes
-from cliptune.masks.base import MaskSource
-from cliptune.masks.check import measure
-from cliptune.model import TunedModel
-from cliptune.results.masks import Report, as_dict, as_lines, sheet
+
+if TYPE_CHECKING:
+    from cliptune.data.loader import ExampleSet
+    from cliptune.masks.base import MaskSource
+    from cliptune.model import TunedModel
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ def check(arguments: list[str]) -> None:
     chosen = few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
     if not chosen:
         raise UserError(f"{options.data} has no {options.split} pictures; choose another --split")
+    from cliptune import experiment
+    from cliptune.data.loader import ExampleSet
+    from cliptune.masks.check import measure
+    from cliptune.results.masks import Report, as_dict, as_lines, sheet
+
     backbone = experiment.backbone_of(options.backbone, options.pretrained)
     examples = ExampleSet(dataset, chosen, backbone.preprocess)
     examples.masks = source_of(spec, examples, options.seed)
@@ -94,6 +99,8 @@ def check(arguments: list[str]) -> None:
 
 def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     """The source of a spec; "auto" looks whether pictures bring masks."""
+    from cliptune import masks
+
     brought = spec == "auto" and any(
         example.mask is not None or examples.picture(i).mask is not None for i, example in enumerate(examples.examples)
     )
@@ -102,6 +109,9 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
 
 def model_of(run: str, backbone: str, pretrained: str, dataset: Dataset) -> TunedModel:
     """The model of a run's folder, for the dataset's classes, or an untuned one."""
+    from cliptune import experiment
+    from cliptune.model import TunedModel
+
     if run:
         return experiment.restore(Path(run))[0].with_classes(dataset.classnames).eval()
     frozen = experiment.backbone_of(backbone, pretrained)

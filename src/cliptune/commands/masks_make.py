@@ -7,14 +7,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 import tyro
 from rich.console import Console
-from torch import Tensor
 
-from cliptune import experiment
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse
 from cliptune.data import sources
@@ -22,20 +19,18 @@ from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
 from cliptune.data.sources.emoji import Emoji
 from cliptune.data.sources.folder import Folder
-from cliptune.data.transforms import normalise, squeezed
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.errors import UserError
-from cliptune.masks import gradcam, maskclip
-from cliptune.masks import make as making
-from cliptune.masks.command import CommandSegmenter
-from cliptune.masks.pretrained import load
-from cliptune.masks.sam import SAM, SamSegmenter
-from cliptune.masks.segmenter import CLIPSEG, SAM3, TextSegmenter
 from cliptune.types import Example
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from cliptune.masks import make as making
 
 #: `--out` that means a folder beside the pictures'.
 BESIDE = "beside"
-SALIENCIES = {"gradcam": gradcam.saliency, "maskclip": maskclip.saliency}
 
 
 @dataclass(frozen=True)
@@ -87,6 +82,8 @@ def make(arguments: list[str]) -> None:
     options = parse(Make, "masks make", arguments)
     dataset = sources.get(options.data, options.reading)
     examples = examples_of(dataset, options.split)
+    from cliptune.masks import make as making
+
     out = place(dataset, examples, options.out)
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     segmenter = segmenter_of(options, dataset, console)
@@ -147,6 +144,12 @@ def place(dataset: Dataset, examples: Sequence[Example], out: str) -> Path:
 
 def segmenter_of(options: Make, dataset: Dataset, console: Console) -> making.Segmenter:
     """What `--with` names, loaded. Raises `UserError` for anything else."""
+    from cliptune import experiment
+    from cliptune.masks.command import CommandSegmenter
+    from cliptune.masks.pretrained import load
+    from cliptune.masks.sam import SAM, SamSegmenter
+    from cliptune.masks.segmenter import CLIPSEG, SAM3, TextSegmenter
+
     name, _, argument = options.with_.partition(":")
     if name == "command":
         return CommandSegmenter(argument)
@@ -165,6 +168,11 @@ def segmenter_of(options: Make, dataset: Dataset, console: Console) -> making.Se
 
 def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callable[..., Tensor]:
     """Maps of where a CLIP sees the classes of pictures, uint8 `(3, H, W)` each."""
+    import torch
+
+    from cliptune.data.transforms import normalise, squeezed
+    from cliptune.masks import gradcam, maskclip
+
     if not options.run and options.backbone == "tiny" and not isinstance(dataset, Emoji):
         warnings.warn(
             "the tiny backbone has seen drawings only, so it hardly knows where a class is in photographs: say "
@@ -172,12 +180,13 @@ def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callab
             stacklevel=2,
         )
     model = model_of(options.run, options.backbone, options.pretrained, dataset).to(device)
+    saliencies = {"gradcam": gradcam.saliency, "maskclip": maskclip.saliency}
     preprocess = model.backbone.preprocess
 
     def saliency(images: Sequence[Tensor], labels: Sequence[int]) -> Tensor:
         whole = torch.stack([squeezed(image, preprocess) for image in images]).to(device)
         seen = normalise(whole, preprocess.mean, preprocess.std)
-        return SALIENCIES[options.saliency](model, seen, torch.tensor(labels, device=device))
+        return saliencies[options.saliency](model, seen, torch.tensor(labels, device=device))
 
     return saliency
 

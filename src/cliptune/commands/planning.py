@@ -13,12 +13,11 @@ from typing import Annotated
 
 import tyro
 
-from cliptune import claims, config, presets, protocols, sweep
+from cliptune import claims, config, presets, protocols, selection, sweep
 from cliptune.commands.execution import Execution
 from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
 from cliptune.config import Run
 from cliptune.data.settings import Reading
-from cliptune.engine import coreset
 from cliptune.protocols.data_efficient import FRACTIONS
 from cliptune.runners.base import Entry
 
@@ -93,7 +92,7 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
     shots = options.shots or protocols.SHOTS.get(protocol, (16,))
     fractions = options.fractions or (FRACTIONS if protocol == "data_efficient" else (1.0,))
     for selector in options.selectors:
-        coreset.spelled(selector)
+        selection.spelled(selector)
     chosen = [(EVERYTHING if share == 1 else how, share) for share in fractions for how in options.selectors]
     fields = ("backbone", "pretrained", "reading", "targets", "joint", "evaluate_at")
     base = {key: getattr(options, key) for key in fields} | {"protocol": protocol}

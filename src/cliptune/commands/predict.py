@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
@@ -18,8 +19,10 @@ from cliptune.data.pictures import Unreadable
 from cliptune.data.sound import faults, insist, listed
 from cliptune.data.walk import images_under, unread_in
 from cliptune.errors import UserError
-from cliptune.tuned import Tuned, load
 from cliptune.types import Example
+
+if TYPE_CHECKING:
+    from cliptune.tuned import Tuned
 
 #: Images read and answered at a time.
 CHUNK = 64
@@ -50,6 +53,8 @@ def predict(arguments: list[str]) -> None:
         raise UserError("no pictures given: cliptune predict RUN PICTURE...")
     if options.top_k < 1:
         raise UserError(f"top_k must be at least 1, got {options.top_k}")
+    from cliptune.tuned import load
+
     run = load(path)
     if options.classes:
         run = run.with_classes(options.classes)

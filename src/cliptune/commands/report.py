@@ -13,12 +13,7 @@ from cliptune.commands.parse import parse, split
 from cliptune.commands.run import show
 from cliptune.errors import UserError
 from cliptune.files import write_text
-from cliptune.gallery.classes import by_class
-from cliptune.gallery.pictures import panels
-from cliptune.gallery.rows import rows
-from cliptune.gallery.shifts import feature_shifts
-from cliptune.gallery.words import in_words
-from cliptune.results import html, reliance, store
+from cliptune.results import reliance, store
 from cliptune.results.about import amount
 from cliptune.results.findings import Findings
 from cliptune.results.variants import labelled, method_order, shots_of
@@ -61,6 +56,8 @@ def write_page(
 ) -> Path:
     """Render results and, from the checkpoints beside them, pictures and what else they show; returns the page's
     path."""
+    from cliptune.results import html
+
     write_text(out, html.render(results, _found(root, pictures, images), title=title, notes=notes))
     return out
 
@@ -73,6 +70,12 @@ def named_under(root: Path) -> dict[Path, Result]:
 
 def _found(root: Path, pictures: int, images: int) -> Findings:
     """What lies beside records, and what checkpoints say when asked."""
+    from cliptune.gallery.classes import by_class
+    from cliptune.gallery.pictures import panels
+    from cliptune.gallery.rows import rows
+    from cliptune.gallery.shifts import feature_shifts
+    from cliptune.gallery.words import in_words
+
     named = named_under(root)
     kept: dict[str, list[reliance.Measured]] = {}
     for folder, result in named.items():

@@ -13,13 +13,13 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cliptune import config, experiment, methods, presets
+from cliptune import config, methods, presets
+from cliptune.backbones import zoo
 from cliptune.commands.parse import lengthen, parse, split, told
 from cliptune.data import sources
 from cliptune.data.settings import Reading
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, bar
 from cliptune.results import lengths
-from cliptune.tuned import load
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,11 @@ def train(arguments: list[str]) -> None:
     )
     run = preset_run(name, rest)
     options = parse(Train, f"train {name}", lengthen(rest, run, Train), Train(run))
-    sources.get(options.run.data, options.run.reading)  # a wrong folder is told before anything is loaded
+    # What is wrong is told before anything is loaded.
+    sources.get(options.run.data, options.run.reading)
+    zoo.check(options.run.backbone)
+    from cliptune import experiment
+
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with bar(console) as progress:
         watchers: list[Watcher] = [ProgressBar(progress, name)]
@@ -98,6 +102,8 @@ def evaluate(arguments: list[str]) -> None:
     """Test a trained run."""
     path, rest = split(arguments, "a run's folder", "evaluate runs/train")
     options = parse(Evaluate, "evaluate RUN", rest)
+    from cliptune.tuned import load
+
     run = load(path)
     with bar(Console(stderr=True)) as progress:
         metrics = run.evaluate(

@@ -6,12 +6,15 @@ import json
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from cliptune.data.compositing import halved, premultiplied
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIDE = 56
 COLUMNS = 12

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def premultiplied(sprites: np.ndarray) -> Tensor:
     """Straight-alpha uint8 `(n, s, s, 4)` to premultiplied float `(n, 4, s, s)` in [0, 1]."""
+    import torch
+
     planes = torch.from_numpy(np.ascontiguousarray(sprites)).permute(0, 3, 1, 2).float() / 255
     return torch.cat([planes[:, :3] * planes[:, 3:], planes[:, 3:]], 1).contiguous()
 
@@ -19,6 +23,8 @@ def affine(pose: np.ndarray) -> Tensor:
 
     A pose is: side of the drawing over that of the picture; angle in radians; flip, +1 or -1; centre x, y in [-1, 1].
     """
+    import torch
+
     scale, angle, flip, x, y = pose.astype(np.float32).T
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     maps = np.stack([flip * cos, flip * sin, -flip * (cos * x + sin * y), -sin, cos, sin * x - cos * y], 1)
@@ -27,6 +33,8 @@ def affine(pose: np.ndarray) -> Tensor:
 
 def place(sprites: Tensor, maps: Tensor, size: int) -> Tensor:
     """Draw premultiplied `sprites` `(b, 4, s, s)` through `maps` `(b, 2, 3)` on empty squares: `(b, 4, size, size)`."""
+    import torch.nn.functional as F
+
     grid = F.affine_grid(maps, [len(maps), 4, size, size], align_corners=False)
     return F.grid_sample(sprites, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
@@ -38,6 +46,8 @@ def alpha_over(drawing: Tensor, tint: Tensor, background: Tensor, shade: Tensor)
     `(b, 3)`, about 1.
     Returns the picture uint8 `(b, 3, h, w)` and the exact soft mask uint8 `(b, 1, h, w)`, 255 = drawing.
     """
+    import torch
+
     # The mask is rounded first and then used, so that what is returned is what was composited with.
     mask = (drawing[:, 3:] * 255).round_()
     alpha = mask / 255
@@ -49,4 +59,6 @@ def alpha_over(drawing: Tensor, tint: Tensor, background: Tensor, shade: Tensor)
 
 def halved(sprites: Tensor) -> Tensor:
     """Sprites at half size, from which small poses are drawn without aliasing."""
+    import torch.nn.functional as F
+
     return F.avg_pool2d(sprites, 2)

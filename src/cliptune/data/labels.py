@@ -6,8 +6,6 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from torch.utils.data import ConcatDataset, Subset, TensorDataset
-
 from cliptune.errors import UserError
 
 #: Where torchvision's datasets, and those made in their likeness, keep labels: a list of them, or of (path, label).
@@ -16,6 +14,8 @@ HOMES = ("targets", "labels", "_labels", "samples", "_samples", "imgs", "y")
 
 def inner(held: Any) -> Any:
     """The dataset within subsets and concatenations."""
+    from torch.utils.data import ConcatDataset, Subset
+
     while isinstance(held, (Subset, ConcatDataset)):
         held = held.dataset if isinstance(held, Subset) else held.datasets[0]
     return held
@@ -46,6 +46,8 @@ def labels_of(held: Any, what: str) -> list[int]:
 
 def _kept(held: Any, what: str) -> list[int] | None:
     """Labels that are kept apart from images, if they are those that items bring."""
+    from torch.utils.data import ConcatDataset, Subset, TensorDataset
+
     if isinstance(held, Subset):
         within = _kept(held.dataset, what)
         return None if within is None else [within[i] for i in held.indices]

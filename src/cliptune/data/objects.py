@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from cliptune.data.dataset import Dataset
 from cliptune.data.labels import classes_of, inner, labels_of
@@ -20,6 +17,9 @@ from cliptune.data.pictures import picture_of
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
 from cliptune.types import Example, Picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Of what records call the data of such runs: `python:NAME@FINGERPRINT`.
 PYTHON = "python"
@@ -154,6 +154,8 @@ def spec_of(dataset: Dataset) -> str:
 def picture_from(image: Any, what: str) -> Picture:
     """A PIL picture, a tensor `(C, H, W)` or `(H, W)`, or an array `(H, W, C)` or `(H, W)`, as a picture; a fourth
     channel is its transparency. Raises `UserError`."""
+    from torch import Tensor
+
     if isinstance(image, Image.Image):
         return picture_of(image)
     pixels = _bytes(image, what)
@@ -166,6 +168,8 @@ def picture_from(image: Any, what: str) -> Picture:
 
 def mask_from(mask: Any, what: str) -> Tensor:
     """uint8 `(1, H, W)`, 255 = foreground, of a mask in which 1 or 255 is. Raises `UserError`."""
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
     values = pil_to_tensor(mask.convert("L")) if isinstance(mask, Image.Image) else _bytes(mask, what)
     if len(values) != 1:
         raise UserError(f"{what} has {len(values)} channels; a mask has one")
@@ -174,6 +178,9 @@ def mask_from(mask: Any, what: str) -> Tensor:
 
 def _bytes(image: Any, what: str) -> Tensor:
     """uint8 `(C, H, W)` of a tensor or an array."""
+    import torch
+    from torch import Tensor
+
     if isinstance(image, np.ndarray):
         tensor = torch.from_numpy(np.ascontiguousarray(image))
         tensor = tensor.permute(2, 0, 1) if tensor.ndim == 3 else tensor

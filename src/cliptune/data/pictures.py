@@ -11,18 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
-import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
-from torch import Tensor
-from torchvision import io as decoders
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from cliptune.errors import UserError
 from cliptune.files import open_regular
 from cliptune.types import Picture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Suffixes of the image kinds that the installed Pillow reads; of HEIC where pillow-heif is installed.
 HEIC = {".heic", ".heif", ".hif"}
@@ -97,6 +96,8 @@ def read_bytes(content: bytes, name: str) -> Picture:
 
 def picture_of(image: Image.Image) -> Picture:
     """An opened picture, likewise turned and brought to eight bits, with its transparency as mask."""
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
     image = upright(image)
     alpha = pil_to_tensor(image.convert("RGBA"))[3:] if image.has_transparency_data else None
     return Picture(pil_to_tensor(_rgb(image)), None if alpha is None or alpha.min() == 255 else alpha)
@@ -191,6 +192,11 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _plain_jpeg(file: BinaryIO, image: Image.Image) -> Tensor:
     """uint8 `(3, H, W)` of what most data sets are made of: the pixels Pillow gives, a quarter sooner."""
+    import torch
+    from torch import Tensor
+    from torchvision import io as decoders
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
     file.seek(0)
     encoded = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
     try:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from cliptune.data import scenery_places as places
 from cliptune.data import scenery_textures as textures
 from cliptune.data.painting import Canvas
 from cliptune.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PAINTERS: dict[str, Callable[[np.random.Generator, int], Canvas]] = {
     "sky": textures.sky,
@@ -56,6 +58,8 @@ def scene(name: str, seed: int, size: int = 96) -> Tensor:
 
     Raises `UserError` for a name that is not in `NAMES`.
     """
+    import torch
+
     if name not in PAINTERS:
         raise UserError(f"no background is called {name!r}: choose one of {', '.join(NAMES)}")
     canvas = PAINTERS[name](stream("scenery", name, seed), size)

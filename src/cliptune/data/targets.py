@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.types import Example
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def classes_in(example: Example) -> tuple[int, ...]:
@@ -20,6 +21,8 @@ def multi_hot(examples: Sequence[Example], classes: int | None = None) -> Tensor
 
     classes: by default those up to the last that occurs.
     """
+    import torch
+
     if not any(e.labels for e in examples):
         return None
     pairs = [(i, label) for i, e in enumerate(examples) for label in classes_in(e)]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -44,7 +42,7 @@ def reduced(
     """
     if fraction == 1:
         return task
-    name, options = spelled(selector)
+    name, options = selection.spelled(selector)
     known = name.replace("-", "_").lower()
     if known == FORGETS:
         held = Signals(correct=correctness(fresh(), task, training, fabric))
@@ -53,24 +51,6 @@ def reduced(
     labels = torch.tensor([e.label for e in task.train])
     chosen = selection.select(name, held, labels, fraction, balanced=True, seed=task.seed, variant=variant, **options)
     return replace(task, train=weighted(task.train, chosen))
-
-
-def spelled(selector: str) -> tuple[str, dict[str, Any]]:
-    """Name and options of "uncertainty,measure=entropy". Raises `UserError` for what is unknown or of a wrong kind."""
-    name, *options = (part.strip() for part in selector.split(","))
-    pairs = (option.partition("=") for option in options if option)
-    read = {key.strip(): _read(value.strip()) for key, _, value in pairs}
-    selection.check(name, read)
-    return name, read
-
-
-def _read(value: str) -> Any:
-    """The value of an option: 1e-2 is a number, as 0.01 is."""
-    with suppress(ValueError):
-        return int(value)
-    with suppress(ValueError):
-        return float(value)
-    return {"true": True, "false": False, "none": None}.get(value.lower(), value)
 
 
 def weighted(pool: Sequence[Example], chosen: Selection) -> tuple[Example, ...]:

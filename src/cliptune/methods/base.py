@@ -7,16 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import cosines
 from cliptune.backbones.sentences import Sentences, from_templates
 from cliptune.errors import UserError
 from cliptune.types import Batch, Outputs, Prompts, State, Task
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
     from cliptune.model import TunedModel
 
 
@@ -78,6 +77,8 @@ class Method(ABC):
 
     def update(self, losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> None:
         """Put gradients on the parameters; by default those of the losses' sum."""
+        import torch
+
         torch.stack(list(losses.values())).sum().backward()
 
     def after_epoch(self, model: TunedModel, state: State) -> None:

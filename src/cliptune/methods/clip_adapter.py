@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Generator, Tensor, nn
-
-from cliptune.adapters.residual import Adapters, Bottleneck
-from cliptune.backbones.backbone import Backbone
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.prompts.start import linear
 from cliptune.types import Batch, Outputs, State
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.adapters.residual import Bottleneck
+    from cliptune.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class ClipAdapter(Method):
             raise UserError(f"reduction must be at least 1, got {self.reduction}")
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.adapters.residual import Adapters, Bottleneck
+
         width = backbone.embed_dim
         if self.reduction > width:
             raise UserError(f"reduction={self.reduction} leaves nothing of features of width {width}; lower it")

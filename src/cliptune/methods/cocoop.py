@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences
 from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
 from cliptune.objectives.classify import classification
-from cliptune.prompts.conditional import Conditional
 from cliptune.types import Batch, Outputs, State
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class CoCoOp(Method):
         return CoOp(self.n_ctx, self.words)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.prompts.conditional import Conditional
+
         start = self.coop().learner(backbone, classnames, generator)().text
         return Conditional(start.detach(), backbone.embed_dim, generator)
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
-from cliptune.prompts.context import Context
 from cliptune.prompts.start import random_tokens
 from cliptune.types import Batch, Outputs, State
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class CoOp(Method):
         return len(self.words.split()) if self.words else self.n_ctx
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        import torch
+
+        from cliptune.prompts.context import Context
+
         width = backbone.text_width
         if self.words:
             tokens = len(backbone.encode(self.words)) - 2

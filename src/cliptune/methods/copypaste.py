@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.errors import UserError
 from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
 from cliptune.objectives.classify import classification
 from cliptune.types import Batch, Outputs, State
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

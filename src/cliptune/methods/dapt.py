@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from cliptune.errors import UserError
 from cliptune.methods.base import Method, Wrapper
@@ -15,6 +12,9 @@ from cliptune.methods.maple import Maple
 from cliptune.objectives.classify import classification
 from cliptune.objectives.decouple import background_alignment, pull_push
 from cliptune.types import Batch, Outputs, Prompts, State
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GENERAL = (
     "ground land grass tree building wall sky lake water river sea railway railroad keyboard helmet cloud house "
@@ -105,6 +105,8 @@ class Dapt(Wrapper):
     def classify(
         self, image: Tensor, text: Tensor, phrases: Tensor | None, logit_scale: Tensor, prompts: Prompts
     ) -> Tensor:
+        import torch
+
         logits = self.base.classify(image, text, phrases, logit_scale, prompts)
         if self.compat == "paper" or phrases is None:
             return logits

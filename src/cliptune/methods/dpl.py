@@ -6,25 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Generator, Tensor, nn
-from torch.utils.data import default_collate
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, blended, from_templates
-from cliptune.backbones.teacher import Teacher
-from cliptune.data.loader import ExampleSet
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
-from cliptune.methods.promptsrc import SIXTY
 from cliptune.objectives.classify import classification
 from cliptune.objectives.distill import kl_mean
-from cliptune.prompts.searched import Given, Searched, likeliest
 from cliptune.prompts.start import random_tokens
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
+    from cliptune.backbones.teacher import Teacher
+    from cliptune.data.loader import ExampleSet
     from cliptune.model import TunedModel
+    from cliptune.prompts.searched import Searched
 
 
 @dataclass(frozen=True)
@@ -96,6 +94,8 @@ class Dpl(Method):
         return self.search_epochs if self.searching else None
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.prompts.searched import Given
+
         if self.searching:
             return self._supernet(backbone, generator)
         text, image = self.lengths_text, self.lengths_image
@@ -111,6 +111,10 @@ class Dpl(Method):
         return Given(text, image, backbone.text_width, backbone.image_width if image else 0, generator)
 
     def _supernet(self, backbone: Backbone, generator: Generator) -> Searched:
+        import torch
+
+        from cliptune.prompts.searched import Searched
+
         def tokens(n: int, width: int, uniform: bool) -> Tensor:
             if self.start == "small":
                 return random_tokens(n, width, generator)
@@ -126,6 +130,8 @@ class Dpl(Method):
         return Searched(text, image, generator)
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+        from cliptune.backbones.teacher import SIXTY
+
         sentence = "template" if self.searching else self.sentence
         if sentence == "ensemble":
             return blended(backbone.encode, backbone.embed, SIXTY, classnames)
@@ -134,6 +140,9 @@ class Dpl(Method):
 
     def prepare(self, model: TunedModel, task: Task) -> ExampleSet | Teacher | None:
         """The pictures that the search looks at, or the teacher that training listens to."""
+        from cliptune.backbones.teacher import SIXTY, Teacher
+        from cliptune.data.loader import ExampleSet
+
         backbone = model.backbone
         if not self.searching:
             templates = SIXTY if self.compat == "paper" else SIXTY[-1:]
@@ -146,6 +155,10 @@ class Dpl(Method):
 
     def before_step(self, model: TunedModel, state: State) -> None:
         """While searching: one step of Adam on the scores, with the loss on validation pictures (first order)."""
+        import torch
+
+        from cliptune.prompts.searched import Searched
+
         learner = model.learner
         if not isinstance(learner, Searched):
             return
@@ -157,6 +170,8 @@ class Dpl(Method):
 
     def _validation(self, examples: ExampleSet, step: int, device: torch.device) -> Batch:
         """The batch of a step: the next in random order, through all again and again, or always the first."""
+        from torch.utils.data import default_collate
+
         if self.compat == "release":
             chosen = list(range(min(self.search_batch, len(examples))))
         else:
@@ -174,6 +189,8 @@ class Dpl(Method):
         return losses
 
     def following(self, model: TunedModel) -> Method | None:
+        from cliptune.prompts.searched import Searched, likeliest
+
         if not isinstance(model.learner, Searched):
             return None
         text, image = map(likeliest, model.learner.alphas)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
-from cliptune.prompts.deep import Deep, check_depth
 from cliptune.prompts.start import random_tokens, usable_words
 from cliptune.types import Batch, Outputs, State
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Ivlp(Method):
         return usable_words(self.words, self.n_ctx_text, len(backbone.encode(self.words)) - 2)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.prompts.deep import Deep, check_depth
+
         check_depth(self.depth_text, backbone.text_depth, "text", backbone.name)
         width, words = backbone.text_width, self._words(backbone)
         text = [random_tokens(self.n_ctx_text, width, generator) for _ in range(self.depth_text)]

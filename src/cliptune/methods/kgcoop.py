@@ -6,11 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences
-from cliptune.backbones.teacher import Teacher
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
@@ -19,6 +15,9 @@ from cliptune.objectives.knowledge import text_pull
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
     from cliptune.model import TunedModel
 
 #: What the release starts from, whatever words it is given.
@@ -62,6 +61,8 @@ class KgCoOp(Method):
         return self.coop().sentences(backbone, classnames, templates)
 
     def prepare(self, model: TunedModel, task: Task) -> Tensor:
+        from cliptune.backbones.teacher import Teacher
+
         templates = (self.template,) if self.template else model.templates
         return Teacher.of(model.backbone, model.classnames, templates).text
 

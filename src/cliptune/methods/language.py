@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.ivlp import Ivlp
 from cliptune.types import Batch, Outputs, State
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True)

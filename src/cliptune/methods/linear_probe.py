@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-import torch
-from torch import Generator, Tensor, nn
-
-from cliptune.adapters.linear import Linear
-from cliptune.backbones.backbone import Backbone
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.adapters.linear import Linear
+    from cliptune.backbones.backbone import Backbone
     from cliptune.model import TunedModel
 
 
@@ -33,12 +32,16 @@ class LinearProbe(Method):
     training starts from zero-shot CLIP."""
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.adapters.linear import Linear
+
         return Linear(len(classnames), backbone.embed_dim)
 
-    @torch.no_grad()
     def prepare(self, model: TunedModel, task: Task) -> None:
+        import torch
+
         if self.start == "text":
-            cast(Linear, model.learner).weight.copy_(model.backbone.logit_scale * model.text_side()[0])
+            with torch.no_grad():
+                cast("Linear", model.learner).weight.copy_(model.backbone.logit_scale * model.text_side()[0])
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {"ce": classification(out.logits, batch)}

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
-from cliptune.prompts.coupled import Coupled
 from cliptune.prompts.start import random_tokens, usable_words
 from cliptune.types import Batch, Outputs, State
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Maple(Method):
         return usable_words(self.words, self.n_ctx, len(backbone.encode(self.words)) - 2)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.prompts.coupled import Coupled
+
         deepest = max(backbone.text_depth, backbone.image_depth)
         if self.depth > deepest:
             raise UserError(

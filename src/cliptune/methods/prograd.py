@@ -7,22 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, with_context
-from cliptune.backbones.teacher import Teacher
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.objectives.distill import soft_cross_entropy
 from cliptune.objectives.knowledge import without_conflict
-from cliptune.prompts.context import Context
 from cliptune.prompts.start import random_tokens
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
+    from cliptune.backbones.teacher import Teacher
     from cliptune.model import TunedModel
 
 
@@ -68,6 +66,10 @@ class ProGrad(Method):
         return self.n_ctx - len(self.words.split())
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        import torch
+
+        from cliptune.prompts.context import Context
+
         start = random_tokens(self.free, backbone.text_width, generator)
         if not self.words:
             return Context(start)
@@ -86,6 +88,8 @@ class ProGrad(Method):
         return with_context(backbone.encode, prefix, self.n_ctx, classnames, self.position)
 
     def prepare(self, model: TunedModel, task: Task) -> Teacher:
+        from cliptune.backbones.teacher import Teacher
+
         templates = (self.template,) if self.template else model.templates
         return Teacher.of(model.backbone, model.classnames, templates)
 
@@ -99,6 +103,8 @@ class ProGrad(Method):
 
     def update(self, losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> None:
         """Gradients of everything but "kl", each tensor's without its part against that of "kl", which only guides."""
+        import torch
+
         own = torch.stack([loss for name, loss in losses.items() if name != "kl"]).sum()
         towards = torch.autograd.grad(own, parameters, retain_graph=True, allow_unused=True)
         guides = torch.autograd.grad(losses["kl"], parameters, allow_unused=True)

@@ -6,13 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import open_clip
-import torch.nn.functional as F
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences
-from cliptune.backbones.teacher import Teacher
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.ivlp import Ivlp
@@ -22,14 +16,11 @@ from cliptune.prompts.aggregate import average, gaussian_weights
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
-    from cliptune.model import TunedModel
+    from torch import Generator, Tensor, nn
 
-PLAIN = "a photo of a {}."
-#: The sentences of the released code's teacher: the plain one, and the others among the first sixty of CLIP's eighty.
-SIXTY = (
-    PLAIN,
-    *(said for said in (t("{}") for t in open_clip.OPENAI_IMAGENET_TEMPLATES[:60]) if said != PLAIN),
-)
+    from cliptune.backbones.backbone import Backbone
+    from cliptune.backbones.teacher import Teacher
+    from cliptune.model import TunedModel
 
 
 @dataclass(frozen=True)
@@ -81,9 +72,13 @@ class PromptSrc(Method):
         return self.ivlp.sentences(backbone, classnames, templates)
 
     def prepare(self, model: TunedModel, task: Task) -> Teacher:
+        from cliptune.backbones.teacher import SIXTY, Teacher
+
         return Teacher.of(model.backbone, model.classnames, SIXTY)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
+        import torch.nn.functional as F
+
         teacher: Teacher = state.memory
         image, tuned = teacher.image(batch.images), out.image["image"]
         # The teacher knows the classes alone, while `out.logits` may have columns that a wrapper added.

@@ -6,11 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Generator, Tensor, nn
-
-from cliptune.adapters.surgery import Operated, Surgery
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, from_templates
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -21,6 +16,10 @@ from cliptune.prompts.start import linear
 from cliptune.types import Batch, Outputs, Prompts, State, Task, Trail
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.adapters.surgery import Operated
+    from cliptune.backbones.backbone import Backbone
     from cliptune.model import TunedModel
 
 #: The adapters' hidden layer is this many times as wide as features.
@@ -72,6 +71,8 @@ class Restore(Method):
         return Maple(self.n_ctx, self.depth, self.words)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.adapters.surgery import Operated, Surgery
+
         prompts = self.maple.learner(backbone, classnames, generator)
         width, inner = backbone.embed_dim, WIDER * backbone.embed_dim
         text, image = (
@@ -84,16 +85,17 @@ class Restore(Method):
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
         return self.maple.sentences(backbone, classnames, templates)
 
-    @torch.no_grad()
     def prepare(self, model: TunedModel, task: Task) -> Start:
-        learner = operated(model)
-        if not learner.text_norms.any():  # a trained learner knows where it began
-            for held, tokens in zip((learner.text_norms, learner.image_norms), deep_tokens(learner()), strict=True):
-                held.copy_(gram_norms(tokens))
-        trail = Trail()
-        if learner.traced:
-            plain = from_templates(model.backbone.encode, (f"{self.words} {{}}.".lstrip(),), model.classnames)
-            model.backbone.encode_text(plain, Prompts(trail=trail))
+        import torch
+
+        learner, trail = operated(model), Trail()
+        with torch.no_grad():
+            if not learner.text_norms.any():  # a trained learner knows where it began
+                for held, tokens in zip((learner.text_norms, learner.image_norms), deep_tokens(learner()), strict=True):
+                    held.copy_(gram_norms(tokens))
+            if learner.traced:
+                plain = from_templates(model.backbone.encode, (f"{self.words} {{}}.".lstrip(),), model.classnames)
+                model.backbone.encode_text(plain, Prompts(trail=trail))
         return Start(learner, model.backbone, trail.text)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
@@ -107,13 +109,15 @@ class Restore(Method):
             losses["shift"] = self.shift_weight * inconsistency(text, image)
         return losses
 
-    @torch.no_grad()
     def after_epoch(self, model: TunedModel, state: State) -> None:
+        import torch
+
         learner = operated(model)
-        text, image = deep_tokens(learner())
-        if state.epoch == state.epochs // 3 and text:
-            learner.text.ratio += self.text_growth * gram_norms(text).mean()
-            learner.image.ratio += self.image_growth * gram_norms(image).mean()
+        with torch.no_grad():
+            text, image = deep_tokens(learner())
+            if state.epoch == state.epochs // 3 and text:
+                learner.text.ratio += self.text_growth * gram_norms(text).mean()
+                learner.image.ratio += self.image_growth * gram_norms(image).mean()
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ class Start:
         Embeddings are the pooled tokens, and changes count relative to the frozen model's: the release has no such term
         to compare with.
         """
+        import torch
+
         assert prompts.trail is not None
         layers = min(1 + len(prompts.text_deep), len(prompts.image))
         plain: list[Tensor] = []
@@ -157,5 +163,7 @@ def deep_tokens(prompts: Prompts) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...
 
 def operated(model: TunedModel) -> Operated:
     """The learner that this method made."""
+    from cliptune.adapters.surgery import Operated
+
     assert isinstance(model.learner, Operated)
     return model.learner

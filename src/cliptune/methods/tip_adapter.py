@@ -6,20 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from torch import Generator, Tensor, nn
-
-from cliptune.adapters.cache import Cache
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import cosines, normalise
-from cliptune.data.loader import ExampleSet
-from cliptune.data.transforms import Augment
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.types import Batch, Example, Outputs, State, Task
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.adapters.cache import Cache
+    from cliptune.backbones.backbone import Backbone
+    from cliptune.data.loader import ExampleSet
+    from cliptune.data.transforms import Augment
     from cliptune.model import TunedModel
 
 #: Crops of the remembered pictures keep at least half of the area, as the authors' do.
@@ -56,6 +55,8 @@ class TipAdapter(Method):
                 raise UserError(f"{name} must be at least 0, got {getattr(self, name)}")
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.adapters.cache import Cache
+
         return Cache(classnames, backbone.embed_dim, self.alpha, self.beta, learned=False)
 
     def prepare(self, model: TunedModel, task: Task) -> Any:
@@ -65,6 +66,10 @@ class TipAdapter(Method):
 
     def remember(self, model: TunedModel, task: Task) -> None:
         """Fill the model's cache: features of the training pictures, averaged over crops, then normalised."""
+        import torch
+
+        from cliptune.data.transforms import Augment
+
         if not task.train:
             raise UserError("Tip-Adapter remembers training pictures, but there are none; use zeroshot to test alone")
         preprocess = model.backbone.preprocess
@@ -80,34 +85,43 @@ class TipAdapter(Method):
 
 def cache(model: TunedModel) -> Cache:
     """The model's learner."""
-    return cast(Cache, model.learner)
+    return cast("Cache", model.learner)
 
 
 def examples(model: TunedModel, task: Task, chosen: Sequence[Example], augment: Augment | None = None) -> ExampleSet:
     """Some of the task's pictures as the backbone reads them."""
+    from cliptune.data.loader import ExampleSet
+
     return ExampleSet(task.dataset, chosen, model.backbone.preprocess, augment=augment, seed=task.seed)
 
 
-@torch.no_grad()
 def features(model: TunedModel, pictures: ExampleSet, crop: int = 0) -> Tensor:
     """What the image tower says of all pictures in their order, `(n, d)`, not normalised."""
+    import torch
+
     pictures.epoch = crop
     batches = pictures.in_order(64, model.backbone.logit_scale.device)
-    return torch.cat([model.backbone.encode_image(batch.images).float() for batch in batches])
+    with torch.no_grad():
+        return torch.cat([model.backbone.encode_image(batch.images).float() for batch in batches])
 
 
 def labels(model: TunedModel, chosen: Sequence[Example]) -> Tensor:
     """`(n,)` on the model's device."""
+    import torch
+
     return torch.tensor([e.label for e in chosen], device=model.backbone.logit_scale.device)
 
 
-@torch.no_grad()
 def validation(model: TunedModel, task: Task) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised features `(v, d)` of the validation pictures, CLIP's logits of them `(v, C)`, their labels `(v,)`."""
+    import torch
+
     if not task.val:
         raise UserError(f"search needs validation pictures, but {task.name} has none; give alpha and beta instead")
     image = normalise(features(model, examples(model, task, task.val)))
-    return image, model.backbone.logit_scale * cosines(image, model.text_side()[0]), labels(model, task.val)
+    with torch.no_grad():
+        logits = model.backbone.logit_scale * cosines(image, model.text_side()[0])
+    return image, logits, labels(model, task.val)
 
 
 def choose(model: TunedModel, image: Tensor, logits: Tensor, wanted: Tensor) -> None:

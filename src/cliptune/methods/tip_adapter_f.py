@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import Generator, Tensor, nn
-
-from cliptune.adapters.cache import Cache
-from cliptune.backbones.backbone import Backbone
 from cliptune.methods.base import Method
 from cliptune.methods.tip_adapter import TipAdapter, choose, validation
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
     from cliptune.model import TunedModel
 
 
@@ -45,6 +44,8 @@ class TipAdapterF(Method):
         return TipAdapter(self.alpha, self.beta, self.crops, self.search)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.adapters.cache import Cache
+
         return Cache(classnames, backbone.embed_dim, self.alpha, self.beta, learned=True)
 
     def prepare(self, model: TunedModel, task: Task) -> Any:

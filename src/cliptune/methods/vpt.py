@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, from_templates
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
-from cliptune.prompts.deep import Deep, check_depth
 from cliptune.prompts.start import random_tokens
 from cliptune.types import Batch, Outputs, State
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Vpt(Method):
             raise UserError(f"template={self.template!r} needs one {{}} where the class name goes")
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.prompts.deep import Deep, check_depth
+
         check_depth(self.depth, backbone.image_depth, "image", backbone.name)
         width = backbone.image_width
         return Deep(image=[random_tokens(self.n_ctx, width, generator) for _ in range(self.depth)])

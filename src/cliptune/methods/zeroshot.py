@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import open_clip
-from torch import Generator, Tensor, nn
-
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.sentences import Sentences, from_templates
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
-from cliptune.prompts.fixed import NoPrompts
 from cliptune.types import Batch, Outputs, State
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+    from cliptune.backbones.backbone import Backbone
 
 #: The seven templates CLIP's authors found to be enough on ImageNet.
 SEVEN = (
@@ -44,9 +44,13 @@ class ZeroShot(Method):
     trains = False
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
+        from cliptune.prompts.fixed import NoPrompts
+
         return NoPrompts()
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+        import open_clip
+
         own = (self.template or templates[0],)
         chosen = {
             "single": own,

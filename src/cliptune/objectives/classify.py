@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.types import Batch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def classification(logits: Tensor, batch: Batch) -> Tensor:
@@ -23,6 +25,8 @@ def classification(logits: Tensor, batch: Batch) -> Tensor:
     sum of w_b grad CE_b stands for that of all pictures), not on the logits as DAPT e556f17 has it. They are 1 on
     average over the training set, not over each batch, so that a picture weighs the same whatever its company.
     """
+    import torch.nn.functional as F
+
     wanted = batch.labels
     if batch.targets is not None:
         wanted = F.pad(batch.targets, (0, logits.shape[1] - batch.targets.shape[1])).to(logits.dtype)

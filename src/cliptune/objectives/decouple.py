@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def pull_push(image: Tensor, foreground: Tensor, background: Tensor, margin: float) -> Tensor:
@@ -12,6 +14,8 @@ def pull_push(image: Tensor, foreground: Tensor, background: Tensor, margin: flo
     mean_b max(0, margin + ||u - sg(u_fg)|| - ||u - sg(u_bg)||): the gradient reaches the whole image's feature alone.
     `pairwise_distance` adds 1e-6 to every coordinate, which keeps the norm differentiable at zero.
     """
+    import torch.nn.functional as F
+
     near = F.pairwise_distance(image, foreground.detach())
     far = F.pairwise_distance(image, background.detach())
     return F.relu(margin + near - far).mean()
@@ -20,5 +24,7 @@ def pull_push(image: Tensor, foreground: Tensor, background: Tensor, margin: flo
 def background_alignment(background: Tensor, phrases: Tensor, logit_scale: Tensor) -> Tensor:
     """Cross-entropy of background features `(b, d)` with the nearest of the sentences `(p, d)`, its own
     pseudo-label."""
+    import torch.nn.functional as F
+
     cosines = background @ phrases.T
     return F.cross_entropy(logit_scale * cosines, cosines.argmax(-1))

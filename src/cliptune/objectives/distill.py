@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def kl_mean(logits: Tensor, teacher: Tensor) -> Tensor:
@@ -12,6 +14,8 @@ def kl_mean(logits: Tensor, teacher: Tensor) -> Tensor:
     1/(BC) sum_bc p_bc (log p_bc - log q_bc), p the teacher's softmax and q the student's: PromptSRC and DPL divide by
     the number of classes too, so the term weighs less where there are many.
     """
+    import torch.nn.functional as F
+
     total = F.kl_div(logits.log_softmax(-1), teacher.log_softmax(-1), reduction="sum", log_target=True)
     return total / logits.numel()
 

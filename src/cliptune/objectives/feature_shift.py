@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def gram_norms(prompts: Sequence[Tensor]) -> Tensor:
@@ -13,6 +14,8 @@ def gram_norms(prompts: Sequence[Tensor]) -> Tensor:
 
     Computed as `||P P^T||_F`, which is the same number from an `m x m` matrix.
     """
+    import torch
+
     return torch.stack([(p @ p.T).norm() for p in prompts]) if prompts else torch.zeros(0)
 
 
@@ -22,6 +25,8 @@ def shifts(prompted: Sequence[Tensor], plain: Sequence[Tensor]) -> Tensor:
 
     Relative to the frozen model's own token, as the towers differ in width and scale.
     """
+    import torch
+
     moved = [(h - h0).float().norm(dim=-1) / h0.float().norm(dim=-1) for h, h0 in zip(prompted, plain, strict=True)]
     return torch.stack([row.mean() for row in moved])
 

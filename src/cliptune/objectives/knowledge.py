@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def text_pull(text: Tensor, teacher: Tensor) -> Tensor:
@@ -19,5 +21,7 @@ def without_conflict(gradient: Tensor, guide: Tensor, share: float = 1.0) -> Ten
 
     g = a where <a, b> >= 0, else a - share <a, b/|b|> b/|b|. Scaling both by a number scales the result by it.
     """
+    import torch
+
     unit = guide / guide.norm().clamp_min(torch.finfo(guide.dtype).tiny)
     return gradient - share * (gradient * unit).sum().clamp_max(0) * unit

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import torch
-from torch import Generator, Tensor, nn
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
 
 #: Standard deviation of random tokens in the whole family.
 STD = 0.02
@@ -14,11 +15,15 @@ STD = 0.02
 
 def random_tokens(n: int, width: int, generator: Generator) -> Tensor:
     """`(n, width)` of N(0, 0.02^2)."""
+    import torch
+
     return torch.randn(n, width, generator=generator) * STD
 
 
 def linear(inputs: int, outputs: int, generator: Generator, bias: bool = True) -> nn.Linear:
     """A linear layer with PyTorch's default start, U(+-1/sqrt(inputs)), drawn from `generator`."""
+    from torch import nn
+
     layer = cast(nn.Linear, nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias))
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -(inputs**-0.5), inputs**-0.5, generator=generator)

@@ -7,16 +7,17 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
-from typing import Any, get_args, get_type_hints
-
-import torch
-from torch import Generator, Tensor
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection, Signals, Variant
-from cliptune.selection.parts.pool import Pool
 
-__all__ = ["Selection", "Signals", "check", "get", "names", "select"]
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+__all__ = ["Selection", "Signals", "check", "get", "names", "select", "spelled"]
 
 #: What an option of a kind may be given as, and what that is called.
 KINDS = {float: ((int, float), "number"), int: ((int,), "whole number"), bool: ((bool,), "true or false")}
@@ -47,7 +48,9 @@ def check(method: str, options: Mapping[str, Any]) -> None:
     """Raises `UserError` for an option that `method` lacks, and for a number or a truth that is none."""
     function = get(method)
     own = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    hints = get_type_hints(function)
+    # Of the options alone: annotations of tensors would need PyTorch.
+    mine = SimpleNamespace(__annotations__={k: v for k, v in function.__annotations__.items() if k in own})
+    hints = get_type_hints(mine, function.__globals__)
     for option, value in options.items():
         if option not in own:
             raise UserError(f"{method} has no option {option!r}; it has {', '.join(own) or 'none'}")
@@ -57,7 +60,15 @@ def check(method: str, options: Mapping[str, Any]) -> None:
                 raise UserError(f"{option}={value!r} of {method} is no {said}")
 
 
-@torch.no_grad()
+def spelled(selector: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of "uncertainty,measure=entropy". Raises `UserError` for what is unknown or of a wrong kind."""
+    name, *options = (part.strip() for part in selector.split(","))
+    pairs = (option.partition("=") for option in options if option)
+    read = {key.strip(): _read(value.strip()) for key, _, value in pairs}
+    check(name, read)
+    return name, read
+
+
 def select(
     method: str,
     signals: Signals,
@@ -78,6 +89,11 @@ def select(
     options: the method's own keywords, such as `measure="entropy"`.
     Raises `UserError` where a method lacks a signal, for signals that do not fit together, and for wrong values.
     """
+    import torch
+    from torch import Generator
+
+    from cliptune.selection.parts.pool import Pool
+
     function = get(method)
     check(method, options)
     if variant not in get_args(Variant):
@@ -85,4 +101,14 @@ def select(
     if seed is not None and generator is not None:
         raise UserError("seed and generator are two ways to say the same; give one of them")
     generator = generator or Generator().manual_seed(seed or 0)
-    return function(Pool.of(method, signals, labels, fraction, balanced, variant, generator), **options).ordered()
+    with torch.no_grad():
+        return function(Pool.of(method, signals, labels, fraction, balanced, variant, generator), **options).ordered()
+
+
+def _read(value: str) -> Any:
+    """The value of an option: 1e-2 is a number, as 0.01 is."""
+    with suppress(ValueError):
+        return int(value)
+    with suppress(ValueError):
+        return float(value)
+    return {"true": True, "false": False, "none": None}.get(value.lower(), value)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 #: "paper": as the method's paper defines it; "dapt": as the code released with DAPT computes it, mistakes included.
 Variant = Literal["paper", "dapt"]

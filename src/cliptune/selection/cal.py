@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.neighbours import nearest
-from cliptune.selection.parts.pool import Pool
-from cliptune.selection.parts.room import announce
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cliptune.selection.parts.pool import Pool
 
 #: Numbers of `(rows, neighbours, C)` held together.
 ENTRIES = 16_000_000
@@ -24,6 +25,11 @@ def cal(pool: Pool, *, neighbours: int = 10) -> Selection:
     class by (v_i + t_{y_i}) / 2; with balanced=True it looks up the probabilities of position i in a list that is
     sorted by class, which is right only where the pool is.
     """
+    import torch
+
+    from cliptune.selection.parts.neighbours import nearest
+    from cliptune.selection.parts.room import announce
+
     if neighbours < 1:
         raise UserError(f"neighbours={neighbours} is below 1")
     (features,) = pool.need("features")
@@ -44,6 +50,8 @@ def cal(pool: Pool, *, neighbours: int = 10) -> Selection:
 
 def _divergence(logits: Tensor, near: Tensor, *, symmetric: bool) -> Tensor:
     """Mean divergence `(m,)` of each row of `(m, C)` from the rows `near` `(m, k)`; 0 where there are none."""
+    import torch
+
     m, k = near.shape
     if k == 0:
         return logits.new_zeros(m)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.covering import covering
-from cliptune.selection.parts.distances import Distances
-from cliptune.selection.parts.gradients import Gradients
-from cliptune.selection.parts.pool import Pool
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cliptune.selection.parts.distances import Distances
+    from cliptune.selection.parts.pool import Pool
 
 
 def craig(pool: Pool, *, slack: float | None = None) -> Selection:
@@ -25,6 +26,12 @@ def craig(pool: Pool, *, slack: float | None = None) -> Selection:
 
     "dapt" adds one to every weight, and takes gradients of the batches' mean losses.
     """
+    import torch
+
+    from cliptune.selection.parts.covering import covering
+    from cliptune.selection.parts.distances import Distances
+    from cliptune.selection.parts.gradients import Gradients
+
     twice = pool.variant == "dapt"
     found = []
     if pool.balanced:
@@ -52,6 +59,8 @@ def _weighted(rows: Tensor, apart: Distances, picks: Tensor, twice: bool) -> tup
 
     twice: a picture counts itself again, and does not come before a twin to itself.
     """
+    import torch
+
     picks = picks.sort().values
     nearest = apart.nearest(picks)
     if not twice:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.pool import Pool
+
+if TYPE_CHECKING:
+    from cliptune.selection.parts.pool import Pool
 
 #: Rows of `(rows, C)` looked at together.
 CHUNK = 4096
@@ -20,6 +22,8 @@ def deepfool(pool: Pool) -> Selection:
     The step is in feature space, where CLIP's classifier is linear and one step is exact; on the sphere of features the
     order is the same. Both papers step in pixels.
     """
+    import torch
+
     features, text = pool.need("features", "text")
     apart = torch.cdist(text, text, compute_mode="donot_use_mm_for_euclid_dist")
     scores = []

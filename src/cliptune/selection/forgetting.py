@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.pool import Pool
+
+if TYPE_CHECKING:
+    from cliptune.selection.parts.pool import Pool
 
 
 def forgetting(pool: Pool) -> Selection:
@@ -16,6 +18,8 @@ def forgetting(pool: Pool) -> Selection:
 
     "dapt" leaves the count of never-learned pictures at 0. Its first row is the model before training; give the same.
     """
+    import torch
+
     (correct,) = pool.need("correct")
     if bool(((correct != 0) & (correct != 1)).any()):
         raise UserError("correct must hold True or False, or 1 and 0, for each epoch and picture")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.pool import Pool
+
+if TYPE_CHECKING:
+    from cliptune.selection.parts.pool import Pool
 
 
 def full(pool: Pool) -> Selection:
     """Every picture, whatever the fraction: what coresets are compared with."""
+    import torch
+
     return Selection(torch.arange(len(pool.labels), device=pool.labels.device))

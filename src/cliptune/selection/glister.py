@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.gradients import Gradients, residuals
-from cliptune.selection.parts.pool import Group, Pool
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cliptune.selection.parts.pool import Group, Pool
 
 #: The release looks at -ln(0.9) n / budget candidates a step: stochastic greedy with an epsilon of 0.9.
 EPSILON = 0.9
@@ -25,6 +26,10 @@ def glister(pool: Pool, *, eta: float = 0.05, updates: int = 15) -> Selection:
 
     "dapt" never computes gains anew, and each step sees a few candidates drawn; it needs held-out pictures.
     """
+    import torch
+
+    from cliptune.selection.parts.gradients import Gradients, residuals
+
     if not eta > 0 or updates < 1:
         raise UserError(f"eta={eta} must be above 0 and updates={updates} at least 1")
     given = pool.variant == "dapt" or pool.signals.val_labels is not None or pool.signals.val_features is not None
@@ -59,6 +64,8 @@ def glister(pool: Pool, *, eta: float = 0.05, updates: int = 15) -> Selection:
 
 
 def _stochastic(gain: Tensor, budget: int, legacy) -> Tensor:
+    import torch
+
     n = len(gain)
     free = torch.ones(n, dtype=torch.bool)
     sample = max(round(-math.log(EPSILON) * n / budget), 1)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.cosine import DENSE
-from cliptune.selection.parts.gradients import Gradients
-from cliptune.selection.parts.growing import Growing
-from cliptune.selection.parts.nnls import nnls
-from cliptune.selection.parts.pool import Group, Pool
-from cliptune.selection.parts.room import announce
-from cliptune.selection.parts.ties import first_largest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cliptune.selection.parts.pool import Group, Pool
 
 
 def gradmatch(pool: Pool, *, ridge: float | None = None, validation: bool = False) -> Selection:
@@ -31,6 +27,13 @@ def gradmatch(pool: Pool, *, ridge: float | None = None, validation: bool = Fals
     "dapt" (DeepCore's code) matches the mean, has a ridge of 1 that the first step lacks, gives a lone picture the
     weight 1, and leaves pictures of weight 0 out, so it may choose fewer than asked.
     """
+    import torch
+
+    from cliptune.selection.parts.cosine import DENSE
+    from cliptune.selection.parts.gradients import Gradients
+    from cliptune.selection.parts.nnls import nnls
+    from cliptune.selection.parts.room import announce
+
     dapt = pool.variant == "dapt"
     ridge = (1.0 if dapt else 0.5) if ridge is None else ridge
     if not ridge > 0:
@@ -77,6 +80,11 @@ def _pursuit(
     Each step fits all weights anew. In terms of the Cholesky factor of the chosen that is one more row of it times one
     more number, taken off what is left of the target.
     """
+    import torch
+
+    from cliptune.selection.parts.growing import Growing
+    from cliptune.selection.parts.ties import first_largest
+
     grown = Growing(rows, square, ridge, budget, pool.method)
     picks, toward, seen = [], target, target.clone()
     for k in range(budget):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.gradients import Gradients
-from cliptune.selection.parts.pool import Pool
+
+if TYPE_CHECKING:
+    from cliptune.selection.parts.pool import Pool
 
 
 def grand(pool: Pool) -> Selection:
@@ -16,5 +17,9 @@ def grand(pool: Pool) -> Selection:
 
     "dapt" divides by the size of the batch of 50, so pictures of a smaller last batch seem larger.
     """
+    import torch
+
+    from cliptune.selection.parts.gradients import Gradients
+
     rows = torch.arange(len(pool.labels), device=pool.labels.device)
     return pool.extreme(Gradients.of(pool, rows).norms(), largest=True)

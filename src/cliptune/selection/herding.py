@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.pool import Group, Pool
-from cliptune.selection.parts.room import ALONE, announce
-from cliptune.selection.parts.ties import first_largest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cliptune.selection.parts.pool import Group, Pool
 
 
 def herding(pool: Pool) -> Selection:
@@ -19,6 +20,11 @@ def herding(pool: Pool) -> Selection:
     "dapt" takes argmax in place of argmin, of h_i = (v_i + t_{y_i}) / 2 with the class features t. Within a class
     argmin would choose the same from h as from v.
     """
+    import torch
+
+    from cliptune.selection.parts.room import ALONE, announce
+    from cliptune.selection.parts.ties import first_largest
+
     (features,) = pool.need("features")
     dapt = pool.variant == "dapt"
     if dapt:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.farthest import farthest_first
-from cliptune.selection.parts.pool import Group, Pool
-from cliptune.selection.parts.room import announce
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cliptune.selection.parts.pool import Group, Pool
 
 
 def k_center(pool: Pool) -> Selection:
@@ -18,6 +19,11 @@ def k_center(pool: Pool) -> Selection:
 
     "dapt" (DeepCore's code) draws the first with `np.random.seed(seed)` anew in each class.
     """
+    import torch
+
+    from cliptune.selection.parts.farthest import farthest_first
+    from cliptune.selection.parts.room import announce
+
     (features,) = pool.need("features")
 
     def choose(group: Group) -> Tensor:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, get_args
 
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.cosine import Cosine
-from cliptune.selection.parts.covering import covering
-from cliptune.selection.parts.gradients import Gradients
-from cliptune.selection.parts.graph_cut import graph_cut
-from cliptune.selection.parts.log_determinant import log_determinant
-from cliptune.selection.parts.pool import Group, Pool
-from cliptune.selection.parts.room import ALONE, announce
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cliptune.selection.parts.pool import Group, Pool
 
 Function = Literal["graph_cut", "facility_location", "log_determinant"]
 
@@ -37,6 +32,15 @@ def submodular(pool: Pool, *, function: Function = "graph_cut", slack: float | N
     each class (but for rounding of its pseudo-inverse): the gain is what should have been subtracted, 0 for all at
     first, and larger than any stale gain as soon as it is computed anew.
     """
+    import torch
+
+    from cliptune.selection.parts.cosine import Cosine
+    from cliptune.selection.parts.covering import covering
+    from cliptune.selection.parts.gradients import Gradients
+    from cliptune.selection.parts.graph_cut import graph_cut
+    from cliptune.selection.parts.log_determinant import log_determinant
+    from cliptune.selection.parts.room import ALONE, announce
+
     if function not in get_args(Function):
         raise UserError(f"function={function!r} is none of {', '.join(get_args(Function))}")
     if slack is not None and function != "facility_location":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
-import torch
+from typing import TYPE_CHECKING, Literal, get_args
 
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.pool import Pool
+
+if TYPE_CHECKING:
+    from cliptune.selection.parts.pool import Pool
 
 Measure = Literal["margin", "least_confidence", "entropy"]
 
@@ -22,6 +22,8 @@ def uncertainty(pool: Pool, *, measure: Measure = "margin") -> Selection:
     "dapt" takes the smallest of p_(1) - p_(2), of the largest *logit*, or of sum p log(p + 1e-6); where classes compete
     (balanced=False) it takes the largest of them, the most certain.
     """
+    import torch
+
     if measure not in get_args(Measure):
         raise UserError(f"measure={measure!r} is none of {', '.join(get_args(Measure))}")
     logits = pool.logits()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from cliptune.selection.base import Selection
-from cliptune.selection.parts.pool import Group, Pool
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cliptune.selection.parts.pool import Group, Pool
 
 
 def uniform(pool: Pool) -> Selection:
@@ -14,6 +17,8 @@ def uniform(pool: Pool) -> Selection:
 
     "dapt" draws the release's own numbers: `np.random.seed(seed)`, then `choice` class by class.
     """
+    import torch
+
     legacy = pool.legacy()
 
     def choose(group: Group) -> Tensor:

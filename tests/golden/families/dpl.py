@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from cliptune.backbones.teacher import SIXTY
 from cliptune.methods.dpl import Dpl
-from cliptune.methods.promptsrc import SIXTY
 from cliptune.prompts.searched import likeliest
 from cliptune.types import State
 from golden.case import Case

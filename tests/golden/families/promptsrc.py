@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cliptune.backbones.teacher import Teacher
-from cliptune.methods.promptsrc import SIXTY, PromptSrc
+from cliptune.backbones.teacher import SIXTY, Teacher
+from cliptune.methods.promptsrc import PromptSrc
 from cliptune.model import TunedModel
 from cliptune.prompts.aggregate import average, gaussian_weights
 from cliptune.types import Batch, State

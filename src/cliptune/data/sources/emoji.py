@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from cliptune.data.atlas import LISTS, STYLES, drawings, tiles
 from cliptune.data.compositing import affine, alpha_over, place
@@ -15,6 +15,9 @@ from cliptune.data.scenery import NAMES, scene, stream
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
 from cliptune.types import Example, Picture
+
+if TYPE_CHECKING:
+    import torch
 
 TURN = np.deg2rad(15)
 JITTER = 0.12
@@ -128,6 +131,8 @@ class Emoji(Dataset):
 
     def layers(self, example: Example) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """What `read` composes, in the order and shapes of `compositing.alpha_over`, with a batch of one."""
+        import torch
+
         style, name, place_in_split, _ = example.key.split("/")
         split, number = place_in_split.split("-")
         index, size = int(number), self.image_size
@@ -147,6 +152,8 @@ class Emoji(Dataset):
 
     def _window(self, background: str | None, split: str, w: np.ndarray) -> torch.Tensor:
         """A window on a canvas of `background`, `(3, size, size)`, picked by four numbers in [0, 1)."""
+        import torch
+
         size = self.image_size
         if background is None:
             return torch.full((3, size, size), GREY, dtype=torch.uint8)

@@ -1,0 +1,14 @@
+"""Write src/cliptune/methods/sizes.json: how many numbers each method learns on ViT-B/16."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cliptune import methods
+from cliptune.commands.list_ import measured
+
+if __name__ == "__main__":
+    found = {name: measured(name) for name in methods.names() if not methods.is_wrapper(methods.get(name))}
+    path = Path(methods.__file__).with_name("sizes.json")
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
