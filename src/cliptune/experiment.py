@@ -20,10 +20,10 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
 from cliptune.config import Precision, Run, fingerprint, from_dict, to_dict
-from cliptune.data import sources
+from cliptune.data import aside, sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.sound import sound
-from cliptune.engine import checkpoint, coreset
+from cliptune.engine import checkpoint, coreset, untested
 from cliptune.engine.fit import fit
 from cliptune.engine.measure import at, measure, on_the_way
 from cliptune.engine.watchers import Watcher, watched
@@ -72,7 +72,17 @@ def task_of(run: Run, dataset: Dataset | None = None) -> Task:
             have = ", ".join(name for name in protocols.names() if protocols.takes(name, option))
             raise UserError(f"{run.protocol} has no {option}, only {have}; leave it out or choose another protocol")
     dataset = dataset or dataset_of(run)
+    dataset = aside.validating(dataset) if asks_validation(run) else dataset
     return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,), **more)))
+
+
+def asks_validation(run: Run) -> str:
+    """What in a run looks at validation images, in words; "" where nothing does."""
+    if run.training.keep == "best" and run.method.trains:
+        return "keep=best"
+    return run.method.validates or (
+        f"selector={run.selector}" if run.fraction < 1 and coreset.validates(run.selector) else ""
+    )
 
 
 def model_of(run: Run, task: Task) -> TunedModel:
@@ -108,6 +118,8 @@ def execute(
             f"cliptune evaluate RUN --data {run.data}"
         )
     task, left_out = sound(task, watched(watchers, "looking at files"))
+    untested.check(task, run.data)
+    aside.note(task.dataset, asks_validation(run), run.data)
     start, start_cpu = time.perf_counter(), time.process_time()
     provenance.forget_peak(fabric.device)
     alone = folder if fabric.world_size == 1 else None

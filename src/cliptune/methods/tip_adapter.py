@@ -54,6 +54,10 @@ class TipAdapter(Method):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} must be at least 0, got {getattr(self, name)}")
 
+    @property
+    def validates(self) -> str:  # type: ignore[override]
+        return "search" if self.search else ""
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.cache import Cache
 

@@ -68,6 +68,9 @@ class Hub(Dataset):
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
 
+    def aside(self) -> list[Example]:
+        return self._splits["aside"]
+
     def tested(self) -> list[Example]:
         return self._splits["tested"]
 

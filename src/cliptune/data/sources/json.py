@@ -43,6 +43,10 @@ class Json(Dataset):
         if untrained:
             names = listed([self.classnames[label] for label in untrained])
             warnings.warn(f"no training pictures of {names} in {self.file}", stacklevel=2)
+        untested = set(range(len(self.classnames))) - {e.label for e in self._splits["test"]}
+        if untested:
+            names = listed([self.classnames[label] for label in untested])
+            warnings.warn(f"no test pictures of {names} in {self.file}: accuracy says nothing of it", stacklevel=2)
 
     @classmethod
     def from_spec(cls, argument: str, reading: Reading) -> Json:
