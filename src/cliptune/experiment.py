@@ -80,9 +80,8 @@ def asks_validation(run: Run) -> str:
     """What in a run looks at validation images, in words; "" where nothing does."""
     if run.training.keep == "best" and run.method.trains:
         return "keep=best"
-    return run.method.validates or (
-        f"selector={run.selector}" if run.fraction < 1 and coreset.validates(run.selector) else ""
-    )
+    chooses = run.fraction < 1 and coreset.validates(run.selector)
+    return run.method.validates or (f"selector={run.selector}" if chooses else "")
 
 
 def model_of(run: Run, task: Task) -> TunedModel:

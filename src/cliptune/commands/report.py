@@ -85,6 +85,9 @@ def _found(root: Path, pictures: int, images: int) -> Findings:
         return Findings(reliance=kept)
     folders = first_seed(root)
     held = rows(folders)
+    if not any(test.examples for test in held.task.tests.values()):
+        note = f"{held.task.dataset.name} has no test images, so that checkpoints are asked about none."
+        return Findings(reliance=kept, notes=(*held.notes, note))
     first = named[next(iter(folders.values()))]
     few = amount([first])
     return Findings(

@@ -16,6 +16,7 @@ from cliptune.data.own import assemble
 from cliptune.data.pictures import picture_of
 from cliptune.data.settings import Reading
 from cliptune.data.splits import without
+from cliptune.data.tags import note_combined
 from cliptune.errors import UserError
 from cliptune.types import Example, Picture
 
@@ -57,6 +58,7 @@ class Objects(Dataset):
             self.classnames = tuple(map(str, named))
             self._splits = {"train": [], "val": [], "test": [e for _, e in found["test"]], "aside": []}
             return
+        note_combined([str(title) for title in named], self.name)
         titles = {str(i): str(title) for i, title in enumerate(named)}
         self.classnames, self._splits = assemble(
             found, self.name, classes=list(titles), titles=titles, raw_names=classnames is not None

@@ -67,7 +67,22 @@ def splitter(cells: Sequence[str], where: str, separator: str = "") -> Splitter 
     return None
 
 
-def labels_in(value: Any) -> tuple[str, ...] | None:
+def note_combined(names: Sequence[str], where: str) -> None:
+    """Warn of a class that seems to stand for several others, where each image has one class by its place."""
+    for sign in (*GUESSED, *REMARKED):
+        found = _combined(names, sign)
+        whole = {cell: parts for cell, parts in found.cells.items() if sign == "|" or set(parts) <= set(names)}
+        if whole:
+            cell, parts = next(iter(whole.items()))
+            warnings.warn(
+                f"class {cell!r} of {where} is a class of its own, beside {' and '.join(parts)}; images of several "
+                f"classes are read from a table whose labels are such as {'|'.join(parts)} (csv:FILE)",
+                stacklevel=3,
+            )
+            return
+
+
+def _labels_in(value: Any) -> tuple[str, ...] | None:
     """The labels of a value that is a list of names or whole numbers; None for anything else."""
     if not isinstance(value, (list, tuple, set, frozenset)):
         return None
@@ -86,7 +101,7 @@ def _list(cell: str) -> tuple[str, ...] | None:
         return tuple(dict.fromkeys("".join(item) for item in PRINTED.findall(inside)))
     for read in (json.loads, ast.literal_eval):
         try:
-            return labels_in(read(cell))
+            return _labels_in(read(cell))
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
     return None

@@ -103,6 +103,8 @@ def _test_set(run: Run, asked: Asked) -> tuple[Dataset, TestSet, str]:
     else:
         task, _ = sound(experiment.task_of(run))
         dataset, tests = task.dataset, {name: test for name, test in task.tests.items() if test.examples}
+    if not tests:
+        raise UserError(f"{asked.data or run.data} has no test images; name other data with --data")
     if asked.test and asked.test not in tests:
         raise UserError(f"no test set is called {asked.test!r}; there are {', '.join(tests)}")
     name = asked.test or next((name for name in PREFERRED if name in tests), next(iter(tests)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from cliptune.data.dataset import Dataset
 from cliptune.data.own import assemble, part_of
 from cliptune.data.settings import Reading
+from cliptune.data.tags import note_combined
 from cliptune.data.walk import closed, images_under, is_litter, unread_in
 from cliptune.errors import UserError
 from cliptune.types import Example
@@ -50,6 +51,7 @@ class Folder(Dataset):
             raise UserError(
                 f"{self.root} holds no pictures in class folders; expected {homes['train']}/<class>/<picture>.jpg"
             )
+        note_combined(filled, str(self.root))
         self.classnames, self._splits = assemble(
             {
                 part: [(name, self._example(path)) for name, paths in groups.items() for path in paths]
