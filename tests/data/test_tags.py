@@ -37,10 +37,10 @@ def test_other_separators_where_their_parts_are_labels_too(separator):
 @pytest.mark.parametrize(
     "cells, note",
     [
-        (["black; white", "red"], "labels of x such as 'black; white' are taken for one class each (--label-separator"),
+        (["black; white", "red"], "labels of x such as 'black; white' are taken for one class each"),
         (
             ["cat/dog", "cat", "dog"],
-            "labels of x such as 'cat/dog' are taken for one class each (--label-separator '/'",
+            "labels of x such as 'cat/dog' are taken for one class each",
         ),
         (["AC/DC", "Kiss"], ""),
         (["cat, tame", "red fox"], ""),
