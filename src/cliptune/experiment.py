@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
-from cliptune import __version__, methods, protocols, provenance
+from cliptune import __version__, methods, places, protocols, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
@@ -84,6 +84,25 @@ def asks_validation(run: Run) -> str:
     return run.method.validates or (f"selector={run.selector}" if chooses else "")
 
 
+def own_task(path: Path, run: Run, classnames: Sequence[str]) -> Task:
+    """The task of a run that was restored from `path`, for a model that knows `classnames`.
+
+    Raises `UserError` where its data is not there any more, naming every place tried.
+    """
+    path = path / CHECKPOINT if path.is_dir() else path
+    try:
+        task = task_of(run)
+    except UserError:
+        if lost := places.missing(run, places.TASK, checkpoint.read(path)[1].get("places"), path.parent):
+            raise UserError(lost) from None
+        raise
+    if tuple(task.classnames) == tuple(classnames) or run.reading.raw_names:
+        return task
+    # Earlier versions kept names, such as WordNet ids, that have words by now.
+    plain = task_of(replace(run, reading=replace(run.reading, raw_names=True)))
+    return plain if tuple(plain.classnames) == tuple(classnames) else task
+
+
 def model_of(run: Run, task: Task) -> TunedModel:
     """The backbone with an untrained learner, started from the run's seed."""
     generator = Generator().manual_seed(run.seed)
@@ -143,6 +162,7 @@ def execute(
         history=tuple(history),
         provenance={
             **provenance.describe(run, model, task),
+            **({"places": kept} if folder is not None and (kept := places.told(run, folder)) else {}),
             **({"left_out": left_out} if left_out else {}),
             **(about or {}),
         },
@@ -234,6 +254,8 @@ def save(path: Path, run: Run, model: TunedModel) -> None:
         "backbone": {"name": model.backbone.name, "fingerprint": model.backbone.fingerprint},
         "version": __version__,
     }
+    kept = places.told(run, path.parent)
+    about |= {"places": kept} if kept else {}
     checkpoint.write(path, model.learner.state_dict(), about)
 
 
@@ -243,7 +265,9 @@ def restore(path: Path, backbone: Backbone | None = None) -> tuple[TunedModel, R
     tensors, about = checkpoint.read(path)
     if "config" not in about:
         raise UserError(f"{path} is the state of unfinished training; run the same command again to finish it")
-    run = from_dict(about["config"])
+    run = places.found(from_dict(about["config"]), about.get("places"), path.parent)
+    if backbone is None and (lost := places.missing(run, places.MODEL, about.get("places"), path.parent)):
+        raise UserError(lost)
     backbone = backbone or backbone_of(run.backbone, run.pretrained)
     held = about["backbone"]
     if backbone.fingerprint != held["fingerprint"]:

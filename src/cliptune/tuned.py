@@ -18,6 +18,7 @@ from cliptune import claims, config, experiment, presets
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import tags
 from cliptune.data import sources
+from cliptune.data.dataset import Dataset
 from cliptune.data.objects import opened, opened_to_test, spec_of
 from cliptune.data.pictures import read_picture, upright
 from cliptune.data.transforms import evaluation, normalise
@@ -28,7 +29,8 @@ from cliptune.model import TunedModel
 from cliptune.official.file import Held, read
 from cliptune.official.kinds import recognise
 from cliptune.official.rebuild import TEMPLATES, rebuild
-from cliptune.types import Example, Result, TestSet
+from cliptune.results import store
+from cliptune.types import Example, Result, Task, TestSet
 
 Picture = str | Path | Image.Image
 
@@ -36,11 +38,24 @@ Picture = str | Path | Image.Image
 class Tuned:
     """A trained run: evaluate it, ask it about pictures, give it other classes, save it.
 
-    run: its configuration. model: the `TunedModel`. result: metrics and history, or None if it was loaded.
+    run: its configuration. model: the `TunedModel`. path: the folder or file that it was loaded from, or None.
     """
 
-    def __init__(self, model: TunedModel, run: config.Run, result: Result | None = None):
-        self.model, self.run, self.result = model.eval(), run, result
+    def __init__(self, model: TunedModel, run: config.Run, result: Result | None = None, path: Path | None = None):
+        self.model, self.run, self.path = model.eval(), run, path
+        self._result = result
+
+    @property
+    def result(self) -> Result | None:
+        """Metrics, history and provenance of the run; None for a checkpoint file without a record beside it.
+
+        Raises `UserError` for a record that is damaged.
+        """
+        if self._result is None and self.path is not None:
+            record = (self.path if self.path.is_dir() else self.path.parent) / store.NAME
+            own = self.path.is_dir() or self.path.name == claims.CHECKPOINT
+            self._result = store.load(record) if own and record.is_file() else None
+        return self._result
 
     @property
     def classnames(self) -> tuple[str, ...]:
@@ -54,8 +69,8 @@ class Tuned:
         reading: where pictures are and how they are read, where it differs from training (root="/data").
         """
         run = config.with_options(self.run, reading)
-        if data is None and not reading and self.result is not None:
-            return dict(self.result.metrics)
+        if data is None and not reading and self.path is None and self._result is not None:
+            return dict(self._result.metrics)
         if data is None and not run.data:
             raise UserError("a checkpoint does not say its data; say what to evaluate on: data='folder:PATH'")
         held = None if data is None or isinstance(data, str) else opened_to_test(data, self.classnames)
@@ -64,7 +79,7 @@ class Tuned:
         spoken = reading.get("templates", ())  # by default as in training
         model = self.model.with_classes(self.classnames, spoken) if spoken else self.model
         if spec is None or (held is not None and spec == run.data):
-            task = experiment.task_of(run, dataset)
+            task = self._task(run, dataset)
             if task.classnames != self.classnames:
                 raise UserError(
                     "these are not the classes the run was trained on; say what to evaluate on: data='folder:PATH'"
@@ -78,6 +93,11 @@ class Tuned:
             other = dataclasses.replace(other, tests={"test": TestSet(whole, other.classnames)})
         model.with_classes(other.classnames)  # a model that cannot take them says so
         return experiment.measure(model, other, watchers, run.training)
+
+    def _task(self, run: config.Run, dataset: Dataset | None) -> Task:
+        if self.path is None or dataset is not None:
+            return experiment.task_of(run, dataset)
+        return experiment.own_task(self.path, run, self.classnames)
 
     def _knows(self, examples: Sequence[Example]) -> bool:
         """Whether some of these picture files are in the data it was trained on."""
@@ -178,8 +198,9 @@ def train(
 
 
 def load(path: str | Path, backbone: Backbone | None = None) -> Tuned:
-    """A tuned model from a run's folder or checkpoint file. Raises `UserError` if it cannot be used."""
-    return Tuned(*experiment.restore(Path(path), backbone))
+    """A tuned model from a run's folder or checkpoint file; it finds its local data also from another folder, or once
+    both have moved together. Raises `UserError` if it cannot be used."""
+    return Tuned(*experiment.restore(Path(path), backbone), path=Path(path).absolute())
 
 
 def import_checkpoint(
