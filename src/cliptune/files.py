@@ -9,8 +9,9 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import platformdirs
 
@@ -27,7 +28,7 @@ def cache_folder(name: str = "") -> Path:
     return Path(given).expanduser() if given else platformdirs.user_cache_path("cliptune") / name
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BufferedReader:
     """Open a regular file to read its bytes. Raises `OSError`, also for a pipe, a socket or a device, which could keep
     the reader waiting forever (`errno.EINVAL`)."""
     mode = os.stat(path).st_mode

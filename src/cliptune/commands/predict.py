@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from cliptune.commands.parse import parse, split
 from cliptune.data.pictures import Unreadable
-from cliptune.data.sound import faults, insist, listed
 from cliptune.data.walk import images_under, unread_in
 from cliptune.errors import UserError
 from cliptune.types import Example
@@ -53,6 +52,7 @@ def predict(arguments: list[str]) -> None:
         raise UserError("no pictures given: cliptune predict RUN PICTURE...")
     if options.top_k < 1:
         raise UserError(f"top_k must be at least 1, got {options.top_k}")
+    from cliptune.data.sound import faults, insist, listed
     from cliptune.tuned import load
 
     run = load(path)
@@ -77,9 +77,7 @@ def predict(arguments: list[str]) -> None:
         warnings.warn(said, stacklevel=2)
 
 
-def _answers(
-    run: Tuned, images: Sequence[Path], options: Predict, bad: dict[str, str]
-) -> Iterator[tuple[Path, list[tuple[str, float]]]]:
+def _answers(run: Tuned, images: Sequence[Path], options: Predict, bad: dict[str, str]) -> Iterator[tuple[Path, Any]]:
     """Images with their best classes. Damage that shows only in decoding stops it, or is noted in `bad`."""
     top_k = max(2, options.top_k)
     for start in range(0, len(images), CHUNK):
