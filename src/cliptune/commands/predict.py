@@ -39,6 +39,8 @@ class Predict:
     """One JSON object a line."""
     skip_bad: bool = False
     """Leave out images that cannot be read, and say so, instead of stopping before the first answer."""
+    allow_code: bool = False
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
 
 
 def predict(arguments: list[str]) -> None:
@@ -50,7 +52,7 @@ def predict(arguments: list[str]) -> None:
         raise UserError("no pictures given: cliptune predict RUN PICTURE...")
     if options.top_k < 1:
         raise UserError(f"top_k must be at least 1, got {options.top_k}")
-    run = load(path)
+    run = load(path, allow_code=options.allow_code)
     if options.classes:
         run = run.with_classes(options.classes)
     looked = {str(image): Example(str(image), 0, image) for image in images}

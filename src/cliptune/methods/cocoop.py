@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.sentences import Sentences, spaced
 from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
 from cliptune.objectives.classify import classification
@@ -31,6 +31,7 @@ class CoCoOp(Method):
     """Start from these words, one vector a word; "" starts at random."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         self.coop()  # refuses what no context can be
 
     def coop(self) -> CoOp:

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import default_collate
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.sentences import Sentences, blended, from_templates
+from cliptune.backbones.sentences import Sentences, blended, from_templates, spaced
 from cliptune.backbones.teacher import Teacher
 from cliptune.data.loader import ExampleSet
 from cliptune.errors import UserError
@@ -67,6 +67,7 @@ class Dpl(Method):
     pictures, and the teacher of `distill` knows the last of the sixty sentences alone."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         counts = ("longest_text", "longest_image", "search_epochs", "search_batch")
         for name in counts:
             least = 0 if name.startswith("longest") else 1

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.sentences import Sentences, spaced
 from cliptune.backbones.teacher import Teacher
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -62,6 +62,7 @@ class PromptSrc(Method):
     """How many epochs around it weigh in as well."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         _ = self.ivlp  # complains of bad sizes
         for name in ("text_weight", "image_weight"):
             if getattr(self, name) < 0:

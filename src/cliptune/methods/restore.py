@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from cliptune.adapters.surgery import Operated, Surgery
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.sentences import Sentences, from_templates
+from cliptune.backbones.sentences import Sentences, clean, spaced
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.maple import Maple
@@ -58,6 +58,7 @@ class Restore(Method):
     """Weight of the feature-shift consistency (lambda_fs)."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         _ = self.maple  # complains of bad sizes
         for name in ("text_ratio", "image_ratio"):
             if not 0 <= getattr(self, name) <= 1:
@@ -92,8 +93,8 @@ class Restore(Method):
                 held.copy_(gram_norms(tokens))
         trail = Trail()
         if learner.traced:
-            plain = from_templates(model.backbone.encode, (f"{self.words} {{}}.".lstrip(),), model.classnames)
-            model.backbone.encode_text(plain, Prompts(trail=trail))
+            plain = [f"{self.words} {clean(name)}.".lstrip() for name in model.classnames]
+            model.backbone.encode_text(model.backbone.plain(plain), Prompts(trail=trail))
         return Start(learner, model.backbone, trail.text)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.sentences import Sentences, from_templates
+from cliptune.backbones.sentences import Sentences, check_template, from_templates
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -37,8 +37,8 @@ class Vpt(Method):
     def __post_init__(self):
         if self.n_ctx < 1 or self.depth < 1:
             raise UserError(f"n_ctx and depth must be at least 1, got n_ctx={self.n_ctx}, depth={self.depth}")
-        if self.template and self.template.count("{}") != 1:
-            raise UserError(f"template={self.template!r} needs one {{}} where the class name goes")
+        if self.template:
+            check_template(self.template)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         check_depth(self.depth, backbone.image_depth, "image", backbone.name)

@@ -10,7 +10,7 @@ import open_clip
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.sentences import Sentences, from_templates
+from cliptune.backbones.sentences import Sentences, check_template, from_templates
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.prompts.fixed import NoPrompts
@@ -42,6 +42,10 @@ class ZeroShot(Method):
     """A sentence of your own with one {}, in place of the dataset's."""
 
     trains = False
+
+    def __post_init__(self):
+        if self.template:
+            check_template(self.template)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return NoPrompts()

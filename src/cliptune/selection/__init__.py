@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 import torch
 from torch import Generator, Tensor
 
+from cliptune import outside
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection, Signals, Variant
 from cliptune.selection.parts.pool import Pool
@@ -29,12 +30,8 @@ def names() -> list[str]:
 
 def get(name: str) -> Callable[..., Selection]:
     """The function of the method `name` ("k-center" and "k_center" are the same), or of `"package.module:function"`."""
-    if ":" in name:
-        module, _, attribute = name.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"coreset method {name!r} cannot be imported: {error}") from None
+    if outside.is_outside(name):
+        return outside.get(name, "coreset method")
     known = name.replace("-", "_").lower()
     if known not in names():
         close = difflib.get_close_matches(known, names(), n=2, cutoff=0.4)
