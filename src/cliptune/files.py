@@ -37,6 +37,28 @@ def open_regular(path: str | Path) -> BufferedReader:
     return open(path, "rb")
 
 
+def read_bytes(path: str | Path, most: int = 1 << 30) -> bytes:
+    """The content of a regular file of at most `most` bytes. Raises `UserError`."""
+    try:
+        with open_regular(path) as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {(error.strerror or type(error).__name__).lower()}") from None
+    except ValueError as error:  # a path with a zero byte
+        raise UserError(f"cannot read {str(path)!r}: {error}") from None
+    if len(content) > most:
+        raise UserError(f"cannot read {path}: it is larger than {most:,} bytes; check the path")
+    return content
+
+
+def read_text(path: str | Path, most: int = 1 << 30) -> str:
+    """The content of a regular file of UTF-8 text, without a byte order mark. Raises `UserError`."""
+    try:
+        return read_bytes(path, most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"cannot read {path}: byte {error.start} is not UTF-8; save it as UTF-8 text") from None
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` to write to; it takes the name `path` if the block succeeds, else it goes.
@@ -69,7 +91,9 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, line ends as they are, whole or not at all. Raises `UserError`."""
-    write_bytes(path, text.encode())
+    with _told(path):
+        content = text.encode()
+    write_bytes(path, content)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -88,3 +112,5 @@ def _told(path: str | Path) -> Iterator[None]:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise UserError(f"cannot write to {path}: {reason}; choose another folder with --out") from error
+    except ValueError as error:  # a path with a zero byte, text with half a character; UserError is one too
+        raise error if isinstance(error, UserError) else UserError(f"cannot write to {path}: {error}") from None

@@ -21,6 +21,7 @@ from cliptune.data import sources
 from cliptune.data.objects import opened, opened_to_test, spec_of
 from cliptune.data.pictures import read_picture, upright
 from cliptune.data.transforms import evaluation, normalise
+from cliptune.engine.finite import answered
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -97,7 +98,7 @@ class Tuned:
         preprocess = backbone.preprocess
         images = torch.stack([evaluation(_opened(p), preprocess, self.run.training.augment) for p in many])
         images = normalise(images.to(backbone.logit_scale.device), preprocess.mean, preprocess.std)
-        return self.model({"image": images}).logits[:, : len(self.classnames)]
+        return answered(self.model({"image": images}).logits[:, : len(self.classnames)])
 
     def predict(self, pictures: Picture | Sequence[Picture], top_k: int = 1):
         """The best class of a picture as `(name, probability)`; a list of them for a list of pictures.
@@ -177,9 +178,13 @@ def train(
     return Tuned(model, dataclasses.replace(run, method=model.method), result)
 
 
-def load(path: str | Path, backbone: Backbone | None = None) -> Tuned:
-    """A tuned model from a run's folder or checkpoint file. Raises `UserError` if it cannot be used."""
-    return Tuned(*experiment.restore(Path(path), backbone))
+def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool = False) -> Tuned:
+    """A tuned model from a run's folder or checkpoint file.
+
+    allow_code: import a method outside of cliptune ("package.module:Class") that the file names; say so only of a file
+    you trust. Raises `UserError` if the file cannot be used.
+    """
+    return Tuned(*experiment.restore(Path(path), backbone, allow_code=allow_code))
 
 
 def import_checkpoint(

@@ -41,6 +41,8 @@ class Predict:
     """One JSON object a line."""
     skip_bad: bool = False
     """Leave out images that cannot be read, and say so, instead of stopping before the first answer."""
+    allow_code: bool = False
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
 
 
 def predict(arguments: list[str]) -> None:
@@ -55,7 +57,7 @@ def predict(arguments: list[str]) -> None:
     from cliptune.data.sound import faults, insist, listed
     from cliptune.tuned import load
 
-    run = load(path)
+    run = load(path, allow_code=options.allow_code)
     if options.classes:
         run = run.with_classes(options.classes)
     looked = {str(image): Example(str(image), 0, image) for image in images}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from cliptune.backbones.sentences import check_template, fill
 from cliptune.errors import UserError
 from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
@@ -67,6 +68,7 @@ class Dapt(Wrapper):
         super().__post_init__()
         if not 0 <= self.switch <= 1:
             raise UserError(f"switch is a share of training between 0 and 1, got {self.switch}")
+        check_template(self.background_template, "background_template")
         if not self.background_classes.split():
             raise UserError("background_classes is empty; give words for scenery, or set background=0")
 
@@ -84,7 +86,7 @@ class Dapt(Wrapper):
             return self.base.phrases(state)
         else:
             words = self.background_classes.split()
-        return (*(self.background_template.format(word) for word in words), *self.base.phrases(state))
+        return (*(fill(self.background_template, word) for word in words), *self.base.phrases(state))
 
     def views(self, batch: Batch) -> dict[str, Tensor]:
         if batch.masks is None:
