@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
@@ -18,8 +17,8 @@ from cliptune import claims, config, experiment, presets
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import tags
 from cliptune.data import sources
+from cliptune.data.given import Given, one_by_one, stacked
 from cliptune.data.objects import opened, opened_to_test, spec_of
-from cliptune.data.pictures import read_picture, upright
 from cliptune.data.transforms import evaluation, normalise
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
@@ -28,9 +27,10 @@ from cliptune.model import TunedModel
 from cliptune.official.file import Held, read
 from cliptune.official.kinds import recognise
 from cliptune.official.rebuild import TEMPLATES, rebuild
-from cliptune.types import Example, Result, TestSet
+from cliptune.types import Example, Picture, Result, TestSet
 
-Picture = str | Path | Image.Image
+#: Images that are decoded and answered at a time.
+BATCH = 64
 
 
 class Tuned:
@@ -73,9 +73,9 @@ class Tuned:
         elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
         few = config.Run(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
         other = experiment.task_of(few, dataset)
-        whole = tuple(other.dataset.tested())
-        if whole != other.tests["test"].examples and not self._knows(whole):
-            other = dataclasses.replace(other, tests={"test": TestSet(whole, other.classnames)})
+        whole, tested = tuple(other.dataset.tested()), other.tests["test"].examples
+        tested = whole if whole != tested and not self._knows(whole) else tested
+        other = dataclasses.replace(other, tests={"test": TestSet(tested, other.classnames, other.dataset)})
         model.with_classes(other.classnames)  # a model that cannot take them says so
         return experiment.measure(model, other, watchers, run.training)
 
@@ -87,26 +87,18 @@ class Tuned:
             return any(e.path is not None and e.path.resolve() in trained for e in examples)
         return False
 
-    @torch.no_grad()
-    def logits(self, pictures: Picture | Sequence[Picture]) -> Tensor:
-        """Logits `(n, n_classes)` of pictures: paths or PIL images."""
-        many = [pictures] if isinstance(pictures, (str, Path, Image.Image)) else list(pictures)
-        if not many:
-            raise UserError("no pictures given; pass at least one path or PIL image")
-        backbone = self.model.backbone
-        preprocess = backbone.preprocess
-        images = torch.stack([evaluation(_opened(p), preprocess, self.run.training.augment) for p in many])
-        images = normalise(images.to(backbone.logit_scale.device), preprocess.mean, preprocess.std)
-        return self.model({"image": images}).logits[:, : len(self.classnames)]
+    def predict(self, pictures: Given | Iterable[Given], top_k: int = 1):
+        """The most probable class of an image as `(name, probability)`; a list of them, in the same order, for several.
 
-    def predict(self, pictures: Picture | Sequence[Picture], top_k: int = 1):
-        """The best class of a picture as `(name, probability)`; a list of them for a list of pictures.
-
-        top_k above 1: a list of the `top_k` best, most probable first.
+        pictures: an image or an iterable of images, read a batch at a time: paths, bytes of image files, files opened
+        with "rb", PIL images, uint8 arrays `(H, W, C)` or `(H, W)`, uint8 tensors `(C, H, W)`; or float arrays and
+        tensors in [0, 1], not normalised. An array or a tensor of four dimensions is a batch of images.
+        top_k: above 1, a list of the `top_k` most probable classes instead, most probable first.
+        Raises `UserError` for what is no image, naming it.
         """
         if top_k < 1:
             raise UserError(f"top_k must be at least 1, got {top_k}")
-        single = isinstance(pictures, (str, Path, Image.Image))
+        _, single = one_by_one(pictures)
         best = self.logits(pictures).softmax(-1).topk(min(top_k, len(self.classnames)))
         rows = [
             [(self.classnames[i], p) for p, i in zip(*pair, strict=True)]
@@ -115,16 +107,48 @@ class Tuned:
         answers = [row[0] for row in rows] if top_k == 1 else rows
         return answers[0] if single else answers
 
+    @torch.no_grad()
+    def logits(self, pictures: Given | Iterable[Given]) -> Tensor:
+        """Logits `(n, n_classes)` of images, of every kind that `predict` takes."""
+        classes = len(self.classnames)
+        return torch.cat([self.model({"image": views}).logits[:, :classes] for views in self._views(pictures)])
+
+    @torch.no_grad()
+    def image_features(self, images: Given | Iterable[Given]) -> Tensor:
+        """L2-normalised image features `(n, embed_dim)` by the tuned image tower, of every kind that `predict` takes.
+
+        Learned image tokens and adapters are in them. With `text_features` they give the scaled cosines that most
+        methods classify by: `logit_scale * image_features(images) @ text_features().T`. Methods that learn a head
+        (`linear_probe`, `tip_adapter`, `tip_adapter_f`) add to these or replace them; `logits` is then what counts.
+        """
+        prompts = self.model.prompts()
+        return torch.cat([self.model.image_side({"image": views}, prompts)["image"] for views in self._views(images)])
+
+    @torch.no_grad()
+    def text_features(self) -> Tensor:
+        """L2-normalised text features `(n_classes, embed_dim)` of the classes.
+
+        They are the whole classifier of methods that leave the image tower alone; of others, images go through
+        `image_features`. Raises `UserError` for methods whose sentences depend on the image (`cocoop`).
+        """
+        return self.model.text_side()[0]
+
+    def _views(self, images: Given | Iterable[Given]) -> Iterator[Tensor]:
+        """Normalised evaluation views of images, `BATCH` at a time."""
+        backbone, augment = self.model.backbone, self.run.training.augment
+        preprocess, device = backbone.preprocess, backbone.logit_scale.device
+
+        def view(picture: Picture) -> Tensor:
+            return evaluation(to_pil_image(picture.image), preprocess, augment)
+
+        for pixels in stacked(images, view, BATCH):
+            yield normalise(pixels.to(device), preprocess.mean, preprocess.std)
+
     def with_classes(self, classnames: Sequence[str]) -> Tuned:
         """The same tuned model for other class names; nothing is trained."""
         if len(classnames) < 2:
             raise UserError(f"classification needs at least two class names, got {list(classnames)}")
         return Tuned(self.model.with_classes(classnames), self.run)
-
-    @torch.no_grad()
-    def text_features(self) -> Tensor:
-        """L2-normalised class features `(n_classes, embed_dim)`: the whole classifier, as a plain matrix."""
-        return self.model.text_side()[0]
 
     def save(self, path: str | Path) -> Path:
         """Write the learned tensors (kilobytes); a folder gets a `checkpoint.safetensors`."""
@@ -218,12 +242,3 @@ def _listed(names: str | Path | Sequence[str]) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"class names cannot be read from {file} ({type(error).__name__}); give UTF-8 text") from None
     return tuple(name.strip() for name in listed if name.strip())
-
-
-def _opened(picture: Picture) -> Image.Image:
-    if isinstance(picture, Image.Image):
-        return upright(picture)
-    path = Path(picture).expanduser()
-    if not path.is_file():
-        raise UserError(f"no picture at {path}; check the path")
-    return to_pil_image(read_picture(path).image)

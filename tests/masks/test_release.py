@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from cliptune import masks
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.loader import ExampleSet
 from cliptune.data.sources.folder import Folder
 from cliptune.data.transforms import Augment
@@ -34,7 +35,8 @@ def root(tmp_path_factory):
 def views(root, source):
     dataset = Folder(root / "photos")
     chosen = [e for part in ("train", "val", "test") for e in dataset.examples(part)]
-    made = ExampleSet(dataset, chosen, SIZE, (0.5,) * 3, (0.2,) * 3, masks=source, augment=Augment(SIZE), seed=SEED)
+    prepared = Preprocess((SIZE, SIZE))
+    made = ExampleSet(dataset, chosen, prepared, masks=source, augment=Augment(SIZE), seed=SEED)
     made.epoch = EPOCH
     return chosen, [made[i][1][0].numpy() for i in range(len(made))]
 

@@ -175,7 +175,10 @@ def mask_from(mask: Any, what: str) -> Tensor:
 def _bytes(image: Any, what: str) -> Tensor:
     """uint8 `(C, H, W)` of a tensor or an array."""
     if isinstance(image, np.ndarray):
-        tensor = torch.from_numpy(np.ascontiguousarray(image))
+        if image.dtype.kind not in "buif":
+            raise UserError(f"{what} is an array of {image.dtype}; expected uint8, or float in [0, 1]")
+        # PyTorch warns of arrays that cannot be written to, and knows the machine's byte order alone.
+        tensor = torch.from_numpy(np.require(image, image.dtype.newbyteorder("="), ["C", "W"]))
         tensor = tensor.permute(2, 0, 1) if tensor.ndim == 3 else tensor
     elif isinstance(image, Tensor):
         tensor = image.detach().cpu().as_subclass(Tensor)
