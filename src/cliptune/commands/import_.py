@@ -12,12 +12,13 @@ import tyro
 from rich.console import Console
 
 from cliptune import claims, config, methods
+from cliptune.api import import_checkpoint
 from cliptune.commands.parse import lengthen, parse, split, told
 from cliptune.methods.base import Method
 from cliptune.official import alphas
 from cliptune.official.file import read
 from cliptune.official.kinds import recognise
-from cliptune.tuned import Tuned, import_checkpoint
+from cliptune.tuned import Tuned
 
 
 @dataclass(frozen=True)

@@ -108,16 +108,21 @@ def from_torch(
     masks: Sequence[Any] | None = None,
     name: str = "",
 ) -> Dataset:
-    """A dataset of torch datasets, or any sequences, of `(image, label)`: what `train` and `evaluate` take as data.
+    """Make a dataset of torch datasets, or of any sequences, of `(image, label)`, for `train` and `evaluate`.
 
-    Images are PIL pictures, tensors `(C, H, W)` or arrays `(H, W, C)`, uint8 or float in [0, 1], not normalised and not
-    augmented. Labels are whole numbers from 0.
+    Images are PIL images, tensors `(C, H, W)` or arrays `(H, W, C)`, uint8 or float in [0, 1], not normalised and not
+    augmented. Labels are integers from 0.
 
-    train: left out of what is only tested. classnames: in the order of labels; by default the dataset's own `classes`,
-    made readable. val, test: missing ones take a share of `train`, as with folders. masks: the foreground of each
-    training image, `(H, W)`: 0/1, 0/255, or in between. name: what records call it; by default the name of its class.
+    Args:
+        train: What is trained on; left out of what is only tested.
+        classnames: In the order of labels; by default the dataset's own `classes`, made readable.
+        val: Validation images; by default a share of `train`, as with folders.
+        test: Test images; by default a share of `train`.
+        masks: The foreground of each training image, `(H, W)`: 0/1, 0/255, or in between.
+        name: What records call it; by default the name of its class.
 
-    Raises `UserError`.
+    Raises:
+        UserError: If labels, class names or masks do not fit.
     """
     parts = {part: held for part, held in (("train", train), ("val", val), ("test", test)) if held is not None}
     if "train" not in parts and "test" not in parts:
