@@ -45,7 +45,8 @@ def logits(
     Raises `UserError` where a logit is not finite.
     """
     dataset = test.dataset or dataset
-    tuned = model.with_classes(test.classnames, test.templates).eval()
+    novel = False if test.dataset is not None else None  # other data has other classes, of which none were left out
+    tuned = model.with_classes(test.classnames, test.templates, novel=novel).eval()
     pieces = []
     for view in views(tuned, dataset, test.examples, batch_size=batch_size, preset=preset, workers=workers):
         pieces.append(answered(tuned({"image": view}).logits).float().cpu())

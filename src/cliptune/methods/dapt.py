@@ -23,7 +23,8 @@ GENERAL = (
     "road rock street valley bridge sign"
 )
 FOOD = "table forks tablecloth hands spoon glasses dishes"
-#: The release slices 25 of its 32 background rows off, so the first 7 words compete as classes (see `compat`).
+#: The release slices 25 of its 32 background rows off, so the first 7 words compete as classes (see `compat`); where
+#: it tests novel classes it slices none off, and all 32 compete.
 STRAY = 7
 #: The release switches after this epoch (counted from 0), however long the run.
 LAST_PULL_PUSH_EPOCH = 6
@@ -60,9 +61,9 @@ class Dapt(Wrapper):
     background_template: str = "a clean origami {}."
     """The sentence about a background."""
     compat: Literal["paper", "release"] = "paper"
-    """What the paper means, or what the released code does: 32 background words of which 7 count as classes, a switch
-    after
-    the seventh epoch whatever the length, masks of value 255 read as background."""
+    """What the paper means, or what the released code does: 32 background words, of which 7 compete with the classes
+    in training and testing, and all 32 in testing novel classes; a switch after the seventh epoch whatever the length;
+    stored masks resized bicubically and then thresholded, with 255 as background."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -112,7 +113,8 @@ class Dapt(Wrapper):
         logits = self.base.classify(image, text, phrases, logit_scale, prompts)
         if self.compat == "paper" or phrases is None:
             return logits
-        return torch.cat([logits, logit_scale * image @ phrases[:STRAY].T], 1)
+        competing = phrases if prompts.novel else phrases[:STRAY]
+        return torch.cat([logits, logit_scale * image @ competing.T], 1)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         losses = dict(self.base.losses(out, batch, state))
