@@ -33,7 +33,11 @@ training = st.one_of(
 )
 bases = st.one_of(
     training,
-    st.builds(ZeroShot, ensemble=st.sampled_from(["single", "seven", "eighty"]), template=words),
+    st.builds(
+        ZeroShot,
+        ensemble=st.sampled_from(["single", "seven", "eighty"]),
+        template=st.sampled_from(["", "a sketch of {}."]),
+    ),
 )
 wrapped = st.builds(
     Dapt, base=training, margin=positive, switch=st.floats(0, 1), compat=st.sampled_from(["paper", "release"])

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune.data.sources.emoji import Emoji
@@ -39,5 +40,8 @@ def test_python_of_the_readme_runs(photos: Path, monkeypatch, capsys):
         exec(compile(block, str(README), "exec"), names)
     printed = capsys.readouterr().out.splitlines()
     assert "test" in printed[0] and printed[1].startswith("('")
-    assert names["weights"].shape[0] == 2
+    images, weights, model = names["images"], names["weights"], names["again"]
+    assert images.shape[0] == 1 and weights.shape[0] == 2
+    cosines = model.model.backbone.logit_scale * images @ weights.T
+    assert torch.allclose(cosines, model.logits("photos/cat/1.jpg"), atol=1e-3)
     assert (photos / "my-model" / "checkpoint.safetensors").stat().st_size < 1 << 20

@@ -12,10 +12,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cliptune.api import import_checkpoint, train
     from cliptune.backbones.load import load as load_backbone
     from cliptune.data.objects import from_torch
     from cliptune.errors import UserError
-    from cliptune.tuned import Tuned, import_checkpoint, load, train
+    from cliptune.tuned import Tuned, load
 
 __version__ = "0.1.0"
 __all__ = ["Tuned", "UserError", "from_torch", "import_checkpoint", "load", "load_backbone", "train"]
@@ -25,10 +26,10 @@ _HOMES = {
     "Tuned": ("cliptune.tuned", "Tuned"),
     "UserError": ("cliptune.errors", "UserError"),
     "from_torch": ("cliptune.data.objects", "from_torch"),
-    "import_checkpoint": ("cliptune.tuned", "import_checkpoint"),
+    "import_checkpoint": ("cliptune.api", "import_checkpoint"),
     "load": ("cliptune.tuned", "load"),
     "load_backbone": ("cliptune.backbones.load", "load"),
-    "train": ("cliptune.tuned", "train"),
+    "train": ("cliptune.api", "train"),
 }
 
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import yaml
-
-from cliptune.config import Run, dump, fingerprint, from_dict
+from cliptune import plain
+from cliptune.config import Run, dump, fingerprint, from_dict, outsiders
 from cliptune.errors import UserError
-from cliptune.files import write_text
+from cliptune.files import read_text, write_text
 from cliptune.results import store
 
 CHECKPOINT, RESUME, CONFIG = "checkpoint.safetensors", "resume.safetensors", "config.yaml"
@@ -18,6 +17,8 @@ CHECKPOINT, RESUME, CONFIG = "checkpoint.safetensors", "resume.safetensors", "co
 CORESET = "coreset.json"
 #: What an earlier stage of training left, for methods that train in several.
 STAGE = "stage{}.safetensors"
+#: Bytes of a configuration at most.
+LARGEST = 1 << 20
 
 
 @contextmanager
@@ -55,8 +56,9 @@ def claim(folder: Path, run: Run) -> None:
 def of(folder: Path, run: Run) -> bool:
     """Whether the configuration there is the run's."""
     try:
-        held = from_dict(yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError):
+        # What the run itself names may be imported: somebody asked for it.
+        held = from_dict(plain.from_yaml(read_text(folder / CONFIG, LARGEST)), outsiders(run))
+    except ValueError:
         return False
     return fingerprint(held) == fingerprint(run)
 

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ from typing import Any, Literal
 import cattrs
 import yaml
 
-from cliptune import methods
+from cliptune import methods, outside
 from cliptune.data.settings import PLACES, Reading
 from cliptune.engine.settings import Training
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
 from cliptune.methods.base import Method
 
 Precision = Literal["32", "bf16", "16"]
@@ -101,18 +102,41 @@ def method_to_dict(method: Method) -> dict[str, Any]:
     return {"name": methods.name_of(method).split("+")[-1], **fields}
 
 
-def from_dict(content: Mapping[str, Any]) -> Run:
-    """The run `to_dict` came from. Raises `UserError` naming an unknown or ill-typed key."""
+def from_dict(content: Mapping[str, Any], allow_code: outside.Allowed = False) -> Run:
+    """The run `to_dict` came from.
+
+    allow_code: whether methods and selectors outside of cliptune may be imported, or the names of those that may.
+    Raises `UserError` naming an unknown or ill-typed key.
+    """
     content = _mapping("a run", content)
-    return structure(Run, content, method=method_from_dict(content.pop("method", {})))
+    selector = content.get("selector")
+    if isinstance(selector, str):
+        outside.permit(selector.partition(",")[0], "selector", allow_code)
+    return structure(Run, content, method=method_from_dict(content.pop("method", {}), allow_code))
 
 
-def method_from_dict(content: Mapping[str, Any]) -> Method:
+def method_from_dict(content: Mapping[str, Any], allow_code: outside.Allowed = False) -> Method:
     """The method `method_to_dict` came from."""
-    fields = _mapping("a method", content)
-    cls = methods.get(str(fields.pop("name", "")))
-    inner = {"base": method_from_dict(fields.pop("base"))} if "base" in fields else {}
-    return structure(cls, fields, **inner)
+    layers = [_mapping("a method", content)]
+    while "base" in layers[-1]:  # as deep as it may be
+        layers.append(_mapping("a method", layers[-1].pop("base")))
+    built: dict[str, Method] = {}
+    for fields in reversed(layers):
+        name = fields.pop("name", "")
+        if not isinstance(name, str):
+            raise UserError(f"a method's name is text, got {shown(name)}")
+        outside.permit(name, "method", allow_code)
+        cls = methods.get(name)
+        if built and not methods.is_wrapper(cls):
+            raise UserError(f"method {name!r} does not wrap other methods, so it has no base")
+        built = {"base": structure(cls, fields, **built)}
+    return built["base"]
+
+
+def outsiders(run: Run) -> set[str]:
+    """Names of methods and the selector of a run that are code outside of cliptune."""
+    names = {methods.name_of(one).rpartition("+")[2] for one in chain(run.method)} | {run.selector.partition(",")[0]}
+    return {name for name in names if outside.is_outside(name)}
 
 
 def dump(run: Run) -> str:
@@ -174,7 +198,7 @@ def structure(cls: type, content: Mapping[str, Any], **ready: Any) -> Any:
     hints = _hints(cls)
     for key in content:
         if key not in hints:
-            raise UserError(f"unknown key {key!r} for {cls.__name__}; {nearest(key, hints)}")
+            raise UserError(f"unknown key {shown(key)} for {cls.__name__}; {nearest(key, hints)}")
     return cls(**{key: _value(cls, key, value, hints[key]) for key, value in content.items()}, **ready)
 
 
@@ -192,7 +216,9 @@ def _changed(part: Any, key: str, value: Any) -> Any:
 def _value(cls: type, key: str, value: Any, hint: Any) -> Any:
     """`value` as the field's type wants it; nothing is rounded or read out of a string on the way."""
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return structure(hint, value)  # type: ignore[arg-type]
+        return structure(hint, _mapping(key, value))  # type: ignore[arg-type]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{key}={value} does not fit {cls.__name__}; it takes numbers that are finite")
     if isinstance(value, hint if isinstance(hint, type) else ()) and not (isinstance(value, bool) and hint is not bool):
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
@@ -212,12 +238,12 @@ def _value(cls: type, key: str, value: Any, hint: Any) -> Any:
     if parts:
         kinds = [getattr(part, "__name__", str(part)) for part in parts if part is not Ellipsis]
         wanted = f"a list of {', '.join(kinds)}"
-    raise UserError(f"{key}={value!r} does not fit {cls.__name__}; it takes {wanted}")
+    raise UserError(f"{key}={shown(value)} does not fit {cls.__name__}; it takes {wanted}")
 
 
 def _mapping(what: str, content: Any) -> dict[str, Any]:
-    if not isinstance(content, Mapping):
-        raise UserError(f"{what} is written as names and values, not as {content!r}")
+    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
+        raise UserError(f"{what} is written as names and values, not as {shown(content)}")
     return dict(content)
 
 

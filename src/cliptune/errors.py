@@ -1,4 +1,4 @@
-"""The one exception a user's mistake raises, and the one of a sweep that is not whole."""
+"""The exception that a user's mistake raises, that of a sweep which is not whole, and values as sentences show them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Any
 
 class UserError(ValueError):
     """A mistake the user can mend: one sentence with what was wrong, the value, and the way out."""
+
+
+def shown(value: Any) -> str:
+    """A value as Python writes it, cut where it is too long for a sentence."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 class Unfinished(Exception):

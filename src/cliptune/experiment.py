@@ -15,19 +15,19 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
-from cliptune import __version__, methods, places, protocols, provenance
+from cliptune import __version__, methods, outside, places, protocols, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
-from cliptune.config import Precision, Run, fingerprint, from_dict, to_dict
+from cliptune.config import Precision, Run, chain, fingerprint, from_dict, to_dict
 from cliptune.data import aside, sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.sound import sound
-from cliptune.engine import checkpoint, coreset, untested
+from cliptune.engine import checkpoint, coreset, header, resume, untested
 from cliptune.engine.fit import fit
 from cliptune.engine.measure import at, measure, on_the_way
 from cliptune.engine.watchers import Watcher, watched
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
 from cliptune.holds import held
 from cliptune.model import TunedModel
 from cliptune.results import store
@@ -212,13 +212,13 @@ def train(
         kept = folder and folder / STAGE.format(stage)
         if kept and kept.is_file():
             tensors, about = checkpoint.read(kept)
-            model.learner.load_state_dict(tensors)
-            rows = about["history"]
+            checkpoint.fill(model.learner, tensors, f"{kept} does not fit this run (remove it to train anew)")
+            rows = resume.rows_of(about, kept)
         else:
             training = replace(run.training, epochs=run.method.epochs or run.training.epochs)
-            resume = folder and folder / (RESUME if stage == 1 else f"stage{stage}.{RESUME}")
+            begun = folder and folder / (RESUME if stage == 1 else f"stage{stage}.{RESUME}")
             looking = at(run.evaluate_at, model, task, training, len(history)) if run.evaluate_at else None
-            rows = fit(model, task, training, fabric=fabric, watchers=watchers, resume_file=resume, after=looking)
+            rows = fit(model, task, training, fabric=fabric, watchers=watchers, resume_file=begun, after=looking)
         history += [{**row, "epoch": len(history) + row["epoch"]} for row in rows]
         following = run.method.following(model)
         if following is None:
@@ -259,25 +259,26 @@ def save(path: Path, run: Run, model: TunedModel) -> None:
     checkpoint.write(path, model.learner.state_dict(), about)
 
 
-def restore(path: Path, backbone: Backbone | None = None) -> tuple[TunedModel, Run]:
-    """The tuned model of a run's folder or checkpoint file. Raises `UserError` if it was made for another backbone."""
+def restore(
+    path: Path, backbone: Backbone | None = None, *, allow_code: outside.Allowed = False
+) -> tuple[TunedModel, Run]:
+    """The tuned model of a run's folder or checkpoint file.
+
+    allow_code: whether a method outside of cliptune that the file names may be imported. Raises `UserError` for a file
+    that is damaged, names such a method, or was made for another backbone.
+    """
     path = path / CHECKPOINT if path.is_dir() else path
     tensors, about = checkpoint.read(path)
-    if "config" not in about:
-        raise UserError(f"{path} is the state of unfinished training; run the same command again to finish it")
-    run = places.found(from_dict(about["config"]), about.get("places"), path.parent)
-    if backbone is None and (lost := places.missing(run, places.MODEL, about.get("places"), path.parent)):
+    held, kept = header.read(about, path), about.get("places")
+    try:
+        run = places.found(from_dict(held.config, allow_code), kept, path.parent)
+    except UserError as error:
+        raise UserError(f"the configuration in {path} cannot be used: {error}") from None
+    header.check_sizes(chain(run.method), tensors, path)
+    if backbone is None and (lost := places.missing(run, places.MODEL, kept, path.parent)):
         raise UserError(lost)
     backbone = backbone or backbone_of(run.backbone, run.pretrained)
-    held = about["backbone"]
-    if backbone.fingerprint != held["fingerprint"]:
-        raise UserError(
-            f"{path} was trained on backbone {held['name']!r} ({held['fingerprint']}), not on {backbone.name!r} "
-            f"({backbone.fingerprint}); load that one"
-        )
-    model = TunedModel(backbone, run.method, about["classnames"], about["templates"])
-    try:
-        model.learner.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit {run.method}: {str(error).splitlines()[-1].strip()}") from None
+    held.check(backbone, path)
+    model = TunedModel(backbone, run.method, held.classnames, held.templates)
+    checkpoint.fill(model.learner, tensors, f"{path} does not fit {shown(run.method)}")
     return model.eval(), run

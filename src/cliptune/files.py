@@ -9,8 +9,9 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import platformdirs
 
@@ -27,13 +28,35 @@ def cache_folder(name: str = "") -> Path:
     return Path(given).expanduser() if given else platformdirs.user_cache_path("cliptune") / name
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BufferedReader:
     """Open a regular file to read its bytes. Raises `OSError`, also for a pipe, a socket or a device, which could keep
     the reader waiting forever (`errno.EINVAL`)."""
     mode = os.stat(path).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a directory, `open` says what it is
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return open(path, "rb")
+
+
+def read_bytes(path: str | Path, most: int = 1 << 30) -> bytes:
+    """The content of a regular file of at most `most` bytes. Raises `UserError`."""
+    try:
+        with open_regular(path) as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {(error.strerror or type(error).__name__).lower()}") from None
+    except ValueError as error:  # a path with a zero byte
+        raise UserError(f"cannot read {str(path)!r}: {error}") from None
+    if len(content) > most:
+        raise UserError(f"cannot read {path}: it is larger than {most:,} bytes; check the path")
+    return content
+
+
+def read_text(path: str | Path, most: int = 1 << 30) -> str:
+    """The content of a regular file of UTF-8 text, without a byte order mark. Raises `UserError`."""
+    try:
+        return read_bytes(path, most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"cannot read {path}: byte {error.start} is not UTF-8; save it as UTF-8 text") from None
 
 
 @contextmanager
@@ -68,7 +91,9 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, line ends as they are, whole or not at all. Raises `UserError`."""
-    write_bytes(path, text.encode())
+    with _told(path):
+        content = text.encode()
+    write_bytes(path, content)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -87,3 +112,5 @@ def _told(path: str | Path) -> Iterator[None]:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise UserError(f"cannot write to {path}: {reason}; choose another folder with --out") from error
+    except ValueError as error:  # a path with a zero byte, text with half a character; UserError is one too
+        raise error if isinstance(error, UserError) else UserError(f"cannot write to {path}: {error}") from None

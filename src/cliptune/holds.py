@@ -15,8 +15,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from cliptune import plain
 from cliptune.errors import UserError
+from cliptune.files import read_text
 
 #: The file in a held folder.
 NAME = ".held"
@@ -63,11 +66,8 @@ def holder(folder: Path) -> str:
     text = _read(path)
     if not text or _dead(path, text):
         return ""
-    try:
-        about = json.loads(text)
-        return f"process {about['process']} on {about['host']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+    about = _said(text)
+    return f"process {about['process']} on {about['host']}" if about else "another process"
 
 
 def _take(path: Path, own: str) -> None:
@@ -102,7 +102,8 @@ def _clear(path: Path, seen: str) -> None:
         if _read(moved) != seen:  # another was quicker, and this is his
             with suppress(OSError):
                 os.link(moved, path)
-        moved.unlink()
+        with suppress(OSError):  # a folder of someone's, which stays under that name
+            moved.unlink()
 
 
 def _beat(path: Path, own: str, over: threading.Event) -> None:
@@ -114,15 +115,22 @@ def _beat(path: Path, own: str, over: threading.Event) -> None:
 
 def _dead(path: Path, text: str) -> bool:
     """Whether the file of this content is of a process that is no more."""
-    try:
-        about = json.loads(text)
-        if about["machine"] == _machine():
-            runs = _runs(about["process"], about["began"])
-            if about["began"] or not runs:
-                return not runs
-    except (ValueError, KeyError, TypeError):
-        pass  # just created, or torn by a crash: its age tells
+    about = _said(text)  # None: just created, or torn by a crash, so its age tells
+    if about and about["machine"] == _machine():
+        runs = _runs(about["process"], about["began"])
+        if about["began"] or not runs:
+            return not runs
     return _age(path) > STALE
+
+
+def _said(text: str) -> dict[str, Any] | None:
+    """What a holder's file says, if it is one that `_me` wrote."""
+    try:
+        about = plain.from_json(text)
+        words = all(isinstance(about[key], str) for key in ("host", "machine", "began"))
+        return about if words and type(about["process"]) is int and 0 < about["process"] < 2**31 else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _age(path: Path) -> float:
@@ -130,7 +138,7 @@ def _age(path: Path) -> float:
     probe = path.with_name(f"{NAME}.{secrets.token_hex(4)}.tmp")
     try:
         probe.touch()
-        return probe.stat().st_mtime - path.stat().st_mtime
+        return probe.stat().st_mtime - path.lstat().st_mtime
     except OSError:
         return 0.0
     finally:
@@ -181,6 +189,6 @@ def _began(process: int) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        return read_text(path, 1 << 16)
+    except UserError:
         return ""

@@ -34,6 +34,7 @@ class TunedModel(nn.Module):
         super().__init__()
         self.backbone, self.method = backbone, method
         self.classnames, self.templates = tuple(classnames), tuple(templates)
+        self.trained, self.novel = self.classnames, False
         backbone.check_names(self.classnames)
         self.learner = method.learner(backbone, self.classnames, generator or Generator().manual_seed(0))
         self._sentences = method.sentences(backbone, self.classnames, self.templates)
@@ -41,10 +42,14 @@ class TunedModel(nn.Module):
         self._text: tuple[Prompts, Tensor, Tensor | None] | None = None
         self._fixed: dict[tuple, tuple[Sentences, Tensor]] = {}
 
-    def with_classes(self, classnames: Sequence[str], templates: Sequence[str] = ()) -> TunedModel:
-        """The same tuned model for other class names, in other templates if there are any; only text features are made
-        anew.
+    def with_classes(
+        self, classnames: Sequence[str], templates: Sequence[str] = (), *, novel: bool | None = None
+    ) -> TunedModel:
+        """The same tuned model for other class names, in other templates if there are any; only text features are
+        computed again.
 
+        novel: whether these are classes of the training data that training left out, which some methods test in another
+        way; by default, whether some name is not among those of training.
         Raises `UserError` when the method learned something for each class and the names differ.
         """
         if tuple(classnames) != self.classnames and not self.takes_other_classes:
@@ -56,6 +61,8 @@ class TunedModel(nn.Module):
         nn.Module.__init__(other)
         other.backbone, other.method, other.learner = self.backbone, self.method, self.learner
         other.classnames, other.templates = tuple(classnames), tuple(templates) or self.templates
+        other.trained = self.trained
+        other.novel = not set(classnames) <= set(self.trained) if novel is None else novel
         self.backbone.check_names(sorted(set(classnames) - set(self.classnames)))
         other._sentences = self.method.sentences(self.backbone, other.classnames, other.templates)
         other._phrases, other._text, other._fixed = self._phrases, None, {}
@@ -89,8 +96,8 @@ class TunedModel(nn.Module):
     def prompts(self) -> Prompts:
         """What the learner hands on, for these class names."""
         prompts = self.learner()
-        head = prompts.head
-        return prompts if head is None else replace(prompts, head=partial(head, classnames=self.classnames))
+        head = None if prompts.head is None else partial(prompts.head, classnames=self.classnames)
+        return replace(prompts, head=head, novel=self.novel)
 
     def text_side(
         self, state: State | None = None, prompts: Prompts | None = None, image: Tensor | None = None

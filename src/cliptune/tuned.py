@@ -1,44 +1,46 @@
-"""What `ct.train` and `ct.load` return: a tuned model with its run."""
+"""A tuned model with its run, which `ct.train` and `ct.load` return."""
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune import claims, config, experiment, presets
+from cliptune import claims, config, experiment
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.load import tags
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
-from cliptune.data.objects import opened, opened_to_test, spec_of
-from cliptune.data.pictures import read_picture, upright
+from cliptune.data.given import Given, one_by_one, stacked
+from cliptune.data.objects import opened_to_test, spec_of
 from cliptune.data.transforms import evaluation, normalise
+from cliptune.engine.finite import answered
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
 from cliptune.model import TunedModel
-from cliptune.official.file import Held, read
-from cliptune.official.kinds import recognise
-from cliptune.official.rebuild import TEMPLATES, rebuild
 from cliptune.results import store
-from cliptune.types import Example, Result, Task, TestSet
+from cliptune.types import Example, Picture, Result, Task, TestSet
 
-Picture = str | Path | Image.Image
+#: Images that are decoded and answered at a time.
+BATCH = 64
 
 
 class Tuned:
-    """A trained run: evaluate it, ask it about pictures, give it other classes, save it.
+    """A tuned model with its run: evaluate it, classify images, give it other classes, save it.
 
-    run: its configuration. model: the `TunedModel`. path: the folder or file that it was loaded from, or None.
+    `train`, `load` and `import_checkpoint` return it.
+
+    Args:
+        model: The backbone with what was learned in it; put into evaluation mode.
+        run: The configuration it was trained with.
+        result: Metrics, history and cost of the run, or None where they are not known.
+        path: The folder or file that it was loaded from, or None.
     """
 
     def __init__(self, model: TunedModel, run: config.Run, result: Result | None = None, path: Path | None = None):
@@ -47,9 +49,10 @@ class Tuned:
 
     @property
     def result(self) -> Result | None:
-        """Metrics, history and provenance of the run; None for a checkpoint file without a record beside it.
+        """Metrics, history and cost of the run; None for a checkpoint file without a record beside it.
 
-        Raises `UserError` for a record that is damaged.
+        Raises:
+            UserError: If the record is damaged.
         """
         if self._result is None and self.path is not None:
             record = (self.path if self.path.is_dir() else self.path.parent) / store.NAME
@@ -59,14 +62,23 @@ class Tuned:
 
     @property
     def classnames(self) -> tuple[str, ...]:
+        """The class names, in the order of the columns of `logits`."""
         return self.model.classnames
 
     def evaluate(self, data: Any = None, watchers: Sequence[Watcher] = (), **reading: Any) -> dict[str, float]:
-        """Accuracy in percent on the run's own test sets, or on all classes of other data: "folder:PATH", a dataset, or
-        a torch dataset. All of it is tested, unless it has a test part of its own or holds pictures
-        that the run was trained on.
+        """Measure the accuracy on the run's own test sets, or on all classes of other data.
 
-        reading: where pictures are and how they are read, where it differs from training (root="/data").
+        Args:
+            data: Other data: a name such as "folder:PATH", a dataset, or a torch dataset. All of it is tested, unless
+                it has a test part of its own or holds images that the run was trained on. None: the run's own.
+            watchers: Are told how many images are done.
+            **reading: Where images are and how they are read, where it differs from training (`root="/data"`).
+
+        Returns:
+            Accuracy in percent by test set: `{"test": 93.1}`, or `{"base": ..., "novel": ...}`.
+
+        Raises:
+            UserError: If the data cannot be found, or the model cannot take their classes.
         """
         run = config.with_options(self.run, reading)
         if data is None and not reading and self.path is None and self._result is not None:
@@ -88,9 +100,9 @@ class Tuned:
         elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
         few = config.Run(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
         other = experiment.task_of(few, dataset)
-        whole = tuple(other.dataset.tested())
-        if whole != other.tests["test"].examples and not self._knows(whole):
-            other = dataclasses.replace(other, tests={"test": TestSet(whole, other.classnames)})
+        whole, tested = tuple(other.dataset.tested()), other.tests["test"].examples
+        tested = whole if whole != tested and not self._knows(whole) else tested
+        other = dataclasses.replace(other, tests={"test": TestSet(tested, other.classnames, other.dataset)})
         model.with_classes(other.classnames)  # a model that cannot take them says so
         return experiment.measure(model, other, watchers, run.training)
 
@@ -107,26 +119,24 @@ class Tuned:
             return any(e.path is not None and e.path.resolve() in trained for e in examples)
         return False
 
-    @torch.no_grad()
-    def logits(self, pictures: Picture | Sequence[Picture]) -> Tensor:
-        """Logits `(n, n_classes)` of pictures: paths or PIL images."""
-        many = [pictures] if isinstance(pictures, (str, Path, Image.Image)) else list(pictures)
-        if not many:
-            raise UserError("no pictures given; pass at least one path or PIL image")
-        backbone = self.model.backbone
-        preprocess = backbone.preprocess
-        images = torch.stack([evaluation(_opened(p), preprocess, self.run.training.augment) for p in many])
-        images = normalise(images.to(backbone.logit_scale.device), preprocess.mean, preprocess.std)
-        return self.model({"image": images}).logits[:, : len(self.classnames)]
+    def predict(self, pictures: Given | Iterable[Given], top_k: int = 1):
+        """Classify an image, or several.
 
-    def predict(self, pictures: Picture | Sequence[Picture], top_k: int = 1):
-        """The best class of a picture as `(name, probability)`; a list of them for a list of pictures.
+        Args:
+            pictures: An image or an iterable of images, read a batch at a time: paths, bytes of image files, files
+                opened with "rb", PIL images, arrays `(H, W, C)` or `(H, W)`, tensors `(C, H, W)` or `(H, W)`. Arrays
+                and tensors are uint8, or float in [0, 1] and not normalised; one of four dimensions is a batch.
+            top_k: Number of classes to name; above 1, each answer is a list, most probable first.
 
-        top_k above 1: a list of the `top_k` best, most probable first.
+        Returns:
+            `(name, probability)` of the most probable class; for several images a list, in their order.
+
+        Raises:
+            UserError: If something is no image that can be read; the sentence says which and why.
         """
         if top_k < 1:
             raise UserError(f"top_k must be at least 1, got {top_k}")
-        single = isinstance(pictures, (str, Path, Image.Image))
+        _, single = one_by_one(pictures)
         best = self.logits(pictures).softmax(-1).topk(min(top_k, len(self.classnames)))
         rows = [
             [(self.classnames[i], p) for p, i in zip(*pair, strict=True)]
@@ -135,116 +145,108 @@ class Tuned:
         answers = [row[0] for row in rows] if top_k == 1 else rows
         return answers[0] if single else answers
 
+    @torch.no_grad()
+    def logits(self, pictures: Given | Iterable[Given]) -> Tensor:
+        """Compute the logits of images, whose softmax are the probabilities.
+
+        Args:
+            pictures: As `predict` takes them.
+
+        Returns:
+            `(n, n_classes)`, on the model's device.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        classes = len(self.classnames)
+        found = [self.model({"image": views}).logits[:, :classes] for views in self._views(pictures)]
+        return answered(torch.cat(found))
+
+    @torch.no_grad()
+    def image_features(self, images: Given | Iterable[Given]) -> Tensor:
+        """Compute image features by the tuned image tower, with learned image tokens and adapters.
+
+        With `text_features` they give the scaled cosines by which most methods classify,
+        `model.backbone.logit_scale * image_features(images) @ text_features().T`. A method with a learned head
+        (`linear_probe`, `tip_adapter`, `tip_adapter_f`) adds to these or replaces them; see `logits`.
+
+        Args:
+            images: As `predict` takes them.
+
+        Returns:
+            L2-normalised features `(n, embed_dim)`, on the model's device.
+
+        Raises:
+            UserError: As `predict`.
+        """
+        prompts = self.model.prompts()
+        return torch.cat([self.model.image_side({"image": views}, prompts)["image"] for views in self._views(images)])
+
+    @torch.no_grad()
+    def text_features(self) -> Tensor:
+        """Compute the text features of the classes.
+
+        They are the whole classifier of methods that leave the image tower alone (`coop`, `kgcoop`, `language`, ...),
+        with which any CLIP image feature of the same backbone goes. Other methods need their own `image_features`.
+
+        Returns:
+            L2-normalised features `(n_classes, embed_dim)`, on the model's device.
+
+        Raises:
+            UserError: If the sentences depend on the image (`cocoop`), so that there are no such features.
+        """
+        return self.model.text_side()[0]
+
+    def _views(self, images: Given | Iterable[Given]) -> Iterator[Tensor]:
+        """Normalised evaluation views of images, `BATCH` at a time."""
+        backbone, augment = self.model.backbone, self.run.training.augment
+        preprocess, device = backbone.preprocess, backbone.logit_scale.device
+
+        def view(picture: Picture) -> Tensor:
+            return evaluation(to_pil_image(picture.image), preprocess, augment)
+
+        for pixels in stacked(images, view, BATCH):
+            yield normalise(pixels.to(device), preprocess.mean, preprocess.std)
+
     def with_classes(self, classnames: Sequence[str]) -> Tuned:
-        """The same tuned model for other class names; nothing is trained."""
+        """Give the same tuned model other classes to choose among; nothing is trained.
+
+        Args:
+            classnames: At least two names.
+
+        Raises:
+            UserError: If the method learned something for each class (`linear_probe`, `coop` with per-class context).
+        """
         if len(classnames) < 2:
             raise UserError(f"classification needs at least two class names, got {list(classnames)}")
         return Tuned(self.model.with_classes(classnames), self.run)
 
-    @torch.no_grad()
-    def text_features(self) -> Tensor:
-        """L2-normalised class features `(n_classes, embed_dim)`: the whole classifier, as a plain matrix."""
-        return self.model.text_side()[0]
-
     def save(self, path: str | Path) -> Path:
-        """Write the learned tensors (kilobytes); a folder gets a `checkpoint.safetensors`."""
+        """Write the learned tensors, the configuration and the class names: kilobytes, without code.
+
+        Args:
+            path: A file that ends in `.safetensors`, or a folder, which gets a `checkpoint.safetensors`.
+
+        Returns:
+            The path of the file.
+        """
         path = Path(path)
         path = path if path.suffix == ".safetensors" else path / claims.CHECKPOINT
         experiment.save(path, self.run, self.model)
         return path
 
 
-def train(
-    method: str | Method,
-    data: Any = "emoji",
-    *,
-    shots: int = 16,
-    backbone: str = "tiny",
-    pretrained: str = "",
-    seed: int = 1,
-    protocol: str = "few_shot",
-    preset: str = "auto",
-    out: str | Path | None = None,
-    watchers: Sequence[Watcher] = (),
-    **options: Any,
-) -> Tuned:
-    """Tune a CLIP on a few pictures a class.
+def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool = False) -> Tuned:
+    """Load a tuned model; it finds its local data also from another folder, or once both have moved together.
 
-    method: a name such as "maple+dapt", or a method object. data: "emoji", "folder:PATH", a torch dataset of
-    (image, label) that has `classes`, or what `from_torch` makes of any. out: a folder for checkpoint and result, also
-    for going on after a kill. options: any field of the run, its training or its method (epochs=5, n_ctx=4,
-    pull_push=4).
-    The method's preset gives what is left unsaid: the published settings, "none", or another of its files over them.
-    Raises `UserError`.
+    Args:
+        path: A run's folder, or a checkpoint file.
+        backbone: The backbone, where it is loaded already; by default, the one the checkpoint names.
+        allow_code: Whether to import a method outside of cliptune ("package.module:Class") that the file names. Only
+            for a file that you trust.
+
+    Raises:
+        UserError: If there is no checkpoint, it is damaged, or it was made for another backbone.
     """
-    held = None if isinstance(data, str) else opened(data)
-    base = {
-        "data": data if held is None else spec_of(held),
-        "shots": shots,
-        "backbone": backbone,
-        "pretrained": pretrained,
-        "seed": seed,
-        "protocol": protocol,
-    }
-    if isinstance(method, Method):
-        run = config.Run(method, **base)  # type: ignore[arg-type]
-    else:
-        run = presets.get(method, preset, **base)
-    run = config.with_options(run, options)
-    task = None if held is None else experiment.task_of(run, sources.told(held, run.reading))
-    model, result = experiment.execute(run, None if out is None else Path(out), watchers=watchers, task=task)
-    # A method that searches goes on with what it found, which is what the tensors belong to.
-    return Tuned(model, dataclasses.replace(run, method=model.method), result)
-
-
-def load(path: str | Path, backbone: Backbone | None = None) -> Tuned:
-    """A tuned model from a run's folder or checkpoint file; it finds its local data also from another folder, or once
-    both have moved together. Raises `UserError` if it cannot be used."""
-    return Tuned(*experiment.restore(Path(path), backbone), path=Path(path).absolute())
-
-
-def import_checkpoint(
-    path: str | Path | Held,
-    *,
-    method: str = "",
-    backbone: str = "ViT-B-16",
-    pretrained: str = "",
-    classes: str | Path | Sequence[str] = (),
-    templates: Sequence[str] = TEMPLATES,
-    **options: Any,
-) -> Tuned:
-    """A tuned model from a checkpoint of the authors' code, `model.pth.tar-5` or `model-best.pth.tar`.
-
-    path: the file, of which no code runs; of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, DPL
-    or DAPT. method: its name, where several keep the same tensors. backbone, pretrained: the CLIP it was trained on; an
-    open_clip name without weights gets OpenAI's. classes: names in the order of training, or a file with one a line;
-    where left out, they are read from the sentences that most files keep. templates: the dataset's own. options: fields
-    of the method that tensors do not tell (words, position, compat). Raises `UserError`.
-    """
-    held = path if isinstance(path, Held) else read(Path(path))
-    name = recognise(held, method)
-    pretrained = pretrained or ("openai" if "openai" in tags(backbone) else "")
-    frozen = experiment.backbone_of(backbone, pretrained)
-    model, run = rebuild(held, name, frozen, options, _listed(classes), templates)
-    return Tuned(model, dataclasses.replace(run, backbone=backbone, pretrained=pretrained))
-
-
-def _listed(names: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """Class names given one by one, with commas between them, or as a file with one a line."""
-    if not isinstance(names, (str, Path)):
-        return tuple(names)
-    file = Path(names).expanduser()
-    try:
-        listed = file.read_text(encoding="utf-8").splitlines() if file.is_file() else str(names).split(",")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"class names cannot be read from {file} ({type(error).__name__}); give UTF-8 text") from None
-    return tuple(name.strip() for name in listed if name.strip())
-
-
-def _opened(picture: Picture) -> Image.Image:
-    if isinstance(picture, Image.Image):
-        return upright(picture)
-    path = Path(picture).expanduser()
-    if not path.is_file():
-        raise UserError(f"no picture at {path}; check the path")
-    return to_pil_image(read_picture(path).image)
+    model, run = experiment.restore(Path(path), backbone, allow_code=allow_code)
+    return Tuned(model, run, path=Path(path).absolute())

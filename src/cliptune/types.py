@@ -94,6 +94,7 @@ class Prompts:
     adapt_text, adapt_image: act on features `(n, d)` before they are normalised.
     head: (features `(b, d)`, logits `(b, C)`, classnames=the `C` names) -> the logits in their place.
     per_class: whether something was learned for each class name, so that there can be no others.
+    novel: whether the class names are others than those of training (the model says it, not the learner).
     trail: an empty one from a learner whose losses look into the towers; one pass fills it.
     """
 
@@ -107,6 +108,7 @@ class Prompts:
     adapt_image: Callable[[Tensor], Tensor] | None = None
     head: Callable[..., Tensor] | None = None
     per_class: bool = False
+    novel: bool = False
     trail: Trail | None = None
 
     @property

@@ -54,7 +54,7 @@ def test_train_save_load_and_resume(outsider, tmp_path, photos):
     run = ct.train(outsider, data=f"folder:{photos}", shots=2, epochs=2, decay=2.0, out=tmp_path / "run")
     assert run.result is not None and run.result.method == NAME
     assert set(run.result.history[0]) == {"epoch", "lr", "loss", "ce", "size"}
-    again = ct.load(tmp_path / "run")
+    again = ct.load(tmp_path / "run", allow_code=True)
     pictures = sorted((photos / "cat").iterdir())
     assert torch.equal(again.logits(pictures), run.logits(pictures))
     assert config.to_dict(again.run)["method"] == {"name": NAME, "decay": 2.0}
@@ -73,7 +73,7 @@ def test_on_the_command_line(outsider, cli, tmp_path, photos):
     data = ("--data", f"folder:{photos}", "--shots", 1, "--epochs", 1)
     said = cli("train", outsider, *data, "--decay", "0.25", "--out", tmp_path / "run")
     assert (said.code, said.err.count("cliptune: ")) == (0, 0), said.err
-    assert cli("predict", tmp_path / "run", photos / "cat" / "0.png").code == 0
+    assert cli("predict", tmp_path / "run", photos / "cat" / "0.png", "--allow-code").code == 0
     said = cli("train", outsider, *data, "--dcay", "0.25")
     assert said.code == 2 and "nearest: --decay" in said.err
 
@@ -84,4 +84,4 @@ def test_its_module_gone(outsider, tmp_path, photos, monkeypatch):
     for module in ("shifting.method", "shifting"):
         monkeypatch.delitem(sys.modules, module)
     with pytest.raises(ct.UserError, match=f"method '{NAME}' cannot be imported"):
-        ct.load(tmp_path / "run")
+        ct.load(tmp_path / "run", allow_code=True)

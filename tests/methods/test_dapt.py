@@ -1,4 +1,4 @@
-"""DAPT: its two phases, its views and sentences, and what the release does otherwise."""
+"""DAPT: its two phases, its views and sentences, and what it wraps."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ import small
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
-from cliptune.methods.dapt import FOOD, GENERAL, STRAY, Dapt
+from cliptune.methods.dapt import GENERAL, STRAY, Dapt
 from cliptune.methods.maple import Maple
 from cliptune.model import TunedModel
 from cliptune.objectives.decouple import background_alignment, pull_push
@@ -63,25 +63,12 @@ def test_a_single_epoch_switches_between_its_steps(switch, first):
     assert phases == [True] * first + [False] * (10 - first)
 
 
-@pytest.mark.parametrize("epochs", [5, 10, 50])
-def test_the_release_switches_after_the_seventh_epoch_whatever_the_length(epochs):
-    method = Dapt(compat="release", switch=0.1)
-    assert [e for e in range(epochs) if method.decoupling(State(e, epochs))] == list(range(min(7, epochs)))
-
-
 def test_sentences_about_scenery_come_with_the_second_phase():
     method = Dapt(background_classes="sky  sea", background_template="there is {} behind.")
     assert method.phrases(None) == method.phrases(State(0, 10)) == ()
     assert method.phrases(State(7, 10)) == ("there is sky behind.", "there is sea behind.")
     default = Dapt().phrases(State(9, 10))
     assert len(default) == len(GENERAL.split()) == 25 and default[0] == "a clean origami ground."
-
-
-def test_the_release_says_all_of_them_always():
-    method = Dapt(compat="release")
-    wanted = tuple(f"a clean origami {word}." for word in (GENERAL + " " + FOOD).split())
-    assert len(wanted) == 32
-    assert method.phrases(None) == method.phrases(State(0, 10)) == method.phrases(State(9, 10)) == wanted
 
 
 def test_views_split_a_picture_by_its_soft_mask(backbone):
@@ -158,34 +145,12 @@ def test_second_phase_by_hand():
     assert losses["background"].item() == pytest.approx(background.item())
 
 
-def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_scenery():
-    method = Dapt(COOP, compat="release")
-    out = outputs(method, phrases=32)
-    columns = torch.cat([out.text, out.phrases[:STRAY]])
-    assert STRAY == 7 and torch.allclose(out.logits, 10 * out.image["image"] @ columns.T, atol=1e-5)
-    losses = method.losses(out, Batch(torch.empty(0), LABELS), State(7, 10))
-    ce = F.cross_entropy(10 * out.image["image"] @ columns.T, LABELS)
-    foreground = 0.1 * F.cross_entropy(10 * out.image["foreground"] @ columns.T, LABELS)
-    background = 0.5 * background_alignment(out.image["background"], out.phrases[7:], out.logit_scale)
-    assert losses["ce"].item() == pytest.approx(ce.item(), rel=1e-5)
-    assert losses["foreground"].item() == pytest.approx(foreground.item(), rel=1e-5)
-    assert losses["background"].item() == pytest.approx(background.item(), rel=1e-5)
-
-
 def test_the_papers_logits_have_a_column_a_class_at_any_time(backbone):
     tuned = TunedModel(backbone, Dapt(COOP), NAMES)
     for state in (None, State(0, 10), State(9, 10)):
         assert tuned({"image": small.pictures(backbone, 2)}, state).logits.shape == (2, 3)
     released = TunedModel(backbone, Dapt(COOP, compat="release"), NAMES).eval()
     assert released({"image": small.pictures(backbone, 2)}).logits.shape == (2, 3 + STRAY)
-
-
-@pytest.mark.parametrize(
-    "spec, release", [("folder:a/b", "seem:a/b"), ("beside", "seem"), ("data", "data"), ("gradcam", "gradcam")]
-)
-def test_the_release_reads_stored_masks_by_its_own_rule(spec, release):
-    assert Dapt(masks_from=spec).masks() == spec
-    assert Dapt(masks_from=spec, compat="release").masks() == release
 
 
 def test_what_it_wraps_decides_what_is_learned_and_done():

@@ -20,16 +20,17 @@ def test_a_result_comes_back_exactly(tmp_path, study):
 
 
 @settings(deadline=None, max_examples=50)  # files and slow machines
-@given(st.dictionaries(st.text(), st.floats(allow_nan=False)))
+@given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)))
 def test_every_digit_survives(tmp_path_factory, metrics):
     result = Result("t", "m", "d", 1, metrics, {})
     assert store.load(store.save(result, tmp_path_factory.mktemp("r"))) == result
 
 
 def test_numbers_that_are_none_survive(tmp_path):
-    result = Result("t", "m", "d", 1, {"a": math.nan, "b": math.inf}, {})
-    read = store.load(store.save(result, tmp_path))
-    assert math.isnan(read.metrics["a"]) and read.metrics["b"] == math.inf
+    """An epoch without a step has no loss; an accuracy is always a number."""
+    result = Result("t", "m", "d", 1, {}, {}, history=({"loss": math.nan, "val": math.inf},))
+    (row,) = store.load(store.save(result, tmp_path)).history
+    assert math.isnan(row["loss"]) and row["val"] == math.inf
 
 
 def test_the_file_is_sorted_and_ends_with_a_newline(tmp_path, study):
@@ -61,9 +62,19 @@ def damaged(changes):
         (damaged({"seed": True}), "'seed' must be a whole number"),
         (damaged({"seed": 1.5}), "'seed' must be a whole number"),
         (damaged({"method": ""}), "'method' must be text"),
-        (damaged({"metrics": {"base": "50"}}), "'metrics' must be numbers by name"),
+        (damaged({"metrics": {"base": "50"}}), "'metrics' must be finite numbers by name"),
         (damaged({"history": {"epoch": 1}}), "'history' must be a list of numbers by name"),
         (damaged({"provenance": []}), "'provenance' must be values by name"),
+        (damaged({"seed": -1}), "'seed' must be a whole number of at least 0"),
+        (damaged({"metrics": {"base": math.nan}}), "'metrics' must be finite numbers"),
+        (damaged({"metrics": {"base": 10**400}}), "a whole number of 1329 bits"),
+        (damaged({"cost": {"seconds": -1}}), "'cost' must be numbers of at least 0"),
+        (damaged({"method": "\ud800"}), "half a character"),
+        (damaged({"config": {"shots": -3}}), "'shots' in 'config' must be a whole number of at least 0, got -3"),
+        (damaged({"config": {"fraction": "all"}}), "'fraction' in 'config' must be a number above 0"),
+        (damaged({"config": {"training": 3}}), "'training' in 'config' must be values by name"),
+        (damaged({"provenance": {"test_images": {"base": -5}}}), "'test_images' in 'provenance' must be numbers of"),
+        (damaged({"config": json.loads("[" * 60 + "]" * 60)}), "nested more than 40 levels"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_named_in_a_sentence(tmp_path, text, fault):
@@ -79,7 +90,7 @@ def test_a_damaged_or_foreign_file_is_named_in_a_sentence(tmp_path, text, fault)
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "result.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is not JSON"):
+    with pytest.raises(UserError, match="result.json: byte 0 is not UTF-8"):
         store.load(tmp_path / "result.json")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +61,23 @@ def clean(name: str) -> str:
     return name.replace("_", " ")
 
 
+def spaced(words: str) -> str:
+    """Words of a context as they go into a sentence: "a_photo_of_a", as research scripts write them, is "a photo of
+    a"."""
+    return " ".join(clean(words).split())
+
+
+def check_template(template: str, what: str = "template") -> None:
+    """Raise `UserError` for a sentence without exactly one `{}`, or with other braces."""
+    if template.count("{}") != 1 or set(template.replace("{}", "")) & {"{", "}"}:
+        raise UserError(f"{what} {shown(template)} needs exactly one {{}} where the class name goes, no other braces")
+
+
+def fill(template: str, name: str) -> str:
+    """The sentence with the name in place of `{}`; never `str.format`, which would follow what a file says."""
+    return template.replace("{}", name)
+
+
 def collate(rows: Sequence[tuple[list[int], list[int]]], per_class: int = 1) -> Sentences:
     """Pad `(ids, slots)` rows to one length and find their ends."""
     import torch
@@ -78,7 +95,7 @@ def plain(encode: Encode, texts: Sequence[str], per_class: int = 1) -> Sentences
 
 def from_templates(encode: Encode, templates: Sequence[str], classnames: Sequence[str]) -> Sentences:
     """Every class in every template (`{}` is the name), the templates of a class side by side."""
-    texts = [template.format(clean(name)) for name in classnames for template in templates]
+    texts = [fill(template, clean(name)) for name in classnames for template in templates]
     return plain(encode, texts, len(templates))
 
 

@@ -52,6 +52,8 @@ class Background:
     """The class whose Grad-CAM is looked at."""
     format: Literal["text", "json"] = "text"
     """json: a list of what is kept beside each run, with its path."""
+    allow_code: bool = False
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
 
 
@@ -73,7 +75,7 @@ def background(arguments: list[str]) -> None:
         for place in runs:
             label = label_of(place)
             watcher = ProgressBar(progress, label)
-            one, path = rely(place, asked, options.reading, partial(watcher.other, "backgrounds"))
+            one, path = rely(place, asked, options.reading, partial(watcher.other, "backgrounds"), options.allow_code)
             found.append((place, label, one, path))
     if options.format == "json":
         rows = [{"run": str(place), "method": label, **one.to_dict()} for place, label, one, _ in found]

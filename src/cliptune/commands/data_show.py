@@ -47,6 +47,8 @@ class DataShow:
     """Of the draw, and of masks that are drawn (grid)."""
     run: str = ""
     """Folder of a trained run, for masks that ask the model (gradcam, maskclip); by default an untuned one is asked."""
+    allow_code: bool = False
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     backbone: str = "tiny"
     """The untuned one, as for train."""
     pretrained: str = ""
@@ -129,7 +131,9 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
         backbone = experiment.backbone_of(options.backbone, options.pretrained)
         seen = ExampleSet(dataset, examples, backbone.preprocess, keep=False)
         with _in_short():
-            source.refresh(model_of(options.run, options.backbone, options.pretrained, dataset), seen, 0)
+            source.refresh(
+                model_of(options.run, options.backbone, options.pretrained, dataset, options.allow_code), seen, 0
+            )
     made, failed = [], []
     for example, picture in zip(examples, pictures, strict=True):
         try:

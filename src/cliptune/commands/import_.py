@@ -60,10 +60,10 @@ def import_(arguments: list[str]) -> None:
     if not Path(path).is_file():
         raise UserError(f"no file at {path}; check the path")
     _check(others)
+    from cliptune.api import import_checkpoint
     from cliptune.official import alphas
     from cliptune.official.file import read
     from cliptune.official.kinds import recognise
-    from cliptune.tuned import import_checkpoint
 
     if Path(path).suffix == ".npy":
         text, image = (" ".join(map(str, found)) for found in alphas.lengths(path, options.swapped))

@@ -50,6 +50,8 @@ class MasksCheck:
     """Of the draw, and of masks that are drawn (grid)."""
     run: str = ""
     """Folder of a trained run, for masks that ask the model (gradcam, maskclip); by default an untuned one is asked."""
+    allow_code: bool = False
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     backbone: str = "tiny"
     """The untuned one, as for train."""
     pretrained: str = ""
@@ -78,7 +80,7 @@ def check(arguments: list[str]) -> None:
     against = source_of(options.against, examples, options.seed) if options.against else None
     for source in (examples.masks, against):
         if source is not None and source.asks_model:
-            model = model_of(options.run, options.backbone, options.pretrained, dataset)
+            model = model_of(options.run, options.backbone, options.pretrained, dataset, options.allow_code)
             source.refresh(model, examples, 0)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with bar(console) as progress:
@@ -107,12 +109,12 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     return masks.choose(spec, brought, seed)
 
 
-def model_of(run: str, backbone: str, pretrained: str, dataset: Dataset) -> TunedModel:
-    """The model of a run's folder, for the dataset's classes, or an untuned one."""
+def model_of(run: str, backbone: str, pretrained: str, dataset: Dataset, allow_code: bool = False) -> TunedModel:
+    """The model of a run's folder, for the dataset's classes, or an untuned one. allow_code: as for `ct.load`."""
     from cliptune import experiment
     from cliptune.model import TunedModel
 
     if run:
-        return experiment.restore(Path(run))[0].with_classes(dataset.classnames).eval()
+        return experiment.restore(Path(run), allow_code=allow_code)[0].with_classes(dataset.classnames).eval()
     frozen = experiment.backbone_of(backbone, pretrained)
     return TunedModel(frozen, methods.get("zeroshot")(), dataset.classnames, dataset.templates).eval()

@@ -68,6 +68,8 @@ class Make:
     """sam: what shows where a CLIP sees the class."""
     run: str = ""
     """sam: folder of a trained run whose model shows it; by default an untuned one does."""
+    allow_code: bool = False
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     backbone: str = "tiny"
     """sam: the untuned one, as for train; tiny has seen drawings only."""
     pretrained: str = ""
@@ -179,7 +181,7 @@ def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callab
             "--backbone ViT-B-16 --pretrained openai, or --run RUN",
             stacklevel=2,
         )
-    model = model_of(options.run, options.backbone, options.pretrained, dataset).to(device)
+    model = model_of(options.run, options.backbone, options.pretrained, dataset, options.allow_code).to(device)
     saliencies = {"gradcam": gradcam.saliency, "maskclip": maskclip.saliency}
     preprocess = model.backbone.preprocess
 

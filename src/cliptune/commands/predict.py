@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from cliptune.commands.parse import parse, split
 from cliptune.data.pictures import Unreadable
-from cliptune.data.sound import faults, insist, listed
 from cliptune.data.walk import images_under, unread_in
 from cliptune.errors import UserError
 from cliptune.types import Example
@@ -42,6 +41,8 @@ class Predict:
     """One JSON object a line."""
     skip_bad: bool = False
     """Leave out images that cannot be read, and say so, instead of stopping before the first answer."""
+    allow_code: bool = False
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
 
 
 def predict(arguments: list[str]) -> None:
@@ -53,9 +54,10 @@ def predict(arguments: list[str]) -> None:
         raise UserError("no pictures given: cliptune predict RUN PICTURE...")
     if options.top_k < 1:
         raise UserError(f"top_k must be at least 1, got {options.top_k}")
+    from cliptune.data.sound import faults, insist, listed
     from cliptune.tuned import load
 
-    run = load(path)
+    run = load(path, allow_code=options.allow_code)
     if options.classes:
         run = run.with_classes(options.classes)
     looked = {str(image): Example(str(image), 0, image) for image in images}
@@ -77,9 +79,7 @@ def predict(arguments: list[str]) -> None:
         warnings.warn(said, stacklevel=2)
 
 
-def _answers(
-    run: Tuned, images: Sequence[Path], options: Predict, bad: dict[str, str]
-) -> Iterator[tuple[Path, list[tuple[str, float]]]]:
+def _answers(run: Tuned, images: Sequence[Path], options: Predict, bad: dict[str, str]) -> Iterator[tuple[Path, Any]]:
     """Images with their best classes. Damage that shows only in decoding stops it, or is noted in `bad`."""
     top_k = max(2, options.top_k)
     for start in range(0, len(images), CHUNK):

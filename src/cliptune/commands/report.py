@@ -31,6 +31,8 @@ class Report:
     words, shifts."""
     images: int = 500
     """Pictures of a test set at most that checkpoints answer again, for the tables by class and the pictures."""
+    allow_code: bool = False
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
 
 
 def report(arguments: list[str]) -> None:
@@ -40,7 +42,14 @@ def report(arguments: list[str]) -> None:
     root = Path(path)
     results = store.load_all(root)
     show(results)
-    page = write_page(results, root, options.out or root / "report.html", options.pictures, images=options.images)
+    page = write_page(
+        results,
+        root,
+        options.out or root / "report.html",
+        options.pictures,
+        images=options.images,
+        allow_code=options.allow_code,
+    )
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"page: {page}")
 
 
@@ -53,12 +62,13 @@ def write_page(
     images: int = 500,
     title: str = "cliptune report",
     notes: tuple[str, ...] = (),
+    allow_code: bool = False,
 ) -> Path:
     """Render results and, from the checkpoints beside them, pictures and what else they show; returns the page's
     path."""
     from cliptune.results import html
 
-    write_text(out, html.render(results, _found(root, pictures, images), title=title, notes=notes))
+    write_text(out, html.render(results, _found(root, pictures, images, allow_code), title=title, notes=notes))
     return out
 
 
@@ -68,7 +78,7 @@ def named_under(root: Path) -> dict[Path, Result]:
     return dict(zip((folder for folder, _ in placed), labelled([result for _, result in placed]), strict=True))
 
 
-def _found(root: Path, pictures: int, images: int) -> Findings:
+def _found(root: Path, pictures: int, images: int, allow_code: bool) -> Findings:
     """What lies beside records, and what checkpoints say when asked."""
     from cliptune.gallery.classes import by_class
     from cliptune.gallery.pictures import panels
@@ -84,7 +94,7 @@ def _found(root: Path, pictures: int, images: int) -> Findings:
     if not pictures:
         return Findings(reliance=kept)
     folders = first_seed(root)
-    held = rows(folders)
+    held = rows(folders, allow_code)
     if not any(test.examples for test in held.task.tests.values()):
         note = f"{held.task.dataset.name} has no test images, so that checkpoints are asked about none."
         return Findings(reliance=kept, notes=(*held.notes, note))

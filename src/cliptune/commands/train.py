@@ -95,6 +95,8 @@ class Evaluate:
 
     data: str = ""
     """Other pictures with their own classes (folder:PATH); by default the run's own test sets."""
+    allow_code: bool = False
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
 
 
@@ -104,7 +106,7 @@ def evaluate(arguments: list[str]) -> None:
     options = parse(Evaluate, "evaluate RUN", rest)
     from cliptune.tuned import load
 
-    run = load(path)
+    run = load(path, allow_code=options.allow_code)
     with bar(Console(stderr=True)) as progress:
         metrics = run.evaluate(
             options.data or None, watchers=[ProgressBar(progress, path)], **config.differing(options.reading)

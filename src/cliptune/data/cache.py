@@ -18,10 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 import PIL
 import torch
 import torchvision
+import xxhash
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
@@ -36,9 +36,9 @@ SLICE = 256 << 20
 SMALL = 1 << 15
 #: Entries unused for this many seconds go when there is no room.
 STALE = 24 * 3600.0
-#: What an entry says of itself: mark, key, height, width, whether a mask follows, checksum of the rest.
+#: What an entry says of itself: mark, key, height, width, whether a mask follows, hash of all this and the rest.
 HEAD = struct.Struct("<8s32sIIIQ4x")
-MARK = b"clippic2"
+MARK = b"clippic3"
 #: What else decides the pixels of a file.
 MAKERS = f"2/{PIL.__version__}/{torchvision.__version__}"
 
@@ -75,9 +75,9 @@ class Store:
         """The picture of a key, mapped from disk, or None."""
         path = self._path(key)
         try:
-            stat = os.stat(path)
-            with open(path, "rb") as file:
-                mark, held, height, width, masked, checksum = HEAD.unpack(file.read(HEAD.size))
+            with open_regular(path) as file:
+                stat = os.fstat(file.fileno())
+                mark, held, height, width, masked, hashed = HEAD.unpack(file.read(HEAD.size))
             size = (3 + bool(masked)) * height * width
             if (mark, held, stat.st_size) != (MARK, key, HEAD.size + size) or not size:
                 return None
@@ -85,7 +85,7 @@ class Store:
             body = torch.from_file(str(path), shared=False, size=stat.st_size, dtype=torch.uint8)[HEAD.size :]
             area = 3 * height * width
             parts = [body[:area], body[area:]][: 1 + bool(masked)]
-            if _checksum(parts) != checksum:
+            if _hash(key, height, width, parts) != hashed:
                 return None
             if time.time() - stat.st_mtime > STALE / 2:
                 os.utime(path)
@@ -107,7 +107,7 @@ class Store:
                 return False
         held = [part.contiguous() for part in parts]
         height, width = picture.image.shape[-2:]
-        head = HEAD.pack(MARK, key, height, width, len(held) > 1, _checksum(held))
+        head = HEAD.pack(MARK, key, height, width, len(held) > 1, _hash(key, height, width, held))
         path = self._path(key)
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         try:
@@ -161,16 +161,12 @@ class Store:
         self.closed = True
 
 
-def _checksum(parts: Iterable[Tensor]) -> int:
-    """Of bytes, a sum of 64-bit words: a fifth of a CRC's time, and what a crash leaves (holes, zeros, other files'
-    blocks) does not add up either."""
-    total = 0
+def _hash(key: bytes, height: int, width: int, parts: Iterable[Tensor]) -> int:
+    """XXH3 of an entry, 64 bits: as quick as a sum of its words, and a twelfth of a CRC's time."""
+    found = xxhash.xxh3_64(key + struct.pack("<II", height, width))
     for part in parts:
-        content = part.numpy().reshape(-1)
-        whole = content.size // 8 * 8
-        words = int(content[:whole].view(np.uint64).sum()) + int.from_bytes(content[whole:].tobytes(), "little")
-        total = (31 * total + words) % (1 << 64)
-    return total
+        found.update(part.numpy().reshape(-1).data)
+    return found.intdigest()
 
 
 def _created(path: Path) -> BinaryIO:

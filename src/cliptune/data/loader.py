@@ -17,7 +17,7 @@ from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.dataset import Dataset
 from cliptune.data.reader import Reader
 from cliptune.data.targets import multi_hot
-from cliptune.data.transforms import View, evaluation, normalise, squeezed
+from cliptune.data.transforms import View, by_pillow, evaluation, nearest, normalise, squeezed
 from cliptune.errors import UserError
 from cliptune.types import Batch, Example, Picture
 
@@ -80,15 +80,26 @@ class ExampleSet(torch.utils.data.Dataset):
             return source.mask(example, picture)
         return self._reader.once(("mask", example.key), lambda: Picture(source.mask(example, picture))).image
 
+    def stored(self, i: int) -> Tensor:
+        """What views cut the `i`-th foreground from, uint8 `(1, H, W)`."""
+        source, example, picture = self.masks, self.examples[i], self.picture(i)
+        assert source is not None
+        if not source.thresholds_views:
+            return self.mask(i)
+        return self._reader.once(("stored", example.key), lambda: Picture(source.stored(example, picture))).image
+
     def __getitem__(self, i: int) -> Item:
         """uint8 image `(3, height, width)`, uint8 mask `(1, height, width)` or `(0,)`, label, position."""
         if self.augment is None:
             image, mask = self.view(i), None
         else:
-            picture = Picture(self.picture(i).image, None if self.masks is None else self.mask(i))
+            source = self.masks
+            picture = Picture(self.picture(i).image, None if source is None else self.stored(i))
             stream = np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 32) + i]))
-            view = self.augment(picture, stream)
+            # Numbers that are thresholded afterwards are resized as the release does it, to the bit.
+            view = self.augment(picture, stream, by_pillow if source and source.thresholds_views else nearest)
             image, mask = view.image, view.mask
+            mask = mask if source is None or mask is None else source.foreground(mask)
         return image, torch.empty(0, dtype=torch.uint8) if mask is None else mask, self.examples[i].label, i
 
     def batch(self, raw: Sequence[Tensor], device: torch.device) -> Batch:

@@ -114,16 +114,21 @@ def from_torch(
     masks: Sequence[Any] | None = None,
     name: str = "",
 ) -> Dataset:
-    """A dataset of torch datasets, or any sequences, of `(image, label)`: what `train` and `evaluate` take as data.
+    """Make a dataset of torch datasets, or of any sequences, of `(image, label)`, for `train` and `evaluate`.
 
-    Images are PIL pictures, tensors `(C, H, W)` or arrays `(H, W, C)`, uint8 or float in [0, 1], not normalised and not
-    augmented. Labels are whole numbers from 0.
+    Images are PIL images, tensors `(C, H, W)` or arrays `(H, W, C)`, uint8 or float in [0, 1], not normalised and not
+    augmented. Labels are integers from 0.
 
-    train: left out of what is only tested. classnames: in the order of labels; by default the dataset's own `classes`,
-    made readable. val, test: missing ones take a share of `train`, as with folders. masks: the foreground of each
-    training image, `(H, W)`: 0/1, 0/255, or in between. name: what records call it; by default the name of its class.
+    Args:
+        train: What is trained on; left out of what is only tested.
+        classnames: In the order of labels; by default the dataset's own `classes`, made readable.
+        val: Validation images; by default a share of `train`, as with folders.
+        test: Test images; by default a share of `train`.
+        masks: The foreground of each training image, `(H, W)`: 0/1, 0/255, or in between.
+        name: What records call it; by default the name of its class.
 
-    Raises `UserError`.
+    Raises:
+        UserError: If labels, class names or masks do not fit.
     """
     parts = {part: held for part, held in (("train", train), ("val", val), ("test", test)) if held is not None}
     if "train" not in parts and "test" not in parts:
@@ -190,7 +195,10 @@ def _bytes(image: Any, what: str) -> Tensor:
     from torch import Tensor
 
     if isinstance(image, np.ndarray):
-        tensor = torch.from_numpy(np.ascontiguousarray(image))
+        if image.dtype.kind not in "buif":
+            raise UserError(f"{what} is an array of {image.dtype}; expected uint8, or float in [0, 1]")
+        # PyTorch warns of arrays that cannot be written to, and knows the machine's byte order alone.
+        tensor = torch.from_numpy(np.require(image, image.dtype.newbyteorder("="), ["C", "W"]))
         tensor = tensor.permute(2, 0, 1) if tensor.ndim == 3 else tensor
     elif isinstance(image, Tensor):
         tensor = image.detach().cpu().as_subclass(Tensor)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cliptune.backbones.sentences import check_template
 from cliptune.errors import UserError
 
 #: Environment variable that stands in for `root`.
@@ -50,8 +51,7 @@ class Reading:
 
     def __post_init__(self):
         for template in self.templates:
-            if template.count("{}") != 1 or set(template.replace("{}", "")) & {"{", "}"}:
-                raise UserError(f"template {template!r} needs exactly one {{}} where the class name goes")
+            check_template(template)
         if self.shrink < 0:
             raise UserError(f"shrink must be at least 0, got {self.shrink}")
 

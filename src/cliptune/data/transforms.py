@@ -108,11 +108,15 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     return scaled.sub_(mean_).div_(std_)
 
 
+#: Resizes `(c, H, W)` to `(c, height, width)`.
+Resize = Callable[[Tensor, int, int], Tensor]
+
+
 class View(Protocol):
     """A training view of a picture."""
 
-    def __call__(self, picture: Picture, generator: np.random.Generator) -> Picture:
-        """A view of image and mask at the backbone's size, cut and turned alike."""
+    def __call__(self, picture: Picture, generator: np.random.Generator, resize_mask: Resize = nearest) -> Picture:
+        """A view of image and mask at the backbone's size, cut and turned alike; `resize_mask` resizes the mask."""
         ...
 
 
@@ -132,12 +136,12 @@ class Augment:
     exact: bool = False
     interpolation: Interpolation = "bicubic"
 
-    def __call__(self, picture: Picture, generator: np.random.Generator) -> Picture:
+    def __call__(self, picture: Picture, generator: np.random.Generator, resize_mask: Resize = nearest) -> Picture:
         """A view of image (antialiased) and mask (nearest), cut and turned alike."""
         image, mask, size = picture.image, picture.mask, to_2tuple(self.size)
         box = self.box(image.shape[-2], image.shape[-1], generator)
         image = (by_pillow if self.exact else resized)(F.crop(image, *box), *size, mode=self.interpolation)
-        mask = None if mask is None else nearest(F.crop(mask, *box), *size)
+        mask = None if mask is None else resize_mask(F.crop(mask, *box), *size)
         if generator.random() < self.flip:
             image, mask = image.flip(-1), None if mask is None else mask.flip(-1)
         return Picture(image, mask)
@@ -171,13 +175,13 @@ class Translate:
     exact: bool = False
     interpolation: Interpolation = "bicubic"
 
-    def __call__(self, picture: Picture, generator: np.random.Generator) -> Picture:
+    def __call__(self, picture: Picture, generator: np.random.Generator, resize_mask: Resize = nearest) -> Picture:
         size = to_2tuple(self.size)
         wide = [round(ENLARGED * edge) for edge in size]
         flip, move = generator.random() < 0.5, generator.random() < 0.5
         corner = [round(x * (w - s)) for x, w, s in zip(generator.random(2), wide, size, strict=True)]
 
-        def view(image: Tensor, resize: Callable[..., Tensor], bilinear: Callable[..., Tensor]) -> Tensor:
+        def view(image: Tensor, resize: Resize, bilinear: Resize) -> Tensor:
             image = resize(image, *size)
             image = image.flip(-1) if flip else image
             if move:
@@ -185,7 +189,7 @@ class Translate:
             enlarged = resize(image, *(int(ENLARGED * edge) for edge in size))
             return F.center_crop(enlarged, list(size)).contiguous()
 
-        mask = None if picture.mask is None else view(picture.mask, nearest, nearest)
+        mask = None if picture.mask is None else view(picture.mask, resize_mask, resize_mask)
         resize = by_pillow if self.exact else resized
         image = view(picture.image, partial(resize, mode=self.interpolation), partial(resize, mode="bilinear"))
         return Picture(image, mask)

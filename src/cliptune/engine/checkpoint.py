@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
-from cliptune.errors import UserError
+from cliptune import plain
+from cliptune.errors import UserError, shown
 from cliptune.files import write_bytes
 
 #: The header's key, and with it the file's version.
@@ -37,8 +38,39 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 raise UserError(
                     f"{path} is not a cliptune checkpoint (no {FORMAT!r} in its header); give a run's folder"
                 )
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+            about = plain.from_json(metadata[FORMAT])
+            if not isinstance(about, dict):
+                raise ValueError(f"its header says {shown(about)}")
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+    except UserError:
+        raise
+    except Exception as error:  # safetensors', and torch's for types of numbers that it lacks
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
-            f"checkpoint {path} is damaged or truncated ({str(error).splitlines()[0]}); train again or restore a copy"
+            f"checkpoint {path} is damaged or truncated ({reason}); train again or restore a copy"
         ) from None
+
+
+def fill(learner: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Put tensors that `read` gave into a learner; floats of another precision are converted.
+
+    where: the file and what it should fit, as sentences name them. Raises `UserError` for other names, shapes or kinds
+    of numbers, and for numbers that are not finite.
+    """
+    own = learner.state_dict()
+    for name in sorted(own.keys() ^ tensors.keys()):
+        raise UserError(f"{where}: it {'lacks' if name in own else 'also holds'} {shown(name)}")
+    for name, place in own.items():
+        found = tensors[name]
+        if found.dtype != place.dtype and not (found.is_floating_point() and place.is_floating_point()):
+            raise UserError(f"{where}: {name} is of type {_type(found)}, not {_type(place)}")
+        if found.is_floating_point() and not found.to(place.dtype).isfinite().all():
+            raise UserError(f"{where}: {name} holds numbers that are not finite; train again or restore a copy")
+    try:
+        learner.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise UserError(f"{where}: {str(error).splitlines()[-1].strip()}") from None
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +11,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from cliptune import selection
+from cliptune import plain, selection
 from cliptune.engine.evaluate import views
 from cliptune.engine.fit import fit
 from cliptune.engine.settings import Training
-from cliptune.files import write_json
+from cliptune.files import read_text, write_json
 from cliptune.model import TunedModel
 from cliptune.selection import Selection, Signals
 from cliptune.types import Example, Task
@@ -121,11 +121,11 @@ def write(path: Path, run: str, task: Task) -> None:
 def read(path: Path, run: str, task: Task) -> Task | None:
     """`task` with the pictures that `write` kept; None where nothing was kept for that run."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        held = dict(content["pictures"]) if content["run"] == run else None
-    except (OSError, ValueError, KeyError, TypeError):
+        content = plain.from_json(read_text(path))
+        held = {key: float(weight) for key, weight in content["pictures"]} if content["run"] == run else None
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
     pool = {e.key for e in task.train}
-    if held is None or not held.keys() <= pool:
+    if not held or not held.keys() <= pool or not all(0 < weight < math.inf for weight in held.values()):
         return None
     return replace(task, train=tuple(replace(e, weight=held[e.key]) for e in task.train if e.key in held))

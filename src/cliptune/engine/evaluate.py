@@ -14,6 +14,7 @@ from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
 from cliptune.data.targets import multi_hot
 from cliptune.engine import shared
+from cliptune.engine.finite import answered
 from cliptune.model import TunedModel
 from cliptune.types import Example, TestSet
 
@@ -41,12 +42,14 @@ def logits(
     dataset: what reads them, where the test set has none of its own.
 
     preset: of the training views, which decides the test's too. tick: told the number of images done after each batch.
+    Raises `UserError` where a logit is not finite.
     """
     dataset = test.dataset or dataset
-    tuned = model.with_classes(test.classnames, test.templates).eval()
+    novel = False if test.dataset is not None else None  # other data has other classes, of which none were left out
+    tuned = model.with_classes(test.classnames, test.templates, novel=novel).eval()
     pieces = []
     for view in views(tuned, dataset, test.examples, batch_size=batch_size, preset=preset, workers=workers):
-        pieces.append(tuned({"image": view}).logits.float().cpu())
+        pieces.append(answered(tuned({"image": view}).logits).float().cpu())
         if tick is not None:
             tick(len(view))
     return torch.cat(pieces)

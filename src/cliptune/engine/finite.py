@@ -29,6 +29,13 @@ def check_learned(model: TunedModel) -> None:
     _stop_at_first(_learned(model))
 
 
+def answered(logits: Tensor) -> Tensor:
+    """The logits of a model that is asked. Raises `UserError` where one is not finite, which no class could win."""
+    if not torch.isfinite(logits).all():
+        raise UserError("the model's answer is not finite: its tensors are damaged; train again or restore a copy")
+    return logits
+
+
 def _stop_at_first(named: Iterable[tuple[str, Tensor]]) -> None:
     for name, tensor in named:
         if not torch.isfinite(tensor).all():

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from cliptune.engine import checkpoint
+from cliptune.errors import UserError, shown
 from cliptune.model import TunedModel
+
+#: What an optimiser keeps of each parameter.
+STATE = {torch.optim.SGD: ("momentum_buffer",), torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq")}
 
 
 @dataclass
@@ -45,21 +52,57 @@ class Progress:
     @staticmethod
     def take_route(path: Path, model: TunedModel) -> None:
         """Compute as the run did, before anything is computed."""
-        model.backbone.use_fast_linear(checkpoint.read(path)[1]["fast_linear"])
+        fast = checkpoint.read(path)[1].get("fast_linear")
+        if not isinstance(fast, bool):
+            raise UserError(f"{path} does not say how the run computed; remove it to train anew")
+        model.backbone.use_fast_linear(fast)
 
     @classmethod
     def load(cls, path: Path, model: TunedModel, optimizer: Optimizer) -> Progress:
-        """Put learner and optimiser back where they were."""
+        """Put learner and optimiser back where they were. Raises `UserError` for the state of another run."""
         tensors, about = checkpoint.read(path)
+        rows, where = rows_of(about, path), f"{path} does not fit this run (remove it to train anew)"
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
 
-        model.learner.load_state_dict(part("learner."))
-        held: defaultdict[int, dict[str, Tensor]] = defaultdict(dict)
-        for key, tensor in part("optimizer.").items():
-            i, _, name = key.partition(".")
-            held[int(i)][name] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": dict(held)})
-        epochs = len(about["history"]) if model.method.keeps_history else 0
-        return cls(about["history"], part("best."), [part(f"states.{e}.") for e in range(epochs)])
+        best = part("best.")
+        states = [part(f"states.{e}.") for e in range(len(rows) if model.method.keeps_history else 0)]
+        for learned in (*states, *([best] if best else []), part("learner.")):  # the last one stays
+            checkpoint.fill(model.learner, learned, where)
+        known = ("learner.", "optimizer.", "best.", *(f"states.{e}." for e in range(len(states))))
+        odd = [name for name in tensors if not name.startswith(known)]
+        if odd:
+            raise UserError(f"{where}: it also holds {shown(min(odd))}")
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": _moved(part("optimizer."), optimizer, where)})
+        return cls(rows, best, states)
+
+
+def rows_of(about: Mapping[str, Any], path: Path) -> list[dict[str, float]]:
+    """The rows of finished epochs that a state tells. Raises `UserError` for anything else."""
+    rows = about.get("history")
+    if not isinstance(rows, list) or not all(map(_is_row, rows)):
+        raise UserError(f"{path} does not tell the epochs that are done; remove it to train anew")
+    return rows
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and "epoch" in row and all(type(value) in (int, float) for value in row.values())
+
+
+def _moved(held: Mapping[str, Tensor], optimizer: Optimizer, where: str) -> dict[int, dict[str, Tensor]]:
+    """The optimiser's state by parameter, from "0.momentum_buffer" and the like."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    found: defaultdict[int, dict[str, Tensor]] = defaultdict(dict)
+    for key, tensor in held.items():
+        i, _, name = key.partition(".")
+        own = parameters[int(i)] if i.isdecimal() and int(i) < len(parameters) else None
+        shapes = () if own is None else ((), own.shape) if name == "step" else (own.shape,)
+        if name not in STATE[type(optimizer)] or tensor.shape not in shapes or not tensor.is_floating_point():
+            raise UserError(f"{where}: {shown('optimizer.' + key)} is nothing that its optimiser keeps")
+        if not tensor.isfinite().all():
+            raise UserError(f"{where}: optimizer.{key} holds numbers that are not finite")
+        found[int(i)][name] = tensor
+    if len({frozenset(state) for state in found.values()}) > 1:
+        raise UserError(f"{where}: it lacks a part of the optimiser's state")
+    return dict(found)

@@ -23,6 +23,7 @@ from cliptune.data.loader import ExampleSet
 from cliptune.data.settings import Reading
 from cliptune.data.sound import sound
 from cliptune.data.transforms import evaluation, normalise
+from cliptune.engine.finite import answered
 from cliptune.errors import UserError
 from cliptune.files import write_json
 from cliptune.gallery.pictures import cams
@@ -57,10 +58,17 @@ def file_of(folder: Path, asked: Asked) -> Path:
 
 
 def rely(
-    folder: Path, asked: Asked, reading: Reading | None = None, tick: Callable[[int, int], None] | None = None
+    folder: Path,
+    asked: Asked,
+    reading: Reading | None = None,
+    tick: Callable[[int, int], None] | None = None,
+    allow_code: bool = False,
 ) -> tuple[Measured, Path]:
-    """Measure the run or checkpoint at `folder`, and leave the answer beside it. Raises `UserError`."""
-    model, run = experiment.restore(folder)
+    """Measure the run or checkpoint at `folder`, and leave the answer beside it.
+
+    allow_code: as for `ct.load`. Raises `UserError`.
+    """
+    model, run = experiment.restore(folder, allow_code=allow_code)
     checkpoint = folder / CHECKPOINT if folder.is_dir() else folder
     run = with_options(run, differing(reading)) if reading is not None else run
     dataset, test, name = _test_set(folder, run, model, asked)
@@ -148,7 +156,7 @@ def _logits(model: TunedModel, images: Sequence[Tensor], augment: str) -> Tensor
     backbone, preprocess = model.backbone, model.backbone.preprocess
     views = torch.stack([evaluation(to_pil_image(image), preprocess, augment) for image in images])
     pixels = normalise(views, preprocess.mean, preprocess.std).to(backbone.logit_scale.device)
-    return model({"image": pixels}).logits[:, : len(model.classnames)].float().cpu()
+    return answered(model({"image": pixels}).logits[:, : len(model.classnames)]).float().cpu()
 
 
 def _counted(tick: Callable[[int, int], None], total: int) -> Callable[[int], None]:

@@ -55,12 +55,15 @@ class Answers:
         return torch.tensor([e.label for e in self.test.examples])
 
 
-def rows(folders: Mapping[str, Path]) -> Rows:
-    """The runs of label -> folder, which must be of one task. Raises `UserError` where none can be restored."""
+def rows(folders: Mapping[str, Path], allow_code: bool = False) -> Rows:
+    """The runs of label -> folder, which must be of one task.
+
+    allow_code: as for `ct.load`. Raises `UserError` where none can be restored.
+    """
     models, runs, notes = dict[str, TunedModel](), dict[str, Run](), list[str]()
     for label, folder in folders.items():
         try:
-            models[label], runs[label] = experiment.restore(folder)
+            models[label], runs[label] = experiment.restore(folder, allow_code=allow_code)
         except UserError as error:
             notes.append(f"Nothing is shown from the checkpoint of {label}: {error}.")
     if not models:

@@ -42,10 +42,20 @@ class MaskSource(ABC):
     whole = False
     #: Whether `refresh` asks a model.
     asks_model = False
+    #: Whether views are cut from `stored` numbers, resized as images are (bicubic), and become masks only then.
+    thresholds_views = False
 
     @abstractmethod
     def mask(self, example: Example, picture: Picture) -> Tensor:
         """uint8 `(1, H, W)`, 255 = foreground, of the picture's size. Raises `NoMask` or another `UserError`."""
+
+    def stored(self, example: Example, picture: Picture) -> Tensor:
+        """What training views are cut from: uint8 `(1, H, W)` of the picture's size. By default the mask itself."""
+        return self.mask(example, picture)
+
+    def foreground(self, numbers: Tensor) -> Tensor:
+        """The mask, 255 = foreground, of a view `(1, h, w)` of what `stored` returned."""
+        return numbers
 
     def faults(self, examples: Sequence[Example]) -> list[Fault]:
         """What can be seen to be wrong without reading pictures or masks, an example's at a time."""

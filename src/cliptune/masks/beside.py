@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-
-from cliptune.masks.base import Fault, MaskSource, NoMask
-from cliptune.masks.files import Reader, faults, under
+from cliptune.masks.base import Fault
+from cliptune.masks.files import faults, under
+from cliptune.masks.stored import StoredMasks
 from cliptune.masks.values import Values
-from cliptune.types import Example, Picture
+from cliptune.types import Example
 
 NAMES = ("mask", "masks")
 #: How many folders above a picture are looked into; the deepest of the public layouts needs five.
 ABOVE = 6
 
 
-class BesideMasks(MaskSource):
+class BesideMasks(StoredMasks):
     """For a picture of any depth, a mask by the end of its path: in a folder `mask` or `masks` in any folder above it,
     or in a neighbour of such a folder that is called like it with `-masks` behind.
 
@@ -27,11 +26,11 @@ class BesideMasks(MaskSource):
     """
 
     def __init__(self, values: Values | None = None):
-        self.reader = Reader(values or Values())
+        super().__init__(values)
         self._there: dict[Path, tuple[Path, ...]] = {}
 
     def find(self, example: Example) -> Path | None:
-        """The mask file of an example, the nearest folder's first, or None."""
+        """The mask file of an example in the nearest folder that has one, or None."""
         if example.path is None:
             return None
         path = example.path.absolute()
@@ -53,11 +52,8 @@ class BesideMasks(MaskSource):
     def faults(self, examples: Sequence[Example]) -> list[Fault]:
         return faults(examples, self.find, "in a folder mask or masks beside its folders")
 
-    def mask(self, example: Example, picture: Picture) -> Tensor:
-        path = self.find(example)
-        if path is None:
-            raise NoMask(
-                f"no mask for {example.key} in a folder mask or masks beside its folders; unpack the archive of masks "
-                f"there, or name its folder: folder:PATH"
-            )
-        return self.reader.read(path, example, picture)
+    def lacking(self, example: Example) -> str:
+        return (
+            f"no mask for {example.key} in a folder mask or masks beside its folders; unpack the archive of masks "
+            f"there, or name its folder: folder:PATH"
+        )

@@ -5,32 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from cliptune.errors import UserError
-from cliptune.masks.base import Fault, MaskSource, NoMask
-from cliptune.masks.files import Reader, faults, under
+from cliptune.masks.base import Fault
+from cliptune.masks.files import faults, under
+from cliptune.masks.stored import StoredMasks
 from cliptune.masks.values import Values
-from cliptune.types import Example, Picture
+from cliptune.types import Example
 
 
-class FolderMasks(MaskSource):
+class FolderMasks(StoredMasks):
     """Masks under `root`, at the picture's relative path, the end of it or its name (see `files.under`)."""
 
     def __init__(self, root: str | Path, values: Values | None = None):
-        self.root, self.reader = Path(root).expanduser(), Reader(values or Values())
+        super().__init__(values)
+        self.root = Path(root).expanduser()
         if not self.root.is_dir():
             raise UserError(f"no mask folder at {self.root}; check the path after folder:")
 
     def find(self, example: Example) -> Path | None:
-        """The mask file of an example, or None."""
         return under(self.root, Path(example.key))
 
     def faults(self, examples: Sequence[Example]) -> list[Fault]:
         return faults(examples, self.find, f"under {self.root}")
 
-    def mask(self, example: Example, picture: Picture) -> Tensor:
-        path = self.find(example)
-        if path is None:
-            raise NoMask(f"no mask for {example.key} under {self.root}; add it or use masks_from=gradcam")
-        return self.reader.read(path, example, picture)
+    def lacking(self, example: Example) -> str:
+        return f"no mask for {example.key} under {self.root}; add it or use masks_from=gradcam"

@@ -13,6 +13,8 @@ from cliptune.errors import UserError
 from cliptune.masks.values import Values, foreground_of
 
 BROKEN = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+#: Readings of the released DAPT, which takes the first channel of colours, whatever the file holds.
+RELEASED = ("release", "stored")
 #: Where EXIF keeps how a picture is to be turned; from 5 on width and height change places.
 ORIENTATION = 0x0112
 TURNS = {
@@ -52,7 +54,7 @@ def read_mask(
             f"mask {path} is {columns}x{rows} but its picture is {width}x{height} pixels, of another shape; make the "
             f"mask from the same picture"
         )
-    if values.kind == "release":  # which resizes before it reads
+    if values.kind in RELEASED:  # which resizes before it reads
         numbers = _resized(numbers, size, Image.Resampling.BICUBIC)
     mask, remark = foreground_of(numbers, values, palette=palette, noisy=noisy)
     if turn is not None and turn > 1:
@@ -106,7 +108,7 @@ def _alike(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
 
 def _numbers(image: Image.Image, path: Path, values: Values, noisy: bool) -> tuple[np.ndarray, bool]:
     """uint8 `(H, W)` of whatever an image keeps, and whether they stand for colours."""
-    if values.kind == "release":
+    if values.kind in RELEASED:
         return np.asarray(image.convert("RGB"))[..., 0], False
     if image.mode == "P" and "transparency" not in image.info:
         index = np.asarray(image)

@@ -21,7 +21,7 @@ FAINT = 8
 #: How to say what is meant.
 SAY = "if that is wrong, add ,values=grey or ,values=labels (with foreground=1 or void=0) to the path"
 
-Kind = Literal["auto", "grey", "labels", "release"]
+Kind = Literal["auto", "grey", "labels", "release", "stored"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Values:
 
     kind: "auto" decides file by file (see `foreground_of`); "grey" is v / 255; "labels" is any number but 0 and `void`;
     "release" is the rule of the released DAPT, 255 -> 0 and any other from 1 -> 1, under which a usual 0/255 mask is
-    all background. foreground: the labels that alone count as such; empty for all.
+    all background; "stored" leaves the numbers as they are, for that rule to read later. foreground: the labels that
+    alone count as such; empty for all.
     """
 
     kind: Kind = "auto"
@@ -79,7 +80,7 @@ def foreground_of(numbers: np.ndarray, values: Values, *, palette: bool = False,
         return _cut((numbers > 0) & (numbers != VOID)), remark
     if values.kind == "labels":
         return _labels(numbers, values), ""
-    if values.kind == "grey":
+    if values.kind in ("grey", "stored"):
         return numbers, ""
     top = int(numbers.max())
     levels = np.unique(numbers)

@@ -7,7 +7,8 @@ import importlib
 import inspect
 import pkgutil
 
-from cliptune.errors import UserError
+from cliptune import outside
+from cliptune.errors import UserError, shown
 from cliptune.methods.base import Method, Wrapper
 
 
@@ -18,19 +19,15 @@ def names() -> list[str]:
 
 def get(name: str) -> type[Method]:
     """The class of the method `name`: the one `Method` its file defines, or `"package.module:Class"`."""
-    if ":" in name:
-        module, _, attribute = name.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"method {name!r} cannot be imported: {error}") from None
+    if outside.is_outside(name):
+        found = outside.get(name, "method")
         if not (inspect.isclass(found) and issubclass(found, Method)):
             raise UserError(f"{name!r} is not a subclass of cliptune.methods.base.Method")
         return found
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
         hint = f"nearest: {', '.join(close)}" if close else f"known: {', '.join(names())}"
-        raise UserError(f"unknown method {name!r}; {hint}")
+        raise UserError(f"unknown method {shown(name)}; {hint}")
     module = importlib.import_module(f"{__name__}.{name}")
     found = [
         c

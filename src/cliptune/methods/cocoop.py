@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.sentences import Sentences, spaced
 from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
 from cliptune.objectives.classify import classification
@@ -33,6 +33,7 @@ class CoCoOp(Method):
     """Start from these words, one vector a word; "" starts at random."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         self.coop()  # refuses what no context can be
 
     def coop(self) -> CoOp:

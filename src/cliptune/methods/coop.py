@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import Sentences, with_context
+from cliptune.backbones.sentences import Sentences, spaced, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -38,6 +38,7 @@ class CoOp(Method):
     """One context a class (CSC); cannot take new class names. Ignored with `words`, as in the release."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         if self.n_ctx < 1:
             raise UserError(f"n_ctx must be at least 1, got {self.n_ctx}")
 

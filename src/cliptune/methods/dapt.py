@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from cliptune.backbones.sentences import check_template, fill
 from cliptune.errors import UserError
 from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
@@ -22,7 +23,8 @@ GENERAL = (
     "road rock street valley bridge sign"
 )
 FOOD = "table forks tablecloth hands spoon glasses dishes"
-#: The release slices 25 of its 32 background rows off, so the first 7 words compete as classes (see `compat`).
+#: The release slices 25 of its 32 background rows off, so the first 7 words compete as classes (see `compat`); where
+#: it tests novel classes it slices none off, and all 32 compete.
 STRAY = 7
 #: The release switches after this epoch (counted from 0), however long the run.
 LAST_PULL_PUSH_EPOCH = 6
@@ -59,14 +61,15 @@ class Dapt(Wrapper):
     background_template: str = "a clean origami {}."
     """The sentence about a background."""
     compat: Literal["paper", "release"] = "paper"
-    """What the paper means, or what the released code does: 32 background words of which 7 count as classes, a switch
-    after
-    the seventh epoch whatever the length, masks of value 255 read as background."""
+    """What the paper means, or what the released code does: 32 background words, of which 7 compete with the classes
+    in training and testing, and all 32 in testing novel classes; a switch after the seventh epoch whatever the length;
+    stored masks resized bicubically and then thresholded, with 255 as background."""
 
     def __post_init__(self):
         super().__post_init__()
         if not 0 <= self.switch <= 1:
             raise UserError(f"switch is a share of training between 0 and 1, got {self.switch}")
+        check_template(self.background_template, "background_template")
         if not self.background_classes.split():
             raise UserError("background_classes is empty; give words for scenery, or set background=0")
 
@@ -84,7 +87,7 @@ class Dapt(Wrapper):
             return self.base.phrases(state)
         else:
             words = self.background_classes.split()
-        return (*(self.background_template.format(word) for word in words), *self.base.phrases(state))
+        return (*(fill(self.background_template, word) for word in words), *self.base.phrases(state))
 
     def views(self, batch: Batch) -> dict[str, Tensor]:
         if batch.masks is None:
@@ -110,7 +113,8 @@ class Dapt(Wrapper):
         logits = self.base.classify(image, text, phrases, logit_scale, prompts)
         if self.compat == "paper" or phrases is None:
             return logits
-        return torch.cat([logits, logit_scale * image @ phrases[:STRAY].T], 1)
+        competing = phrases if prompts.novel else phrases[:STRAY]
+        return torch.cat([logits, logit_scale * image @ competing.T], 1)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         losses = dict(self.base.losses(out, batch, state))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import Sentences, blended, from_templates
+from cliptune.backbones.sentences import Sentences, blended, from_templates, spaced
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -65,6 +65,7 @@ class Dpl(Method):
     pictures, and the teacher of `distill` knows the last of the sixty sentences alone."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         counts = ("longest_text", "longest_image", "search_epochs", "search_batch")
         for name in counts:
             least = 0 if name.startswith("longest") else 1

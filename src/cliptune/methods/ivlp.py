@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cliptune.backbones.sentences import Sentences, with_context
+from cliptune.backbones.sentences import Sentences, spaced, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -40,6 +40,7 @@ class Ivlp(Method):
     """Words the first text layer's tokens start from."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         if self.n_ctx_text < 1 or self.depth_text < 1:
             got = f"n_ctx_text={self.n_ctx_text}, depth_text={self.depth_text}"
             raise UserError(f"n_ctx_text and depth_text must be at least 1, got {got}; for image tokens alone use vpt")

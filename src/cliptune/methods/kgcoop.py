@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.sentences import Sentences, check_template, spaced
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
@@ -44,10 +44,11 @@ class KgCoOp(Method):
     """Start from the words that are given, or as released from "a photo of a" whenever there are any."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         if self.weight < 0:
             raise UserError(f"weight must be at least 0, got {self.weight}")
-        if self.template and self.template.count("{}") != 1:
-            raise UserError(f"template {self.template!r} needs one {{}} where the class name goes")
+        if self.template:
+            check_template(self.template)
         self.coop()  # refuses what no context can be
 
     def coop(self) -> CoOp:

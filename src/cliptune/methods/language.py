@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.sentences import Sentences, spaced
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.ivlp import Ivlp
@@ -34,6 +34,7 @@ class Language(Method):
     """Words the first layer's tokens start from."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         if self.n_ctx < 1 or self.depth < 1:
             raise UserError(f"n_ctx and depth must be at least 1, got n_ctx={self.n_ctx}, depth={self.depth}")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cliptune.backbones.sentences import Sentences, with_context
+from cliptune.backbones.sentences import Sentences, spaced, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -35,6 +35,7 @@ class Maple(Method):
     """Words the first layer's tokens start from."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         if self.n_ctx < 1 or self.depth < 1:
             raise UserError(f"n_ctx and depth must be at least 1, got n_ctx={self.n_ctx}, depth={self.depth}")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import Sentences, with_context
+from cliptune.backbones.sentences import Sentences, check_template, spaced, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -49,6 +49,7 @@ class ProGrad(Method):
     """Start the vectors before the words at random, or at zero as released."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         if self.n_ctx < max(1, len(self.words.split())):
             raise UserError(
                 f"n_ctx must be at least 1 and hold the words, got n_ctx={self.n_ctx} for {self.words!r}; raise it"
@@ -57,8 +58,8 @@ class ProGrad(Method):
             raise UserError(f"temperature must be positive, got {self.temperature}")
         if self.lam < 0:
             raise UserError(f"lam must be at least 0, got {self.lam}")
-        if self.template and self.template.count("{}") != 1:
-            raise UserError(f"template {self.template!r} needs one {{}} where the class name goes")
+        if self.template:
+            check_template(self.template)
 
     @property
     def free(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.sentences import Sentences, spaced
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.ivlp import Ivlp
@@ -53,6 +53,7 @@ class PromptSrc(Method):
     """How many epochs around it weigh in as well."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         _ = self.ivlp  # complains of bad sizes
         for name in ("text_weight", "image_weight"):
             if getattr(self, name) < 0:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import Sentences, from_templates
+from cliptune.backbones.sentences import Sentences, clean, spaced
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.maple import Maple
@@ -57,6 +57,7 @@ class Restore(Method):
     """Weight of the feature-shift consistency (lambda_fs)."""
 
     def __post_init__(self):
+        object.__setattr__(self, "words", spaced(self.words))
         _ = self.maple  # complains of bad sizes
         for name in ("text_ratio", "image_ratio"):
             if not 0 <= getattr(self, name) <= 1:
@@ -94,8 +95,8 @@ class Restore(Method):
                 for held, tokens in zip((learner.text_norms, learner.image_norms), deep_tokens(learner()), strict=True):
                     held.copy_(gram_norms(tokens))
             if learner.traced:
-                plain = from_templates(model.backbone.encode, (f"{self.words} {{}}.".lstrip(),), model.classnames)
-                model.backbone.encode_text(plain, Prompts(trail=trail))
+                plain = [f"{self.words} {clean(name)}.".lstrip() for name in model.classnames]
+                model.backbone.encode_text(model.backbone.plain(plain), Prompts(trail=trail))
         return Start(learner, model.backbone, trail.text)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:

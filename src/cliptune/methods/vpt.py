@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cliptune.backbones.sentences import Sentences, from_templates
+from cliptune.backbones.sentences import Sentences, check_template, from_templates
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -39,8 +39,8 @@ class Vpt(Method):
     def __post_init__(self):
         if self.n_ctx < 1 or self.depth < 1:
             raise UserError(f"n_ctx and depth must be at least 1, got n_ctx={self.n_ctx}, depth={self.depth}")
-        if self.template and self.template.count("{}") != 1:
-            raise UserError(f"template={self.template!r} needs one {{}} where the class name goes")
+        if self.template:
+            check_template(self.template)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.deep import Deep, check_depth

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import Sentences, from_templates
+from cliptune.backbones.sentences import Sentences, check_template, from_templates
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.types import Batch, Outputs, State
@@ -42,6 +42,10 @@ class ZeroShot(Method):
     """A sentence of your own with one {}, in place of the dataset's."""
 
     trains = False
+
+    def __post_init__(self):
+        if self.template:
+            check_template(self.template)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.fixed import NoPrompts

@@ -37,9 +37,10 @@ def _scores(path: Path) -> Tensor:
     if not path.is_file():
         raise UserError(f"no file at {path}; both files of an epoch are needed")
     try:
-        scores = torch.from_numpy(np.load(path, allow_pickle=False)).float()
-    except (ValueError, OSError, EOFError, TypeError) as error:
+        held = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: no larger than the file, whatever it says
+        scores = torch.from_numpy(held.astype(np.float32, casting="same_kind"))
+    except (ValueError, OSError, EOFError, TypeError, AttributeError, OverflowError, MemoryError) as error:
         raise UserError(f"{path} is damaged or holds no plain array ({type(error).__name__})") from None
-    if scores.ndim != 2 or not scores.isfinite().all():
+    if scores.ndim != 2 or not scores.numel() or not scores.isfinite().all():
         raise UserError(f"{path} holds {tuple(scores.shape)} numbers, not one score for each layer and length")
     return scores

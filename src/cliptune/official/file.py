@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
+from cliptune.files import open_regular
 
 #: Kept by the authors' code, of no use here: a frozen second image tower, KgCoOp's idle parameters, the first token.
 UNUSED = re.compile(r"prompt_learner\.(token_prefix|token_midfix|bias_vectors|ZS_image)|image_encoder_ori\.")
@@ -34,6 +37,8 @@ FORGOTTEN = (
     "numpy.dtype",
     "builtins.dict",
 )
+#: Layout and device of a plain tensor.
+HERE = (torch.strided, "cpu")
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,9 @@ def read(path: Path) -> Held:
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()) or not state:
         raise UserError(f"{path} holds no state dict; give the model.pth.tar-N or model-best.pth.tar of a run")
-    state = {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+    for name, tensor in state.items():
+        _check(path, name, tensor)
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     if not any(name.startswith(("prompt_learner.", "image_encoder.", "text_encoder.")) for name in state):
         state = {f"prompt_learner.{name}": tensor for name, tensor in state.items()}  # the learner alone was kept
     unused = frozenset(name for name in state if UNUSED.match(name))
@@ -70,9 +77,12 @@ def read(path: Path) -> Held:
     towers = {name: t for name, t in state.items() if TOWERS.match(name) and name not in learned}
     strange = state.keys() - unused - learned.keys() - towers.keys() - {SUFFIX}
     if strange:
-        raise UserError(f"{path} holds {min(strange)}, which none of the known methods keeps")
+        raise UserError(f"{path} holds {min(strange)[:80]}, which none of the known methods keeps")
     if "prompt_learner.bias_vectors" in unused:  # KgCoOp keeps a network that it never calls
         learned = {name: tensor for name, tensor in learned.items() if ".meta_net." not in name}
+    whole = next((name for name, tensor in learned.items() if not tensor.is_floating_point()), None)
+    if whole:
+        raise UserError(f"{path} holds {whole} as {learned[whole].dtype}; what is learned is floating point")
     learned = {name: tensor.float() for name, tensor in learned.items() if tensor.numel()}
     broken = next((name for name, tensor in learned.items() if not tensor.isfinite().all()), None)
     if broken:
@@ -80,6 +90,18 @@ def read(path: Path) -> Held:
             f"{path} holds numbers in {broken} that are not finite: its training diverged; take an earlier one"
         )
     return Held(path, learned, towers, state.get(SUFFIX), unused)
+
+
+def _check(path: Path, name: Any, tensor: Tensor) -> None:
+    """Raise `UserError` for a tensor that is no plain one, or that a few numbers of the file make a huge one of."""
+    plain = type(tensor) in (Tensor, torch.nn.Parameter) and (tensor.layout, tensor.device.type) == HERE
+    if not isinstance(name, str) or not plain or tensor.is_quantized or tensor.is_complex():
+        raise UserError(
+            f"{path} holds {shown(name)} as a tensor that is sparse, quantised, complex or without numbers; save plain "
+            f"ones with torch.save(model.state_dict(), FILE)"
+        )
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise UserError(f"{path} holds {name[:80]} of {tuple(tensor.shape)} numbers, of which it has but a part")
 
 
 def _one(path: Path) -> Path:
@@ -98,15 +120,24 @@ def _one(path: Path) -> Path:
 def _load(path: Path) -> Any:
     """The file's content, with nothing in place of the training loop's objects."""
     try:
+        with open_regular(path) as file:
+            size, packed = os.fstat(file.fileno()).st_size, zipfile.is_zipfile(file)
+        if packed:
+            with zipfile.ZipFile(path) as archive:
+                whole = sum(entry.file_size for entry in archive.infolist())
+            if whole > 2 * size:  # torch packs nothing
+                raise UserError(f"{path} unpacks from {size:,} bytes to {whole:,}, as no file of torch.save does")
         with warnings.catch_warnings(), torch.serialization.safe_globals(_stand_ins()):
             warnings.simplefilter("ignore")  # of formats that torch will give up some day
             return torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as error:  # torch's, pickle's and zip's own have no common class
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code:
             raise UserError(
-                f"{path} needs code to load ({code[1]}), and code in a file is never run; where you trust it, save its "
-                f"tensors alone with torch.save(model.state_dict(), FILE)"
+                f"{path} needs code to load ({code[1][:80]}), and code in a file is never run; where you trust it, "
+                f"save its tensors alone with torch.save(model.state_dict(), FILE)"
             ) from None
         raise UserError(
             f"{path} is damaged, truncated or no file of torch.save ({type(error).__name__}); get a whole copy"

@@ -11,6 +11,7 @@ import torch
 
 from cliptune import methods
 from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.sentences import check_template
 from cliptune.config import Run, chain, nearest, with_options
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -40,6 +41,8 @@ def rebuild(
     name: its method. options: fields of the method that tensors do not tell. classnames: left out, they are read from
     the sentences in the file. Raises `UserError`.
     """
+    for template in templates:
+        check_template(template)
     check(held, backbone)
     method = methods.build(name)
     told = {key: value for key, value in sizes(held, backbone).items() if key in _fields(method)}

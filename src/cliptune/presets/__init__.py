@@ -6,9 +6,7 @@ import dataclasses
 from importlib import resources
 from typing import Any
 
-import yaml
-
-from cliptune import methods
+from cliptune import methods, plain
 from cliptune.config import Run, chain, structure
 from cliptune.engine.settings import Training
 from cliptune.errors import UserError
@@ -59,8 +57,11 @@ def _read(part: str, which: str, run: Run) -> dict[str, dict[str, Any]]:
     file = resources.files(__name__) / part / f"{which}.yaml"
     if not file.is_file():
         return {}
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return {name: {key: _chosen(value, run) for key, value in held.items()} for name, held in content.items()}
+    try:
+        content = plain.from_yaml(file.read_text(encoding="utf-8"))
+        return {name: {key: _chosen(value, run) for key, value in held.items()} for name, held in content.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(f"preset {file} cannot be read ({error}); mend it, or choose another --preset") from None
 
 
 def _chosen(value: Any, run: Run) -> Any:

@@ -5,15 +5,17 @@ What is kept is JSON of the fields of `Measured`: what was asked of which checkp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cliptune import plain
 from cliptune.analysis.background import Reliance
 from cliptune.analysis.scenes import CONDITIONS
 from cliptune.errors import UserError
+from cliptune.files import read_text
+from cliptune.results import store
 
 #: Files are called this, or this, a hyphen and more.
 NAME = "background"
@@ -52,13 +54,32 @@ class Measured:
 
 def load(path: Path) -> Measured:
     """What `Measured.to_dict` was written to `path`. Raises `UserError` naming a file that is damaged."""
+    text = read_text(path, store.LARGEST)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Measured(**{**content, "reliance": Reliance(**content["reliance"])})
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {(error.strerror or type(error).__name__).lower()}") from None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise UserError(f"{path} is not what cliptune background writes: remove it, and measure again") from None
+        content = plain.from_json(text)
+        found = Measured(**{**content, "reliance": Reliance(**content["reliance"])})
+    except (ValueError, TypeError, KeyError):
+        found = None
+    if found is None or not _sound(found):
+        raise UserError(f"{path} is not what cliptune background writes: remove it, and measure again")
+    return found
+
+
+def _sound(one: Measured) -> bool:
+    """Whether a file's values are such as are measured."""
+    said = one.reliance
+    shares = (said.followed, said.area, *(v for v in (said.energy, said.pointing) if v is not None))
+    return (
+        all(isinstance(text, str) for text in (*one.asked, one.checkpoint))
+        and all(map(store.is_count, (one.seed, said.pictures, said.blank)))
+        and said.pictures > 0
+        and all(map(store.is_finite, shares))
+        and store.by_name(store.is_finite)(said.accuracy)
+        and all(map(store.by_name(store.is_count), (said.lost, said.gained, said.left_out)))
+        and set(CONDITIONS) <= said.accuracy.keys()
+        and "swapped" in said.lost.keys() & said.gained.keys()
+        and all(said.lost[name] + said.gained.get(name, 0) <= said.pictures for name in said.lost)
+    )
 
 
 def beside(folder: Path) -> list[Measured]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from cliptune import outside
 from cliptune.errors import UserError
 from cliptune.selection.base import Selection, Signals, Variant
 
@@ -30,12 +31,8 @@ def names() -> list[str]:
 
 def get(name: str) -> Callable[..., Selection]:
     """The function of the method `name` ("k-center" and "k_center" are the same), or of `"package.module:function"`."""
-    if ":" in name:
-        module, _, attribute = name.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"coreset method {name!r} cannot be imported: {error}") from None
+    if outside.is_outside(name):
+        return outside.get(name, "coreset method")
     known = name.replace("-", "_").lower()
     if known not in names():
         close = difflib.get_close_matches(known, names(), n=2, cutoff=0.4)

@@ -78,9 +78,10 @@ def compare_logits(report: Report, method: Dapt, out: Outputs) -> None:
     everything = torch.cat([out.text, out.phrases])
     report.tensor("text_features_all", everything)
     report.tensor("logits_fg", method.classify(foreground, out.text, out.phrases, out.logit_scale, out.prompts))
-    report.tensor(
-        "logits_forward_test", method.base.classify(out.image["image"], everything, None, out.logit_scale, out.prompts)
+    novel = method.classify(
+        out.image["image"], out.text, out.phrases, out.logit_scale, replace(out.prompts, novel=True)
     )
+    report.tensor("logits_forward_test", novel)
     scenery = method.base.classify(backdrop, out.phrases[STRAY:], None, out.logit_scale, out.prompts)
     report.tensor("logits_bg", scenery)
     report.tensor("pseudo_label", scenery.argmax(-1))

@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cliptune.errors import UserError
+from cliptune.files import read_bytes
 from cliptune.protocols.cross_dataset import TEN
+from cliptune.results import store
 from cliptune.results.logs.layout import ALL, Where, where
 from cliptune.results.logs.names import backbone_of, data_of, learns_nothing, method_of, nested, slug
 from cliptune.results.logs.text import Log, Tested, outcome, parse
@@ -70,6 +71,9 @@ def gather(root: Path, *, exact: bool = False) -> tuple[list[tuple[Path, Result]
     made = []
     for parts in groups.values():
         folder, result = _record(parts, exact)
+        if fault := store.fault_of(result):
+            notes.append(f"{next(iter(parts.values())).path}: left out, as {fault}")
+            continue
         made.append((folder, result))
         if result.config["protocol"] == "base_to_novel" and len(result.metrics) < 2:
             there, lacks = ("base", "novel") if "base" in result.metrics else ("novel", "base")
@@ -84,7 +88,11 @@ def _newest(folder: Path, root: Path, notes: list[str]) -> Found | None:
     paths = sorted(path for path in folder.glob("log.txt*") if NAME.fullmatch(path.name))  # as they were written
     whys, ended = [], []
     for path in paths:
-        log = parse(path.read_text(encoding="utf-8", errors="replace"))
+        try:
+            log = parse(read_bytes(path).decode("utf-8", "replace"))
+        except UserError as error:
+            whys.append(f"left out: {error}")
+            continue
         test, why = outcome(log)
         if test is None:
             whys.append(f"{path}: {why}")
@@ -105,32 +113,32 @@ def _newest(folder: Path, root: Path, notes: list[str]) -> Found | None:
 def _understood(path: Path, log: Log, test: Tested, root: Path, notes: list[str]) -> Found | None:
     """What a log is of, from its configuration first and then from its folder."""
     place = where(path.parent, root) or Where()
-    own: Mapping[str, Any] = log.says(OWN) or {}
-    data, trainer = log.says("DATASET", "NAME") or place.data, log.says("TRAINER", "NAME") or place.trainer
+    data = log.says("DATASET", "NAME", kind=str) or place.data
+    trainer = log.says("TRAINER", "NAME", kind=str) or place.trainer
     for what, known in (("data set", data), ("trainer", trainer)):
         if known is None:
             notes.append(f"{path}: not understood, neither its folder nor its configuration says the {what}")
             return None
-    shots = log.says("DATASET", "NUM_SHOTS")
+    shots = log.says("DATASET", "NUM_SHOTS", kind=int)
     if place.shots is not None and shots is not None and max(shots, ALL) != place.shots and not log.evaluates:
         notes.append(f"{path}: its folder says {place.shots} shots, its configuration {shots}, which is taken")
         place = replace(place, shots=max(shots, ALL))
     elif place.shots is None and shots is not None and not log.evaluates:
         place = replace(place, shots=max(shots, ALL))
-    seed = place.seed if place.seed is not None else log.says("SEED")
+    seed = place.seed if place.seed is not None else log.says("SEED", kind=int)
     if seed is None or seed < 0:
         if method_of(str(trainer)) != "zeroshot":
             notes.append(f"{path}: not understood, neither its folder nor its configuration says the seed")
             return None
         seed = 0
-    dapt = place.selector is not None or log.says("TRAINER", "DAPT_MODE") or "dapt_mode" in log.arguments
-    method = own.get("METHOD") or method_of(str(trainer), place.settings, "dapt" if dapt else "")
+    dapt = place.selector is not None or log.says("TRAINER", "DAPT_MODE", kind=object) or "dapt_mode" in log.arguments
+    method = log.says(OWN, "METHOD", kind=str) or method_of(str(trainer), place.settings, "dapt" if dapt else "")
     if method is None:
         notes.append(f"{path}: the trainer {trainer} is none of ours, its name stands for the method")
         method = str(trainer)
-    half = {"base": "base", "new": "new"}.get(log.says("DATASET", "SUBSAMPLE_CLASSES"), place.part)
+    half = {"base": "base", "new": "new"}.get(log.says("DATASET", "SUBSAMPLE_CLASSES", kind=str) or "", place.part)
     target = place.part == "target"
-    if target and data_of(str(data)) == _source(log) and not own:
+    if target and data_of(str(data)) == _source(log) and OWN not in log.config:
         protocol, metric, target = "few_shot", "test", False
     elif target:
         protocol = "domain_generalization" if data_of(str(data)) in SHIFTED else "cross_dataset"
@@ -140,12 +148,12 @@ def _understood(path: Path, log: Log, test: Tested, root: Path, notes: list[str]
     else:
         protocol = "few_shot" if (place.fraction or 1) == 1 else "data_efficient"
         metric = "test"
-    protocol = own.get("PROTOCOL", protocol)
+    protocol = log.says(OWN, "PROTOCOL", kind=str) or protocol
     if protocol in ELSEWHERE:
-        metric = own.get("TARGET", metric) if target else "source"
+        metric = log.says(OWN, "TARGET", kind=str) or metric if target else "source"
     elif protocol == "few_shot":
         place = replace(place, selector=None, fraction=None)
-    place = replace(place, data=own.get("DATA") or (place.data if target else data_of(str(data))))
+    place = replace(place, data=log.says(OWN, "DATA", kind=str) or (place.data if target else data_of(str(data))))
     if place.shots is None:
         notes.append(f"{path}: neither its folder nor its configuration says the shots, which the record leaves open")
     return Found(path, log, test, place, protocol, method, metric, seed)
@@ -179,13 +187,14 @@ def _record(parts: Mapping[str, Found], exact: bool) -> tuple[Path, Result]:
         name: found.test.exact if exact and found.test.exact is not None else float(found.test.printed)
         for name, found in sorted(parts.items())
     }
-    own: Mapping[str, Any] = log.says(OWN) or {}
     usual = {"cross_dataset": TEN, "domain_generalization": SHIFTED}.get(first.protocol, ())
-    targets = own.get("TARGETS") or usual
-    if targets and all(name in values for name in targets):
+    targets = log.says(OWN, "TARGETS", kind=list) or usual
+    if targets and all(isinstance(name, str) and name in values for name in targets):
         values["average"] = statistics.fmean(values[name] for name in targets)
-    backbone = own.get("BACKBONE") or backbone_of(log.says("MODEL", "BACKBONE", "NAME"), place.settings)
-    epochs = None if log.evaluates else log.says("OPTIM", "MAX_EPOCH")
+    known = {key: log.says(OWN, "BACKBONE", key, kind=str) for key in ("backbone", "pretrained")}
+    backbone = {key: value for key, value in known.items() if value}
+    backbone = backbone or backbone_of(log.says("MODEL", "BACKBONE", "NAME", kind=str), place.settings)
+    epochs = None if log.evaluates else log.says("OPTIM", "MAX_EPOCH", kind=int)
     selected = first.protocol == "data_efficient"
     released = {"settings": place.settings, "folder": place.before}
     config = {
@@ -195,7 +204,7 @@ def _record(parts: Mapping[str, Found], exact: bool) -> tuple[Path, Result]:
         "seed": first.seed,
         **({} if place.shots is None else {"shots": place.shots}),
         **({"fraction": place.fraction, "selector": (place.selector or "").lower()} if selected else {}),
-        **({"training": {"epochs": epochs}} if isinstance(epochs, int) else {}),
+        **({"training": {"epochs": epochs}} if epochs is not None else {}),
         **backbone,
         "released": {key: value for key, value in released.items() if value},
     }

@@ -6,19 +6,24 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-SEED = r"seed(?P<seed>\d+)$"
+SEED = r"seed(?P<seed>\d{1,18})$"
+SHOTS = r"(?P<shots>-?\d{1,9})"
 HEAD = r"(?:^|/)"
 #: The layouts, the most telling first. `part` is the half of the classes, or "target" of a model trained elsewhere.
 LAYOUTS = (
-    (HEAD + r"base2new/(?P<part>train_base|test_base|test_new)/(?P<data>[^/]+)/shots_(?P<shots>-?\d+)/")
+    (HEAD + rf"base2new/(?P<part>train_base|test_base|test_new)/(?P<data>[^/]+)/shots_{SHOTS}/")
     + r"(?P<trainer>[^/]+)/(?P<settings>.+)/"
     + SEED,
-    HEAD + r"(?P<part>evaluation)/(?P<trainer>[^/]+)/(?P<settings>[^/]+?)_(?P<shots>-?\d+)shots/(?:(?P<more>.+)/)?"
+    HEAD + rf"(?P<part>evaluation)/(?P<trainer>[^/]+)/(?P<settings>[^/]+?)_{SHOTS}shots/(?:(?P<more>.+)/)?"
     r"(?P<data>[^/]+)/" + SEED,
-    HEAD + r"(?P<data>[^/]+)/(?P<trainer>[^/]+)/(?P<settings>[^/]+?)_(?P<shots>-?\d+)shots/(?:(?P<more>.+)/)?" + SEED,
+    HEAD
+    + r"(?P<data>[^/]+)/(?P<trainer>[^/]+)/(?P<settings>[^/]+?)_(?P<shots>-?\d{1,9})shots/(?:(?P<more>.+)/)?"
+    + SEED,
     HEAD + r"(?P<trainer>ZeroshotCLIP2?)/(?P<settings>[^/]+)/(?P<data>[^/]+)$",
-    HEAD + r"(?P<data>[^/]+)/(?P<selector>[A-Za-z]\w*?)_(?P<fraction>0?\.\d+|1(?:\.0+)?)(?:_(?P<shots>-?\d+))?/" + SEED,
-    HEAD + r"seed(?P<seed>\d+)_(?P<data>.+)_3$",
+    HEAD
+    + r"(?P<data>[^/]+)/(?P<selector>[A-Za-z]\w*?)_(?P<fraction>0?\.\d+|1(?:\.0+)?)(?:_(?P<shots>-?\d{1,9}))?/"
+    + SEED,
+    HEAD + r"seed(?P<seed>\d{1,18})_(?P<data>.+)_3$",
 )
 PARTS = {"train_base": "base", "test_base": "base", "test_new": "new", "evaluation": "target"}
 DAPT, DPL = LAYOUTS[4], LAYOUTS[5]

@@ -100,7 +100,8 @@ def nested(method: str) -> dict[str, Any]:
 
 def slug(text: str) -> str:
     """`text` as a folder's name."""
-    return re.sub(r"[^\w.+,=()-]+", "_", text).strip("_") or "_"
+    name = re.sub(r"[^\w.+,=()-]+", "_", text).strip("_")
+    return name if name.strip(".") else "_"  # ".." is a name of another folder
 
 
 def _plain(name: str) -> str:

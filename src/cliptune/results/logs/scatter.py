@@ -51,9 +51,10 @@ def _logs(result: Result, label: str, decimals: int) -> dict[Path, str]:
     method, _, rest = label.partition(" (")
     trainer, shots = trainer_of(method), shots_of(result)
     k = -1 if not shots else shots
-    own_settings = (config.get("released") or {}).get("settings", "")
+    # As the folders were called, but none that leads elsewhere.
+    own_settings = [part for part in (config.get("released") or {}).get("settings", "").split("/") if part.strip(".")]
     if own_settings:
-        settings, _, more = own_settings.partition("/")
+        settings, more = own_settings[0], "/".join(own_settings[1:])
     else:
         settings, more = "_".join(p for p in (settings_of(str(told)), slug(rest.rstrip(")")) if rest else "") if p), ""
         settings += f"_{protocol}" if protocol in ("cross_dataset", "domain_generalization") else ""

@@ -5,15 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from cliptune import plain
+
+T = TypeVar("T")
+
 #: Lines that end training; which one depends on the copy of the code.
 ENDS = ("Finish training", "Finished training")
-ACCURACY = re.compile(r"\* accuracy: ([\d.]+(?:[eE][+-]?\d+)?)%")
-COUNT = re.compile(r"^\* (total|correct): ([\d,]+)$")
-EPOCH = re.compile(r"epoch \[(\d+)/(\d+)\].*?\bloss [\d.naif+-]+ \(([\d.]+)\).*?(?:\blr ([\d.eE+-]+))?(?: eta .*)?$")
+NUMBER = r"[0-9]{1,20}(?:\.[0-9]{0,40})?"
+ACCURACY = re.compile(rf"\* accuracy: ({NUMBER}(?:[eE][+-]?[0-9]{{1,2}})?)%")
+COUNT = re.compile(r"^\* (total|correct): ([0-9,]{1,20})$")
+EPOCH = re.compile(
+    rf"epoch \[([0-9]{{1,9}})/([0-9]+)\].*?\bloss [\d.naif+-]+ \(({NUMBER})\)"
+    rf".*?(?:\blr ({NUMBER}(?:[eE][+-]?[0-9]{{1,2}})?))?(?: eta .*)?$"
+)
+#: Characters of a line at most: patterns that look ahead take long on longer ones.
+LONGEST = 2000
 SPLIT = re.compile(r"^Evaluate on the \*(\w+)\* set$")
 
 
@@ -60,12 +70,12 @@ class Log:
         told = self.arguments.get("eval_only")
         return told == "True" if told is not None else not self.history and not self.finished
 
-    def says(self, *path: str) -> Any:
-        """A value of the configuration, by section and name; None if it is not said."""
+    def says(self, *path: str, kind: type[T]) -> T | None:
+        """A value of the configuration, by section and name; None if it is not said, or of another kind."""
         value: Any = self.config
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
-        return value if value != "" else None
+        return value if isinstance(value, kind) and value != "" and not isinstance(value, bool) else None
 
 
 def parse(text: str) -> Log:
@@ -76,12 +86,14 @@ def parse(text: str) -> Log:
     tests: list[Tested] = []
     epochs: dict[int, dict[str, float]] = {}
     for line in map(str.strip, lines):
+        if len(line) > LONGEST:
+            continue
         if line in ENDS:
             finished = True
         elif found := SPLIT.match(line):
             split, counts = found[1], {}
         elif found := COUNT.match(line):
-            counts[found[1]] = int(found[2].replace(",", ""))
+            counts[found[1]] = int(found[2].replace(",", "") or 0)
         elif found := ACCURACY.search(line):
             tests.append(Tested(found[1], split, finished, counts.get("total"), counts.get("correct")))
             counts = {}
@@ -147,7 +159,7 @@ def _config(lines: list[str]) -> dict[str, Any]:
             break
         block.append(line)
     try:
-        content = yaml.safe_load("\n".join(block))
-    except yaml.YAMLError:
+        content = plain.from_yaml("\n".join(block))
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}

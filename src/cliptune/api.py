@@ -1,0 +1,123 @@
+"""`ct.train` and `ct.import_checkpoint`: a tuned model of data, and of a checkpoint that the authors' code wrote."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cliptune import config, experiment, presets
+from cliptune.backbones.load import tags
+from cliptune.data import sources
+from cliptune.data.objects import opened, spec_of
+from cliptune.engine.watchers import Watcher
+from cliptune.errors import UserError
+from cliptune.methods.base import Method
+from cliptune.official.file import Held, read
+from cliptune.official.kinds import recognise
+from cliptune.official.rebuild import TEMPLATES, rebuild
+from cliptune.tuned import Tuned
+
+
+def train(
+    method: str | Method,
+    data: Any = "emoji",
+    *,
+    shots: int = 16,
+    backbone: str = "tiny",
+    pretrained: str = "",
+    seed: int = 1,
+    protocol: str = "few_shot",
+    preset: str = "auto",
+    out: str | Path | None = None,
+    watchers: Sequence[Watcher] = (),
+    **options: Any,
+) -> Tuned:
+    """Tune a CLIP on a few images per class.
+
+    Args:
+        method: A name such as "maple+dapt", or a method object.
+        data: "emoji" (bundled drawings), "folder:PATH" or another name that `--data` takes, a torch dataset of
+            `(image, label)` that has `classes`, or what `from_torch` returns.
+        shots: Training images per class; 0 takes all.
+        backbone: "tiny" (bundled), or a name that `load_backbone` takes.
+        pretrained: Tag or file of the backbone's weights.
+        seed: Decides the draw of training images, the start values and the order.
+        protocol: "few_shot", "base_to_novel", "cross_dataset", "domain_generalization" or "data_efficient".
+        preset: Settings for what is left unsaid: "auto" takes the method's published ones, "none" its defaults, another
+            name one of its files over the published ones.
+        out: A folder for checkpoint and result; the same call then goes on after it was killed.
+        watchers: Observe training; see `Watcher`.
+        **options: Any field of the run, its training or its method (`epochs=5`, `n_ctx=4`, `pull_push=4`).
+
+    Returns:
+        The tuned model, with its `result`.
+
+    Raises:
+        UserError: If a name, an option or the data cannot be used; the sentence says what can.
+    """
+    held = None if isinstance(data, str) else opened(data)
+    base = {
+        "data": data if held is None else spec_of(held),
+        "shots": shots,
+        "backbone": backbone,
+        "pretrained": pretrained,
+        "seed": seed,
+        "protocol": protocol,
+    }
+    if isinstance(method, Method):
+        run = config.Run(method, **base)  # type: ignore[arg-type]
+    else:
+        run = presets.get(method, preset, **base)
+    run = config.with_options(run, options)
+    task = None if held is None else experiment.task_of(run, sources.told(held, run.reading))
+    model, result = experiment.execute(run, None if out is None else Path(out), watchers=watchers, task=task)
+    # A method that searches goes on with what it found, which is what the tensors belong to.
+    return Tuned(model, dataclasses.replace(run, method=model.method), result)
+
+
+def import_checkpoint(
+    path: str | Path | Held,
+    *,
+    method: str = "",
+    backbone: str = "ViT-B-16",
+    pretrained: str = "",
+    classes: str | Path | Sequence[str] = (),
+    templates: Sequence[str] = TEMPLATES,
+    **options: Any,
+) -> Tuned:
+    """Make a tuned model of a checkpoint of the authors' code, `model.pth.tar-5` or `model-best.pth.tar`.
+
+    Args:
+        path: The file, of which no code runs; of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE,
+            DPL or DAPT.
+        method: The method's name, where several keep the same tensors.
+        backbone: The CLIP it was trained on.
+        pretrained: Its weights; an open_clip name without them gets OpenAI's.
+        classes: Names in the order of training, or a file with one name per line; by default, they are read from the
+            sentences that most files keep.
+        templates: The dataset's own.
+        **options: Fields of the method that tensors do not tell (`words`, `position`, `compat`).
+
+    Raises:
+        UserError: If the file is not such a checkpoint, or does not tell enough; the sentence says what to add.
+    """
+    held = path if isinstance(path, Held) else read(Path(path))
+    name = recognise(held, method)
+    pretrained = pretrained or ("openai" if "openai" in tags(backbone) else "")
+    frozen = experiment.backbone_of(backbone, pretrained)
+    model, run = rebuild(held, name, frozen, options, _listed(classes), templates)
+    return Tuned(model, dataclasses.replace(run, backbone=backbone, pretrained=pretrained))
+
+
+def _listed(names: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """Class names given one by one, with commas between them, or as a file with one a line."""
+    if not isinstance(names, (str, Path)):
+        return tuple(names)
+    file = Path(names).expanduser()
+    try:
+        listed = file.read_text(encoding="utf-8").splitlines() if file.is_file() else str(names).split(",")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"class names cannot be read from {file} ({type(error).__name__}); give UTF-8 text") from None
+    return tuple(name.strip() for name in listed if name.strip())

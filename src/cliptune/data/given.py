@@ -1,0 +1,120 @@
+"""Images as a caller gives them: files, bytes, PIL images, arrays or tensors; one, several, or a generator of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cliptune.data.objects import picture_from
+from cliptune.data.pictures import Unreadable, read_bytes, read_picture
+from cliptune.errors import UserError
+from cliptune.types import Picture
+
+#: One image: a path, the content of an image file, a file open for reading bytes, a PIL image, an array `(H, W, C)` or
+#: `(H, W)`, or a tensor `(C, H, W)` or `(H, W)`; pixels are uint8, or float in [0, 1].
+Given = str | os.PathLike | bytes | bytearray | memoryview | BinaryIO | Image.Image | np.ndarray | Tensor
+KINDS = (
+    "a path, bytes of an image file, a file opened with 'rb', a PIL image, an array (H, W, C) or a tensor (C, H, W), "
+    "or a list of them"
+)
+
+
+def one_by_one(images: Given | Iterable[Given]) -> tuple[Iterator[Given], bool]:
+    """Iterate over images, and say whether a single one was given. An array or a tensor of four dimensions is a batch.
+
+    Raises `UserError` for what is neither an image nor an ordered iterable.
+    """
+    if isinstance(images, (np.ndarray, Tensor)):
+        batch = images.ndim == 4
+        return (iter(images) if batch else iter([images])), not batch
+    if _is_image(images):
+        return iter([images]), True  # type: ignore[list-item]
+    if isinstance(images, (set, frozenset)):
+        raise UserError("the images are a set, which has no order; give a list, so that answers can be told apart")
+    if isinstance(images, dict) or not isinstance(images, Iterable):
+        raise UserError(f"the image is a {type(images).__name__}; expected {KINDS}")
+    return iter(images), False  # type: ignore[return-value]
+
+
+def stacked(images: Given | Iterable[Given], view: Callable[[Picture], Tensor], size: int) -> Iterator[Tensor]:
+    """Views `(n, 3, H, W)` of images in their order, `size` at a time, so that few are decoded at once.
+
+    Raises `UserError` as `one_by_one` and `read_given` do, and where there is no image.
+    """
+    given, single = one_by_one(images)
+    views = (view(read_given(image, "the image" if single else f"image {i}")) for i, image in enumerate(given))
+    batch = list(islice(views, size))
+    if not batch:
+        raise UserError("no pictures given; pass at least one image")
+    while batch:
+        yield torch.stack(batch)
+        batch = list(islice(views, size))
+
+
+def read_given(image: Any, what: str) -> Picture:
+    """An image of any kind, upright and in eight bits. what: how sentences call one that has no name.
+
+    Raises `UserError` that says what was given, and what is wrong with it.
+    """
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return _content(bytes(image), what)
+    if isinstance(image, (str, os.PathLike)):
+        return _file(os.fsdecode(image))
+    if hasattr(image, "read"):
+        return _open_file(image, what)
+    if not _is_image(image):
+        raise UserError(f"{what} is a {type(image).__name__}; expected {KINDS}")
+    if isinstance(image, Image.Image) and not all(image.size):
+        raise UserError(f"{what} is empty: its size is {image.width}x{image.height}")
+    try:
+        return picture_from(image, what)
+    except UserError:
+        raise
+    except Exception as error:  # of a PIL image whose file is damaged, or was closed before it was read
+        raise UserError(f"{what} cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _is_image(value: Any) -> bool:
+    kinds = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Tensor)
+    return isinstance(value, kinds) or hasattr(value, "read")
+
+
+def _file(name: str) -> Picture:
+    if name.lower().startswith(("http://", "https://", "ftp://", "s3://", "gs://")):
+        raise UserError(f"{name} is a URL, and nothing is downloaded here; download it and give its path or bytes")
+    path = Path(os.path.expanduser(name))
+    if not os.path.lexists(path):
+        raise UserError(f"no picture at {path}; check the path")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give its images: sorted(Path({str(path)!r}).rglob('*.jpg'))")
+    return read_picture(path)
+
+
+def _open_file(file: Any, what: str) -> Picture:
+    name = getattr(file, "name", None)
+    what = name if isinstance(name, str) and name else what
+    try:
+        if hasattr(file, "seek") and getattr(file, "seekable", lambda: True)():
+            file.seek(0)  # as Pillow does: a file that was read before is read again
+        content = file.read()
+    except Exception as error:  # closed, not open for reading, or whatever an object's own code raises
+        why = f"{type(error).__name__}: {error}"
+        raise UserError(f"{what} cannot be read ({why}); open it with open(path, 'rb')") from None
+    if not isinstance(content, bytes):
+        raise UserError(f"{what} gives {type(content).__name__}, not bytes; open it with open(path, 'rb')")
+    return _content(content, what)
+
+
+def _content(content: bytes, what: str) -> Picture:
+    try:
+        return read_bytes(content, what)
+    except Unreadable as error:
+        raise UserError(f"{what} cannot be read: it {error.why}") from None

@@ -1,0 +1,96 @@
+"""What a checkpoint's header says, checked before anything is made of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.sentences import check_template
+from cliptune.errors import UserError, shown
+from cliptune.methods.base import Method
+
+#: What a whole number among a method's fields may be, however small the file.
+ROOM = 10_000
+#: What would break a line, or tell a terminal what to do.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclass(frozen=True)
+class Header:
+    """config: the run, in plain values. backbone, fingerprint: of the model that the tensors were learned for."""
+
+    config: Mapping[str, Any]
+    classnames: tuple[str, ...]
+    templates: tuple[str, ...]
+    backbone: str
+    fingerprint: str
+
+    def check(self, backbone: Backbone, path: Path) -> None:
+        """Raise `UserError` if the tensors were learned for another backbone."""
+        if backbone.fingerprint != self.fingerprint:
+            raise UserError(
+                f"{path} was trained on backbone {shown(self.backbone)} ({self.fingerprint[:40]}), not on "
+                f"{backbone.name!r} ({backbone.fingerprint}); load that one"
+            )
+
+
+def read(about: Mapping[str, Any], path: Path) -> Header:
+    """The header `about` of the checkpoint at `path`. Raises `UserError` for what is missing or of another kind."""
+    if "config" not in about:
+        raise UserError(f"{path} is the state of unfinished training; run the same command again to finish it")
+    backbone = _of(about, "backbone", dict, path)
+    names, templates = (tuple(_texts(about, key, path)) for key in ("classnames", "templates"))
+    (twice, count), *_ = Counter(names).most_common(1)
+    if count > 1:
+        raise _damaged(path, f"class {shown(twice)} comes {count} times")
+    try:
+        for template in templates:
+            check_template(template)
+    except UserError as error:
+        raise _damaged(path, str(error)) from None
+    return Header(
+        _of(about, "config", dict, path),
+        names,
+        templates,
+        _of(backbone, "name", str, path),
+        _of(backbone, "fingerprint", str, path),
+    )
+
+
+def check_sizes(layers: Iterable[Method], tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise `UserError` for a whole number among a method's fields, such as a number of tokens, that is larger than all
+    tensors of the file together: to make room for so many would take the machine's memory."""
+    room = max(ROOM, sum(tensor.numel() for tensor in tensors.values()))
+    for layer in layers:
+        for name, value in vars(layer).items():
+            numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if type(one) is int]
+            if sum(map(abs, numbers)) > room:
+                raise _damaged(path, f"{name}={shown(value)} is more than its tensors hold")
+
+
+def _of(held: Mapping[str, Any], key: str, kind: type, path: Path) -> Any:
+    if not isinstance(held.get(key), kind):
+        what = f"{key} is {shown(held[key])}" if key in held else f"{key} is missing"
+        raise _damaged(path, what)
+    return held[key]
+
+
+def _texts(about: Mapping[str, Any], key: str, path: Path) -> list[str]:
+    texts = _of(about, key, list, path)
+    for text in texts:
+        if not isinstance(text, str) or not text.strip() or CONTROL.search(text):
+            raise _damaged(path, f"{key} has the entry {shown(text)}, which is no text of one line")
+    if not texts:
+        raise _damaged(path, f"{key} is empty")
+    return texts
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(f"the header of checkpoint {path} cannot be used: {what}; train again or restore a copy")

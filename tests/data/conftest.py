@@ -1,0 +1,29 @@
+"""What the tests of the store share."""
+
+import numpy as np
+import pytest
+import torch
+
+from cliptune.data import cache
+from cliptune.files import CACHE
+from cliptune.types import Picture
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A store of this test's own, which `cache.store` gives as well."""
+    monkeypatch.setenv(CACHE, str(tmp_path / "store"))
+    monkeypatch.setattr(cache, "SMALL", 0)
+    return cache.store()
+
+
+@pytest.fixture
+def picture():
+    """A function that makes a picture of noise, the same for a seed."""
+
+    def make(seed=0, mask=True, size=(9, 7)):
+        rng = np.random.default_rng(seed)
+        image = torch.from_numpy(rng.integers(0, 256, (3, *size), dtype=np.uint8))
+        return Picture(image, torch.from_numpy(rng.integers(0, 256, (1, *size), dtype=np.uint8)) if mask else None)
+
+    return make

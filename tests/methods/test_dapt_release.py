@@ -1,0 +1,107 @@
+"""DAPT as released: 32 words of which some compete with the classes, a fixed switch, masks read in another way."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import small
+from cliptune.engine.evaluate import logits
+from cliptune.methods.coop import CoOp
+from cliptune.methods.dapt import FOOD, GENERAL, STRAY, Dapt
+from cliptune.model import TunedModel
+from cliptune.objectives.decouple import background_alignment
+from cliptune.protocols.base_to_novel import base_to_novel
+from cliptune.protocols.cross_dataset import cross_dataset
+from cliptune.types import Batch, Outputs, Prompts, State
+from toys import task
+
+NAMES = ("cat", "horse", "pig")
+COOP = CoOp(n_ctx=2)
+TARGET = "emoji:classes=validation"
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return small.backbone("deep_image")
+
+
+def unit(*shape, seed):
+    return F.normalize(small.normal(*shape, seed=seed), dim=-1)
+
+
+def outputs(method, phrases=25, scale=10.0):
+    image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
+    text, factor = unit(3, 8, seed=5), torch.tensor(scale)
+    said = unit(phrases, 8, seed=6) if phrases else None
+    logits = method.classify(image["image"], text, said, factor, Prompts())
+    return Outputs(image, text, factor, logits, Prompts(), said)
+
+
+LABELS = torch.tensor([2, 0, 1, 1])
+
+
+@pytest.mark.parametrize("epochs", [5, 10, 50])
+def test_the_release_switches_after_the_seventh_epoch_whatever_the_length(epochs):
+    method = Dapt(compat="release", switch=0.1)
+    assert [e for e in range(epochs) if method.decoupling(State(e, epochs))] == list(range(min(7, epochs)))
+
+
+def test_the_release_says_all_of_them_always():
+    method = Dapt(compat="release")
+    wanted = tuple(f"a clean origami {word}." for word in (GENERAL + " " + FOOD).split())
+    assert len(wanted) == 32
+    assert method.phrases(None) == method.phrases(State(0, 10)) == method.phrases(State(9, 10)) == wanted
+
+
+def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_scenery():
+    method = Dapt(COOP, compat="release")
+    out = outputs(method, phrases=32)
+    columns = torch.cat([out.text, out.phrases[:STRAY]])
+    assert STRAY == 7 and torch.allclose(out.logits, 10 * out.image["image"] @ columns.T, atol=1e-5)
+    losses = method.losses(out, Batch(torch.empty(0), LABELS), State(7, 10))
+    ce = F.cross_entropy(10 * out.image["image"] @ columns.T, LABELS)
+    foreground = 0.1 * F.cross_entropy(10 * out.image["foreground"] @ columns.T, LABELS)
+    background = 0.5 * background_alignment(out.image["background"], out.phrases[7:], out.logit_scale)
+    assert losses["ce"].item() == pytest.approx(ce.item(), rel=1e-5)
+    assert losses["foreground"].item() == pytest.approx(foreground.item(), rel=1e-5)
+    assert losses["background"].item() == pytest.approx(background.item(), rel=1e-5)
+
+
+def test_the_release_lets_all_words_compete_where_it_tests_novel_classes(backbone):
+    released = TunedModel(backbone, Dapt(COOP, compat="release"), NAMES).eval()
+    views = {"image": small.pictures(backbone, 2)}
+    words = len((GENERAL + " " + FOOD).split())
+    for others, columns in ((("dog", "cow"), 2 + words), (("pig", "cow"), 2 + words), (("pig", "cat"), 2 + STRAY)):
+        logits = released.with_classes(others)(views).logits
+        assert logits.shape == (2, columns)
+        text, phrases = released.with_classes(others).text_side()
+        image = released.image_side(views, released.prompts())["image"]
+        wanted = backbone.logit_scale * image @ torch.cat([text, phrases[: columns - 2]]).T
+        assert torch.allclose(logits, wanted, atol=1e-4)
+    assert released.with_classes(("dog", "cow")).with_classes(NAMES)(views).logits.shape == (2, 3 + STRAY)
+    paper = TunedModel(backbone, Dapt(COOP), NAMES).eval()
+    assert paper.with_classes(("dog", "cow"))(views).logits.shape == (2, 2)
+
+
+def test_which_words_compete_depends_on_the_protocols_test_sets(backbone):
+    """All of them on novel classes of the training data, seven on those of training and on other data."""
+    data, released = task().dataset, Dapt(COOP, compat="release")
+    halves, across = (
+        next(base_to_novel(data, shots=4, seeds=[1])),
+        next(cross_dataset(data, shots=4, seeds=[1], targets=[TARGET])),
+    )
+    for one, extra in ((halves, {"base": STRAY, "novel": 32}), (across, {"source": STRAY, TARGET: STRAY})):
+        model = TunedModel(backbone, released, one.classnames, data.templates)
+        for name, added in extra.items():
+            test = replace(one.tests[name], examples=one.tests[name].examples[:2])
+            assert logits(model, data, test).shape == (2, len(test.classnames) + added), name
+
+
+@pytest.mark.parametrize(
+    "spec, release", [("folder:a/b", "seem:a/b"), ("beside", "seem"), ("data", "data"), ("gradcam", "gradcam")]
+)
+def test_the_release_reads_stored_masks_by_its_own_rule(spec, release):
+    assert Dapt(masks_from=spec).masks() == spec
+    assert Dapt(masks_from=spec, compat="release").masks() == release
