@@ -20,7 +20,7 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
 from cliptune.config import Precision, Run, chain, fingerprint, from_dict, to_dict
-from cliptune.data import aside, sources
+from cliptune.data import aside, doubles, sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.sound import sound
 from cliptune.engine import checkpoint, coreset, header, resume, untested
@@ -137,6 +137,7 @@ def execute(
         )
     task, left_out = sound(task, watched(watchers, "looking at files"))
     untested.check(task, run.data)
+    twice = doubles.check(task, run.data)
     aside.note(task.dataset, asks_validation(run), run.data)
     start, start_cpu = time.perf_counter(), time.process_time()
     provenance.forget_peak(fabric.device)
@@ -164,6 +165,7 @@ def execute(
             **provenance.describe(run, model, task),
             **({"places": kept} if folder is not None and (kept := places.told(run, folder)) else {}),
             **({"left_out": left_out} if left_out else {}),
+            **({"duplicates": twice} if twice else {}),
             **(about or {}),
         },
     )
