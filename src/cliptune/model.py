@@ -87,8 +87,9 @@ class TunedModel(nn.Module):
         return Outputs(image, text, scale, logits, prompts, phrases)
 
     def prompts(self) -> Prompts:
-        """What the learner hands on, for these class names."""
-        prompts = self.learner()
+        """What the learner hands on, for these class names, with what the backbone adds to logits."""
+        prompts, bias = self.learner(), self.backbone.logit_bias
+        prompts = prompts if bias is None else replace(prompts, logit_bias=bias)
         head = prompts.head
         return prompts if head is None else replace(prompts, head=partial(head, classnames=self.classnames))
 

@@ -108,7 +108,8 @@ class Dapt(Wrapper):
         logits = self.base.classify(image, text, phrases, logit_scale, prompts)
         if self.compat == "paper" or phrases is None:
             return logits
-        return torch.cat([logits, logit_scale * image @ phrases[:STRAY].T], 1)
+        stray = logit_scale * image @ phrases[:STRAY].T
+        return torch.cat([logits, stray if prompts.logit_bias is None else stray + prompts.logit_bias], 1)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         losses = dict(self.base.losses(out, batch, state))

@@ -38,7 +38,10 @@ class LinearProbe(Method):
     @torch.no_grad()
     def prepare(self, model: TunedModel, task: Task) -> None:
         if self.start == "text":
-            cast(Linear, model.learner).weight.copy_(model.backbone.logit_scale * model.text_side()[0])
+            learner, bias = cast(Linear, model.learner), model.backbone.logit_bias
+            learner.weight.copy_(model.backbone.logit_scale * model.text_side()[0])
+            if bias is not None:
+                learner.bias.copy_(bias.expand_as(learner.bias))
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {"ce": classification(out.logits, batch)}

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from cliptune.adapters.cache import Cache
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.features import cosines, normalise
+from cliptune.backbones.features import normalise, scaled_cosines
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import Augment
 from cliptune.errors import UserError
@@ -107,7 +107,9 @@ def validation(model: TunedModel, task: Task) -> tuple[Tensor, Tensor, Tensor]:
     if not task.val:
         raise UserError(f"search needs validation pictures, but {task.name} has none; give alpha and beta instead")
     image = normalise(features(model, examples(model, task, task.val)))
-    return image, model.backbone.logit_scale * cosines(image, model.text_side()[0]), labels(model, task.val)
+    backbone = model.backbone
+    logits = scaled_cosines(image, model.text_side()[0], backbone.logit_scale, backbone.logit_bias)
+    return image, logits, labels(model, task.val)
 
 
 def choose(model: TunedModel, image: Tensor, logits: Tensor, wanted: Tensor) -> None:
