@@ -15,6 +15,7 @@ SAID = [
     "the airliner , a bad photo of the large tabby cat in the sky",
     "X St. Bernard road water horse pig",
 ]
+CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;:!&"
 #: Special tokens in the order of their ids, and the pattern of a sentence ($A). `pad` is the name of the padding token.
 FRAMES = {
     "siglip": (["<unk>", "</s>"], "$A </s>", "</s>"),  # pads with its end-of-sequence token
@@ -54,12 +55,14 @@ def tokenizer(kind: str) -> PreTrainedTokenizerFast:
         made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
         trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, show_progress=False)
     else:
-        made = Tokenizer(models.Unigram())
+        words = sorted({f"▁{word}" for said in SAID for word in said.split()})
+        pieces = [*words, *(letter for letter in sorted(set("".join(words) + CHARACTERS)) if letter not in words)]
+        scored = [(token, 0.0) for token in special] + [(piece, -3.0 if piece in words else -9.0) for piece in pieces]
+        made = Tokenizer(models.Unigram(scored, unk_id=special.index(unknown)))
         made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-        trainer = trainers.UnigramTrainer(
-            vocab_size=200, special_tokens=special, unk_token=unknown, show_progress=False
-        )
-    made.train_from_iterator(SAID * 3, trainer)
+        trainer = None
+    if trainer is not None:
+        made.train_from_iterator(SAID * 3, trainer)
     around = [(token, made.token_to_id(token)) for token in pattern.split() if token != "$A"]
     made.post_processor = processors.TemplateProcessing(single=pattern, special_tokens=around)
     roles = {ROLES[token]: token for token in special if token in ROLES}

@@ -55,6 +55,12 @@ class Encoding:
             )
         return ids
 
+    def length(self, longest: int) -> int:
+        """Length to which rows of up to `longest` ids are padded, so that the pooled position is that of full rows."""
+        if self.whole or self.pads_in_front or self.last or self.pool_type not in ("argmax", "eos", "first"):
+            return self.context_length
+        return min(longest + 1, self.context_length)  # one padding token may be the pooled one
+
     def padded(self, row: list[int], fill: int, last: Iterable[int], length: int) -> list[int]:
         """`row` of ids, or of what stands beside them, filled up to `length`; `last` comes after the padding."""
         last = list(last)

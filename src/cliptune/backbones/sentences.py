@@ -65,10 +65,8 @@ def clean(name: str) -> str:
 
 def collate(encode: Encoding, rows: Sequence[tuple[list[int], list[int]]], per_class: int = 1) -> Sentences:
     """Pad `(ids, slots)` rows to one length, as the tokenizer pads, and find the pooled tokens."""
-    longest, room = max(len(ids) for ids, _ in rows), encode.context_length
-    # A place of padding more, since the pooled token is searched for among all ids.
-    length = room if encode.whole else min(room, longest + 1)
-    last = encode.last
+    longest, last = max(len(ids) for ids, _ in rows), encode.last
+    length = encode.length(longest)
     ids = torch.tensor([encode.padded(row, encode.pad, last, length) for row, _ in rows])
     slots = torch.tensor([encode.padded(row, -1, [-1] * len(last), length) for _, row in rows])
     end = encode.pooled(ids)
