@@ -92,6 +92,7 @@ class Prompts:
     `text`.
     text_kv, image_kv: for layers 0, 1, ...: tokens that lend keys and values, or None.
     adapt_text, adapt_image: act on features `(n, d)` before they are normalised.
+    logit_bias: added to scaled cosines, where the backbone was trained with a sigmoid (SigLIP).
     head: (features `(b, d)`, logits `(b, C)`, classnames=the `C` names) -> the logits in their place.
     per_class: whether something was learned for each class name, so that there can be no others.
     novel: whether the class names are others than those of training (the model says it, not the learner).
@@ -106,6 +107,7 @@ class Prompts:
     image_kv: tuple[KeyValues | None, ...] = ()
     adapt_text: Callable[[Tensor], Tensor] | None = None
     adapt_image: Callable[[Tensor], Tensor] | None = None
+    logit_bias: Tensor | None = None
     head: Callable[..., Tensor] | None = None
     per_class: bool = False
     novel: bool = False
@@ -128,7 +130,8 @@ class Outputs:
 
     image: view name -> `(B, d)`; "image" is the picture itself. phrases: `(P, d)` or None.
     text: `(C, d)`, or `(B, C, d)` where sentences depend on the picture.
-    logits: `(B, C)`, `logit_scale * image["image"] @ text.T` unless the method classifies otherwise.
+    logits: `(B, C)`, `logit_scale * image["image"] @ text.T`, plus the backbone's `logit_bias` if it has one, unless
+    the method classifies otherwise.
     """
 
     image: Mapping[str, Tensor]

@@ -61,7 +61,7 @@ def test_nothing_to_learn_is_no_vpt(options):
 
 @pytest.mark.parametrize("template", ["a photo", "{} and {}"])
 def test_a_sentence_without_one_place_for_the_name(template):
-    with pytest.raises(UserError, match=r"needs one \{\} where the class name goes"):
+    with pytest.raises(UserError, match=r"needs exactly one \{\} where the class name goes"):
         Vpt(template=template)
 
 

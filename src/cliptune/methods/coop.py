@@ -54,7 +54,7 @@ class CoOp(Method):
 
         width = backbone.text_width
         if self.words:
-            tokens = len(backbone.encode(self.words)) - 2
+            tokens = len(backbone.encode.words(self.words))
             if tokens != self.length:
                 warnings.warn(
                     f"{self.words!r} is {self.length} words but {tokens} tokens: the last stay fixed", stacklevel=2

@@ -114,7 +114,8 @@ class Dapt(Wrapper):
         if self.compat == "paper" or phrases is None:
             return logits
         competing = phrases if prompts.novel else phrases[:STRAY]
-        return torch.cat([logits, logit_scale * image @ competing.T], 1)
+        stray = logit_scale * image @ competing.T
+        return torch.cat([logits, stray if prompts.logit_bias is None else stray + prompts.logit_bias], 1)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         losses = dict(self.base.losses(out, batch, state))

@@ -49,7 +49,7 @@ class Ivlp(Method):
             raise UserError(f"n_ctx_image and depth_image must be at least 0, got {got}")
 
     def _words(self, backbone: Backbone) -> str:
-        return usable_words(self.words, self.n_ctx_text, len(backbone.encode(self.words)) - 2)
+        return usable_words(self.words, self.n_ctx_text, len(backbone.encode.words(self.words)))
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.deep import Deep, check_depth

@@ -40,7 +40,7 @@ class Maple(Method):
             raise UserError(f"n_ctx and depth must be at least 1, got n_ctx={self.n_ctx}, depth={self.depth}")
 
     def _words(self, backbone: Backbone) -> str:
-        return usable_words(self.words, self.n_ctx, len(backbone.encode(self.words)) - 2)
+        return usable_words(self.words, self.n_ctx, len(backbone.encode.words(self.words)))
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.coupled import Coupled

@@ -74,7 +74,7 @@ class ProGrad(Method):
         start = random_tokens(self.free, backbone.text_width, generator)
         if not self.words:
             return Context(start)
-        tokens = len(backbone.encode(self.words)) - 2
+        tokens = len(backbone.encode.words(self.words))
         if tokens != self.n_ctx - self.free:
             warnings.warn(
                 f"{self.words!r} is {self.n_ctx - self.free} words but {tokens} tokens: the last stay fixed",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from cliptune.backbones.features import cosines, normalise
+from cliptune.backbones.features import normalise, scaled_cosines
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -119,8 +119,9 @@ def validation(model: TunedModel, task: Task) -> tuple[Tensor, Tensor, Tensor]:
     if not task.val:
         raise UserError(f"search needs validation pictures, but {task.name} has none; give alpha and beta instead")
     image = normalise(features(model, examples(model, task, task.val)))
+    backbone = model.backbone
     with torch.no_grad():
-        logits = model.backbone.logit_scale * cosines(image, model.text_side()[0])
+        logits = scaled_cosines(image, model.text_side()[0], backbone.logit_scale, backbone.logit_bias)
     return image, logits, labels(model, task.val)
 
 

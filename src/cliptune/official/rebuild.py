@@ -93,7 +93,7 @@ def _worded(
     own: str = next(getattr(layer, "words", "") for layer in chain(method) if hasattr(layer, "words"))
     length, why = held.learned[CTX].shape[-2], ""
     for words in (own,) if given else dict.fromkeys((own, "")):
-        if words and not given and (length > MOST_WORDS or len(backbone.encode(words)) - 2 < length):
+        if words and not given and (length > MOST_WORDS or len(backbone.encode.words(words)) < length):
             continue
         one = _with(method, {"words": words})
         vectors, (tail,) = _tails(one, backbone, [PROBE])
