@@ -21,7 +21,7 @@ class Fields(griffe.Extension):
                 value=_said(field.value),
             )
             for field in cls.members.values()
-            if field.is_attribute and field.annotation is not None and not field.is_private
+            if field.is_attribute and field.annotation is not None and "property" not in field.labels
         ]
         if cls.docstring is not None and any(field.description for field in fields):
             cls.docstring.parsed.append(griffe.DocstringSectionParameters(fields))
