@@ -22,6 +22,7 @@ from cliptune.data.settings import Reading
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.errors import UserError
 from cliptune.results import reliance, store
+from cliptune.results.cells import called
 from cliptune.results.reliance import MORE, Measured
 
 #: What the terminal's table shows.
@@ -120,7 +121,8 @@ def title_of(table: reliance.Table) -> str:
     """What was measured on what."""
     data, test, masks, saliency = table.heading
     pictures = " or ".join(map(str, table.pictures))
-    return f"{test} of {data}: {pictures} pictures, masks from {masks}, saliency of the {saliency} class; percent"
+    name = called(test)
+    return f"{name} of {data}: {pictures} pictures, masks from {masks}, saliency of the {saliency} class; percent"
 
 
 def drawn(table: reliance.Table) -> RichTable:

@@ -15,8 +15,8 @@ from cliptune.commands.run import show
 METHODS = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
 NOTES = (
     "The bundled drawings and the tiny backbone show how methods behave; they do not reproduce published numbers.",
-    "In training, every class stands on scenery of its own; the columns same, swap and none test with that scenery, "
-    "with another class's, with none.",
+    "In training, every class stands on scenery of its own; same, swapped and plain are tests with that scenery, with "
+    "another class's, and with an even gray.",
 )
 
 

@@ -41,7 +41,7 @@ class ResultsTable:
     columns: tuple[str, ...] = ("metric",)
     """What stands side by side: metric, shots, data, or a setting. --columns shots --metrics test: a curve a row."""
     metrics: tuple[str, ...] = ()
-    """Which metrics, such as base novel hm base/swap; left out, those of whole test sets."""
+    """Which metrics, such as base novel hm base/swapped; left out, those of whole test sets."""
     methods: tuple[str, ...] = ()
     """Only these methods, by the labels they ran under; left out, all."""
     seeds: tuple[int, ...] = ()

@@ -20,6 +20,7 @@ from cliptune.data import sources
 from cliptune.data.settings import Reading
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, bar
 from cliptune.results import lengths
+from cliptune.results.cells import called
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def evaluate(arguments: list[str]) -> None:
 
 def say(metrics: Mapping[str, float]) -> None:
     """Metrics on standard output, a line each."""
-    width = max(map(len, metrics))
-    for name, value in metrics.items():
+    named = {called(name): value for name, value in metrics.items()}
+    width = max(map(len, named))
+    for name, value in named.items():
         sys.stdout.write(f"{name:<{width}}  {value:6.2f} %\n")
