@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.errors import UserError, shown
+from cliptune.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -68,12 +68,6 @@ def spaced(words: str) -> str:
     """Words of a context as they go into a sentence: "a_photo_of_a", as research scripts write them, is "a photo of
     a"."""
     return " ".join(clean(words).split())
-
-
-def check_template(template: str, what: str = "template") -> None:
-    """Raise `UserError` for a sentence without exactly one `{}`, or with other braces."""
-    if template.count("{}") != 1 or set(template.replace("{}", "")) & {"{", "}"}:
-        raise UserError(f"{what} {shown(template)} needs exactly one {{}} where the class name goes, no other braces")
 
 
 def fill(template: str, name: str) -> str:

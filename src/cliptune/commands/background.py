@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from tyro.conf import Positional
 
+from cliptune import checks
 from cliptune.analysis.scenes import CONDITIONS
 from cliptune.claims import CHECKPOINT
 from cliptune.commands.parse import parse, split
@@ -57,13 +58,15 @@ class Background:
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
 
+    def __post_init__(self):
+        checks.at_least(self, 2, "images", hint="they swap backgrounds")
+        checks.seeds(self, "seed")
+
 
 def background(arguments: list[str]) -> None:
     """Measure each run, print a table."""
     split(arguments, "a run's folder", "background runs/sweep", helped="run")
     options = parse(Background, "background", arguments)
-    if options.images < 2:
-        raise UserError(f"--images is at least 2, as pictures swap backgrounds; got {options.images}")
     from cliptune.gallery.reliance import Asked, rely
 
     asked = Asked(

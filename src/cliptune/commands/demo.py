@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cliptune import presets, sweep
+from cliptune import checks, presets, sweep
 from cliptune.commands.parse import parse
 from cliptune.commands.report import write_page
 from cliptune.commands.run import show
@@ -31,6 +31,10 @@ class Demo:
     """One run a seed and method; three seeds take three times as long."""
     shots: int = 8
     """Training drawings a class."""
+
+    def __post_init__(self):
+        checks.seeds(self, "seeds")
+        checks.at_least(self, 0, "shots")
 
 
 def demo(arguments: list[str]) -> None:

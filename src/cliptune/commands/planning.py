@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from cliptune import claims, config, presets, protocols, selection, sweep
+from cliptune import checks, claims, config, presets, protocols, selection, sweep
 from cliptune.commands.execution import Execution
 from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
 from cliptune.config import Run
@@ -68,6 +69,12 @@ class Sweep:
     """As for train."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+
+    def __post_init__(self):
+        checks.at_least(self, 0, "shots", "epochs")
+        checks.at_least(self, 1, "evaluate_at")
+        checks.between(self, sys.float_info.min, 1, "fractions", said="above 0 and at most 1")
+        checks.seeds(self, "seeds")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from cliptune import checks
 from cliptune.commands.parse import parse, split
 from cliptune.errors import UserError
 from cliptune.files import write_text
@@ -66,6 +67,10 @@ class ResultsTable:
     """Decimals, except in CSV."""
     out: Path | None = None
     """A file for the text, which otherwise goes to standard output."""
+
+    def __post_init__(self):
+        checks.seeds(self, "seeds")
+        checks.between(self, 0, 17, "digits")
 
 
 def results_table(arguments: list[str]) -> None:

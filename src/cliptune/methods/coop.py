@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cliptune import checks
 from cliptune.backbones.sentences import Sentences, spaced, with_context
-from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.prompts.start import random_tokens
@@ -39,8 +39,7 @@ class CoOp(Method):
 
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
-        if self.n_ctx < 1:
-            raise UserError(f"n_ctx must be at least 1, got {self.n_ctx}")
+        checks.at_least(self, 1, "n_ctx")
 
     @property
     def length(self) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import check_template, fill
+from cliptune import checks
+from cliptune.backbones.sentences import fill
 from cliptune.errors import UserError
 from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
@@ -67,9 +68,9 @@ class Dapt(Wrapper):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 0 <= self.switch <= 1:
-            raise UserError(f"switch is a share of training between 0 and 1, got {self.switch}")
-        check_template(self.background_template, "background_template")
+        checks.at_least(self, 0, "pull_push", "margin", "foreground", "background")
+        checks.between(self, 0, 1, "switch")
+        checks.template("background_template", self.background_template)
         if not self.background_classes.split():
             raise UserError("background_classes is empty; give words for scenery, or set background=0")
 

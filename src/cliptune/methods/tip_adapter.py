@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from cliptune import checks
 from cliptune.backbones.features import normalise, scaled_cosines
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -50,9 +51,7 @@ class TipAdapter(Method):
     trains = False
 
     def __post_init__(self):
-        for name in ("alpha", "beta", "crops"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must be at least 0, got {getattr(self, name)}")
+        checks.at_least(self, 0, "alpha", "beta", "crops")
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.cache import Cache
