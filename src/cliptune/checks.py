@@ -45,6 +45,22 @@ def finite(held: Any, *names: str) -> None:
     _check(held, names, lambda value: True, "")
 
 
+def several(held: Any, *names: str) -> None:
+    """Raise `UserError` for a named field of `held` that lists nothing, or an empty name."""
+    for name in names:
+        if not getattr(held, name) or "" in getattr(held, name):
+            raise UserError(f"{name} names nothing; give one or several")
+
+
+def once(held: Any, *names: str) -> None:
+    """Raise `UserError` for a named field of `held` that lists something twice."""
+    for name in names:
+        values = getattr(held, name)
+        twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+        if twice is not None:
+            raise UserError(f"{name} has {brief(twice)} twice; leave one out")
+
+
 def template(name: str, value: str) -> None:
     """Raise `UserError` unless a sentence has one {} for the class name and no other braces."""
     if value.count("{}") != 1 or set(value.replace("{}", "")) & {"{", "}"}:
@@ -75,7 +91,7 @@ def _check(
                 wrong = f"must be a {'whole number' if whole else 'number'}"
             elif not _is_finite(number):
                 wrong = "must be a finite number" if not whole else f"must be at most {most}"
-            elif fits(number):
+            elif fits(number):  # type: ignore[arg-type]
                 if not whole or number <= most:
                     continue
                 wrong = f"must be at most {most}"

@@ -35,6 +35,8 @@ class Demo:
     def __post_init__(self):
         checks.seeds(self, "seeds")
         checks.at_least(self, 0, "shots")
+        checks.several(self, "seeds")
+        checks.once(self, "seeds")
 
 
 def demo(arguments: list[str]) -> None:

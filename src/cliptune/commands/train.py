@@ -13,9 +13,9 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cliptune import config, methods, presets
+from cliptune import acting, config, methods, presets, selection
 from cliptune.backbones import zoo
-from cliptune.commands.parse import lengthen, parse, split, told
+from cliptune.commands.parse import given, lengthen, parse, split, told
 from cliptune.data import sources
 from cliptune.data.settings import Reading
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, bar
@@ -67,8 +67,11 @@ def train(arguments: list[str]) -> None:
         helped="maple+dapt",  # whose help shows every kind of flag
     )
     run = preset_run(name, rest)
-    options = parse(Train, f"train {name}", lengthen(rest, run, Train), Train(run))
+    long = lengthen(rest, run, Train)
+    options = parse(Train, f"train {name}", long, Train(run))
     # What is wrong is told before anything is loaded.
+    selection.spelled(options.run.selector)
+    acting.check([options.run], given(long))
     sources.get(options.run.data, options.run.reading)
     zoo.check(options.run.backbone)
     from cliptune import experiment

@@ -33,6 +33,10 @@ class Method(ABC):
     #: Epochs of this stage of training, where they are not the run's.
     epochs: int | None = None
 
+    def idle(self) -> dict[str, str]:
+        """Fields that have no effect beside the others, each with the reason in a few words."""
+        return {}
+
     @abstractmethod
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         """The parameters that train; calling it gives the `Prompts` for the towers."""

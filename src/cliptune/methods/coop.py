@@ -41,6 +41,13 @@ class CoOp(Method):
         object.__setattr__(self, "words", spaced(self.words))
         checks.at_least(self, 1, "n_ctx")
 
+    def idle(self) -> dict[str, str]:
+        if not self.words:
+            return {}
+        counted = {} if self.n_ctx == self.length else {"n_ctx": f"{self.words!r} starts one vector a word; words=\"\" "
+                                                       f"starts n_ctx={self.n_ctx} at random"}  # fmt: skip
+        return counted | {"class_specific": f"vectors that start from {self.words!r} are shared by all classes"}
+
     @property
     def length(self) -> int:
         """Vectors learned: the number of words where words are given."""

@@ -41,6 +41,9 @@ class CopyPaste(Wrapper):
         super().__post_init__()
         checks.at_least(self, 0, "pasted")
 
+    def idle(self) -> dict[str, str]:
+        return {"pasted": "instead leaves the pasted images alone to train on"} if self.instead else {}
+
     def views(self, batch: Batch) -> dict[str, Tensor]:
         if batch.masks is None:
             raise UserError(

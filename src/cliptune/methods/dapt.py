@@ -74,6 +74,10 @@ class Dapt(Wrapper):
         if not self.background_classes.split():
             raise UserError("background_classes is empty; give words for scenery, or set background=0")
 
+    def idle(self) -> dict[str, str]:
+        why = "compat='release' has its own, as released"
+        return dict.fromkeys(("background_classes", "switch"), why) if self.compat == "release" else {}
+
     def decoupling(self, state: State) -> bool:
         """Whether training is in its first phase, pull and push."""
         if self.compat == "release":

@@ -86,6 +86,18 @@ class Dpl(Method):
     def epochs(self) -> int | None:  # type: ignore[override]
         return self.search_epochs if self.searching else None
 
+    def idle(self) -> dict[str, str]:
+        if self.searching:
+            return {}
+        search = (
+            "longest_text",
+            "longest_image",
+            "start",
+            *(f"search_{name}" for name in ("epochs", "batch", "lr", "betas")),
+        )
+        found = dict.fromkeys(search, "lengths_text and lengths_image are given, so nothing is searched for")
+        return found if self.sentence == "template" else found | {"words": f"sentence is {self.sentence!r}"}
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.searched import Given
 

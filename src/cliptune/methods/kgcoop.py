@@ -53,6 +53,9 @@ class KgCoOp(Method):
         """The same context without the pull."""
         return CoOp(self.n_ctx, RELEASED if self.words and self.compat == "release" else self.words)
 
+    def idle(self) -> dict[str, str]:
+        return {name: why for name, why in self.coop().idle().items() if name == "n_ctx"}
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.coop().learner(backbone, classnames, generator)
 

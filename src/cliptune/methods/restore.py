@@ -68,6 +68,9 @@ class Restore(Method):
         """The same prompts without consistency and surgery."""
         return Maple(self.n_ctx, self.depth, self.words)
 
+    def idle(self) -> dict[str, str]:
+        return {} if self.shift_weight else {"shift": "shift_weight is 0"}
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.surgery import Operated, Surgery
 

@@ -53,6 +53,9 @@ class TipAdapter(Method):
     def __post_init__(self):
         checks.at_least(self, 0, "alpha", "beta", "crops")
 
+    def idle(self) -> dict[str, str]:
+        return dict.fromkeys(("alpha", "beta"), "search chooses it") if self.search else {}
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.cache import Cache
 

@@ -43,6 +43,9 @@ class TipAdapterF(Method):
         """The same cache before training."""
         return TipAdapter(self.alpha, self.beta, self.crops, self.search)
 
+    def idle(self) -> dict[str, str]:
+        return dict.fromkeys(("alpha", "beta"), "search chooses it") if self.search else {}
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.cache import Cache
 

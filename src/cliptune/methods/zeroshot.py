@@ -47,6 +47,9 @@ class ZeroShot(Method):
     def __post_init__(self):
         checks.template("template", self.template or "{}")
 
+    def idle(self) -> dict[str, str]:
+        return {"template": "ensemble is CLIP's eighty sentences"} if self.ensemble == "eighty" else {}
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.fixed import NoPrompts
 
