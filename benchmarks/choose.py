@@ -63,7 +63,7 @@ GRID: dict[str, list[dict[str, Any]]] = {
         {"masks_from": "data", "pasted": 2.0, **STRONG},
     ],
 }
-COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/gap")
+COLUMNS = ("base", "novel", "hm", "base/same", "base/swapped", "base/gap")
 
 
 @dataclass(frozen=True)

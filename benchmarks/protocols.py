@@ -37,7 +37,7 @@ SWEEPS = {
     "data_efficient": (
         "data-efficient --methods coop coop+dapt --fractions 0.1 --selectors uniform herding k_center "
         "contextual_diversity uncertainty cal deepfool forgetting grand craig gradmatch glister submodular",
-        "--metrics test test/swap test/gap --rows selector",
+        "--metrics test test/swapped test/gap --rows selector",
     ),
 }
 

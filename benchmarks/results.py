@@ -29,7 +29,7 @@ from cliptune.files import write_text
 from cliptune.results import store, summary, table
 
 KEPT = RESULTS / "emoji"
-COLUMNS = ("base", "novel", "hm", "base/same", "base/swap", "base/gap", "base/none")
+COLUMNS = ("base", "novel", "hm", "base/same", "base/swapped", "base/gap", "base/plain")
 #: Around which of the methods validation chose the strong pull rather than the published one (results/choose.md), and
 #: MaPLe, to compare.
 STRONGER = ("coop", "cocoop", "kgcoop", "prograd", "language", "linear_probe", "maple")

@@ -36,7 +36,7 @@ bases = st.one_of(
     st.builds(
         ZeroShot,
         ensemble=st.sampled_from(["single", "seven", "eighty"]),
-        template=st.sampled_from(["", "a sketch of {}."]),
+        template=st.sampled_from(["", "a sketch of {}.", "{} of them"]),
     ),
 )
 wrapped = st.builds(
@@ -126,7 +126,7 @@ def test_a_run_that_is_no_mapping():
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
         ({"warmup_epochs": -1}, "warmup_epochs must be at least 0"),
         ({"warmup_lr": -1e-5}, "warmup_lr must be at least 0"),
-        ({"workers": -1}, "workers must be at least 0"),
+        ({"workers": -1}, "workers must be from 0 to 1024"),
         ({"cached_views": -1}, "cached_views must be at least 0"),
     ],
 )
@@ -246,5 +246,5 @@ def test_data_efficient_always_says_how_its_pictures_were_chosen():
 
 @pytest.mark.parametrize("fraction", [0, -0.5, 1.5])
 def test_a_share_is_above_nothing_and_at_most_all(fraction):
-    with pytest.raises(UserError, match="fraction is above 0 and at most 1"):
+    with pytest.raises(UserError, match="fraction must be above 0 and at most 1"):
         Run(CoOp(), fraction=fraction)

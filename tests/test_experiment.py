@@ -16,7 +16,9 @@ from cliptune.engine.settings import Training
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
+from cliptune.methods.dpl import Dpl
 from cliptune.methods.maple import Maple
+from cliptune.methods.vpt import Vpt
 from cliptune.results import store
 from toys import learned, same, task
 
@@ -43,6 +45,15 @@ class Stopper(Watcher):
 
 def files(folder):
     return sorted(p.name for p in folder.iterdir())
+
+
+@pytest.mark.parametrize("method", [CoOp(n_ctx=2), Maple(n_ctx=2, depth=2, words=""), Vpt(n_ctx=2, depth=2), Dpl()])
+def test_the_seed_of_a_run_starts_its_learner(method):
+    """On the same images, so that nothing but the start can differ."""
+    one, again, other = (learned(experiment.model_of(Run(method, seed=seed), task())) for seed in (1, 1, 2))
+    assert same(one, again)
+    drawn = [name for name, tensor in one.items() if len(tensor.unique()) > 2]
+    assert drawn and not any(torch.equal(one[name], other[name]) for name in drawn)
 
 
 def test_a_finished_run_leaves_three_files(finished):

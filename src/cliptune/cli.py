@@ -6,9 +6,13 @@ import difflib
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn, TextIO
 
 from rich.console import Console
 
+from cliptune import faults
 from cliptune.errors import Unfinished, UserError
 
 COMMANDS = {
@@ -30,29 +34,69 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> None:
     """Run one command; a user's mistake prints one sentence on standard error and exits with 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow", markup=False)
-    try:
-        if not arguments or arguments[0] in ("-h", "--help", "help"):
-            sys.stdout.write(usage())
-        elif arguments[0] == "--version":
-            import cliptune
 
-            sys.stdout.write(f"cliptune {cliptune.__version__}\n")
-        else:
-            dispatch(arguments[0], arguments[1:])
+    def say(sentence: str, code: int) -> NoReturn:
+        console.print(f"cliptune: {sentence}", style="bold red", markup=False)
+        sys.exit(code)
+
+    try:
+        with noted(console):
+            try:
+                front(arguments)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()
     except UserError as error:
-        console.print(f"cliptune: {error}", style="bold red", markup=False)
-        sys.exit(2)
+        say(str(error), 2)
     except Unfinished as error:
-        for sentence in error.sentences:
+        for sentence in error.sentences[:-1]:
             console.print(f"cliptune: {sentence}", style="bold red", markup=False)
-        sys.exit(1)
+        say(error.sentences[-1], 1)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on where it stopped")
         sys.exit(130)
     except BrokenPipeError:  # the reader (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
+    except OSError as error:
+        silence(sys.stdout)  # or what could not be written is tried again at exit
+        say(faults.of_system(error), 2)
+    except Exception as error:
+        say(faults.unforeseen(error, arguments), 1)
+
+
+def front(arguments: list[str]) -> None:
+    """Run what the arguments ask for. Raises `UserError` for arguments that nothing could take."""
+    if sys.stdout is None:
+        raise UserError("standard output is closed; send it to a file, or to /dev/null")
+    faults.check_arguments(arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        sys.stdout.write(usage())
+    elif arguments[0] == "--version":
+        import cliptune
+
+        sys.stdout.write(f"cliptune {cliptune.__version__}\n")
+    else:
+        dispatch(arguments[0], arguments[1:])
+
+
+@contextmanager
+def noted(console: Console) -> Iterator[None]:
+    """Print warnings as notes, of one line each."""
+    before = warnings.showwarning
+    warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow", markup=False)
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+def silence(stream: TextIO) -> None:
+    """Send what is still to be written to a stream nowhere."""
+    with suppress(OSError, ValueError):  # a stream of a test or a notebook has no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def usage() -> str:

@@ -7,6 +7,7 @@ import difflib
 import hashlib
 import json
 import math
+import sys
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import cattrs
 import yaml
 
-from cliptune import methods, outside
+from cliptune import checks, methods, outside
 from cliptune.data.settings import PLACES, Reading
 from cliptune.engine.settings import Training
 from cliptune.errors import UserError, shown
@@ -69,12 +70,10 @@ class Run:
     """How many of them train one run together."""
 
     def __post_init__(self):
-        if not 0 <= self.seed < 2**63:
-            raise UserError(f"seed must be from 0 to 2**63 - 1, got {self.seed}")
-        if not 0 < self.fraction <= 1:
-            raise UserError(f"fraction is above 0 and at most 1, got {self.fraction}")
-        if min(self.evaluate_at, default=1) < 1:
-            raise UserError(f"evaluate_at counts epochs from 1, got {self.evaluate_at}")
+        checks.seeds(self, "seed")
+        checks.at_least(self, 0, "shots")
+        checks.at_least(self, 1, "devices", "evaluate_at")
+        checks.between(self, sys.float_info.min, 1, "fraction", said="above 0 and at most 1")
 
 
 #: What a run is told of only under some protocols: recorded where it is not the default, or where the protocol is about

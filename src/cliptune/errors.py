@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ class UserError(ValueError):
 
 
 def shown(value: Any) -> str:
-    """A value as Python writes it, cut where it is too long for a sentence."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    """`repr` of a value, shortened where it fills more than a line."""
+    if isinstance(value, int) and abs(value) >= 10**40:  # Python does not print the longest
+        return f"a number of {int(abs(value).bit_length() * math.log10(2)) + 1} digits"
+    said = repr(value)
+    return said if len(said) <= 80 else f"{said[:60]}... ({len(said)} characters)"
 
 
 class Unfinished(Exception):

@@ -94,10 +94,10 @@ class TunedModel(nn.Module):
         return Outputs(image, text, scale, logits, prompts, phrases)
 
     def prompts(self) -> Prompts:
-        """What the learner hands on, for these class names."""
+        """What the learner hands on, for these class names, with what the backbone adds to logits."""
         prompts = self.learner()
         head = None if prompts.head is None else partial(prompts.head, classnames=self.classnames)
-        return replace(prompts, head=head, novel=self.novel)
+        return replace(prompts, head=head, novel=self.novel, logit_bias=self.backbone.logit_bias)
 
     def text_side(
         self, state: State | None = None, prompts: Prompts | None = None, image: Tensor | None = None

@@ -84,18 +84,22 @@ class KeyValues:
 class Prompts:
     """What a learner hands to the towers and to what comes after them; every part may be absent.
 
-    text: context vectors of layer 0, `(n_ctx, width)` shared or `(n_classes, n_ctx, width)` per class.
-    text_deep: for layers 1, 2, ...: `(n_ctx, width)`, replacing positions 1..n_ctx at the input of that layer.
-    image: for layers 0, 1, ...: `(n_ctx, image_width)`, appended after the patches, then replaced at each layer's
-    input.
-    conditional: normalised image features `(b, d)` -> context vectors of their own `(b, n_ctx, width)`, in place of
-    `text`.
-    text_kv, image_kv: for layers 0, 1, ...: tokens that lend keys and values, or None.
-    adapt_text, adapt_image: act on features `(n, d)` before they are normalised.
-    head: (features `(b, d)`, logits `(b, C)`, classnames=the `C` names) -> the logits in their place.
-    per_class: whether something was learned for each class name, so that there can be no others.
-    novel: whether the class names are others than those of training (the model says it, not the learner).
-    trail: an empty one from a learner whose losses look into the towers; one pass fills it.
+    Args:
+        text: Context vectors of layer 0, `(n_ctx, width)` shared or `(n_classes, n_ctx, width)` per class.
+        text_deep: For layers 1, 2, ...: `(n_ctx, width)`, replacing positions 1..n_ctx at the input of that layer.
+        image: For layers 0, 1, ...: `(n_ctx, image_width)`, appended after the patches, then replaced at each layer's
+            input.
+        conditional: Normalised image features `(b, d)` -> context vectors of their own `(b, n_ctx, width)`, in place
+            of `text`.
+        text_kv: For layers 0, 1, ...: tokens that lend keys and values, or None.
+        image_kv: The same in the image tower.
+        adapt_text: Acts on text features `(n, d)` before they are normalised.
+        adapt_image: Acts on image features `(n, d)` before they are normalised.
+        logit_bias: Added to scaled cosines, where the backbone was trained with a sigmoid (SigLIP).
+        head: (features `(b, d)`, logits `(b, C)`, classnames=the `C` names) -> the logits in their place.
+        per_class: Whether something was learned for each class name, so that there can be no others.
+        novel: Whether the class names are others than those of training; the model sets it, not the learner.
+        trail: An empty one from a learner whose losses look into the towers; one pass fills it.
     """
 
     text: Tensor | None = None
@@ -106,6 +110,7 @@ class Prompts:
     image_kv: tuple[KeyValues | None, ...] = ()
     adapt_text: Callable[[Tensor], Tensor] | None = None
     adapt_image: Callable[[Tensor], Tensor] | None = None
+    logit_bias: Tensor | None = None
     head: Callable[..., Tensor] | None = None
     per_class: bool = False
     novel: bool = False
@@ -126,9 +131,14 @@ class Prompts:
 class Outputs:
     """What the towers say: L2-normalised features and the scale of their cosines.
 
-    image: view name -> `(B, d)`; "image" is the picture itself. phrases: `(P, d)` or None.
-    text: `(C, d)`, or `(B, C, d)` where sentences depend on the picture.
-    logits: `(B, C)`, `logit_scale * image["image"] @ text.T` unless the method classifies otherwise.
+    Args:
+        image: View name -> `(B, d)`; "image" is the picture itself.
+        text: `(C, d)`, or `(B, C, d)` where sentences depend on the picture.
+        logit_scale: The factor of cosines, a scalar.
+        logits: `(B, C)`, `logit_scale * image["image"] @ text.T`, plus the backbone's `logit_bias` if it has one,
+            unless the method classifies otherwise.
+        prompts: What the learner handed on.
+        phrases: `(P, d)`, features of sentences beside the classes', or None.
     """
 
     image: Mapping[str, Tensor]

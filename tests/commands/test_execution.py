@@ -26,7 +26,7 @@ def test_a_dry_run_lists_the_runs_and_does_nothing(cli, photos, tmp_path):
     ("flags", "said"),
     [
         (("--runner", "slurm"), "slurm"),
-        (("--workers", -1), "workers must be at least 0, got -1"),
+        (("--workers", -1), "workers must be from 0 to 1024, got -1"),
         (("--address", "auto"), "--address is for --runner ray"),
         (("--gpus-per-task", 1), "--gpus-per-task is for --runner ray"),
         (

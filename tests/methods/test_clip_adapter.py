@@ -59,8 +59,8 @@ def test_widths_and_start():
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"ratio": 1.2}, "ratio is a share between 0 and 1, got 1.2"),
-        ({"text_ratio": -0.1}, "text_ratio is a share between 0 and 1, got -0.1"),
+        ({"ratio": 1.2}, "ratio must be from 0 to 1, got 1.2"),
+        ({"text_ratio": -0.1}, "text_ratio must be from 0 to 1, got -0.1"),
         ({"ratio": 0}, "ratio and text_ratio are both 0, so nothing would be learned; raise one of them"),
         ({"reduction": 0}, "reduction must be at least 1, got 0"),
     ],

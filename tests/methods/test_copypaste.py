@@ -72,7 +72,7 @@ def test_it_composes_with_dapt_in_either_order():
 
 
 def test_what_is_wrong_is_said():
-    with pytest.raises(UserError, match="pasted is a weight of at least 0, got -1"):
+    with pytest.raises(UserError, match="pasted must be at least 0, got -1"):
         CopyPaste(pasted=-1)
     with pytest.raises(UserError, match="copypaste needs a mask for every training image"):
         CopyPaste().views(Batch(BATCH.images, BATCH.labels))

@@ -188,8 +188,8 @@ def test_both_phases_of_a_single_epoch_are_told():
 @pytest.mark.parametrize(
     "options, reason",
     [
-        ({"switch": 1.5}, "switch is a share of training between 0 and 1, got 1.5"),
-        ({"switch": -0.1}, "switch is a share of training"),
+        ({"switch": 1.5}, "switch must be from 0 to 1, got 1.5"),
+        ({"switch": -0.1}, "switch must be from 0 to 1"),
         ({"background_classes": " "}, "background_classes is empty; give words for scenery"),
     ],
 )

@@ -29,10 +29,10 @@ def tuned_to(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
         ({"search_batch": 0}, "search_batch must be at least 1, got 0"),
         ({"longest_text": 0, "longest_image": 0}, "leave nothing to learn; raise one of them"),
         ({"search_lr": 0.0}, "search_lr must be positive, got 0.0"),
-        ({"search_betas": (0.5, 1.0)}, r"search_betas must be at least 0 and below 1, got \(0.5, 1.0\)"),
-        ({"distill": -1.0}, "distill is a weight of at least 0, got -1.0"),
+        ({"search_betas": (0.5, 1.0)}, r"search_betas must be below 1, got \(0.5, 1.0\)"),
+        ({"distill": -1.0}, "distill must be at least 0, got -1.0"),
         ({"words": "a {}"}, "without braces, got 'a {}'"),
-        ({"lengths_image": (1, -1)}, r"lengths_image are numbers of tokens, at least 0, got \(1, -1\)"),
+        ({"lengths_image": (1, -1)}, r"lengths_image must be at least 0, got \(1, -1\)"),
     ],
 )
 def test_bad_values(options, said):

@@ -76,21 +76,19 @@ def test_language_is_ivlp_without_image_tokens(shape):
 
 @pytest.mark.parametrize("options", [{"n_ctx_text": 0}, {"depth_text": 0}])
 def test_ivlp_needs_text_tokens(options):
-    with pytest.raises(
-        UserError, match="n_ctx_text and depth_text must be at least 1, got .*; for image tokens alone use vpt"
-    ):
+    with pytest.raises(UserError, match="must be at least 1, got 0; for image tokens alone use vpt"):
         Ivlp(**options)
 
 
 @pytest.mark.parametrize("options", [{"n_ctx_image": -1}, {"depth_image": -1}])
 def test_image_tokens_cannot_be_fewer_than_none(options):
-    with pytest.raises(UserError, match="n_ctx_image and depth_image must be at least 0, got"):
+    with pytest.raises(UserError, match="must be at least 0, got -1"):
         Ivlp(**options)
 
 
 @pytest.mark.parametrize("options", [{"n_ctx": 0}, {"depth": 0}])
 def test_nothing_to_learn_is_no_language_prompting(options):
-    with pytest.raises(UserError, match="n_ctx and depth must be at least 1, got"):
+    with pytest.raises(UserError, match="must be at least 1, got 0"):
         Language(**options)
 
 

@@ -87,7 +87,7 @@ def test_words_are_honoured_unless_as_released(backbone):
     [
         ({"weight": -1.0}, "weight must be at least 0, got -1.0"),
         ({"n_ctx": 0}, "n_ctx must be at least 1, got 0"),
-        ({"template": "a photo"}, "template 'a photo' needs one {} where the class name goes"),
+        ({"template": "a photo"}, "template 'a photo' needs exactly one {} where the class name goes"),
     ],
 )
 def test_values_that_mean_nothing(options, sentence):

@@ -59,7 +59,7 @@ def test_deeper_than_both_towers():
 
 @pytest.mark.parametrize("options", [{"n_ctx": 0}, {"depth": 0}])
 def test_nothing_to_learn_is_no_maple(options):
-    with pytest.raises(UserError, match="n_ctx and depth must be at least 1, got"):
+    with pytest.raises(UserError, match="must be at least 1, got 0"):
         Maple(**options)
 
 

@@ -146,12 +146,12 @@ def test_words_of_several_tokens_are_told(backbone):
     [
         (
             {"n_ctx": 2, "words": "a photo of"},
-            "n_ctx must be at least 1 and hold the words, got n_ctx=2 for 'a photo of'",
+            "n_ctx must be at least 3, got 2; it holds 'a photo of'",
         ),
-        ({"n_ctx": 0}, "n_ctx must be at least 1 and hold the words, got n_ctx=0"),
+        ({"n_ctx": 0}, "n_ctx must be at least 1, got 0"),
         ({"temperature": 0.0}, "temperature must be positive, got 0.0"),
         ({"lam": -0.1}, "lam must be at least 0, got -0.1"),
-        ({"template": "a {} {}"}, "template 'a {} {}' needs one {} where the class name goes"),
+        ({"template": "a {} {}"}, "template 'a {} {}' needs exactly one {} where the class name goes"),
     ],
 )
 def test_values_that_mean_nothing(options, sentence):

@@ -121,10 +121,10 @@ def test_columns_that_a_wrapper_adds_are_not_the_teachers(backbone):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"n_ctx_text": 0}, "n_ctx_text and depth_text must be at least 1"),
-        ({"depth_image": -1}, "n_ctx_image and depth_image must be at least 0"),
-        ({"text_weight": -1.0}, "text_weight is a weight of at least 0, got -1.0"),
-        ({"image_weight": -2.0}, "image_weight is a weight of at least 0, got -2.0"),
+        ({"n_ctx_text": 0}, "n_ctx_text must be at least 1"),
+        ({"depth_image": -1}, "depth_image must be at least 0"),
+        ({"text_weight": -1.0}, "text_weight must be at least 0, got -1.0"),
+        ({"image_weight": -2.0}, "image_weight must be at least 0, got -2.0"),
         ({"aggregate_std": 0.0}, "aggregate_std must be positive, got 0.0"),
     ],
 )

@@ -18,6 +18,14 @@ def test_the_first_methods_are_there():
     assert {"zeroshot", "coop", "maple"} <= set(PLAIN) and "dapt" in WRAPPERS
 
 
+@pytest.mark.parametrize("name", [name for name in PLAIN if "words" in {f.name for f in fields(methods.get(name))}])
+def test_words_are_words_with_underscores_too(name):
+    """As the research scripts write them: --words a_photo_of_a."""
+    cls = methods.get(name)
+    assert cls(words="a_photo_of_a") == cls(words="a photo of a") == cls(words=" a photo  of_a ")
+    assert cls(words="a_photo_of_a").words == "a photo of a"
+
+
 @pytest.mark.parametrize("name", methods.names())
 def test_a_method_is_a_frozen_recipe_with_its_paper(name):
     cls = methods.get(name)

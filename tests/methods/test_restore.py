@@ -212,9 +212,9 @@ def test_prompts_are_maples():
 @pytest.mark.parametrize(
     "fields, sentence",
     [
-        ({"depth": 0}, "n_ctx and depth must be at least 1, got n_ctx=2, depth=0"),
-        ({"text_ratio": 1.5}, "text_ratio is a share between 0 and 1, got 1.5"),
-        ({"image_ratio": -0.1}, "image_ratio is a share between 0 and 1, got -0.1"),
+        ({"depth": 0}, "depth must be at least 1, got 0"),
+        ({"text_ratio": 1.5}, "text_ratio must be from 0 to 1, got 1.5"),
+        ({"image_ratio": -0.1}, "image_ratio must be from 0 to 1, got -0.1"),
         ({"shift_weight": -1.0}, "shift_weight must be at least 0, got -1.0"),
         ({"image_growth": -1.0}, "image_growth must be at least 0, got -1.0"),
     ],

@@ -55,13 +55,13 @@ def test_tokens_start_small_and_differ():
 
 @pytest.mark.parametrize("options", [{"n_ctx": 0}, {"depth": 0}])
 def test_nothing_to_learn_is_no_vpt(options):
-    with pytest.raises(UserError, match="n_ctx and depth must be at least 1, got"):
+    with pytest.raises(UserError, match="must be at least 1, got 0"):
         Vpt(**options)
 
 
 @pytest.mark.parametrize("template", ["a photo", "{} and {}"])
 def test_a_sentence_without_one_place_for_the_name(template):
-    with pytest.raises(UserError, match=r"needs one \{\} where the class name goes"):
+    with pytest.raises(UserError, match=r"needs exactly one \{\} where the class name goes"):
         Vpt(template=template)
 
 

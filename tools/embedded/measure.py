@@ -91,7 +91,7 @@ def main() -> None:
         print(f"\n{classes} classes\n\n| zero-shot, random backgrounds | % |\n|---|---|")
         for what, value in rows:
             print(f"| {what} | {value} |")
-        print("\n| zero-shot, fluent styles | random | same | swap | none |\n|---|---|---|---|---|")
+        print("\n| zero-shot, fluent styles | random | same | swapped | plain |\n|---|---|---|---|---|")
         for row in halves:
             print(f"| {' | '.join(row)} |")
     print(f"\nEmpty backgrounds named (24-way): {scenery_named(towers):.1f} %")

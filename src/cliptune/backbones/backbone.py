@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -14,12 +13,15 @@ from open_clip.model import get_model_preprocess_cfg
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
+from cliptune.backbones import anatomy
 from cliptune.backbones import sentences as words
-from cliptune.backbones.features import text_features
+from cliptune.backbones.encoding import Encoding
+from cliptune.backbones.features import normalise, text_features
 from cliptune.backbones.inject import ImageTower, TextTower
 from cliptune.backbones.linear import faster
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.whole import FixedTextTower, WholeTextTower
 from cliptune.errors import UserError
 from cliptune.types import KeyValues, Prompts
 
@@ -27,7 +29,7 @@ from cliptune.types import KeyValues, Prompts
 class Backbone(nn.Module):
     """A CLIP model from open_clip that is never trained, and the places where prompts enter it.
 
-    name: what `load` was given. model: an open_clip `CLIP` or `CustomTextCLIP`. tokenizer: open_clip's for that model.
+    name: what `load` was given. model: an open_clip `CLIP`, `CustomTextCLIP` or `CoCa`. tokenizer: open_clip's for it.
     fast_linear: frozen linears through oneDNN; None takes what is faster on this machine, measured once.
     untrained: tells which token ids pretraining never saw, for a model of small vocabulary.
     """
@@ -68,7 +70,7 @@ class Backbone(nn.Module):
     @property
     def text(self) -> Any:
         """The module that carries the text tower's parts."""
-        return getattr(self.model, "text", self.model)
+        return anatomy.text_of(self.model)
 
     @property
     def visual(self) -> Any:
@@ -76,12 +78,19 @@ class Backbone(nn.Module):
         return self.model.visual
 
     @property
+    def text_transformer(self) -> Any:
+        """The text tower, where learned tokens have a place in it. Raises `UserError` where they have none."""
+        if not anatomy.takes_tokens(self.text):
+            raise anatomy.refusal(self.name, self.text)
+        return self.text
+
+    @property
     def text_width(self) -> int:
-        return self.text.token_embedding.weight.shape[1]
+        return self.text_transformer.token_embedding.weight.shape[1]
 
     @property
     def text_depth(self) -> int:
-        return len(self.text.transformer.resblocks)
+        return len(self.text_transformer.transformer.resblocks)
 
     @property
     def image_width(self) -> int:
@@ -94,12 +103,12 @@ class Backbone(nn.Module):
     @property
     def embed_dim(self) -> int:
         """Width of the features that both towers share."""
-        projection = self.text.text_projection
-        return projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]
+        return anatomy.embed_dim(self.text)
 
     @property
     def context_length(self) -> int:
-        return self.text.positional_embedding.shape[0]
+        """Tokens of a padded sentence."""
+        return self.text.context_length if hasattr(self.text, "token_embedding") else self.tokenizer.context_length
 
     @cached_property
     def preprocess(self) -> Preprocess:
@@ -119,13 +128,19 @@ class Backbone(nn.Module):
     @property
     def logit_scale(self) -> Tensor:
         """The factor on cosines, `exp` of what the model stores."""
-        return self.model.logit_scale.exp()
+        return self.model.logit_scale.exp().reshape(())
+
+    @property
+    def logit_bias(self) -> Tensor | None:
+        """What is added to scaled cosines by models trained with a sigmoid (SigLIP); None for others."""
+        bias = getattr(self.model, "logit_bias", None)
+        return None if bias is None else bias.reshape(())
 
     @property
     def has_vit(self) -> bool:
-        """Whether visual prompts and Grad-CAM have a place: open_clip's ViT, read at its class token."""
-        tower = self.visual
-        return isinstance(tower, VisionTransformer) and tower.attn_pool is None and tower.pool_type == "tok"
+        """Whether visual prompts and Grad-CAM have a place: open_clip's ViT of standard blocks, read at its class
+        token."""
+        return anatomy.is_vit(self.visual)
 
     @property
     def vit(self) -> VisionTransformer:
@@ -154,7 +169,10 @@ class Backbone(nn.Module):
     def fast_linear(self) -> bool:
         """Whether frozen linears go through oneDNN; decided once and recorded, so that a resumed run repeats its
         numbers."""
-        return faster(self.text.transformer.resblocks[0].mlp.c_fc.weight) if self._fast is None else self._fast
+        if self._fast is not None:
+            return self._fast
+        towers = [self.text] * anatomy.takes_tokens(self.text) + [self.visual] * self.has_vit
+        return bool(towers) and faster(towers[0].transformer.resblocks[0].mlp.c_fc.weight)
 
     def use_fast_linear(self, fast: bool) -> None:
         """Take the route a run began with instead of measuring."""
@@ -164,53 +182,46 @@ class Backbone(nn.Module):
                 self.__dict__.pop(tower, None)
 
     @cached_property
-    def text_tower(self) -> TextTower:
-        if getattr(self.text, "attn_mask", None) is None or getattr(self.text, "cls_emb", None) is not None:
-            raise UserError(
-                f"backbone {self.name!r} has no causal text tower read at end-of-text, which prompts need; choose a "
-                f"CLIP-like model"
-            )
-        return TextTower(self.text, self.fast_linear)
+    def text_tower(self) -> TextTower | WholeTextTower | FixedTextTower:
+        if not anatomy.takes_tokens(self.text):
+            return FixedTextTower(getattr(self.model, "text", self.model.encode_text))
+        return (TextTower if anatomy.is_causal(self.text) else WholeTextTower)(self.text, self.fast_linear)
+
+    @cached_property
+    def _unit(self) -> bool:
+        return anatomy.unit_features(self.model)
 
     @cached_property
     def image_tower(self) -> ImageTower:
         return ImageTower(self.vit, self.fast_linear)
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids from start-of-text to end-of-text. Raises `UserError` if they do not fit the context."""
-        ids = [self.tokenizer.sot_token_id, *self.tokenizer.encode(text), self.tokenizer.eot_token_id]
-        if len(ids) > self.context_length:
-            short = text if len(text) <= 60 else text[:57] + "..."
-            raise UserError(
-                f"the sentence {short!r} takes {len(ids)} tokens, but {self.name!r} reads {self.context_length}; "
-                f"shorten the class name or n_ctx"
-            )
-        return ids
+    @cached_property
+    def encode(self) -> Encoding:
+        """Text to token ids: `encode("a photo")` gives them from the first to the last that is no padding."""
+        pool, eos = anatomy.pooling(self.name, self.text)
+        whole = not anatomy.takes_tokens(self.text) or not anatomy.is_causal(self.text)
+        return Encoding(self.name, self.tokenizer, self.context_length, pool, eos, whole, self._untrained)
 
     def check_names(self, classnames: Sequence[str]) -> None:
-        """Warn of class names with tokens that pretraining never saw: to this model they mean nothing."""
-        for name in classnames if self._untrained else ():
-            strange = self.unknown(self.tokenizer.encode(words.clean(name)))
-            if strange:
-                pieces = ", ".join(repr(self.tokenizer.decode([token]).strip()) for token in sorted(strange))
-                warnings.warn(f"backbone {self.name!r} never saw {pieces} of the class name {name!r}", stacklevel=3)
-
-    def unknown(self, ids: Iterable[int]) -> set[int]:
-        """Those of the token ids that pretraining never saw, where that is known."""
-        return set() if self._untrained is None else self._untrained(ids)
+        """Warn of class names that mean nothing to this model, and of those that it reads as the same."""
+        self.encode.check_names(classnames)
 
     def embed_words(self, phrase: str, n: int) -> Tensor:
         """Token embeddings `(n, text_width)` of the first `n` tokens of `phrase`, to start learned context from."""
-        return self.embed(torch.tensor(self.encode(phrase)[1 : 1 + n])).float().clone()
+        return self.embed(torch.tensor(self.encode.words(phrase)[:n])).float().clone()
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token embeddings `(..., text_width)` of `ids`, without positions."""
-        return self.text.token_embedding(ids.to(self.logit_scale.device)).detach()
+        return self.text_transformer.token_embedding(ids.to(self.logit_scale.device)).detach()
 
     def encode_text(self, sentences: Sentences, prompts: Prompts | None = None) -> Tensor:
-        """Un-normalised features `(n, embed_dim)` of `n` sentences with `prompts` in place."""
+        """Features `(n, embed_dim)` of `n` sentences with `prompts` in place, as open_clip's `encode_text` gives them:
+        of unit length for CoCa, else un-normalised. Raises `UserError` where learned tokens have no place."""
+        if prompts is not None and (prompts.trail is not None or not prompts.fixed_text):
+            _ = self.text_transformer
         with self.autocast():
-            return self.text_tower(sentences.to(self.logit_scale.device), prompts or Prompts())
+            raw = self.text_tower(sentences.to(self.logit_scale.device), prompts or Prompts())
+        return normalise(raw) if self._unit else raw
 
     def class_features(self, sentences: Sentences, prompts: Prompts | None = None) -> Tensor:
         """L2-normalised features `(n_classes, embed_dim)`; several sentences of a class are averaged after
@@ -219,8 +230,10 @@ class Backbone(nn.Module):
 
     def features_of_each(self, sentences: Sentences, contexts: Tensor, prompts: Prompts) -> Tensor:
         """L2-normalised features `(b, n_classes, embed_dim)` with each context of `(b, n_ctx, text_width)` in place."""
+        tower: Any = self.text_transformer and self.text_tower
         with self.autocast():
-            raw = self.text_tower.each(sentences.to(self.logit_scale.device), contexts, prompts)
+            raw = tower.each(sentences.to(self.logit_scale.device), contexts, prompts)
+        raw = normalise(raw) if self._unit else raw
         return text_features(raw.flatten(0, 1), sentences, prompts).unflatten(0, (len(contexts), -1))
 
     def encode_image(
@@ -230,16 +243,20 @@ class Backbone(nn.Module):
         trail: list[Tensor] | None = None,
         lent: Sequence[KeyValues | None] = (),
     ) -> Tensor:
-        """Un-normalised features `(b, embed_dim)` of normalised `images` `(b, 3, H, W)`.
+        """Features `(b, embed_dim)` of normalised `images` `(b, 3, H, W)`, as open_clip's `encode_image` gives them: of
+        unit length for CoCa, else un-normalised.
 
         trail: takes the class token `(b, image_width)` after each block; needs a ViT. lent: what each layer sees
         besides, or None.
         """
         with self.autocast():
             if prompts or trail is not None or any(lent) or self.has_vit:
-                return self.image_tower(images, prompts, trail, lent)
-            with torch.no_grad():
-                return self.model.encode_image(images)
+                raw = self.image_tower(images, prompts, trail, lent)
+            else:
+                with torch.no_grad():
+                    raw = self.visual(images)
+        raw = raw[0] if isinstance(raw, tuple) else raw  # towers of CoCa give their tokens as well
+        return normalise(raw) if self._unit else raw
 
     def plain(self, texts: Sequence[str]) -> Sentences:
         return words.plain(self.encode, texts)

@@ -30,6 +30,12 @@ def cosines(image: Tensor, text: Tensor) -> Tensor:
     return image @ text.T if text.ndim == 2 else (text @ image[:, :, None])[:, :, 0]
 
 
+def scaled_cosines(image: Tensor, text: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    """`scale * cosines + bias`, `(b, c)` from normalised features; without a bias where the backbone has none."""
+    logits = scale * cosines(image, text)
+    return logits if bias is None else logits + bias
+
+
 def normalise(x: Tensor) -> Tensor:
     """`x / ||x||_2` along the last axis, in float32 and with no epsilon, as CLIP does."""
     x = x.float()

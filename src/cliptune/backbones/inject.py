@@ -1,9 +1,9 @@
 """Where learned tokens enter the transformers: exact towers that do no work twice.
 
-Text. Attention is causal and the feature is read at end-of-text, so nothing after the longest end matters, and the
-tokens that all sentences share at the front (start-of-text, shared context, common words) have class-independent keys
-and values in every layer, deep prompts included. They pass the tower once; each class adds only its own remaining
-tokens, packed without padding.
+Text. Attention is causal and the feature is read at one position, mostly end-of-text, so nothing after the longest end
+matters, and the tokens that all sentences share at the front (start-of-text, shared context, common words) have
+class-independent keys and values in every layer, deep prompts included. They pass the tower once; each class adds only
+its own remaining tokens, packed without padding. Towers that are not causal are in `whole.py`.
 
 Images. Prompts are the same for all images of a batch, and those that the next layer replaces are only seen, never
 carried on.
@@ -16,7 +16,7 @@ All of it gives the same numbers as the textbook computation to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -29,6 +29,28 @@ from cliptune.backbones.blocks import Block, layer_norm
 from cliptune.backbones.packing import Packing
 from cliptune.backbones.sentences import Sentences
 from cliptune.types import KeyValues, Prompts
+
+
+def in_turn(features: Callable[..., tuple[Tensor, ...]], pieces: Sequence[tuple]) -> tuple[Tensor, ...]:
+    """`features` of all pieces, joined; of several, the backward pass recomputes each, so that memory holds one."""
+    if len(pieces) == 1 or not torch.is_grad_enabled():
+        parts = [features(*piece) for piece in pieces]
+    else:
+        again = partial(checkpoint, features, use_reentrant=False, preserve_rng_state=False)
+        parts = [again(*piece) for piece in pieces]
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+
+def projected(x: Tensor, projection: Any) -> Tensor:
+    """`x` in the space of features, as open_clip stores the way there: a module, a matrix, or None."""
+    if projection is None:
+        return x
+    return projection(x) if isinstance(projection, nn.Module) else x @ projection
+
+
+def lent_at(layers: Sequence[KeyValues | None], i: int) -> KeyValues | None:
+    """What layer `i` sees besides its own sequence."""
+    return layers[i] if i < len(layers) else None
 
 
 class TextTower:
@@ -57,7 +79,7 @@ class TextTower:
             rows = slice(start, start + size)
             context = text if own is None else own[rows]
             pieces.append((sentences.rows(rows), context, deep, prompts.text_kv, prefix, every))
-        features, *pooled = self._in_turn(pieces)
+        features, *pooled = in_turn(self._features, pieces)
         if trail is not None:
             trail.text += pooled
         return features
@@ -72,16 +94,7 @@ class TextTower:
         if size == 0:
             return torch.stack([self(sentences, replace(prompts, text=context)) for context in contexts])
         pieces = [(sentences, own, deep, lent, prefix, False, len(own)) for own in contexts.split(size)]
-        return self._in_turn(pieces)[0].unflatten(0, (len(contexts), -1))
-
-    def _in_turn(self, pieces: Sequence[tuple]) -> tuple[Tensor, ...]:
-        """`_features` of all pieces, joined; of several, the backward pass computes each anew, so that it holds one."""
-        if len(pieces) == 1 or not torch.is_grad_enabled():
-            parts = [self._features(*piece) for piece in pieces]
-        else:
-            again = partial(checkpoint, self._features, use_reentrant=False, preserve_rng_state=False)
-            parts = [again(*piece) for piece in pieces]
-        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+        return in_turn(self._features, pieces)[0].unflatten(0, (len(contexts), -1))
 
     def embed(
         self, sentences: Sentences, text: Tensor | None, row: Tensor, position: Tensor, owner: Tensor | None = None
@@ -122,7 +135,7 @@ class TextTower:
         x = self.embed(sentences, text, row, position, packing.group if groups else row)
         width = x.shape[-1]
         for i, block in enumerate(self.blocks[:-1]):
-            x = _replaced(x, position, i, deep)
+            x = _replaced(x, position - sentences.lead, i, deep)
             if i == 0 and text is not None:  # only learned vectors need a graph through the first projection
                 learned = (sentences.slots[row, position] >= 0).nonzero()[:, 0]
                 one = Packing.of(sentences, prefix) if groups else packing  # the rest is the same in all groups
@@ -133,23 +146,21 @@ class TextTower:
                 qkv = block.qkv(block.normed(x))
             shared, q, kv = packing.spread(qkv, width)
             k, v = kv.chunk(2, -1)
-            more = block.lent(_at(lent, i), x)
+            more = block.lent(lent_at(lent, i), x)
             own = block.attend(q, k, v, causal, more)
             q, k, v = shared.chunk(3, -1)
             x = block.finish(x, packing.gather(block.attend(q, k, v, within, more), own))
             if every:
                 pooled.append(x.index_select(0, last))
         block = self.blocks[-1]
-        x = _replaced(x, position, len(self.blocks) - 1, deep)
+        x = _replaced(x, position - sentences.lead, len(self.blocks) - 1, deep)
         normed = block.normed(x)
         k, v = packing.spread(block.kv(normed), 0)[2].chunk(2, -1)
         seen = torch.cat([packing.inside.new_ones(len(last), prefix), packing.inside], 1)
-        more = block.lent(_at(lent, len(self.blocks) - 1), x)
+        more = block.lent(lent_at(lent, len(self.blocks) - 1), x)
         attended = block.attend(block.q(normed.index_select(0, last))[:, None], k, v, seen[:, None, None], more)
         end = block.finish(x.index_select(0, last), attended[:, 0])
-        x = layer_norm(end, self.module.ln_final)
-        projection = self.module.text_projection
-        features = projection(x) if isinstance(projection, nn.Module) else x @ projection
+        features = projected(layer_norm(end, self.module.ln_final), self.module.text_projection)
         return (features, *pooled, end) if every else (features,)
 
 
@@ -196,7 +207,7 @@ class ImageTower:
                 if i == len(prompts) - 1:  # no layer replaces these: carried on
                     x, extra = torch.cat([x, extra.expand(len(x), -1, -1)], 1), None
             if i < len(self.blocks) - 1:
-                x = block(x, extra, _at(lent, i))
+                x = block(x, extra, lent_at(lent, i))
                 if trail is not None:
                     trail.append(x[:, 0])
         return x
@@ -218,7 +229,7 @@ class ImageTower:
         """Features `(b, embed_dim)` from the last block's input `x` and its LN1 `normed`, for the class token alone."""
         block = self.blocks[-1]
         k, v = block.kv(normed).chunk(2, -1)
-        more = block.lent(_at(lent, len(self.blocks) - 1), x)
+        more = block.lent(lent_at(lent, len(self.blocks) - 1), x)
         attended = block.attend(block.q(normed[:, :1]), k, v, None, more)
         x = block.finish(x[:, 0], attended[:, 0])
         if trail is not None:
@@ -226,14 +237,10 @@ class ImageTower:
         return layer_norm(x, self.module.ln_post) @ self.module.proj
 
 
-def _at(layers: Sequence[KeyValues | None], i: int) -> KeyValues | None:
-    return layers[i] if i < len(layers) else None
-
-
 def _replaced(x: Tensor, position: Tensor, layer: int, deep: Sequence[Tensor]) -> Tensor:
-    """`x` `(t, width)` with positions 1..n_ctx taken by this layer's own prompts, if it has any."""
+    """`x` `(t, width)` with positions 0..n_ctx-1 taken by this layer's own prompts, if it has any."""
     if not 0 < layer <= len(deep):
         return x
     own = deep[layer - 1].to(x.dtype)
-    here = ((position >= 1) & (position <= len(own))).nonzero()[:, 0]
-    return x.index_copy(0, here, own[position[here] - 1])
+    here = ((position >= 0) & (position < len(own))).nonzero()[:, 0]
+    return x.index_copy(0, here, own[position[here]])

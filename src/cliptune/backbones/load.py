@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cliptune.backbones import zoo
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.tokenizer import ClipTokenizer
+from cliptune.backbones.tokenizer import ClipTokenizer, tokenizer_of
 from cliptune.backbones.zoo import WEIGHTS, names, tags
 from cliptune.errors import UserError
 
@@ -127,6 +127,7 @@ def _from_open_clip(name: str, pretrained: str, quick_gelu: bool | None, fast_li
         quick_gelu = bool(open_clip.get_pretrained_cfg(name, pretrained).get("quick_gelu", False)) or None
     try:
         with _quiet():
+            tokenizer = tokenizer_of(name)  # before gigabytes of weights are fetched in vain
             model = open_clip.create_model(
                 name,
                 pretrained or None,
@@ -134,9 +135,8 @@ def _from_open_clip(name: str, pretrained: str, quick_gelu: bool | None, fast_li
                 force_quick_gelu=bool(quick_gelu),
                 require_pretrained=bool(pretrained),
             )
-            tokenizer = open_clip.get_tokenizer(name)
-            if type(tokenizer) is open_clip.SimpleTokenizer:
-                tokenizer = ClipTokenizer(tokenizer.context_length or 77)
+    except UserError:
+        raise
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"backbone {name} {pretrained}".rstrip() + f" could not be loaded: {reason[:300]}") from None

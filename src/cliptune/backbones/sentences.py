@@ -6,25 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.errors import UserError, shown
+from cliptune.errors import UserError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from cliptune.backbones.encoding import Encoding
+
 Position = Literal["end", "middle", "front"]
-#: text -> token ids from start-of-text to end-of-text, unpadded
-Encode = Callable[[str], list[int]]
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """`n` sentences cut after the longest end-of-text.
+    """`n` sentences, cut after the longest where nothing behind the pooled token matters, else of full length.
 
-    ids: `(n, length)` int64 tokens, zero-padded. slots: `(n, length)` int64, the context vector that stands there, -1
-    for
-    a token. end: `(n,)` int64 position of the pooled token, the first of the largest id. per_class: sentences a class.
+    ids: `(n, length)` int64 tokens, padded as the tokenizer pads. slots: `(n, length)` int64, the context vector that
+    stands there, -1 for a token. end: `(n,)` int64 position of the pooled token. per_class: sentences per class.
     embeddings: `(n, length, width)` in place of the tokens' own, before positions are added; None for the tokens' own.
+    lead: the position of the first word, where context vectors and deep prompts start.
     """
 
     ids: Tensor
@@ -32,17 +32,20 @@ class Sentences:
     end: Tensor
     per_class: int = 1
     embeddings: Tensor | None = None
+    lead: int = 1
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device) -> Sentences:
         embeddings = None if self.embeddings is None else self.embeddings.to(device)
-        return Sentences(self.ids.to(device), self.slots.to(device), self.end.to(device), self.per_class, embeddings)
+        ids, slots, end = self.ids.to(device), self.slots.to(device), self.end.to(device)
+        return replace(self, ids=ids, slots=slots, end=end, embeddings=embeddings)
 
     def rows(self, chosen: slice) -> Sentences:
         embeddings = None if self.embeddings is None else self.embeddings[chosen]
-        return Sentences(self.ids[chosen], self.slots[chosen], self.end[chosen], self.per_class, embeddings)
+        ids, slots, end = self.ids[chosen], self.slots[chosen], self.end[chosen]
+        return replace(self, ids=ids, slots=slots, end=end, embeddings=embeddings)
 
     def shared_prefix(self, shared_context: bool) -> int:
         """Leading positions at which all sentences are the same, at most up to the first end-of-text."""
@@ -67,40 +70,38 @@ def spaced(words: str) -> str:
     return " ".join(clean(words).split())
 
 
-def check_template(template: str, what: str = "template") -> None:
-    """Raise `UserError` for a sentence without exactly one `{}`, or with other braces."""
-    if template.count("{}") != 1 or set(template.replace("{}", "")) & {"{", "}"}:
-        raise UserError(f"{what} {shown(template)} needs exactly one {{}} where the class name goes, no other braces")
-
-
 def fill(template: str, name: str) -> str:
     """The sentence with the name in place of `{}`; never `str.format`, which would follow what a file says."""
     return template.replace("{}", name)
 
 
-def collate(rows: Sequence[tuple[list[int], list[int]]], per_class: int = 1) -> Sentences:
-    """Pad `(ids, slots)` rows to one length and find their ends."""
+def collate(encode: Encoding, rows: Sequence[tuple[list[int], list[int]]], per_class: int = 1) -> Sentences:
+    """Pad `(ids, slots)` rows to one length, as the tokenizer pads, and find the pooled tokens."""
     import torch
 
-    length = max(len(ids) for ids, _ in rows)
-    ids = torch.tensor([row + [0] * (length - len(row)) for row, _ in rows])
-    slots = torch.tensor([row + [-1] * (length - len(row)) for _, row in rows])
-    return Sentences(ids, slots, ids.argmax(-1), per_class)
+    longest, last = max(len(ids) for ids, _ in rows), encode.last
+    length = encode.length(longest)
+    ids = torch.tensor([encode.padded(row, encode.pad, last, length) for row, _ in rows])
+    slots = torch.tensor([encode.padded(row, -1, [-1] * len(last), length) for _, row in rows])
+    end = encode.pooled(ids)
+    if not encode.whole:
+        length = max(longest, int(end.max()) + 1)
+    return Sentences(ids[:, :length], slots[:, :length], end, per_class, lead=encode.lead)
 
 
-def plain(encode: Encode, texts: Sequence[str], per_class: int = 1) -> Sentences:
+def plain(encode: Encoding, texts: Sequence[str], per_class: int = 1) -> Sentences:
     """Fixed sentences without learned context."""
-    return collate([(ids, [-1] * len(ids)) for ids in map(encode, texts)], per_class)
+    return collate(encode, [(ids, [-1] * len(ids)) for ids in map(encode, texts)], per_class)
 
 
-def from_templates(encode: Encode, templates: Sequence[str], classnames: Sequence[str]) -> Sentences:
+def from_templates(encode: Encoding, templates: Sequence[str], classnames: Sequence[str]) -> Sentences:
     """Every class in every template (`{}` is the name), the templates of a class side by side."""
     texts = [fill(template, clean(name)) for name in classnames for template in templates]
     return plain(encode, texts, len(templates))
 
 
 def blended(
-    encode: Encode, embed: Callable[[Tensor], Tensor], templates: Sequence[str], classnames: Sequence[str]
+    encode: Encoding, embed: Callable[[Tensor], Tensor], templates: Sequence[str], classnames: Sequence[str]
 ) -> Sentences:
     """One sentence a class: the last template's, each position with the mean embedding of all templates' tokens there.
 
@@ -114,36 +115,47 @@ def blended(
     total = torch.zeros(())
     for template in templates:  # one after the other: together they would take much memory
         ids = from_templates(encode, [template], classnames).ids
-        total = total + embed(F.pad(ids, (0, last.ids.shape[1] - ids.shape[1])))
+        total = total + embed(F.pad(ids, (0, last.ids.shape[1] - ids.shape[1]), value=encode.pad))
     return replace(last, embeddings=total / len(templates))
 
 
 def with_context(
-    encode: Encode, words: str, n_ctx: int, classnames: Sequence[str], position: Position = "end"
+    encode: Encoding, words: str, n_ctx: int, classnames: Sequence[str], position: Position = "end"
 ) -> Sentences:
-    """Sentences `"<words> <name>."` whose `n_ctx` positions after start-of-text hold learned vectors.
+    """Sentences `"<words> <name>."` whose first `n_ctx` positions that hold words hold learned vectors instead.
+
+    Everything else is as in the fixed sentence: what the tokenizer puts before and after the words, the padding, the
+    mask and the pooled position. Without a start-of-text token the vectors come first: "v1 v2 cat </s> <pad> ...".
 
     words: the phrase that is replaced, or "" for placeholders; words beyond `n_ctx` stay as frozen tokens before the
     name.
     position: where the name stands, after the vectors ("end"), amid them ("middle", half of them rounded down before
-    it)
-    or before them ("front") (CoOp, section 3.1).
+    it) or before them ("front") (CoOp, section 3.1). Its tokens are those it has after words.
+    Raises `UserError` for words of too few tokens, and where the tokenizer joins words and name into one token.
     """
+    lead, tail = encode.frame
     phrase = words or " ".join(["X"] * n_ctx)
-    fixed = len(encode(phrase)) - 2
-    if fixed < n_ctx:
+    fixed = encode.words(phrase)
+    if words and len(fixed) < n_ctx:
         raise UserError(
-            f"the words {phrase!r} are {fixed} tokens, fewer than n_ctx={n_ctx}; give more words or fewer vectors"
+            f"the words {phrase!r} are {len(fixed)} tokens, fewer than n_ctx={n_ctx}; give more words or fewer vectors"
         )
     rows = []
     for name in map(clean, classnames):
-        ids = encode(f"{phrase} {name}.")
-        length = len(encode(name)) - 2
-        context = list(zip(ids[1 : 1 + n_ctx], range(n_ctx), strict=True))
-        tail = [(token, -1) for token in ids[1 + n_ctx :]]
+        text = f"{phrase} {name}."
+        ids = encode.words(text)
+        if not fixed or ids[: len(fixed)] != fixed:
+            raise UserError(
+                f"the tokenizer of backbone {encode.name!r} joins {phrase!r} with the class name {name!r}, so learned "
+                f"context has no place; give other words or rename the class"
+            )
+        length = 0 if position == "end" else len(encode.words(f"{phrase} {name}")) - len(fixed)
+        # A placeholder may be no single token, but a vector stands where one would.
+        held = fixed[:n_ctx] if words else (fixed * n_ctx)[:n_ctx]
+        context = list(zip(held, range(n_ctx), strict=True))
+        rest = [(token, -1) for token in (ids[n_ctx:] if words else ids[len(fixed) :])]
         before = {"end": n_ctx, "middle": n_ctx // 2, "front": 0}[position]
-        if position == "end":
-            length = 0  # frozen words may stand between the vectors and the name
-        body = context[:before] + tail[:length] + context[before:] + tail[length:]
-        rows.append(([ids[0], *(token for token, _ in body)], [-1, *(slot for _, slot in body)]))
-    return collate(rows)
+        body = context[:before] + rest[:length] + context[before:] + rest[length:]
+        row = encode.fitting([*lead, *(token for token, _ in body), *tail], text)
+        rows.append((row, [-1] * len(lead) + [slot for _, slot in body] + [-1] * len(tail)))
+    return collate(encode, rows)

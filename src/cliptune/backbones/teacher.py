@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.features import cosines, normalise
+from cliptune.backbones.features import normalise, scaled_cosines
 from cliptune.backbones.sentences import from_templates
 
 PLAIN = "a photo of a {}."
@@ -51,4 +51,4 @@ class Teacher:
     @torch.no_grad()
     def logits(self, image: Tensor) -> Tensor:
         """`(b, C)` from normalised features `(b, d)`."""
-        return self.backbone.logit_scale * cosines(image, self.text)
+        return scaled_cosines(image, self.text, self.backbone.logit_scale, self.backbone.logit_bias)

@@ -1,22 +1,63 @@
-"""CLIP's byte-pair tokenizer, with OpenAI's spelling of its two special tokens."""
+"""CLIP's byte-pair tokenizer, with OpenAI's spelling of its two special tokens, and those of Hugging Face."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import open_clip
 import regex
+from open_clip.tokenizer import HFTokenizer, SigLipTokenizer, SimpleTokenizer
+
+from cliptune.errors import UserError
 
 #: open_clip renamed the specials; in a class name only OpenAI's own spelling may stand for them, as in published runs.
 SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+#: Arguments that a configuration may not hand on: they run code from a repository.
+UNSAFE = ("trust_remote_code", "code_revision", "auto_map")
 
 
-class ClipTokenizer(open_clip.SimpleTokenizer):
+class ClipTokenizer(SimpleTokenizer):
     """open_clip's tokenizer that reads `<|startoftext|>` and `<|endoftext|>` as OpenAI's does."""
 
-    def __init__(self, context_length: int):
-        super().__init__(context_length=context_length)
+    def __init__(self, context_length: int, **options: Any):
+        super().__init__(context_length=context_length, **options)
+        self._spell_as_openai()
+
+    @classmethod
+    def like(cls, tokenizer: SimpleTokenizer) -> ClipTokenizer:
+        """`tokenizer` with its cleaning, reduction and further special tokens, in OpenAI's spelling."""
+        own = cls.__new__(cls)
+        copied = ("encoder", "decoder", "cache")
+        own.__dict__.update({k: dict(v) if k in copied else v for k, v in vars(tokenizer).items()})
+        own._spell_as_openai()
+        return own
+
+    def _spell_as_openai(self) -> None:
+        pattern = self.pat.pattern
         for theirs, openai in SPECIAL.items():
             number = self.encoder.pop(theirs)
             self.encoder[openai], self.decoder[number] = number, openai
             self.cache[openai] = self.cache.pop(theirs).replace(theirs, openai)
-        words = self.pat.pattern.removeprefix("|".join(SPECIAL))
-        self.pat = regex.compile("|".join(map(regex.escape, SPECIAL.values())) + words, regex.IGNORECASE)
+            pattern = pattern.replace(theirs, regex.escape(openai), 1)
+        self.pat = regex.compile(pattern, regex.IGNORECASE)
+
+
+def tokenizer_of(name: str) -> SimpleTokenizer | HFTokenizer | SigLipTokenizer:
+    """open_clip's tokenizer for the model `name` ("ViT-B-16", "hf-hub:ORG/REPO", "local-dir:PATH").
+
+    Raises `UserError` where it is not available, or where its arguments would run code.
+    """
+    text = (open_clip.get_model_config(name) or {}).get("text_cfg", {})
+    wanted = text.get("hf_tokenizer_name") or "its tokenizer"
+    for option in UNSAFE:
+        if option in (text.get("tokenizer_kwargs") or {}):
+            raise UserError(f"the configuration of {name} sets {option!r} of its tokenizer, which runs code; remove it")
+    try:
+        tokenizer: Any = open_clip.get_tokenizer(name)
+    except Exception as error:  # open_clip and transformers raise a dozen kinds, most of several lines
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"the tokenizer of {name} ({wanted}) is neither on this machine nor could it be downloaded: "
+            f"{(reason or [type(error).__name__])[0][:200]}"
+        ) from None
+    return ClipTokenizer.like(tokenizer) if type(tokenizer) is SimpleTokenizer else tokenizer

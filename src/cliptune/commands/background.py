@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from tyro.conf import Positional
 
+from cliptune import checks
 from cliptune.analysis.scenes import CONDITIONS
 from cliptune.claims import CHECKPOINT
 from cliptune.commands.parse import parse, split
@@ -22,6 +23,7 @@ from cliptune.data.settings import Reading
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.errors import UserError
 from cliptune.results import reliance, store
+from cliptune.results.cells import called
 from cliptune.results.reliance import MORE, Measured
 
 #: What the terminal's table shows.
@@ -56,13 +58,15 @@ class Background:
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
 
+    def __post_init__(self):
+        checks.at_least(self, 2, "images", hint="they swap backgrounds")
+        checks.seeds(self, "seed")
+
 
 def background(arguments: list[str]) -> None:
     """Measure each run, print a table."""
     split(arguments, "a run's folder", "background runs/sweep", helped="run")
     options = parse(Background, "background", arguments)
-    if options.images < 2:
-        raise UserError(f"--images is at least 2, as pictures swap backgrounds; got {options.images}")
     from cliptune.gallery.reliance import Asked, rely
 
     asked = Asked(
@@ -120,7 +124,8 @@ def title_of(table: reliance.Table) -> str:
     """What was measured on what."""
     data, test, masks, saliency = table.heading
     pictures = " or ".join(map(str, table.pictures))
-    return f"{test} of {data}: {pictures} pictures, masks from {masks}, saliency of the {saliency} class; percent"
+    name = called(test)
+    return f"{name} of {data}: {pictures} pictures, masks from {masks}, saliency of the {saliency} class; percent"
 
 
 def drawn(table: reliance.Table) -> RichTable:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from cliptune import checks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
@@ -55,14 +56,16 @@ class DataShow:
     """As for train."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
 
+    def __post_init__(self):
+        checks.between(self, 1, MOST, "classes")
+        checks.between(self, 1, WIDE, "each")
+        checks.seeds(self, "seed")
+
 
 def data_show(arguments: list[str]) -> None:
     """Write the picture and say where it is."""
     spec, rest = split(arguments, "what to show", "data show folder:photos", helped="emoji")
     options = parse(DataShow, "data show DATA", rest)
-    for name, most in (("classes", MOST), ("each", WIDE)):
-        if not 1 <= getattr(options, name) <= most:
-            raise UserError(f"{name} must be from 1 to {most}, got {getattr(options, name)}")
     if options.classes * options.each > MOST:
         asked = options.classes * options.each
         raise UserError(f"{options.classes} classes of {options.each} are {asked} pictures; a page has {MOST} at most")

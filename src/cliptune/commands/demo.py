@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cliptune import presets, sweep
+from cliptune import checks, presets, sweep
 from cliptune.commands.parse import parse
 from cliptune.commands.report import write_page
 from cliptune.commands.run import show
@@ -15,8 +15,8 @@ from cliptune.commands.run import show
 METHODS = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
 NOTES = (
     "The bundled drawings and the tiny backbone show how methods behave; they do not reproduce published numbers.",
-    "In training, every class stands on scenery of its own; the columns same, swap and none test with that scenery, "
-    "with another class's, with none.",
+    "In training, every class stands on scenery of its own; same, swapped and plain are tests with that scenery, with "
+    "another class's, and with an even gray.",
 )
 
 
@@ -31,6 +31,12 @@ class Demo:
     """One run a seed and method; three seeds take three times as long."""
     shots: int = 8
     """Training drawings a class."""
+
+    def __post_init__(self):
+        checks.seeds(self, "seeds")
+        checks.at_least(self, 0, "shots")
+        checks.several(self, "seeds")
+        checks.once(self, "seeds")
 
 
 def demo(arguments: list[str]) -> None:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from cliptune import runners, sweep
+from cliptune import checks, runners, sweep
+from cliptune.engine.settings import MOST_WORKERS
 from cliptune.errors import UserError
 from cliptune.runners.base import Entry, Runner
 from cliptune.types import Result
@@ -36,9 +37,8 @@ class Execution:
     """Say which runs there are and which of them are done, and do nothing."""
 
     def __post_init__(self):
-        for name in ("workers", "cpus_per_task", "gpus_per_task"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must be at least 0, got {getattr(self, name)}")
+        checks.at_least(self, 0, "cpus_per_task", "gpus_per_task")
+        checks.between(self, 0, MOST_WORKERS, "workers")
         if self.runner == "local":
             for name in ("address", "cpus_per_task", "gpus_per_task"):
                 if getattr(self, name):

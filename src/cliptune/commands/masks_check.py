@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.console import Console
 
-from cliptune import methods
+from cliptune import checks, methods
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
@@ -57,6 +57,10 @@ class MasksCheck:
     pretrained: str = ""
     """As for train."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+
+    def __post_init__(self):
+        checks.at_least(self, 0, "shots")
+        checks.seeds(self, "seed")
 
 
 def check(arguments: list[str]) -> None:

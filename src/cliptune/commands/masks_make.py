@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.console import Console
 
+from cliptune import checks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse
 from cliptune.data import sources
@@ -77,6 +78,13 @@ class Make:
     overwrite: bool = False
     """Make all of them anew, also those that are there."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+
+    def __post_init__(self):
+        checks.between(self, 1, 1000, "points")
+        if self.batch_size is not None:
+            checks.at_least(self, 0, "batch_size")
+        if self.threshold is not None:
+            checks.between(self, 0, 1, "threshold")
 
 
 def make(arguments: list[str]) -> None:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import io
+import os
 import re
 import typing
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,17 +30,41 @@ def parse(kind: type[T], command: str, arguments: list[str], default: Any = None
 
 def told(command: str, read: Callable[[], T]) -> T:
     """What `read` returns; the box in which tyro says what is wrong becomes a sentence."""
-    said = io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(io.StringIO()):
             return read()
     except SystemExit as stop:
         if not stop.code:
             raise
-        lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │") for line in said.getvalue().splitlines()[1:]]
-        end = next((i for i, line in enumerate(lines) if re.match("[─╰]", line)), len(lines))
-        reason = " ".join(lines[:end]).rstrip(".")
-        raise UserError(f"{reason}; cliptune {command} --help lists the options") from None
+    said = io.StringIO()
+    with _wide(), redirect_stderr(said), suppress(SystemExit):  # said again where nothing is broken into lines
+        read()
+    raise UserError(_reason(said.getvalue(), command))
+
+
+@contextmanager
+def _wide() -> Iterator[None]:
+    """A terminal on which every sentence has room."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "100000"
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
+
+
+def _reason(box: str, command: str) -> str:
+    """What stands in tyro's box up to its first inner line, drawn in Unicode or in ASCII."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │|") for line in box.splitlines()[1:]]
+    rules = (i for i, line in enumerate(lines) if re.match("[─╰]|--{5,}|[+]-", line))
+    kept = [line for line in lines[next(rules, len(lines)) == 0 :] if line]
+    end = next((i for i, line in enumerate(kept) if re.match("[─╰]|--{5,}|[+]-", line)), len(kept))
+    reason = " ".join(kept[:end]).rstrip(".")
+    # A check of our own says all there is to say.
+    own = re.sub(r"^Error parsing [A-Z]\w*: ", "", reason)
+    return own if own != reason else f"{reason}; cliptune {command} --help lists the options"
 
 
 def split(arguments: list[str], what: str, example: str, *, helped: str = "") -> tuple[str, list[str]]:
@@ -117,6 +142,12 @@ def lengthen(arguments: list[str], run: Run, own: type) -> list[str]:
             raise _no_such(name, places)
         long.append(f"--{places[name]}{equals}{value}")
     return long
+
+
+def given(arguments: Iterable[str]) -> list[str]:
+    """Paths of the fields that flags written out name: `--method.base.no-search` -> method.base.search."""
+    flags = [argument[2:].partition("=")[0] for argument in arguments if argument.startswith("--")]
+    return [re.sub(r"(^|\.)no_", r"\1", flag.replace("-", "_")) for flag in flags]
 
 
 def _places(run: Run) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,11 +15,12 @@ from typing import Annotated
 
 import tyro
 
-from cliptune import claims, config, presets, protocols, selection, sweep
+from cliptune import acting, checks, claims, config, presets, protocols, selection, sweep
 from cliptune.commands.execution import Execution
 from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
 from cliptune.config import Run
 from cliptune.data.settings import Reading
+from cliptune.errors import UserError
 from cliptune.protocols.data_efficient import FRACTIONS
 from cliptune.runners.base import Entry
 
@@ -69,6 +72,14 @@ class Sweep:
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
 
+    def __post_init__(self):
+        checks.at_least(self, 0, "shots", "epochs")
+        checks.at_least(self, 1, "evaluate_at")
+        checks.between(self, sys.float_info.min, 1, "fractions", said="above 0 and at most 1")
+        checks.seeds(self, "seeds")
+        checks.several(self, "methods", "data", "seeds", "selectors")
+        checks.once(self, "methods", "data", "seeds", "shots", "fractions", "selectors", "targets")
+
 
 @dataclass(frozen=True)
 class _Told:
@@ -93,15 +104,18 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
     fractions = options.fractions or (FRACTIONS if protocol == "data_efficient" else (1.0,))
     for selector in options.selectors:
         selection.spelled(selector)
+    if options.selectors != Sweep.selectors and min(fractions) == 1:
+        raise UserError("selectors have no effect: fractions is 1, which takes all training images; give --fractions")
     chosen = [(EVERYTHING if share == 1 else how, share) for share in fractions for how in options.selectors]
     fields = ("backbone", "pretrained", "reading", "targets", "joint", "evaluate_at")
     base = {key: getattr(options, key) for key in fields} | {"protocol": protocol}
     runs: list[tuple[str, Run]] = []
+    preset = _presets(options)
     for data, number, (how, share), method in itertools.product(
         options.data, shots, dict.fromkeys(chosen), options.methods
     ):
         more = {"selector": how, "fraction": share} if share < 1 or protocol == "data_efficient" else {}
-        run = presets.get(method, options.preset, data=data, shots=number, **base, **more)
+        run = presets.get(method, preset[method], data=data, shots=number, **base, **more)
         runs.append((method, config.with_options(run, {"epochs": options.epochs}) if options.epochs else run))
     able = {flag: [known(run, flag, SWEPT) for _, run in runs] for flag in flags}
     for flag, having in able.items():
@@ -110,9 +124,22 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
     changed = [
         (method, _changed(name, run, [flag for flag in flags if able[flag][i]])) for i, (method, run) in enumerate(runs)
     ]
+    own = [name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)]
+    acting.check([run for _, run in changed], [*own, *(flag.name.replace("-", "_") for flag in flags)])
     layouts = itertools.product(*((many, not many) for many in (len(options.data) > 1, len(shots) > 1)))
     every = [sweep.plan(changed, options.seeds, options.out, below=partial(below, several=one)) for one in layouts]
     return [_place(where) for where in zip(*every, strict=True)]
+
+
+def _presets(options: Sweep) -> dict[str, str]:
+    """Method -> the preset it takes: the one asked for, or "auto" where only other methods have that."""
+    chosen = {name: options.preset if presets.has(name, options.preset) else "auto" for name in options.methods}
+    without = [name for name, preset in chosen.items() if preset != options.preset]
+    if len(without) == len(chosen):
+        return dict.fromkeys(chosen, options.preset)  # which the first of them refuses
+    if without:
+        warnings.warn(f"no preset {options.preset!r} of {', '.join(without)}: auto is taken instead", stacklevel=2)
+    return chosen
 
 
 def below(run: Run, several: Sequence[bool] = (True, True)) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from cliptune import checks
 from cliptune.commands.parse import parse, split
 from cliptune.data.pictures import Unreadable
 from cliptune.data.walk import images_under, unread_in
@@ -44,6 +45,9 @@ class Predict:
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
 
+    def __post_init__(self):
+        checks.at_least(self, 1, "top_k")
+
 
 def predict(arguments: list[str]) -> None:
     """Load a run and name pictures."""
@@ -52,8 +56,6 @@ def predict(arguments: list[str]) -> None:
     images = [image for given in options.images for image in _images(given)]
     if not images:
         raise UserError("no pictures given: cliptune predict RUN PICTURE...")
-    if options.top_k < 1:
-        raise UserError(f"top_k must be at least 1, got {options.top_k}")
     from cliptune.data.sound import faults, insist, listed
     from cliptune.tuned import load
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cliptune import claims
+from cliptune import checks, claims
 from cliptune.commands.parse import parse, split
 from cliptune.commands.run import show
 from cliptune.errors import UserError
@@ -33,6 +33,10 @@ class Report:
     """Pictures of a test set at most that checkpoints answer again, for the tables by class and the pictures."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
+
+    def __post_init__(self):
+        checks.at_least(self, 0, "pictures")
+        checks.at_least(self, 1, "images")
 
 
 def report(arguments: list[str]) -> None:

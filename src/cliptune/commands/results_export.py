@@ -9,6 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from cliptune import checks
 from cliptune.commands.parse import parse, split
 from cliptune.errors import UserError
 from cliptune.files import write_text
@@ -27,13 +28,14 @@ class ResultsExport:
     decimals: int = 1
     """Of accuracies: 1 as they print now, 2 as older versions did."""
 
+    def __post_init__(self):
+        checks.between(self, 0, 10, "decimals")
+
 
 def results_export(arguments: list[str]) -> None:
     """Write a folder's records as logs."""
     path, rest = split(arguments, "a folder of runs", "results export runs/sweep --style dassl --out logs")
     options = parse(ResultsExport, "results export FOLDER", rest)
-    if not 0 <= options.decimals <= 10:
-        raise UserError(f"--decimals is from 0 to 10, got {options.decimals}")
     logs, notes = scatter(store.load_all(Path(path)), options.decimals)
     there = next((options.out / log for log in logs if (options.out / log).exists()), None)
     if there is not None:

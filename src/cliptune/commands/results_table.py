@@ -9,6 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from cliptune import checks
 from cliptune.commands.parse import parse, split
 from cliptune.errors import UserError
 from cliptune.files import write_text
@@ -41,7 +42,7 @@ class ResultsTable:
     columns: tuple[str, ...] = ("metric",)
     """What stands side by side: metric, shots, data, or a setting. --columns shots --metrics test: a curve a row."""
     metrics: tuple[str, ...] = ()
-    """Which metrics, such as base novel hm base/swap; left out, those of whole test sets."""
+    """Which metrics, such as base novel hm base/swapped; left out, those of whole test sets."""
     methods: tuple[str, ...] = ()
     """Only these methods, by the labels they ran under; left out, all."""
     seeds: tuple[int, ...] = ()
@@ -66,6 +67,10 @@ class ResultsTable:
     """Decimals, except in CSV."""
     out: Path | None = None
     """A file for the text, which otherwise goes to standard output."""
+
+    def __post_init__(self):
+        checks.seeds(self, "seeds")
+        checks.between(self, 0, 17, "digits")
 
 
 def results_table(arguments: list[str]) -> None:

@@ -13,13 +13,14 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cliptune import config, methods, presets
+from cliptune import acting, config, methods, presets, selection
 from cliptune.backbones import zoo
-from cliptune.commands.parse import lengthen, parse, split, told
+from cliptune.commands.parse import given, lengthen, parse, split, told
 from cliptune.data import sources
 from cliptune.data.settings import Reading
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, bar
 from cliptune.results import lengths
+from cliptune.results.cells import called
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,11 @@ def train(arguments: list[str]) -> None:
         helped="maple+dapt",  # whose help shows every kind of flag
     )
     run = preset_run(name, rest)
-    options = parse(Train, f"train {name}", lengthen(rest, run, Train), Train(run))
+    long = lengthen(rest, run, Train)
+    options = parse(Train, f"train {name}", long, Train(run))
     # What is wrong is told before anything is loaded.
+    selection.spelled(options.run.selector)
+    acting.check([options.run], given(long))
     sources.get(options.run.data, options.run.reading)
     zoo.check(options.run.backbone)
     from cliptune import experiment
@@ -116,6 +120,7 @@ def evaluate(arguments: list[str]) -> None:
 
 def say(metrics: Mapping[str, float]) -> None:
     """Metrics on standard output, a line each."""
-    width = max(map(len, metrics))
-    for name, value in metrics.items():
+    named = {called(name): value for name, value in metrics.items()}
+    width = max(map(len, named))
+    for name, value in named.items():
         sys.stdout.write(f"{name:<{width}}  {value:6.2f} %\n")

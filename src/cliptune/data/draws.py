@@ -36,7 +36,8 @@ def _reader(content: bytes) -> Any:
         )
 
     kind = pickle._Unpickler if len(content) <= SMALL else pickle.Unpickler  # type: ignore[attr-defined]
-    return type("Reader", (kind,), {"find_class": staticmethod(find_class)})(io.BytesIO(content))
+    reader: Any = type("Reader", (kind,), {"find_class": staticmethod(find_class)})
+    return reader(io.BytesIO(content))
 
 
 def load(file: Path) -> dict[str, list[tuple[str, int]]]:

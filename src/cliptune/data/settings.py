@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cliptune.backbones.sentences import check_template
+from cliptune import checks
 from cliptune.errors import UserError
 
 #: Environment variable that stands in for `root`.
@@ -51,9 +51,8 @@ class Reading:
 
     def __post_init__(self):
         for template in self.templates:
-            check_template(template)
-        if self.shrink < 0:
-            raise UserError(f"shrink must be at least 0, got {self.shrink}")
+            checks.template("template", template)
+        checks.at_least(self, 0, "shrink")
 
     def folder(self, name: str) -> Path:
         """The root. Raises `UserError` where nobody says it."""

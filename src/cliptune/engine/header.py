@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
+from cliptune import checks
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.sentences import check_template
 from cliptune.errors import UserError, shown
 from cliptune.methods.base import Method
 
@@ -52,7 +52,7 @@ def read(about: Mapping[str, Any], path: Path) -> Header:
         raise _damaged(path, f"class {shown(twice)} comes {count} times")
     try:
         for template in templates:
-            check_template(template)
+            checks.template("template", template)
     except UserError as error:
         raise _damaged(path, str(error)) from None
     return Header(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cliptune.errors import UserError
+from cliptune import checks
+
+#: Processes that read pictures: machines have fewer cores.
+MOST_WORKERS = 1024
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,7 @@ class Training:
     """Processes that read pictures."""
 
     def __post_init__(self):
-        counts = ("epochs", "batch_size", "warmup_epochs", "cached_views", "workers")
-        for name in (*counts, "warmup_lr", "momentum", "weight_decay"):
-            least = 1 if name == "batch_size" else 0
-            if getattr(self, name) < least:
-                raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.lr <= 0:
-            raise UserError(f"lr must be positive, got {self.lr}")
+        checks.at_least(self, 0, "epochs", "warmup_epochs", "cached_views", "warmup_lr", "momentum", "weight_decay")
+        checks.at_least(self, 1, "batch_size")
+        checks.between(self, 0, MOST_WORKERS, "workers")
+        checks.positive(self, "lr")

@@ -7,9 +7,6 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.gallery.rows import Rows
 from cliptune.results.context import InWords
 
-#: What ends a token that ends a word.
-END = "</w>"
-
 
 def in_words(held: Rows, count: int = 3) -> list[InWords]:
     """For each row that learns context at the text tower's input, shared by all classes: the nearest words."""
@@ -31,12 +28,6 @@ def in_words(held: Rows, count: int = 3) -> list[InWords]:
 
 def vocabulary(backbone: Backbone) -> tuple[list[str], list[bool]]:
     """Each token's text, and whether it is a whole word of letters that the model knows."""
-    decoder = backbone.tokenizer.decoder
-    tokens = [decoder.get(i, "") for i in range(backbone.text.token_embedding.weight.shape[0])]
-    texts = [token.removesuffix(END) for token in tokens]
-    usable = [
-        token.endswith(END) and text.isascii() and text.isalpha() for token, text in zip(tokens, texts, strict=True)
-    ]
-    for i in backbone.unknown(range(len(tokens))):
-        usable[i] = False
-    return texts, usable
+    pieces = backbone.encode.vocabulary(backbone.text.token_embedding.weight.shape[0])
+    unknown = backbone.encode.unknown(range(len(pieces)))
+    return [text for text, _ in pieces], [word and i not in unknown for i, (_, word) in enumerate(pieces)]

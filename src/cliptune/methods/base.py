@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cliptune.backbones.features import cosines
+from cliptune.backbones.features import scaled_cosines
 from cliptune.backbones.sentences import Sentences, from_templates
 from cliptune.errors import UserError
 from cliptune.types import Batch, Outputs, Prompts, State, Task
@@ -35,6 +35,10 @@ class Method(ABC):
     #: Epochs of this stage of training, where they are not the run's.
     epochs: int | None = None
 
+    def idle(self) -> dict[str, str]:
+        """Fields that have no effect beside the others, each with the reason in a few words."""
+        return {}
+
     @abstractmethod
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         """The parameters that train; calling it gives the `Prompts` for the towers."""
@@ -58,8 +62,9 @@ class Method(ABC):
     def classify(
         self, image: Tensor, text: Tensor, phrases: Tensor | None, logit_scale: Tensor, prompts: Prompts
     ) -> Tensor:
-        """Logits `(b, c)` from normalised features `(b, d)` and `(c, d)`: scaled cosines, then the learned head's."""
-        logits = logit_scale * cosines(image, text)
+        """Logits `(b, c)` from normalised features `(b, d)` and `(c, d)`: scaled cosines, with a sigmoid model's bias,
+        then the learned head's."""
+        logits = scaled_cosines(image, text, logit_scale, prompts.logit_bias)
         return logits if prompts.head is None else prompts.head(image, logits)
 
     @abstractmethod

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cliptune import checks
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -37,13 +38,10 @@ class ClipAdapter(Method):
     """What the paper means, or what the released code does: a second ReLU after the bottleneck."""
 
     def __post_init__(self):
-        for name in ("ratio", "text_ratio"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"{name} is a share between 0 and 1, got {getattr(self, name)}")
+        checks.between(self, 0, 1, "ratio", "text_ratio")
         if self.ratio == self.text_ratio == 0:
             raise UserError("ratio and text_ratio are both 0, so nothing would be learned; raise one of them")
-        if self.reduction < 1:
-            raise UserError(f"reduction must be at least 1, got {self.reduction}")
+        checks.at_least(self, 1, "reduction")
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.residual import Adapters, Bottleneck

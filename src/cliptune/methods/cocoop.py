@@ -40,6 +40,9 @@ class CoCoOp(Method):
         """The method whose context is moved."""
         return CoOp(self.n_ctx, self.words)
 
+    def idle(self) -> dict[str, str]:
+        return {name: why for name, why in self.coop().idle().items() if name == "n_ctx"}
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.conditional import Conditional
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cliptune import checks
 from cliptune.backbones.sentences import Sentences, spaced, with_context
-from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.prompts.start import random_tokens
@@ -39,8 +39,14 @@ class CoOp(Method):
 
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
-        if self.n_ctx < 1:
-            raise UserError(f"n_ctx must be at least 1, got {self.n_ctx}")
+        checks.at_least(self, 1, "n_ctx")
+
+    def idle(self) -> dict[str, str]:
+        if not self.words:
+            return {}
+        counted = {} if self.n_ctx == self.length else {"n_ctx": f"{self.words!r} starts one vector a word; words=\"\" "
+                                                       f"starts n_ctx={self.n_ctx} at random"}  # fmt: skip
+        return counted | {"class_specific": f"vectors that start from {self.words!r} are shared by all classes"}
 
     @property
     def length(self) -> int:
@@ -54,7 +60,7 @@ class CoOp(Method):
 
         width = backbone.text_width
         if self.words:
-            tokens = len(backbone.encode(self.words)) - 2
+            tokens = len(backbone.encode.words(self.words))
             if tokens != self.length:
                 warnings.warn(
                     f"{self.words!r} is {self.length} words but {tokens} tokens: the last stay fixed", stacklevel=2

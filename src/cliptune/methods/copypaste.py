@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from cliptune import checks
 from cliptune.errors import UserError
 from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
@@ -38,8 +39,10 @@ class CopyPaste(Wrapper):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.pasted < 0:
-            raise UserError(f"pasted is a weight of at least 0, got {self.pasted}")
+        checks.at_least(self, 0, "pasted")
+
+    def idle(self) -> dict[str, str]:
+        return {"pasted": "instead leaves the pasted images alone to train on"} if self.instead else {}
 
     def views(self, batch: Batch) -> dict[str, Tensor]:
         if batch.masks is None:

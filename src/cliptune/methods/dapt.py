@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import check_template, fill
+from cliptune import checks
+from cliptune.backbones.sentences import fill
 from cliptune.errors import UserError
 from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
@@ -67,11 +68,15 @@ class Dapt(Wrapper):
 
     def __post_init__(self):
         super().__post_init__()
-        if not 0 <= self.switch <= 1:
-            raise UserError(f"switch is a share of training between 0 and 1, got {self.switch}")
-        check_template(self.background_template, "background_template")
+        checks.at_least(self, 0, "pull_push", "margin", "foreground", "background")
+        checks.between(self, 0, 1, "switch")
+        checks.template("background_template", self.background_template)
         if not self.background_classes.split():
             raise UserError("background_classes is empty; give words for scenery, or set background=0")
+
+    def idle(self) -> dict[str, str]:
+        why = "compat='release' has its own, as released"
+        return dict.fromkeys(("background_classes", "switch"), why) if self.compat == "release" else {}
 
     def decoupling(self, state: State) -> bool:
         """Whether training is in its first phase, pull and push."""
@@ -114,7 +119,8 @@ class Dapt(Wrapper):
         if self.compat == "paper" or phrases is None:
             return logits
         competing = phrases if prompts.novel else phrases[:STRAY]
-        return torch.cat([logits, logit_scale * image @ competing.T], 1)
+        stray = logit_scale * image @ competing.T
+        return torch.cat([logits, stray if prompts.logit_bias is None else stray + prompts.logit_bias], 1)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         losses = dict(self.base.losses(out, batch, state))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from cliptune import checks
 from cliptune.backbones.sentences import Sentences, blended, from_templates, spaced
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -66,24 +67,15 @@ class Dpl(Method):
 
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
-        counts = ("longest_text", "longest_image", "search_epochs", "search_batch")
-        for name in counts:
-            least = 0 if name.startswith("longest") else 1
-            if getattr(self, name) < least:
-                raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        checks.at_least(self, 0, "longest_text", "longest_image", "distill", "lengths_text", "lengths_image")
+        checks.at_least(self, 1, "search_epochs", "search_batch")
         if not self.longest_text and not self.longest_image:
             raise UserError("longest_text=0 and longest_image=0 leave nothing to learn; raise one of them")
-        if self.search_lr <= 0:
-            raise UserError(f"search_lr must be positive, got {self.search_lr}")
-        if not all(0 <= beta < 1 for beta in self.search_betas):
-            raise UserError(f"search_betas must be at least 0 and below 1, got {self.search_betas}")
-        if self.distill < 0:
-            raise UserError(f"distill is a weight of at least 0, got {self.distill}")
-        if "{" in self.words or "}" in self.words:
-            raise UserError(f"words are those in front of the name, without braces, got {self.words!r}")
-        for name in ("lengths_text", "lengths_image"):
-            if min(getattr(self, name), default=0) < 0:
-                raise UserError(f"{name} are numbers of tokens, at least 0, got {getattr(self, name)}")
+        checks.positive(self, "search_lr")
+        checks.at_least(self, 0, "search_betas")
+        if max(self.search_betas) >= 1:
+            raise UserError(f"search_betas must be below 1, got {self.search_betas}")
+        checks.without_braces("words", self.words)
 
     @property
     def searching(self) -> bool:
@@ -97,6 +89,18 @@ class Dpl(Method):
     @property
     def epochs(self) -> int | None:  # type: ignore[override]
         return self.search_epochs if self.searching else None
+
+    def idle(self) -> dict[str, str]:
+        if self.searching:
+            return {}
+        search = (
+            "longest_text",
+            "longest_image",
+            "start",
+            *(f"search_{name}" for name in ("epochs", "batch", "lr", "betas")),
+        )
+        found = dict.fromkeys(search, "lengths_text and lengths_image are given, so nothing is searched for")
+        return found if self.sentence == "template" else found | {"words": f"sentence is {self.sentence!r}"}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.searched import Given

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cliptune import checks
 from cliptune.backbones.sentences import Sentences, spaced, with_context
-from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.prompts.start import random_tokens, usable_words
@@ -41,15 +41,11 @@ class Ivlp(Method):
 
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
-        if self.n_ctx_text < 1 or self.depth_text < 1:
-            got = f"n_ctx_text={self.n_ctx_text}, depth_text={self.depth_text}"
-            raise UserError(f"n_ctx_text and depth_text must be at least 1, got {got}; for image tokens alone use vpt")
-        if self.n_ctx_image < 0 or self.depth_image < 0:
-            got = f"n_ctx_image={self.n_ctx_image}, depth_image={self.depth_image}"
-            raise UserError(f"n_ctx_image and depth_image must be at least 0, got {got}")
+        checks.at_least(self, 1, "n_ctx_text", "depth_text", hint="for image tokens alone use vpt")
+        checks.at_least(self, 0, "n_ctx_image", "depth_image")
 
     def _words(self, backbone: Backbone) -> str:
-        return usable_words(self.words, self.n_ctx_text, len(backbone.encode(self.words)) - 2)
+        return usable_words(self.words, self.n_ctx_text, len(backbone.encode.words(self.words)))
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.deep import Deep, check_depth

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import Sentences, check_template, spaced
-from cliptune.errors import UserError
+from cliptune import checks
+from cliptune.backbones.sentences import Sentences, spaced
 from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
 from cliptune.objectives.classify import classification
@@ -45,15 +45,16 @@ class KgCoOp(Method):
 
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
-        if self.weight < 0:
-            raise UserError(f"weight must be at least 0, got {self.weight}")
-        if self.template:
-            check_template(self.template)
+        checks.at_least(self, 0, "weight")
+        checks.template("template", self.template or "{}")
         self.coop()  # refuses what no context can be
 
     def coop(self) -> CoOp:
         """The same context without the pull."""
         return CoOp(self.n_ctx, RELEASED if self.words and self.compat == "release" else self.words)
+
+    def idle(self) -> dict[str, str]:
+        return {name: why for name, why in self.coop().idle().items() if name == "n_ctx"}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.coop().learner(backbone, classnames, generator)

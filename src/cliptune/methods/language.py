@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cliptune import checks
 from cliptune.backbones.sentences import Sentences, spaced
-from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.ivlp import Ivlp
 from cliptune.types import Batch, Outputs, State
@@ -35,8 +35,7 @@ class Language(Method):
 
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
-        if self.n_ctx < 1 or self.depth < 1:
-            raise UserError(f"n_ctx and depth must be at least 1, got n_ctx={self.n_ctx}, depth={self.depth}")
+        checks.at_least(self, 1, "n_ctx", "depth")
 
     @property
     def ivlp(self) -> Ivlp:

@@ -40,8 +40,11 @@ class LinearProbe(Method):
         import torch
 
         if self.start == "text":
+            learner, bias = cast("Linear", model.learner), model.backbone.logit_bias
             with torch.no_grad():
-                cast("Linear", model.learner).weight.copy_(model.backbone.logit_scale * model.text_side()[0])
+                learner.weight.copy_(model.backbone.logit_scale * model.text_side()[0])
+                if bias is not None:
+                    learner.bias.copy_(bias.expand_as(learner.bias))
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {"ce": classification(out.logits, batch)}

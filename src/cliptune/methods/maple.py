@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cliptune import checks
 from cliptune.backbones.sentences import Sentences, spaced, with_context
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -36,11 +37,10 @@ class Maple(Method):
 
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
-        if self.n_ctx < 1 or self.depth < 1:
-            raise UserError(f"n_ctx and depth must be at least 1, got n_ctx={self.n_ctx}, depth={self.depth}")
+        checks.at_least(self, 1, "n_ctx", "depth")
 
     def _words(self, backbone: Backbone) -> str:
-        return usable_words(self.words, self.n_ctx, len(backbone.encode(self.words)) - 2)
+        return usable_words(self.words, self.n_ctx, len(backbone.encode.words(self.words)))
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.coupled import Coupled

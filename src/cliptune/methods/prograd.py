@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import Sentences, check_template, spaced, with_context
-from cliptune.errors import UserError
+from cliptune import checks
+from cliptune.backbones.sentences import Sentences, spaced, with_context
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.objectives.distill import soft_cross_entropy
@@ -50,16 +50,11 @@ class ProGrad(Method):
 
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
-        if self.n_ctx < max(1, len(self.words.split())):
-            raise UserError(
-                f"n_ctx must be at least 1 and hold the words, got n_ctx={self.n_ctx} for {self.words!r}; raise it"
-            )
-        if self.temperature <= 0:
-            raise UserError(f"temperature must be positive, got {self.temperature}")
-        if self.lam < 0:
-            raise UserError(f"lam must be at least 0, got {self.lam}")
-        if self.template:
-            check_template(self.template)
+        least = max(1, len(self.words.split()))
+        checks.at_least(self, least, "n_ctx", hint=f"it holds {self.words!r}" if self.words else "")
+        checks.positive(self, "temperature")
+        checks.at_least(self, 0, "lam")
+        checks.template("template", self.template or "{}")
 
     @property
     def free(self) -> int:
@@ -74,7 +69,7 @@ class ProGrad(Method):
         start = random_tokens(self.free, backbone.text_width, generator)
         if not self.words:
             return Context(start)
-        tokens = len(backbone.encode(self.words)) - 2
+        tokens = len(backbone.encode.words(self.words))
         if tokens != self.n_ctx - self.free:
             warnings.warn(
                 f"{self.words!r} is {self.n_ctx - self.free} words but {tokens} tokens: the last stay fixed",

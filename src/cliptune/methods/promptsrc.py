@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cliptune import checks
 from cliptune.backbones.sentences import Sentences, spaced
-from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.ivlp import Ivlp
 from cliptune.objectives.classify import classification
@@ -55,11 +55,9 @@ class PromptSrc(Method):
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
         _ = self.ivlp  # complains of bad sizes
-        for name in ("text_weight", "image_weight"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} is a weight of at least 0, got {getattr(self, name)}")
-        if self.aggregate_std <= 0:
-            raise UserError(f"aggregate_std must be positive, got {self.aggregate_std}; a small one takes one epoch")
+        checks.at_least(self, 0, "text_weight", "image_weight")
+        checks.finite(self, "aggregate_mean")
+        checks.positive(self, "aggregate_std")
 
     @property
     def ivlp(self) -> Ivlp:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cliptune import checks
 from cliptune.backbones.sentences import Sentences, clean, spaced
-from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.methods.maple import Maple
 from cliptune.objectives.classify import classification
@@ -59,17 +59,17 @@ class Restore(Method):
     def __post_init__(self):
         object.__setattr__(self, "words", spaced(self.words))
         _ = self.maple  # complains of bad sizes
-        for name in ("text_ratio", "image_ratio"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"{name} is a share between 0 and 1, got {getattr(self, name)}")
-        for name in ("text_growth", "image_growth", "shift_weight"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must be at least 0, got {getattr(self, name)}")
+        checks.without_braces("words", self.words)
+        checks.between(self, 0, 1, "text_ratio", "image_ratio")
+        checks.at_least(self, 0, "text_growth", "image_growth", "shift_weight")
 
     @property
     def maple(self) -> Maple:
         """The same prompts without consistency and surgery."""
         return Maple(self.n_ctx, self.depth, self.words)
+
+    def idle(self) -> dict[str, str]:
+        return {} if self.shift_weight else {"shift": "shift_weight is 0"}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.surgery import Operated, Surgery

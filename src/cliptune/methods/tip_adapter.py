@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from cliptune.backbones.features import cosines, normalise
+from cliptune import checks
+from cliptune.backbones.features import normalise, scaled_cosines
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
@@ -50,9 +51,10 @@ class TipAdapter(Method):
     trains = False
 
     def __post_init__(self):
-        for name in ("alpha", "beta", "crops"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must be at least 0, got {getattr(self, name)}")
+        checks.at_least(self, 0, "alpha", "beta", "crops")
+
+    def idle(self) -> dict[str, str]:
+        return dict.fromkeys(("alpha", "beta"), "search chooses it") if self.search else {}
 
     @property
     def validates(self) -> str:  # type: ignore[override]
@@ -123,8 +125,9 @@ def validation(model: TunedModel, task: Task) -> tuple[Tensor, Tensor, Tensor]:
     if not task.val:
         raise UserError(f"search needs validation pictures, but {task.name} has none; give alpha and beta instead")
     image = normalise(features(model, examples(model, task, task.val)))
+    backbone = model.backbone
     with torch.no_grad():
-        logits = model.backbone.logit_scale * cosines(image, model.text_side()[0])
+        logits = scaled_cosines(image, model.text_side()[0], backbone.logit_scale, backbone.logit_bias)
     return image, logits, labels(model, task.val)
 
 

@@ -47,6 +47,9 @@ class TipAdapterF(Method):
     def validates(self) -> str:  # type: ignore[override]
         return "search" if self.search else ""
 
+    def idle(self) -> dict[str, str]:
+        return dict.fromkeys(("alpha", "beta"), "search chooses it") if self.search else {}
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.cache import Cache
 

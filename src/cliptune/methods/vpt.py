@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cliptune.backbones.sentences import Sentences, check_template, from_templates
-from cliptune.errors import UserError
+from cliptune import checks
+from cliptune.backbones.sentences import Sentences, from_templates
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.prompts.start import random_tokens
@@ -37,10 +37,8 @@ class Vpt(Method):
     every dataset, and so have the published settings."""
 
     def __post_init__(self):
-        if self.n_ctx < 1 or self.depth < 1:
-            raise UserError(f"n_ctx and depth must be at least 1, got n_ctx={self.n_ctx}, depth={self.depth}")
-        if self.template:
-            check_template(self.template)
+        checks.at_least(self, 1, "n_ctx", "depth")
+        checks.template("template", self.template or "{}")
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.deep import Deep, check_depth

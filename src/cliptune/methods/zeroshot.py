@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cliptune.backbones.sentences import Sentences, check_template, from_templates
+from cliptune import checks
+from cliptune.backbones.sentences import Sentences, from_templates
 from cliptune.methods.base import Method
 from cliptune.objectives.classify import classification
 from cliptune.types import Batch, Outputs, State
@@ -44,8 +45,10 @@ class ZeroShot(Method):
     trains = False
 
     def __post_init__(self):
-        if self.template:
-            check_template(self.template)
+        checks.template("template", self.template or "{}")
+
+    def idle(self) -> dict[str, str]:
+        return {"template": "ensemble is CLIP's eighty sentences"} if self.ensemble == "eighty" else {}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.fixed import NoPrompts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 
+from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
@@ -25,6 +26,11 @@ def check(held: Held, backbone: Backbone) -> None:
 
     Warn of another activation, which no tensor tells: the authors' code knows OpenAI's alone.
     """
+    if not isinstance(backbone.tokenizer, SimpleTokenizer):
+        raise UserError(
+            f"{held.path} was trained on OpenAI's CLIP, but backbone {backbone.name!r} reads words with another "
+            f"tokenizer; {ADVICE}"
+        )
     for name, tensor in held.learned.items():
         if name == CTX or ".ctx_txt_lst." in name:
             _same_width(held, name, tensor.shape[-1], backbone.text_width, backbone)

@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from cliptune import methods
+from cliptune import checks, methods
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.sentences import check_template
 from cliptune.config import Run, chain, nearest, with_options
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -42,7 +41,7 @@ def rebuild(
     the sentences in the file. Raises `UserError`.
     """
     for template in templates:
-        check_template(template)
+        checks.template("template", template)
     check(held, backbone)
     method = methods.build(name)
     told = {key: value for key, value in sizes(held, backbone).items() if key in _fields(method)}
@@ -93,7 +92,7 @@ def _worded(
     own: str = next(getattr(layer, "words", "") for layer in chain(method) if hasattr(layer, "words"))
     length, why = held.learned[CTX].shape[-2], ""
     for words in (own,) if given else dict.fromkeys((own, "")):
-        if words and not given and (length > MOST_WORDS or len(backbone.encode(words)) - 2 < length):
+        if words and not given and (length > MOST_WORDS or len(backbone.encode.words(words)) < length):
             continue
         one = _with(method, {"words": words})
         vectors, (tail,) = _tails(one, backbone, [PROBE])

@@ -28,9 +28,9 @@ def get(name: str, preset: str = "auto", **base: Any) -> Run:
     if preset == "none":
         return run
     parts = name.split("+")
-    if preset != "auto" and not any(preset in files(part) for part in parts):
+    if not has(name, preset):
         known = sorted({file for part in parts for file in files(part)})
-        raise UserError(f"{name} has no preset {preset!r}; auto, none, {', '.join(known)} are there")
+        raise UserError(f"{name} has no preset {preset!r}; there are {', '.join(['auto', 'none', *known])}")
     which = "tiny" if run.backbone == "tiny" else run.protocol.replace("-", "_")
     training: dict[str, Any] = {}
     built: Method | None = None
@@ -44,6 +44,11 @@ def get(name: str, preset: str = "auto", **base: Any) -> Run:
         built = structure(type(layer), fields, **inner)
     assert built is not None
     return dataclasses.replace(run, method=built, training=structure(Training, training))
+
+
+def has(name: str, preset: str) -> bool:
+    """Whether the method `name` or a part of it has a preset; all have "auto" and "none"."""
+    return preset in ("auto", "none") or any(preset in files(part) for part in name.split("+"))
 
 
 def files(part: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from cliptune.errors import UserError
 from cliptune.results import student
-from cliptune.results.cells import Cell, is_whole, metric_names, over_runs
+from cliptune.results.cells import Cell, chosen, over_runs
 from cliptune.results.summary import Row, Table, grouped
 from cliptune.results.variants import labelled, method_order, ordered, shots_of
 from cliptune.types import Result
@@ -35,11 +35,7 @@ def compare(
     apart: settings that are told apart in columns of their own, and are the same in what is compared.
     Raises `UserError` when nothing is there to compare.
     """
-    known = metric_names(results)
-    chosen = tuple(metrics) if metrics is not None else tuple(n for n in known if is_whole(n)) or known
-    for name in chosen:
-        if name not in known:
-            raise UserError(f"no result has the metric {name!r}; known: {', '.join(known)}")
+    names = chosen(results, metrics)
     named = labelled(results, apart)
     methods = method_order(named)
     if baseline not in methods:
@@ -60,14 +56,14 @@ def compare(
             said += [f"{key} {value}" for key, value in zip(apart, more, strict=True)]
             if len(pairs) < LEAST:
                 notes[_why(", ".join([f"{method} on {data}", *said]), baseline, len(pairs), mine, theirs)] = None
-            cells = tuple(_cell(pairs, name, test) for name in chosen)
+            cells = tuple(_cell(pairs, name, test) for name in names)
             rows.append(Row(method, data, shots, len(pairs), cells, dict(zip(apart, more, strict=True))))
     if not rows:
         raise UserError(f"there is nothing beside {baseline} to compare")
     corrected = _holm([cell.p for row in rows for cell in row.cells if cell is not None and cell.p is not None])
     rows = [_with(row, corrected) for row in rows]
     keys = ("method", "data", "shots", *apart, "seeds")
-    return Table(chosen, tuple(rows), (*_footnotes(baseline, rows, test), *notes), keys, "se", differences=True)
+    return Table(names, tuple(rows), (*_footnotes(baseline, rows, test), *notes), keys, "se", differences=True)
 
 
 def _order(place: tuple) -> tuple:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cliptune.errors import UserError
 from cliptune.results.variants import natural
 from cliptune.types import Result
+
+#: Variants of test sets that records call otherwise than people: name in records -> name in tables, pages and CSV.
+CALLED = {"swap": "swapped", "none": "plain"}
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,41 @@ def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
     return tuple(sorted(names, key=_place))
 
 
+def chosen(results: Iterable[Result], metrics: Sequence[str] | None) -> tuple[str, ...]:
+    """The metrics asked for by either of their names, or where None are, those of whole test sets.
+
+    Raises `UserError` for one that no result has.
+    """
+    known = metric_names(results)
+    if metrics is None:
+        return tuple(name for name in known if is_whole(name)) or known
+    for name in map(recorded, metrics):
+        if name not in known:
+            raise UserError(f"no result has the metric {called(name)!r}; known: {', '.join(map(called, known))}")
+    return tuple(map(recorded, metrics))
+
+
 def split(name: str) -> tuple[str, str]:
     """The test set of a metric, and the rest: "/same" of "base/same", "@5" of "base@5", "/map@5"."""
     part = re.match("[^/@]*", name)
     end = part.end() if part else 0
     return name[:end], name[end:]
+
+
+def called(name: str) -> str:
+    """What people read for a metric of the records: "base/swapped" for "base/swap", also of a column made of it,
+    "base/swap@5", "base/swap[16]"."""
+    return _renamed(name, CALLED)
+
+
+def recorded(name: str) -> str:
+    """The metric of the records that `called` names; names of the records stay."""
+    return _renamed(name, {shown: name for name, shown in CALLED.items()})
+
+
+def _renamed(name: str, names: Mapping[str, str]) -> str:
+    variants = "|".join(names)
+    return re.sub(rf"^([^/@\[]*/)({variants})(?![a-z])", lambda found: found[1] + names[found[2]], name)
 
 
 def is_whole(name: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cliptune.results import about, figures
-from cliptune.results.cells import split
+from cliptune.results.cells import called, split
 from cliptune.results.entries import Sheet, of, sheet_of
 from cliptune.results.figures import Plot, uri
 from cliptune.results.findings import Findings
@@ -146,8 +146,7 @@ def _parts(results: Sequence[Result]) -> list[str]:
 
 def _background(column: str) -> str:
     """A background's name, as the heading of a column."""
-    variant = column.partition("/")[2]
-    return {suffix.strip("/"): name for name, suffix in BACKGROUNDS.items()}.get(variant, variant)
+    return called(column).partition("/")[2] or next(iter(BACKGROUNDS))
 
 
 def _pictured(panel: Panel) -> dict[str, object]:
@@ -161,7 +160,7 @@ def _pictured(panel: Panel) -> dict[str, object]:
     answers = {answer.method: (answer, seen(answer), panel.turned(answer)) for answer in panel.answers}
     return {
         "title": panel.title,
-        "label": panel.label,
+        "label": title_of(panel.label),
         "picture": uri("jpeg", picture_bytes(panel.image, panel.mask, kind="jpeg")),
         "answers": answers,
         "compared": any(turned for *_, turned in answers.values()),

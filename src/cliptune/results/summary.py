@@ -11,9 +11,9 @@ from typing import Any, Literal
 from cliptune.errors import UserError
 from cliptune.results import student
 from cliptune.results.cells import Cell as Cell
+from cliptune.results.cells import chosen, over_data, over_runs, over_seeds
 from cliptune.results.cells import is_whole as is_whole
 from cliptune.results.cells import metric_names as metric_names
-from cliptune.results.cells import over_data, over_runs, over_seeds
 from cliptune.results.variants import labelled, method_order, ordered, setting, shots_of
 from cliptune.types import Result
 
@@ -82,11 +82,7 @@ def summarise(
     """
     if not results:
         raise UserError("there is no result to summarise: train something first")
-    known = metric_names(results)
-    chosen = tuple(metrics) if metrics is not None else tuple(n for n in known if is_whole(n)) or known
-    for name in chosen:
-        if name not in known:
-            raise UserError(f"no result has the metric {name!r}; known: {', '.join(known)}")
+    names = chosen(results, metrics)
     costs = tuple(c for c in COSTS if cost and any(c in r.cost for r in results))
     named = labelled(results, apart)
     groups = grouped(named, apart, per_seed)
@@ -101,18 +97,18 @@ def summarise(
     for key in sorted(groups, key=place):
         data, method, shots, *more = key
         runs = groups[key]
-        cells = [over_runs(runs, name) for name in chosen]
+        cells = [over_runs(runs, name) for name in names]
         cells += [over_seeds(r.cost[c] for r in runs if c in r.cost) for c in costs]
         rows.append(Row(method, data, shots, len(runs), tuple(cells), dict(zip(keys, more, strict=True))))
-    notes = _footnotes(chosen, rows, spread, per_seed)
+    notes = _footnotes(names, rows, spread, per_seed)
     blank = sum(not result.metrics for result in results)
     if blank:
         notes.append(f"{blank} of {len(results)} runs were tested on no image, and have no accuracy.")
     if average:
-        averages, told = _averages(groups, keys, chosen, costs, sorted({key[1:] for key in groups}, key=_after(order)))
+        averages, told = _averages(groups, keys, names, costs, sorted({key[1:] for key in groups}, key=_after(order)))
         rows, notes = [*rows, *averages], [*notes, *told]
     shown = ("method", "data", "shots", *keys, *(() if per_seed else ("seeds",)))
-    return Table(chosen + costs, tuple(rows), tuple(notes), shown, spread)
+    return Table(names + costs, tuple(rows), tuple(notes), shown, spread)
 
 
 def grouped(results: Sequence[Result], apart: Sequence[str] = (), per_seed: bool = False) -> dict[tuple, list[Result]]:

@@ -13,6 +13,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from cliptune.results.cells import called
 from cliptune.results.summary import AVERAGE, COSTS, Cell, Row, half_width
 from cliptune.results.summary import Table as Table
 from cliptune.results.summary import metric_names as metric_names
@@ -98,9 +99,10 @@ def to_csv(table: Table) -> str:
     measured = [i for i, column in enumerate(table.columns) if not beside(column)]
     tested = any(cell.p is not None for row in table.rows for cell in row.cells if cell is not None)
     ends = [table.spread, *(["p"] if tested else []), "seeds"]
-    writer.writerow([*table.keys, *table.columns, *(f"{table.columns[i]}_{end}" for i in measured for end in ends)])
+    names = [called(column) for column in table.columns]
+    writer.writerow([*table.keys, *names, *(f"{names[i]}_{end}" for i in measured for end in ends)])
     for row in table.rows:
-        line = [key_value(row, key) for key in table.keys]
+        line = [called(row.more[key]) if key == "metric" else key_value(row, key) for key in table.keys]
         line += [None if cell is None else cell.mean for cell in row.cells]
         for cell in (row.cells[i] for i in measured):
             said = {} if cell is None else {table.spread: half_width(cell, table.spread), "p": cell.p}
@@ -131,7 +133,7 @@ def title(column: str) -> str:
     for end in (PUBLISHED, DIFFERENCE):
         if metric.endswith(end):
             return f"{title(metric.removesuffix(end))} {end[1:]}" + (f" {at}{place}" if at else "")
-    part, slash, variant = metric.partition("/")
+    part, slash, variant = called(metric).partition("/")
     return TITLES.get(part, part) + slash + variant + (f" {at}{place}" if metric and at else place.rstrip("]"))
 
 

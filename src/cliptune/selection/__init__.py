@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -55,6 +56,8 @@ def check(method: str, options: Mapping[str, Any]) -> None:
         for kind, (fits, said) in KINDS.items():
             if kind in kinds and type(value) not in (*fits, *kinds):
                 raise UserError(f"{option}={value!r} of {method} is no {said}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{option}={value!r} of {method} is no finite number")
 
 
 def spelled(selector: str) -> tuple[str, dict[str, Any]]:

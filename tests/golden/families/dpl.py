@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from cliptune.backbones.teacher import SIXTY
@@ -52,7 +54,7 @@ def _subnet(case: Case, report: Report) -> None:
     teacher = method.prepare(model, None)  # type: ignore[arg-type]  # it looks at a task only to search
     state = State(0, 1, teacher)
 
-    _compare_strings(case, report)
+    _compare_strings(case, report, {"template": (f"{method.words} {{}}.",), "custom": (own,)}.get(sentence, SIXTY))
     image = teacher.image(batch.images)
     report.tensor("teacher_text_features", teacher.text)
     report.tensor("teacher_logits", teacher.logits(image))
@@ -72,9 +74,10 @@ def _subnet(case: Case, report: Report) -> None:
     compare_trace(report, model, batch, state)
 
 
-def _compare_strings(case: Case, report: Report) -> None:
+def _compare_strings(case: Case, report: Report, sentences: Sequence[str]) -> None:
+    """sentences: what the case's mode trains on; the teacher has the sixty in every mode."""
     if "templates" in case.json:
-        report.value("templates", list(SIXTY), case.json["templates"])
+        report.value("templates", list(sentences), case.json["templates"])
     if "n_imagenet_templates" in case.json:
         report.value("n_imagenet_templates", len(SIXTY), case.json["n_imagenet_templates"])
     if "teacher_template" in case.json:

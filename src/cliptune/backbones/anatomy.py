@@ -1,0 +1,78 @@
+"""What open_clip's models are made of: which towers take learned tokens, and where features are read."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+from torch import nn
+
+from cliptune.errors import UserError
+
+#: What `UserError` suggests where learned tokens have no place in the text tower.
+FIXED = "zeroshot, clip_adapter, tip_adapter or linear_probe"
+
+
+def text_of(model: Any) -> Any:
+    """The module that carries the text tower's parts."""
+    return getattr(model, "text", model)
+
+
+def standard(transformer: Any) -> bool:
+    """Whether all blocks are open_clip's plain ones, in which learned tokens are computed."""
+    return all(type(block) is ResidualAttentionBlock for block in transformer.resblocks)
+
+
+def takes_tokens(text: Any) -> bool:
+    """Whether learned tokens have a place in the text tower: open_clip's own, of its plain blocks."""
+    return hasattr(text, "token_embedding") and standard(text.transformer)
+
+
+def refusal(name: str, text: Any) -> UserError:
+    """Why the text tower of backbone `name` takes no learned tokens, and what to do."""
+    inner = getattr(text, "transformer", text)
+    kind = type(inner.resblocks[0] if hasattr(inner, "resblocks") else inner).__name__
+    return UserError(
+        f"the text tower of backbone {name!r} ({kind}) takes no learned tokens, only fixed sentences; use {FIXED}, or "
+        f"a backbone with open_clip's plain text transformer"
+    )
+
+
+def is_causal(text: Any) -> bool:
+    """Whether no token sees what stands behind it, and the feature is read at a token of the sentence."""
+    return text.attn_mask is not None and getattr(text, "cls_emb", None) is None
+
+
+def pooling(name: str, text: Any) -> tuple[str, int]:
+    """Where text features are read, as open_clip's configuration says it: `pool_type` and `eos_id`.
+
+    Raises `UserError` where backbone `name` reads none.
+    """
+    pool = getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "last")
+    if pool == "none":
+        raise UserError(f"backbone {name!r} pools no text features (pool_type none); choose another backbone")
+    eos = getattr(text, "eos_id", None)
+    return pool, getattr(text, "text_eos_id", 2) if eos is None else eos
+
+
+def embed_dim(text: Any) -> int:
+    """Width of the text tower's features."""
+    if not hasattr(text, "text_projection"):
+        return text.output_dim  # a tower of Hugging Face
+    projection = text.text_projection
+    if projection is None:
+        return text.token_embedding.weight.shape[1]
+    return projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]
+
+
+def unit_features(model: Any) -> bool:
+    """Whether the model normalises its features unless it is asked not to (CoCa)."""
+    return inspect.signature(model.encode_text).parameters["normalize"].default
+
+
+def is_vit(visual: Any) -> bool:
+    """Whether the image tower is open_clip's ViT of plain blocks, read at its class token."""
+    if not isinstance(visual, VisionTransformer) or not standard(visual.transformer):
+        return False
+    return visual.attn_pool is None and visual.pool_type == "tok"

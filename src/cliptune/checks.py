@@ -1,0 +1,105 @@
+"""Checks of option values: one sentence with the name, the value and what it may be.
+
+Numbers are finite, and whole where the field says so; NaN, which no comparison catches, and infinity never pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cliptune.errors import UserError, shown
+
+#: No count of epochs, images, tokens or layers is larger.
+LARGEST = 2**31 - 1
+
+
+def at_least(held: Any, least: float, *names: str, hint: str = "") -> None:
+    """Raise `UserError` unless the named fields of the dataclass `held` are finite numbers from `least` on."""
+    _check(held, names, lambda value: value >= least, f"must be at least {least}", hint)
+
+
+def positive(held: Any, *names: str) -> None:
+    """Raise `UserError` unless the named fields of `held` are finite numbers above 0."""
+    _check(held, names, lambda value: value > 0, "must be positive")
+
+
+def between(held: Any, least: float, most: float, *names: str, said: str = "") -> None:
+    """Raise `UserError` unless the named fields of `held` are numbers from `least` to `most`.
+
+    said: the range in other words than "from LEAST to MOST".
+    """
+    _check(held, names, lambda value: least <= value <= most, f"must be {said or f'from {least} to {most}'}", most=most)
+
+
+def seeds(held: Any, *names: str) -> None:
+    """Raise `UserError` unless the named fields of `held` are seeds, which are whole numbers of 63 bits."""
+    between(held, 0, 2**63 - 1, *names, said="from 0 to 2**63 - 1")
+
+
+def finite(held: Any, *names: str) -> None:
+    """Raise `UserError` unless the named fields of `held` are finite numbers."""
+    _check(held, names, lambda value: True, "")
+
+
+def several(held: Any, *names: str) -> None:
+    """Raise `UserError` for a named field of `held` that lists nothing, or an empty name."""
+    for name in names:
+        if not getattr(held, name) or "" in getattr(held, name):
+            raise UserError(f"{name} names nothing; give one or several")
+
+
+def once(held: Any, *names: str) -> None:
+    """Raise `UserError` for a named field of `held` that lists something twice."""
+    for name in names:
+        values = getattr(held, name)
+        twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+        if twice is not None:
+            raise UserError(f"{name} has {brief(twice)} twice; leave one out")
+
+
+def template(name: str, value: str) -> None:
+    """Raise `UserError` unless a sentence has one {} for the class name and no other braces."""
+    if value.count("{}") != 1 or set(value.replace("{}", "")) & {"{", "}"}:
+        raise UserError(f"{name} {shown(value)} needs exactly one {{}} where the class name goes, and no other braces")
+
+
+def without_braces(name: str, value: str) -> None:
+    """Raise `UserError` for words that have braces: the class name follows them."""
+    if set(value) & {"{", "}"}:
+        raise UserError(f"{name} are those in front of the class name, without braces, got {value!r}")
+
+
+def _check(
+    held: Any,
+    names: Sequence[str],
+    fits: Callable[[Any], bool],
+    what: str,
+    hint: str = "",
+    most: float = LARGEST,
+) -> None:
+    """Check each field, and of a tuple each of its values."""
+    kinds = {f.name: str(f.type) for f in dataclasses.fields(held)}
+    for name in names:
+        value, whole = getattr(held, name), "int" in kinds[name]
+        for number in value if isinstance(value, tuple) else (value,):
+            wrong = what
+            if isinstance(number, bool) or not isinstance(number, numbers.Integral if whole else numbers.Real):
+                wrong = f"must be a {'whole number' if whole else 'number'}"
+            elif not _is_finite(number):
+                wrong = "must be a finite number" if not whole else f"must be at most {most}"
+            elif fits(number):  # type: ignore[arg-type]
+                if not whole or number <= most:
+                    continue
+                wrong = f"must be at most {most}"
+            raise UserError(f"{name} {wrong}, got {shown(value)}" + (f"; {hint}" if hint else ""))
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number that no float holds
+        return False

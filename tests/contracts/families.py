@@ -1,0 +1,206 @@
+"""Families of open_clip's models, and a table of what each method does on them.
+
+`PYTHONPATH=tests python -m contracts.families` prints the table of docs/backbones.md: it narrows one configuration of
+every kind of towers, holds its features and zero-shot logits against open_clip's own, and trains every method on it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import open_clip
+import torch
+from torch import Tensor
+
+import narrowed
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.load import load
+from cliptune.backbones.sentences import from_templates
+from cliptune.errors import UserError
+from cliptune.masks import gradcam
+from cliptune.methods.zeroshot import ZeroShot
+from cliptune.model import TunedModel
+from contracts.test_methods import suited
+from toys import QUICK, learned, model, task, trained
+
+#: Names of architectures -> what they are called; the first that fits counts.
+FAMILIES = {
+    "coca_roberta": "CoCa, text tower of Hugging Face",
+    "coca": "CoCa",
+    "convnext": "ConvNeXt",
+    "EVA": "EVA",
+    "MobileCLIP": "MobileCLIP",
+    "nllb": "NLLB, text tower of Hugging Face",
+    "mt5": "mT5, text tower of Hugging Face",
+    "roberta": "RoBERTa and XLM-R, text towers of Hugging Face",
+    "PE-Core": "PE-Core",
+    "RN": "CLIP, ResNet",
+    "swin": "Swin",
+    "vit_": "ViT of timm",
+    "CLIPA": "CLIPA",
+    "worldwide": "MetaCLIP 2 (worldwide)",
+    "SigLIP2": "SigLIP 2",
+    "SigLIP": "SigLIP",
+    "ViTamin": "ViTamin",
+    "ViT": "CLIP, ViT",
+}
+#: What only changes sizes, or how weights were trained.
+SIZES = {
+    "width",
+    "heads",
+    "layers",
+    "vocab_size",
+    "context_length",
+    "mlp_ratio",
+    "image_size",
+    "patch_size",
+    "head_width",
+}
+SIZES |= {"timm_drop", "timm_drop_path", "timm_model_pretrained", "attn_pooler_heads", "tokenizer_kwargs"}
+#: Methods by the column they stand in.
+COLUMNS = {
+    "fixed sentences": ("zeroshot", "linear_probe", "clip_adapter", "tip_adapter", "tip_adapter_f"),
+    "text tokens": ("coop", "kgcoop", "prograd", "cocoop", "language"),
+    "image tokens": ("vpt",),
+    "tokens in both": ("ivlp", "maple", "promptsrc", "restore", "dpl"),
+}
+HEAD = ("family", "for example", "configurations", "features and logits", *COLUMNS, "Grad-CAM")
+NAMES = ("cat", "red fox", "St. Bernard", "dog")
+TEMPLATES = ("a photo of a {}.", "itap of my {}.")
+#: Relative to the largest number; of single precision.
+EXACT = 1e-5
+
+
+def family(name: str) -> str:
+    return next(title for part, title in FAMILIES.items() if part in name)
+
+
+def signature(name: str) -> str:
+    """What decides the mathematics of an architecture: its configuration but for sizes, with kinds for names."""
+    config = open_clip.get_model_config(name)
+    assert config is not None
+    for part in ("text_cfg", "vision_cfg"):
+        own = {key: value for key, value in config[part].items() if key not in SIZES}
+        if "timm_model_name" in own:
+            own["timm_model_name"] = next(start for start in narrowed.TIMM if own["timm_model_name"].startswith(start))
+        if "hf_tokenizer_name" in own:
+            own["hf_tokenizer_name"] = narrowed.first(narrowed.KINDS, own["hf_tokenizer_name"])
+        if "hf_model_name" in own:
+            own["hf_model_name"] = next(part for part in narrowed.HF if part in own["hf_model_name"])
+        if isinstance(config[part].get("layers"), list):
+            own["resnet"] = True
+        config[part] = own
+    return json.dumps([family(name), {k: v for k, v in config.items() if k not in ("embed_dim", "multimodal_cfg")}])
+
+
+@cache
+def kinds() -> dict[str, list[str]]:
+    """One architecture for each distinct signature -> all that share it."""
+    found: dict[str, list[str]] = {}
+    for name in open_clip.list_models():
+        found.setdefault(signature(name), []).append(name)
+    return {names[0]: names for names in found.values()}
+
+
+def differences(folder: Path) -> tuple[Backbone, dict[str, float]]:
+    """The backbone in a local folder, and how far its image features, text features and zero-shot logits are from
+    those of open_clip's own pipeline, relative to the largest. Call it within `narrow_timm`."""
+    theirs, tokenizer = (
+        open_clip.create_model(f"local-dir:{folder}").eval(),
+        open_clip.get_tokenizer(f"local-dir:{folder}"),
+    )
+    ours = load(str(folder), fast_linear=False)
+    images = torch.randn(2, 3, *_size(ours), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        texts = tokenizer([template.format(name) for name in NAMES for template in TEMPLATES])
+        image, text = theirs.encode_image(images), theirs.encode_text(texts)
+        classes = open_clip.build_zero_shot_classifier(theirs, tokenizer, NAMES, TEMPLATES)
+        bias = 0.0 if theirs.logit_bias is None else theirs.logit_bias
+        logits = theirs.logit_scale.exp() * theirs.encode_image(images, normalize=True) @ classes + bias
+        model = TunedModel(ours, _Both(), NAMES, TEMPLATES).eval()
+        found = {
+            "image": _apart(ours.encode_image(images), image),
+            "text": _apart(ours.encode_text(model._sentences), text),
+            "logits": _apart(model({"image": images}).logits, logits),
+        }
+    return ours, found
+
+
+class _Both(ZeroShot):
+    """Zero-shot in every template of the dataset."""
+
+    def sentences(self, backbone, classnames, templates):
+        return from_templates(backbone.encode, templates, classnames)
+
+
+def _apart(got: Tensor, wanted: Tensor) -> float:
+    assert got.shape == wanted.shape, (got.shape, wanted.shape)
+    return float((got - wanted).abs().max() / wanted.abs().max())
+
+
+def _size(backbone: Backbone) -> tuple[int, int]:
+    size = backbone.visual.image_size
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def works(method: str, backbone: Backbone) -> bool:
+    """Whether a method trains on a backbone; False where it is refused in a sentence."""
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            tuned, history = trained(suited(method), backbone, replace(QUICK, epochs=1), task(shots=1))
+    except UserError as refusal:
+        assert "\n" not in str(refusal), refusal
+        return False
+    assert all(tensor.isfinite().all() for tensor in learned(tuned).values()) and bool(history) == tuned.method.trains
+    return True
+
+
+def row(name: str, names: Sequence[str], root: Path) -> tuple[str, ...]:
+    """The table's row of a kind of towers, `name` standing for `names`. Call it within `narrow_timm`."""
+    backbone, apart = differences(narrowed.folder(name, root / name))
+    exact = "exact" if max(apart.values()) < EXACT else "differ"
+    cells = ["/".join(sorted({"trains" if works(m, backbone) else "refused" for m in ms})) for ms in COLUMNS.values()]
+    return family(name), name, str(len(names)), exact, *cells, "yes" if sees(backbone) else "refused"
+
+
+def sees(backbone: Backbone) -> bool:
+    """Whether Grad-CAM finds foregrounds with it."""
+    shown = model(ZeroShot(), backbone, task())
+    images = torch.randn(2, 3, *_size(backbone), generator=torch.Generator().manual_seed(1))
+    try:
+        return bool(gradcam.saliency(shown, images, torch.tensor([0, 1])).isfinite().all())
+    except UserError:
+        return False
+
+
+def joined(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Rows of a family that say the same as one."""
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for title, name, count, *said in rows:
+        _, first, before = found.get((title, *said), (title, name, "0"))[:3]
+        found[title, *said] = title, first, str(int(before) + int(count)), *said
+    return sorted(found.values(), key=lambda one: list(FAMILIES.values()).index(one[0]))
+
+
+def markdown(rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [HEAD, ("---",) * len(HEAD), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def main() -> None:
+    logging.disable(logging.ERROR)  # open_clip says of each that its weights are random
+    with tempfile.TemporaryDirectory() as root, narrowed.narrow_timm():
+        rows = [row(name, names, Path(root)) for name, names in kinds().items()]
+    sys.stdout.write(markdown(joined(rows)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Every family of open_clip's models says what open_clip says, and docs/backbones.md what each method does on it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import open_clip
+import pytest
+
+import narrowed
+from contracts import families
+
+PAGE = Path(__file__).parents[2] / "docs" / "backbones.md"
+QUOTED = "<!-- PYTHONPATH=tests python -m contracts.families -->"
+
+
+@pytest.fixture(autouse=True)
+def quietly():
+    """open_clip says of each model that its weights are random."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    yield
+    logging.disable(previous)
+
+
+def same_as_open_clip(name: str, root: Path) -> None:
+    with narrowed.narrow_timm():
+        _, apart = families.differences(narrowed.folder(name, root / name))
+    assert max(apart.values()) < families.EXACT, apart
+
+
+@pytest.mark.parametrize("name", families.kinds())
+def test_every_kind_is_exact(name, tmp_path):
+    same_as_open_clip(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", open_clip.list_models())
+def test_every_configuration_is_exact(name, tmp_path):
+    same_as_open_clip(name, tmp_path)
+
+
+def quoted() -> list[tuple[str, ...]]:
+    """The rows of the page's table."""
+    table = PAGE.read_text(encoding="utf-8").partition(QUOTED)[2].strip().partition("\n\n")[0]
+    head, _, *rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in table.splitlines()]
+    assert head == families.HEAD
+    return rows
+
+
+def test_the_page_counts_every_configuration():
+    assert sum(int(row[2]) for row in quoted()) == len(open_clip.list_models())
+    assert {row[0] for row in quoted()} == set(families.FAMILIES.values())
+    assert {row[3] for row in quoted()} == {"exact"}
+
+
+@pytest.mark.parametrize("name", ["ViT-B-16-SigLIP", "ViT-bigG-14-CLIPA", "mt5-base-ViT-B-32", "coca_base"])
+def test_the_page_says_what_methods_do(name, tmp_path):
+    with narrowed.narrow_timm():
+        made = families.row(name, families.kinds()[name], tmp_path)
+    assert (made[0], *made[3:]) in {(row[0], *row[3:]) for row in quoted()}
+
+
+@pytest.mark.slow
+def test_the_page_is_what_the_command_prints(tmp_path):
+    with narrowed.narrow_timm():
+        rows = [families.row(name, names, tmp_path) for name, names in families.kinds().items()]
+    assert families.joined(rows) == quoted()

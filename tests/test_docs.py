@@ -1,0 +1,99 @@
+"""The manual has every public name, every method, and no link that leads nowhere."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cliptune as ct
+from cliptune import methods
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))}
+BLOCK = re.compile(r"^::: (\S+)\n(?:    options:\s*(?:(\{.*\})\n|((?:\n?      .+\n)+)))?", re.MULTILINE)
+
+
+def blocks(page):
+    """Documented object -> options of its block."""
+    found = {}
+    for path, flow, nested in BLOCK.findall(PAGES[page]):
+        found[path] = yaml.safe_load(flow or nested) or {} if flow or nested else {}
+    return found
+
+
+def named(path):
+    """The object that `package.module.Class.attribute` names."""
+    parts = path.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[end:]:
+            value = getattr(value, part)
+        return value
+    raise AssertionError(f"nothing is called {path}")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "::: " in PAGES[page]])
+def test_what_a_page_documents_is_there_and_has_words(page):
+    documented = blocks(page)
+    assert len(documented) == PAGES[page].count("\n::: "), "a block could not be read"
+    for path, options in documented.items():
+        assert inspect.getdoc(named(path)), f"{path} has no docstring"
+        for member in options.get("members") or ():
+            assert inspect.getdoc(getattr(named(path), member)), f"{path}.{member} has no docstring"
+
+
+@pytest.mark.parametrize("name", ct.__all__)
+def test_every_public_name_has_a_place(name):
+    documented = {id(named(path)): options for path, options in blocks("python.md").items()}
+    value = getattr(ct, name)
+    assert id(value) in documented, f"docs/python.md lacks {name}"
+    assert documented[id(value)].get("heading", value.__name__) == name
+
+
+def test_every_member_of_a_tuned_model_has_a_place():
+    public = {name for name in vars(ct.Tuned) if not name.startswith("_")}
+    assert public <= set(blocks("python.md")["cliptune.tuned.Tuned"]["members"])
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_has_a_place_under_its_name(name):
+    documented = {named(path): options for path, options in blocks("methods.md").items()}
+    kind = methods.get(name)
+    assert documented[kind]["heading"] == documented[kind]["toc_label"] == name
+
+
+def test_methods_with_image_features_of_their_own_are_named():
+    table = PAGES["python.md"].partition("### Features")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ((?:`\w+` ?)+)\|", table, re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row) if name in methods.names()]
+    assert sorted(listed) == [name for name in methods.names() if name not in ("dapt", "copypaste")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if re.match(r"https?:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        place = DOCS / (file or page)
+        assert place.exists(), f"{page} links to {target}"
+        if anchor.startswith("cliptune."):
+            assert anchor in blocks(place.name), f"{page} links to {target}"
+        elif anchor:
+            heads = re.findall(r"^#+ (.*)$", PAGES[place.name], re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+            assert anchor in slugs, f"{page} links to {target}"
+
+
+def test_every_page_is_in_the_manual():
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    assert sorted(page for entry in nav for page in entry.values()) == sorted(PAGES)
