@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cliptune.data import inventory, lacking, misplaced, sources, split_file
+from cliptune.data import inventory, lacking, misplaced, sources, split_file, spot_check
 from cliptune.data.card import Card, Place, find_split
 from cliptune.data.dataset import Dataset
 from cliptune.data.misplaced import quoted
@@ -73,9 +73,12 @@ def _check(card: Card, kind: type[Dataset], root: Path, cards: Sequence[Card]) -
         home, none = root / half.home if half else None, Pictures(sum(card.counts), 0)
         return Report(card.name, card.title, "incomplete", fix, home=home, pictures=none)
     place = Place(layout, root / layout.home, root / layout.home / layout.images, file)
-    split = inventory.split(card, file)
+    split, broken = inventory.split(card, file), spot_check.look(place.images, place.home)
 
     def report(status: Status, fix: str = "", **more) -> Report:
+        if broken:
+            more["notes"] = (*more.get("notes", ()), *((fix,) if fix else ()))
+            status, fix = "incomplete" if status == "ready" else status, broken
         return Report(card.name, card.title, status, fix, layout.kind, place.home, split=split, **more)
 
     lists = [] if file or not card.split else [card.split]
@@ -114,7 +117,7 @@ def _check(card: Card, kind: type[Dataset], root: Path, cards: Sequence[Card]) -
 def _sample(file: Path | None, root: Path) -> list[str]:
     """Some relative paths of a split file, from all over it."""
     try:
-        examples = split_file.read(file, root)[1]["train"] if file else []
+        examples = [e for part in split_file.read(file, root)[1].values() for e in part] if file else []
     except UserError:
         return []
     return [e.key for e in examples[:: max(1, len(examples) // 20)]]

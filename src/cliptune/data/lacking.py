@@ -5,16 +5,28 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cliptune.data.card import Card
+from cliptune.data.download.recipes import RECIPES
 from cliptune.data.misplaced import aliases, plain, quoted
 
+#: Archives of datasets that are fetched by hand: file name -> where to unpack it.
+BY_HAND = {
+    "stanford_cars": dict.fromkeys(("cars_train.tgz", "cars_test.tgz"), ("stanford_cars", "", "")),
+    "ucf101": {"UCF-101-midframes.zip": ("ucf101", "", "")},
+    "imagenet": {f"ILSVRC2012_img_{part}.tar": (f"imagenet/images/{part}", "", "") for part in ("train", "val")},
+}
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
 def packed(card: Card, root: Path, cards: Sequence[Card]) -> str:
     """What to unpack: an archive in the root that is named after the dataset, or any in a folder of the dataset."""
+    known = _known(card.name)
+    there = [name for name in _files(root) if name in known]
+    if there:
+        commands = " && ".join(_placed(root / name, root, *known[name]) for name in there)
+        return f"{' and '.join(there)} {'are' if len(there) > 1 else 'is'} there, but not unpacked: {commands}"
     for name in _files(root):
         stem = plain(_stem(name))
         # imagenet-a.tar starts as imagenet does: the longest name that fits says whose it is.
@@ -26,6 +38,35 @@ def packed(card: Card, root: Path, cards: Sequence[Card]) -> str:
             for name in _files(home):
                 return f"{name} is in {home}, but not unpacked: {_unpack(home / name, home)}"
     return ""
+
+
+def _known(name: str) -> dict[str, tuple[str, str, str]]:
+    """The archives that a public dataset comes in: file name -> where to unpack it, and what of it to move where, all
+    from the root."""
+    found = dict(BY_HAND.get(name, {}))
+    recipe = RECIPES.get(name)
+    for remote in recipe.remotes if recipe else ():
+        for file in filter(None, (remote.file, PurePosixPath(remote.inner).name)):
+            moves = recipe.moves if len(recipe.remotes) == 1 else [m for m in recipe.moves if m[0] == _stem(file)]
+            for inner, target in moves:
+                if remote.inner and file == remote.file:
+                    found[file] = "", "", ""
+                elif target.endswith(inner):
+                    found[file] = target.removesuffix(inner).rstrip("/"), "", ""
+                else:
+                    found[file] = "", inner, target
+    return found
+
+
+def _placed(archive: Path, root: Path, into: str, inner: str, target: str) -> str:
+    """The command that unpacks an archive below the root, and moves what is in it to where it belongs."""
+    command = f"{_make(root / into)}{_unpack(archive, root / into)}"
+    move = f" && {_make((root / target).parent)}{quoted('mv', root / inner, root / target)}"
+    return command + move * bool(inner)
+
+
+def _make(folder: Path) -> str:
+    return "" if folder.is_dir() else f"{quoted('mkdir', '-p', folder)} && "
 
 
 def other_case(images: Path, gone: Iterable[str]) -> str:

@@ -50,6 +50,8 @@ def move(card: Card, root: Path, keys: Sequence[str] = ()) -> str:
                 return _command(root, home, *found, layout)
         bare = next((folder for folder in inner if keys and holds(folder)), None)
         wanted = root / card.layouts[0].home
+        if bare is not None and bare != home and (gathered := _gathered(home, bare, root, card, keys)):
+            return gathered
         if bare == home and not wanted.exists():
             rename = f"{_make(wanted.parent)}{quoted('mv', home, wanted)}"
             link = _link(wanted, card.layouts[0].images)
@@ -57,6 +59,23 @@ def move(card: Card, root: Path, keys: Sequence[str] = ()) -> str:
         if bare is not None:
             return _into(root / _path(card.layouts[0]), bare)
     return ""
+
+
+def _gathered(home: Path, bare: Path, root: Path, card: Card, keys: Sequence[str]) -> str:
+    """The command that brings pictures together which lie in several folders beside `bare`, or ""."""
+    place = root / _path(card.layouts[0])
+    if not any("/" in key for key in keys):  # one flat folder: theirs are classes, or parts with classes inside
+        suffix = os.path.splitext(keys[0])[1]
+        beside = [name for name in _folders(bare.parent) if any((bare.parent / name).glob(f"*{suffix}"))]
+        if len(beside) < 2:
+            return ""
+        find = quoted("find", home, "-type", "f", "-name", f"*{suffix}", "-exec", "mv", "-n", "{}", f"{place}/", ";")
+        return f"the pictures lie in {len(beside)} folders such as {bare}, but belong into one: {_make(place)}{find}"
+    holders = [bare.parent / n for n in _folders(bare.parent) if any((bare.parent / n / k).is_file() for k in keys)]
+    if len(holders) < 2:
+        return ""
+    names, copied = ", ".join(folder.name for folder in holders), [f"{folder}/." for folder in holders]
+    return f"the pictures lie in {names} of {bare.parent}: {_make(place)}{quoted('cp', '-Rn', *copied, place)}"
 
 
 def split(card: Card, root: Path) -> Path | None:
