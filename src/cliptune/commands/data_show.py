@@ -21,7 +21,7 @@ from cliptune.data import sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
-from cliptune.files import write_bytes
+from cliptune.files import check_file, write_bytes
 from cliptune.types import Example
 
 #: Pictures on a page, and in a row of one class.
@@ -69,6 +69,8 @@ def data_show(arguments: list[str]) -> None:
     if options.classes * options.each > MOST:
         asked = options.classes * options.each
         raise UserError(f"{options.classes} classes of {options.each} are {asked} pictures; a page has {MOST} at most")
+    if options.out is not None:
+        check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
     dataset = sources.get(spec, options.reading)

@@ -20,7 +20,7 @@ from cliptune.data.settings import Reading
 from cliptune.data.splits import few_shot
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.errors import UserError
-from cliptune.files import write_bytes
+from cliptune.files import check_file, write_bytes
 
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
@@ -67,6 +67,8 @@ def check(arguments: list[str]) -> None:
     """Look at all masks once, and say what they are like."""
     spec, rest = split(arguments, "a source of masks", "masks check folder:masks --data folder:photos", helped="data")
     options = parse(MasksCheck, "masks check", rest)
+    if options.out is not None:
+        check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
     dataset = sources.get(options.data, options.reading)
