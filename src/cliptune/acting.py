@@ -16,6 +16,7 @@ READS = ("workers", "augment")
 LOOKED_AT = {
     "image_column": ("hub", "csv"),
     "label_column": ("hub", "csv"),
+    "label_separator": ("hub", "csv"),
     "raw_names": ("hub", "csv", "folder", "json", "python"),
 }
 

@@ -15,15 +15,15 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
-from cliptune import __version__, methods, outside, protocols, provenance
+from cliptune import __version__, methods, outside, places, protocols, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
 from cliptune.config import Precision, Run, chain, fingerprint, from_dict, to_dict
-from cliptune.data import sources
+from cliptune.data import aside, doubles, sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.sound import sound
-from cliptune.engine import checkpoint, coreset, header, resume
+from cliptune.engine import checkpoint, coreset, header, resume, untested
 from cliptune.engine.fit import fit
 from cliptune.engine.measure import at, measure, on_the_way
 from cliptune.engine.watchers import Watcher, watched
@@ -72,7 +72,35 @@ def task_of(run: Run, dataset: Dataset | None = None) -> Task:
             have = ", ".join(name for name in protocols.names() if protocols.takes(name, option))
             raise UserError(f"{run.protocol} has no {option}, only {have}; leave it out or choose another protocol")
     dataset = dataset or dataset_of(run)
+    dataset = aside.validating(dataset) if asks_validation(run) else dataset
     return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,), **more)))
+
+
+def asks_validation(run: Run) -> str:
+    """What in a run looks at validation images, in words; "" where nothing does."""
+    if run.training.keep == "best" and run.method.trains:
+        return "keep=best"
+    chooses = run.fraction < 1 and coreset.validates(run.selector)
+    return run.method.validates or (f"selector={run.selector}" if chooses else "")
+
+
+def own_task(path: Path, run: Run, classnames: Sequence[str]) -> Task:
+    """The task of a run that was restored from `path`, for a model that knows `classnames`.
+
+    Raises `UserError` where its data is not there any more, naming every place tried.
+    """
+    path = path / CHECKPOINT if path.is_dir() else path
+    try:
+        task = task_of(run)
+    except UserError:
+        if lost := places.missing(run, places.TASK, checkpoint.read(path)[1].get("places"), path.parent):
+            raise UserError(lost) from None
+        raise
+    if tuple(task.classnames) == tuple(classnames) or run.reading.raw_names:
+        return task
+    # Earlier versions kept names, such as WordNet ids, that have words by now.
+    plain = task_of(replace(run, reading=replace(run.reading, raw_names=True)))
+    return plain if tuple(plain.classnames) == tuple(classnames) else task
 
 
 def model_of(run: Run, task: Task) -> TunedModel:
@@ -108,6 +136,9 @@ def execute(
             f"cliptune evaluate RUN --data {run.data}"
         )
     task, left_out = sound(task, watched(watchers, "looking at files"))
+    untested.check(task, run.data)
+    twice = doubles.check(task, run.data)
+    aside.note(task.dataset, asks_validation(run), run.data)
     start, start_cpu = time.perf_counter(), time.process_time()
     provenance.forget_peak(fabric.device)
     alone = folder if fabric.world_size == 1 else None
@@ -132,7 +163,9 @@ def execute(
         history=tuple(history),
         provenance={
             **provenance.describe(run, model, task),
+            **({"places": kept} if folder is not None and (kept := places.told(run, folder)) else {}),
             **({"left_out": left_out} if left_out else {}),
+            **({"duplicates": twice} if twice else {}),
             **(about or {}),
         },
     )
@@ -223,6 +256,8 @@ def save(path: Path, run: Run, model: TunedModel) -> None:
         "backbone": {"name": model.backbone.name, "fingerprint": model.backbone.fingerprint},
         "version": __version__,
     }
+    kept = places.told(run, path.parent)
+    about |= {"places": kept} if kept else {}
     checkpoint.write(path, model.learner.state_dict(), about)
 
 
@@ -236,12 +271,14 @@ def restore(
     """
     path = path / CHECKPOINT if path.is_dir() else path
     tensors, about = checkpoint.read(path)
-    held = header.read(about, path)
+    held, kept = header.read(about, path), about.get("places")
     try:
-        run = from_dict(held.config, allow_code)
+        run = places.found(from_dict(held.config, allow_code), kept, path.parent)
     except UserError as error:
         raise UserError(f"the configuration in {path} cannot be used: {error}") from None
     header.check_sizes(chain(run.method), tensors, path)
+    if backbone is None and (lost := places.missing(run, places.MODEL, kept, path.parent)):
+        raise UserError(lost)
     backbone = backbone or backbone_of(run.backbone, run.pretrained)
     held.check(backbone, path)
     model = TunedModel(backbone, run.method, held.classnames, held.templates)

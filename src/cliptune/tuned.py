@@ -16,6 +16,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from cliptune import claims, config, experiment
 from cliptune.backbones.backbone import Backbone
 from cliptune.data import sources
+from cliptune.data.dataset import Dataset
 from cliptune.data.given import Given, one_by_one, stacked
 from cliptune.data.objects import opened_to_test, spec_of
 from cliptune.data.transforms import evaluation, normalise
@@ -23,7 +24,8 @@ from cliptune.engine.finite import answered
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.model import TunedModel
-from cliptune.types import Example, Picture, Result, TestSet
+from cliptune.results import store
+from cliptune.types import Example, Picture, Result, Task, TestSet
 
 #: Images that are decoded and answered at a time.
 BATCH = 64
@@ -38,10 +40,25 @@ class Tuned:
         model: The backbone with what was learned in it; put into evaluation mode.
         run: The configuration it was trained with.
         result: Metrics, history and cost of the run, or None where they are not known.
+        path: The folder or file that it was loaded from, or None.
     """
 
-    def __init__(self, model: TunedModel, run: config.Run, result: Result | None = None):
-        self.model, self.run, self.result = model.eval(), run, result
+    def __init__(self, model: TunedModel, run: config.Run, result: Result | None = None, path: Path | None = None):
+        self.model, self.run, self.path = model.eval(), run, path
+        self._result = result
+
+    @property
+    def result(self) -> Result | None:
+        """Metrics, history and cost of the run; None for a checkpoint file without a record beside it.
+
+        Raises:
+            UserError: If the record is damaged.
+        """
+        if self._result is None and self.path is not None:
+            record = (self.path if self.path.is_dir() else self.path.parent) / store.NAME
+            own = self.path.is_dir() or self.path.name == claims.CHECKPOINT
+            self._result = store.load(record) if own and record.is_file() else None
+        return self._result
 
     @property
     def classnames(self) -> tuple[str, ...]:
@@ -64,8 +81,8 @@ class Tuned:
             UserError: If the data cannot be found, or the model cannot take their classes.
         """
         run = config.with_options(self.run, reading)
-        if data is None and not reading and self.result is not None:
-            return dict(self.result.metrics)
+        if data is None and not reading and self.path is None and self._result is not None:
+            return dict(self._result.metrics)
         if data is None and not run.data:
             raise UserError("a checkpoint does not say its data; say what to evaluate on: data='folder:PATH'")
         held = None if data is None or isinstance(data, str) else opened_to_test(data, self.classnames)
@@ -74,7 +91,7 @@ class Tuned:
         spoken = reading.get("templates", ())  # by default as in training
         model = self.model.with_classes(self.classnames, spoken) if spoken else self.model
         if spec is None or (held is not None and spec == run.data):
-            task = experiment.task_of(run, dataset)
+            task = self._task(run, dataset)
             if task.classnames != self.classnames:
                 raise UserError(
                     "these are not the classes the run was trained on; say what to evaluate on: data='folder:PATH'"
@@ -88,6 +105,11 @@ class Tuned:
         other = dataclasses.replace(other, tests={"test": TestSet(tested, other.classnames, other.dataset)})
         model.with_classes(other.classnames)  # a model that cannot take them says so
         return experiment.measure(model, other, watchers, run.training)
+
+    def _task(self, run: config.Run, dataset: Dataset | None) -> Task:
+        if self.path is None or dataset is not None:
+            return experiment.task_of(run, dataset)
+        return experiment.own_task(self.path, run, self.classnames)
 
     def _knows(self, examples: Sequence[Example]) -> bool:
         """Whether some of these picture files are in the data it was trained on."""
@@ -215,7 +237,7 @@ class Tuned:
 
 
 def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool = False) -> Tuned:
-    """Load a tuned model.
+    """Load a tuned model; it finds its local data also from another folder, or once both have moved together.
 
     Args:
         path: A run's folder, or a checkpoint file.
@@ -226,4 +248,5 @@ def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool
     Raises:
         UserError: If there is no checkpoint, it is damaged, or it was made for another backbone.
     """
-    return Tuned(*experiment.restore(Path(path), backbone, allow_code=allow_code))
+    model, run = experiment.restore(Path(path), backbone, allow_code=allow_code)
+    return Tuned(model, run, path=Path(path).absolute())

@@ -19,8 +19,10 @@ from cliptune import acting, checks, claims, config, files, presets, protocols, 
 from cliptune.commands.execution import Execution
 from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
 from cliptune.config import Run
+from cliptune.data import sources
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
+from cliptune.protocols.cross_dataset import BENCHMARKS, ELEVEN
 from cliptune.protocols.data_efficient import FRACTIONS
 from cliptune.runners.base import Entry
 
@@ -40,7 +42,7 @@ class Sweep:
     """Methods by name, wrappers joined by +."""
     data: tuple[str, ...] = ("emoji",)
     """What is tuned on, one or several, as for train: emoji (bundled), folder:PATH with one folder a class, or public
-    datasets by name with --root."""
+    datasets by name with --root; benchmarks11 stands for the eleven of the published few-shot tables."""
     targets: tuple[str, ...] = ()
     """Of cross-dataset and domain-generalization: what is tested on besides, as for --data, or styles of the bundled
     drawings. Left empty: the papers' (of imagenet), the styles not tuned on (of emoji)."""
@@ -113,7 +115,7 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
     runs: list[tuple[str, Run]] = []
     preset = _presets(options)
     for data, number, (how, share), method in itertools.product(
-        options.data, shots, dict.fromkeys(chosen), options.methods
+        spelled_out(options.data), shots, dict.fromkeys(chosen), options.methods
     ):
         more = {"selector": how, "fraction": share} if share < 1 or protocol == "data_efficient" else {}
         run = presets.get(method, preset[method], data=data, shots=number, **base, **more)
@@ -127,9 +129,33 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
     ]
     own = [name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)]
     acting.check([run for _, run in changed], [*own, *(flag.name.replace("-", "_") for flag in flags)])
-    layouts = itertools.product(*((many, not many) for many in (len(options.data) > 1, len(shots) > 1)))
+    layouts = itertools.product(*((many, not many) for many in (len(spelled_out(options.data)) > 1, len(shots) > 1)))
     every = [sweep.plan(changed, options.seeds, options.out, below=partial(below, several=one)) for one in layouts]
     return [_place(where) for where in zip(*every, strict=True)]
+
+
+def spelled_out(data: Sequence[str]) -> list[str]:
+    """The datasets that `--data` names, each once."""
+    return list(dict.fromkeys(one for name in data for one in (BENCHMARKS if name == ELEVEN else (name,))))
+
+
+def check_data(entries: Sequence[Entry]) -> None:
+    """Open all that the entries are tuned and tested on. Raises `UserError` that counts and names what cannot be."""
+    wanted = {(spec, entry.run.reading): None for entry in entries for spec in (entry.run.data, *entry.run.targets)}
+    domains: set[str] = set()
+    lost: dict[str, list[str]] = {}
+    for spec, reading in wanted:
+        if spec in domains:  # of a dataset that is tuned on
+            continue
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                domains |= {*sources.get(spec, reading).domains()}
+        except UserError as error:
+            lost.setdefault(str(error), []).append(spec)
+    if lost:
+        count = sum(map(len, lost.values()))
+        whys = "; ".join(f"{', '.join(specs)}: {why}" for why, specs in lost.items())
+        raise UserError(f"{count} of {len(wanted)} datasets cannot be read: {whys}")
 
 
 def _presets(options: Sweep) -> dict[str, str]:

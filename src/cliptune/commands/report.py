@@ -100,6 +100,9 @@ def _found(root: Path, pictures: int, images: int, allow_code: bool) -> Findings
         return Findings(reliance=kept)
     folders = first_seed(root)
     held = rows(folders, allow_code)
+    if not any(test.examples for test in held.task.tests.values()):
+        note = f"{held.task.dataset.name} has no test images, so that checkpoints are asked about none."
+        return Findings(reliance=kept, notes=(*held.notes, note))
     first = named[next(iter(folders.values()))]
     few = amount([first])
     return Findings(

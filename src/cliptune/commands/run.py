@@ -9,7 +9,7 @@ from rich.console import Console
 from cliptune import protocols
 from cliptune.commands.execution import carry_out
 from cliptune.commands.parse import split
-from cliptune.commands.planning import entries, told
+from cliptune.commands.planning import check_data, entries, told
 from cliptune.errors import Unfinished
 from cliptune.results import summary, table
 from cliptune.results.pivot import pivot
@@ -31,6 +31,8 @@ def run(arguments: list[str]) -> None:
     protocols.get(name)
     options, flags = told(name, rest)
     runs = entries(name, options, flags)
+    if options.execution.dry_run:
+        check_data(runs)
     try:
         results = carry_out(runs, options.execution, options.out)
     except Unfinished as error:

@@ -16,6 +16,7 @@ class Dataset(ABC):
 
     `classnames` are in label order, as they go into sentences. `templates` hold one `{}` each, the dataset's own first.
     `draws` is a folder or file of shots to take instead of drawing them, or "" (see `data.draws`).
+    `sets_aside` says whether the examples `aside` validate instead of training (see `experiment.task_of`).
     `made_of` says what decides the pixels of examples that are no files, besides their keys; "" where nobody knows.
     """
 
@@ -24,6 +25,7 @@ class Dataset(ABC):
     templates: tuple[str, ...] = ("a photo of a {}.",)
     draws: str = ""
     made_of: str = ""
+    sets_aside: bool = False
     reading: Reading = Reading()
 
     @classmethod
@@ -34,6 +36,10 @@ class Dataset(ABC):
     @abstractmethod
     def examples(self, split: str) -> list[Example]:
         """The examples of `split`, one of "train", "val", "test", in a fixed order."""
+
+    def aside(self) -> list[Example]:
+        """Training examples that validate where something asks for validation; none where the data marks some."""
+        return []
 
     def tested(self) -> list[Example]:
         """What a model that was made elsewhere is measured on."""
@@ -49,12 +55,17 @@ class Dataset(ABC):
 
     def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:
         """Training and validation shots of a seed (see `splits.draw`)."""
-        train, val = self.examples("train"), self.examples("val")
+        train, val = self._trained(), self.aside() if self.sets_aside else self.examples("val")
         return draws.draw(self.draws, train, val, shots, seed) if self.draws else splits.draw(train, val, shots, seed)
 
     def sizes(self) -> dict[int, int]:
         """How many training pictures show each class, in order of first appearance."""
-        return splits.count(self.examples("train"))
+        return splits.count(self._trained())
+
+    def _trained(self) -> list[Example]:
+        """What shots are drawn from."""
+        train = self.examples("train")
+        return splits.without(train, self.aside()) if self.sets_aside else train
 
     def domains(self) -> tuple[str, ...]:
         """Names of the guises in which `domain` has the test set; none for most."""

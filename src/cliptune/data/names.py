@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import regex
 
+from cliptune.data import wnids
 from cliptune.errors import UserError
 
 #: Marks that datasets put in front of a name: a WordNet id (n01440764_tench), a number and a dot (001.Albatross).
@@ -37,9 +38,12 @@ def readable(name: str) -> str:
 def for_text(names: Sequence[str], where: str, raw: bool = False, hint: str = "words would help") -> tuple[str, ...]:
     """Class names as they go into sentences, made `readable` unless `raw`; notes say what is lost or missing in them.
 
+    WordNet ids of ImageNet's classes get its words.
+
     Raises `UserError` where two become one, as the tokenizer reads them.
     """
-    read = tuple(names if raw else map(readable, names))
+    words_of = {} if raw else wnids.words(names)
+    read = tuple(names if raw else (words_of.get(name) or readable(name) for name in names))
     first: dict[str, str] = {}
     for name, words in zip(names, read, strict=True):
         key = words.lower()
@@ -47,6 +51,12 @@ def for_text(names: Sequence[str], where: str, raw: bool = False, hint: str = "w
             how = " or keep names as they are (--raw-names)" if first[key].lower() != name.lower() and not raw else ""
             raise UserError(f"two classes of {where}, {first[key]!r} and {name!r}, read as {key!r}; rename one{how}")
         first[key] = name
+    if words_of:
+        (wnid, words), more = next(iter(words_of.items())), f" (and {len(words_of) - 1} more)" * (len(words_of) > 1)
+        warnings.warn(
+            f"class {wnid!r} of {where} is read as ImageNet's {words!r}{more}; --raw-names keeps names as they are",
+            stacklevel=2,
+        )
     marked = [(name, words) for name, words in zip(names, read, strict=True) if not raw and MARK.match(name)]
     if marked:
         (name, words), more = marked[0], f" (and {len(marked) - 1} more likewise)" * (len(marked) > 1)

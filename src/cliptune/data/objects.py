@@ -15,6 +15,8 @@ from cliptune.data.labels import classes_of, inner, labels_of
 from cliptune.data.own import assemble
 from cliptune.data.pictures import picture_of
 from cliptune.data.settings import Reading
+from cliptune.data.splits import without
+from cliptune.data.tags import note_combined
 from cliptune.errors import UserError
 from cliptune.types import Example, Picture
 
@@ -54,8 +56,9 @@ class Objects(Dataset):
         found = {part: self._found(part, len(named)) for part in held}
         if "train" not in found:  # something to be tested on
             self.classnames = tuple(map(str, named))
-            self._splits = {"train": [], "val": [], "test": [e for _, e in found["test"]]}
+            self._splits = {"train": [], "val": [], "test": [e for _, e in found["test"]], "aside": []}
             return
+        note_combined([str(title) for title in named], self.name)
         titles = {str(i): str(title) for i, title in enumerate(named)}
         self.classnames, self._splits = assemble(
             found, self.name, classes=list(titles), titles=titles, raw_names=classnames is not None
@@ -70,6 +73,9 @@ class Objects(Dataset):
 
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
+
+    def aside(self) -> list[Example]:
+        return self._splits["aside"]
 
     def read(self, example: Example) -> Picture:
         part, _, place = example.key.partition("/")
@@ -148,6 +154,8 @@ def spec_of(dataset: Dataset) -> str:
     """What records call a dataset that came as an object: `python:NAME@FINGERPRINT`, of class names, keys, labels and a
     few pictures."""
     parts = {part: dataset.examples(part) for part in ("train", "val", "test")}
+    if aside := dataset.aside():  # names stay those of earlier versions, which always set these aside
+        parts |= {"train": without(parts["train"], aside), "val": aside}
     everything = [e for examples in parts.values() for e in examples]
     told = [list(dataset.classnames), [[(e.key, e.label) for e in examples] for examples in parts.values()]]
     digest = hashlib.sha256(repr(told).encode())

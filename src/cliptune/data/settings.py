@@ -31,6 +31,9 @@ class Reading:
     """Of hub and csv data, where it cannot be guessed."""
     label_column: str = ""
     """Of hub and csv data, where it cannot be guessed."""
+    label_separator: str = ""
+    """Of hub and csv data whose images show several classes: what stands between labels in one cell. Left empty, it is
+    guessed and said; none takes each cell for one class."""
     draws: str = ""
     """A folder of split_fewshot/shot_K-seed_S.pkl files (or one such file) whose shots are taken instead of drawing
     them; no code in them runs."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from cliptune.data import pictures
+from cliptune.data import doubles, pictures
 from cliptune.data.reader import Reader
 from cliptune.errors import UserError
 from cliptune.types import Example, Task
@@ -122,4 +122,7 @@ def _fault(path: Path) -> str:
 @lru_cache(maxsize=1 << 18)
 def _looked(path: Path, modified: int, size: int) -> str:
     """Runs of a sweep look at the same files."""
-    return pictures.fault(path)
+    why = pictures.fault(path)
+    if not why:
+        doubles.end_of(path)  # while the file is at hand: `doubles.check` asks for it
+    return why

@@ -26,6 +26,11 @@ def by_label(examples: Sequence[Example]) -> dict[int, list[Example]]:
     return groups
 
 
+def given(examples: Sequence[Example], rng: random.Random) -> list[Example]:
+    """Each example that shows several classes under one of them, at random, in their order; others as they are."""
+    return [replace(e, label=rng.choices(e.labels)[0]) if e.labels else e for e in examples]
+
+
 def few_shot(examples: Sequence[Example], shots: int, rng: random.Random) -> list[Example]:
     """`shots` examples a class, or all of a class that has fewer (without consuming randomness); all if `shots` < 1."""
     if shots < 1:
@@ -52,11 +57,21 @@ def draw_apart(
     return chosen, sample_each(left, min(shots, 4), rng)
 
 
+def without(examples: Sequence[Example], aside: Sequence[Example]) -> list[Example]:
+    """The examples that are not among those set `aside`."""
+    keys = {e.key for e in aside}
+    return [e for e in examples if e.key not in keys]
+
+
 def draw(
     train: Sequence[Example], val: Sequence[Example], shots: int, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """Training and validation shots of a seed: validation takes min(shots, 4) a class from the same random stream."""
+    """Training and validation shots of a seed: validation takes min(shots, 4) a class from the same random stream.
+
+    Examples of several classes first go to one of them each (`given`).
+    """
     rng = random.Random(seed)
+    train, val = given(train, rng), given(val, rng)
     chosen = few_shot(train, shots, rng)
     return chosen, few_shot(val, min(shots, 4), rng)
 

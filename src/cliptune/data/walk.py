@@ -37,13 +37,24 @@ def images_under(folder: Path, unread: Counter[str], onerror: Callable[[OSError]
     def refuse(error: OSError) -> None:
         raise closed(error)
 
-    found = []
-    for place, folders, files in os.walk(folder, onerror=onerror or refuse):
-        folders[:] = [name for name in folders if not is_litter(name)]
+    found, base, seen = [], os.path.realpath(folder), set[str]()
+    for place, folders, files in os.walk(folder, onerror=onerror or refuse, followlinks=True):
+        folders[:] = [name for name in folders if not is_litter(name) and _once(Path(place, name), base, seen)]
         suffixes = [(name, os.path.splitext(name)[1].lower()) for name in files if not is_litter(name)]
         found += [Path(place, name) for name, suffix in suffixes if suffix in SUFFIXES]
         unread.update(suffix for _, suffix in suffixes if suffix not in SUFFIXES and suffix not in NOTES)
     return sorted(found)
+
+
+def _once(folder: Path, base: str, seen: set[str]) -> bool:
+    """Whether to look into a folder: links to what is looked at anyway, or that lead in circles, are passed over."""
+    if not folder.is_symlink():
+        return True
+    real = os.path.realpath(folder)
+    inside = os.path.commonpath([real, base]) in (real, base)
+    again = real in seen
+    seen.add(real)
+    return not (inside or again)
 
 
 def unread_in(folder: Path, unread: Counter[str]) -> str:

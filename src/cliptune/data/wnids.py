@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from cliptune.errors import UserError
 #: twice (657 and 744; 836 and 837).
 LISTS = Path(__file__).parent / "imagenet"
 CLASSNAMES = "classnames.txt"
+WNID = re.compile(r"n\d{8}")
+#: Words of WordNet itself for the two whose name another class has as well, where both are there.
+APART = {"n04008634": "projectile", "n04355933": "sunglass"}
 
 
 def wnids(subset: str = "") -> tuple[str, ...]:
@@ -46,6 +51,17 @@ def classnames(ids: Sequence[str], folders: Iterable[Path] = ()) -> tuple[str, .
             stacklevel=4,
         )
     return tuple(own[wnid] for wnid in ids)
+
+
+def words(names: Iterable[str]) -> dict[str, str]:
+    """The names of those of `names` that are ids of ImageNet's classes, no two the same, where all look like ids."""
+    names = list(names)
+    if not all(WNID.fullmatch(name) for name in names):
+        return {}
+    known = _names(LISTS / CLASSNAMES)
+    found = {name: known[name] for name in names if name in known}
+    twice = Counter(found.values())
+    return {wnid: APART.get(wnid, name) if twice[name] > 1 else name for wnid, name in found.items()}
 
 
 def listed(folder: Path, classes: Sequence[str], title: str, fix: str) -> list[list[str]]:

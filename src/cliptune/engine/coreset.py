@@ -53,6 +53,13 @@ def reduced(
     return replace(task, train=weighted(task.train, chosen))
 
 
+def validates(selector: str) -> bool:
+    """Whether a selector compares with validation images where there are some."""
+    name, options = selection.spelled(selector)
+    known = name.replace("-", "_").lower()
+    return known == "glister" or (known == "gradmatch" and bool(options.get("validation")))
+
+
 def weighted(pool: Sequence[Example], chosen: Selection) -> tuple[Example, ...]:
     """The chosen examples of a pool, in its order, with their weights."""
     weights = [1.0] * len(chosen.indices) if chosen.weights is None else chosen.weights.tolist()

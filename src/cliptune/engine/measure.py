@@ -11,6 +11,7 @@ from cliptune.data.sound import sound
 from cliptune.engine.evaluate import logits, scores
 from cliptune.engine.settings import Training
 from cliptune.engine.watchers import Watcher, watched
+from cliptune.errors import UserError
 from cliptune.model import TunedModel
 from cliptune.types import Task
 
@@ -21,10 +22,13 @@ def measure(
     """Metrics in percent on each of the task's test sets whose classes the model can tell apart (see `scores`), and
     "average" over those of `task.averaged`.
 
-    training: whose views and workers are taken. Raises `UserError` that names pictures that cannot be read.
+    training: whose views and workers are taken. Raises `UserError` that names pictures that cannot be read, and where
+    there is no test image.
     """
     task, _ = sound(replace(task, train=(), val=()), watched(watchers, "looking at files"))
     tests = {name: test for name, test in task.tests.items() if test.examples}
+    if not tests:
+        raise UserError(f"{task.dataset.name} has no test images; name other data to be measured on (--data)")
     if not model.takes_other_classes:
         left = [name for name, test in tests.items() if test.classnames != model.classnames]
         if left:

@@ -71,7 +71,7 @@ def rely(
     model, run = experiment.restore(folder, allow_code=allow_code)
     checkpoint = folder / CHECKPOINT if folder.is_dir() else folder
     run = with_options(run, differing(reading)) if reading is not None else run
-    dataset, test, name = _test_set(run, asked)
+    dataset, test, name = _test_set(folder, run, model, asked)
     test = dataclasses.replace(test, examples=spread(test.examples, asked.images))
     model = model.with_classes(test.classnames).to(experiment.fabric_of(run.device, 1, run.precision).device).eval()
     pictures, chosen, left_out = _masked(model, dataset, test, asked)
@@ -104,13 +104,15 @@ def rely(
     return measured, path
 
 
-def _test_set(run: Run, asked: Asked) -> tuple[Dataset, TestSet, str]:
+def _test_set(folder: Path, run: Run, model: TunedModel, asked: Asked) -> tuple[Dataset, TestSet, str]:
     if asked.data and asked.data != run.data:
         dataset = sources.get(asked.data, dataclasses.replace(run.reading, draws=""))
         tests = {"test": TestSet(tuple(dataset.tested()), dataset.classnames)}
     else:
-        task, _ = sound(experiment.task_of(run))
+        task, _ = sound(experiment.own_task(folder, run, model.classnames))
         dataset, tests = task.dataset, {name: test for name, test in task.tests.items() if test.examples}
+    if not tests:
+        raise UserError(f"{asked.data or run.data} has no test images; name other data with --data")
     if asked.test and asked.test not in tests:
         raise UserError(f"no test set is called {asked.test!r}; there are {', '.join(tests)}")
     name = asked.test or next((name for name in PREFERRED if name in tests), next(iter(tests)))

@@ -68,8 +68,8 @@ def rows(folders: Mapping[str, Path], allow_code: bool = False) -> Rows:
             notes.append(f"Nothing is shown from the checkpoint of {label}: {error}.")
     if not models:
         raise UserError(f"no checkpoint can be used; {notes[0] if notes else 'there is none'}")
-    first = next(iter(runs.values()))
-    task, _ = sound(experiment.task_of(first))
+    label, first = next(iter(runs.items()))
+    task, _ = sound(experiment.own_task(folders[label], first, models[label].classnames))
     untuned = next((label for label, run in runs.items() if methods.name_of(run.method) == "zeroshot"), None)
     if untuned is None:
         untuned, plain = UNTUNED, replace(first, method=methods.get("zeroshot")())

@@ -30,6 +30,8 @@ class Method(ABC):
     trains: bool = True
     #: Whether `finish` wants the learner's state after every epoch.
     keeps_history: bool = False
+    #: What in the method looks at validation images, in words; "" where nothing does.
+    validates: str = ""
     #: Epochs of this stage of training, where they are not the run's.
     epochs: int | None = None
 
@@ -112,6 +114,10 @@ class Wrapper(Method):
     @property
     def keeps_history(self) -> bool:  # type: ignore[override]
         return self.base.keeps_history
+
+    @property
+    def validates(self) -> str:  # type: ignore[override]
+        return self.base.validates
 
     @property
     def epochs(self) -> int | None:  # type: ignore[override]

@@ -83,6 +83,10 @@ class Dpl(Method):
         return not self.lengths_text and not self.lengths_image
 
     @property
+    def validates(self) -> str:  # type: ignore[override]
+        return "dpl's search" if self.searching else ""
+
+    @property
     def epochs(self) -> int | None:  # type: ignore[override]
         return self.search_epochs if self.searching else None
 

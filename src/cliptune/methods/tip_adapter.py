@@ -56,6 +56,10 @@ class TipAdapter(Method):
     def idle(self) -> dict[str, str]:
         return dict.fromkeys(("alpha", "beta"), "search chooses it") if self.search else {}
 
+    @property
+    def validates(self) -> str:  # type: ignore[override]
+        return "search" if self.search else ""
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.cache import Cache
 

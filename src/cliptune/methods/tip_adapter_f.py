@@ -43,6 +43,10 @@ class TipAdapterF(Method):
         """The same cache before training."""
         return TipAdapter(self.alpha, self.beta, self.crops, self.search)
 
+    @property
+    def validates(self) -> str:  # type: ignore[override]
+        return "search" if self.search else ""
+
     def idle(self) -> dict[str, str]:
         return dict.fromkeys(("alpha", "beta"), "search chooses it") if self.search else {}
 

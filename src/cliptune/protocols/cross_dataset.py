@@ -23,6 +23,8 @@ TEN = (
     "eurosat",
     "ucf101",
 )
+#: All that the papers' few-shot tables are over, by one name.
+ELEVEN, BENCHMARKS = "benchmarks11", ("imagenet", *TEN)
 #: Names that no target may have.
 TAKEN = ("source", "average")
 

@@ -101,6 +101,9 @@ def summarise(
         cells += [over_seeds(r.cost[c] for r in runs if c in r.cost) for c in costs]
         rows.append(Row(method, data, shots, len(runs), tuple(cells), dict(zip(keys, more, strict=True))))
     notes = _footnotes(names, rows, spread, per_seed)
+    blank = sum(not result.metrics for result in results)
+    if blank:
+        notes.append(f"{blank} of {len(results)} runs were tested on no image, and have no accuracy.")
     if average:
         averages, told = _averages(groups, keys, names, costs, sorted({key[1:] for key in groups}, key=_after(order)))
         rows, notes = [*rows, *averages], [*notes, *told]

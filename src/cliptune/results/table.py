@@ -58,6 +58,7 @@ def to_rich(table: Table, *, digits: int = 1) -> RichTable:
     between = " " if taken + gap * len(widths) <= WIDTH else "\n"
     notes = Text(" ".join(table.footnotes))
     drawn = RichTable(title=Text(said) if said else None, caption=notes, caption_justify="left", box=box.SIMPLE_HEAD)
+    drawn.min_width = None if table.columns else WIDTH  # footnotes need room where there is no number
     drawn.pad_edge, drawn.padding = False, (0, gap, 0, 0)
     for key, width in zip(keys, widths, strict=False):
         text = key in TEXT

@@ -68,9 +68,16 @@ def test_splits_are_taken_as_they_are(tmp_path, pictures):
     ]
 
 
-def test_a_split_that_is_missing_takes_its_share(tmp_path, pictures):
+def test_nothing_is_taken_from_training_beside_a_test_part(tmp_path, pictures):
     rows = [(*row, "test" if i % 2 else "train") for i, row in enumerate(plain(pictures))]
-    assert counts(Csv(write(tmp_path, ("path", "label", "split"), rows))) == [8, 2, 10]
+    table = Csv(write(tmp_path, ("path", "label", "split"), rows))
+    assert counts(table) == [10, 0, 10] and len(table.aside()) == 2
+    assert set(table.aside()) < set(table.examples("train"))
+
+
+def test_a_test_part_that_is_missing_takes_its_share(tmp_path, pictures):
+    rows = [(*row, "val" if i % 2 else "train") for i, row in enumerate(plain(pictures))]
+    assert counts(Csv(write(tmp_path, ("path", "label", "split"), rows))) == [6, 10, 4]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

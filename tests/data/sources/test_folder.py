@@ -50,10 +50,10 @@ def test_parts_are_taken_as_they_are(tmp_path, names):
     assert folder.examples("test")[0].key == f"{names[2]}/cat/0.png"
 
 
-def test_a_missing_part_takes_its_share_of_training(tmp_path):
+def test_what_a_missing_part_takes_of_training(tmp_path):
     fill(tmp_path / "train", cat=10, dog=10)
     fill(tmp_path / "test", cat=3, dog=2)
-    assert sizes(Folder(tmp_path)) == {"train": [8, 8], "val": [2, 2], "test": [3, 2]}
+    assert sizes(Folder(tmp_path)) == {"train": [10, 10], "val": [0, 0], "test": [3, 2]}
     shutil.rmtree(tmp_path / "test")
     assert sizes(Folder(tmp_path)) == {"train": [5, 5], "val": [2, 2], "test": [3, 3]}
 

@@ -7,6 +7,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 
 from cliptune.data.card import Card
 from cliptune.data.dataset import Dataset
@@ -45,12 +46,24 @@ def get(spec: str, reading: Reading | None = None) -> Dataset:
     if name == PYTHON:
         Objects.from_spec(argument, reading or Reading())
     if name not in names():
+        if meant := meant_by(spec):
+            raise UserError(f"unknown dataset {spec!r}; what is at that path is read by {meant}")
         close = difflib.get_close_matches(name, names(), n=2, cutoff=0.4)
         raise UserError(
             f"unknown dataset {spec!r}; nearest: {', '.join(close or names())} (your own pictures: folder:PATH)"
         )
     reading = reading or Reading()
     return told(kind(name).from_spec(argument, reading), reading)
+
+
+def meant_by(path: str) -> str:
+    """The spec by which a folder or file is read that is called by its path alone, or ""."""
+    place = Path(path).expanduser()
+    suffix = place.suffix.lower()
+    if place.is_dir():
+        return f"folder:{path}"
+    kinds = {".csv": "csv", ".tsv": "csv", ".json": "json", ".parquet": "hub"}
+    return f"{kinds[suffix]}:{path}" if suffix in kinds and place.is_file() else ""
 
 
 def told(dataset: Dataset, reading: Reading) -> Dataset:

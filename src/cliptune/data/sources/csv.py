@@ -14,6 +14,7 @@ from cliptune.data.pictures import SUFFIXES
 from cliptune.data.present import missing
 from cliptune.data.settings import Reading
 from cliptune.data.table import Table, lines, read_table
+from cliptune.data.tags import Splitter, splitter
 from cliptune.errors import UserError
 from cliptune.types import Example
 
@@ -34,7 +35,8 @@ class Csv(Dataset):
     """The pictures a table lists; relative paths count from its folder, or from `reading.root`.
 
     Without a split column, each class is cut as folders are, whatever the order of the lines. Labels that are all whole
-    numbers keep their order; a column of names or `classes.txt` beside the table says what they are called.
+    numbers keep their order; a column of names or `classes.txt` beside the table says what they are called. Several
+    labels in one cell make the data multi-label (`tags.splitter`).
     """
 
     def __init__(self, file: str | Path, reading: Reading | None = None):
@@ -51,13 +53,14 @@ class Csv(Dataset):
             raise UserError(f"{self.file} has a header, but no lines below it; add a line for each picture")
         table = self._distinct(table, image, label)
         table = self._present(table, image, reading.skip_bad)
-        labels = [row[label] for _, row in table.rows]
+        split = splitter([row[label] for _, row in table.rows], str(self.file), reading.label_separator) or _whole
+        labels = {value for _, row in table.rows for value in split(row[label])}
         whole = all(re.fullmatch(r"[+-]?\d+", value) for value in labels)
-        classes = sorted(set(labels), key=int) if whole else sorted(set(labels))
+        classes = sorted(labels, key=int) if whole else sorted(labels)
         names = table.column([name for name in NAME if table.column([name]) not in (image, label)])
-        titles = _titles(table, label, names, classes) if whole else None
+        titles = _titles(table, label, names, classes, split) if whole else None
         self.classnames, self._splits = assemble(
-            self._found(table, image, label),
+            self._found(table, image, label, split),
             str(self.file),
             classes=classes,
             titles=titles,
@@ -73,6 +76,9 @@ class Csv(Dataset):
 
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
+
+    def aside(self) -> list[Example]:
+        return self._splits["aside"]
 
     def tested(self) -> list[Example]:
         return self._splits["tested"]
@@ -113,10 +119,10 @@ class Csv(Dataset):
         hint = "" if Path(gone[0][1]).suffix.lower() in SUFFIXES else ", with their suffixes"
         raise UserError(f"{said}; paths count from {self.root}{hint} (another folder: --root; leave out: --skip-bad)")
 
-    def _found(self, table: Table, image: int, label: int) -> Mapping[str, Found]:
+    def _found(self, table: Table, image: int, label: int, labels: Splitter) -> Mapping[str, Found]:
         """Examples by part, in the order of their paths, as folders are walked."""
         split, mask = table.column(SPLIT), table.column(MASK)
-        found: dict[str, list[tuple[str, Example]]] = {part: [] for part in PARTS}
+        found: dict[str, list[tuple[str | tuple[str, ...], Example]]] = {part: [] for part in PARTS}
         for line, row in sorted(table.rows, key=lambda held: PurePosixPath(_key(held[1][image])).parts):
             part = "train" if split is None else part_of(row[split])
             if part is None:
@@ -126,7 +132,9 @@ class Csv(Dataset):
                 )
             key = _key(row[image])
             masked = self.root / _key(row[mask]) if mask is not None and row[mask] else None
-            found[part].append((row[label], Example(key, -1, self.root / key, masked)))
+            if not labels(row[label]):
+                raise UserError(f"no label in {lines([line])} of {self.file}; fill it in or remove the line")
+            found[part].append((labels(row[label]), Example(key, -1, self.root / key, masked)))
         if not found["train"]:
             raise UserError(f"{self.file} lists no train pictures; {table.header[split or 0]} says which those are")
         return {part: rows for part, rows in found.items() if rows}
@@ -154,14 +162,26 @@ def _key(path: str) -> str:
     return posixpath.normpath(path.replace("\\", "/"))
 
 
-def _titles(table: Table, label: int, names: int | None, classes: list[str]) -> dict[str, str]:
+def _whole(cell: str) -> tuple[str, ...]:
+    """One label per cell."""
+    return (cell,)
+
+
+def _titles(table: Table, label: int, names: int | None, classes: list[str], split: Splitter) -> dict[str, str]:
     """What numbered classes are called. Raises `UserError` for one of two names, or of none."""
     if names is not None:
         titles: dict[str, str] = {}
         for line, row in table.rows:
-            if titles.setdefault(row[label], row[names]) != row[names] or not row[names]:
-                told = f"{titles[row[label]]!r} before and {row[names]!r} in line {line}"
-                raise UserError(f"{table.path} calls class {row[label]} {told}; give each class one name")
+            labels, called = split(row[label]), split(row[names]) if len(split(row[label])) > 1 else (row[names],)
+            if len(labels) != len(called):
+                raise UserError(
+                    f"line {line} of {table.path} has {len(labels)} labels ({row[label]}), but {len(called)} names "
+                    f"({row[names]}); give each label a name"
+                )
+            for value, name in zip(labels, called, strict=True):
+                if titles.setdefault(value, name) != name or not name:
+                    told = f"{titles[value]!r} before and {name!r} in line {line}"
+                    raise UserError(f"{table.path} calls class {value} {told}; give each class one name")
         return titles
     file = table.path.parent / CLASSES
     if not file.is_file():

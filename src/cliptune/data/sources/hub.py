@@ -11,6 +11,7 @@ from cliptune.data.dataset import Dataset
 from cliptune.data.own import Found, assemble, part_of
 from cliptune.data.pictures import read_bytes, read_picture
 from cliptune.data.settings import Reading
+from cliptune.data.tags import splitter
 from cliptune.errors import UserError
 from cliptune.types import Example, Picture
 
@@ -39,11 +40,16 @@ class Hub(Dataset):
         self.image = _column(features, reading.image_column, "Image", IMAGE, name, "--image-column")
         label = _column(features, reading.label_column, "ClassLabel", LABEL, name, "--label-column")
         kind = features[label]
-        titles = getattr(kind, "names", None)
         self._pictures = {split: rows.select_columns(self.image) for split, rows in self._parts.values()}
-        found = {part: self._found(part, label) for part in self._parts}
-        whole = titles is not None or _whole(found)
-        values = sorted({value for rows in found.values() for value, _ in rows}, key=int if whole else str)
+        titles = getattr(kind, "names", None)
+        found: dict[str, Any] = {part: self._found(part, label) for part in self._parts}
+        cells = [cell for rows in found.values() for cell, _ in rows]
+        split = None if titles is not None else splitter(cells, name, reading.label_separator)
+        if split is not None:
+            found = {part: [(split(cell), example) for cell, example in rows] for part, rows in found.items()}
+            cells = [label for cell in cells for label in split(cell)]
+        whole = titles is not None or all(cell.lstrip("-").isdecimal() for cell in cells)
+        values = sorted(set(cells), key=int if whole else str)
         if titles is not None:
             values = [str(i) for i in range(len(titles))]
         self.classnames, self._splits = assemble(
@@ -67,6 +73,9 @@ class Hub(Dataset):
 
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
+
+    def aside(self) -> list[Example]:
+        return self._splits["aside"]
 
     def tested(self) -> list[Example]:
         return self._splits["tested"]
@@ -158,8 +167,3 @@ def _column(features: Mapping[str, Any], asked: str, kind: str, names: tuple[str
         what = "pictures" if kind == "Image" else "labels"
         raise UserError(f"which column of {data} holds the {what}? It has {', '.join(features)}; say with {flag}")
     return ranked[0]
-
-
-def _whole(found: Mapping[str, Found]) -> bool:
-    """Whether all labels are whole numbers."""
-    return all(value.lstrip("-").isdecimal() for rows in found.values() for value, _ in rows)

@@ -10,6 +10,7 @@ from cliptune.data.dataset import Dataset
 from cliptune.data.own import listed
 from cliptune.data.present import missing
 from cliptune.data.settings import Reading
+from cliptune.data.tags import note_combined
 from cliptune.errors import UserError
 from cliptune.types import Example
 
@@ -36,6 +37,7 @@ class Json(Dataset):
         if len(self.classnames) < 2:
             only = listed(self.classnames)
             raise UserError(f"{self.file} has one class only ({only}); classification needs at least two")
+        note_combined(self.classnames, str(self.file))
         if not parts["test"]:
             raise UserError(f"{self.file} lists no test pictures; mend the file")
         self._splits = self._present(parts, reading.skip_bad)
@@ -43,6 +45,10 @@ class Json(Dataset):
         if untrained:
             names = listed([self.classnames[label] for label in untrained])
             warnings.warn(f"no training pictures of {names} in {self.file}", stacklevel=2)
+        untested = set(range(len(self.classnames))) - {e.label for e in self._splits["test"]}
+        if untested:
+            names = listed([self.classnames[label] for label in untested])
+            warnings.warn(f"no test pictures of {names} in {self.file}: accuracy says nothing of it", stacklevel=2)
 
     @classmethod
     def from_spec(cls, argument: str, reading: Reading) -> Json:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
-from cliptune.data import voc
+from cliptune.data import splits, voc
 from cliptune.data.card import Card, Layout, locate
 from cliptune.data.dataset import Dataset
 from cliptune.data.present import missing
@@ -94,7 +93,7 @@ class PascalVoc(Dataset):
         """Each picture goes to one of its classes, drawn in the list's order as DAPT's release does; then the published
         rule, from the same random stream."""
         rng = random.Random(seed)
-        given = [replace(e, label=rng.choices(e.labels)[0]) for e in self._train]
+        given = splits.given(self._train, rng)
         if shots < 1:
             return given, []
         train, val = draw_apart(list(by_label(given).values()), shots, rng)

@@ -1,0 +1,46 @@
+"""What nothing tests is said before training; runs of earlier versions that were tested on no image stay usable."""
+
+import json
+
+import pytest
+
+from class_folders import fill
+from toys import BRIEFLY
+
+
+def test_a_class_with_a_single_image_is_named(cli, tmp_path):
+    fill(tmp_path / "p", ant=1, bee=1, cat=4)
+    said = cli("train", "coop", "--data", f"folder:{tmp_path / 'p'}", *BRIEFLY, "--out", tmp_path / "r")
+    assert said.code == 0
+    assert (
+        f"note: 2 classes with one image each are never tested, as it trains: ant, bee (of folder:{tmp_path}"
+        in said.err
+    )
+
+
+def test_data_without_any_test_image_is_refused_before_training(refused, tmp_path):
+    fill(tmp_path / "p", ant=1, bee=1)
+    said = refused("train", "coop", "--data", f"folder:{tmp_path / 'p'}", *BRIEFLY, "--out", tmp_path / "r")
+    assert "p has no test images, so that nothing would be measured" in said
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.fixture
+def old(cli, tmp_path):
+    """A run as earlier versions left it where nothing could be tested."""
+    run, data = tmp_path / "r", f"folder:{fill(tmp_path / 'p', ant=2, bee=2)}"
+    assert cli("train", "coop", "--data", data, *BRIEFLY, "--out", run).code == 0
+    for name in ("ant", "bee"):
+        (tmp_path / "p" / name / "1.png").unlink()
+    record = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps({**record, "metrics": {}}))
+    return run
+
+
+def test_an_old_run_without_metrics(cli, refused, old):
+    said = cli("results", "table", old)
+    assert said.code == 0 and "1 of 1 runs were tested on no image, and have no accuracy." in " ".join(said.out.split())
+    said = cli("report", old)
+    assert said.code == 0 and "p has no test images, so that checkpoints" in (old / "report.html").read_text()
+    for command in ("evaluate", "background"):
+        assert "p has no test images; name other data" in refused(command, old)
