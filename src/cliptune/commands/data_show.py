@@ -18,6 +18,7 @@ from cliptune import checks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
+from cliptune.data.assumed import assuming, tell
 from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
@@ -128,7 +129,9 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
     from cliptune.data.loader import ExampleSet
 
     spec = options.masks_from
-    pictures = [dataset.read(example) for example in examples]
+    with assuming() as assumed:
+        pictures = [dataset.read(example) for example in examples]
+    tell(assumed, len(examples))
     if spec == "none":
         return [(picture.image, None) for picture in pictures]
     source = masks.get("data" if spec == "auto" else spec, options.seed)

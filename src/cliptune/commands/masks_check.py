@@ -77,11 +77,13 @@ def check(arguments: list[str]) -> None:
         raise UserError(f"{options.data} has no {options.split} pictures; choose another --split")
     from cliptune import experiment
     from cliptune.data.loader import ExampleSet
+    from cliptune.data.sound import faults as looked
     from cliptune.masks.check import measure
     from cliptune.results.masks import Report, as_dict, as_lines, sheet
 
     backbone = experiment.backbone_of(options.backbone, options.pretrained)
     examples = ExampleSet(dataset, chosen, backbone.preprocess)
+    looked(chosen)  # which says what is assumed of deep images
     examples.masks = source_of(spec, examples, options.seed)
     against = source_of(options.against, examples, options.seed) if options.against else None
     for source in (examples.masks, against):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from cliptune.data import cache
+from cliptune.data.assumed import assume, assuming
 from cliptune.data.dataset import Dataset
 from cliptune.data.transforms import shrunk
 from cliptune.types import Example, Picture
@@ -27,6 +28,7 @@ class Reader:
         self._store = cache.store() if self.files and dataset.reading.cache else None
         self._mapped: dict[Hashable, Picture] = {}
         self._kept: dict[Hashable, Picture] = {}
+        self._said: set[str] = set()
         self._maps, self._room = (MAPPED, MEMORY) if keep else (0, 0)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -42,7 +44,14 @@ class Reader:
         place = example.key, kind
 
         def fresh() -> Picture:
-            return make(shrunk(self.dataset.read(example), self.shorter))
+            with assuming() as assumed:
+                picture = self.dataset.read(example)
+            # Of files, `sound` says it once for all.
+            for name, said in assumed if not self.files else ():
+                if said not in self._said:
+                    self._said.add(said)
+                    assume(name, said)
+            return make(shrunk(picture, self.shorter))
 
         if place in self._mapped:
             return self._mapped[place]
