@@ -21,12 +21,15 @@ from cliptune.data import sources
 from cliptune.data.assumed import assuming, tell
 from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
+from cliptune.data.transforms import shrunk
 from cliptune.errors import UserError
 from cliptune.files import check_file, write_bytes
 from cliptune.types import Example
 
 #: Pictures on a page, and in a row of one class.
 MOST, WIDE = 1000, 20
+#: Shorter edge to which larger images are shrunk before they are held: more than a place on the page has.
+SHARP = 512
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
 
     spec = options.masks_from
     with assuming() as assumed:
-        pictures = [dataset.read(example) for example in examples]
+        pictures = [shrunk(dataset.read(example), SHARP) for example in examples]
     tell(assumed, len(examples))
     if spec == "none":
         return [(picture.image, None) for picture in pictures]

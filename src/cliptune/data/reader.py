@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import cache
 from cliptune.data.assumed import assume, assuming
 from cliptune.data.dataset import Dataset
-from cliptune.data.transforms import shrunk
+from cliptune.data.transforms import by_pillow, shrunk
 from cliptune.types import Example, Picture
 
 #: Pictures that are not mapped from disk, and masks, are kept in memory up to this many bytes; beyond it they are read
@@ -19,10 +20,15 @@ MAPPED = 30_000
 
 
 class Reader:
-    """What examples of a dataset show. keep: hold what is read for the next time, if only as a map of the disk."""
+    """What examples of a dataset show.
 
-    def __init__(self, dataset: Dataset, keep: bool = True):
+    keep: hold what is read for the next time, if only as a map of the disk. shrink: the preparation to whose size
+    larger images are shrunk, by Pillow as `evaluation` does.
+    """
+
+    def __init__(self, dataset: Dataset, keep: bool = True, shrink: Preprocess | None = None):
         self.dataset, self.shorter = dataset, dataset.reading.shrink
+        self.seen = None if shrink is None else (max(shrink.size), shrink.interpolation)
         # Only of files that are read as they are is it known what decides the pixels.
         self.files = type(dataset).read is Dataset.read
         self._store = cache.store() if self.files and dataset.reading.cache else None
@@ -51,13 +57,14 @@ class Reader:
                 if said not in self._said:
                     self._said.add(said)
                     assume(name, said)
-            return make(shrunk(picture, self.shorter))
+            picture = shrunk(picture, self.shorter)
+            return make(picture if self.seen is None else shrunk(picture, self.seen[0], by_pillow, self.seen[1]))
 
         if place in self._mapped:
             return self._mapped[place]
         if self._store is None or example.path is None or place in self._kept:
             return self.once(place, fresh)
-        whole = f"{self.shorter}/{kind}"
+        whole = f"{self.shorter}/{f'{self.seen}/' if self.seen else ''}{kind}"
         try:
             key = cache.key_of(example.path, whole)
         except OSError:

@@ -101,9 +101,9 @@ def _resized(plane: np.ndarray, size: tuple[int, int] | None, how: Image.Resampl
 
 
 def _alike(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
-    """Whether one is the other resized, to a pixel."""
+    """Whether one is the other resized, to a pixel of the smaller."""
     (a, b), (c, d) = shape, size
-    return abs(a - c * b / d) <= 1 or abs(b - d * a / c) <= 1
+    return min(abs(a - c * b / d), abs(b - d * a / c), abs(c - a * d / b), abs(d - b * c / a)) <= 1
 
 
 def _numbers(image: Image.Image, path: Path, values: Values, noisy: bool) -> tuple[np.ndarray, bool]:
