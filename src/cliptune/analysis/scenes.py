@@ -63,6 +63,8 @@ def before(image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
 
 def blurred(image: Tensor) -> Tensor:
     """`image` blurred by `BLUR` of its shorter side; float32."""
+    from torchvision.transforms.v2.functional import InterpolationMode, gaussian_blur, resize
+
     height, width = image.shape[-2:]
     whole, scale = image.float(), COARSE / min(height, width)
     if scale < 1:

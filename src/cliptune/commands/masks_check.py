@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class MasksCheck:
     """How much of each picture a source of masks takes for foreground, and which masks are missing, empty or unlike the
-    others. Exits with 0 if every picture has a usable mask, 1 if not."""
+    others. Exits with 0 if every picture has a usable mask, 1 if not or if all masks are empty or full."""
 
     data: str = "emoji"
     """As for train."""
@@ -79,6 +79,7 @@ def check(arguments: list[str]) -> None:
     from cliptune.data.loader import ExampleSet
     from cliptune.data.sound import faults as looked
     from cliptune.masks.check import measure
+    from cliptune.masks.survey import nothing
     from cliptune.results.masks import Report, as_dict, as_lines, sheet
 
     backbone = experiment.backbone_of(options.backbone, options.pretrained)
@@ -103,7 +104,10 @@ def check(arguments: list[str]) -> None:
         sys.stdout.write("\n".join(as_lines(report)) + "\n")
     if options.out is not None:
         console.print(f"picture in {options.out}")
-    if faults:
+    said = nothing(sum(row.empty for row in rows), sum(row.full for row in rows), len(rows))
+    if said and not examples.masks.whole:
+        console.print(said)
+    if faults or (said and not examples.masks.whole):
         sys.exit(1)
 
 
