@@ -21,15 +21,12 @@ from cliptune.data import sources
 from cliptune.data.assumed import assuming, tell
 from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
-from cliptune.data.transforms import shrunk
 from cliptune.errors import UserError
 from cliptune.files import check_file, write_bytes
 from cliptune.types import Example
 
 #: Pictures on a page, and in a row of one class.
 MOST, WIDE = 1000, 20
-#: Shorter edge to which larger images are shrunk before they are held: more than a place on the page has.
-SHARP = 512
 
 
 @dataclass(frozen=True)
@@ -130,6 +127,8 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
     any."""
     from cliptune import experiment, masks
     from cliptune.data.loader import ExampleSet
+    from cliptune.data.transforms import shrunk
+    from cliptune.results.overlay import SHARP
 
     spec = options.masks_from
     with assuming() as assumed:

@@ -115,10 +115,13 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     """The source of a spec; "auto" looks whether pictures bring masks."""
     from cliptune import masks
 
-    brought = spec == "auto" and any(
-        example.mask is not None or examples.picture(i).mask is not None for i, example in enumerate(examples.examples)
-    )
-    return masks.choose(spec, brought, seed)
+    keys = {e.key for e in examples.examples}
+    brought = {
+        e.key
+        for i, e in enumerate(examples.examples if spec == "auto" else ())
+        if e.mask is not None or examples.picture(i).mask is not None
+    }
+    return masks.choose(spec, brought, len(keys), seed)
 
 
 def model_of(run: str, backbone: str, pretrained: str, dataset: Dataset, allow_code: bool = False) -> TunedModel:
