@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cliptune.analysis.scenes import CONDITIONS, GREY, before, covering, scenery, scenes
+from cliptune.analysis.scenes import CONDITIONS, GREY, before, blurred, covering, scenery, scenes
 
 RED, BLUE, GREEN = ((torch.tensor(c, dtype=torch.uint8).view(3, 1, 1)) for c in ((255, 0, 0), (0, 0, 255), (0, 255, 0)))
 
@@ -66,3 +66,30 @@ def test_backgrounds_of_other_sizes_cover(size):
     image, mask = square(BLUE, 24, wide=31)
     made = scenes(image, mask, GREEN.expand(3, *size), torch.zeros(1, *size, dtype=torch.uint8), (0, 0, 0))
     assert (made["swapped"][:, mask[0] == 0] == GREEN[:, 0]).all()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 200), (301, 500)])
+def test_the_rim_is_a_square_around_the_mask(size):
+    mask = (torch.rand(1, *size, generator=torch.Generator().manual_seed(0)) > 0.995).to(torch.uint8) * 255
+    image = torch.randint(256, (3, *size), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    reach = max(1, round(min(size) / 64))
+    near = torch.nn.functional.max_pool2d(mask[None].float(), 2 * reach + 1, 1, reach)[0, 0] > 0
+    changed = (scenery(image, mask) != image).any(0)
+    assert not (changed & ~near).any() and changed[near].float().mean() > 0.99
+
+
+def test_images_larger_than_any_model_s():
+    image, mask = square(BLUE, 600, wide=800)
+    made = scenes(image, mask, *square(GREEN, 600, BLUE), (0.5, 0.25, 0.0))
+    for name, inside, outside in (("blurred", RED, BLUE), ("swapped", RED, GREEN), ("scenery", BLUE, BLUE)):
+        assert made[name].shape == image.shape
+        for place, colour in (((300, 400), inside), ((10, 10), outside)):
+            assert made[name][:, *place].tolist() == colour.flatten().tolist(), name
+
+
+def test_a_large_image_is_blurred_as_its_small_version():
+    small = torch.randint(256, (3, 12, 16), generator=torch.Generator().manual_seed(2)).to(torch.uint8)
+    large = small.repeat_interleave(40, 1).repeat_interleave(40, 2)
+    once = blurred(large[:, ::5, ::5]).repeat_interleave(5, 1).repeat_interleave(5, 2)
+    assert (blurred(large) - once).abs().mean() < 2
+    assert (blurred(large).std((1, 2)) < 0.4 * large.float().std((1, 2))).all()

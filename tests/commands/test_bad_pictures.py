@@ -87,3 +87,10 @@ def test_read_only_output(refused, photos, tmp_path, method, more):
     said = refused("train", method, "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "file" / "run", *more)
     assert re.search(r"cannot write to .*/file/run: not a directory; choose another folder with --out", said)
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_masks_that_are_all_full(train, masks):
+    for path in masks.rglob("*.png"):
+        Image.new("L", (64, 64), 2).save(path)
+    said = train("coop+dapt", "--masks-from", f"folder:{masks}")
+    assert "not one of 6 masks has any background, so that foreground is all there is: say what their numbers" in said

@@ -1,6 +1,7 @@
 """`cliptune masks check` as a user types it, with the picture it draws."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -82,3 +83,33 @@ def test_wrong_input(refused, arguments, said):
 def test_help(cli):
     assert "check SOURCE" in cli("masks").out and "make" in cli("masks", "--help").out
     assert "--against" in cli("masks", "check", "--help").out
+
+
+@pytest.mark.parametrize("values, lack", [((1, 1), "background"), ((0, 0), "foreground")])
+def test_masks_that_say_nothing(check, photos, tmp_path, values, lack):
+    for path in (photos.parent / "masks").rglob("*.png"):
+        place = tmp_path / path.relative_to(photos.parent / "masks")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.resize(np.array(values, np.uint8), (64, 64))).save(place)
+    said = check(f"folder:{tmp_path}", "--format", "json")
+    content = json.loads(said.out)
+    assert said.code == 1 and f"not one of 12 masks has any {lack}, so that" in said.err
+    assert sum(content["foreground"]["histogram"]) == 12 and content["foreground"]["mean"] == values[0]
+
+
+def test_full_is_what_full_is_asked_for(check):
+    said = check("full", "--format", "json", data="emoji")
+    content = json.loads(said.out)
+    assert said.code == 0 and content["foreground"]["histogram"][-1] == content["measured"] == len(content["full"])
+
+
+def test_one_transparent_image_among_others(cli, photos, cutouts, tmp_path):
+    root = shutil.copytree(photos, tmp_path / "photos")
+    for name in ("0", "1", "2", "3", "4"):  # whichever is drawn
+        shutil.copy(cutouts / "cat" / f"{name}.png", root / "cat" / f"{name}.png")
+    said = cli(
+        "train", "maple+dapt", "--data", f"folder:{root}", "--shots", 1, "--epochs", 1, "--out", tmp_path / "run"
+    )
+    assert said.code == 0, said.err
+    assert "1 of 3 training images bring a mask (transparency or a mask file), such as cat/" in said.err
+    assert "the other 2 come from Grad-CAM" in said.err

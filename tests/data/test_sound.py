@@ -4,10 +4,12 @@ import shutil
 import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import cliptune as ct
+from cliptune.data.reader import Reader
 from cliptune.data.settings import Reading
 from cliptune.data.sound import NAMED, faults, sound
 from cliptune.data.sources.folder import Folder
@@ -165,3 +167,27 @@ def test_jpeg_without_its_end_mark_is_read_to_be_sure(tmp_path):
     assert faults([Example("a", 0, path)]) == {}
     path.write_bytes(whole[:-40])
     assert faults([Example("b", 0, path)]) == {"b": "is cut short"}
+
+
+def test_assumed_ranges_are_counted_over_all_parts(root):
+    chosen = made(root)
+    deep = [chosen.train[0], *parts(chosen)["test"][:2]]
+    for example, bits in zip(deep, (12, 10, 12), strict=True):
+        values = np.linspace(0, 2**bits - 1, 64 * 64).astype(np.uint16).reshape(64, 64)
+        Image.fromarray(values).save(example.path)
+    with pytest.warns(UserWarning) as told:
+        sound(chosen)
+    (said,) = (str(warning.message) for warning in told)
+    assert said.startswith("the range of 3 of ") and "so their brightness does not compare" in said
+    assert f"2 such as {deep[0].path}: 16-bit values are read as 12 bits" in said
+    assert f"1 such as {deep[1].path}: 16-bit values are read as 10 bits" in said
+
+
+def test_assumed_ranges_of_images_in_memory_are_said_once_a_kind():
+    scans = [Image.fromarray((np.arange(64).reshape(8, 8) * (i + 60)).astype(np.uint16)) for i in range(4)]
+    data = ct.from_torch([(scan, i % 2) for i, scan in enumerate(scans)], classnames=["a", "b"])
+    reader = Reader(data)
+    with pytest.warns(UserWarning, match="of 8 x 8 pixels: 16-bit values are read as 12 bits") as told:
+        for example in data.examples("train"):
+            reader.picture(example)
+    assert len(told) == 1

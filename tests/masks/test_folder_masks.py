@@ -169,3 +169,14 @@ def test_an_unreadable_mask(tmp_path, content):
 def test_no_folder(tmp_path):
     with pytest.raises(UserError, match=f"no mask folder at {tmp_path}/maks; check the path"):
         FolderMasks(tmp_path / "maks")
+
+
+def test_a_mask_of_full_size_fits_an_image_that_was_shrunk(tmp_path):
+    (tmp_path / "masks").mkdir()
+    mask = Image.new("L", (4000, 3000))
+    mask.paste(255, (2000, 0, 4000, 3000))
+    mask.save(tmp_path / "masks" / "cat.png")
+    read = FolderMasks(tmp_path / "masks").mask(
+        Example("cat.jpg", 0), Picture(torch.zeros(3, 64, 85, dtype=torch.uint8))
+    )
+    assert read.shape == (1, 64, 85) and read[..., :42].max() == 0 and read[..., 43:].min() == 255

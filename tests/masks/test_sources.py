@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def test_by_name(tmp_path):
 
 
 def test_what_is_drawn_takes_the_runs_seed():
-    drawn = [masks.choose("grid", True, seed).mask(EXAMPLE, picture()) for seed in (1, 2, 1)]
+    drawn = [masks.choose("grid", (), 1, seed).mask(EXAMPLE, picture()) for seed in (1, 2, 1)]
     assert torch.equal(drawn[0], drawn[2]) and not torch.equal(drawn[0], drawn[1])
 
 
@@ -50,14 +51,14 @@ def test_unknown_names_show_the_known(spec):
         masks.get(spec)
 
 
-def test_auto_takes_the_datas_masks_where_there_are_some(tmp_path):
+def test_auto_takes_the_datas_masks_where_every_image_has_one():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert isinstance(masks.choose("auto", bring_masks=True), DataMasks)
-        assert isinstance(masks.choose("full", bring_masks=True), FullMasks)
-        assert isinstance(masks.choose("gradcam", bring_masks=False), GradCamMasks)
+        assert isinstance(masks.choose("auto", {"a", "b"}, 2), DataMasks)
+        assert isinstance(masks.choose("full", {"a"}, 2), FullMasks)
+        assert isinstance(masks.choose("gradcam", (), 2), GradCamMasks)
     with pytest.warns(UserWarning, match="the pictures bring no masks: foregrounds come from Grad-CAM"):
-        assert isinstance(masks.choose("auto", bring_masks=False), GradCamMasks)
+        assert isinstance(masks.choose("auto", (), 2), GradCamMasks)
 
 
 def test_only_masks_that_change_say_so():
@@ -116,3 +117,17 @@ def test_half_of_a_picture_is_hidden_on_average():
     source = GridMasks()
     shares = [(source.mask(Example(str(i), 0), picture()) > 0).float().mean().item() for i in range(100)]
     assert 0.45 < sum(shares) / 100 < 0.55
+
+
+def test_auto_says_which_images_bring_no_mask():
+    with pytest.warns(
+        UserWarning, match=r"^1 of 3 training images bring a mask .* such as cat/1\.png: .* other 2 come"
+    ):
+        source = masks.choose("auto", {EXAMPLE.key}, 3)
+    assert source.changes and source.asks_model
+    own = torch.arange(64, dtype=torch.uint8).view(1, 8, 8)
+    assert source.mask(EXAMPLE, picture(8, 8, own)) is own
+    source.made.maps["cat/2.png"] = torch.eye(2)[None]
+    made = source.mask(Example("cat/2.png", 0), picture(8, 8))
+    assert made.shape == (1, 8, 8) and set(made.unique().tolist()) == {0, 255}
+    assert [fault.key for fault in source.faults([Example("cat/1.png", 0, mask=Path("gone.png"))])] == ["cat/1.png"]

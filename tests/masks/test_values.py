@@ -33,7 +33,11 @@ def read(values, kind="auto", **more):
         ([0, 51, 102, 255], [0, 51, 102, 255], "holds 3 levels (51, 102, 255), read as grey"),
         ([0, 1, 7, 20], [0, 255, 255, 255], "holds small numbers up to 20, read as labels"),
         ([0, 1, 7, 20, 255], [0, 255, 255, 255, 0], "foreground, 255 is void"),
-        ([1, 2, 3], [255, 255, 255], "holds small numbers up to 3, read as labels"),
+        ([1, 2, 3], [255, 0, 0], "holds 1 and 2 and 3 without 0, read as trimap: 1 is foreground, 2 background"),
+        ([1, 3], [255, 0], "read as trimap"),
+        ([2, 2], [255, 255], ""),
+        ([1, 2, 3, 4], [255] * 4, "holds small numbers up to 4, read as labels"),
+        ([0, 1, 2, 3], [0, 255, 255, 255], "holds small numbers up to 3, read as labels"),
     ],
 )
 def test_left_to_itself(raw, wanted, remark):
@@ -57,6 +61,34 @@ def test_told(raw, release, labels):
     assert read(raw, "grey") == (raw, "")
 
 
+@pytest.mark.parametrize(
+    "raw, wanted, remark",
+    [
+        ([0, 1, 255, 300], [0, 255, 255, 255], "holds 3 numbers up to 300, read as labels: all but 0 are foreground;"),
+        ([0, 24000, 26001, 65535], [0, 255, 255, 0], "read as labels: all but 0 are foreground, 65535 is void"),
+        ([0, 65535], [0, 255], ""),
+        ([0, 300], [0, 255], ""),
+        ([0, 257, 514], [0, 255, 255], "holds small numbers up to 2, read as labels"),
+        ([257 * level for level in range(256)], [*range(256)], ""),
+        ([*range(0, 3000)], [0] + [255] * 2999, "holds 2,999 numbers up to 2,999, read as labels"),
+        ([*range(0, 65535, 129)], [round(v / 257) for v in range(0, 65535, 129)], ""),
+    ],
+)
+def test_more_than_eight_bits(raw, wanted, remark):
+    mask, said = foreground_of(np.asarray([raw], np.uint16), Values())
+    assert mask.dtype == np.uint8 and mask[0].tolist() == wanted
+    assert remark in said if remark else said == ""
+
+
+def test_deep_numbers_as_told():
+    numbers = np.array([[0, 7, 255, 26001, 65535]], np.int32)
+    assert foreground_of(numbers, Values("labels"))[0].tolist() == [[0, 255, 255, 255, 0]]
+    assert foreground_of(numbers, Values("labels", foreground=(26001,)))[0].tolist() == [[0, 0, 0, 255, 0]]
+    assert foreground_of(numbers, Values("labels", void=255))[0].tolist() == [[0, 255, 0, 255, 255]]
+    assert foreground_of(numbers, Values("grey"))[0].tolist() == [[0, 0, 1, 101, 255]]
+    assert foreground_of(np.array([[1, 2, 3]], np.uint8), Values("trimap"))[0].tolist() == [[255, 0, 0]]
+
+
 def test_the_release_says_when_it_makes_a_usual_mask_background():
     assert "folder: reads it as meant" in read([0, 255], "release")[1]
     assert read([0, 1, 255], "release")[1] == "" == read([0, 0], "release")[1]
@@ -76,6 +108,8 @@ def test_chosen_labels_and_void():
         ("a,values=grey", "a", Values("grey")),
         ("a,void=0", "a", Values("labels", 0)),
         ("a,b,values=labels,void=254,foreground=1+3", "a,b", Values("labels", 254, (1, 3))),
+        ("a,values=trimap", "a", Values("trimap")),
+        ("a,foreground=26001", "a", Values("labels", foreground=(26001,))),
         ("a, foreground=1", "a", Values("labels", foreground=(1,))),
     ],
 )
@@ -86,10 +120,10 @@ def test_spelling(text, path, values):
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("a,values=soft", "values=soft .*it is auto, grey or labels"),
+        ("a,values=soft", "values=soft .*it is auto, grey, labels .void, too. or trimap"),
         ("a,values=grey,void=3", "values=grey"),
-        ("a,void=x", "numbers from 0 to 255"),
-        ("a,foreground=1+300", "numbers from 0 to 255"),
+        ("a,void=x", "numbers from 0: void=255"),
+        ("a,foreground=1+-3", "numbers from 0: void=255"),
     ],
 )
 def test_misspelt(text, said):

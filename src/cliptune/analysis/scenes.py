@@ -27,6 +27,8 @@ GREY = 127
 BLUR = 1 / 8
 #: A pixel with more foreground than this lends no colour to what fills the object's place.
 TOUCHED = 13
+#: Larger images are blurred at this shorter side: a blur of that size leaves nothing finer.
+COARSE = 112
 #: How far from the mask pixels are still taken for touched by the object, as a share of the shorter side: masks run a
 #: little within their objects.
 RIM = 1 / 64
@@ -36,19 +38,16 @@ def scenes(image: Tensor, mask: Tensor, other: Tensor, other_mask: Tensor, mean:
     """`image` in each of `CONDITIONS`. other: the picture that lends its background, of any size, with its mask.
     mean: colour in [0, 1]."""
     import torch
-    from torchvision.transforms.v2.functional import gaussian_blur
 
     height, width = image.shape[-2:]
     own = scenery(image, mask)
     lent = covering(scenery(other, other_mask), height, width)
-    sigma = max(1.0, BLUR * min(height, width))
-    kernel = 2 * min(ceil(2 * sigma), (min(height, width) - 1) // 2) + 1
     colour = (torch.tensor(mean).view(3, 1, 1) * 255).expand(3, height, width)
     return {
         "original": image,
         "mean": before(image, mask, colour),
         "grey": before(image, mask, torch.full((3, height, width), float(GREY))),
-        "blurred": before(image, mask, gaussian_blur(own.float(), [kernel, kernel], [sigma, sigma])),
+        "blurred": before(image, mask, blurred(own)),
         "swapped": before(image, mask, lent),
         "scenery": own,
     }
@@ -62,13 +61,30 @@ def before(image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
     return (image * share + background * (1 - share)).round().to(torch.uint8)
 
 
+def blurred(image: Tensor) -> Tensor:
+    """`image` blurred by `BLUR` of its shorter side; float32."""
+    from torchvision.transforms.v2.functional import InterpolationMode, gaussian_blur, resize
+
+    height, width = image.shape[-2:]
+    whole, scale = image.float(), COARSE / min(height, width)
+    if scale < 1:
+        whole = resize(whole, [max(1, round(height * scale)), max(1, round(width * scale))], antialias=True)
+    shorter = min(whole.shape[-2:])
+    sigma = max(1.0, BLUR * shorter)
+    kernel = 2 * min(ceil(2 * sigma), (shorter - 1) // 2) + 1
+    soft = gaussian_blur(whole, [kernel, kernel], [sigma, sigma])
+    return soft if scale >= 1 else resize(soft, [height, width], InterpolationMode.BILINEAR, antialias=True)
+
+
 def scenery(image: Tensor, mask: Tensor) -> Tensor:
     """`image` without its object: the hole is filled smoothly from what is around it, coarse to fine; uint8."""
     import torch
     import torch.nn.functional as F
 
     reach = max(1, round(RIM * min(image.shape[-2:])))
-    near = F.max_pool2d(mask[None].float(), 2 * reach + 1, 1, reach)[0]
+    # A square's maximum is that of its rows' maxima: two passes instead of all pixels of the square.
+    near = F.max_pool2d(mask[None].float(), (2 * reach + 1, 1), 1, (reach, 0))
+    near = F.max_pool2d(near, (1, 2 * reach + 1), 1, (0, reach))[0]
     known = (near <= TOUCHED).float()
     if not known.any():  # nothing but the rim is background
         known = (mask <= TOUCHED).float()

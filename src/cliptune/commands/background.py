@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -79,7 +78,7 @@ def background(arguments: list[str]) -> None:
         for place in runs:
             label = label_of(place)
             watcher = ProgressBar(progress, label)
-            one, path = rely(place, asked, options.reading, partial(watcher.other, "backgrounds"), options.allow_code)
+            one, path = rely(place, asked, options.reading, watcher.other, options.allow_code)
             found.append((place, label, one, path))
     if options.format == "json":
         rows = [{"run": str(place), "method": label, **one.to_dict()} for place, label, one, _ in found]

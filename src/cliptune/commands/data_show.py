@@ -18,10 +18,11 @@ from cliptune import checks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
+from cliptune.data.assumed import assuming, tell
 from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
-from cliptune.files import write_bytes
+from cliptune.files import check_file, write_bytes
 from cliptune.types import Example
 
 #: Pictures on a page, and in a row of one class.
@@ -69,6 +70,8 @@ def data_show(arguments: list[str]) -> None:
     if options.classes * options.each > MOST:
         asked = options.classes * options.each
         raise UserError(f"{options.classes} classes of {options.each} are {asked} pictures; a page has {MOST} at most")
+    if options.out is not None:
+        check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
     dataset = sources.get(spec, options.reading)
@@ -124,9 +127,13 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
     any."""
     from cliptune import experiment, masks
     from cliptune.data.loader import ExampleSet
+    from cliptune.data.transforms import shrunk
+    from cliptune.results.overlay import SHARP
 
     spec = options.masks_from
-    pictures = [dataset.read(example) for example in examples]
+    with assuming() as assumed:
+        pictures = [shrunk(dataset.read(example), SHARP) for example in examples]
+    tell(assumed, len(examples))
     if spec == "none":
         return [(picture.image, None) for picture in pictures]
     source = masks.get("data" if spec == "auto" else spec, options.seed)

@@ -20,7 +20,7 @@ from cliptune.data.settings import Reading
 from cliptune.data.splits import few_shot
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.errors import UserError
-from cliptune.files import write_bytes
+from cliptune.files import check_file, write_bytes
 
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class MasksCheck:
     """How much of each picture a source of masks takes for foreground, and which masks are missing, empty or unlike the
-    others. Exits with 0 if every picture has a usable mask, 1 if not."""
+    others. Exits with 0 if every picture has a usable mask, 1 if not or if all masks are empty or full."""
 
     data: str = "emoji"
     """As for train."""
@@ -67,6 +67,8 @@ def check(arguments: list[str]) -> None:
     """Look at all masks once, and say what they are like."""
     spec, rest = split(arguments, "a source of masks", "masks check folder:masks --data folder:photos", helped="data")
     options = parse(MasksCheck, "masks check", rest)
+    if options.out is not None:
+        check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
     dataset = sources.get(options.data, options.reading)
@@ -75,11 +77,14 @@ def check(arguments: list[str]) -> None:
         raise UserError(f"{options.data} has no {options.split} pictures; choose another --split")
     from cliptune import experiment
     from cliptune.data.loader import ExampleSet
+    from cliptune.data.sound import faults as looked
     from cliptune.masks.check import measure
+    from cliptune.masks.survey import nothing
     from cliptune.results.masks import Report, as_dict, as_lines, sheet
 
     backbone = experiment.backbone_of(options.backbone, options.pretrained)
     examples = ExampleSet(dataset, chosen, backbone.preprocess)
+    looked(chosen)  # which says what is assumed of deep images
     examples.masks = source_of(spec, examples, options.seed)
     against = source_of(options.against, examples, options.seed) if options.against else None
     for source in (examples.masks, against):
@@ -99,7 +104,10 @@ def check(arguments: list[str]) -> None:
         sys.stdout.write("\n".join(as_lines(report)) + "\n")
     if options.out is not None:
         console.print(f"picture in {options.out}")
-    if faults:
+    said = nothing(sum(row.empty for row in rows), sum(row.full for row in rows), len(rows))
+    if said and not examples.masks.whole:
+        console.print(said)
+    if faults or (said and not examples.masks.whole):
         sys.exit(1)
 
 
@@ -107,10 +115,13 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     """The source of a spec; "auto" looks whether pictures bring masks."""
     from cliptune import masks
 
-    brought = spec == "auto" and any(
-        example.mask is not None or examples.picture(i).mask is not None for i, example in enumerate(examples.examples)
-    )
-    return masks.choose(spec, brought, seed)
+    keys = {e.key for e in examples.examples}
+    brought = {
+        e.key
+        for i, e in enumerate(examples.examples if spec == "auto" else ())
+        if e.mask is not None or examples.picture(i).mask is not None
+    }
+    return masks.choose(spec, brought, len(keys), seed)
 
 
 def model_of(run: str, backbone: str, pretrained: str, dataset: Dataset, allow_code: bool = False) -> TunedModel:

@@ -16,6 +16,7 @@ from cliptune import checks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse
 from cliptune.data import sources
+from cliptune.data.assumed import assuming, tell
 from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
 from cliptune.data.sources.emoji import Emoji
@@ -97,7 +98,7 @@ def make(arguments: list[str]) -> None:
     out = place(dataset, examples, options.out)
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     segmenter = segmenter_of(options, dataset, console)
-    with bar(console) as progress:
+    with bar(console) as progress, assuming() as assumed:
         watcher = ProgressBar(progress, "masks")
         done = making.make(
             dataset,
@@ -110,6 +111,7 @@ def make(arguments: list[str]) -> None:
             overwrite=options.overwrite,
             tick=lambda done, total: watcher.other(options.with_.partition(":")[0], done, total),
         )
+    tell(assumed, len(examples))
     sys.stdout.write(f"made {done.made}, kept {done.kept}, empty {len(done.empty)}, missing {len(done.missing)}\n")
     if done.empty:
         console.print(f"no foreground at all in {named(done.empty)}")

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import tyro
 
-from cliptune import acting, checks, claims, config, presets, protocols, selection, sweep
+from cliptune import acting, checks, claims, config, files, presets, protocols, selection, sweep
 from cliptune.commands.execution import Execution
 from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
 from cliptune.config import Run
@@ -101,6 +101,7 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
 
     flags: those of `told`. Raises `UserError` for a flag that no method has, naming the nearest.
     """
+    files.check_folder(options.out)
     protocol = name.replace("-", "_")
     shots = options.shots or protocols.SHOTS.get(protocol, (16,))
     fractions = options.fractions or (FRACTIONS if protocol == "data_efficient" else (1.0,))

@@ -85,18 +85,18 @@ def _answers(run: Tuned, images: Sequence[Path], options: Predict, bad: dict[str
     """Images with their best classes. Damage that shows only in decoding stops it, or is noted in `bad`."""
     top_k = max(2, options.top_k)
     for start in range(0, len(images), CHUNK):
-        chunk = images[start : start + CHUNK]
+        chunk, rows = images[start : start + CHUNK], list[Any]()
         try:
-            yield from zip(chunk, run.predict(chunk, top_k=top_k), strict=True)
-            continue
+            rows = run.predict(chunk, top_k=top_k)
         except Unreadable:
             if not options.skip_bad:
                 raise
-        for image in chunk:
-            try:
-                yield image, run.predict(image, top_k=top_k)
-            except Unreadable as error:
-                bad[str(image)] = error.why
+            for image in chunk:
+                try:
+                    rows += run.predict([image], top_k=top_k)
+                except Unreadable as error:
+                    bad[str(image)] = error.why
+        yield from zip((image for image in chunk if str(image) not in bad), rows, strict=True)
 
 
 def _images(given: Path) -> list[Path]:

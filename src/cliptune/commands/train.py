@@ -13,7 +13,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cliptune import acting, config, methods, presets, selection
+from cliptune import acting, config, files, methods, presets, selection
 from cliptune.backbones import zoo
 from cliptune.commands.parse import given, lengthen, parse, split, told
 from cliptune.data import sources
@@ -70,6 +70,7 @@ def train(arguments: list[str]) -> None:
     long = lengthen(rest, run, Train)
     options = parse(Train, f"train {name}", long, Train(run))
     # What is wrong is told before anything is loaded.
+    files.check_folder(options.out)
     selection.spelled(options.run.selector)
     acting.check([options.run], given(long))
     sources.get(options.run.data, options.run.reading)

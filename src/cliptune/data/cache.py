@@ -40,7 +40,7 @@ STALE = 24 * 3600.0
 HEAD = struct.Struct("<8s32sIIIQ4x")
 MARK = b"clippic3"
 #: What else decides the pixels of a file.
-MAKERS = f"2/{PIL.__version__}/{torchvision.__version__}"
+MAKERS = f"3/{PIL.__version__}/{torchvision.__version__}"
 
 
 def key_of(path: Path, kind: str = "") -> bytes:

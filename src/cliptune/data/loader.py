@@ -34,7 +34,8 @@ class ExampleSet(torch.utils.data.Dataset):
     """Pictures of some examples at the model's size, with their masks where a source is given.
 
     Args: preprocess: of the backbone. masks: source of foregrounds or None. augment: training views, or None for
-    evaluation's, of the training preset `preset`. keep: what is read, for the next time.
+    evaluation's, of the training preset `preset`. keep: what is read, for the next time. shrink: larger images to the
+    size that the model sees, as evaluation does.
         seed: of the augmentation; a view depends on seed, epoch and the example's position alone, so that neither the
         number of workers nor an interruption changes it.
     """
@@ -50,11 +51,12 @@ class ExampleSet(torch.utils.data.Dataset):
         preset: str = "crop",
         seed: int = 0,
         keep: bool = True,
+        shrink: bool = False,
     ):
         self.dataset, self.examples, self.preprocess = dataset, list(examples), preprocess
         self.masks, self.augment, self.preset, self.seed, self.epoch = masks, augment, preset, seed, 0
         self.targets, self.weights = multi_hot(self.examples), weights(self.examples)
-        self._reader = Reader(dataset, keep)
+        self._reader = Reader(dataset, keep, preprocess if shrink else None)
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from cliptune.data.assumed import assuming
 from cliptune.data.dataset import Dataset
 from cliptune.data.labels import classes_of, inner, labels_of
 from cliptune.data.own import assemble
@@ -159,8 +160,9 @@ def spec_of(dataset: Dataset) -> str:
     everything = [e for examples in parts.values() for e in examples]
     told = [list(dataset.classnames), [[(e.key, e.label) for e in examples] for examples in parts.values()]]
     digest = hashlib.sha256(repr(told).encode())
-    for example in everything[:: max(1, len(everything) // LOOKED_AT)]:
-        digest.update(dataset.read(example).image.contiguous().numpy().tobytes())
+    with assuming():  # reading them for training says what is assumed of them
+        for example in everything[:: max(1, len(everything) // LOOKED_AT)]:
+            digest.update(dataset.read(example).image.contiguous().numpy().tobytes())
     return f"{PYTHON}:{dataset.name}@{digest.hexdigest()[:12]}"
 
 
@@ -168,6 +170,7 @@ def picture_from(image: Any, what: str) -> Picture:
     """A PIL picture, a tensor `(C, H, W)` or `(H, W)`, or an array `(H, W, C)` or `(H, W)`, as a picture; a fourth
     channel is its transparency. Raises `UserError`."""
     from torch import Tensor
+    from torchvision.transforms.v2.functional import to_pil_image
 
     if isinstance(image, Image.Image):
         return picture_of(image)
@@ -175,8 +178,9 @@ def picture_from(image: Any, what: str) -> Picture:
     if pixels.shape[0] not in (1, 3, 4):
         order = "(C, H, W)" if isinstance(image, Tensor) else "(H, W, C)"
         raise UserError(f"{what} has the shape {tuple(image.shape)}; expected {order} with 1, 3 or 4 channels")
-    mask = pixels[3:] if len(pixels) == 4 and pixels[3].min() < 255 else None
-    return Picture(pixels[:3].expand(3, -1, -1).contiguous(), mask)
+    if len(pixels) == 4:
+        return picture_of(to_pil_image(pixels))
+    return Picture(pixels.expand(3, -1, -1).contiguous())
 
 
 def mask_from(mask: Any, what: str) -> Tensor:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cliptune.data import doubles, pictures
+from cliptune.data.assumed import tell
 from cliptune.data.reader import Reader
 from cliptune.errors import UserError
 from cliptune.types import Example, Task
@@ -74,16 +75,20 @@ def _each(task: Task, tick: Callable[[int, int], None] | None) -> tuple[Task, di
 
 
 def faults(examples: Iterable[Example], tick: Callable[[int, int], None] | None = None) -> dict[str, str]:
-    """What is wrong with examples whose files are bad, by key."""
+    """What is wrong with examples whose files are bad, by key. Warns of what is assumed of the others' range."""
     files = [e for e in examples if e.path is not None]
     found: dict[str, str] = {}
+    assumed: list[tuple[str, str]] = []
     with pictures.lenient(), ThreadPoolExecutor(THREADS) as pool:
-        looked = pool.map(_fault, [e.path for e in files], chunksize=64)
-        for done, (example, why) in enumerate(zip(files, looked, strict=True), 1):
+        looked = pool.map(_look, [e.path for e in files], chunksize=64)
+        for done, (example, (why, said)) in enumerate(zip(files, looked, strict=True), 1):
             if why:
                 found[example.key] = why
+            if said:
+                assumed.append((str(example.path), said))
             if tick is not None and (done % 256 == 0 or done == len(files)):
                 tick(done, len(files))
+    tell(assumed, len(files))
     return found
 
 
@@ -111,18 +116,18 @@ def _read(reader: Reader, example: Example) -> bool | str:
     return True
 
 
-def _fault(path: Path) -> str:
+def _look(path: Path) -> tuple[str, str]:
     try:
         stat = os.stat(path)
     except OSError:
-        return pictures.fault(path)
+        return pictures.look(path)
     return _looked(path, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=1 << 18)
-def _looked(path: Path, modified: int, size: int) -> str:
+def _looked(path: Path, modified: int, size: int) -> tuple[str, str]:
     """Runs of a sweep look at the same files."""
-    why = pictures.fault(path)
+    why, said = pictures.look(path)
     if not why:
         doubles.end_of(path)  # while the file is at hand: `doubles.check` asks for it
-    return why
+    return why, said

@@ -63,13 +63,19 @@ def squeezed(image: Tensor, preprocess: Preprocess) -> Tensor:
     return resized(image, *preprocess.size, mode=preprocess.interpolation)
 
 
-def shrunk(picture: Picture, shorter: int) -> Picture:
-    """A picture whose shorter edge is at most `shorter`; 0 leaves it alone."""
+def shrunk(
+    picture: Picture, shorter: int, resize: Callable[..., Tensor] | None = None, mode: Interpolation = "bicubic"
+) -> Picture:
+    """A picture whose shorter edge is at most `shorter`; 0 leaves it alone. resize: `resized`, or `by_pillow` for the
+    pixels of `evaluation`."""
     height, width = picture.image.shape[-2:]
     if not shorter or min(height, width) <= shorter:
         return picture
     size = int(shorter * height / min(height, width)), int(shorter * width / min(height, width))
-    return Picture(resized(picture.image, *size), None if picture.mask is None else nearest(picture.mask, *size))
+    return Picture(
+        (resize or resized)(picture.image, *size, mode=mode),
+        None if picture.mask is None else nearest(picture.mask, *size),
+    )
 
 
 def resized(image: Tensor, height: int, width: int, mode: str = "bicubic") -> Tensor:

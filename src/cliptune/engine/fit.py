@@ -126,17 +126,18 @@ def training_set(model: TunedModel, task: Task, training: Training, watchers: Se
         preprocess.size, exact=task.dataset.reading.exact_resize, interpolation=preprocess.interpolation
     )
     examples = ExampleSet(task.dataset, task.train, preprocess, augment=augment, seed=task.seed)
-    bring_masks, bad = False, {}
+    brought, bad = set[str](), {}
     for i in range(len(examples)):
         try:
-            bring_masks |= examples.picture(i).mask is not None or task.train[i].mask is not None
+            if examples.picture(i).mask is not None or task.train[i].mask is not None:
+                brought.add(task.train[i].key)
         except Unreadable as error:
             bad[task.train[i].key] = error.why
         for watcher in watchers:
             watcher.other("reading", i + 1, len(examples))
     insist(bad, {e.key: e for e in task.train})
     if spec is not None:
-        examples.masks = mask_sources.choose(spec, bring_masks, task.seed)
+        examples.masks = mask_sources.choose(spec, brought, len({e.key for e in task.train}), task.seed)
         examples.masks.check(task.train)
         if not examples.masks.changes:
             survey(examples)

@@ -24,7 +24,7 @@ from cliptune.files import write_bytes
 from cliptune.types import Example
 
 _folder: ContextVar[Path | None] = ContextVar("shared folder", default=None)
-MAKERS = ("features 1", torch.__version__, torchvision.__version__, PIL.__version__)
+MAKERS = ("features 2", torch.__version__, torchvision.__version__, PIL.__version__)
 
 
 @contextmanager

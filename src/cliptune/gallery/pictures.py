@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from cliptune.data.transforms import normalise, squeezed
+from cliptune.data.assumed import assuming
+from cliptune.data.transforms import normalise, shrunk, squeezed
 from cliptune.gallery.rows import Answers, Rows, answers, first_of
 from cliptune.masks.gradcam import saliency, to_unit
 from cliptune.model import TunedModel
+from cliptune.results.overlay import SHARP
 from cliptune.results.panels import Answer, Panel
 
 #: Test sets to take pictures from, the most telling first.
@@ -56,7 +58,8 @@ def cams(model: TunedModel, images: Sequence[Tensor], labels: Sequence[int]) -> 
 
 def _panel(models: Mapping[str, TunedModel], said: Answers, held: Rows, i: int) -> Panel:
     example = said.test.examples[i]
-    picture = (said.test.dataset or held.task.dataset).read(example)
+    with assuming():  # `sound` said what is assumed of all of them
+        picture = shrunk((said.test.dataset or held.task.dataset).read(example), SHARP)
     given = []
     for label, model in models.items():
         best = int(said.probabilities[label][i].argmax())

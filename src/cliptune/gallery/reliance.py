@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from cliptune.data import sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
 from cliptune.data.settings import Reading
-from cliptune.data.sound import sound
+from cliptune.data.sound import faults, sound
 from cliptune.data.transforms import evaluation, normalise
 from cliptune.engine.finite import answered
 from cliptune.errors import UserError
@@ -61,12 +62,13 @@ def rely(
     folder: Path,
     asked: Asked,
     reading: Reading | None = None,
-    tick: Callable[[int, int], None] | None = None,
+    tick: Callable[[str, int, int], None] = lambda what, done, total: None,
     allow_code: bool = False,
 ) -> tuple[Measured, Path]:
     """Measure the run or checkpoint at `folder`, and leave the answer beside it.
 
-    allow_code: as for `ct.load`. Raises `UserError`.
+    Larger images are shrunk to the size that the model sees before anything is done to them. tick: receives what is
+    being done, and how many of how many are done. allow_code: as for `ct.load`. Raises `UserError`.
     """
     model, run = experiment.restore(folder, allow_code=allow_code)
     checkpoint = folder / CHECKPOINT if folder.is_dir() else folder
@@ -74,7 +76,7 @@ def rely(
     dataset, test, name = _test_set(folder, run, model, asked)
     test = dataclasses.replace(test, examples=spread(test.examples, asked.images))
     model = model.with_classes(test.classnames).to(experiment.fabric_of(run.device, 1, run.precision).device).eval()
-    pictures, chosen, left_out = _masked(model, dataset, test, asked)
+    pictures, chosen, left_out = _masked(model, dataset, test, asked, partial(tick, "masks"))
     classes = [frozenset(e.labels or (e.label,)) for e in chosen]
     saliency = (lambda images, labels: cams(model, images, labels)) if model.backbone.has_vit else None
     try:
@@ -86,7 +88,7 @@ def rely(
             mean=model.backbone.preprocess.mean,
             seed=asked.seed,
             true=asked.true,
-            tick=None if tick is None else _counted(tick, len(chosen)),
+            tick=_counted(partial(tick, "backgrounds"), len(chosen)),
         )
     except ValueError as error:
         raise UserError(f"{name} of {asked.data or run.data}: {error}") from None
@@ -107,7 +109,9 @@ def rely(
 def _test_set(folder: Path, run: Run, model: TunedModel, asked: Asked) -> tuple[Dataset, TestSet, str]:
     if asked.data and asked.data != run.data:
         dataset = sources.get(asked.data, dataclasses.replace(run.reading, draws=""))
-        tests = {"test": TestSet(tuple(dataset.tested()), dataset.classnames)}
+        examples = tuple(spread(dataset.tested(), asked.images))
+        faults(examples)  # says what is assumed of deep images; bad ones are left out when masks are read
+        tests = {"test": TestSet(examples, dataset.classnames)}
     else:
         task, _ = sound(experiment.own_task(folder, run, model.classnames))
         dataset, tests = task.dataset, {name: test for name, test in task.tests.items() if test.examples}
@@ -120,17 +124,18 @@ def _test_set(folder: Path, run: Run, model: TunedModel, asked: Asked) -> tuple[
 
 
 def _masked(
-    model: TunedModel, dataset: Dataset, test: TestSet, asked: Asked
+    model: TunedModel, dataset: Dataset, test: TestSet, asked: Asked, tick: Callable[[int, int], None]
 ) -> tuple[Callable[[int], Picture], list[Example], dict[str, int]]:
     """A reader of pictures with masks, the examples that have usable ones, and how many were left out for what."""
     backbone = model.backbone
-    examples = ExampleSet(dataset, test.examples, backbone.preprocess)
+    examples = ExampleSet(dataset, test.examples, backbone.preprocess, shrink=True)
     examples.masks = masks.get(asked.masks, asked.seed)
     if examples.masks.asks_model:  # one that is not tuned, so that all runs are seen through the same masks
         plain = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
         examples.masks.refresh(plain.eval(), examples, 0)
     usable, left_out, why = list[int](), {"no mask": 0, "no foreground": 0, "no background": 0}, ""
     for i in range(len(examples)):
+        tick(i + 1, len(examples))
         try:
             mask = examples.mask(i)
         except UserError as error:

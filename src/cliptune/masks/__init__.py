@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from cliptune.errors import UserError
@@ -16,6 +16,7 @@ from cliptune.masks.folder import FolderMasks
 from cliptune.masks.full import FullMasks
 from cliptune.masks.gradcam import GradCamMasks
 from cliptune.masks.grid import GridMasks
+from cliptune.masks.mixed import MixedMasks
 from cliptune.masks.values import Values, knobs
 
 #: Values as the released DAPT reads them.
@@ -63,11 +64,25 @@ def get(spec: str, seed: int = 0) -> MaskSource:
     raise UserError(f"unknown mask source {spec!r}; known: {known}")
 
 
-def choose(spec: str, bring_masks: bool, seed: int = 0) -> MaskSource:
-    """`get(spec)`, where "auto" is the masks that training pictures bring, or Grad-CAM if none does."""
+def choose(spec: str, brought: Collection[str], total: int, seed: int = 0) -> MaskSource:
+    """`get(spec)`; "auto" is the masks that come with the data where each of `total` training images has one, Grad-CAM
+    for those that have none, and a note of how many that are.
+
+    brought: keys of the images that have one.
+    """
     if spec != "auto":
         return get(spec, seed)
-    if bring_masks:
+    if len(brought) == total:
         return DataMasks()
-    warnings.warn("the pictures bring no masks: foregrounds come from Grad-CAM of the model being tuned", stacklevel=2)
-    return GradCamMasks()
+    if not brought:
+        warnings.warn(
+            "the pictures bring no masks: foregrounds come from Grad-CAM of the model being tuned", stacklevel=2
+        )
+        return GradCamMasks()
+    warnings.warn(
+        f"{len(brought)} of {total} training images bring a mask (transparency or a mask file), such as "
+        f"{min(brought)}: theirs are used, and foregrounds of the other {total - len(brought)} come from Grad-CAM of "
+        f"the model being tuned; --masks-from gradcam treats all alike",
+        stacklevel=2,
+    )
+    return MixedMasks(brought)

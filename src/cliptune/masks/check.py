@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from cliptune.errors import UserError
@@ -68,7 +69,7 @@ def measure(
                 index=i,
                 key=example.key,
                 label=example.label,
-                share=own.float().mean().item() / 255,
+                share=int(own.sum(dtype=torch.int64)) / (255 * own.numel()),
                 soft=((own > 0) & (own < 255)).float().mean().item(),
                 empty=is_empty(own),
                 full=is_full(own),

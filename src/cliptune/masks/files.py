@@ -103,7 +103,8 @@ class Reader:
         """uint8 `(1, H, W)` of the picture's size. Raises `UserError` naming the file."""
         height, width = picture.image.shape[-2:]
         mask, remark = read_mask(path, (height, width), example.path, self.values)
-        kind = remark.split(" ")[0]  # "holds ..." or "was made ...": numbers differ from file to file
+        # "holds ..., read as labels" or "was made ...": numbers differ from file to file.
+        kind = (remark.partition("read as ")[2] or remark).split(" ")[0]
         if remark and kind not in self.said:
             self.said.add(kind)
             warnings.warn(f"mask {path} {remark}", stacklevel=2)

@@ -106,4 +106,5 @@ class GradCamMasks(MaskSource):
 
     def mask(self, example: Example, picture: Picture) -> Tensor:
         height, width = picture.image.shape[-2:]
-        return (to_masks(self.maps[example.key][None], (height, width), self.threshold)[0] * 255).to(torch.uint8)
+        # As `to_masks`, without its copies: four bytes a pixel of a photograph are many.
+        return (to_unit(self.maps[example.key][None], (height, width))[0] >= self.threshold).to(torch.uint8) * 255

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from cliptune.errors import UserError
-from cliptune.files import atomic_write, write_json
+from cliptune.files import atomic_write, open_regular, write_json
 from cliptune.masks.read import BROKEN, size_of
 from cliptune.types import Example
 
@@ -76,7 +76,7 @@ def write(path: Path, pixels: np.ndarray) -> None:
 def there(path: Path, dataset: Dataset, example: Example) -> np.ndarray | None:
     """The pixels of a mask that is there, or None if it is not, is cut off, or not of the picture's size."""
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             pixels = np.asarray(image.convert("L"))
         return pixels if pixels.shape == shape_of(dataset, example) else None
     except BROKEN:  # a `UserError` about the picture among them: whoever reads it will say it

@@ -10,8 +10,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from cliptune.errors import UserError
+from cliptune.files import open_regular
 from cliptune.masks.values import Values, foreground_of
 
+#: The colour that VOC draws around objects, of no class.
+VOID_COLOUR = (224 << 16) + (224 << 8) + 192
+#: Share of pixels that are as their left neighbours, from which on colours are flat areas and not a photograph.
+FLAT = 0.9
 BROKEN = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 #: Readings of the released DAPT, which takes the first channel of colours, whatever the file holds.
 RELEASED = ("release", "stored")
@@ -39,7 +44,7 @@ def read_mask(
     """
     values = values or Values()
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             noisy = image.format == "JPEG"
             image = ImageOps.exif_transpose(image)
             numbers, palette = _numbers(image, path, values, noisy)
@@ -76,7 +81,7 @@ def orientation(picture: Path | None) -> int:
     if picture is None:
         return 1
     try:
-        with Image.open(picture) as image:
+        with open_regular(picture) as file, Image.open(file) as image:
             turn = int(image.getexif().get(ORIENTATION, 1))
     except BROKEN:
         return 1
@@ -86,7 +91,7 @@ def orientation(picture: Path | None) -> int:
 def size_of(path: Path, *, upright: bool = False) -> tuple[int, int]:
     """(H, W) from a file's header, turned as EXIF says if `upright`. Raises `UserError` for a broken one."""
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             turned = upright and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
             width, height = image.size
             return (width, height) if turned else (height, width)
@@ -101,13 +106,13 @@ def _resized(plane: np.ndarray, size: tuple[int, int] | None, how: Image.Resampl
 
 
 def _alike(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
-    """Whether one is the other resized, to a pixel."""
+    """Whether one is the other resized, to a pixel of the smaller."""
     (a, b), (c, d) = shape, size
-    return abs(a - c * b / d) <= 1 or abs(b - d * a / c) <= 1
+    return min(abs(a - c * b / d), abs(b - d * a / c), abs(c - a * d / b), abs(d - b * c / a)) <= 1
 
 
 def _numbers(image: Image.Image, path: Path, values: Values, noisy: bool) -> tuple[np.ndarray, bool]:
-    """uint8 `(H, W)` of whatever an image keeps, and whether they stand for colours."""
+    """Whole numbers `(H, W)` from 0 of whatever an image keeps, and whether they stand for colours."""
     if values.kind in RELEASED:
         return np.asarray(image.convert("RGB"))[..., 0], False
     if image.mode == "P" and "transparency" not in image.info:
@@ -119,9 +124,8 @@ def _numbers(image: Image.Image, path: Path, values: Values, noisy: bool) -> tup
         grey = (used == used[:, :1]).all()
         return (index, True) if values.kind == "labels" or not grey else (colours[index][..., 0], False)
     if image.mode[0] in "IF":  # 16 or 32 bits a pixel, or real numbers
-        deep = np.asarray(image).astype(np.float64)
-        scale = 255 if image.mode == "F" and deep.max() <= 1 else 1 / 257 if deep.max() > 255 else 1
-        return (deep * scale).round().clip(0, 255).astype(np.uint8), False
+        deep = np.asarray(image)
+        return (_of_floats(deep, path) if image.mode == "F" else deep.clip(0)), False  # below 0 is of no class
     if image.has_transparency_data:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
         if alpha.min() < alpha.max():
@@ -131,10 +135,27 @@ def _numbers(image: Image.Image, path: Path, values: Values, noisy: bool) -> tup
     rgb = np.asarray(image.convert("RGB"))
     if int((rgb.max(-1) - rgb.min(-1)).max()) <= (16 if noisy else 0):
         return rgb[..., 0], False
-    colours, index = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)
-    if len(colours) > 256 or noisy:
+    packed = rgb.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    colours, index = np.unique(packed, return_inverse=True)
+    flat = len(colours) <= 256 or np.mean(packed[:, 1:] == packed[:, :-1]) >= FLAT
+    if noisy or not flat:
         raise UserError(f"mask {path} is a coloured picture; masks are grey, black and white, or flat colours as PNG")
-    black = np.flatnonzero(~colours.any(1))
     order = np.arange(1, len(colours) + 1)
-    order[black] = 0
-    return order.clip(max=254)[index.reshape(rgb.shape[:2])].astype(np.uint8), True
+    order[np.isin(colours, (0, VOID_COLOUR))] = 0
+    order = order.clip(max=254) if len(colours) <= 256 else order  # 255 would be void
+    return order[index.reshape(rgb.shape[:2])], True
+
+
+def _of_floats(held: np.ndarray, path: Path) -> np.ndarray:
+    """Whole numbers of floating-point ones: shares from 0 to 1, greys, or labels."""
+    if not np.isfinite(held).all() or held.min() < 0:
+        raise UserError(
+            f"mask {path} holds values that are negative or no numbers; soft masks are floats from 0 to 1, labels are "
+            f"whole numbers"
+        )
+    if held.max() <= 1:
+        return (held * 255).round().astype(np.uint8)
+    whole = held.round()
+    if held.max() > 255 and (whole != held).any():
+        raise UserError(f"mask {path} holds fractions up to {held.max():g}; soft masks are floats from 0 to 1")
+    return whole.astype(np.int64)

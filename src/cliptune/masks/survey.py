@@ -1,4 +1,4 @@
-"""Every mask read once before training: those that cannot be had stop it, those that say nothing are named."""
+"""Every mask is read once before training: missing ones stop it, as do masks that all say nothing; others are named."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def is_full(mask: Tensor) -> bool:
 
 
 def survey(examples: ExampleSet) -> None:
-    """Read the masks of all examples; warn of empty and full ones. Raises `UserError` that counts those without one."""
+    """Read the masks of all examples; warn of empty and full ones. Raises `UserError` that counts those without one, or
+    where all of them are empty or full."""
     failed, empty, full = list[str](), list[str](), list[str]()
     for i, example in enumerate(examples.examples):
         try:
@@ -43,7 +44,22 @@ def survey(examples: ExampleSet) -> None:
     if failed:
         count = f"{len(failed)} of {len(examples)} pictures have no usable mask; the first: " if len(failed) > 1 else ""
         raise UserError(count + failed[0])
-    note(empty, full, len(examples), whole=examples.masks is not None and examples.masks.whole)
+    whole = examples.masks is not None and examples.masks.whole
+    if not whole and (said := nothing(len(empty), len(full), len(examples))):
+        raise UserError(said)
+    note(empty, full, len(examples), whole=whole)
+
+
+def nothing(empty: int, full: int, total: int) -> str:
+    """What is wrong with masks that are all empty or all full, or "" where some are neither."""
+    for count, lack, other in ((empty, "foreground", "background"), (full, "background", "foreground")):
+        if total and count == total:
+            return (
+                f"not one of {total} masks has any {lack}, so that {other} is all there is: say what their numbers "
+                f"mean (folder:PATH,values=labels,foreground=1 or values=trimap), or choose another source (gradcam; "
+                f"full is the control)"
+            )
+    return ""
 
 
 def note(empty: Sequence[str], full: Sequence[str], total: int, *, whole: bool = False) -> None:

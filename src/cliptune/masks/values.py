@@ -1,4 +1,4 @@
-"""What the numbers in a mask file mean: black and white, grey, label numbers, as PNG or through JPEG's noise."""
+"""What the numbers in a mask file mean: black and white, grey, labels, trimaps, as PNG or through JPEG's noise."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from cliptune.errors import UserError
 
-#: The label number that VOC and those who follow it give to pixels of no class.
-VOID = 255
+#: The label number that VOC and those who follow it give to pixels of no class; the last one of 16 bits likewise.
+VOID, DEEP_VOID = 255, 65535
+#: What one grey level of eight bits is in 16.
+STEP = 257
+#: Trimaps, such as those of Oxford Pets, hold these numbers and no other.
+FOREGROUND, BACKGROUND, BORDER = 1, 2, 3
 #: Numbers up to this one are labels rather than grey: a soft mask has some above.
 LABELS = 64
 #: A soft mask has more levels than this.
@@ -20,22 +25,24 @@ FAINT = 8
 
 #: How to say what is meant.
 SAY = "if that is wrong, add ,values=grey or ,values=labels (with foreground=1 or void=0) to the path"
+KINDS = ("auto", "grey", "labels", "trimap")
 
-Kind = Literal["auto", "grey", "labels", "release", "stored"]
+Kind = Literal["auto", "grey", "labels", "trimap", "release", "stored"]
 
 
 @dataclass(frozen=True)
 class Values:
     """How numbers are read.
 
-    kind: "auto" decides file by file (see `foreground_of`); "grey" is v / 255; "labels" is any number but 0 and `void`;
-    "release" is the rule of the released DAPT, 255 -> 0 and any other from 1 -> 1, under which a usual 0/255 mask is
-    all background; "stored" leaves the numbers as they are, for that rule to read later. foreground: the labels that
-    alone count as such; empty for all.
+    kind: "auto" decides file by file (see `foreground_of`); "grey" is v / 255, or v / 65535; "labels" is any number but
+    0 and `void`; "trimap" is 1 foreground, 2 background, 3 border, which is no foreground; "release" is the rule of the
+    released DAPT, 255 -> 0 and any other from 1 -> 1, under which a usual 0/255 mask is all background; "stored" leaves
+    the numbers as they are, for that rule to read later. void: by default 255, or 65535 where there are numbers above
+    255. foreground: the labels that alone count as such; empty for all.
     """
 
     kind: Kind = "auto"
-    void: int = VOID
+    void: int | None = None
     foreground: tuple[int, ...] = ()
 
 
@@ -53,25 +60,29 @@ def knobs(text: str) -> tuple[str, Values]:
             break
         path, held[name.strip()] = rest, value.strip()
     kind = held.get("values", "labels" if held else "auto")
-    if kind not in ("auto", "grey", "labels") or (len(held) > ("values" in held) and kind != "labels"):
-        raise UserError(f"masks cannot be read with values={kind} in {text!r}; it is auto, grey or labels (void, too)")
+    if kind not in KINDS or (len(held) > ("values" in held) and kind != "labels"):
+        raise UserError(
+            f"masks cannot be read with values={kind} in {text!r}; it is auto, grey, labels (void, too) or trimap"
+        )
     try:
-        void = int(held.get("void", VOID))
+        void = int(held["void"]) if "void" in held else None
         foreground = tuple(int(number) for number in held.get("foreground", "").split("+") if number)
-        if not all(0 <= number <= 255 for number in (void, *foreground)):
+        if not all(0 <= number < 1 << 32 for number in (void or 0, *foreground)):
             raise ValueError
     except ValueError:
-        raise UserError(f"labels of masks are numbers from 0 to 255: void=255, foreground=1+3; got {text!r}") from None
+        raise UserError(f"labels of masks are numbers from 0: void=255, foreground=1+3; got {text!r}") from None
     return path, Values(kind, void, foreground)  # type: ignore[arg-type]
 
 
 def foreground_of(numbers: np.ndarray, values: Values, *, palette: bool = False, noisy: bool = False):
-    """`(foreground, remark)` of the numbers `(H, W)` uint8 of a file: uint8 in 0..255, and what was not obvious, or "".
+    """`(foreground, remark)` of the whole numbers `(H, W)` of a file, from 0: uint8 in 0..255, and what was not
+    obvious, or "".
 
     palette: they are indexes into colours. noisy: they were JPEG-coded. Of what is left to decide ("auto"), colours are
-    labels; one level above 0, whatever it is, is foreground ({0, 1}, {0, 255}, {0, 254}, {0, 15}); several small
-    numbers are labels, which is remarked, as are a few larger ones; anything else is grey. JPEG's noise around two
-    levels is cut in the middle.
+    labels; one level above 0, whatever it is, is foreground ({0, 1}, {0, 255}, {0, 254}, {0, 15}); 1, 2 and 3 without 0
+    are a trimap and several small numbers are labels, which is remarked, as are a few larger ones; anything else is
+    grey. JPEG's noise around two levels is cut in the middle. Numbers above 255 are grey where they are the 256 greys
+    in 16 bits, or are many and use the whole range; else they are labels.
     """
     if values.kind == "release":
         remark = ""
@@ -80,10 +91,20 @@ def foreground_of(numbers: np.ndarray, values: Values, *, palette: bool = False,
         return _cut((numbers > 0) & (numbers != VOID)), remark
     if values.kind == "labels":
         return _labels(numbers, values), ""
-    if values.kind in ("grey", "stored"):
+    if values.kind == "stored":
         return numbers, ""
+    if values.kind == "trimap":
+        return _cut(numbers == FOREGROUND), ""
     top = int(numbers.max())
-    levels = np.unique(numbers)
+    if values.kind == "grey":
+        return _grey(numbers, top), ""
+    levels = _levels(numbers)
+    if top > 255 and not palette and top <= DEEP_VOID:
+        if not (levels % STEP).any():
+            numbers, levels, top = _grey(numbers, top), levels // STEP, top // STEP
+        elif len(levels) > 256 and top > 0.9 * DEEP_VOID:
+            return _grey(numbers, top), ""
+    lowest = int(levels[0])
     levels = levels[levels > 0]
     if noisy and top <= FAINT:
         return _cut(numbers > 0), ""
@@ -96,6 +117,14 @@ def foreground_of(numbers: np.ndarray, values: Values, *, palette: bool = False,
     inner = int(levels[levels != VOID].max())
     if palette:
         return _labels(numbers, values), ""
+    if lowest >= FOREGROUND and top <= BORDER:
+        held = " and ".join(map(str, levels))
+        return _cut(numbers == FOREGROUND), (
+            f"holds {held} without 0, read as trimap: 1 is foreground, 2 background, 3 border; {SAY}"
+        )
+    if top > VOID:
+        how = f"holds {len(levels):,} numbers up to {top:,}, read as labels: all but 0 are foreground"
+        return _labels(numbers, values), f"{how}{', 65535 is void' if top == DEEP_VOID else ''}; {SAY}"
     if inner <= LABELS:
         how = f"holds small numbers up to {inner}, read as labels: all but 0 are foreground"
         return _labels(numbers, values), f"{how}{', 255 is void' if top == VOID else ''}; {SAY}"
@@ -106,7 +135,22 @@ def foreground_of(numbers: np.ndarray, values: Values, *, palette: bool = False,
 def _labels(numbers: np.ndarray, values: Values) -> np.ndarray:
     if values.foreground:
         return _cut(np.isin(numbers, values.foreground))
-    return _cut((numbers > 0) & (numbers != values.void))
+    void = values.void if values.void is not None else VOID if numbers.max() <= VOID else DEEP_VOID
+    return _cut((numbers > 0) & (numbers != void))
+
+
+def _grey(numbers: np.ndarray, top: int) -> np.ndarray:
+    """uint8 of greys of eight or 16 bits; more than that is white."""
+    if top <= 255:
+        return numbers.astype(np.uint8)
+    return (numbers / STEP).round().clip(0, 255).astype(np.uint8)
+
+
+def _levels(numbers: np.ndarray) -> np.ndarray:
+    """Sorted distinct numbers; of bytes without sorting all of them, which takes seconds for large masks."""
+    if numbers.dtype == np.uint8:
+        return np.flatnonzero(Image.fromarray(numbers).histogram())
+    return np.unique(numbers)
 
 
 def _cut(where: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ class Dapt(Wrapper):
     """Where foregrounds come from: data (alpha, exact masks), folder:PATH (DAPT-S), beside (a folder mask beside the
     pictures', as released archives have it), seem (the same by the released code's pixel rule), box:FILE, gradcam (of
     the model being tuned, made anew each epoch; DAPT-G), maskclip (of that model too, from what its patches say), grid,
-    full; auto is data where pictures bring masks, else gradcam."""
+    full; auto is data for pictures that bring masks, gradcam for others."""
     pull_push: float = 0.8
     """Weight of the triplet term in the first phase."""
     margin: float = 1.5

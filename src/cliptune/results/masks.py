@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from cliptune.data.loader import ExampleSet
+from cliptune.data.transforms import shrunk
 from cliptune.masks.base import Fault, MaskSource
 from cliptune.masks.check import Measured, by_class, outliers
+from cliptune.results.overlay import SHARP
 from cliptune.results.sheet import Section, Tile, sheet_png
+from cliptune.types import Picture
 
 QUANTILES = (5, 25, 50, 75, 95)
 BINS = 10
@@ -121,7 +124,8 @@ def sheet(report: Report, examples: ExampleSet, against: MaskSource | None, rng:
         masks = [examples.mask(row.index)] + ([] if against is None else [against.mask(example, picture)])
         agreed = "" if row.iou is None else f", IoU {row.iou:.2f}"
         title = f"{report.classnames[row.label]} {_percent(row.share)}{agreed}"
-        return Tile(picture.image, tuple(masks), title, row.key)
+        small = [shrunk(Picture(picture.image, mask), SHARP) for mask in masks]
+        return Tile(small[0].image, tuple(one.mask for one in small), title, row.key)
 
     def section(heading: str, chosen: Sequence[Measured]) -> Section:
         return Section(heading, tuple(tile(row) for row in chosen), dim=True)

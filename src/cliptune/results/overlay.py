@@ -14,6 +14,8 @@ from PIL import Image, ImageFilter
 Kind = Literal["png", "jpeg"]
 QUALITY = 85
 SIDE = 224  # pixels of the longer side
+#: Shorter edge to which whoever draws shrinks larger images before they are held: more than any place on a page has.
+SHARP = 512
 HEAT = "inferno"
 #: Of outlines, where there are several.
 LINES = ((255, 255, 255), (255, 170, 0))

@@ -155,14 +155,14 @@ def test_several_labels_a_picture(tmp_path):
 
 def test_pictures_are_read_as_files_are(tmp_path):
     sixteen = io.BytesIO()
-    Image.fromarray(np.full((6, 8), 257 * 40, np.uint16)).save(sixteen, "PNG")
+    Image.fromarray(np.full((6, 8), 257 * 200, np.uint16)).save(sixteen, "PNG")
     held = rows(4)["image"][:]
     kinds = [{"bytes": sixteen.getvalue(), "path": None}, {"bytes": b"broken", "path": None}, *held[2:]]
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
     odd = datasets.Dataset.from_dict({"image": kinds, "label": [0, 1, 0, 1]}, features=features)
     dataset = sources.get(saved(tmp_path, train=rows(4), test=odd))
     by_key = {e.key: e for e in dataset.examples("test")}
-    assert dataset.read(by_key["test/0"]).image.unique().tolist() == [40]
+    assert dataset.read(by_key["test/0"]).image.unique().tolist() == [200]
     with pytest.raises(UserError, match="picture test/1 of .*saved .*is no picture"):
         dataset.read(by_key["test/1"])
 
