@@ -19,6 +19,8 @@ class Example:
     `label` indexes the class names of whatever holds the example (dataset, or task after base/novel relabelling).
     `labels` are all classes in the picture, in order, where a dataset says so (multi-label); `label`, one of them, is
     then the class it was drawn for. `weight` multiplies its loss in training: a coreset's pictures stand for others.
+    `boxes` are rectangles of its foreground, (left, top, right, bottom) each: in pixels of the picture as its EXIF
+    turns it, or as shares of its sides if `shares`.
     """
 
     key: str
@@ -29,6 +31,8 @@ class Example:
     style: str | None = None
     labels: tuple[int, ...] = ()
     weight: float = 1.0
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    shares: bool = False
 
 
 @dataclass(frozen=True)

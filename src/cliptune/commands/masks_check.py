@@ -119,7 +119,7 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     brought = {
         e.key
         for i, e in enumerate(examples.examples if spec == "auto" else ())
-        if e.mask is not None or examples.picture(i).mask is not None
+        if e.mask is not None or e.boxes or examples.picture(i).mask is not None
     }
     return masks.choose(spec, brought, len(keys), seed)
 

@@ -129,7 +129,8 @@ def training_set(model: TunedModel, task: Task, training: Training, watchers: Se
     brought, bad = set[str](), {}
     for i in range(len(examples)):
         try:
-            if examples.picture(i).mask is not None or task.train[i].mask is not None:
+            example = task.train[i]
+            if examples.picture(i).mask is not None or example.mask is not None or example.boxes:
                 brought.add(task.train[i].key)
         except Unreadable as error:
             bad[task.train[i].key] = error.why

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cliptune.boxes import Box
 from cliptune.masks.base import Fault, MaskSource, NoMask
 from cliptune.masks.boxes import Boxes, read_boxes
 from cliptune.masks.read import size_of
@@ -32,15 +33,21 @@ class BoxMasks(MaskSource):
         found = self.boxes.of(example.key)
         if not found:
             raise NoMask(f"no box for {example.key} in {self.path}; add one or use masks_from=gradcam")
-        height, width = picture.image.shape[-2:]
-        rows, columns = (1, 1)
-        if not self.boxes.normalised:
-            rows, columns = (height, width) if example.path is None else size_of(example.path, upright=True)
-        mask = torch.zeros(1, height, width, dtype=torch.uint8)
-        for left, top, right, bottom in found:
-            across, down = (
-                (round(x / columns * width) for x in (left, right)),
-                (round(y / rows * height) for y in (top, bottom)),
-            )
-            mask[:, slice(*(max(0, y) for y in down)), slice(*(max(0, x) for x in across))] = 255
-        return mask
+        return drawn(found, self.boxes.normalised, example, picture)
+
+
+def drawn(boxes: Sequence[Box], shares: bool, example: Example, picture: Picture) -> Tensor:
+    """uint8 `(1, H, W)`: 255 within any of the boxes, which are in pixels of the example's file or, if `shares`, in
+    shares of its sides."""
+    height, width = picture.image.shape[-2:]
+    rows, columns = (1, 1)
+    if not shares:
+        rows, columns = (height, width) if example.path is None else size_of(example.path, upright=True)
+    mask = torch.zeros(1, height, width, dtype=torch.uint8)
+    for left, top, right, bottom in boxes:
+        across, down = (
+            (round(x / columns * width) for x in (left, right)),
+            (round(y / rows * height) for y in (top, bottom)),
+        )
+        mask[:, slice(*(max(0, y) for y in down)), slice(*(max(0, x) for x in across))] = 255
+    return mask

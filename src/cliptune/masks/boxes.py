@@ -11,21 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
+from cliptune.boxes import CORNERS, SIDES, Box, are_shares, box_of, from_sides
 from cliptune.errors import UserError
-
-Box = tuple[float, float, float, float]
 
 #: Names of columns and keys, lower case, that say which picture is meant.
 PICTURE = ("path", "filename", "file_name", "file", "image", "picture", "image_path", "filepath", "key")
-#: Left, top, right, bottom; or left, top, width, height.
-CORNERS = (
-    ("xmin", "ymin", "xmax", "ymax"),
-    ("x1", "y1", "x2", "y2"),
-    ("x0", "y0", "x1", "y1"),
-    ("left", "top", "right", "bottom"),
-)
-SIDES = (("x", "y", "w", "h"), ("x", "y", "width", "height"))
-WAY = "boxes are left,top,right,bottom in pixels, or all of them in [0, 1]"
 
 
 @dataclass(frozen=True)
@@ -76,18 +66,7 @@ def read_boxes(path: Path) -> Boxes:
     held: dict[str, tuple[Box, ...]] = {}
     for name, box in found:
         held[name] = (*held.get(name, ()), box)
-    return Boxes(held, all(0 <= x <= 1 for boxes in held.values() for box in boxes for x in box))
-
-
-def _box(numbers: Any, where: str) -> Box:
-    """Four numbers that span something. Raises `UserError` saying where they stand."""
-    try:
-        left, top, right, bottom = (float(x) for x in numbers)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {numbers!r} is not a box; {WAY}") from None
-    if not (left < right and top < bottom):
-        raise UserError(f"{where}: the box {left:g},{top:g},{right:g},{bottom:g} is empty; {WAY}")
-    return left, top, right, bottom
+    return Boxes(held, are_shares(box for boxes in held.values() for box in boxes))
 
 
 def _record(row: dict[Any, Any], where: str) -> Iterator[tuple[str, Box]]:
@@ -99,25 +78,17 @@ def _record(row: dict[Any, Any], where: str) -> Iterator[tuple[str, Box]]:
     for given in ("boxes", "box"):
         if given in row:
             for box in row[given] if given == "boxes" and isinstance(row[given], list) else [row[given]]:
-                yield _name(picture), _box(box, where)
+                yield _name(picture), box_of(box, where)
             return
     for names in CORNERS:
         if set(names) <= row.keys():
-            yield _name(picture), _box([row[name] for name in names], where)
+            yield _name(picture), box_of([row[name] for name in names], where)
             return
     for names in SIDES:
         if set(names) <= row.keys():
-            yield _name(picture), _box(_corners([row[name] for name in names], where), where)
+            yield _name(picture), box_of(from_sides([row[name] for name in names], where), where)
             return
     raise UserError(f"{where}: no box; name the columns xmin,ymin,xmax,ymax, or x,y,w,h")
-
-
-def _corners(numbers: Any, where: str) -> list[float]:
-    try:
-        x, y, width, height = (float(number) for number in numbers)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {numbers!r} is not a box of x, y, width and height") from None
-    return [x, y, x + width, y + height]
 
 
 def _csv(path: Path) -> Iterator[tuple[str, Box]]:
@@ -138,7 +109,7 @@ def _json(path: Path) -> Iterator[tuple[str, Box]]:
         for name, boxes in content.items():
             one = isinstance(boxes, list) and len(boxes) == 4 and not any(isinstance(x, list) for x in boxes)
             for box in [boxes] if one or not isinstance(boxes, list) else boxes:
-                yield _name(name), _box(box, f"{path}, {name}")
+                yield _name(name), box_of(box, f"{path}, {name}")
     elif isinstance(content, list):
         for i, row in enumerate(content, 1):
             if not isinstance(row, dict):
@@ -153,7 +124,7 @@ def _coco(content: dict[str, Any], path: Path) -> Iterator[tuple[str, Box]]:
         names = {image["id"]: image["file_name"] for image in content["images"]}
         for i, entry in enumerate(content["annotations"], 1):
             where = f"{path}, annotation {i}"
-            yield _name(names[entry["image_id"]]), _box(_corners(entry["bbox"], where), where)
+            yield _name(names[entry["image_id"]]), box_of(from_sides(entry["bbox"], where), where)
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} lacks {error} in its images or annotations (COCO)") from None
 
@@ -165,7 +136,7 @@ def _xml(path: Path, name: Path) -> Iterator[tuple[str, Box]]:
     except (ElementTree.ParseError, OSError) as error:
         raise UserError(f"annotation {path} cannot be read: {error}") from None
     for i, box in enumerate(root.iter("bndbox"), 1):
-        yield name.as_posix(), _box([box.findtext(side) for side in CORNERS[0]], f"{path}, object {i}")
+        yield name.as_posix(), box_of([box.findtext(side) for side in CORNERS[0]], f"{path}, object {i}")
 
 
 def _name(picture: Any) -> str:

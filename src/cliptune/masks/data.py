@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from cliptune.masks.base import Fault, MaskSource, NoMask
+from cliptune.masks.box import drawn
 from cliptune.masks.files import Reader, faults
 from cliptune.types import Example, Picture
 
 
 class DataMasks(MaskSource):
-    """The mask file that the dataset names for a picture, or the mask that reading the picture gave."""
+    """The mask file that the dataset names for a picture, or its boxes, or the mask that reading the picture gave."""
 
     def __init__(self):
         self.reader = Reader()
@@ -28,6 +29,8 @@ class DataMasks(MaskSource):
     def mask(self, example: Example, picture: Picture) -> Tensor:
         if example.mask is not None:
             return self.reader.read(example.mask, example, picture)
+        if example.boxes:
+            return drawn(example.boxes, example.shares, example, picture)
         return transparency(example, picture)
 
 

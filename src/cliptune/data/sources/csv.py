@@ -5,9 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from cliptune.data.boxed import boxed
 from cliptune.data.dataset import Dataset
 from cliptune.data.own import PARTS, Found, assemble, part_of
 from cliptune.data.pictures import SUFFIXES
@@ -36,7 +37,8 @@ class Csv(Dataset):
 
     Without a split column, each class is cut as folders are, whatever the order of the lines. Labels that are all whole
     numbers keep their order; a column of names or `classes.txt` beside the table says what they are called. Several
-    labels in one cell make the data multi-label (`tags.splitter`).
+    labels in one cell make the data multi-label (`tags.splitter`), as do several lines of an image with a box each;
+    boxes are foregrounds.
     """
 
     def __init__(self, file: str | Path, reading: Reading | None = None):
@@ -51,16 +53,19 @@ class Csv(Dataset):
         label = _needed(table, table.column(LABEL + NAME, reading.label_column), "labels", "label", "--label-column")
         if not table.rows:
             raise UserError(f"{self.file} has a header, but no lines below it; add a line for each picture")
-        table = self._distinct(table, image, label)
+        self._boxes = boxed(table, image, _key)
+        every, table, shown = table, *self._distinct(table, image, label)
         table = self._present(table, image, reading.skip_bad)
-        split = splitter([row[label] for _, row in table.rows], str(self.file), reading.label_separator) or _whole
-        labels = {value for _, row in table.rows for value in split(row[label])}
+        kept = [_key(row[image]) for _, row in table.rows]
+        cells = [cell for key in kept for cell in shown[key]] if self._boxes else [row[label] for _, row in table.rows]
+        split = splitter(cells, str(self.file), reading.label_separator) or _whole
+        labels = {value for cell in cells for value in split(cell)}
         whole = all(re.fullmatch(r"[+-]?\d+", value) for value in labels)
         classes = sorted(labels, key=int) if whole else sorted(labels)
         names = table.column([name for name in NAME if table.column([name]) not in (image, label)])
-        titles = _titles(table, label, names, classes, split) if whole else None
+        titles = _titles(every, label, names, classes, split) if whole else None
         self.classnames, self._splits = assemble(
-            self._found(table, image, label, split),
+            self._found(table, image, {key: _labels(shown[key], split) for key in kept}),
             str(self.file),
             classes=classes,
             titles=titles,
@@ -83,21 +88,30 @@ class Csv(Dataset):
     def tested(self) -> list[Example]:
         return self._splits["tested"]
 
-    def _distinct(self, table: Table, image: int, label: int) -> Table:
-        """The table without lines said twice. Raises `UserError` for empty fields and for contradictions."""
+    def _distinct(self, table: Table, image: int, label: int) -> tuple[Table, dict[str, list[str]]]:
+        """The table with one line for each image, and the cells of labels that it has by its key.
+
+        Lines said twice are left out, with a note; where lines hold boxes, those of an image may differ in these and in
+        their labels. Raises `UserError` for empty fields and for contradictions.
+        """
         empty = [line for line, row in table.rows if not row[image] or not row[label]]
         if empty:
             raise UserError(f"no path or no label in {lines(empty)} of {self.file}; fill it in or remove the line")
         seen: dict[str, tuple[int, tuple[str, ...]]] = {}
+        shown: dict[str, list[str]] = {}
+        same = [place for place in range(len(table.header)) if place != image]
+        if self._boxes:  # each line is an object
+            same = [place for place in (table.column(SPLIT), table.column(MASK)) if place is not None]
         for line, row in table.rows:
             first, other = seen.setdefault(_key(row[image]), (line, row))
-            if other[:image] + other[image + 1 :] != row[:image] + row[image + 1 :]:
+            shown.setdefault(_key(row[image]), []).append(row[label])
+            if any(other[place] != row[place] for place in same):
                 raise UserError(
                     f"{lines([first, line])} of {self.file} both list {row[image]}, and differ; list a picture once"
                 )
-        if len(seen) < len(table.rows):
+        if len(seen) < len(table.rows) and not self._boxes:
             warnings.warn(f"{len(table.rows) - len(seen)} lines of {self.file} repeat others: left out", stacklevel=3)
-        return Table(table.path, table.header, tuple(seen.values()))
+        return Table(table.path, table.header, tuple(seen.values())), shown
 
     def _present(self, table: Table, image: int, skip: bool) -> Table:
         """The table without pictures that are not there, where they may be skipped. Raises `UserError` if not."""
@@ -119,7 +133,7 @@ class Csv(Dataset):
         hint = "" if Path(gone[0][1]).suffix.lower() in SUFFIXES else ", with their suffixes"
         raise UserError(f"{said}; paths count from {self.root}{hint} (another folder: --root; leave out: --skip-bad)")
 
-    def _found(self, table: Table, image: int, label: int, labels: Splitter) -> Mapping[str, Found]:
+    def _found(self, table: Table, image: int, labels: Mapping[str, tuple[str, ...]]) -> Mapping[str, Found]:
         """Examples by part, in the order of their paths, as folders are walked."""
         split, mask = table.column(SPLIT), table.column(MASK)
         found: dict[str, list[tuple[str | tuple[str, ...], Example]]] = {part: [] for part in PARTS}
@@ -132,9 +146,11 @@ class Csv(Dataset):
                 )
             key = _key(row[image])
             masked = self.root / _key(row[mask]) if mask is not None and row[mask] else None
-            if not labels(row[label]):
+            if not labels[key]:
                 raise UserError(f"no label in {lines([line])} of {self.file}; fill it in or remove the line")
-            found[part].append((labels(row[label]), Example(key, -1, self.root / key, masked)))
+            boxes, shares = (self._boxes.held.get(key, ()), self._boxes.shares) if self._boxes else ((), False)
+            example = Example(key, -1, self.root / key, masked, boxes=boxes, shares=shares)
+            found[part].append((labels[key], example))
         if not found["train"]:
             raise UserError(f"{self.file} lists no train pictures; {table.header[split or 0]} says which those are")
         return {part: rows for part, rows in found.items() if rows}
@@ -165,6 +181,11 @@ def _key(path: str) -> str:
 def _whole(cell: str) -> tuple[str, ...]:
     """One label per cell."""
     return (cell,)
+
+
+def _labels(cells: Sequence[str], split: Splitter) -> tuple[str, ...]:
+    """All labels in some cells, each once."""
+    return tuple(dict.fromkeys(label for cell in cells for label in split(cell)))
 
 
 def _titles(table: Table, label: int, names: int | None, classes: list[str], split: Splitter) -> dict[str, str]:
