@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
-from cliptune.errors import UserError
+from cliptune import plain
+from cliptune.errors import UserError, shown
+from cliptune.files import read_bytes, read_text
 
 Box = tuple[float, float, float, float]
 
@@ -83,8 +86,10 @@ def _box(numbers: Any, where: str) -> Box:
     """Four numbers that span something. Raises `UserError` saying where they stand."""
     try:
         left, top, right, bottom = (float(x) for x in numbers)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {numbers!r} is not a box; {WAY}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{where}: {shown(numbers)} is not a box; {WAY}") from None
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        raise UserError(f"{where}: {shown(numbers)} is not a box of finite numbers; {WAY}")
     if not (left < right and top < bottom):
         raise UserError(f"{where}: the box {left:g},{top:g},{right:g},{bottom:g} is empty; {WAY}")
     return left, top, right, bottom
@@ -115,8 +120,8 @@ def _record(row: dict[Any, Any], where: str) -> Iterator[tuple[str, Box]]:
 def _corners(numbers: Any, where: str) -> list[float]:
     try:
         x, y, width, height = (float(number) for number in numbers)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {numbers!r} is not a box of x, y, width and height") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{where}: {shown(numbers)} is not a box of x, y, width and height") from None
     return [x, y, x + width, y + height]
 
 
@@ -129,9 +134,12 @@ def _csv(path: Path) -> Iterator[tuple[str, Box]]:
 
 def _json(path: Path) -> Iterator[tuple[str, Box]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = plain.checked(json.loads(read_text(path)))
     except json.JSONDecodeError as error:
         raise UserError(f"{path} line {error.lineno}: no JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise error if isinstance(error, UserError) else UserError(f"{path} holds no boxes: {reason}") from None
     if isinstance(content, dict) and "annotations" in content:
         yield from _coco(content, path)
     elif isinstance(content, dict):
@@ -142,7 +150,7 @@ def _json(path: Path) -> Iterator[tuple[str, Box]]:
     elif isinstance(content, list):
         for i, row in enumerate(content, 1):
             if not isinstance(row, dict):
-                raise UserError(f"{path}, entry {i}: {row!r} is no record of a picture and its box")
+                raise UserError(f"{path}, entry {i}: {shown(row)} is no record of a picture and its box")
             yield from _record(row, f"{path}, entry {i}")
     else:
         raise UserError(f"{path} holds neither pictures with boxes nor a list of records")
@@ -161,8 +169,8 @@ def _coco(content: dict[str, Any], path: Path) -> Iterator[tuple[str, Box]]:
 def _xml(path: Path, name: Path) -> Iterator[tuple[str, Box]]:
     """Boxes of an annotation; the picture is the file's own name, as its `<filename>` is often wrong."""
     try:
-        root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, OSError) as error:
+        root = ElementTree.fromstring(read_bytes(path))
+    except ElementTree.ParseError as error:
         raise UserError(f"annotation {path} cannot be read: {error}") from None
     for i, box in enumerate(root.iter("bndbox"), 1):
         yield name.as_posix(), _box([box.findtext(side) for side in CORNERS[0]], f"{path}, object {i}")
