@@ -7,7 +7,7 @@ import os
 import pytest
 
 from cliptune.errors import UserError
-from cliptune.files import atomic_write, write_bytes, write_json, write_text
+from cliptune.files import atomic_write, check_file, check_folder, write_bytes, write_json, write_text
 
 
 def test_the_file_appears_only_when_the_block_ends(tmp_path):
@@ -110,3 +110,29 @@ def test_what_the_system_forbids_is_told_in_a_sentence(tmp_path, monkeypatch, ca
     assert str(told.value) == f"cannot write to {path}: {reason}; choose another folder with --out"
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["result.json"]
+
+
+@pytest.mark.parametrize(
+    "path, said",
+    [("/", "is the root"), ("/dev/null", "is there and no folder"), ("{file}", "no folder"), ("{file}/x", "no folder"),
+     ("x" * 300, "name too long"), ("y/" * 2500, "name too long")],
+)  # fmt: skip
+def test_folders_that_cannot_be_written(tmp_path, path, said):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=said):
+        check_folder(tmp_path / path.replace("{file}", "file"))
+    check_folder(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    "path, said",
+    [("/dev/null", "is a device"), ("{file}/x", "no folder|not a directory"), ("", "is a folder|directory")],
+)
+def test_files_that_cannot_be_written(tmp_path, path, said):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=said):
+        check_file(tmp_path / path.replace("{file}", "file"))
+    with pytest.raises(UserError, match=said):
+        write_text(tmp_path / path.replace("{file}", "file"), "text")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

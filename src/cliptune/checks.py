@@ -58,7 +58,7 @@ def once(held: Any, *names: str) -> None:
         values = getattr(held, name)
         twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
         if twice is not None:
-            raise UserError(f"{name} has {brief(twice)} twice; leave one out")
+            raise UserError(f"{name} has {shown(twice)} twice; leave one out")
 
 
 def template(name: str, value: str) -> None:

@@ -12,8 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from cliptune.checks import brief
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
 from cliptune.files import cache_folder
 
 #: "~name" where a value may begin with a path: --out=~name/x, folder:~name.
@@ -24,20 +23,20 @@ def check_arguments(arguments: Sequence[str]) -> None:
     """Raise `UserError` for an argument that no path or name can be: NUL, bytes that are no text, an unknown home."""
     for argument in arguments:
         if "\0" in argument:
-            raise UserError(f"the argument {brief(argument)} has a NUL character, which no path or name has")
+            raise UserError(f"the argument {shown(argument)} has a NUL character, which no path or name has")
         try:
             argument.encode()
         except UnicodeEncodeError:
-            raise UserError(f"the argument {brief(argument)} is not UTF-8; rename the file or folder") from None
+            raise UserError(f"the argument {shown(argument)} is not UTF-8; rename the file or folder") from None
         home = HOME.match(argument)
         if home and os.path.expanduser(home[1]) == home[1]:
-            raise UserError(f"there is no user {home[1][1:]!r}, so {brief(argument)} names no folder")
+            raise UserError(f"there is no user {home[1][1:]!r}, so {shown(argument)} names no folder")
 
 
 def of_system(error: OSError) -> str:
     """What the system refused, and on which file where it says so."""
     what = (error.strerror or type(error).__name__).lower()
-    where = brief(str(error.filename)) if error.filename is not None else "what a command prints or keeps"
+    where = shown(str(error.filename)) if error.filename is not None else "what a command prints or keeps"
     return f"{where} cannot be read or written: {what}"
 
 

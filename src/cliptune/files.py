@@ -8,14 +8,14 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
 
 #: Environment variable that names another cache folder than the user's.
 CACHE = "CLIPTUNE_CACHE"
@@ -59,6 +59,33 @@ def read_text(path: str | Path, most: int = 1 << 30) -> str:
         raise UserError(f"cannot read {path}: byte {error.start} is not UTF-8; save it as UTF-8 text") from None
 
 
+def check_folder(path: str | Path) -> None:
+    """Raise `UserError` unless files can be written to a folder at `path`, which need not be there yet."""
+    path = Path(path).absolute()
+    with _told(path):
+        if path == path.parent:
+            raise UserError(f"{path} is the root of the file system; choose a folder of its own with --out")
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(path)  # a name may be too long
+        there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+        if not there.is_dir():
+            raise UserError(f"{there} is there and no folder; choose another with --out")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise UserError(f"{there} cannot be written to; choose another folder with --out")
+
+
+def check_file(path: str | Path) -> None:
+    """Raise `UserError` unless a file can be written at `path`, be it there or not."""
+    path = Path(path).absolute()
+    with _told(path):
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; name a file with --out")
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is a device or a pipe; name a file with --out")
+    if path.parent != path.parent.parent:
+        check_folder(path.parent)
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` to write to; it takes the name `path` if the block succeeds, else it goes.
@@ -68,6 +95,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     Raises `UserError` when `path` cannot be written; what the block itself raises passes unchanged.
     """
     path = Path(path)
+    if not path.name or (path.exists() and not (path.is_file() or path.is_dir())):
+        raise UserError(f"{path} is a device or a pipe, or no name; name a file with --out")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with _told(path):
         if not path.parent.exists():
@@ -111,6 +140,7 @@ def _told(path: str | Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise UserError(f"cannot write to {path}: {reason}; choose another folder with --out") from error
+        named = str(path) if len(str(path)) < 300 else shown(str(path))
+        raise UserError(f"cannot write to {named}: {reason}; choose another folder with --out") from error
     except ValueError as error:  # a path with a zero byte, text with half a character; UserError is one too
         raise error if isinstance(error, UserError) else UserError(f"cannot write to {path}: {error}") from None

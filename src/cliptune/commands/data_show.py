@@ -14,14 +14,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cliptune import checks
+from cliptune import checks, masks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
-from cliptune.files import write_bytes
+from cliptune.files import check_file, write_bytes
 from cliptune.types import Example
 
 #: Pictures on a page, and in a row of one class.
@@ -69,8 +69,11 @@ def data_show(arguments: list[str]) -> None:
     if options.classes * options.each > MOST:
         asked = options.classes * options.each
         raise UserError(f"{options.classes} classes of {options.each} are {asked} pictures; a page has {MOST} at most")
+    if options.out is not None:
+        check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
+    masks.check("auto" if options.masks_from == "none" else options.masks_from)
     dataset = sources.get(spec, options.reading)
     from cliptune.results.samples import Block, samples_png
 
@@ -122,7 +125,7 @@ def _counts(examples: Sequence[Example]) -> dict[int, int]:
 def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) -> list[tuple[Any, Any]]:
     """Images and masks; None where a picture has none. Raises `UserError` if a source that was asked for has none for
     any."""
-    from cliptune import experiment, masks
+    from cliptune import experiment
     from cliptune.data.loader import ExampleSet
 
     spec = options.masks_from
@@ -163,8 +166,6 @@ def _in_short() -> Iterator[None]:
 
 
 def _about_masks(options: DataShow, shown: Sequence[Any]) -> str:
-    from cliptune import masks
-
     count = sum(mask is not None for mask in shown)
     if not count:
         return "no masks"

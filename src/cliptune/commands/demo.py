@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cliptune import checks, presets, sweep
+from cliptune import checks, files, presets, sweep
 from cliptune.commands.parse import parse
 from cliptune.commands.report import write_page
 from cliptune.commands.run import show
@@ -42,6 +42,7 @@ class Demo:
 def demo(arguments: list[str]) -> None:
     """Train, print the table, write the page."""
     options = parse(Demo, "demo", arguments)
+    files.check_folder(options.out)
     start = time.perf_counter()
     runs = [(name, presets.get(name, data="emoji", protocol="base_to_novel", shots=options.shots)) for name in METHODS]
     results = sweep.run(sweep.plan(runs, options.seeds, options.out))

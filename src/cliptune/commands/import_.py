@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
-from cliptune import claims, config, methods
+from cliptune import claims, config, files, methods
 from cliptune.commands.parse import apart, flags_of, known, lengthen, parse, split, told, unknown
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
@@ -59,6 +59,7 @@ def import_(arguments: list[str]) -> None:
     )
     if not Path(path).is_file():
         raise UserError(f"no file at {path}; check the path")
+    files.check_folder(options.out)
     _check(others)
     from cliptune.api import import_checkpoint
     from cliptune.official import alphas

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.console import Console
 
-from cliptune import checks, methods
+from cliptune import checks, masks, methods
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
@@ -20,7 +20,7 @@ from cliptune.data.settings import Reading
 from cliptune.data.splits import few_shot
 from cliptune.engine.watchers import ProgressBar, bar
 from cliptune.errors import UserError
-from cliptune.files import write_bytes
+from cliptune.files import check_file, write_bytes
 
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
@@ -67,8 +67,12 @@ def check(arguments: list[str]) -> None:
     """Look at all masks once, and say what they are like."""
     spec, rest = split(arguments, "a source of masks", "masks check folder:masks --data folder:photos", helped="data")
     options = parse(MasksCheck, "masks check", rest)
+    if options.out is not None:
+        check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
+    for source in (spec, options.against or "auto"):
+        masks.check(source)
     dataset = sources.get(options.data, options.reading)
     chosen = few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
     if not chosen:
@@ -105,8 +109,6 @@ def check(arguments: list[str]) -> None:
 
 def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     """The source of a spec; "auto" looks whether pictures bring masks."""
-    from cliptune import masks
-
     brought = spec == "auto" and any(
         example.mask is not None or examples.picture(i).mask is not None for i, example in enumerate(examples.examples)
     )

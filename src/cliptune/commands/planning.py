@@ -15,10 +15,12 @@ from typing import Annotated
 
 import tyro
 
-from cliptune import acting, checks, claims, config, presets, protocols, selection, sweep
+from cliptune import acting, checks, claims, config, files, masks, presets, protocols, selection, sweep
+from cliptune.backbones import zoo
 from cliptune.commands.execution import Execution
 from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
 from cliptune.config import Run
+from cliptune.data import sources
 from cliptune.data.settings import Reading
 from cliptune.errors import UserError
 from cliptune.protocols.data_efficient import FRACTIONS
@@ -99,6 +101,7 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
 
     flags: those of `told`. Raises `UserError` for a flag that no method has, naming the nearest.
     """
+    files.check_folder(options.out)
     protocol = name.replace("-", "_")
     shots = options.shots or protocols.SHOTS.get(protocol, (16,))
     fractions = options.fractions or (FRACTIONS if protocol == "data_efficient" else (1.0,))
@@ -126,6 +129,11 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
     ]
     own = [name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)]
     acting.check([run for _, run in changed], [*own, *(flag.name.replace("-", "_") for flag in flags)])
+    for data in options.data:
+        sources.get(data, options.reading)
+    zoo.check(options.backbone)
+    for _, run in changed:
+        masks.check(run.method.masks() or "auto")
     layouts = itertools.product(*((many, not many) for many in (len(options.data) > 1, len(shots) > 1)))
     every = [sweep.plan(changed, options.seeds, options.out, below=partial(below, several=one)) for one in layouts]
     return [_place(where) for where in zip(*every, strict=True)]

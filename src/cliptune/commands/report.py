@@ -12,7 +12,7 @@ from cliptune import checks, claims
 from cliptune.commands.parse import parse, split
 from cliptune.commands.run import show
 from cliptune.errors import UserError
-from cliptune.files import write_text
+from cliptune.files import check_file, write_text
 from cliptune.results import reliance, store
 from cliptune.results.about import amount
 from cliptune.results.findings import Findings
@@ -44,6 +44,7 @@ def report(arguments: list[str]) -> None:
     path, rest = split(arguments, "a folder of runs", "report runs/sweep")
     options = parse(Report, "report FOLDER", rest)
     root = Path(path)
+    check_file(options.out or root / "report.html")
     results = store.load_all(root)
     show(results)
     page = write_page(

@@ -12,7 +12,7 @@ from rich.console import Console
 from cliptune import checks
 from cliptune.commands.parse import parse, split
 from cliptune.errors import UserError
-from cliptune.files import write_text
+from cliptune.files import check_folder, write_text
 from cliptune.results import store
 from cliptune.results.logs.scatter import scatter
 
@@ -36,6 +36,7 @@ def results_export(arguments: list[str]) -> None:
     """Write a folder's records as logs."""
     path, rest = split(arguments, "a folder of runs", "results export runs/sweep --style dassl --out logs")
     options = parse(ResultsExport, "results export FOLDER", rest)
+    check_folder(options.out)
     logs, notes = scatter(store.load_all(Path(path)), options.decimals)
     there = next((options.out / log for log in logs if (options.out / log).exists()), None)
     if there is not None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cliptune.commands.parse import parse, split
 from cliptune.errors import UserError
+from cliptune.files import check_folder
 from cliptune.results import store
 from cliptune.results.logs.gather import gather
 
@@ -32,6 +33,7 @@ def results_import(arguments: list[str]) -> None:
     root = Path(path)
     if not root.is_dir():
         raise UserError(f"{root} is no folder; name the one that --output-dir named")
+    check_folder(options.out)
     made, notes = gather(root, exact=options.exact)
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     for note in notes:

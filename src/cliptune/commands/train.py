@@ -13,7 +13,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cliptune import acting, config, methods, presets, selection
+from cliptune import acting, config, files, masks, methods, presets, selection
 from cliptune.backbones import zoo
 from cliptune.commands.parse import given, lengthen, parse, split, told
 from cliptune.data import sources
@@ -70,10 +70,12 @@ def train(arguments: list[str]) -> None:
     long = lengthen(rest, run, Train)
     options = parse(Train, f"train {name}", long, Train(run))
     # What is wrong is told before anything is loaded.
+    files.check_folder(options.out)
     selection.spelled(options.run.selector)
     acting.check([options.run], given(long))
     sources.get(options.run.data, options.run.reading)
     zoo.check(options.run.backbone)
+    masks.check(options.run.method.masks() or "auto")
     from cliptune import experiment
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
