@@ -73,7 +73,9 @@ def data_show(arguments: list[str]) -> None:
         check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
-    masks.check("auto" if options.masks_from == "none" else options.masks_from)
+    masks.insist("auto" if options.masks_from == "none" else options.masks_from)
+    if options.run and not masks.asks_model(options.masks_from):
+        raise UserError("run has no effect: only masks_from gradcam and maskclip ask a model")
     dataset = sources.get(spec, options.reading)
     from cliptune.results.samples import Block, samples_png
 

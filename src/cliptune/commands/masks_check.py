@@ -72,7 +72,9 @@ def check(arguments: list[str]) -> None:
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
     for source in (spec, options.against or "auto"):
-        masks.check(source)
+        masks.insist(source)
+    if options.run and not any(map(masks.asks_model, (spec, options.against))):
+        raise UserError(f"run has no effect: {spec} masks ask no model, only gradcam and maskclip do")
     dataset = sources.get(options.data, options.reading)
     chosen = few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
     if not chosen:

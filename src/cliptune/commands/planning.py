@@ -133,7 +133,7 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
         sources.get(data, options.reading)
     zoo.check(options.backbone)
     for _, run in changed:
-        masks.check(run.method.masks() or "auto")
+        masks.insist(run.method.masks() or "auto")
     layouts = itertools.product(*((many, not many) for many in (len(options.data) > 1, len(shots) > 1)))
     every = [sweep.plan(changed, options.seeds, options.out, below=partial(below, several=one)) for one in layouts]
     return [_place(where) for where in zip(*every, strict=True)]

@@ -75,7 +75,7 @@ def train(arguments: list[str]) -> None:
     acting.check([options.run], given(long))
     sources.get(options.run.data, options.run.reading)
     zoo.check(options.run.backbone)
-    masks.check(options.run.method.masks() or "auto")
+    masks.insist(options.run.method.masks() or "auto")
     from cliptune import experiment
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)

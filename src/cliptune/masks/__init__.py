@@ -29,12 +29,17 @@ PATHS = {"folder": "folder.FolderMasks", "seem": "folder.FolderMasks", "box": "b
 RELEASE = Values("release")
 
 
-def check(spec: str, auto: bool = True) -> None:
+def insist(spec: str, auto: bool = True) -> None:
     """Raise `UserError` unless `spec` names a source; auto: or is "auto"."""
     name, colon, argument = spec.partition(":")
     if not (auto and spec == "auto") and not (argument if name in PATHS and colon else name in PLAIN and not colon):
         known = ", ".join(["auto", *PLAIN, *(f"{name}:PATH" for name in PATHS)])
         raise UserError(f"unknown mask source {spec!r}; known: {known}")
+
+
+def asks_model(spec: str) -> bool:
+    """Whether the source makes masks with a model, the one being tuned."""
+    return spec in ("gradcam", "maskclip")
 
 
 def get(spec: str, seed: int = 0) -> MaskSource:
@@ -43,7 +48,7 @@ def get(spec: str, seed: int = 0) -> MaskSource:
     folder takes `PATH,values=labels,void=255,foreground=1+3`; seem is SEEM's archive in the dataset's own folders, or
     at `PATH`, whose values are read as the released DAPT does. seed: of sources that draw.
     """
-    check(spec, auto=False)
+    insist(spec, auto=False)
     name, _, argument = spec.partition(":")
     file, _, kind = (PATHS if argument else PLAIN)[name].partition(".")
     made: Any = getattr(importlib.import_module(f"{__name__}.{file}"), kind)
