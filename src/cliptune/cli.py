@@ -93,10 +93,10 @@ def noted(console: Console) -> Iterator[None]:
         warnings.showwarning = before
 
 
-def silence(stream: TextIO) -> None:
+def silence(stream: TextIO | None) -> None:
     """Send what is still to be written to a stream nowhere."""
-    with suppress(OSError, ValueError):  # a stream of a test or a notebook has no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    with suppress(OSError, ValueError, AttributeError):  # a stream of a test or a notebook has no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 
 
 def usage() -> str:

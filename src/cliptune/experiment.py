@@ -53,7 +53,7 @@ def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
     try:
         fabric = Fabric(accelerator=device, devices=devices, precision=PRECISION[precision])  # type: ignore[arg-type]
         fabric.launch()
-    except (RuntimeError, ValueError, KeyError, TypeError, MisconfigurationException) as error:
+    except (ImportError, RuntimeError, ValueError, KeyError, TypeError, MisconfigurationException) as error:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise UserError(f"device={device!r} devices={devices} is not to be had here: {reason}") from None
     return fabric

@@ -38,13 +38,14 @@ class Held(UserError):
 def held(folder: Path | None) -> Iterator[None]:
     """Hold a folder for the block; None holds nothing. Raises `Held` while another process holds it.
 
-    The folder is made, and goes if it is empty in the end.
+    The folder is made, with those above it, and goes if it is empty in the end.
     """
     path = None if folder is None else folder.absolute() / NAME
     if path is None or path in _mine:
         yield
         return
     own = _me()
+    made = [place for place in path.parents if not place.exists()]
     _take(path, own)
     _mine.add(path)
     over = threading.Event()
@@ -57,7 +58,8 @@ def held(folder: Path | None) -> Iterator[None]:
         if _read(path) == own:
             path.unlink(missing_ok=True)
         with suppress(OSError):  # it holds something
-            path.parent.rmdir()
+            for place in made or [path.parent]:
+                place.rmdir()
 
 
 def holder(folder: Path) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune import claims, config, experiment
+from cliptune import checks, claims, config, experiment
 from cliptune.backbones.backbone import Backbone
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
@@ -217,8 +217,7 @@ class Tuned:
         Raises:
             UserError: If the method learned something for each class (`linear_probe`, `coop` with per-class context).
         """
-        if len(classnames) < 2:
-            raise UserError(f"classification needs at least two class names, got {list(classnames)}")
+        checks.classnames(classnames)
         return Tuned(self.model.with_classes(classnames), self.run)
 
     def save(self, path: str | Path) -> Path:

@@ -1,5 +1,9 @@
 """What the tests of commands share."""
 
+import shlex
+import shutil
+from pathlib import Path
+
 import pytest
 
 from toys import BRIEFLY
@@ -38,3 +42,55 @@ def trained(tmp_path_factory, photos):
     folder = tmp_path_factory.mktemp("trained")
     train("coop", data=f"folder:{photos}", shots=2, epochs=1, out=folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory, photos, trained):
+    """Names that command lines of tables may have in braces -> paths: things that are there, and things wrong in
+    themselves."""
+    root = tmp_path_factory.mktemp("wrong")
+    made = {
+        name: root / name for name in ("empty", "one_class", "file", "text.png", "half.png", "list.csv", "long.csv")
+    }
+    made |= {name: root / name for name in ("split.json", "list.json", "w.pt", "w.safetensors", "names.txt", "logs")}
+    for folder in ("empty", "one_class", "logs"):
+        made[folder].mkdir()
+    (made["one_class"] / "cat").mkdir()
+    picture = photos / "cat" / "0.png"
+    shutil.copy(picture, made["one_class"] / "cat" / "0.png")
+    made["file"].write_text("")
+    made["text.png"].write_text("no picture at all")
+    made["half.png"].write_bytes(picture.read_bytes()[:60])
+    made["list.csv"].write_text("a,b\n1,2\n")
+    made["long.csv"].write_text("image,label\nnone.png,cat\nnot.png,dog\n")
+    made["split.json"].write_text('{"train": 3}')
+    made["list.json"].write_text("[")
+    made["w.pt"].write_bytes(b"no weights")
+    made["w.safetensors"].write_bytes(b"\xff" * 64)
+    made["names.txt"].write_text("cat\n")
+    more = {"none": root / "none", "photos": photos, "picture": picture, "trained": trained, "root": root}
+    return {name: str(path) for name, path in (made | more).items()}
+
+
+@pytest.fixture
+def rejected(cli, places, tmp_path, monkeypatch):
+    """A function that runs a command line, which must end with one sentence, exit code 2, and nothing written."""
+    monkeypatch.chdir(tmp_path)
+
+    def listing():
+        folders = (tmp_path, places["root"], places["photos"], places["trained"])
+        return sorted((str(p), p.lstat().st_mtime_ns) for folder in map(Path, folders) for p in folder.rglob("*"))
+
+    def call(line: str, fragment: str) -> None:
+        before = listing()
+        for name, path in places.items():
+            line = line.replace(f"{{{name}}}", path)
+        said = cli(*shlex.split(line))
+        lines = [text for text in said.err.splitlines() if not text.startswith("note: ")]
+        assert (said.code, said.out) == (2, ""), said
+        assert len(lines) == 1 and lines[0].startswith("cliptune: "), said.err
+        assert "Traceback" not in said.err and not set("│╭─") & set(said.err), said.err
+        assert fragment in lines[0] and len(lines[0]) < 700, lines[0]
+        assert listing() == before, "something was written"
+
+    return call

@@ -36,9 +36,7 @@ def test_targets_are_looked_for(refused, cli, tmp_path, photos):
     assert cli(*sweep, "--targets", f"folder:{photos}", "noto", "--out", tmp_path / "r").code == 0
 
 
-@pytest.mark.parametrize(
-    "path, meant", [("photos", "folder:photos"), ("t.csv", "csv:t.csv"), ("s.json", "json:s.json")]
-)
+@pytest.mark.parametrize("path, kind", [("photos", "folder"), ("t.csv", "csv"), ("s.json", "json")])
 def test_a_path_without_its_kind_is_proposed_with_it(refused, tmp_path, monkeypatch, path, kind):
     monkeypatch.chdir(tmp_path)
     write_pictures(tmp_path / "photos", each=2)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from cliptune.methods.promptsrc import SIXTY
+from cliptune.backbones.teacher import SIXTY
 from golden.case import Case, recordings
 from golden.check import AGREES, DIFFERS, UNKNOWN, check, main
 from golden.compare import Report

@@ -88,6 +88,32 @@ def test_it_fits_the_screen_and_can_be_read(page):
     assert outside == []
 
 
+def test_tables_that_scroll_show_it_until_their_end(page):
+    wide = page.run(
+        "[...document.querySelectorAll('.wide')].map(w => w.querySelector('.scroll'))"
+        ".map(s => [s.scrollWidth - s.clientWidth > 1, s.parentElement.classList.contains('overflowing')])"
+    )
+    assert wide and all(scrolls == said for scrolls, said in wide)
+    phone = page.run("innerWidth") < 600
+    assert any(scrolls for scrolls, _ in wide) == phone
+    first = "document.querySelector('.wide.overflowing')"
+    shade = f"getComputedStyle({first}, '::after').visibility"
+    if phone:
+        assert page.run(f"getComputedStyle({first}.querySelector('.more')).display") == "block"
+        assert page.run(shade) == "visible"
+        page.run(f"{first}.querySelector('.scroll').scrollLeft = 1e6")
+        page.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert page.run(shade) == "hidden"
+
+
+def test_no_panel_is_half_empty(page):
+    shares = page.run(
+        "[...document.querySelectorAll('.plot')].filter(p => p.getBoundingClientRect().width)"
+        ".map(p => p.querySelector('img').getBoundingClientRect().width / p.getBoundingClientRect().width)"
+    )
+    assert shares and min(shares) > 0.8
+
+
 def test_words_stand_out_from_their_ground(page):
     contrast = page.run(
         """(() => {

@@ -2,12 +2,15 @@
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from cliptune.results import html
+from cliptune.results.classes import ByClass
 from cliptune.results.findings import Findings
+from cliptune.results.panels import NOTHING_SEEN
 
 VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 
@@ -134,11 +137,33 @@ def test_names_cannot_break_the_page(record, panel):
     assert bad in Page(text).text
 
 
-def test_answers_may_be_missing_or_without_a_map(record, panel):
+def test_answers_may_be_missing_or_without_a_map_and_say_why(record, panel):
     panels = [panel("coop", "other", mask=False), panel("coop", saliency=False)]
     text = html.render([record("coop", base=1.0)], Findings(panels), title="t")
-    assert "<td></td>" in text
+    page = Page(text)
     assert text.count("data:image/jpeg") == 2 + 2
+    assert not re.search(r"<td>\s*</td>", text)
+    assert "no Grad-CAM: the image tower is no ViT ✓ right:" in page.text
+    assert "not asked: it does not know these classes, or has no checkpoint" in page.text
+    assert page.text.count(", no mask") == 1
+
+
+def test_a_map_that_is_zero_says_so(record, panel):
+    (answer,) = panel("coop", saliency=False).answers
+    seen = replace(panel("coop"), answers=(replace(answer, why=NOTHING_SEEN),))
+    text = Page(html.render([record("coop", base=1.0)], Findings([seen]), title="t")).text
+    assert "Grad-CAM is zero all over ✓ right: cat" in text and "no ViT" not in text
+
+
+def test_classes_come_with_their_images_and_intervals(record):
+    counts = {"zeroshot": [[8, 2, 0], [0, 20, 0], [0, 0, 0]], "maple": [[10, 0, 0], [5, 15, 0], [0, 0, 0]]}
+    one = ByClass("base", ("cat", "dog", "emu"), "zeroshot", counts)
+    text = Page(html.render([record("maple", base=1.0)], Findings(classes=[one]), title="t")).text
+    assert "base: accuracy on the 2 of 3 classes that change most, in percent, with its 95 % interval (Wilson)" in text
+    assert "class images zeroshot maple cat" in text
+    assert "cat 10 80 (49–94) 100 (72–100)" in text
+    assert "dog 20 100 (84–100) 75 (53–89)" in text
+    assert "class → answer images zeroshot maple dog → cat 20 0 (0–16) 25 (11–47)" in text
 
 
 def test_many_methods(record):

@@ -1,8 +1,13 @@
 """The answer at the top of the page: right, and careful."""
 
+from pathlib import Path
+
 import pytest
 
+from cliptune.results.store import load_all
 from cliptune.results.verdict import lead, verdicts
+
+DEMO = Path(__file__).parents[2] / "benchmarks" / "results" / "demo"
 
 
 def made(record, **methods):
@@ -24,10 +29,42 @@ def test_a_clear_lead(record):
 
 def test_a_lead_that_may_be_chance_names_the_rivals_and_the_cheapest(record):
     (one,) = verdicts(made(record, maple=(50, 60, 70), ivlp=(52, 57, 68), zeroshot=(10, 10, 11)))
-    assert one.answer.startswith("maple has the highest")
+    assert one.answer == (
+        "No clear winner: maple has the highest accuracy on test, 60.0 %, but ivlp (59.0 %) is within one standard "
+        "error of it."
+    )
     words = " ".join(one.notes)
     assert "Not surely above ivlp: over the seeds they share (at least 3)" in words
     assert "Of these ivlp learns the fewest numbers, 4,000 against 5,000." in words
+
+
+def test_one_seed_is_judged_by_its_test_images(record):
+    """960 images at 50 %: one standard error is 1.6 points, of a difference 2.3."""
+    for other, clear in ((47.0, True), (48.0, False)):
+        (one,) = verdicts([record("coop", base=50.0), record("maple", base=other)])
+        assert (
+            one.answer.startswith("coop has the highest" if clear else "No clear winner: coop has the highest") is True
+        )
+        assert "(one standard error is 2.3 points on these test images)" in one.notes[0]
+
+
+def test_a_tie_has_no_winner(record):
+    (one,) = verdicts([record("coop", test=60.0), record("maple", test=60.0), record("ivlp", test=60.0)])
+    assert one.answer.startswith(
+        "No clear winner: coop has the highest accuracy on test, 60.0 %, but ivlp (60.0 %) and "
+    )
+
+
+def test_the_kept_demo_has_no_clear_winner():
+    """MaPLe is 0.2 points above MaPLe+DAPT, and zero-shot keeps novel classes as well as they do."""
+    (one,) = verdicts(load_all(DEMO))
+    assert one.answer == (
+        "No clear winner: maple has the highest harmonic mean of base and novel accuracy, 43.7 %, but maple+dapt "
+        "(43.5 %) is within one standard error of it."
+    )
+    words = " ".join(one.notes)
+    assert "coop (46.7 %, not clearly above coop+dapt, maple and maple+dapt)" in words
+    assert "No tuned method keeps" not in words
 
 
 def test_one_seed_is_told_to_be_one(record):

@@ -79,4 +79,7 @@ def _make_room(cache: Cache, state: Mapping[str, Tensor], prefix: str, *_: Any) 
     """As many keys as the state has that is about to be loaded."""
     held = {name: state.get(prefix + name) for name in ("keys", "labels")}
     if held["keys"] is not None and held["labels"] is not None and held["keys"].shape[1:] == cache.keys.shape[1:]:
+        labels, known = held["labels"], len(cache.classnames)
+        if labels.shape != held["keys"].shape[:1] or not ((labels >= 0) & (labels < known)).all():
+            raise RuntimeError(f"labels are not one of {known} classes for each key")
         cache.fill(cache.keys.new_empty(held["keys"].shape), cache.labels.new_empty(held["labels"].shape))

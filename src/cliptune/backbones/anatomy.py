@@ -51,9 +51,17 @@ def pooling(name: str, text: Any) -> tuple[str, int]:
     """
     pool = getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "last")
     if pool == "none":
-        raise UserError(f"backbone {name!r} pools no text features (pool_type none); choose another backbone")
+        raise unpooled(name, "text")
     eos = getattr(text, "eos_id", None)
     return pool, getattr(text, "text_eos_id", 2) if eos is None else eos
+
+
+def unpooled(name: str, tower: str) -> UserError:
+    """Why a tower of backbone `name` gives no feature that a cosine could compare."""
+    return UserError(
+        f"the {tower} tower of backbone {name!r} gives a vector for each token and no feature of the whole (pool_type "
+        f"none); choose another backbone"
+    )
 
 
 def embed_dim(text: Any) -> int:
@@ -75,4 +83,19 @@ def is_vit(visual: Any) -> bool:
     """Whether the image tower is open_clip's ViT of plain blocks, read at its class token."""
     if not isinstance(visual, VisionTransformer) or not standard(visual.transformer):
         return False
-    return visual.attn_pool is None and visual.pool_type == "tok"
+    return _pool(visual) == "tok"
+
+
+def no_vit(name: str, visual: Any) -> UserError:
+    """Why the image tower of backbone `name` has no place for tokens and no Grad-CAM, and what to do."""
+    kind = type(visual).__name__
+    if isinstance(visual, VisionTransformer):
+        kind += f" ({f'pooled by {_pool(visual)!r}' if standard(visual.transformer) else 'custom blocks'})"
+    return UserError(
+        f"backbone {name!r} has a {kind} image tower; visual prompts and Grad-CAM need open_clip's ViT with a class "
+        f"token (use a text-only method such as coop, masks from the data or a folder, or a ViT backbone)"
+    )
+
+
+def _pool(visual: VisionTransformer) -> str:
+    return visual.pool_type if visual.attn_pool is None else "attention"

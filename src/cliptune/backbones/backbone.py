@@ -22,7 +22,6 @@ from cliptune.backbones.linear import faster
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.sentences import Sentences
 from cliptune.backbones.whole import FixedTextTower, WholeTextTower
-from cliptune.errors import UserError
 from cliptune.types import KeyValues, Prompts
 
 
@@ -54,6 +53,7 @@ class Backbone(nn.Module):
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self._fast = fast_linear
+        self._unit = anatomy.unit_features(model)
 
     def train(self, mode: bool = True) -> Backbone:
         """A frozen model stays in evaluation mode (batch norm keeps its running statistics)."""
@@ -145,11 +145,7 @@ class Backbone(nn.Module):
     @property
     def vit(self) -> VisionTransformer:
         if not self.has_vit:
-            raise UserError(
-                f"backbone {self.name!r} has a {type(self.visual).__name__} image tower; visual prompts and "
-                f"Grad-CAM need open_clip's ViT "
-                "with a class token (use a text-only method such as coop, or a ViT backbone)"
-            )
+            raise anatomy.no_vit(self.name, self.visual)
         return self.visual
 
     @cached_property
@@ -186,10 +182,6 @@ class Backbone(nn.Module):
         if not anatomy.takes_tokens(self.text):
             return FixedTextTower(getattr(self.model, "text", self.model.encode_text))
         return (TextTower if anatomy.is_causal(self.text) else WholeTextTower)(self.text, self.fast_linear)
-
-    @cached_property
-    def _unit(self) -> bool:
-        return anatomy.unit_features(self.model)
 
     @cached_property
     def image_tower(self) -> ImageTower:
@@ -255,7 +247,9 @@ class Backbone(nn.Module):
             else:
                 with torch.no_grad():
                     raw = self.visual(images)
-        raw = raw[0] if isinstance(raw, tuple) else raw  # towers of CoCa give their tokens as well
+        raw = raw[0] if isinstance(raw, tuple) else raw  # some towers give their tokens as well
+        if raw.ndim != 2:
+            raise anatomy.unpooled(self.name, "image")
         return normalise(raw) if self._unit else raw
 
     def plain(self, texts: Sequence[str]) -> Sentences:

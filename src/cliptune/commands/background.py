@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from tyro.conf import Positional
 
-from cliptune import checks
+from cliptune import checks, masks
 from cliptune.analysis.scenes import CONDITIONS
 from cliptune.claims import CHECKPOINT
 from cliptune.commands.parse import parse, split
@@ -68,6 +68,7 @@ def background(arguments: list[str]) -> None:
     options = parse(Background, "background", arguments)
     from cliptune.gallery.reliance import Asked, rely
 
+    masks.insist(options.masks_from, auto=False)
     asked = Asked(
         options.data, options.test, options.masks_from, options.images, options.seed, options.saliency == "true"
     )

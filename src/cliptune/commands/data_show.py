@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from cliptune import checks
+from cliptune import checks, masks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
@@ -74,6 +74,9 @@ def data_show(arguments: list[str]) -> None:
         check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
+    masks.insist("auto" if options.masks_from == "none" else options.masks_from)
+    if options.run and not masks.asks_model(options.masks_from):
+        raise UserError("run has no effect: only masks_from gradcam and maskclip ask a model")
     dataset = sources.get(spec, options.reading)
     from cliptune.results.samples import Block, samples_png
 
@@ -125,7 +128,7 @@ def _counts(examples: Sequence[Example]) -> dict[int, int]:
 def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) -> list[tuple[Any, Any]]:
     """Images and masks; None where a picture has none. Raises `UserError` if a source that was asked for has none for
     any."""
-    from cliptune import experiment, masks
+    from cliptune import experiment
     from cliptune.data.loader import ExampleSet
     from cliptune.data.transforms import shrunk
     from cliptune.results.overlay import SHARP
@@ -170,8 +173,6 @@ def _in_short() -> Iterator[None]:
 
 
 def _about_masks(options: DataShow, shown: Sequence[Any]) -> str:
-    from cliptune import masks
-
     count = sum(mask is not None for mask in shown)
     if not count:
         return "no masks"

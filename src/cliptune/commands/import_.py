@@ -60,6 +60,8 @@ def import_(arguments: list[str]) -> None:
     if not Path(path).is_file():
         raise UserError(f"no file at {path}; check the path")
     files.check_folder(options.out)
+    if options.method:
+        methods.build(options.method)
     _check(others)
     from cliptune.api import import_checkpoint
     from cliptune.official import alphas

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.console import Console
 
-from cliptune import checks, methods
+from cliptune import checks, masks, methods
 from cliptune.commands.parse import parse, split
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
@@ -71,6 +71,10 @@ def check(arguments: list[str]) -> None:
         check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
+    for source in (spec, options.against or "auto"):
+        masks.insist(source)
+    if options.run and not any(map(masks.asks_model, (spec, options.against))):
+        raise UserError(f"run has no effect: {spec} masks ask no model, only gradcam and maskclip do")
     dataset = sources.get(options.data, options.reading)
     chosen = few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
     if not chosen:
@@ -113,8 +117,6 @@ def check(arguments: list[str]) -> None:
 
 def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     """The source of a spec; "auto" looks whether pictures bring masks."""
-    from cliptune import masks
-
     keys = {e.key for e in examples.examples}
     brought = {
         e.key

@@ -15,7 +15,8 @@ from typing import Annotated
 
 import tyro
 
-from cliptune import acting, checks, claims, config, files, presets, protocols, selection, sweep
+from cliptune import acting, checks, claims, config, files, masks, presets, protocols, selection, sweep
+from cliptune.backbones import zoo
 from cliptune.commands.execution import Execution
 from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
 from cliptune.config import Run
@@ -129,6 +130,9 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
     ]
     own = [name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)]
     acting.check([run for _, run in changed], [*own, *(flag.name.replace("-", "_") for flag in flags)])
+    zoo.check(options.backbone)
+    for _, run in changed:
+        masks.insist(run.method.masks() or "auto")
     layouts = itertools.product(*((many, not many) for many in (len(spelled_out(options.data)) > 1, len(shots) > 1)))
     every = [sweep.plan(changed, options.seeds, options.out, below=partial(below, several=one)) for one in layouts]
     return [_place(where) for where in zip(*every, strict=True)]

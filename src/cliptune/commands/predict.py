@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from cliptune import checks
-from cliptune.commands.parse import parse, split
+from cliptune.commands.parse import given, parse, split
 from cliptune.data.pictures import Unreadable
 from cliptune.data.walk import images_under, unread_in
 from cliptune.errors import UserError
@@ -60,7 +60,7 @@ def predict(arguments: list[str]) -> None:
     from cliptune.tuned import load
 
     run = load(path, allow_code=options.allow_code)
-    if options.classes:
+    if options.classes or "classes" in given(rest):
         run = run.with_classes(options.classes)
     looked = {str(image): Example(str(image), 0, image) for image in images}
     bad = faults(looked.values())

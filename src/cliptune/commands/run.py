@@ -6,7 +6,7 @@ import sys
 
 from rich.console import Console
 
-from cliptune import protocols
+from cliptune import claims, protocols
 from cliptune.commands.execution import carry_out
 from cliptune.commands.parse import split
 from cliptune.commands.planning import check_data, entries, told
@@ -31,8 +31,7 @@ def run(arguments: list[str]) -> None:
     protocols.get(name)
     options, flags = told(name, rest)
     runs = entries(name, options, flags)
-    if options.execution.dry_run:
-        check_data(runs)
+    check_data([entry for entry in runs if options.execution.dry_run or not claims.done(entry.folder, entry.run)])
     try:
         results = carry_out(runs, options.execution, options.out)
     except Unfinished as error:

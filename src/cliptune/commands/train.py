@@ -13,7 +13,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cliptune import acting, config, files, methods, presets, selection
+from cliptune import acting, config, files, masks, methods, presets, selection
 from cliptune.backbones import zoo
 from cliptune.commands.parse import given, lengthen, parse, split, told
 from cliptune.data import sources
@@ -75,6 +75,7 @@ def train(arguments: list[str]) -> None:
     acting.check([options.run], given(long))
     sources.get(options.run.data, options.run.reading)
     zoo.check(options.run.backbone)
+    masks.insist(options.run.method.masks() or "auto")
     from cliptune import experiment
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)

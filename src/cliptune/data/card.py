@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from cliptune.errors import UserError
+from cliptune.files import read_bytes
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def differences(card: Card, split: Path | None, names: Sequence[str], counts: Se
     """In what a dataset as found is not the published one, a phrase each; empty where it is."""
     told = []
     if split is not None and card.split_print:
-        found = fingerprint(split.read_bytes())
+        found = fingerprint(read_bytes(split))
         if found == card.split_print:
             return []
         told.append(f"its sha256 begins with {found}, not {card.split_print}")

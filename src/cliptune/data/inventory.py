@@ -15,6 +15,7 @@ from cliptune.data.present import missing
 from cliptune.data.reports import Masks, Pictures, Split
 from cliptune.data.settings import Reading
 from cliptune.data.split_dataset import SplitDataset
+from cliptune.files import read_bytes
 from cliptune.types import Example
 
 #: Missing pictures that are named.
@@ -69,7 +70,7 @@ def split(card: Card, file: Path | None) -> Split | None:
     """The split file and whether it is the published one."""
     if file is None:
         return None
-    sha = fingerprint(file.read_bytes())
+    sha = fingerprint(read_bytes(file))
     return Split(file, sha, sha == card.split_print if card.split_print else None)
 
 

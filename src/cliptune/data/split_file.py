@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptune.errors import UserError
+from cliptune.files import read_text
 from cliptune.types import Example
 
 PARTS = ("train", "val", "test")
@@ -24,8 +25,10 @@ def read(
     0, 1, ..., a label of two names, a picture listed twice, or a path that leads out of `images`.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(read_text(path))
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise _other(path, f"{type(error).__name__}: {error}") from None
     if not isinstance(content, dict):
         raise _other(path, f"it holds a {type(content).__name__}")

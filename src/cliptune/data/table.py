@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cliptune.errors import UserError
+from cliptune.files import read_bytes
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,12 @@ def lines(numbers: Sequence[int], most: int = 3) -> str:
 
 
 def _text(path: Path) -> str:
+    content = read_bytes(path)
     try:
-        content = path.read_bytes()
         wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as Excel saves "Unicode text"
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {(error.strerror or type(error).__name__).lower()}") from None
 
 
 def _plain(title: str) -> str:

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path, PurePosixPath
 
 from cliptune.errors import UserError
+from cliptune.files import read_bytes, read_text
 
 #: Name in the annotations -> name in sentences, in label order.
 CLASSES = {
@@ -19,10 +20,7 @@ CLASSES = {
 
 def ids(file: Path) -> list[str]:
     """Names of pictures, without suffix, from the first word of each line: a name or a path. Raises `UserError`."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the list {file} cannot be read ({type(error).__name__}); copy it anew") from None
+    lines = read_text(file).splitlines()
     return [PurePosixPath(line.split()[0]).stem for line in lines if line.strip()]
 
 
@@ -32,8 +30,8 @@ def objects(file: Path) -> tuple[int, ...]:
     Raises `UserError` for a file that is no annotation, and for objects of other classes.
     """
     try:
-        found = {(node.text or "").strip() for node in ET.parse(file).getroot().findall("object/name")}
-    except (OSError, ET.ParseError) as error:
+        found = {(node.text or "").strip() for node in ET.fromstring(read_bytes(file)).findall("object/name")}
+    except ET.ParseError as error:
         raise UserError(f"the annotation {file} cannot be read ({type(error).__name__}); copy it anew") from None
     place = {name: label for label, name in enumerate(CLASSES)}
     if found - set(place):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cliptune.data.pictures import SUFFIXES
 from cliptune.errors import UserError
+from cliptune.files import read_text
 
 #: The names that CLIP's authors first published and the field's experiments use: "missile" and "sunglasses" are there
 #: twice (657 and 744; 836 and 837).
@@ -94,9 +95,6 @@ def _pictures(folder: Path) -> list[str]:
 
 def _names(file: Path) -> dict[str, str]:
     """WordNet id -> name, from lines "n01440764 tench"."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read as text ({type(error).__name__}); make it UTF-8") from None
+    lines = read_text(file).splitlines()
     pairs = (line.strip().partition(" ") for line in lines if line.strip())
     return {wnid: name.strip() for wnid, _, name in pairs}

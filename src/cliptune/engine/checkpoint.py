@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -17,13 +19,16 @@ from cliptune.files import write_bytes
 
 #: The header's key, and with it the file's version.
 FORMAT = "cliptune-1"
+#: Where the header keeps a hash of the tensors: safetensors has none, and one wrong bit is a number like any other.
+DIGEST = "sha256"
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write `tensors` with the JSON `about` in the header, under a temporary name first."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One entry alone: safetensors writes several in random order, and equal runs shall leave equal bytes.
-    write_bytes(path, save(held, metadata={FORMAT: json.dumps(about, sort_keys=True)}))
+    header = json.dumps({**about, DIGEST: _digest(held)}, sort_keys=True)
+    write_bytes(path, save(held, metadata={FORMAT: header}))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -41,7 +46,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             about = plain.from_json(metadata[FORMAT])
             if not isinstance(about, dict):
                 raise ValueError(f"its header says {shown(about)}")
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if about.pop(DIGEST, None) not in (None, _digest(tensors)):  # older files have none
+                raise ValueError("its tensors are not those that it was written with")
+            return tensors, about
     except UserError:
         raise
     except Exception as error:  # safetensors', and torch's for types of numbers that it lacks
@@ -49,6 +57,14 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(
             f"checkpoint {path} is damaged or truncated ({reason}); train again or restore a copy"
         ) from None
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def fill(learner: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

@@ -81,13 +81,13 @@ class Progress:
 def rows_of(about: Mapping[str, Any], path: Path) -> list[dict[str, float]]:
     """The rows of finished epochs that a state tells. Raises `UserError` for anything else."""
     rows = about.get("history")
-    if not isinstance(rows, list) or not all(map(_is_row, rows)):
+    if not isinstance(rows, list) or not all(map(_is_row, rows, range(len(rows)))):
         raise UserError(f"{path} does not tell the epochs that are done; remove it to train anew")
     return rows
 
 
-def _is_row(row: Any) -> bool:
-    return isinstance(row, dict) and "epoch" in row and all(type(value) in (int, float) for value in row.values())
+def _is_row(row: Any, epoch: int) -> bool:
+    return isinstance(row, dict) and row.get("epoch") == epoch and all(type(v) in (int, float) for v in row.values())
 
 
 def _moved(held: Mapping[str, Tensor], optimizer: Optimizer, where: str) -> dict[int, dict[str, Tensor]]:
@@ -103,6 +103,6 @@ def _moved(held: Mapping[str, Tensor], optimizer: Optimizer, where: str) -> dict
         if not tensor.isfinite().all():
             raise UserError(f"{where}: optimizer.{key} holds numbers that are not finite")
         found[int(i)][name] = tensor
-    if len({frozenset(state) for state in found.values()}) > 1:
+    if any(set(state) != set(STATE[type(optimizer)]) for state in found.values()):
         raise UserError(f"{where}: it lacks a part of the optimiser's state")
     return dict(found)

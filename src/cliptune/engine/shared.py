@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import PIL
-import safetensors.torch
 import torch
 import torchvision
 from filelock import FileLock
@@ -19,8 +18,8 @@ from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
+from cliptune.engine import checkpoint
 from cliptune.errors import UserError
-from cliptune.files import write_bytes
 from cliptune.types import Example
 
 _folder: ContextVar[Path | None] = ContextVar("shared folder", default=None)
@@ -88,14 +87,14 @@ def read(file: Path | None, size: int, device: torch.device) -> list[Tensor] | N
     if file is None or not file.is_file():
         return None
     try:
-        held = safetensors.torch.load_file(str(file), device=str(device))["features"]
-    except (OSError, KeyError, safetensors.SafetensorError):
+        held = checkpoint.read(file)[0].get("features")
+    except UserError:
         return None
-    return list(held.split(size))
+    return None if held is None or not held.ndim else list(held.to(device).split(size))
 
 
 def write(file: Path | None, features: Sequence[Tensor]) -> None:
     """Leave features for others; a full disk is no reason to stop."""
     if file is not None:
         with suppress(UserError):
-            write_bytes(file, safetensors.torch.save({"features": torch.cat(list(features)).cpu().contiguous()}))
+            checkpoint.write(file, {"features": torch.cat(list(features))}, {})

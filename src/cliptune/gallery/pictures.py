@@ -13,7 +13,7 @@ from cliptune.gallery.rows import Answers, Rows, answers, first_of
 from cliptune.masks.gradcam import saliency, to_unit
 from cliptune.model import TunedModel
 from cliptune.results.overlay import SHARP
-from cliptune.results.panels import Answer, Panel
+from cliptune.results.panels import NO_PLACE, NOTHING_SEEN, Answer, Panel
 
 #: Test sets to take pictures from, the most telling first.
 PREFERRED = ("base/swap", "test/swap", "base", "test")
@@ -64,13 +64,15 @@ def _panel(models: Mapping[str, TunedModel], said: Answers, held: Rows, i: int) 
     for label, model in models.items():
         best = int(said.probabilities[label][i].argmax())
         seen = cams(model, [picture.image], [best])
+        blank = seen is not None and not bool(seen[0].any())
         given.append(
             Answer(
                 method=label,
                 prediction=said.test.classnames[best],
                 probability=float(said.probabilities[label][i, best]),
                 correct=best in (example.labels or (example.label,)),
-                saliency=None if seen is None else seen[0].numpy(),
+                saliency=None if seen is None or blank else seen[0].numpy(),
+                why=NOTHING_SEEN if blank else NO_PLACE,
             )
         )
     scene = f" on {example.background}" if example.background else ""

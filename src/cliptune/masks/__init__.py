@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 from cliptune.errors import UserError
-from cliptune.masks import maskclip
-from cliptune.masks.base import MaskSource
-from cliptune.masks.beside import BesideMasks
-from cliptune.masks.box import BoxMasks
-from cliptune.masks.data import AlphaMasks, DataMasks
-from cliptune.masks.folder import FolderMasks
-from cliptune.masks.full import FullMasks
-from cliptune.masks.gradcam import GradCamMasks
-from cliptune.masks.grid import GridMasks
-from cliptune.masks.mixed import MixedMasks
 from cliptune.masks.values import Values, knobs
 
+if TYPE_CHECKING:
+    from cliptune.masks.base import MaskSource
+
+#: What stands alone, and what takes something after a colon: name -> file of this folder and class. Imported when one
+#: is asked for, as they need PyTorch.
+PLAIN = {
+    "data": "data.DataMasks",
+    "alpha": "data.AlphaMasks",
+    "beside": "beside.BesideMasks",
+    "seem": "beside.BesideMasks",
+    "full": "full.FullMasks",
+    "gradcam": "gradcam.GradCamMasks",
+    "grid": "grid.GridMasks",
+    "maskclip": "gradcam.GradCamMasks",
+}
+PATHS = {"folder": "folder.FolderMasks", "seem": "folder.FolderMasks", "box": "box.BoxMasks"}
 #: Values as the released DAPT reads them.
 RELEASE = Values("release")
 
 
-def folder(argument: str) -> MaskSource:
-    """`PATH`, or `PATH,values=labels,void=255,foreground=1+3`."""
-    return FolderMasks(*knobs(argument))
+def insist(spec: str, auto: bool = True) -> None:
+    """Raise `UserError` unless `spec` names a source; auto: or is "auto"."""
+    name, colon, argument = spec.partition(":")
+    if not (auto and spec == "auto") and not (argument if name in PATHS and colon else name in PLAIN and not colon):
+        known = ", ".join(["auto", *PLAIN, *(f"{name}:PATH" for name in PATHS)])
+        raise UserError(f"unknown mask source {spec!r}; known: {known}")
 
 
-def seem(argument: str = "") -> MaskSource:
-    """SEEM's archive in the dataset's own folders, or at `PATH`; values are read as the released DAPT does."""
-    path, _ = knobs(argument)  # its rule leaves nothing to choose
-    return FolderMasks(path, RELEASE) if path else BesideMasks(RELEASE)
-
-
-#: What takes something after a colon, and what stands alone.
-PATHS: dict[str, Callable[[str], MaskSource]] = {"folder": folder, "seem": seem, "box": BoxMasks}
-PLAIN: dict[str, Callable[[], MaskSource]] = {
-    "data": DataMasks,
-    "alpha": AlphaMasks,
-    "beside": BesideMasks,
-    "seem": seem,
-    "full": FullMasks,
-    "gradcam": GradCamMasks,
-    "grid": GridMasks,
-    "maskclip": partial(GradCamMasks, saliency=maskclip.saliency),
-}
+def asks_model(spec: str) -> bool:
+    """Whether the source makes masks with a model, the one being tuned."""
+    return spec in ("gradcam", "maskclip")
 
 
 def get(spec: str, seed: int = 0) -> MaskSource:
     """`"data"`, `"gradcam"`, `"folder:PATH"`, ... -> a source. Raises `UserError` for anything else.
 
-    seed: of sources that draw.
+    folder takes `PATH,values=labels,void=255,foreground=1+3`; seem is SEEM's archive in the dataset's own folders, or
+    at `PATH`, whose values are read as the released DAPT does. seed: of sources that draw.
     """
-    name, colon, argument = spec.partition(":")
-    if spec == "grid":
-        return GridMasks(seed)
-    if name in PLAIN and not colon:
-        return PLAIN[name]()
-    if name in PATHS and argument:
-        return PATHS[name](argument)
-    known = ", ".join(["auto", *PLAIN, *(f"{name}:PATH" for name in PATHS)])
-    raise UserError(f"unknown mask source {spec!r}; known: {known}")
+    insist(spec, auto=False)
+    name, _, argument = spec.partition(":")
+    file, _, kind = (PATHS if argument else PLAIN)[name].partition(".")
+    made: Any = getattr(importlib.import_module(f"{__name__}.{file}"), kind)
+    match name:
+        case "folder":
+            return made(*knobs(argument))
+        case "seem":  # its rule leaves nothing to choose
+            return made(*([knobs(argument)[0]] if argument else []), RELEASE)
+        case "box":
+            return made(argument)
+        case "grid":
+            return made(seed)
+        case "maskclip":
+            from cliptune.masks import maskclip
+
+            return made(saliency=maskclip.saliency)
+    return made()
 
 
 def choose(spec: str, brought: Collection[str], total: int, seed: int = 0) -> MaskSource:
@@ -73,16 +78,18 @@ def choose(spec: str, brought: Collection[str], total: int, seed: int = 0) -> Ma
     if spec != "auto":
         return get(spec, seed)
     if len(brought) == total:
-        return DataMasks()
+        return get("data")
     if not brought:
         warnings.warn(
             "the pictures bring no masks: foregrounds come from Grad-CAM of the model being tuned", stacklevel=2
         )
-        return GradCamMasks()
+        return get("gradcam")
     warnings.warn(
         f"{len(brought)} of {total} training images bring a mask (transparency or a mask file), such as "
         f"{min(brought)}: theirs are used, and foregrounds of the other {total - len(brought)} come from Grad-CAM of "
         f"the model being tuned; --masks-from gradcam treats all alike",
         stacklevel=2,
     )
+    from cliptune.masks.mixed import MixedMasks
+
     return MixedMasks(brought)

@@ -11,8 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
+from cliptune import plain
 from cliptune.boxes import CORNERS, SIDES, Box, are_shares, box_of, from_sides
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
+from cliptune.files import read_bytes, read_text
 
 #: Names of columns and keys, lower case, that say which picture is meant.
 PICTURE = ("path", "filename", "file_name", "file", "image", "picture", "image_path", "filepath", "key")
@@ -100,9 +102,12 @@ def _csv(path: Path) -> Iterator[tuple[str, Box]]:
 
 def _json(path: Path) -> Iterator[tuple[str, Box]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = plain.checked(json.loads(read_text(path)))
     except json.JSONDecodeError as error:
         raise UserError(f"{path} line {error.lineno}: no JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise error if isinstance(error, UserError) else UserError(f"{path} holds no boxes: {reason}") from None
     if isinstance(content, dict) and "annotations" in content:
         yield from _coco(content, path)
     elif isinstance(content, dict):
@@ -113,7 +118,7 @@ def _json(path: Path) -> Iterator[tuple[str, Box]]:
     elif isinstance(content, list):
         for i, row in enumerate(content, 1):
             if not isinstance(row, dict):
-                raise UserError(f"{path}, entry {i}: {row!r} is no record of a picture and its box")
+                raise UserError(f"{path}, entry {i}: {shown(row)} is no record of a picture and its box")
             yield from _record(row, f"{path}, entry {i}")
     else:
         raise UserError(f"{path} holds neither pictures with boxes nor a list of records")
@@ -132,8 +137,8 @@ def _coco(content: dict[str, Any], path: Path) -> Iterator[tuple[str, Box]]:
 def _xml(path: Path, name: Path) -> Iterator[tuple[str, Box]]:
     """Boxes of an annotation; the picture is the file's own name, as its `<filename>` is often wrong."""
     try:
-        root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, OSError) as error:
+        root = ElementTree.fromstring(read_bytes(path))
+    except ElementTree.ParseError as error:
         raise UserError(f"annotation {path} cannot be read: {error}") from None
     for i, box in enumerate(root.iter("bndbox"), 1):
         yield name.as_posix(), box_of([box.findtext(side) for side in CORNERS[0]], f"{path}, object {i}")

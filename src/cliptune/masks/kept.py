@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from cliptune.errors import UserError
-from cliptune.files import atomic_write, open_regular, write_json
+from cliptune import plain
+from cliptune.errors import UserError, shown
+from cliptune.files import atomic_write, open_regular, read_text, write_json
 from cliptune.masks.read import BROKEN, size_of
 from cliptune.types import Example
 
@@ -32,12 +32,12 @@ def check(folder: Path, about: dict[str, Any]) -> None:
     if not record.is_file():
         return
     try:
-        held = json.loads(record.read_text(encoding="utf-8"))
+        held = plain.from_json(read_text(record))
         names = [name for name in sorted({*held, *about} - NOTED) if held.get(name) != about.get(name)]
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         raise UserError(f"{record} cannot be read; remove it, or choose another --out") from None
     if names:
-        told = ", ".join(f"--{name} {held.get(name)}, not {about.get(name)}" for name in names)
+        told = ", ".join(f"--{shown(name)[1:-1]} {shown(held.get(name))}, not {about.get(name)!r}" for name in names)
         raise UserError(f"{folder} holds masks made with {told}; choose another --out, or --overwrite them")
 
 

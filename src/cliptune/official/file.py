@@ -95,10 +95,10 @@ def read(path: Path) -> Held:
 def _check(path: Path, name: Any, tensor: Tensor) -> None:
     """Raise `UserError` for a tensor that is no plain one, or that a few numbers of the file make a huge one of."""
     plain = type(tensor) in (Tensor, torch.nn.Parameter) and (tensor.layout, tensor.device.type) == HERE
-    if not isinstance(name, str) or not plain or tensor.is_quantized or tensor.is_complex():
+    if not isinstance(name, str) or not plain or tensor.is_quantized or tensor.is_nested or tensor.is_complex():
         raise UserError(
-            f"{path} holds {shown(name)} as a tensor that is sparse, quantised, complex or without numbers; save plain "
-            f"ones with torch.save(model.state_dict(), FILE)"
+            f"{path} holds {shown(name)} as a tensor that is sparse, quantised, complex, nested or empty of numbers; "
+            f"save plain ones with torch.save(model.state_dict(), FILE)"
         )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise UserError(f"{path} holds {name[:80]} of {tuple(tensor.shape)} numbers, of which it has but a part")

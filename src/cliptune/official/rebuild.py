@@ -57,8 +57,7 @@ def rebuild(
             names = ()
     if not (classnames or names):
         raise UserError(f"{held.path} does not say its class names; give them in the order of training with --classes")
-    if len(classnames or names) < 2:
-        raise UserError(f"classification needs at least two class names, got {list(classnames or names)}")
+    checks.classnames(classnames or names)
     try:
         model = TunedModel(backbone, method, classnames or names, templates)
     except UserError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cliptune.results.sampling import wilson
+
 
 @dataclass(frozen=True)
 class ByClass:
@@ -20,6 +22,15 @@ class ByClass:
     def pictures(self) -> int:
         """How many were answered."""
         return sum(map(sum, next(iter(self.counts.values()), ())))
+
+    def images(self, label: int) -> int:
+        """How many of a class were answered."""
+        return sum(next(iter(self.counts.values()))[label])
+
+    def interval(self, method: str, label: int) -> tuple[float, float] | None:
+        """The 95 % interval of `right`."""
+        row = self.counts[method][label]
+        return wilson(row[label], sum(row)) if sum(row) else None
 
     def right(self, method: str, label: int) -> float | None:
         """Percent of a class's pictures that are answered right; None of a class without pictures."""

@@ -55,9 +55,18 @@ def text(words: str) -> Entry:
     return Entry(Shown(words), words)
 
 
-def number(value: float | None, *, digits: int = 1, sign: str = "", error: float | None = None, tint: float = 0.0):
-    """A cell of a number; a dash, which sorts last, where there is none."""
+def number(
+    value: float | None,
+    *,
+    digits: int = 1,
+    sign: str = "",
+    error: float | None = None,
+    interval: tuple[float, float] | None = None,
+    tint: float = 0.0,
+) -> Entry:
+    """A cell of a number, with its standard error or interval; a dash, which sorts last, where there is none."""
     if value is None:
         return Entry(Shown("–"), "")
     said = f"{round(value, digits) + 0.0:{sign}.{digits}f}"
-    return Entry(Shown(said, "" if error is None else f"{error:.{digits}f}"), value, tint)
+    ends = "" if interval is None else f"({interval[0]:.{digits}f}–{interval[1]:.{digits}f})"
+    return Entry(Shown(said, "" if error is None else f"{error:.{digits}f}", ends), value, tint)

@@ -14,7 +14,7 @@ from cliptune.results.entries import Sheet, of, sheet_of
 from cliptune.results.figures import Plot, uri
 from cliptune.results.findings import Findings
 from cliptune.results.overlay import overlay_bytes, picture_bytes
-from cliptune.results.panels import Answer, Panel
+from cliptune.results.panels import NOT_ASKED, Answer, Panel
 from cliptune.results.sections import by_class, reliance, words
 from cliptune.results.summary import BACKGROUNDS, COSTS, Table, metric_names, summarise
 from cliptune.results.table import folded
@@ -81,6 +81,7 @@ def render(
         task=findings.task,
         panels=[_pictured(panel) for panel in findings.panels],
         answering=_answering(results, findings.panels),
+        not_asked=NOT_ASKED,
         words=words(findings.words),
         shifts=figures.shifts(findings.shifts, styles),
         looks=styles,
@@ -163,6 +164,7 @@ def _pictured(panel: Panel) -> dict[str, object]:
         "label": title_of(panel.label),
         "picture": uri("jpeg", picture_bytes(panel.image, panel.mask, kind="jpeg")),
         "answers": answers,
+        "outlined": panel.mask is not None,
         "compared": any(turned for *_, turned in answers.values()),
     }
 

@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 
+#: Why an answer may have no saliency: the backbone has no place for Grad-CAM, or the map is zero everywhere.
+NO_PLACE = "no Grad-CAM: the image tower is no ViT"
+NOTHING_SEEN = "Grad-CAM is zero all over"
+#: Why a method may have no answer to an image.
+NOT_ASKED = "not asked: it does not know these classes, or has no checkpoint"
+
 
 @dataclass(frozen=True)
 class Answer:
     """A method's top class, its probability in [0, 1], and whether that is right.
 
-    `saliency` is where it looked: float `(h, w)` in [0, 1], of any size, array or CPU tensor, or None.
+    `saliency` is where it looked: float `(h, w)` in [0, 1], of any size, array or CPU tensor, or None. `why` says why
+    there is none.
     """
 
     method: str
@@ -20,6 +27,7 @@ class Answer:
     probability: float
     correct: bool
     saliency: Any = None
+    why: str = NO_PLACE
 
     def __post_init__(self) -> None:
         if self.saliency is not None and np.ndim(self.saliency) != 2:

@@ -10,13 +10,17 @@ from cliptune.results import reliance as kept
 from cliptune.results.classes import ByClass, most_changed, most_confused
 from cliptune.results.context import InWords
 from cliptune.results.entries import Sheet, number, text
+from cliptune.results.panels import NO_PLACE
 from cliptune.results.reliance import MORE, Measured
+from cliptune.results.sampling import wilson
 from cliptune.results.table import title
 
 #: Columns of the table of reliance.
 COLUMNS = (*CONDITIONS, "drop", "energy", "pointing")
 #: With more methods than this, tables by class show the first of them only.
 METHODS = 12
+#: What stands in brackets after a share.
+INTERVAL = "95 % interval (Wilson)"
 #: A change of this many points gets all of its colour.
 FULL = 50
 
@@ -31,6 +35,8 @@ def reliance(measured: Mapping[str, Sequence[Measured]], order: Sequence[str]) -
         areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
         caption = f"{title(test)} of {data}, {pictures} pictures, percent; masks from {masks}; Grad-CAM of the "
         caption += f"{saliency} class" + (f"; {areas[0]:.0f} % of the area is object" if areas else "")
+        if any(values["energy"] is None for *_, values in table.rows):
+            caption += f"; – where there is {NO_PLACE}"
         several = any(n > 1 for _, n, _ in table.rows)
         head = [("method", False), *([("seeds", True)] if several else []), *((name, True) for name in COLUMNS)]
         rows = []
@@ -69,27 +75,35 @@ def _changes(one: ByClass, methods: Sequence[str], left: str) -> Sheet | None:
         if len(chosen) < len(one.classnames)
         else "each class"
     )
-    caption = f"{title(one.name)}: accuracy on {of}, zero-shot in percent and each method's change in points.{left}"
+    caption = f"{title(one.name)}: accuracy on {of}, in percent, with its {INTERVAL}.{left}"
     rows = []
     for i in chosen:
-        cells = [number(c := changes[m][i], digits=0, sign="+", tint=max(-1, min(1, c / FULL))) for m in methods]
-        rows.append((text(one.classnames[i]), number(one.right(one.untuned, i), digits=0), *cells))
-    return Sheet(caption, (("class", False), (one.untuned, True), *((m, True) for m in methods)), tuple(rows))
+        tints = [max(-1, min(1, changes[m][i] / FULL)) for m in methods]
+        cells = [
+            number(one.right(m, i), digits=0, interval=one.interval(m, i), tint=tint)
+            for m, tint in zip((one.untuned, *methods), (0.0, *tints), strict=True)
+        ]
+        rows.append((text(one.classnames[i]), number(one.images(i), digits=0), *cells))
+    head = (("class", False), ("images", True), (one.untuned, True), *((m, True) for m in methods))
+    return Sheet(caption, head, tuple(rows))
 
 
 def _confused(one: ByClass, methods: Sequence[str], left: str) -> Sheet | None:
     mixes = most_confused(one)
     if not mixes:
         return None
-    caption = (
-        f"{title(one.name)}: pictures of one class that are taken for another, percent of the class's pictures.{left}"
-    )
+    caption = f"{title(one.name)}: images of one class that are taken for another, percent of the class's images, with "
+    caption += f"its {INTERVAL}.{left}"
     rows = []
     for mix in mixes:
-        pair = f"{one.classnames[mix.true]} → {one.classnames[mix.taken]}"
-        shares = [number(mix.share[m], digits=0, tint=-mix.share[m] / 100) for m in (one.untuned, *methods)]
-        rows.append((text(pair), *shares))
-    head = (("class → answer", False), *((m, True) for m in (one.untuned, *methods)))
+        pair, images = f"{one.classnames[mix.true]} → {one.classnames[mix.taken]}", one.images(mix.true)
+        shares = [
+            number(mix.share[m], digits=0, interval=wilson(one.counts[m][mix.true][mix.taken], images), tint=tint)
+            for m in (one.untuned, *methods)
+            for tint in [-mix.share[m] / 100]
+        ]
+        rows.append((text(pair), number(images, digits=0), *shares))
+    head = (("class → answer", False), ("images", True), *((m, True) for m in (one.untuned, *methods)))
     return Sheet(caption, head, tuple(rows))
 
 

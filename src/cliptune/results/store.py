@@ -86,6 +86,10 @@ def by_name(of: Callable[[Any], bool] = lambda _: True) -> Callable[[Any], bool]
     return lambda value: isinstance(value, dict) and all(map(of, value.values()))
 
 
+def _is_row(value: Any) -> bool:
+    return by_name(is_number)(value) and is_finite(value.get("epoch", 0))
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -99,7 +103,7 @@ FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "metrics": ("finite numbers by name", by_name(is_finite)),
     "config": ("values by name", by_name()),
     "cost": ("numbers of at least 0 by name", by_name(lambda v: is_finite(v) and v >= 0)),
-    "history": ("a list of numbers by name", lambda v: isinstance(v, list) and all(map(by_name(is_number), v))),
+    "history": ("a list of numbers by name", lambda v: isinstance(v, list) and all(map(_is_row, v))),
     "provenance": ("values by name", by_name()),
 }
 #: The same of what tables and pages look up in `config` and `provenance`, where it is said.

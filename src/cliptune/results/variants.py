@@ -27,6 +27,8 @@ def setting(result: Result, key: str) -> Any:
     value: Any = result.config
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
+    if isinstance(value, Mapping):
+        return json.dumps(value, sort_keys=True)
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
 
 

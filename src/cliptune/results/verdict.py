@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from cliptune.results import student
 from cliptune.results.about import amount, joined
-from cliptune.results.cells import Cell, is_whole, metric_names, over_runs
+from cliptune.results.cells import is_whole, metric_names, over_runs
+from cliptune.results.sampling import sampling_error
 from cliptune.results.summary import grouped
 from cliptune.results.table import title
 from cliptune.results.variants import labelled, learns, shots_of
@@ -34,16 +35,25 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Lead:
-    """How far the best is above another on the seeds that both have: mean, and half its 95 % interval or None."""
+    """How far the best is above another on the seeds that both have: mean, and half its 95 % interval or None.
+
+    error: One standard error of it, over the seeds, or where there is one seed, of the test images; None if unknown.
+    """
 
     mean: float
     half: float | None
     seeds: int
+    error: float | None = None
 
     @property
     def sure(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.half is not None and self.mean > self.half
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is more than one standard error."""
+        return self.mean > (self.error or 0)
 
 
 def verdicts(results: Sequence[Result]) -> list[Verdict]:
@@ -67,12 +77,13 @@ def lead(best: Sequence[Result], other: Sequence[Result], metric: str) -> Lead:
     """`best` over `other`, seed by seed where they share seeds, else of their means."""
     one, two = ({r.seed: c.mean for r in runs if (c := over_runs([r], metric))} for runs in (best, other))
     pairs = [one[seed] - two[seed] for seed in sorted(one.keys() & two.keys())]
-    if not pairs:
-        return Lead(statistics.fmean(one.values()) - statistics.fmean(two.values()), None, 0)
-    half = None
     if len(pairs) > 1:
-        half = student.quantile(0.95, len(pairs) - 1) * statistics.stdev(pairs) / math.sqrt(len(pairs))
-    return Lead(statistics.fmean(pairs), half, len(pairs))
+        error = statistics.stdev(pairs) / math.sqrt(len(pairs))
+        return Lead(statistics.fmean(pairs), student.quantile(0.95, len(pairs) - 1) * error, len(pairs), error)
+    mean = pairs[0] if pairs else statistics.fmean(one.values()) - statistics.fmean(two.values())
+    errors = [sampling_error(runs, metric) for runs in (best, other)]
+    known = [error for error in errors if error is not None]
+    return Lead(mean, None, len(pairs), math.hypot(*known) if len(known) == len(errors) else None)
 
 
 def _verdict(held: Mapping[str, Sequence[Result]], heading: str, learned: Mapping[str, bool]) -> Verdict | None:
@@ -85,14 +96,22 @@ def _verdict(held: Mapping[str, Sequence[Result]], heading: str, learned: Mappin
     if len(ranked) < 2:
         return None
     best, second = ranked[:2]
+    leads = {method: lead(held[best], held[method], metric) for method in ranked[1:]}
     of = {"hm": "harmonic mean of base and novel accuracy"}.get(metric, f"accuracy on {title(metric)}")
-    over = cells[best].mean - cells[second].mean
-    answer = f"{best} has the highest {of}: {cells[best].mean:.1f} %, {over:.1f} points above {second}."
-    notes = _certainty(held, ranked, metric)
+    near = [method for method, one in leads.items() if not one.clear]
+    if near:
+        said = [f"{method} ({cells[method].mean:.1f} %)" for method in near[:NAMED]]
+        said += [f"{len(near) - NAMED} more"] if len(near) > NAMED else []
+        answer = f"No clear winner: {best} has the highest {of}, {cells[best].mean:.1f} %, but {joined(said)} "
+        answer += f"{'is' if len(near) == 1 else 'are'} within one standard error of it."
+    else:
+        over = cells[best].mean - cells[second].mean
+        answer = f"{best} has the highest {of}: {cells[best].mean:.1f} %, {over:.1f} points above {second}."
+    notes = _certainty(held, best, leads)
     still = [method for method in ranked if not learned.get(method, True)]
     if still and best not in still:
-        gain = cells[best].mean - cells[still[0]].mean
-        notes.append(f"Over {still[0]}, which learns nothing, {best} gains {gain:.1f} points.")
+        gain, within = cells[best].mean - cells[still[0]].mean, ", within one standard error" * (still[0] in near)
+        notes.append(f"Over {still[0]}, which learns nothing, {best} gains {gain:.1f} points{within}.")
     elif still:
         notes.append(f"{best} learns nothing: no tuned method here is better than leaving the model as it is.")
     if metric == "hm":
@@ -101,13 +120,13 @@ def _verdict(held: Mapping[str, Sequence[Result]], heading: str, learned: Mappin
     return Verdict(heading, answer, tuple(notes))
 
 
-def _certainty(held: Mapping[str, Sequence[Result]], ranked: Sequence[str], metric: str) -> list[str]:
+def _certainty(held: Mapping[str, Sequence[Result]], best: str, leads: Mapping[str, Lead]) -> list[str]:
     """How far the order can be trusted, and what is the cheapest of those that the best is not surely above."""
-    best, others = ranked[0], ranked[1:]
-    leads = {method: lead(held[best], held[method], metric) for method in others}
     if all(one.half is None for one in leads.values()):
-        return ["This is from one seed, so small differences may be chance: repeat with several, --seeds 1 2 3."]
-    close = [method for method in others if not leads[method].sure]
+        error = next(iter(leads.values())).error
+        size = "" if error is None else f" (one standard error is {error:.1f} points on these test images)"
+        return [f"This is from one seed, so small differences may be chance{size}: repeat with several, --seeds 1 2 3."]
+    close = [method for method in leads if not leads[method].sure]
     fewest = min(one.seeds for one in leads.values())
     notes = []
     if close:
@@ -125,8 +144,8 @@ def _certainty(held: Mapping[str, Sequence[Result]], ranked: Sequence[str], metr
             f"That is beyond chance of the seeds: the 95 % intervals of all differences (at least {fewest} "
             "shared seeds) leave out zero."
         )
-    if len(ranked) > MANY:
-        notes.append(f"The best of {len(ranked)} is picked after the fact, which flatters it a little.")
+    if len(leads) >= MANY:
+        notes.append(f"The best of {len(leads) + 1} is picked after the fact, which flatters it a little.")
     if fewest < 3:
         notes.append("Two seeds say little about chance: three or more are usual.")
     return notes
@@ -134,12 +153,13 @@ def _certainty(held: Mapping[str, Sequence[Result]], ranked: Sequence[str], metr
 
 def _sides(held: Mapping[str, Sequence[Result]], learned: Mapping[str, bool], still: Sequence[str]) -> list[str]:
     """Who is best on base and on novel classes, and whether anyone keeps what zero-shot knows of novel ones."""
-    tops = {part: _top({m: over_runs(runs, part) for m, runs in held.items()}) for part in ("base", "novel")}
+    tops = {part: _top(held, part) for part in ("base", "novel")}
     if tops["base"] is None or tops["novel"] is None:
         return []
-    (base, b), (novel, n) = tops["base"], tops["novel"]
-    notes = [f"Best on base classes: {base} ({b:.1f} %); on novel ones: {novel} ({n:.1f} %)."]
-    if novel in still and any(learned.get(method, True) for method in held):
+    notes = [f"Best on base classes: {tops['base'].said}; on novel ones: {tops['novel'].said}."]
+    near = (tops["novel"].method, *tops["novel"].near)
+    tuned = [method for method in held if learned.get(method, True)]
+    if tops["novel"].method in still and tuned and not any(method in near for method in tuned):
         notes[0] += " No tuned method keeps what the untuned model knows of novel classes."
     return notes
 
@@ -158,9 +178,28 @@ def _scenery(held: Mapping[str, Sequence[Result]], learned: Mapping[str, bool]) 
     return []
 
 
-def _top(cells: Mapping[str, Cell | None]) -> tuple[str, float] | None:
-    known = {method: cell.mean for method, cell in cells.items() if cell is not None}
-    return max(known.items(), key=lambda item: item[1]) if known else None
+@dataclass(frozen=True)
+class Top:
+    """The method with the highest accuracy on a test set, and those that it is not clearly above."""
+
+    method: str
+    accuracy: float
+    near: tuple[str, ...]
+
+    @property
+    def said(self) -> str:
+        """ "coop (46.7 %)", or "coop (46.7 %, not clearly above maple)"."""
+        rest = joined(self.near) if len(self.near) <= NAMED else f"{len(self.near)} others"
+        return f"{self.method} ({self.accuracy:.1f} %{f', not clearly above {rest}' if self.near else ''})"
+
+
+def _top(held: Mapping[str, Sequence[Result]], part: str) -> Top | None:
+    cells = {method: cell.mean for method, runs in held.items() if (cell := over_runs(runs, part)) is not None}
+    if not cells:
+        return None
+    best = max(cells, key=lambda method: cells[method])
+    near = [method for method in cells if method != best and not lead(held[best], held[method], part).clear]
+    return Top(best, cells[best], tuple(near))
 
 
 def _cost(runs: Sequence[Result], name: str) -> float:

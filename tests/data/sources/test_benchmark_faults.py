@@ -57,7 +57,7 @@ def test_a_missing_split_says_where_to_get_it(pets):
         ("images_variant_val.txt", "../x 707-320\n", "which is not a picture's number"),
         ("images_variant_val.txt", "0000001 707-320\n", "a picture is listed twice"),
         ("variants.txt", "707-320\nBoeing 717\nF-16A/B\nYak-42\nYak-42\n", "two classes have one name"),
-        ("variants.txt", b"\xff\xfe", r"variants\.txt cannot be read \(UnicodeDecodeError\)"),
+        ("variants.txt", b"\xff\xfe", r"variants\.txt: byte 0 is not UTF-8"),
     ],
 )
 def test_aircraft_with_other_lists(tmp_path, file, content, told):

@@ -17,6 +17,7 @@ from cliptune.data.settings import Reading
 from cliptune.data.table import Table, lines, read_table
 from cliptune.data.tags import Splitter, splitter
 from cliptune.errors import UserError
+from cliptune.files import read_text
 from cliptune.types import Example
 
 #: What people call the columns, likeliest first; case and punctuation do not count.
@@ -207,7 +208,7 @@ def _titles(table: Table, label: int, names: int | None, classes: list[str], spl
     file = table.path.parent / CLASSES
     if not file.is_file():
         return {value: str(int(value)) for value in classes}
-    held = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    held = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     outside = [value for value in classes if not 0 <= int(value) < len(held)]
     if outside:
         raise UserError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from cliptune.data.card import Card, Layout, Place, unpacked
 from cliptune.data.split_dataset import SplitDataset
 from cliptune.errors import UserError
+from cliptune.files import read_text
 from cliptune.types import Example
 
 NAMES = "variants.txt"
@@ -70,7 +71,4 @@ def _read(file: Path, images: Path, labels: dict[str, int]) -> list[Example]:
 
 def _lines(file: Path) -> list[str]:
     """Lines that are not empty, without what surrounds them."""
-    try:
-        return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read ({type(error).__name__}); get the published file") from None
+    return [line.strip() for line in read_text(file).splitlines() if line.strip()]

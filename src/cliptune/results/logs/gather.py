@@ -230,7 +230,14 @@ def _record(parts: Mapping[str, Found], exact: bool) -> tuple[Path, Result]:
     )
     more = [slug(part) for part in (*place.before.split("/"), *place.settings.split("/")) if part]
     more += [f"{slug(str(place.selector))}_{place.fraction}"] if selected else []
-    names = (first.protocol, slug(str(place.data)), slug(first.method), *more, f"{shots}shots", f"seed{first.seed}")
+    names = (
+        slug(first.protocol),
+        slug(str(place.data)),
+        slug(first.method),
+        *more,
+        f"{shots}shots",
+        f"seed{first.seed}",
+    )
     return Path(*names), result
 
 

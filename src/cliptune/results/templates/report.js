@@ -28,3 +28,16 @@ function sorted(rows, column, numeric, sign) {
     return sign * compare(x, y);
   });
 }
+
+// Tables wider than their place say so, and are shaded until the last column is reached.
+for (const wide of document.querySelectorAll(".wide")) {
+  const scroll = wide.querySelector(".scroll");
+  const look = () => {
+    const hidden = scroll.scrollWidth - scroll.clientWidth;
+    wide.classList.toggle("overflowing", hidden > 1);
+    wide.classList.toggle("ended", hidden > 1 && scroll.scrollLeft > hidden - 2);
+  };
+  scroll.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(scroll);
+  look();
+}

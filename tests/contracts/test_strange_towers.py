@@ -1,0 +1,85 @@
+"""A local model of another family goes through all that a user does with it, or is refused in one sentence."""
+
+import logging
+from contextlib import ExitStack
+from functools import cache
+
+import pytest
+
+import cliptune as ct
+import narrowed
+from cliptune.errors import UserError
+from toys import BRIEFLY
+
+#: SigLIP and CLIPA see padding; MetaCLIP 2 is read at an end-of-sequence token of its own; CoCa's text ends in a class
+#: token; RoBERTa is a text tower of Hugging Face.
+TEXT = ("ViT-B-16-SigLIP", "ViT-L-14-CLIPA", "ViT-L-14-worldwide", "coca_base")
+VITS = ("ViT-L-14-worldwide", "coca_base")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A function: name of an architecture -> a local model of it, narrowed."""
+    previous, root = logging.root.manager.disable, tmp_path_factory.mktemp("models")
+    logging.disable(logging.ERROR)  # open_clip says of each that its weights are random
+    with ExitStack() as stack:
+        stack.enter_context(narrowed.narrow_timm())
+        yield cache(lambda name: str(narrowed.folder(name, root / name)))
+    logging.disable(previous)
+
+
+def options(method: str) -> dict:
+    return {"depth": 2} if method.startswith(("maple", "restore")) else {}
+
+
+@pytest.mark.parametrize("name", TEXT)
+@pytest.mark.parametrize("method", ["coop", "cocoop", "kgcoop"])
+def test_context_is_learned_saved_and_loaded(folder, cutouts, tmp_path, name, method):
+    picture = cutouts / "cat" / "0.png"
+    run = ct.train(method, f"folder:{cutouts}", backbone=folder(name), shots=2, epochs=1, out=tmp_path)
+    said = run.predict(picture, top_k=3)
+    assert ct.load(tmp_path).predict(picture, top_k=3) == said
+    assert sum(probability for _, probability in said) == pytest.approx(1)
+    assert len(run.with_classes(["a red fox", "the sky"]).predict(picture, top_k=2)) == 2
+
+
+@pytest.mark.parametrize("name", VITS)
+@pytest.mark.parametrize("method", ["maple+dapt", "restore"])
+def test_tokens_in_both_towers(folder, cutouts, tmp_path, name, method):
+    more = options(method)
+    run = ct.train(method, f"folder:{cutouts}", backbone=folder(name), shots=2, epochs=1, out=tmp_path, **more)
+    picture = cutouts / "cat" / "0.png"
+    assert ct.load(tmp_path).predict(picture, top_k=3) == run.predict(picture, top_k=3)
+
+
+@pytest.mark.parametrize(
+    "name, method, sentence",
+    [
+        ("roberta-ViT-B-32", "coop", r"^the text tower of backbone .* \(RobertaModel\) takes no learned tokens, only"),
+        ("roberta-ViT-B-32", "maple+dapt", r"^the text tower of backbone .* \(RobertaModel\) takes no learned tokens"),
+        ("ViT-L-14-CLIPA", "vpt", r"has a VisionTransformer \(pooled by 'avg'\) image tower; visual prompts and Grad"),
+        ("ViT-B-16-SigLIP", "maple", "has a TimmModel image tower; visual prompts and Grad-CAM need open_clip's ViT"),
+    ],
+)
+def test_what_has_no_place_is_refused_before_anything_trains(folder, cutouts, tmp_path, name, method, sentence):
+    with pytest.raises(UserError, match=sentence) as refusal:
+        ct.train(method, f"folder:{cutouts}", backbone=folder(name), shots=2, out=tmp_path / "run", **options(method))
+    assert "\n" not in str(refusal.value)
+    assert not list(tmp_path.rglob("*.safetensors")) and not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize("name, method", [("ViT-B-16-SigLIP", "coop"), ("roberta-ViT-B-32", "clip_adapter")])
+def test_commands(folder, cutouts, cli, tmp_path, name, method):
+    run = tmp_path / "runs" / method
+    training = ["train", method, "--data", f"folder:{cutouts}", "--backbone", folder(name), *BRIEFLY, "--out", run]
+    for command in (
+        training,
+        ["predict", run, cutouts / "cat" / "0.png"],
+        ["evaluate", run],
+        ["background", run],
+        ["report", run.parent],
+    ):
+        said = cli(*command)
+        assert said.code == 0, said.err
+    page = (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
+    assert ("Learned context in words" in page) == (method == "coop")

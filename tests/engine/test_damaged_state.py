@@ -1,0 +1,126 @@
+"""A checkpoint, a state of training and shared features, damaged in many ways: as if whole, or refused."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save
+
+import cliptune as ct
+import mutations
+import small
+from cliptune import claims
+from cliptune.engine import checkpoint, shared
+from cliptune.engine.watchers import Watcher
+from cliptune.errors import UserError
+from cliptune.methods.coop import CoOp
+from mutations import refused_or, written
+from toys import QUICK, task, trained
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, photos):
+    folder = tmp_path_factory.mktemp("run")
+    ct.train("coop", data=f"folder:{photos}", shots=1, epochs=2, out=folder)
+    return folder
+
+
+def test_checkpoint(run, tmp_path, photos, tiny_backbone):
+    whole, file = run / claims.CHECKPOINT, tmp_path / claims.CHECKPOINT
+    tensors, about = checkpoint.read(whole)
+    picture = photos / "cat" / "0.png"
+    right = ct.load(whole, tiny_backbone).logits(picture)
+
+    def use(same=True):
+        said = ct.load(file, tiny_backbone).logits(picture)
+        assert torch.equal(said, right) if same else said.isfinite().all()
+
+    headers = (
+        (what, save({k: v.contiguous() for k, v in tensors.items()}, metadata={checkpoint.FORMAT: text}))
+        for what, text in mutations.of_tree(about, 250)
+    )
+    _, refused = refused_or(lambda: use(same=False), written(file, headers))
+    assert refused > 150
+    # Of the header's own letters few matter, so what is not refused may be named otherwise, but says the same numbers.
+    refused_or(lambda: use(same=False), written(file, mutations.of_bytes(whole.read_bytes(), 60)))
+    start = len(whole.read_bytes()) - sum(t.numel() * t.element_size() for t in tensors.values())
+    flipped = ((f"bit {i}", _flipped(whole.read_bytes(), start + 37 * i)) for i in range(20))
+    assert refused_or(use, written(file, flipped)) == (20, 20)
+
+
+def _flipped(content, at):
+    return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
+
+
+KINDS = {
+    "nan": lambda x: x * float("nan"),
+    "infinite": lambda x: x + float("inf"),
+    "whole numbers": lambda x: x.long(),
+    "complex": lambda x: x.to(torch.complex64),
+    "too large for float32": lambda x: x.double() + 1e300,
+    "flat": lambda x: x.flatten(),
+    "more": lambda x: torch.cat([x, x]),
+    "none": lambda x: x[:0],
+    "a scalar": lambda x: torch.tensor(1.0),
+    "truths": lambda x: x > 0,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tensors_of_a_checkpoint(run, tmp_path, kind, tiny_backbone):
+    tensors, about = checkpoint.read(run / claims.CHECKPOINT)
+    checkpoint.write(tmp_path / "c", {"text": KINDS[kind](tensors["text"])}, about)
+    with pytest.raises(UserError, match=f"{tmp_path / 'c'} does not fit .*: "):
+        ct.load(tmp_path / "c", tiny_backbone)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+def test_floats_of_another_precision_are_converted(run, tmp_path, kind, photos, tiny_backbone):
+    tensors, about = checkpoint.read(run / claims.CHECKPOINT)
+    checkpoint.write(tmp_path / "c", {"text": tensors["text"].to(kind)}, about)
+    held = ct.load(tmp_path / "c", tiny_backbone).model.learner.state_dict()["text"]
+    assert held.dtype == torch.float32 and torch.equal(held, tensors["text"].to(kind).float())
+
+
+def test_state_of_training(tmp_path):
+    class Stop(Watcher):
+        def epoch(self, row):
+            if row["epoch"] == 0:
+                raise KeyboardInterrupt
+
+    toy, backbone, file = task(), small.backbone("deep_image"), tmp_path / "resume"
+    for training in (QUICK, replace(QUICK, optimizer="adamw", keep="best")):
+        file.unlink(missing_ok=True)
+        with pytest.raises(KeyboardInterrupt):
+            trained(CoOp(n_ctx=2), backbone, training, toy, watchers=[Stop()], resume_file=file)
+        whole = file.read_bytes()
+        tensors, about = checkpoint.read(file)
+
+        def use(training=training):
+            trained(CoOp(n_ctx=2), backbone, training, toy, resume_file=file)
+
+        copies = [*mutations.of_bytes(whole, 30)]
+        for what, text in mutations.of_tree(about, 30):
+            copies.append((what, save(tensors, metadata={checkpoint.FORMAT: text})))
+        for name in tensors:
+            for other in ("optimizer.9.step", "optimizer.x.exp_avg", "learner.zz", "zz", "optimizer.", "best.zz"):
+                rest = {k: v for k, v in tensors.items() if k != name}
+                checkpoint.write(file, {**rest, other: tensors[name]}, about)
+                copies.append((f"{name} renamed to {other}", file.read_bytes()))
+        tried, refused = refused_or(use, written(file, copies))
+        assert refused > 0.8 * tried
+
+
+def test_features_that_processes_share(tmp_path):
+    file, features = tmp_path / "f.safetensors", torch.randn(7, 3)
+    shared.write(file, [features])
+    whole = file.read_bytes()
+
+    def use():
+        held = shared.read(file, 4, torch.device("cpu"))
+        assert held is None or torch.equal(torch.cat(held), features)
+
+    use()
+    assert refused_or(use, written(file, mutations.of_bytes(whole, 100)))[1] == 0
