@@ -30,7 +30,9 @@ def total(folder):
 def test_a_class_that_is_called_like_a_part(tmp_path, name):
     folder, notes = opened(fill(tmp_path, car=4, **{name: 4}))
     assert set(folder.classnames) == {"car", name} and total(folder) == 8
-    assert notes == [f"{name} is taken for a class of {tmp_path}, as no class folder is inside"]
+    assert notes == [f"{name} is taken for a class of {tmp_path}, as it holds images, not class folders"]
+    fill(tmp_path / name, more=2)
+    assert total(opened(tmp_path)[0]) == 10
 
 
 def test_a_test_part_without_labels(tmp_path):

@@ -29,7 +29,7 @@ def folders_in(home: Path) -> list[Path]:
 def parts_of(root: Path) -> dict[str, Path]:
     """The folders of the three parts that are there, by part; {} where classes lie side by side.
 
-    A folder such as "test" is a part if it holds class folders. One that holds images alone is a class beside others
+    A folder such as "test" is a part if it holds class folders. One that holds images itself is a class beside others
     ("train", the vehicle), but has no labels beside a training part; both are said. Raises `UserError` where two stand
     for the same part, and for parts without one for training.
     """
@@ -43,11 +43,11 @@ def parts_of(root: Path) -> dict[str, Path]:
             called[part] = folder
         elif folder.name.lower() not in MASKS:
             others.append(folder)
-    found = {part: folder for part, folder in called.items() if folders_in(folder)}
+    found = {part: folder for part, folder in called.items() if _holds_classes(folder)}
     flat = [folder for part, folder in called.items() if part not in found]
     if not found and others and flat:
         them = " and ".join(folder.name for folder in flat) + (" are each" if len(flat) > 1 else " is")
-        warnings.warn(f"{them} taken for a class of {root}, as no class folder is inside", stacklevel=3)
+        warnings.warn(f"{them} taken for a class of {root}, as it holds images, not class folders", stacklevel=3)
         return {}
     if called and "train" not in called:
         or_class = f", or rename {listed([p.name for p in found.values()])} if it is a class" if others else ""
@@ -132,6 +132,12 @@ def check_depth(root: Path, home: Path, filled: list[str]) -> None:
             f"{root} has one class only ({filled[0]}); if the classes are the folders inside it, say "
             f"folder:{root / filled[0]}"
         )
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Whether there are folders inside, and not more images beside these than a few that were mislaid."""
+    inner = folders_in(folder)
+    return bool(inner) and sum(map(_is_image, os.listdir(folder))) <= len(inner)
 
 
 def _plain(name: str) -> str:
