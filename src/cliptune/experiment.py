@@ -92,9 +92,9 @@ def own_task(path: Path, run: Run, classnames: Sequence[str]) -> Task:
     path = path / CHECKPOINT if path.is_dir() else path
     try:
         task = task_of(run)
-    except UserError:
+    except UserError as error:
         if lost := places.missing(run, places.TASK, checkpoint.read(path)[1].get("places"), path.parent):
-            raise UserError(lost) from None
+            raise UserError(f"{error}; {lost}") from None
         raise
     if tuple(task.classnames) == tuple(classnames) or run.reading.raw_names:
         return task

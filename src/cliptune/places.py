@@ -70,8 +70,8 @@ def missing(run: Run, fields: Collection[str], kept: Any, folder: Path) -> str:
         return ""
     (path, places), *_ = lost
     return (
-        f"{path}, which the run in {folder} names, is not there any more: looked for {' and '.join(map(str, places))}; "
-        f"move it back, or name other data"
+        f"the run in {folder} names {path}, which is not there any more: looked for {' and '.join(map(str, places))}; "
+        f"move it back, or name another"
     )
 
 
