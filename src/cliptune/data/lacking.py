@@ -45,7 +45,9 @@ def _known(name: str) -> dict[str, tuple[str, str, str]]:
     from the root."""
     found = dict(BY_HAND.get(name, {}))
     recipe = RECIPES.get(name)
-    for remote in recipe.remotes if recipe else ():
+    if recipe is None:
+        return found
+    for remote in recipe.remotes:
         for file in filter(None, (remote.file, PurePosixPath(remote.inner).name)):
             moves = recipe.moves if len(recipe.remotes) == 1 else [m for m in recipe.moves if m[0] == _stem(file)]
             for inner, target in moves:
