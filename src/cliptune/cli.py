@@ -84,9 +84,15 @@ def front(arguments: list[str]) -> None:
 
 @contextmanager
 def noted(console: Console) -> Iterator[None]:
-    """Print warnings as notes, of one line each."""
-    before = warnings.showwarning
-    warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow", markup=False)
+    """Print warnings as notes, of one line each, and each once."""
+    before, said = warnings.showwarning, set()
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            console.print(f"note: {message}", style="yellow", markup=False)
+
+    warnings.showwarning = show
     try:
         yield
     finally:
