@@ -84,15 +84,15 @@ def front(arguments: list[str]) -> None:
 
 @contextmanager
 def noted(console: Console) -> Iterator[None]:
-    """Print warnings as notes, of one line each, and each once: data are opened more often than that."""
-    before, said = warnings.showwarning, set[str]()
+    """Print warnings as notes, of one line each, and each once."""
+    before, said = warnings.showwarning, set()
 
-    def tell(message: Warning | str, *_: object, **__: object) -> None:
+    def show(message: Warning | str, *_: object, **__: object) -> None:
         if str(message) not in said:
             said.add(str(message))
             console.print(f"note: {message}", style="yellow", markup=False)
 
-    warnings.showwarning = tell
+    warnings.showwarning = show
     try:
         yield
     finally:

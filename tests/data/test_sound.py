@@ -116,9 +116,7 @@ def test_a_run_without_them_says_so(root):
         spoil(example)
     with pytest.raises(ct.UserError, match="2 of .* pictures cannot be read"):
         ct.train("coop", data=f"folder:{root}", **QUICK)
-    with pytest.warns(
-        UserWarning, match="2 of .* pictures cannot be read and are left out, such as .* is empty: numbers do"
-    ):
+    with pytest.warns(UserWarning, match="2 of .* pictures cannot be read and are left out .*is empty.: numbers do"):
         run = ct.train("coop", data=f"folder:{root}", skip_bad=True, **QUICK)
     about = run.result.provenance
     assert about["left_out"] == {e.key: "is empty" for e in (chosen.train[0], parts(chosen)["test"][0])}
@@ -191,3 +189,31 @@ def test_assumed_ranges_of_images_in_memory_are_said_once_a_kind():
         for example in data.examples("train"):
             reader.picture(example)
     assert len(told) == 1
+
+
+def many(root, bad):
+    """120 small images of two classes, `bad` of which are empty."""
+    for i in range(120):
+        path = root / ("cat" if i % 2 else "dog") / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(path)
+        if i < bad:
+            path.write_bytes(b"")
+    return next(iter(few_shot(Folder(root), shots=0, seeds=(1,))))
+
+
+def test_own_data_may_lack_one_image_in_a_hundred(tmp_path):
+    chosen = many(tmp_path / "one", 1)
+    with pytest.warns(UserWarning, match=r"^1 of \d+ pictures cannot be read and are left out \(.*0.png is empty\)"):
+        rest, bad = sound(chosen)
+    assert list(bad) == ["dog/0.png"]
+    assert sum(map(len, parts(rest).values())) == sum(map(len, parts(chosen).values())) - 1
+    with pytest.raises(ct.UserError, match=r"^2 of \d+ pictures cannot be read"):
+        sound(many(tmp_path / "two", 2))
+
+
+def test_public_data_may_lack_none(tmp_path, monkeypatch):
+    chosen = many(tmp_path, 1)
+    monkeypatch.setattr(Folder, "card", object(), raising=False)
+    with pytest.raises(ct.UserError, match=r"^1 of \d+ pictures cannot be read"):
+        sound(chosen)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from cliptune.data.card import Card
-from cliptune.data.download.recipes import RECIPES, Recipe
+from cliptune.data.download.recipes import RECIPES
 from cliptune.data.misplaced import aliases, plain, quoted
 
 #: Archives of datasets that are fetched by hand: file name -> where to unpack it.
@@ -44,7 +44,9 @@ def _known(name: str) -> dict[str, tuple[str, str, str]]:
     """The archives that a public dataset comes in: file name -> where to unpack it, and what of it to move where, all
     from the root."""
     found = dict(BY_HAND.get(name, {}))
-    recipe = RECIPES.get(name, Recipe("", ""))
+    recipe = RECIPES.get(name)
+    if recipe is None:
+        return found
     for remote in recipe.remotes:
         for file in filter(None, (remote.file, PurePosixPath(remote.inner).name)):
             moves = recipe.moves if len(recipe.remotes) == 1 else [m for m in recipe.moves if m[0] == _stem(file)]

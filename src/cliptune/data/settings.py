@@ -38,7 +38,8 @@ class Reading:
     """A folder of split_fewshot/shot_K-seed_S.pkl files (or one such file) whose shots are taken instead of drawing
     them; no code in them runs."""
     skip_bad: bool = False
-    """Leave pictures out that cannot be read, instead of stopping before training starts."""
+    """Leave out images that cannot be read, however many, instead of stopping before training starts. Without it, own
+    data may lack one in a hundred, and public datasets none."""
     shrink: int = 0
     """Shrink larger pictures once, when they are read, until their shorter edge has this many pixels: for photographs
     of many megapixels. 0 leaves them alone."""

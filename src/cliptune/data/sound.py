@@ -18,6 +18,9 @@ from cliptune.types import Example, Task
 
 #: Bad pictures named in a sentence.
 NAMED = 5
+#: Share of a user's own images that may be unreadable: they are left out with a note. Of public datasets none may, as
+#: their numbers are compared.
+SPARED = 0.01
 #: Threads that look at files: disks answer several at once, those across a network above all.
 THREADS = 8
 
@@ -25,8 +28,9 @@ THREADS = 8
 def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[Task, dict[str, str]]:
     """The task without pictures that cannot be read, and what is wrong with each of those, by key.
 
-    Files of all its examples are looked at from outside (`pictures.fault`). Where bad ones are left out
-    (`Reading.skip_bad`), those for training and validation are read as a whole; otherwise training does that itself.
+    Files of all its examples are looked at from outside (`pictures.fault`); of data that may lack some, those for
+    training and validation are read as a whole as well, otherwise training does that itself. Bad ones are left out
+    with `Reading.skip_bad`, and of a user's own data where they are at most `SPARED` of all.
     tick: told how many of how many files are done. Raises `UserError` where bad ones are not to be left out, naming
     them, and where none are left to train on. Warns of what is left out.
     """
@@ -34,13 +38,14 @@ def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[T
         return _each(task, tick)
     every = {e.key: e for part in (task.train, task.val, *(t.examples for t in task.tests.values())) for e in part}
     bad = faults(every.values(), tick)
-    if not task.dataset.reading.skip_bad:
+    most = len(every) if task.dataset.reading.skip_bad else 0 if hasattr(task.dataset, "card") else SPARED * len(every)
+    if len(bad) <= most and most >= 1:
+        reader = Reader(task.dataset, keep=False)
+        for example in (*task.train, *task.val):
+            if example.key not in bad and not isinstance(error := _read(reader, example), bool):
+                bad[example.key] = error
+    if len(bad) > most:
         insist(bad, every)
-        return task, {}
-    reader = Reader(task.dataset, keep=False)
-    for example in (*task.train, *task.val):
-        if example.key not in bad and not isinstance(error := _read(reader, example), bool):
-            bad[example.key] = error
     if not bad:
         return task, {}
 
@@ -51,10 +56,9 @@ def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[T
     rest = replace(task, train=left(task.train), val=left(task.val), tests=tests)
     if task.train and not rest.train:
         raise UserError(f"not one of the {len(task.train)} training pictures can be read: {listed(bad, every)}")
-    (key, why), *_ = bad.items()
     warnings.warn(
-        f"{len(bad)} of {len(every)} pictures cannot be read and are left out, such as {every[key].path or key} which "
-        f"{why}: numbers do not compare with those of all pictures",
+        f"{len(bad)} of {len(every)} pictures cannot be read and are left out ({listed(bad, every)}): numbers do not "
+        f"compare with those of all pictures",
         stacklevel=3,
     )
     return rest, bad
