@@ -180,7 +180,8 @@ class Backbone(nn.Module):
     @cached_property
     def text_tower(self) -> TextTower | WholeTextTower | FixedTextTower:
         if not anatomy.takes_tokens(self.text):
-            return FixedTextTower(getattr(self.model, "text", self.model.encode_text))
+            features = getattr(self.model, "text", self.model.encode_text)
+            return FixedTextTower(lambda ids: anatomy.pooled(self.name, "text", features, ids))
         return (TextTower if anatomy.is_causal(self.text) else WholeTextTower)(self.text, self.fast_linear)
 
     @cached_property
@@ -192,7 +193,8 @@ class Backbone(nn.Module):
         """Text to token ids: `encode("a photo")` gives them from the first to the last that is no padding."""
         pool, eos = anatomy.pooling(self.name, self.text)
         whole = not anatomy.takes_tokens(self.text) or not anatomy.is_causal(self.text)
-        return Encoding(self.name, self.tokenizer, self.context_length, pool, eos, whole, self._untrained)
+        known = getattr(self.text, "vocab_size", 0)
+        return Encoding(self.name, self.tokenizer, self.context_length, pool, eos, whole, self._untrained, known)
 
     def check_names(self, classnames: Sequence[str]) -> None:
         """Warn of class names that mean nothing to this model, and of those that it reads as the same."""
@@ -246,10 +248,8 @@ class Backbone(nn.Module):
                 raw = self.image_tower(images, prompts, trail, lent)
             else:
                 with torch.no_grad():
-                    raw = self.visual(images)
-        raw = raw[0] if isinstance(raw, tuple) else raw  # some towers give their tokens as well
-        if raw.ndim != 2:
-            raise anatomy.unpooled(self.name, "image")
+                    raw = anatomy.pooled(self.name, "image", self.visual, images)
+        anatomy.check_widths(self.name, raw.shape[-1], self.embed_dim)
         return normalise(raw) if self._unit else raw
 
     def plain(self, texts: Sequence[str]) -> Sentences:
