@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -181,7 +181,7 @@ class Backbone(nn.Module):
     def text_tower(self) -> TextTower | WholeTextTower | FixedTextTower:
         if not anatomy.takes_tokens(self.text):
             features = getattr(self.model, "text", self.model.encode_text)
-            return FixedTextTower(lambda ids: anatomy.pooled(self.name, "text", features, ids))
+            return FixedTextTower(partial(anatomy.pooled, self.name, "text", features))
         return (TextTower if anatomy.is_causal(self.text) else WholeTextTower)(self.text, self.fast_linear)
 
     @cached_property
