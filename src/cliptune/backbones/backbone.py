@@ -138,8 +138,7 @@ class Backbone(nn.Module):
 
     @property
     def has_vit(self) -> bool:
-        """Whether visual prompts and Grad-CAM have a place: open_clip's ViT of standard blocks, read at its class
-        token."""
+        """Whether visual prompts and Grad-CAM have a place: open_clip's plain ViT, read at its class token."""
         return anatomy.is_vit(self.visual)
 
     @property
@@ -163,8 +162,7 @@ class Backbone(nn.Module):
 
     @cached_property
     def fast_linear(self) -> bool:
-        """Whether frozen linears go through oneDNN; decided once and recorded, so that a resumed run repeats its
-        numbers."""
+        """Whether frozen linears go through oneDNN; decided once and recorded, for a resumed run's numbers."""
         if self._fast is not None:
             return self._fast
         towers = [self.text] * anatomy.takes_tokens(self.text) + [self.visual] * self.has_vit
@@ -218,8 +216,7 @@ class Backbone(nn.Module):
         return normalise(raw) if self._unit else raw
 
     def class_features(self, sentences: Sentences, prompts: Prompts | None = None) -> Tensor:
-        """L2-normalised features `(n_classes, embed_dim)`; several sentences of a class are averaged after
-        normalising."""
+        """L2-normalised features `(n_classes, embed_dim)`; those of a class's sentences are averaged normalised."""
         return text_features(self.encode_text(sentences, prompts), sentences, prompts)
 
     def features_of_each(self, sentences: Sentences, contexts: Tensor, prompts: Prompts) -> Tensor:
