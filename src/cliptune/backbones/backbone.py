@@ -13,6 +13,7 @@ from open_clip.model import get_model_preprocess_cfg
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
+from cliptune import checks
 from cliptune.backbones import anatomy
 from cliptune.backbones import sentences as words
 from cliptune.backbones.encoding import Encoding
@@ -195,7 +196,9 @@ class Backbone(nn.Module):
         return Encoding(self.name, self.tokenizer, self.context_length, pool, eos, whole, self._untrained, known)
 
     def check_names(self, classnames: Sequence[str]) -> None:
-        """Warn of class names that mean nothing to this model, and of those that it reads as the same."""
+        """Warn of class names that mean nothing to this model, or the same as others. Raises `UserError`
+        for what is no line of text."""
+        checks.lines("class name", classnames)
         self.encode.check_names(classnames)
 
     def embed_words(self, phrase: str, n: int) -> Tensor:
