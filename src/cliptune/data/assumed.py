@@ -33,8 +33,13 @@ def assuming() -> Iterator[list[tuple[str, str]]]:
 def tell(assumed: Sequence[tuple[str, str]], total: int) -> None:
     """One warning about what was assumed of some of `total` images, with the number and an example of each kind; within
     `assuming`, they are collected."""
-    if (held := _assumed.get()) is not None:
+    held = _assumed.get()
+    if held is not None:
         held.extend(assumed)
+        return
+    if total == 1:
+        for name, said in assumed:
+            assume(name, said)
         return
     kinds: dict[str, list[str]] = {}
     for name, said in assumed:
