@@ -116,9 +116,7 @@ def test_a_run_without_them_says_so(root):
         spoil(example)
     with pytest.raises(ct.UserError, match="2 of .* pictures cannot be read"):
         ct.train("coop", data=f"folder:{root}", **QUICK)
-    with pytest.warns(
-        UserWarning, match="2 of .* pictures cannot be read and are left out .*is empty.: numbers do"
-    ):
+    with pytest.warns(UserWarning, match="2 of .* pictures cannot be read and are left out .*is empty.: numbers do"):
         run = ct.train("coop", data=f"folder:{root}", skip_bad=True, **QUICK)
     about = run.result.provenance
     assert about["left_out"] == {e.key: "is empty" for e in (chosen.train[0], parts(chosen)["test"][0])}

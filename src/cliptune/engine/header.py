@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from cliptune import checks
+from cliptune.backbones import identity
 from cliptune.backbones.backbone import Backbone
 from cliptune.errors import UserError, shown
 from cliptune.methods.base import Method
@@ -24,21 +25,17 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclass(frozen=True)
 class Header:
-    """config: the run, in plain values. backbone, fingerprint: of the model that the tensors were learned for."""
+    """config: the run, in plain values. backbone: what `identity.describe` said of the model that the tensors were
+    learned for."""
 
     config: Mapping[str, Any]
     classnames: tuple[str, ...]
     templates: tuple[str, ...]
-    backbone: str
-    fingerprint: str
+    backbone: Mapping[str, Any]
 
     def check(self, backbone: Backbone, path: Path) -> None:
         """Raise `UserError` if the tensors were learned for another backbone."""
-        if backbone.fingerprint != self.fingerprint:
-            raise UserError(
-                f"{path} was trained on backbone {shown(self.backbone)} ({self.fingerprint[:40]}), not on "
-                f"{backbone.name!r} ({backbone.fingerprint}); load that one"
-            )
+        identity.check(backbone, self.backbone, str(path))
 
 
 def read(about: Mapping[str, Any], path: Path) -> Header:
@@ -59,8 +56,7 @@ def read(about: Mapping[str, Any], path: Path) -> Header:
         _of(about, "config", dict, path),
         names,
         templates,
-        _of(backbone, "name", str, path),
-        _of(backbone, "fingerprint", str, path),
+        {**backbone, **{key: _of(backbone, key, str, path) for key in ("name", "fingerprint")}},
     )
 
 
