@@ -65,6 +65,8 @@ def cli(capsys):
         code = 0
         with warnings.catch_warnings():  # as outside of tests: warnings are printed
             warnings.simplefilter("default", UserWarning)
+            # Of nearly every test; one of its own sees it (tests/commands/test_other_backbones.py).
+            warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")
             try:
                 main([str(a) for a in arguments])
             except SystemExit as stop:

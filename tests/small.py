@@ -81,3 +81,28 @@ def same_gradients(loss: Tensor, reference: Tensor, leaves: list[Tensor]) -> Non
         largest = wanted.abs().max()
         assert largest > 0
         assert (got - wanted).abs().max() <= 1e-3 * largest
+
+
+def clip(config: dict, quick_gelu: bool = False, seed: int = 0) -> open_clip.model.CLIP:
+    """open_clip's own model of a configuration, no tensor of which is zero or one all over."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = open_clip.model.CLIP(**config, quick_gelu=quick_gelu).eval()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name != "logit_scale":
+                    parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def agrees(backbone: Backbone, model: torch.nn.Module) -> bool:
+    """Whether features are those of open_clip's own model."""
+    height, width = backbone.preprocess.size
+    images, texts = normal(2, 3, height, width), ["a photo of a cat.", "dog"]
+    tokens = open_clip.SimpleTokenizer(context_length=backbone.context_length)(texts)
+    with torch.no_grad():
+        pairs = (
+            (backbone.encode_image(images), model.encode_image(images)),
+            (backbone.encode_text(backbone.plain(texts)), model.encode_text(tokens)),
+        )
+    return all((got - wanted).abs().max() <= 1e-4 * wanted.abs().max() for got, wanted in pairs)

@@ -186,6 +186,7 @@ def test_base_to_novel(tmp_path):
 def test_transparency_is_the_foreground_by_itself(cutouts, photos):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")
         run = ct.train("coop+dapt", data=f"folder:{cutouts}", shots=2, epochs=1, cached_views=0)
     assert run.result is not None and "pull_push" in run.result.history[0]
     with pytest.warns(UserWarning, match="the pictures bring no masks: foregrounds come from Grad-CAM"):

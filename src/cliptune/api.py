@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptune import config, experiment, presets
-from cliptune.backbones.load import tags
+from cliptune.backbones.names import architecture, tags
 from cliptune.data import sources
 from cliptune.data.objects import opened, spec_of
 from cliptune.engine.watchers import Watcher
@@ -83,6 +83,7 @@ def import_checkpoint(
     method: str = "",
     backbone: str = "ViT-B-16",
     pretrained: str = "",
+    activation: config.Activation = "auto",
     classes: str | Path | Sequence[str] = (),
     templates: Sequence[str] = TEMPLATES,
     **options: Any,
@@ -95,6 +96,7 @@ def import_checkpoint(
         method: The method's name, where several keep the same tensors.
         backbone: The CLIP it was trained on.
         pretrained: Its weights; an open_clip name without them gets OpenAI's.
+        activation: Its activation, as for `train`.
         classes: Names in the order of training, or a file with one name per line; by default, they are read from the
             sentences that most files keep.
         templates: The dataset's own.
@@ -105,10 +107,10 @@ def import_checkpoint(
     """
     held = path if isinstance(path, Held) else read(Path(path))
     name = recognise(held, method)
-    pretrained = pretrained or ("openai" if "openai" in tags(backbone) else "")
-    frozen = experiment.backbone_of(backbone, pretrained)
+    pretrained = pretrained or ("openai" if "openai" in tags(architecture(backbone)[0] or "") else "")
+    frozen = experiment.backbone_of(backbone, pretrained, activation)
     model, run = rebuild(held, name, frozen, options, _listed(classes), templates)
-    return Tuned(model, dataclasses.replace(run, backbone=backbone, pretrained=pretrained))
+    return Tuned(model, dataclasses.replace(run, backbone=backbone, pretrained=pretrained, activation=activation))
 
 
 def _listed(names: str | Path | Sequence[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from cliptune.errors import UserError, shown
 from cliptune.methods.base import Method
 
 Precision = Literal["32", "bf16", "16"]
+Activation = Literal["auto", "gelu", "quick_gelu"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,10 @@ class Run:
     backbone: str = "tiny"
     """tiny (bundled), an open_clip name (ViT-B-16), ORG/REPO on Hugging Face, or a local file or folder."""
     pretrained: str = ""
-    """Weights for an open_clip name: a tag (openai) or a file."""
+    """Weights for an open_clip name: a tag (openai), a file, or random for untrained ones."""
+    activation: Activation = "auto"
+    """Of the backbone: auto follows tag, configuration and file. A plain weights file does not say it; OpenAI's weights
+    need quick_gelu."""
     shots: int = 16
     """Training images a class; 0 takes all."""
     seed: int = 1
@@ -78,7 +82,7 @@ class Run:
 
 #: What a run is told of only under some protocols: recorded where it is not the default, or where the protocol is about
 #: it, so that the records of others stay what they were.
-OCCASIONAL = ("targets", "fraction", "selector", "selector_variant", "joint", "evaluate_at")
+OCCASIONAL = ("activation", "targets", "fraction", "selector", "selector_variant", "joint", "evaluate_at")
 ALWAYS = {"data_efficient": ("fraction", "selector")}
 
 

@@ -16,8 +16,10 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
 from cliptune import __version__, masks, methods, outside, places, protocols, provenance
+from cliptune.backbones import identity
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.load import load as load_backbone
+from cliptune.backbones.load import backbone_of
+from cliptune.backbones.names import resolve
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
 from cliptune.config import Precision, Run, chain, fingerprint, from_dict, to_dict
 from cliptune.data import aside, doubles, sources
@@ -31,17 +33,11 @@ from cliptune.engine.watchers import Watcher, watched
 from cliptune.errors import UserError, shown
 from cliptune.holds import held
 from cliptune.masks.survey import masked
-from cliptune.model import TunedModel
+from cliptune.model import TunedModel, check_images
 from cliptune.results import store
 from cliptune.types import Result, Task
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
-
-@lru_cache(maxsize=2)
-def backbone_of(name: str, pretrained: str) -> Backbone:
-    """The frozen model of a run; loaded once for all runs of a sweep, as nothing ever changes it."""
-    return load_backbone(name, pretrained)
 
 
 def dataset_of(run: Run) -> Dataset:
@@ -107,10 +103,9 @@ def own_task(path: Path, run: Run, classnames: Sequence[str]) -> Task:
 
 def model_of(run: Run, task: Task) -> TunedModel:
     """The backbone with an untrained learner, started from the run's seed."""
+    backbone = backbone_of(run.backbone, run.pretrained, run.activation)
     generator = Generator().manual_seed(run.seed)
-    return TunedModel(
-        backbone_of(run.backbone, run.pretrained), run.method, task.classnames, task.dataset.templates, generator
-    )
+    return TunedModel(backbone, run.method, task.classnames, task.dataset.templates, generator)
 
 
 def execute(
@@ -130,6 +125,7 @@ def execute(
 
     Raises `UserError` when the folder holds a run of another configuration, or another process is at work there.
     """
+    resolve(run.backbone, run.pretrained)  # a wrong name is told before images are looked at
     fabric = fabric_of(run.device, run.devices, run.precision)
     task = task or task_of(run)
     if not task.train and run.method.trains:
@@ -147,7 +143,9 @@ def execute(
     start, start_cpu = time.perf_counter(), time.process_time()
     provenance.forget_peak(fabric.device)
     alone = folder if fabric.world_size == 1 else None
-    with held(alone), claimed(folder, run), computing(backbone_of(run.backbone, run.pretrained), fabric):
+    backbone = backbone_of(run.backbone, run.pretrained, run.activation)
+    check_images(backbone, task.dataset)
+    with held(alone), claimed(folder, run), computing(backbone, fabric):
         task = coreset_of(run, task, fabric, folder)
         model, final, history = train(run, task, fabric, folder, watchers)
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
@@ -259,7 +257,7 @@ def save(path: Path, run: Run, model: TunedModel) -> None:
         "config": to_dict(run),
         "classnames": list(model.classnames),
         "templates": list(model.templates),
-        "backbone": {"name": model.backbone.name, "fingerprint": model.backbone.fingerprint},
+        "backbone": identity.describe(model.backbone),
         "version": __version__,
     }
     kept = places.told(run, path.parent)
@@ -285,7 +283,7 @@ def restore(
     header.check_sizes(chain(run.method), tensors, path)
     if backbone is None and (lost := places.missing(run, places.MODEL, kept, path.parent)):
         raise UserError(lost)
-    backbone = backbone or backbone_of(run.backbone, run.pretrained)
+    backbone = backbone or backbone_of(run.backbone, run.pretrained, run.activation)
     held.check(backbone, path)
     model = TunedModel(backbone, run.method, held.classnames, held.templates)
     checkpoint.fill(model.learner, tensors, f"{path} does not fit {shown(run.method)}")

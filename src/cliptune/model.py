@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,8 @@ from torch import Generator, Tensor, nn
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import image_features, text_features
 from cliptune.backbones.sentences import Sentences
+from cliptune.data.dataset import Dataset
+from cliptune.data.sources.emoji import Emoji
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.types import Outputs, Prompts, State
@@ -171,3 +174,14 @@ class TunedModel(nn.Module):
         if prompts.trail is not None and blocks is not None:
             prompts.trail.image += [dict(zip(pictures, x.split(sizes), strict=True))["image"] for x in blocks]
         return dict(zip(pictures, joint.split(sizes), strict=True))
+
+
+def check_images(backbone: Backbone, dataset: Dataset | None) -> None:
+    """Warn where the bundled tiny backbone meets other images than the bundled drawings, of which alone it knows
+    anything; None stands for images of an unknown kind."""
+    if backbone.name == "tiny" and not isinstance(dataset, Emoji):
+        warnings.warn(
+            "the bundled tiny backbone knows drawings only: its accuracy on photographs is near chance; for these, say "
+            "--backbone ViT-B-16 --pretrained openai",
+            stacklevel=3,
+        )

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from cliptune import __version__
+from cliptune.backbones import identity
 from cliptune.config import Run, fingerprint, method_to_dict
 from cliptune.model import TunedModel
 from cliptune.types import Task
@@ -42,7 +43,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 def describe(run: Run, model: TunedModel, task: Task) -> Mapping[str, Any]:
-    """How a result was got: configuration's hash, versions, fingerprints of weights and data.
+    """How a result was got: configuration's hash, versions, fingerprints of weights, of weights and settings, of data.
 
     Where training went on with another method than the run's, as a search does with what it found: that one, "trained".
     """
@@ -51,7 +52,8 @@ def describe(run: Run, model: TunedModel, task: Task) -> Mapping[str, Any]:
     return {
         "config_fingerprint": fingerprint(run),
         "backbone": model.backbone.name,
-        "backbone_fingerprint": model.backbone.fingerprint,
+        "backbone_fingerprint": identity.of_weights(model.backbone.model),
+        "backbone_settings": model.backbone.fingerprint,
         "data_fingerprint": data_fingerprint(task),
         "test_images": {name: len(test.examples) for name, test in task.tests.items()},
         "versions": {"cliptune": __version__, **versions, "python": platform.python_version()},

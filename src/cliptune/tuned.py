@@ -23,7 +23,7 @@ from cliptune.data.transforms import evaluation, normalise
 from cliptune.engine.finite import answered
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
-from cliptune.model import TunedModel
+from cliptune.model import TunedModel, check_images
 from cliptune.results import store
 from cliptune.types import Example, Picture, Result, Task, TestSet
 
@@ -95,6 +95,7 @@ class Tuned:
                 raise UserError(
                     "these are not the classes the run was trained on; say what to evaluate on: data='folder:PATH'"
                 )
+            check_images(model.backbone, task.dataset)
             return experiment.measure(model, task, watchers, run.training)
         elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
         few = config.Run(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
@@ -102,6 +103,7 @@ class Tuned:
         whole, tested = tuple(other.dataset.tested()), other.tests["test"].examples
         tested = whole if whole != tested and not self._knows(whole) else tested
         other = dataclasses.replace(other, tests={"test": TestSet(tested, other.classnames, other.dataset)})
+        check_images(model.backbone, other.dataset)
         model.with_classes(other.classnames)  # a model that cannot take them says so
         return experiment.measure(model, other, watchers, run.training)
 
@@ -200,6 +202,7 @@ class Tuned:
         """Normalised evaluation views of images, `BATCH` at a time."""
         backbone, augment = self.model.backbone, self.run.training.augment
         preprocess, device = backbone.preprocess, backbone.logit_scale.device
+        check_images(backbone, None)
 
         def view(picture: Picture) -> Tensor:
             return evaluation(to_pil_image(picture.image), preprocess, augment)

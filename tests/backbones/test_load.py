@@ -1,4 +1,4 @@
-"""Names, folders and weight files become backbones; what cannot be had is told."""
+"""Names, folders and weight files become backbones; what is not available is refused in a sentence."""
 
 import json
 import warnings
@@ -8,155 +8,192 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import small
 from cliptune.backbones import load as module
-from cliptune.backbones.load import from_state_dict, load, names, read_weights, tags
+from cliptune.backbones.load import from_state_dict, load
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.tokenizer import ClipTokenizer
 from cliptune.errors import UserError
-from small import normal
 
-#: Heads are 64 wide in OpenAI's naming, and nothing else says so.
+#: Heads are 64 wide in OpenAI's models, and nothing else says so.
 VIT = {
     "embed_dim": 24,
     "text_cfg": {"width": 64, "heads": 1, "layers": 2},
     "vision_cfg": {"width": 128, "layers": 3, "patch_size": 8, "image_size": 32},
 }
-RESNET = {
-    "embed_dim": 32,
-    "text_cfg": {"width": 128, "heads": 2, "layers": 2},
-    "vision_cfg": {"width": 16, "layers": (1, 2, 1, 1), "patch_size": None, "image_size": 64},
-}
-
-
-def made(config, quick_gelu=False):
-    torch.manual_seed(0)
-    return open_clip.model.CLIP(**config, quick_gelu=quick_gelu).eval()
 
 
 @pytest.fixture(scope="module")
 def vit():
-    return made(VIT)
+    return small.clip(VIT)
 
 
-def agrees(backbone, model):
-    """The same features as open_clip's own model."""
-    images = normal(2, 3, backbone.image_size, backbone.image_size)
-    sentences = backbone.plain(("a photo of a cat.", "dog"))
-    tokens = torch.zeros(2, backbone.context_length, dtype=torch.long)
-    tokens[:, : sentences.ids.shape[1]] = sentences.ids
-    with torch.no_grad():
-        torch.testing.assert_close(backbone.encode_image(images), model.encode_image(images), rtol=0, atol=1e-4)
-        torch.testing.assert_close(backbone.encode_text(sentences), model.encode_text(tokens), rtol=0, atol=1e-4)
-    return True
+@pytest.fixture
+def known(monkeypatch):
+    """VIT under a name."""
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", {**open_clip.factory._MODEL_CONFIGS, "mine": VIT})
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".safetensors"])
-def test_a_weights_file_says_its_own_architecture(tmp_path, vit, suffix):
-    path = tmp_path / f"weights{suffix}"
-    (save_file if suffix == ".safetensors" else torch.save)(vit.state_dict(), path)
-    backbone = load(str(path))
+def test_a_file_alone(tmp_path, vit, known):
+    save_file(vit.state_dict(), tmp_path / "w.safetensors")
+    backbone = load(str(tmp_path / "w.safetensors"), quick_gelu=False)
     assert (backbone.text_width, backbone.text_depth, backbone.image_width, backbone.image_depth) == (64, 2, 128, 3)
     assert (backbone.image_size, backbone.patch_grid, backbone.context_length) == (32, (4, 4), 77)
-    assert backbone.name == str(path) and agrees(backbone, vit)
+    assert backbone.name == str(tmp_path / "w.safetensors") and small.agrees(backbone, vit)
 
 
-@pytest.mark.parametrize("quick", [False, True])
-def test_a_resnet_and_either_activation(quick):
-    model = made(RESNET, quick)
-    backbone = from_state_dict(model.state_dict(), "rn", quick_gelu=quick)
-    assert not backbone.has_vit and backbone.image_size == 64 and agrees(backbone, model)
-
-
-def test_openais_own_files_use_their_activation(vit):
-    extra = {
-        "input_resolution": torch.tensor(32),
-        "context_length": torch.tensor(77),
-        "vocab_size": torch.tensor(49408),
-    }
-    quick = made(VIT, quick_gelu=True)
-    assert agrees(from_state_dict({**vit.state_dict(), **extra}, "openai"), quick)
-    assert agrees(from_state_dict(vit.state_dict(), "other"), vit)
-
-
-def test_half_precision_weights_are_computed_in_single(vit):
+def test_half_precision_weights_are_computed_in_single(vit, known):
     half = {k: v.half() for k, v in vit.state_dict().items()}
-    backbone = from_state_dict(half, "half")
+    backbone = from_state_dict(half, "half", quick_gelu=False)
     assert {p.dtype for p in backbone.parameters()} == {torch.float32}
     exact = {k: v.float() for k, v in half.items()}
     assert all(torch.equal(v, exact[k]) for k, v in backbone.model.state_dict().items())
 
 
-def test_nothing_of_it_trains(vit):
-    backbone = from_state_dict(vit.state_dict(), "x").train()
+def test_nothing_of_it_trains(vit, known):
+    backbone = from_state_dict(vit.state_dict(), "x", quick_gelu=False).train()
     assert not backbone.training and not backbone.model.training
     assert not any(p.requires_grad for p in backbone.parameters())
 
 
-def test_a_torchscript_archive(tmp_path, vit):
-    class Empty(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x
-
-    root = Empty()
-    for name, tensor in vit.state_dict().items():
-        *folders, last = name.split(".")
-        at = root
-        for folder in folders:
-            if not hasattr(at, folder):
-                at.add_module(folder, Empty())
-            at = getattr(at, folder)
-        at.register_parameter(last, torch.nn.Parameter(tensor.clone(), requires_grad=False))
-    with warnings.catch_warnings():  # TorchScript is on its way out, but OpenAI's files are made of it
-        warnings.simplefilter("ignore")
-        torch.jit.script(root).save(str(tmp_path / "ViT.pt"))
-    state = read_weights(tmp_path / "ViT.pt")
-    assert "input_resolution" in state and state.keys() - {"input_resolution"} == vit.state_dict().keys()
-    assert agrees(load(str(tmp_path / "ViT.pt")), made(VIT, quick_gelu=True))
+def folder(path, state, config=VIT, **preprocess):
+    path.mkdir(exist_ok=True)
+    (path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
+    if state is not None:
+        torch.save(state, path / "open_clip_pytorch_model.bin")
+    return str(path)
 
 
 def test_a_folder_with_a_configuration(tmp_path, vit):
-    config = {"model_cfg": VIT, "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]}}
-    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
-    torch.save(vit.state_dict(), tmp_path / "open_clip_pytorch_model.bin")
-    backbone = load(str(tmp_path))
-    assert backbone.preprocess == Preprocess((32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))
-    assert agrees(backbone, vit)
+    wrapped = {"state_dict": {f"module.{k}": v for k, v in vit.state_dict().items()}}
+    said = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2], "resize_mode": "squash", "interpolation": "bilinear"}
+    backbone = load(folder(tmp_path, wrapped, **said))
+    assert backbone.preprocess == Preprocess((32, 32), "squash", "bilinear", 0, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
+    assert small.agrees(backbone, vit) and backbone.name == f"local-dir:{tmp_path}"
+    assert small.agrees(load(str(tmp_path), quick_gelu=True), small.clip(VIT, True))
 
 
-def test_a_folder_without_one(tmp_path):
-    with pytest.raises(UserError, match="backbone local-dir:.* could not be loaded: "):
-        load(str(tmp_path))
+def test_a_folder_of_a_model_that_is_not_square(tmp_path):
+    config = {**VIT, "vision_cfg": {**VIT["vision_cfg"], "image_size": [64, 32]}, "quick_gelu": True}
+    model = small.clip({k: v for k, v in config.items() if k != "quick_gelu"}, True)
+    backbone = load(folder(tmp_path, model.state_dict(), config))
+    assert backbone.image_size == (64, 32) and backbone.patch_grid == (8, 4) and small.agrees(backbone, model)
 
 
-def test_an_architecture_takes_weights_from_a_file(tmp_path, vit, monkeypatch):
-    asked = []
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (lambda path, vit: str(path), "has no open_clip_config.json, so it is no backbone; it holds no weights file"),
+        (lambda path, vit: folder(path, None), "has open_clip_config.json but no weights"),
+        (lambda path, vit: folder(path, vit, {"text_cfg": {}}), "no embed_dim, vision_cfg in its model_cfg"),
+        (lambda path, vit: folder(path, vit, {**VIT, "colour": 1}), "open_clip builds no model of the configuration"),
+        (lambda path, vit: folder(path, vit, VIT, resize_mode="stretch"), "resize_mode='stretch'"),
+        (lambda path, vit: folder(path, vit, {**VIT, "embed_dim": 16}), r"is \(64, 24\), not \(64, 16\)"),
+    ],
+)
+def test_folders_that_are_no_backbone(tmp_path, vit, make, reason):
+    with pytest.raises(UserError, match=reason):
+        load(make(tmp_path, vit.state_dict()))
 
-    def create(name, pretrained, **options):
-        asked.append((name, pretrained, options["precision"], options["require_pretrained"]))
-        return made(VIT)
 
-    monkeypatch.setattr(module.open_clip, "create_model", create)
-    torch.save(vit.state_dict(), tmp_path / "w.pt")
-    backbone = load("ViT-B-32", str(tmp_path / "w.pt"))
-    assert asked == [("ViT-B-32", str(tmp_path / "w.pt"), "fp32", True)]
-    assert backbone.name == f"ViT-B-32/{tmp_path / 'w.pt'}" and isinstance(backbone.tokenizer, ClipTokenizer)
-    (tmp_path / "w.pt").write_bytes(b"broken")
+def test_an_architecture_takes_weights_from_a_file(tmp_path, vit, known):
+    file = tmp_path / "w.pt"
+    torch.save({"model": {f"clip_model.{k}": v for k, v in vit.state_dict().items()}}, file)
+    backbone = load("mine", str(file), quick_gelu=False)
+    assert small.agrees(backbone, vit)
+    assert backbone.name == f"mine/{file}" and isinstance(backbone.tokenizer, ClipTokenizer)
+    file.write_bytes(b"broken")
     with pytest.raises(UserError, match=r"w\.pt cannot be read as weights|w\.pt is not a plain tensor file"):
-        load("ViT-B-32", str(tmp_path / "w.pt"))
-    assert len(asked) == 1
+        load("mine", str(file))
 
 
-@pytest.mark.parametrize("tag, quick", [("openai", True), ("laion2b_s34b_b79k", False)])
+def test_weights_that_do_not_fit_are_told_by_name(tmp_path, vit, known):
+    def refused(state, reason):
+        torch.save(state, tmp_path / "w.pt")
+        with pytest.raises(UserError, match=reason):
+            load("mine", str(tmp_path / "w.pt"), quick_gelu=False)
+
+    state = dict(vit.state_dict())
+    refused({k: v for k, v in state.items() if k != "ln_final.bias"}, "does not fit mine: it lacks ln_final.bias$")
+    refused({k: v for k, v in state.items() if "visual.ln" not in k}, r"it lacks visual.ln_pre.weight \(and 3 more\)")
+    refused({**state, "visual.extra": torch.zeros(1)}, "it also holds visual.extra$")
+    refused({**state, "visual.proj": torch.zeros(128, 8)}, r"visual.proj is \(128, 8\), not \(128, 24\)")
+
+
+def test_positions_for_another_size_are_interpolated_with_a_note(tmp_path, known):
+    large = small.clip({**VIT, "vision_cfg": {**VIT["vision_cfg"], "image_size": 48}})
+    torch.save(large.state_dict(), tmp_path / "w.pt")
+    with pytest.warns(UserWarning, match="has 37 positions in visual.*, mine has 17: .*interpolated"):
+        backbone = load("mine", str(tmp_path / "w.pt"), quick_gelu=False)
+    reference = open_clip.CLIP(**VIT).eval()
+    open_clip.load_checkpoint(reference, str(tmp_path / "w.pt"))
+    assert small.agrees(backbone, reference)
+
+
+def test_random_weights_are_asked_for_and_always_the_same(known):
+    def made():
+        with pytest.warns(UserWarning, match="^mine has random weights .*of seed 0"):
+            return load("mine", "random")
+
+    one, _, other = made(), torch.rand(3), made()
+    assert one.name == "mine/random" and one.fingerprint == other.fingerprint
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    made()
+    assert torch.equal(before, torch.get_rng_state()), "the caller's random numbers are left alone"
+    with pytest.raises(UserError, match="backbone mine needs weights: .* random asks for untrained"):
+        load("mine")
+
+
+@pytest.mark.parametrize("tag, quick", [("openai", True), ("laion2b_s34b_b79k", None)])
 def test_a_tag_knows_its_activation(monkeypatch, tag, quick):
     asked = []
 
     def create(*arguments, **options):
-        asked.append(options["force_quick_gelu"])
-        return made(VIT)
+        asked.append(options.get("quick_gelu"))
+        return small.clip(VIT)
 
     monkeypatch.setattr(module.open_clip, "create_model", create)
     load("ViT-B-32", tag)
-    assert asked == [quick]
+    load("ViT-B-32", tag, quick_gelu=False)
+    assert asked == [quick, False]
+
+
+#: Tags whose images are not prepared as OpenAI's are, and one whose are.
+TAGS = [
+    ("ViT-B-16", "openai", "shortest", "bicubic", 0.48145466),
+    ("ViT-H-14-quickgelu", "dfn5b", "squash", "bicubic", 0.48145466),
+    ("PE-Core-B-16", "meta", "squash", "bilinear", 0.5),
+    ("MobileCLIP-B", "datacompdr", "shortest", "bilinear", 0.0),
+    ("ViT-L-14", "laion2b_s32b_b82k", "shortest", "bicubic", 0.5),
+]
+
+
+@pytest.mark.parametrize("name, tag, mode, interpolation, mean", TAGS)
+def test_a_tag_knows_how_images_are_prepared(monkeypatch, name, tag, mode, interpolation, mean):
+    """Its weights are not here: what open_clip would fill is left as it starts, and the rest is its own code."""
+    factory = open_clip.factory
+    monkeypatch.setattr(factory, "download_pretrained", lambda *_, **__: "w.pt")
+    monkeypatch.setattr(factory, "load_checkpoint", lambda *_, **__: None)
+    config = open_clip.get_model_config(name)
+    little = {"embed_dim": 24, "text_cfg": dict(VIT["text_cfg"]), "vision_cfg": dict(VIT["vision_cfg"])}
+    little["text_cfg"]["context_length"] = config["text_cfg"].get("context_length", 77)
+    monkeypatch.setattr(factory, "_MODEL_CONFIGS", {**factory._MODEL_CONFIGS, name: little})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of QuickGELU, which the little configuration does not have
+        preprocess = load(name, tag).preprocess
+    assert preprocess.size == (32, 32) and preprocess.mean[0] == mean
+    assert (preprocess.resize_mode, preprocess.interpolation) == (mode, interpolation)
+
+
+def test_a_file_is_prepared_as_the_published_weights_are(tmp_path, monkeypatch, vit):
+    torch.save(vit.state_dict(), tmp_path / "w.pt")
+    own = open_clip.factory._MODEL_CONFIGS
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", {**own, "PE-Core-B-16": VIT, "ViT-H-14": VIT})
+    with pytest.warns(UserWarning, match="taken, as for PE-Core-B-16's published weights: squash, bilinear, mean"):
+        assert load("PE-Core-B-16", str(tmp_path / "w.pt"), quick_gelu=False).preprocess.resize_mode == "squash"
+    with pytest.warns(UserWarning, match="as for most of ViT-H-14's published weights: shortest, bicubic"):
+        assert load("ViT-H-14", str(tmp_path / "w.pt"), quick_gelu=False).preprocess.resize_mode == "shortest"
 
 
 def test_open_clips_own_error_is_told(monkeypatch):
@@ -168,59 +205,6 @@ def test_open_clips_own_error_is_told(monkeypatch):
         load("ViT-B-32", "openai")
 
 
-@pytest.mark.parametrize(
-    "name, pretrained, reason",
-    [
-        ("ViT-B-61", "", "unknown backbone 'ViT-B-61'; nearest: .*ViT-B-16.* shows all"),
-        ("xyz", "", "unknown backbone 'xyz'; nearest: tiny"),
-        ("ViT-B-16", "openia", "unknown weights 'openia' for ViT-B-16; nearest: openai"),
-        ("ViT-B-16", "nowhere/w.pt", "unknown weights 'nowhere/w.pt' for ViT-B-16; .* or a file's path"),
-        ("none.pt", "", "no weights file at none.pt; check the path"),
-    ],
-)
-def test_names_that_are_none(name, pretrained, reason):
-    with pytest.raises(UserError, match=reason):
-        load(name, pretrained)
-
-
-def test_lists():
-    assert names()[0] == "tiny" and "ViT-B-16" in names()
-    assert "openai" in tags("ViT-B-16")
-
-
-class Code:
-    def __reduce__(self):
-        return print, ("run",)
-
-
-def broken(tmp_path, vit, kind):
-    path, state = tmp_path / "w.pt", dict(vit.state_dict())
-    if kind == "truncated":
-        torch.save(state, path)
-        path.write_bytes(path.read_bytes()[:3000])
-    elif kind == "text":
-        path.write_text("not weights")
-    elif kind == "code":
-        torch.save({"x": Code()}, path)
-    elif kind == "other":
-        torch.save({"layer.weight": torch.zeros(2)}, path)
-    elif kind == "incomplete":
-        del state["ln_final.bias"]
-        torch.save(state, path)
-    return path
-
-
-@pytest.mark.parametrize(
-    "kind, reason",
-    [
-        ("truncated", "cannot be read as weights|is not a plain tensor file"),
-        ("text", "cannot be read as weights|is not a plain tensor file"),
-        ("code", "is not a plain tensor file|cannot be read as weights"),
-        ("other", "does not hold a CLIP state dict in OpenAI's naming"),
-        ("incomplete", "is not a complete CLIP state dict: .*ln_final.bias"),
-    ],
-)
-def test_files_that_are_no_weights(tmp_path, vit, capsys, kind, reason):
-    with pytest.raises(UserError, match=reason) as told:
-        load(str(broken(tmp_path, vit, kind)))
-    assert "\n" not in str(told.value) and "run" not in capsys.readouterr().out
+def test_the_bundled_one_has_one_activation():
+    with pytest.raises(UserError, match="activation of the bundled tiny backbone is known"):
+        load("tiny", quick_gelu=True)

@@ -29,7 +29,7 @@ def test_dataset(train, data, hint):
     assert hint in train(data=data)
 
 
-@pytest.mark.parametrize("backbone, nearest", [("ViT-B-61", "ViT-B-16"), ("ViTB16", "ViT-B-16"), ("tinny", "tiny")])
+@pytest.mark.parametrize("backbone, nearest", [("ViT-B-61", "ViT-B-16"), ("ViTB17", "ViT-B-16"), ("tinny", "tiny")])
 def test_backbone(train, backbone, nearest):
     assert re.search(f"unknown backbone '{backbone}'; nearest: .*{nearest}", train("coop", "--backbone", backbone))
 

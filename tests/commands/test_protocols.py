@@ -160,7 +160,19 @@ def test_any_flag_of_train_goes_to_the_methods_that_have_it():
 
 @pytest.mark.parametrize("value", ["none", "auto"])
 def test_flags_override_every_preset(value):
-    run = plan("few-shot", "--methods", "coop", "--preset", value, "--backbone", "ViT-B-16", "--epochs", 3)[0].run
+    run = plan(
+        "few-shot",
+        "--methods",
+        "coop",
+        "--preset",
+        value,
+        "--backbone",
+        "ViT-B-16",
+        "--pretrained",
+        "openai",
+        "--epochs",
+        3,
+    )[0].run
     assert run.training.epochs == 3 and run.training.lr == 0.002
 
 

@@ -174,4 +174,5 @@ def _backbone(generator: Generator, config: str, seed: int, fast_linear: bool) -
     weights = generator.clip_state_dict(seed, generator.CONFIGS[config])
     state = {key: torch.from_numpy(value) for key, value in weights.items()}
     digest = generator.digest(weights)
-    return from_state_dict(state, f"{config}/{seed}", quick_gelu=True, fast_linear=fast_linear), digest
+    openai = {**state, "input_resolution": torch.tensor(0)}  # as OpenAI's files are told
+    return from_state_dict(openai, f"{config}/{seed}", fast_linear=fast_linear), digest

@@ -68,7 +68,7 @@ def options(case: Case) -> dict:
 def import_case(tmp_path, monkeypatch):
     def call(name: str, half: bool = False):
         case = read(FOLDER / name)
-        monkeypatch.setattr(experiment, "backbone_of", lambda name, pretrained: case.backbone)
+        monkeypatch.setattr(experiment, "backbone_of", lambda *_: case.backbone)
         tensors = file_of(case)
         if half:
             tensors = {name: tensor.half() if tensor.ndim else tensor for name, tensor in tensors.items()}

@@ -151,7 +151,7 @@ def test_masks_made_otherwise_are_not_mixed(few, tmp_path):
         make(drawings(), few, Exact(), tmp_path, threshold=0.3)
     with pytest.raises(UserError, match="--soft"):
         make(drawings(), few, Exact(), tmp_path, soft=True)
-    with pytest.raises(UserError, match="--with exact, not say"):
+    with pytest.raises(UserError, match="--with .exact., not .say."):
         make(drawings(), few, Say(), tmp_path)
     assert json.loads((tmp_path / "masks.json").read_text()) == {"with": "exact", "threshold": 0.5}
     (tmp_path / "masks.json").write_text("[1")

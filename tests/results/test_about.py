@@ -64,3 +64,12 @@ def test_different_data_backbones_and_versions_are_told(study):
     ):
         assert any(said in note for note in about.cautions([changed(first, **{key: value}), *rest]))
         assert not any(said in note for note in about.cautions(study))
+
+
+def test_settings_of_backbones_are_compared_where_records_say_them(study):
+    """Records of before say the weights alone, under the same key."""
+    first, second, *rest = study
+    some = [changed(first, backbone_settings="one"), second, *rest]
+    assert not any("different backbones" in note for note in about.cautions(some))
+    both = [changed(first, backbone_settings="one"), changed(second, backbone_settings="two"), *rest]
+    assert any("different backbones" in note for note in about.cautions(both))

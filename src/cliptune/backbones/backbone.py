@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
@@ -14,7 +13,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from cliptune import checks
-from cliptune.backbones import anatomy
+from cliptune.backbones import anatomy, identity
 from cliptune.backbones import sentences as words
 from cliptune.backbones.encoding import Encoding
 from cliptune.backbones.features import normalise, text_features
@@ -150,14 +149,9 @@ class Backbone(nn.Module):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Short SHA-256 of the weights, so that a checkpoint knows which model it belongs to."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(
-                value.detach().cpu().contiguous().view(-1)[:: max(1, value.numel() // 4096)].float().numpy().tobytes()
-            )
-        return digest.hexdigest()[:16]
+        """Short SHA-256 of what computes: of samples of all weights, and of activations, heads, pooling, mask,
+        preprocessing and tokenizer (see `identity`)."""
+        return identity.fingerprint(self)
 
     # -- towers -------------------------------------------------------------------------------------------------------
 

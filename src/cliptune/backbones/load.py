@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import logging
 import warnings
-import zipfile
+from collections.abc import Mapping
 from contextlib import contextmanager, redirect_stderr
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import open_clip
 import torch
-from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from safetensors import SafetensorError
+from open_clip.model import set_model_preprocess_cfg
+from open_clip.utils import to_2tuple
 from torch import Tensor
 
-from cliptune.backbones import zoo
+from cliptune.backbones import architecture, huggingface, weights
+from cliptune.backbones.architecture import Architecture
 from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.fill import fill
+from cliptune.backbones.names import CONFIG, RANDOM, Source, resolve
+from cliptune.backbones.preprocess import preprocess_cfg, published
 from cliptune.backbones.tokenizer import ClipTokenizer, tokenizer_of
-from cliptune.backbones.zoo import WEIGHTS, names, tags
+from cliptune.backbones.weights import Weights
+from cliptune.backbones.zoo import names, tags
 from cliptune.errors import UserError
 
-__all__ = ["blank", "from_state_dict", "load", "names", "read_weights", "tags"]
+__all__ = ["backbone_of", "blank", "from_state_dict", "load", "names", "tags"]
+
+#: Seed of weights that were never trained, so that a run on them can be repeated and its checkpoint used again.
+SEED = 0
 
 
 def load(
@@ -31,23 +39,44 @@ def load(
 ) -> Backbone:
     """Load a frozen CLIP in float32.
 
-    name: "tiny" (bundled), an open_clip architecture ("ViT-B-16"), "hf-hub:ORG/REPO" or "ORG/REPO", a folder with
-    `open_clip_config.json`, or a weights file whose architecture is read from its tensors' shapes.
-    pretrained: for an architecture, a tag ("openai", "laion2b_s34b_b88k") or a weights file; "" leaves random weights.
-    quick_gelu: OpenAI's activation; None follows the tag, the file's kind, or the configuration.
-    Raises `UserError` with the nearest names for an unknown one, and when weights cannot be had.
+    name: "tiny" (bundled), an open_clip architecture ("ViT-B-16", also as OpenAI spells it), "hf-hub:ORG/REPO" or
+    "ORG/REPO", a folder with `open_clip_config.json` or transformers' `config.json` of a CLIP, or a weights file, whose
+    architecture is found by the shapes of its tensors.
+    pretrained: for an architecture, a tag ("openai", "laion2b_s34b_b88k"), a weights file, or "random" for weights that
+    were never trained, the same each time.
+    quick_gelu: whether to compute with OpenAI's activation; None follows the tag, the file's kind or the configuration,
+    and warns where none of these says.
+    Raises `UserError` for an unknown name, an architecture without `pretrained`, and weights that are not available or
+    do not fit.
     """
-    path = Path(name).expanduser()
-    if name == "tiny":
+    source = resolve(name, pretrained)
+    if source.note:
+        warnings.warn(source.note, stacklevel=2)
+    if source.kind == "tiny":
+        if quick_gelu is not None:
+            raise UserError("the activation of the bundled tiny backbone is known; leave --activation out")
         return _tiny(fast_linear)
-    if path.suffix in WEIGHTS or path.is_file():
-        return from_state_dict(read_weights(path), str(path), quick_gelu=quick_gelu, fast_linear=fast_linear)
-    if path.is_dir():
-        name = f"local-dir:{path}"
-    elif "/" in name and ":" not in name:
-        name = f"hf-hub:{name}"
-    zoo.check(name)
-    return _from_open_clip(name, pretrained, quick_gelu, fast_linear)
+    path = Path(source.name)
+    if source.kind == "file":
+        return _of_file(weights.read(path), source, quick_gelu, fast_linear)
+    if source.kind == "folder":
+        return _of_folder(path, source, quick_gelu, fast_linear)
+    if source.pretrained and source.pretrained not in (RANDOM, *tags(source.name)):
+        held, made = weights.read(Path(source.pretrained)), architecture.of(source.name)
+        model = _filled(made, held, _activation(made, held, quick_gelu))
+        set_model_preprocess_cfg(model, preprocess_cfg(model, published(source.name, held.path)))
+        return Backbone(source.label, model, tokenizer_of(source.name), fast_linear)
+    return _from_open_clip(source, quick_gelu, fast_linear)
+
+
+def backbone_of(name: str, pretrained: str = "", activation: str = "auto") -> Backbone:
+    """`load` of a run's fields; the backbone is kept for all runs of a sweep, as nothing ever changes it."""
+    return _kept(name, pretrained, {"auto": None, "gelu": False, "quick_gelu": True}[activation])
+
+
+@lru_cache(maxsize=2)
+def _kept(name: str, pretrained: str, quick_gelu: bool | None) -> Backbone:
+    return load(name, pretrained, quick_gelu=quick_gelu)
 
 
 def blank(name: str) -> Backbone:
@@ -61,43 +90,14 @@ def blank(name: str) -> Backbone:
 
 
 def from_state_dict(
-    state: dict[str, Tensor], name: str, *, quick_gelu: bool | None = None, fast_linear: bool | None = None
+    state: Mapping[str, Tensor], name: str, *, quick_gelu: bool | None = None, fast_linear: bool | None = None
 ) -> Backbone:
-    """A backbone from OpenAI-named weights, its architecture read from their shapes (heads are 64 wide, as OpenAI's
-    are).
+    """A backbone from the tensors of a CLIP, whose architecture is found by their names and shapes.
 
     Unlike open_clip's builder for OpenAI files, no weight is rounded to half precision on the way.
     """
-    try:
-        config = _config(state)
-    except (KeyError, IndexError, StopIteration) as missing:
-        raise UserError(f"{name} does not hold a CLIP state dict in OpenAI's naming (no {missing})") from None
-    from_openai = "input_resolution" in state
-    state = {k: v.float() for k, v in state.items() if k not in ("input_resolution", "context_length", "vocab_size")}
-    model = open_clip.model.CLIP(**config, quick_gelu=from_openai if quick_gelu is None else quick_gelu)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise UserError(f"{name} is not a complete CLIP state dict: {str(error).splitlines()[-1].strip()}") from None
-    return _finish(name, model, ClipTokenizer(config["text_cfg"]["context_length"]), fast_linear)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a weights file, without running code from it. Raises `UserError` if it is missing, broken or
-    unsafe."""
-    if not path.is_file():
-        raise UserError(f"no weights file at {path}; check the path")
-    try:
-        if path.suffix != ".safetensors" and _is_torchscript(path):
-            with warnings.catch_warnings():  # torch announces the end of TorchScript, not of these files
-                warnings.simplefilter("ignore")
-                state = torch.jit.load(str(path), map_location="cpu").state_dict()
-            return {**state, "input_resolution": torch.tensor(0)}
-        return cast(dict[str, Tensor], open_clip.factory.load_state_dict(str(path), weights_only=True))
-    except (RuntimeError, SafetensorError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from None
-    except Exception as error:  # the unpickler's own errors have no common class
-        raise UserError(f"{path} is not a plain tensor file ({type(error).__name__}); save it as safetensors") from None
+    held = Weights.of(state, name)
+    return _of_file(held, Source("file", name), quick_gelu, fast_linear)
 
 
 def _tiny(fast_linear: bool | None) -> Backbone:
@@ -106,76 +106,123 @@ def _tiny(fast_linear: bool | None) -> Backbone:
     config = tiny.config()
     model = open_clip.model.CLIP(**config)
     model.load_state_dict(tiny.state_dict())
+    set_model_preprocess_cfg(model, preprocess_cfg(model, {}))
     tokenizer = ClipTokenizer(config["text_cfg"]["context_length"])
-    return _finish("tiny", model, tokenizer, fast_linear, tiny.untrained_tokens)
+    return Backbone("tiny", model, tokenizer, fast_linear, tiny.untrained_tokens)
 
 
-def _from_open_clip(name: str, pretrained: str, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
-    known = tags(name)
-    is_file = bool(pretrained) and Path(pretrained).expanduser().is_file()
-    if pretrained and not is_file and pretrained not in known:
-        close = difflib.get_close_matches(pretrained, known, n=3, cutoff=0.3)
-        raise UserError(
-            f"unknown weights {pretrained!r} for {name}; nearest: {', '.join(close or known) or 'none'}, or a "
-            f"file's path"
+def _of_file(held: Weights, source: Source, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+    """A weights file without a name for its architecture."""
+    made = architecture.fitting(held.state, held.path)
+    if made.guessed and not held.quick_gelu:  # of OpenAI's own files it is no guess
+        warnings.warn(
+            f"{held.path} does not say how it is built, and open_clip knows no architecture of its shapes; taken: "
+            f"{made.guessed}; if that is wrong, say --backbone ARCHITECTURE --pretrained {held.path}",
+            stacklevel=3,
         )
-    if is_file:
-        pretrained = str(Path(pretrained).expanduser())
-        read_weights(Path(pretrained))  # a broken file gets its sentence here
-    elif pretrained and quick_gelu is None:
-        # Some architectures and tags disagree on the activation; the tag knows what its weights were trained with.
-        quick_gelu = bool(open_clip.get_pretrained_cfg(name, pretrained).get("quick_gelu", False)) or None
+    model = _filled(made, held, _activation(made, held, quick_gelu))
+    set_model_preprocess_cfg(model, preprocess_cfg(model, published(made.name, held.path)))
+    text = made.config["text_cfg"]
+    tokenizer = tokenizer_of(made.name) if made.name else ClipTokenizer(text["context_length"])
+    tokenizer.context_length = text["context_length"]
+    return Backbone(source.label, model, tokenizer, fast_linear)
+
+
+def _of_folder(path: Path, source: Source, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+    """A folder with a configuration beside the weights."""
+    if not (path / CONFIG).is_file():
+        if not huggingface.describes(path):
+            raise UserError(weights.folder_without_configuration(path))
+        return _of_transformers(path, source, quick_gelu, fast_linear)
+    said = huggingface.read_json(path / CONFIG)
+    missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in said.get("model_cfg", {})]
+    if missing:
+        raise UserError(f"{path / CONFIG} has no {', '.join(missing)} in its model_cfg; copy the model's own file")
+    held, tokenizer = weights.beside(path, CONFIG), tokenizer_of(source.label)
+    model = _filled(Architecture("", said["model_cfg"]), held, quick_gelu)
+    set_model_preprocess_cfg(model, preprocess_cfg(model, said.get("preprocess_cfg") or {}))
+    return Backbone(source.label, model, tokenizer, fast_linear)
+
+
+def _of_transformers(path: Path, source: Source, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+    """A folder of transformers' `CLIPModel`, which says all that its tensors do not."""
+    held, said = weights.beside(path, huggingface.CONFIG), huggingface.settings(path)
     try:
-        with _quiet():
-            tokenizer = tokenizer_of(name)  # before gigabytes of weights are fetched in vain
+        config = architecture.by_shapes(held.state, said.heads)
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path / huggingface.CONFIG} does not fit {held.path}: {error}") from None
+    if config["text_cfg"]["vocab_size"] != architecture.VOCABULARY:
+        raise UserError(f"{path} has another vocabulary than CLIP's; put an {CONFIG} with its hf_tokenizer_name there")
+    for tower, eps in zip(("text_cfg", "vision_cfg"), said.eps, strict=True):
+        config[tower]["norm_kwargs"] = {"eps": eps}
+    model = _filled(Architecture("", config), held, said.quick_gelu if quick_gelu is None else quick_gelu)
+    preprocess = preprocess_cfg(model, said.preprocess)
+    if to_2tuple(said.preprocess["size"]) != to_2tuple(preprocess["size"]):
+        raise UserError(f"{path / huggingface.IMAGES} has another image size than {held.path}; restore both files")
+    set_model_preprocess_cfg(model, preprocess)
+    return Backbone(source.label, model, ClipTokenizer(config["text_cfg"]["context_length"]), fast_linear)
+
+
+def _from_open_clip(source: Source, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+    """A model that open_clip makes and fills itself: of the hub, with the weights of a tag, or with random ones."""
+    name, random = source.label.removesuffix(f"/{source.pretrained}"), source.pretrained == RANDOM
+    if random:
+        warnings.warn(
+            f"{name} has random weights (of seed {SEED}), which know nothing: this is for trying code", stacklevel=3
+        )
+    elif source.pretrained and quick_gelu is None:
+        # Some architectures and tags disagree on the activation; the tag knows what its weights were trained with.
+        quick_gelu = open_clip.get_pretrained_cfg(name, source.pretrained).get("quick_gelu") or None
+    activation: dict[str, Any] = {} if quick_gelu is None else {"quick_gelu": quick_gelu}
+    try:
+        with _quiet(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            tokenizer = tokenizer_of(name)
             model = open_clip.create_model(
                 name,
-                pretrained or None,
+                None if random else source.pretrained or None,
                 precision="fp32",
-                force_quick_gelu=bool(quick_gelu),
-                require_pretrained=bool(pretrained),
+                load_weights=not random,
+                require_pretrained=not random,
+                pretrained_text=False,
+                **activation,
             )
     except UserError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"backbone {name} {pretrained}".rstrip() + f" could not be loaded: {reason[:300]}") from None
-    return _finish(name if not pretrained else f"{name}/{pretrained}", model, tokenizer, fast_linear)
+        reason = next((line.strip(" .:") for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        called = f"{name} {source.pretrained}".rstrip()
+        raise UserError(f"backbone {called} could not be loaded: {reason[:300]}") from None
+    backbone = Backbone(source.label, model, tokenizer, fast_linear)
+    _ = backbone.preprocess  # a configuration that is none gets its sentence here
+    return backbone
 
 
-def _finish(name: str, model: Any, tokenizer: Any, fast_linear: bool | None, untrained: Any = None) -> Backbone:
-    if getattr(model.visual, "image_mean", None) is None:
-        model.visual.image_mean, model.visual.image_std = OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-    return Backbone(name, model, tokenizer, fast_linear, untrained)
+def _filled(made: Architecture, held: Weights, quick_gelu: bool | None) -> Any:
+    """The model of an architecture with the weights of a file."""
+    try:
+        with _quiet():
+            model = made.build(quick_gelu)
+    except Exception as error:  # of a configuration that a user wrote; open_clip checks little of it
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise UserError(f"open_clip builds no model of the configuration for {held.path}: {reason}") from None
+    fill(model, held.state, made.name or "its configuration", held.path)
+    return model
 
 
-def _config(state: dict[str, Tensor]) -> dict:
-    """open_clip's model configuration for OpenAI-named weights, from their shapes."""
-    blocks = {k.split(".")[2] for k in state if k.startswith("transformer.resblocks.")}
-    width = state["ln_final.weight"].shape[0]
-    text = {
-        "context_length": state["positional_embedding"].shape[0],
-        "vocab_size": state["token_embedding.weight"].shape[0],
-        "width": width,
-        "heads": width // 64,
-        "layers": len(blocks),
-    }
-    stem = state["visual.conv1.weight"].shape
-    if "visual.proj" in state:
-        layers = len({k.split(".")[3] for k in state if k.startswith("visual.transformer.resblocks.")})
-        grid = round((state["visual.positional_embedding"].shape[0] - 1) ** 0.5)
-        vision = {"layers": layers, "width": stem[0], "patch_size": stem[-1], "image_size": stem[-1] * grid}
-    else:
-        layers = tuple(len({k.split(".")[2] for k in state if k.startswith(f"visual.layer{i}.")}) for i in (1, 2, 3, 4))
-        grid = round((state["visual.attnpool.positional_embedding"].shape[0] - 1) ** 0.5)
-        # The stem has half the width; attention-pool heads are 64 wide at 32 times the width.
-        vision = {"layers": layers, "width": 2 * stem[0], "patch_size": None, "image_size": 32 * grid}
-    return {"embed_dim": state["text_projection"].shape[1], "vision_cfg": vision, "text_cfg": text}
-
-
-def _is_torchscript(path: Path) -> bool:
-    """OpenAI published its models as TorchScript archives, which hold a `constants.pkl` and code."""
-    return zipfile.is_zipfile(path) and any(n.endswith("constants.pkl") for n in zipfile.ZipFile(path).namelist())
+def _activation(made: Architecture, held: Weights, asked: bool | None) -> bool | None:
+    """Whether QuickGELU is computed; None leaves it to the configuration. Warns where neither file nor configuration
+    says which."""
+    if asked is not None or held.quick_gelu is not None:
+        return held.quick_gelu if asked is None else asked
+    if not made.says_activation:
+        where = f", as {made.name} has it" if made.name else ""
+        warnings.warn(
+            f"{held.path} does not say its activation; taken: GELU{where}; for QuickGELU, as in OpenAI's weights and "
+            f"those tuned from them, say --activation quick_gelu",
+            stacklevel=4,
+        )
+    return None
 
 
 @contextmanager

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import open_clip
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
+from cliptune.backbones.zoo import tags
 from cliptune.errors import UserError
 
 ResizeMode = Literal["shortest", "longest", "squash"]
@@ -65,6 +69,34 @@ class Preprocess:
             if len(values) != 3 or not all(map(math.isfinite, values)) or (name == "std" and min(values) <= 0):
                 raise UserError(f"preprocess_cfg has {name}={values}, which is not a value for each of three channels")
         return made
+
+
+def published(name: str, path: str) -> Mapping[str, Any]:
+    """The `preprocess_cfg` of an architecture's published weights, for a file, which does not say its own. Warns where
+    it is not open_clip's default, or where they differ."""
+    default = vars(PreprocessCfg())
+    found = [
+        merge_preprocess_dict(default, open_clip.get_pretrained_cfg(name, t)) for t in (tags(name) if name else [])
+    ]
+    kinds = [kind for i, kind in enumerate(found) if kind not in found[:i]]
+    if not kinds or kinds == [default]:
+        return {}
+    chosen = max(kinds, key=found.count)
+    others = "" if len(kinds) == 1 else " most of"
+    warnings.warn(
+        f"{path} does not say how images are prepared; taken, as for{others} {name}'s published weights: "
+        f"{chosen['resize_mode']}, {chosen['interpolation']}, mean {chosen['mean']}, std {chosen['std']}; for others, "
+        "give a folder with an open_clip_config.json",
+        stacklevel=4,
+    )
+    return chosen
+
+
+def preprocess_cfg(model: Any, said: Mapping[str, Any]) -> dict[str, Any]:
+    """`said` over open_clip's defaults, at the size of the image tower. Raises `UserError` as `Preprocess.of`."""
+    cfg = {**merge_preprocess_dict(vars(PreprocessCfg()), dict(said)), "size": model.visual.image_size}
+    Preprocess.of(cfg)
+    return cfg
 
 
 def _channels(values: Any, default: tuple[float, ...]) -> tuple[float, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import json
@@ -13,10 +12,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cliptune.errors import UserError
-
-#: Suffixes of weights files.
-WEIGHTS = (".pt", ".pth", ".bin", ".safetensors")
 #: open_clip's table of tags can be read without these.
 OPTIONAL = ("safetensors.torch", "huggingface_hub")
 
@@ -30,17 +25,6 @@ def tags(name: str) -> list[str]:
     """The pretrained tags open_clip knows for an architecture."""
     held = sys.modules.get("open_clip") or _tables()
     return held.list_pretrained_tags_by_model(name)
-
-
-def check(name: str) -> None:
-    """Raises `UserError` with the nearest names for a backbone that is neither known, on the hub, nor a path."""
-    path = Path(name).expanduser()
-    if name in names() or ":" in name or "/" in name or path.suffix in WEIGHTS or path.exists():
-        return
-    close = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
-    raise UserError(
-        f"unknown backbone {name!r}; nearest: {', '.join(close) or 'tiny'} (cliptune list backbones shows all)"
-    )
 
 
 def _architectures() -> list[str]:

@@ -17,6 +17,7 @@ import tyro
 from cliptune import checks, masks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse, split
+from cliptune.config import Activation
 from cliptune.data import sources
 from cliptune.data.assumed import assuming, tell
 from cliptune.data.dataset import Dataset
@@ -54,6 +55,8 @@ class DataShow:
     backbone: str = "tiny"
     """The untuned one, as for train."""
     pretrained: str = ""
+    """As for train."""
+    activation: Activation = "auto"
     """As for train."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
 
@@ -128,7 +131,6 @@ def _counts(examples: Sequence[Example]) -> dict[int, int]:
 def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) -> list[tuple[Any, Any]]:
     """Images and masks; None where a picture has none. Raises `UserError` if a source that was asked for has none for
     any."""
-    from cliptune import experiment
     from cliptune.data.loader import ExampleSet
     from cliptune.data.transforms import shrunk
     from cliptune.results.overlay import SHARP
@@ -141,12 +143,9 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
         return [(picture.image, None) for picture in pictures]
     source = masks.get("data" if spec == "auto" else spec, options.seed)
     if source.asks_model:
-        backbone = experiment.backbone_of(options.backbone, options.pretrained)
-        seen = ExampleSet(dataset, examples, backbone.preprocess, keep=False)
         with _in_short():
-            source.refresh(
-                model_of(options.run, options.backbone, options.pretrained, dataset, options.allow_code), seen, 0
-            )
+            model = model_of(options, dataset)
+            source.refresh(model, ExampleSet(dataset, examples, model.backbone.preprocess, keep=False), 0)
     made, failed = [], []
     for example, picture in zip(examples, pictures, strict=True):
         try:

@@ -35,6 +35,8 @@ class Import:
     """The CLIP it was trained on, as for train: an open_clip name, a hub name, or a local file or folder."""
     pretrained: str = ""
     """Weights for an open_clip name: a tag or a file; left out, OpenAI's."""
+    activation: config.Activation = "auto"
+    """As for train."""
     classes: tuple[str, ...] = ()
     """Class names in the order of training: cat dog, or cat,dog, or a file with one a line. Left out, they are read
     from the sentences that most files keep (not VPT's and DPL's)."""
@@ -81,6 +83,7 @@ def import_(arguments: list[str]) -> None:
         method=name,
         backbone=options.backbone,
         pretrained=options.pretrained,
+        activation=options.activation,
         classes=classes,
         templates=options.templates,
         **settings(name, others),

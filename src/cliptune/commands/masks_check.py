@@ -7,13 +7,14 @@ import random
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
 
 from cliptune import checks, masks, methods
 from cliptune.commands.parse import parse, split
+from cliptune.config import Activation
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.settings import Reading
@@ -56,6 +57,8 @@ class MasksCheck:
     """The untuned one, as for train."""
     pretrained: str = ""
     """As for train."""
+    activation: Activation = "auto"
+    """As for train."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
 
     def __post_init__(self):
@@ -86,14 +89,15 @@ def check(arguments: list[str]) -> None:
     from cliptune.masks.survey import nothing
     from cliptune.results.masks import Report, as_dict, as_lines, sheet
 
-    backbone = experiment.backbone_of(options.backbone, options.pretrained)
+    backbone = experiment.backbone_of(options.backbone, options.pretrained, options.activation)
     examples = ExampleSet(dataset, chosen, backbone.preprocess)
     looked(chosen)  # which says what is assumed of deep images
     examples.masks = source_of(spec, examples, options.seed)
     against = source_of(options.against, examples, options.seed) if options.against else None
     for source in (examples.masks, against):
         if source is not None and source.asks_model:
-            model = model_of(options.run, options.backbone, options.pretrained, dataset, options.allow_code)
+            model = model_of(options, dataset)
+            examples.preprocess = model.backbone.preprocess
             source.refresh(model, examples, 0)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with bar(console) as progress:
@@ -126,12 +130,16 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     return masks.choose(spec, brought, len(keys), seed)
 
 
-def model_of(run: str, backbone: str, pretrained: str, dataset: Dataset, allow_code: bool = False) -> TunedModel:
-    """The model of a run's folder, for the dataset's classes, or an untuned one. allow_code: as for `ct.load`."""
+def model_of(options: Any, dataset: Dataset) -> TunedModel:
+    """The model of the folder `options.run`, for the dataset's classes, or the untuned one of `options.backbone`."""
     from cliptune import experiment
     from cliptune.model import TunedModel
 
-    if run:
-        return experiment.restore(Path(run), allow_code=allow_code)[0].with_classes(dataset.classnames).eval()
-    frozen = experiment.backbone_of(backbone, pretrained)
+    if options.run:
+        return (
+            experiment.restore(Path(options.run), allow_code=options.allow_code)[0]
+            .with_classes(dataset.classnames)
+            .eval()
+        )
+    frozen = experiment.backbone_of(options.backbone, options.pretrained, options.activation)
     return TunedModel(frozen, methods.get("zeroshot")(), dataset.classnames, dataset.templates).eval()

@@ -15,6 +15,7 @@ from rich.console import Console
 from cliptune import checks
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse
+from cliptune.config import Activation
 from cliptune.data import sources
 from cliptune.data.assumed import assuming, tell
 from cliptune.data.dataset import Dataset
@@ -75,6 +76,8 @@ class Make:
     backbone: str = "tiny"
     """sam: the untuned one, as for train; tiny has seen drawings only."""
     pretrained: str = ""
+    """sam: as for train."""
+    activation: Activation = "auto"
     """sam: as for train."""
     overwrite: bool = False
     """Make all of them anew, also those that are there."""
@@ -191,7 +194,7 @@ def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callab
             "--backbone ViT-B-16 --pretrained openai, or --run RUN",
             stacklevel=2,
         )
-    model = model_of(options.run, options.backbone, options.pretrained, dataset, options.allow_code).to(device)
+    model = model_of(options, dataset).to(device)
     saliencies = {"gradcam": gradcam.saliency, "maskclip": maskclip.saliency}
     preprocess = model.backbone.preprocess
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import tyro
 
 from cliptune import acting, checks, claims, config, files, masks, presets, protocols, selection, sweep
-from cliptune.backbones import zoo
+from cliptune.backbones.names import resolve
 from cliptune.commands.execution import Execution
 from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
 from cliptune.config import Run
@@ -130,7 +130,7 @@ def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry
     ]
     own = [name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)]
     acting.check([run for _, run in changed], [*own, *(flag.name.replace("-", "_") for flag in flags)])
-    zoo.check(options.backbone)
+    resolve(options.backbone, options.pretrained)
     for _, run in changed:
         masks.insist(run.method.masks() or "auto")
     layouts = itertools.product(*((many, not many) for many in (len(spelled_out(options.data)) > 1, len(shots) > 1)))

@@ -14,7 +14,7 @@ import tyro
 from rich.console import Console
 
 from cliptune import acting, config, files, masks, methods, presets, selection
-from cliptune.backbones import zoo
+from cliptune.backbones.names import resolve
 from cliptune.commands.parse import given, lengthen, parse, split, told
 from cliptune.data import sources
 from cliptune.data.settings import Reading
@@ -74,7 +74,7 @@ def train(arguments: list[str]) -> None:
     selection.spelled(options.run.selector)
     acting.check([options.run], given(long))
     sources.get(options.run.data, options.run.reading)
-    zoo.check(options.run.backbone)
+    resolve(options.run.backbone, options.run.pretrained)
     masks.insist(options.run.method.masks() or "auto")
     from cliptune import experiment
 

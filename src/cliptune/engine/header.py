@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from cliptune import checks, plain
+from cliptune.backbones import identity
 from cliptune.backbones.backbone import Backbone
 from cliptune.data import sources
 from cliptune.errors import UserError, shown
@@ -22,21 +23,17 @@ ROOM = 10_000
 
 @dataclass(frozen=True)
 class Header:
-    """config: the run, in plain values. backbone, fingerprint: of the model that the tensors were learned for."""
+    """config: the run, in plain values. backbone: what `identity.describe` said of the model that the tensors were
+    learned for."""
 
     config: Mapping[str, Any]
     classnames: tuple[str, ...]
     templates: tuple[str, ...]
-    backbone: str
-    fingerprint: str
+    backbone: Mapping[str, Any]
 
     def check(self, backbone: Backbone, path: Path) -> None:
         """Raise `UserError` if the tensors were learned for another backbone."""
-        if backbone.fingerprint != self.fingerprint:
-            raise UserError(
-                f"{path} was trained on backbone {shown(self.backbone)} ({self.fingerprint[:40]}), not on "
-                f"{backbone.name!r} ({backbone.fingerprint}); load that one"
-            )
+        identity.check(backbone, self.backbone, str(path))
 
 
 def read(about: Mapping[str, Any], path: Path) -> Header:
@@ -59,8 +56,7 @@ def read(about: Mapping[str, Any], path: Path) -> Header:
         config,
         names,
         templates,
-        _of(backbone, "name", str, path),
-        _of(backbone, "fingerprint", str, path),
+        {**backbone, **{key: _of(backbone, key, str, path) for key in ("name", "fingerprint")}},
     )
 
 

@@ -35,6 +35,10 @@ BACKGROUND_MEANINGS = {
 }
 
 
+#: What tells backbones apart in a record: their weights, and, in newer ones, these with what else computes.
+BACKBONE = ("backbone_fingerprint", "backbone_settings")
+
+
 def sentence(results: Sequence[Result]) -> str:
     """What was compared and how it was made, in one sentence."""
     methods, seeds = method_order(results), sorted({r.seed for r in results})
@@ -95,7 +99,7 @@ def cautions(results: Sequence[Result]) -> list[str]:
         notes.append(
             "Careful: for the same data, shots and seed, not all methods were trained and tested on the same images."
         )
-    if len(_distinct(results, lambda p: str(p.get("backbone_fingerprint", "")))) > 1:
+    if any(len({r.provenance[key] for r in results if key in r.provenance}) > 1 for key in BACKBONE):
         notes.append("Careful: the methods stand on different backbones.")
     if len(_distinct(results, lambda p: _listed(_part(p, "versions")))) > 1:
         notes.append("Careful: the runs were made with different versions of the software.")

@@ -24,7 +24,7 @@ BRIEF = {"shots": 1, "epochs": 1, "preset": "none", "batch_size": 500, "augment"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """A CLIP that sees a thousand pictures in a second."""
-    monkeypatch.setattr(experiment, "backbone_of", lambda name, pretrained: small.backbone("deep_image"))
+    monkeypatch.setattr(experiment, "backbone_of", lambda *_: small.backbone("deep_image"))
 
 
 @pytest.fixture(scope="module")

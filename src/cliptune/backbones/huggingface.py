@@ -1,0 +1,134 @@
+"""CLIPs as transformers keeps them: tensors and configuration in open_clip's terms."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cliptune.errors import UserError
+
+#: transformers' names to open_clip's, within a tower.
+NAMES = {
+    r"encoder\.layers\.(\d+)\.": r"transformer.resblocks.\1.",
+    r"self_attn\.out_proj\.": "attn.out_proj.",
+    r"layer_norm(\d)\.": r"ln_\1.",
+    r"mlp\.fc1\.": "mlp.c_fc.",
+    r"mlp\.fc2\.": "mlp.c_proj.",
+    r"embeddings\.token_embedding\.": "token_embedding.",
+    r"embeddings\.position_embedding\.weight": "positional_embedding",
+    r"embeddings\.class_embedding": "class_embedding",
+    r"embeddings\.patch_embedding\.": "conv1.",
+    r"final_layer_norm\.": "ln_final.",
+    r"pre_layrnorm\.": "ln_pre.",
+    r"post_layernorm\.": "ln_post.",
+}
+#: Pillow's numbers for interpolations, as `preprocessor_config.json` has them.
+RESAMPLE = {2: "bilinear", 3: "bicubic"}
+CONFIG, IMAGES = "config.json", "preprocessor_config.json"
+
+
+def is_clip(state: Mapping[str, Tensor]) -> bool:
+    """Whether tensors have the names of transformers' models with a `text_model` and a `vision_model`."""
+    return any(name.startswith("text_model.") for name in state)
+
+
+def converted(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
+    """The tensors of a `CLIPModel` under open_clip's names. Raises `UserError` for another model than that."""
+    if "vision_model.embeddings.class_embedding" not in state or "text_projection.weight" not in state:
+        raise UserError(
+            f"{path} is a model of transformers that is no CLIPModel with its projections (SigLIP and others); take "
+            f"the same model by its open_clip name, which cliptune list backbones shows"
+        )
+    made: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        if name.endswith(("k_proj.weight", "k_proj.bias", "v_proj.weight", "v_proj.bias")):
+            continue  # go with the queries
+        if name in ("text_projection.weight", "visual_projection.weight"):
+            made["text_projection" if name.startswith("text") else "visual.proj"] = tensor.T.contiguous()
+            continue
+        if match := re.fullmatch(r"(.*)q_proj\.(weight|bias)", name):
+            parts = [f"{match[1]}{part}_proj.{match[2]}" for part in "qkv"]
+            if not all(part in state for part in parts):
+                raise UserError(f"{path} is not a complete CLIPModel: it lacks keys or values beside {name}")
+            tensor, name = torch.cat([state[part] for part in parts]), f"{match[1]}in_proj_{match[2]}"
+            name = name.replace("self_attn.", "attn.")
+        made[_renamed(name)] = tensor
+    return made
+
+
+def _renamed(name: str) -> str:
+    tower, _, rest = name.partition(".")
+    if tower not in ("text_model", "vision_model"):
+        return name
+    for theirs, ours in NAMES.items():
+        rest = re.sub(theirs, ours, rest)
+    return rest if tower == "text_model" else f"visual.{rest}"
+
+
+def describes(folder: Path) -> bool:
+    """Whether a folder is what transformers' `save_pretrained` leaves of a CLIP."""
+    return read_json(folder / CONFIG).get("model_type") == "clip"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What tensors do not say of a CLIP. heads, eps: of the text and of the image tower. preprocess: open_clip's."""
+
+    heads: tuple[int, int]
+    eps: tuple[float, float]
+    quick_gelu: bool
+    preprocess: dict[str, Any]
+
+
+def settings(folder: Path) -> Settings:
+    """What the configuration files of a folder say; what they leave out has transformers' defaults. Raises `UserError`
+    for what open_clip has no setting for."""
+    config = read_json(folder / CONFIG)
+    text, image = (config.get(name) or {} for name in ("text_config", "vision_config"))
+    acts = {tower.get("hidden_act", "quick_gelu") for tower in (text, image)}
+    if len(acts) > 1 or not acts <= {"gelu", "quick_gelu"}:
+        raise UserError(f"{folder / CONFIG} has hidden_act={', '.join(sorted(acts))}; known: gelu, quick_gelu")
+    return Settings(
+        (text.get("num_attention_heads", 8), image.get("num_attention_heads", 12)),
+        (text.get("layer_norm_eps", 1e-5), image.get("layer_norm_eps", 1e-5)),
+        acts == {"quick_gelu"},
+        _preprocess(folder / IMAGES),
+    )
+
+
+def _preprocess(file: Path) -> dict[str, Any]:
+    """The `preprocess_cfg` of a `preprocessor_config.json`; the defaults of transformers' CLIP are open_clip's."""
+    said = read_json(file)
+    size, crop = said.get("size", {"shortest_edge": 224}), said.get("crop_size", {"height": 224, "width": 224})
+    edge = size.get("shortest_edge") if isinstance(size, dict) else size
+    crop = (crop["height"], crop["width"]) if isinstance(crop, dict) else (crop, crop)
+    cropped = said.get("do_center_crop", True)
+    interpolation = RESAMPLE.get(said.get("resample", 3))
+    squashed = isinstance(size, dict) and "height" in size and (not cropped or crop == (size["height"], size["width"]))
+    if not (squashed or (cropped and crop == (edge, edge))) or interpolation is None:
+        raise UserError(
+            f"{file} prepares images in a way that open_clip has no setting for (size {size}, crop {crop}, resample "
+            f"{said.get('resample')}); put an open_clip_config.json beside it"
+        )
+    mode = "squash" if squashed else "shortest"
+    size = (size["height"], size["width"]) if squashed else crop
+    mean, std = said.get("image_mean"), said.get("image_std")
+    return {"size": size, "resize_mode": mode, "interpolation": interpolation, "mean": mean, "std": std}
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is no file. Raises `UserError` for what is no JSON."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} cannot be read as JSON ({type(error).__name__}); restore a copy") from None
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,157 @@
+"""A weights file says its architecture, or which guess was made, or asks."""
+
+import warnings
+
+import open_clip
+import pytest
+import torch
+
+import small
+from cliptune.backbones import architecture
+from cliptune.backbones.load import from_state_dict, load
+from cliptune.errors import UserError
+
+VIT = {
+    "embed_dim": 24,
+    "text_cfg": {"width": 64, "heads": 1, "layers": 2},
+    "vision_cfg": {"width": 128, "layers": 3, "patch_size": 8, "image_size": 32},
+}
+RESNET = {
+    "embed_dim": 32,
+    "text_cfg": {"width": 128, "heads": 2, "layers": 2},
+    "vision_cfg": {"width": 16, "layers": (1, 2, 1, 1), "patch_size": None, "image_size": 64},
+}
+#: As LAION's ViT-H-14 and ViT-bigG-14: heads of 80 and 104, another ratio of the MLP.
+WIDE = {
+    "embed_dim": 32,
+    "text_cfg": {"width": 64, "heads": 4, "layers": 2},
+    "vision_cfg": {
+        "width": 208,
+        "head_width": 104,
+        "mlp_ratio": 4.9231,
+        "layers": 2,
+        "patch_size": 8,
+        "image_size": 32,
+    },
+}
+
+
+def changed(config, **fields):
+    """`config` with fields of its towers, `vision_layers=1`, or of its own."""
+    made = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    for name, value in fields.items():
+        tower, _, rest = name.partition("_")
+        (made[f"{tower}_cfg"] if rest else made)[rest or name] = value
+    return made
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """Make configurations known to open_clip under names, for a test."""
+
+    def know(**configs):
+        own = open_clip.factory._MODEL_CONFIGS
+        monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", {**own, **configs})
+
+    return know
+
+
+def quietly(state, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return from_state_dict(state, "w.pt", **options)
+
+
+@pytest.mark.parametrize("name", ["ViT-H-14", "ViT-g-14", "ViT-bigG-14", "RN50x4", "ViT-L-14-336", "ViT-B-16-plus-240"])
+def test_published_shapes_are_known_with_their_heads(name):
+    config = open_clip.get_model_config(name)
+    with torch.device("meta"):
+        state = open_clip.CLIP(**config).state_dict()
+    found = architecture.fitting(state, "w.pt")
+    assert found.name == name and not found.guessed
+    assert found.config["text_cfg"]["heads"] == config["text_cfg"]["heads"]
+    assert found.config["vision_cfg"].get("head_width") == config["vision_cfg"].get("head_width")
+
+
+@pytest.mark.parametrize("config", [VIT, WIDE, RESNET])
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_known_architecture_is_exact(known, config, quick):
+    known(mine=config)
+    model = small.clip(config, quick)
+    backbone = quietly(model.state_dict(), quick_gelu=quick)
+    assert small.agrees(backbone, model)
+
+
+def test_another_image_size_of_a_known_architecture(known):
+    known(mine=WIDE)
+    model = small.clip(changed(WIDE, vision_image_size=48, text_context_length=20))
+    backbone = quietly(model.state_dict(), quick_gelu=False)
+    assert backbone.preprocess.size == (48, 48) and backbone.context_length == 20 and small.agrees(backbone, model)
+
+
+def test_a_known_size_that_is_not_square(known):
+    config = changed(WIDE, vision_image_size=(64, 16))
+    known(mine=config)
+    model = small.clip(config)
+    assert small.agrees(quietly(model.state_dict(), quick_gelu=False), model)
+
+
+@pytest.mark.parametrize("config", [VIT, RESNET, changed(VIT, vision_mlp_ratio=2.3, text_mlp_ratio=3.0)])
+def test_an_unknown_one_is_guessed_to_be_like_openais(config):
+    model = small.clip(config)
+    with pytest.warns(UserWarning, match="heads 64 wide, .* say --backbone ARCHITECTURE --pretrained w.pt"):
+        backbone = from_state_dict(model.state_dict(), "w.pt", quick_gelu=False)
+    assert small.agrees(backbone, model)
+
+
+def test_layer_scale_and_no_first_norm_are_seen():
+    model = small.clip(changed(VIT, vision_ls_init_value=0.1, text_ls_init_value=0.2, vision_no_ln_pre=True))
+    with pytest.warns(UserWarning, match="heads 64 wide"):
+        assert small.agrees(from_state_dict(model.state_dict(), "w.pt", quick_gelu=False), model)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        changed(VIT, vision_width=160, vision_head_width=80),
+        changed(VIT, vision_image_size=(64, 32)),
+        changed(VIT, text_vocab_size=5000),
+        changed(VIT, vision_attentional_pool=True),
+        changed(VIT, vision_qk_norm=True),
+    ],
+)
+def test_what_cannot_be_guessed_is_asked_for(config):
+    state = small.clip(config).state_dict()
+    with pytest.raises(UserError, match="fits no architecture .*: --backbone ARCHITECTURE --pretrained w.pt, or give"):
+        from_state_dict(state, "w.pt")
+
+
+def test_several_that_compute_differently_are_asked_for(known):
+    known(one=VIT, two=changed(VIT, text_heads=2))
+    state = small.clip(VIT).state_dict()
+    with pytest.raises(UserError, match="fits several architectures, .*: one, two; say which it is: --backbone one"):
+        from_state_dict(state, "w.pt")
+    known(one=VIT, two={**VIT, "quick_gelu": True})
+    assert small.agrees(quietly(state, quick_gelu=False), small.clip(VIT))
+
+
+def test_the_activation_is_said_where_nothing_says_it(known, tmp_path):
+    known(mine=VIT, quick={**VIT, "quick_gelu": True})
+    model, quick = small.clip(VIT), small.clip(VIT, True)
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    for args in ((str(tmp_path / "w.pt"),), ("mine", str(tmp_path / "w.pt"))):
+        with pytest.warns(UserWarning, match="does not say its activation; taken: GELU.* say --activation quick_gelu$"):
+            assert small.agrees(load(*args), model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert small.agrees(load("mine", str(tmp_path / "w.pt"), quick_gelu=True), quick)
+        assert small.agrees(load("mine", str(tmp_path / "w.pt"), quick_gelu=False), model)
+        assert small.agrees(load("quick", str(tmp_path / "w.pt")), quick), "its configuration says it"
+        assert small.agrees(load("quick", str(tmp_path / "w.pt"), quick_gelu=False), model)
+        torch.save({**model.state_dict(), "input_resolution": torch.tensor(32)}, tmp_path / "w.pt")
+        assert small.agrees(load("mine", str(tmp_path / "w.pt")), quick), "OpenAI's files say it"
+
+
+def test_published_weights_without_quickgelu_leave_no_doubt():
+    assert architecture.of("ViT-g-14").says_activation and architecture.of("ViT-B-16-quickgelu").says_activation
+    assert not architecture.of("ViT-B-16").says_activation and not architecture.of("ViT-H-14").says_activation

@@ -1,0 +1,119 @@
+"""Backbones of a user's own through every command: images that are not square, squeezed or padded; files; refusals."""
+
+import json
+import warnings
+from functools import partial
+
+import open_clip
+import pytest
+import torch
+from PIL import Image
+
+import cliptune as ct
+import small
+from toys import BRIEFLY
+
+MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.3, 0.25]
+CONFIG = {
+    "embed_dim": 24,
+    "text_cfg": {"width": 64, "heads": 4, "layers": 2},
+    "vision_cfg": {"width": 96, "head_width": 48, "layers": 3, "patch_size": 8, "image_size": [48, 32]},
+}
+
+
+def saved(folder, **preprocess):
+    folder.mkdir(parents=True)
+    said = {"mean": MEAN, "std": STD, **preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": said}))
+    torch.save({"state_dict": small.clip(CONFIG).state_dict()}, folder / "open_clip_pytorch_model.bin")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    "mode, interpolation", [("squash", "bilinear"), ("longest", "bicubic"), ("shortest", "bicubic")]
+)
+def test_zero_shot_is_open_clips_own_pipeline(tmp_path, photos, mode, interpolation):
+    folder = saved(tmp_path / "m", resize_mode=mode, interpolation=interpolation, fill_color=90)
+    run = ct.train("zeroshot", data=f"folder:{photos}", backbone=folder, shots=1)
+    files = sorted(photos.glob("*/*.png"))
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    with torch.no_grad():
+        image = model.encode_image(
+            torch.stack([preprocess(Image.open(f).convert("RGB")) for f in files]), normalize=True
+        )
+        tokens = open_clip.get_tokenizer(f"local-dir:{folder}")([f"a photo of a {name}." for name in run.classnames])
+        wanted = model.logit_scale.exp() * image @ model.encode_text(tokens, normalize=True).T
+    assert (run.logits([str(f) for f in files]) - wanted).abs().max() < 1e-3
+
+
+def test_every_command_takes_a_backbone_that_is_not_square(cli, tmp_path, photos):
+    folder, run = saved(tmp_path / "m", resize_mode="squash", interpolation="bilinear"), tmp_path / "run"
+    picture = photos / "cat" / "0.png"
+    train = ("train", "maple+dapt", "--data", f"folder:{photos}", "--backbone", folder, *BRIEFLY, "--out", run)
+    for line in (
+        (*train, "--masks-from", "gradcam", "--batch-size", 2, "--depth", 2),
+        ("evaluate", run),
+        ("predict", run, picture),
+        ("background", run, "--masks-from", f"folder:{photos.parent / 'masks'}"),
+        ("report", run),
+        ("masks", "check", "gradcam", "--data", f"folder:{photos}", "--run", run, "--shots", 1),
+        ("data", "show", f"folder:{photos}", "--masks-from", "maskclip", "--run", run, "--out", tmp_path / "shown.png"),
+    ):
+        said = cli(*line)
+        assert said.code == 0, (line, said.err)
+    ours = ct.load(run).logits(str(picture))
+    assert cli("evaluate", run, "--data", f"folder:{photos}").code == 0 and torch.isfinite(ours).all()
+
+
+@pytest.mark.parametrize(
+    "flags, reason",
+    [
+        (("--backbone", "ViT-B-32"), "backbone ViT-B-32 needs weights: say --pretrained with one of openai, "),
+        (("--backbone", "ViT-B/32"), "backbone ViT-B-32 needs weights"),
+        (("--pretrained", "openai"), "the bundled tiny backbone brings its own weights: say --backbone ViT-B-16"),
+        (("--backbone", "org/model", "--pretrained", "openai"), "the hub org/model brings its own weights"),
+        (("--activation", "gelu"), "the activation of the bundled tiny backbone is known"),
+    ],
+)
+def test_backbones_without_weights_and_weights_without_one(cli, tmp_path, photos, flags, reason):
+    for command in (("train", "zeroshot", "--data", f"folder:{photos}"), ("run", "few-shot", "--methods", "zeroshot")):
+        if command[0] == "run" and "--activation" in flags:
+            continue  # a flag of each run, told when it begins
+        said = cli(*command, *flags, "--out", tmp_path / "out")
+        assert said.code == 2 and reason in said.err and not (tmp_path / "out").exists(), (command, said.err)
+
+
+def test_the_activation_is_recorded_and_restored(cli, tmp_path, photos):
+    config = {**CONFIG, "vision_cfg": {**CONFIG["vision_cfg"], "image_size": 32, "head_width": 64, "width": 128}}
+    config["text_cfg"] = {**config["text_cfg"], "heads": 1}
+    torch.save(small.clip(config, True).state_dict(), tmp_path / "w.pt")
+    train = ("train", "zeroshot", "--data", f"folder:{photos}", "--backbone", tmp_path / "w.pt", *BRIEFLY)
+    said = cli(*train, "--out", tmp_path / "plain")
+    assert "does not say its activation; taken: GELU" in said.err
+    assert "\nactivation" not in (tmp_path / "plain" / "config.yaml").read_text()
+    said = cli(*train, "--activation", "quick_gelu", "--out", tmp_path / "quick")
+    assert said.code == 0 and "does not say its activation" not in said.err
+    quick, plain = (ct.load(tmp_path / name) for name in ("quick", "plain"))
+    assert (quick.run.activation, plain.run.activation) == ("quick_gelu", "auto")
+    assert quick.model.backbone.fingerprint != plain.model.backbone.fingerprint
+
+
+def test_the_bundled_backbone_says_on_other_images_that_it_knows_drawings(tmp_path, photos, capsys):
+    """Once in each call, before training, and not of the bundled drawings."""
+    note, picture = (
+        "the bundled tiny backbone knows drawings only: its accuracy on photographs",
+        photos / "cat" / "0.png",
+    )
+
+    def notes(call):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("default")
+            call()
+        return sum(str(warning.message).startswith(note) for warning in said)
+
+    train = partial(ct.train, "zeroshot", shots=1)
+    assert notes(lambda: train(f"folder:{photos}", out=tmp_path / "run")) == 1
+    run = ct.load(tmp_path / "run")
+    assert notes(run.evaluate) == notes(lambda: run.predict([str(picture)] * 3)) == 1
+    assert notes(lambda: run.evaluate(f"folder:{photos}")) == 1
+    assert notes(lambda: train("emoji:test_per_class=1")) == 0
