@@ -44,8 +44,7 @@ class Tuned:
     """
 
     def __init__(self, model: TunedModel, run: config.Run, result: Result | None = None, path: Path | None = None):
-        self.model, self.run, self.path = model.eval(), run, path
-        self._result = result
+        self.model, self.run, self.path, self._result = model.eval(), run, path, result
 
     @property
     def result(self) -> Result | None:
@@ -166,8 +165,8 @@ class Tuned:
     def image_features(self, images: Given | Iterable[Given]) -> Tensor:
         """Compute image features by the tuned image tower, with learned image tokens and adapters.
 
-        With `text_features` they give the scaled cosines by which most methods classify,
-        `model.backbone.logit_scale * image_features(images) @ text_features().T`. A method with a learned head
+        With `text_features` they give the scaled cosines by which most methods classify, `model.backbone.logit_scale *
+        image_features(images) @ text_features().T`, plus `logit_bias` if the backbone has one. A learned head
         (`linear_probe`, `tip_adapter`, `tip_adapter_f`) adds to these or replaces them; see `logits`.
 
         Args:
