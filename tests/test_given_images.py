@@ -11,6 +11,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 import cliptune as ct
 from cliptune import tuned
 from cliptune.config import Run
+from cliptune.data.assumed import assuming
 from cliptune.methods.maple import Maple
 from cliptune.model import TunedModel
 
@@ -102,6 +103,22 @@ def test_a_batch_of_tensors(run):
     batch = torch.randint(0, 256, (3, 3, 40, 40), dtype=torch.uint8)
     assert torch.allclose(run.logits(batch), run.logits(list(batch)), atol=1e-4)
     assert isinstance(run.predict(batch[:1]), list), "a batch of one is a batch"
+
+
+def test_what_is_assumed_of_deep_images_is_said_once(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(tuned, "BATCH", 2)
+    for i in range(5):
+        Image.fromarray(np.full((40, 40), 100 + 900 * i, np.uint16)).save(tmp_path / f"{i}.png")
+    paths = sorted(tmp_path.iterdir())
+    with pytest.warns(UserWarning) as noted:
+        run.predict(paths[3:])
+    assert [str(note.message).split(" is assumed")[0] for note in noted] == ["the range of 2 of 2 images"]
+    with pytest.warns(UserWarning, match=r"image .*4\.png: 16-bit values are read as 12 bits") as noted:
+        run.predict(paths[4])
+    assert len(noted) == 1
+    with assuming() as held:
+        run.logits(paths)
+    assert len(held) == 5
 
 
 def test_few_images_are_decoded_at_a_time(run, monkeypatch):

@@ -36,6 +36,10 @@ def tell(assumed: Sequence[tuple[str, str]], total: int) -> None:
     if (held := _assumed.get()) is not None:
         held.extend(assumed)
         return
+    if total == 1:
+        for name, said in assumed:
+            assume(name, said)
+        return
     kinds: dict[str, list[str]] = {}
     for name, said in assumed:
         kinds.setdefault(said, []).append(name)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cliptune.data.assumed import assuming, tell
 from cliptune.data.objects import picture_from
 from cliptune.data.pictures import Unreadable, read_bytes, read_picture
 from cliptune.errors import UserError
@@ -47,16 +48,27 @@ def one_by_one(images: Given | Iterable[Given]) -> tuple[Iterator[Given], bool]:
 def stacked(images: Given | Iterable[Given], view: Callable[[Picture], Tensor], size: int) -> Iterator[Tensor]:
     """Views `(n, 3, H, W)` of images in their order, `size` at a time, so that few are decoded at once.
 
-    Raises `UserError` as `one_by_one` and `read_given` do, and where there is no image.
+    What is assumed of deep images is said once for all. Raises `UserError` as `one_by_one` and `read_given` do, and
+    where there is no image.
     """
     given, single = one_by_one(images)
-    views = (view(read_given(image, "the image" if single else f"image {i}")) for i, image in enumerate(given))
-    batch = list(islice(views, size))
-    if not batch:
-        raise UserError("no pictures given; pass at least one image")
-    while batch:
+    assumed: list[tuple[str, str]] = []
+    total = 0
+
+    def read(image: Given) -> Tensor:
+        nonlocal total
+        with assuming() as said:
+            picture = read_given(image, "the image" if single else f"image {total}")
+        assumed.extend(said)
+        total += 1
+        return view(picture)
+
+    views = map(read, given)
+    while batch := list(islice(views, size)):
         yield torch.stack(batch)
-        batch = list(islice(views, size))
+    if not total:
+        raise UserError("no pictures given; pass at least one image")
+    tell(assumed, total)
 
 
 def read_given(image: Any, what: str) -> Picture:
