@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
-from cliptune import __version__, methods, outside, places, protocols, provenance
+from cliptune import __version__, masks, methods, outside, places, protocols, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
@@ -29,6 +29,7 @@ from cliptune.engine.measure import at, measure, on_the_way
 from cliptune.engine.watchers import Watcher, watched
 from cliptune.errors import UserError, shown
 from cliptune.holds import held
+from cliptune.masks.survey import masked
 from cliptune.model import TunedModel
 from cliptune.results import store
 from cliptune.types import Result, Task
@@ -136,6 +137,9 @@ def execute(
             f"cliptune evaluate RUN --data {run.data}"
         )
     task, left_out = sound(task, watched(watchers, "looking at files"))
+    if task.dataset.reading.skip_bad and (spec := run.method.masks()):
+        task, unmasked = masked(task, masks.get("data" if spec == "auto" else spec, task.seed))
+        left_out |= unmasked
     untested.check(task, run.data)
     twice = doubles.check(task, run.data)
     aside.note(task.dataset, asks_validation(run), run.data)

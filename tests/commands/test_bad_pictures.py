@@ -6,6 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
+from cliptune.results import store
 from toys import BRIEFLY, write_pictures
 
 
@@ -55,6 +56,16 @@ def test_missing_mask(train, masks):
     assert "no mask folder at" in train("coop+dapt", "--masks-from", "folder:nowhere")
     assert "unknown mask source 'gradcma'; known: auto, data" in train("coop+dapt", "--masks-from", "gradcma")
     assert "brings no mask" in train("coop+dapt", "--masks-from", "data")
+
+
+def test_missing_masks_can_be_left_out(cli, photos, masks, tmp_path):
+    shutil.rmtree(masks / "pig")
+    command = ("train", "coop+dapt", "--data", f"folder:{photos}", *BRIEFLY, "--masks-from", f"folder:{masks}")
+    said = cli(*command, "--skip-bad", "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+    assert "masks of 2 of 6 pictures cannot be used and these are left out, such as: pig/" in said.err
+    left_out = store.load(tmp_path / "run" / "result.json").provenance["left_out"]
+    assert len(left_out) == 2 and all(key.startswith("pig/") for key in left_out)
 
 
 def test_unreadable_mask(train, masks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cliptune.boxes import Box
+from cliptune.errors import UserError
 from cliptune.masks.base import Fault, MaskSource, NoMask
 from cliptune.masks.boxes import Boxes, read_boxes
 from cliptune.masks.read import size_of
@@ -19,6 +21,7 @@ class BoxMasks(MaskSource):
     """Everything within a picture's boxes; their file or folder is `read_boxes`'s.
 
     Pixel coordinates count on the picture as its EXIF turns it; a picture read smaller than its file has them scaled.
+    What of a box lies outside of its picture is cut off.
     """
 
     def __init__(self, path: str | Path):
@@ -26,14 +29,57 @@ class BoxMasks(MaskSource):
         self.boxes: Boxes = read_boxes(self.path)
 
     def faults(self, examples: Sequence[Example]) -> list[Fault]:
-        text = f"has no box in {self.path}; add one or choose another source (gradcam, data)"
-        return [Fault(e.key, "missing", f"{e.key} {text}") for e in examples if not self.boxes.of(e.key)]
+        found, lacking = list[Fault](), list[str]()
+        for example in examples:
+            boxes, bad = self.boxes.of(example.key), self.boxes.fault(example.key)
+            if boxes:
+                lacking += [bad] if bad else []
+            elif bad:
+                found.append(Fault(example.key, "bad box", bad))
+            else:
+                text = f"has no box in {self.path}; add one or choose another source (gradcam, data)"
+                found.append(Fault(example.key, "missing", f"{example.key} {text}"))
+        if lacking:
+            warnings.warn(
+                f"boxes of {len(lacking)} of {len(examples)} pictures are left out beside good ones ({lacking[0]})",
+                stacklevel=2,
+            )
+        shares = self.boxes.normalised
+        return found + ([] if shares else outside([(e, self.boxes.of(e.key)) for e in examples]))
 
     def mask(self, example: Example, picture: Picture) -> Tensor:
         found = self.boxes.of(example.key)
         if not found:
-            raise NoMask(f"no box for {example.key} in {self.path}; add one or use masks_from=gradcam")
+            bad = self.boxes.fault(example.key)
+            raise NoMask(bad or f"no box for {example.key} in {self.path}; add one or use masks_from=gradcam")
         return drawn(found, self.boxes.normalised, example, picture)
+
+
+def outside(pairs: Sequence[tuple[Example, Sequence[Box]]]) -> list[Fault]:
+    """Faults of examples whose boxes, in pixels, all lie outside of their files' images.
+
+    Warns with a count of those that reach beyond by more than a pixel.
+    """
+    found, beyond = list[Fault](), list[str]()
+    for example, boxes in pairs:
+        if not boxes or example.path is None:
+            continue
+        try:
+            size = size_of(example.path, upright=True)
+        except UserError:
+            continue  # whoever reads the picture says it
+        if all(_within(box, size) is None for box in boxes):
+            text = f"{_shown(boxes[0], example, size)} shows nothing within it; correct the box or remove it"
+            found.append(Fault(example.key, "bad box", text))
+        elif any(right > size[1] + 1 or bottom > size[0] + 1 for _, _, right, bottom in boxes):
+            beyond.append(_shown(max(boxes, key=lambda box: max(box[2:])), example, size))
+    if beyond:
+        warnings.warn(
+            f"boxes of {len(beyond)} of {len(pairs)} pictures reach beyond them, such as {beyond[0]}: they are cut "
+            f"off; are they of pictures of another size?",
+            stacklevel=3,
+        )
+    return found
 
 
 def drawn(boxes: Sequence[Box], shares: bool, example: Example, picture: Picture) -> Tensor:
@@ -45,9 +91,20 @@ def drawn(boxes: Sequence[Box], shares: bool, example: Example, picture: Picture
         rows, columns = (height, width) if example.path is None else size_of(example.path, upright=True)
     mask = torch.zeros(1, height, width, dtype=torch.uint8)
     for left, top, right, bottom in boxes:
-        across, down = (
-            (round(x / columns * width) for x in (left, right)),
-            (round(y / rows * height) for y in (top, bottom)),
-        )
-        mask[:, slice(*(max(0, y) for y in down)), slice(*(max(0, x) for x in across))] = 255
+        scaled = left / columns * width, top / rows * height, right / columns * width, bottom / rows * height
+        inside = _within(scaled, (height, width))
+        if inside is not None:
+            mask[:, inside[0], inside[1]] = 255
     return mask
+
+
+def _within(box: Box, size: tuple[int, int]) -> tuple[slice, slice] | None:
+    """Rows and columns of a box in pixels that lie in an image of `size` (H, W), None if none do."""
+    left, top, right, bottom = (round(x) for x in box)
+    rows, columns = slice(max(0, top), min(size[0], bottom)), slice(max(0, left), min(size[1], right))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def _shown(box: Box, example: Example, size: tuple[int, int]) -> str:
+    corners = ",".join(f"{x:g}" for x in box)
+    return f"{example.key} of {size[1]}x{size[0]} pixels with the box {corners}"
