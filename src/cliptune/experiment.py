@@ -21,6 +21,7 @@ from cliptune.backbones.load import load as load_backbone
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
 from cliptune.config import Precision, Run, chain, fingerprint, from_dict, to_dict
 from cliptune.data import aside, doubles, sources
+from cliptune.data.assumed import assuming
 from cliptune.data.dataset import Dataset
 from cliptune.data.sound import sound
 from cliptune.engine import checkpoint, coreset, header, resume, untested
@@ -150,7 +151,8 @@ def execute(
         task = coreset_of(run, task, fabric, folder)
         model, final, history = train(run, task, fabric, folder, watchers)
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-        metrics = measure(model, task, watchers, run.training) | on_the_way(history)
+        with assuming():  # of test images, `sound` said it above
+            metrics = measure(model, task, watchers, run.training) | on_the_way(history)
     result = Result(
         task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
         method=label or methods.name_of(run.method),
