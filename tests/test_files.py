@@ -6,8 +6,18 @@ import os
 
 import pytest
 
+import mutations
 from cliptune.errors import UserError
-from cliptune.files import atomic_write, check_file, check_folder, write_bytes, write_json, write_text
+from cliptune.files import (
+    atomic_write,
+    check_file,
+    check_folder,
+    read_bytes,
+    read_text,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_the_file_appears_only_when_the_block_ends(tmp_path):
@@ -54,6 +64,26 @@ def test_the_file_is_as_readable_as_any_other(tmp_path):
     (tmp_path / "plain").touch()
     write_text(tmp_path / "a", "")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_only_files_are_read(tmp_path):
+    (tmp_path / "text").write_bytes("\ufeffé\r\n".encode())
+    assert (
+        read_text(tmp_path / "text") == "é\r\n" and read_bytes(tmp_path / "text", most=7) == b"\xef\xbb\xbf\xc3\xa9\r\n"
+    )
+    with pytest.raises(UserError, match="text: it is larger than 6 bytes"):
+        read_bytes(tmp_path / "text", most=6)
+    (tmp_path / "bytes").write_bytes(b"ab\xff")
+    with pytest.raises(UserError, match="bytes: byte 2 is not UTF-8"):
+        read_text(tmp_path / "bytes")
+    for place, why in ((tmp_path, "is a directory"), (tmp_path / "none", "no such file"), ("a\0b", "null byte")):
+        with pytest.raises(UserError, match=f"cannot read .*: .*{why}"):
+            read_text(place)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        for place in (tmp_path / "pipe", "/dev/zero"):
+            with pytest.raises(UserError, match="not a regular file"), mutations.within(10):
+                read_text(place)
 
 
 def test_missing_folders_are_made(tmp_path):

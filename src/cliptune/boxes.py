@@ -31,26 +31,21 @@ def named(names: Collection[str]) -> tuple[str, ...]:
     return four or next(((name,) for name in LISTS if name in names), ())
 
 
-def box_of(numbers: Any, where: str) -> Box:
-    """Four numbers that span something. Raises `UserError` saying where they stand."""
+def box_of(numbers: Any, where: str, sides: bool = False) -> Box | str:
+    """Left, top, right, bottom of four numbers that span something (`sides`: of x, y, width, height), or what is wrong
+    with them and where they stand."""
     try:
         left, top, right, bottom = (float(x) for x in numbers)
     except (TypeError, ValueError, OverflowError):
-        raise UserError(f"{where}: {shown(numbers)} is not a box; {WAY}") from None
+        named = " of x, y, width and height" if sides else ""
+        return f"{where}: {shown(numbers)} is not a box{named}; {WAY}"
+    right, bottom = (left + right, top + bottom) if sides else (right, bottom)
+    said = f"{where}: the box {left:g},{top:g},{right:g},{bottom:g}"
     if not all(map(math.isfinite, (left, top, right, bottom))):
-        raise UserError(f"{where}: {shown(numbers)} is not a box of finite numbers; {WAY}")
-    if not (left < right and top < bottom):
-        raise UserError(f"{where}: the box {left:g},{top:g},{right:g},{bottom:g} is empty; {WAY}")
-    return left, top, right, bottom
-
-
-def from_sides(numbers: Any, where: str) -> list[float]:
-    """Left, top, right and bottom of x, y, width and height. Raises `UserError`."""
-    try:
-        x, y, width, height = (float(number) for number in numbers)
-    except (TypeError, ValueError, OverflowError):
-        raise UserError(f"{where}: {shown(numbers)} is not a box of x, y, width and height") from None
-    return [x, y, x + width, y + height]
+        return f"{said} has sides that are no finite numbers; {WAY}"
+    if left > right or top > bottom:
+        return f"{said} ends before it begins; {WAY}"
+    return (left, top, right, bottom) if left < right and top < bottom else f"{said} is empty; {WAY}"
 
 
 def written(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> list[list[float]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cliptune.errors import UserError, shown
+from cliptune.plain import ODD
 
 #: No count of epochs, images, tokens or layers is larger.
 LARGEST = 2**31 - 1
@@ -76,6 +77,13 @@ def classnames(names: Sequence[str]) -> None:
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise UserError(f"class {shown(twice)} comes twice; leave one out")
+
+
+def lines(name: str, values: Sequence[str]) -> None:
+    """Raise `UserError` for a text among `values` that is blank, or holds what no line of text does."""
+    odd = next((value for value in values if not value.strip() or ODD.search(value)), None)
+    if odd is not None:
+        raise UserError(f"{name} {ascii(odd)} is no line of text; rename it, with letters that UTF-8 holds")
 
 
 def without_braces(name: str, value: str) -> None:

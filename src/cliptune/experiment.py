@@ -15,12 +15,13 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
-from cliptune import __version__, methods, outside, places, protocols, provenance
+from cliptune import __version__, masks, methods, outside, places, protocols, provenance
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load as load_backbone
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
 from cliptune.config import Precision, Run, chain, fingerprint, from_dict, to_dict
 from cliptune.data import aside, doubles, sources
+from cliptune.data.assumed import assuming
 from cliptune.data.dataset import Dataset
 from cliptune.data.sound import sound
 from cliptune.engine import checkpoint, coreset, header, resume, untested
@@ -29,6 +30,7 @@ from cliptune.engine.measure import at, measure, on_the_way
 from cliptune.engine.watchers import Watcher, watched
 from cliptune.errors import UserError, shown
 from cliptune.holds import held
+from cliptune.masks.survey import masked
 from cliptune.model import TunedModel
 from cliptune.results import store
 from cliptune.types import Result, Task
@@ -136,6 +138,9 @@ def execute(
             f"cliptune evaluate RUN --data {run.data}"
         )
     task, left_out = sound(task, watched(watchers, "looking at files"))
+    if task.dataset.reading.skip_bad and (spec := run.method.masks()):
+        task, unmasked = masked(task, masks.get("data" if spec == "auto" else spec, task.seed))
+        left_out |= unmasked
     untested.check(task, run.data)
     twice = doubles.check(task, run.data)
     aside.note(task.dataset, asks_validation(run), run.data)
@@ -146,7 +151,8 @@ def execute(
         task = coreset_of(run, task, fabric, folder)
         model, final, history = train(run, task, fabric, folder, watchers)
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-        metrics = measure(model, task, watchers, run.training) | on_the_way(history)
+        with assuming():  # of test images, `sound` said it above
+            metrics = measure(model, task, watchers, run.training) | on_the_way(history)
     result = Result(
         task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
         method=label or methods.name_of(run.method),

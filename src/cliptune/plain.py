@@ -15,6 +15,9 @@ LARGEST = 2**64
 #: Halves of characters, which no encoding holds.
 HALVES = re.compile("[\ud800-\udfff]")
 
+#: What no line of text holds: ends of lines, codes that tell a terminal what to do, halves of characters.
+ODD = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 
 def from_json(text: str) -> Any:
     """The value of JSON. Raises `ValueError` saying what is odd about it; NaN and infinities pass, as numbers do."""

@@ -121,6 +121,39 @@ def test_towers_that_pool_nothing(tower):
         TunedModel(of, ZeroShot(), NAMES).eval()({"image": small.pictures(of)})
 
 
+class Failing(torch.nn.Module):
+    """A tower that is not made for such images."""
+
+    def forward(self, images):
+        raise AssertionError("Input height (32) doesn't match model (224).\nMore of it")
+
+
+def test_what_open_clip_itself_cannot_compute_is_a_sentence():
+    of = built()
+    of.model.visual = Failing()
+    sentence = (
+        r"^open_clip cannot compute the image tower of backbone 'odd' on inputs of \(1, 3, 32, 32\): Input height"
+    )
+    with pytest.raises(UserError, match=sentence) as refusal:
+        of.encode_image(torch.zeros(1, 3, 32, 32))
+    assert "\n" not in str(refusal.value)
+
+
+def test_features_of_different_widths_are_refused():
+    of = built({"proj_type": "none"})
+    with pytest.raises(UserError, match="gives image features of 48 numbers and text features of 64, which no cosine"):
+        of.encode_image(small.pictures(of))
+
+
+@pytest.mark.parametrize("ids", [400, 320])
+def test_tokens_that_the_tower_does_not_know(ids):
+    of = built({"vocab_size": ids})
+    with pytest.raises(
+        UserError, match=f"gives token 49407, but its text tower knows {ids} tokens: they do not belong"
+    ):
+        of.plain(["a cat"])
+
+
 # -- models trained with a sigmoid ------------------------------------------------------------------------------------
 
 

@@ -155,6 +155,19 @@ def test_the_name_stands_where_it_is_asked_for(load, kind, position, before):
     )
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_vectors_before_those_of_words(load, kind):
+    """ProGrad's: each takes one position, however many tokens a placeholder is."""
+    encode = Encoding("x", load(kind), LENGTH, whole=True)
+    words = encode.words("X X a photo")[len(encode.words("X X")) :]
+    sentences = with_context(encode, "a photo", 2 + len(words), ["cat"], free=2)
+    ids, slots, first = sentences.ids[0].tolist(), sentences.slots[0].tolist(), encode.lead
+    assert ids[first + 2 : first + 2 + len(words)] == words
+    assert slots[first:].index(-1) == 2 + len(words) and sum(slot >= 0 for slot in slots) == 2 + len(words)
+    name = encode.words("X X a photo cat.")[len(encode.words("X X a photo")) :]
+    assert ids[first + 2 + len(words) :][: len(name)] == name
+
+
 def test_a_tokenizer_that_joins_words_is_refused():
     class Joining(SimpleTokenizer):
         def encode(self, text):

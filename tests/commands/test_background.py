@@ -64,7 +64,7 @@ def test_masks_from_elsewhere_and_other_pictures(cli, run, photos):
     "flags, sentence",
     [
         (("--test", "novel"), "no test set is called 'novel'; there are test"),
-        (("--images", 1), "--images is at least 2"),
+        (("--images", 1), "images must be at least 2"),
         (("--masks-from", "seen"), "unknown mask source 'seen'"),
     ],
 )

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
+from cliptune.results import store
 from toys import BRIEFLY, write_pictures
 
 
@@ -57,6 +58,16 @@ def test_missing_mask(train, masks):
     assert "brings no mask" in train("coop+dapt", "--masks-from", "data")
 
 
+def test_missing_masks_can_be_left_out(cli, photos, masks, tmp_path):
+    shutil.rmtree(masks / "pig")
+    command = ("train", "coop+dapt", "--data", f"folder:{photos}", *BRIEFLY, "--masks-from", f"folder:{masks}")
+    said = cli(*command, "--skip-bad", "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+    assert "masks of 2 of 6 pictures cannot be used and these are left out, such as: pig/" in said.err
+    left_out = store.load(tmp_path / "run" / "result.json").provenance["left_out"]
+    assert len(left_out) == 2 and all(key.startswith("pig/") for key in left_out)
+
+
 def test_unreadable_mask(train, masks):
     for path in masks.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:80])
@@ -85,7 +96,7 @@ def test_settings_that_exclude_each_other(train):
 def test_read_only_output(refused, photos, tmp_path, method, more):
     (tmp_path / "file").write_text("in the way")
     said = refused("train", method, "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "file" / "run", *more)
-    assert re.search(r"cannot write to .*/file/run: not a directory; choose another folder with --out", said)
+    assert re.search(r"/file is there and no folder; choose another with --out$", said)
     assert (tmp_path / "file").read_text() == "in the way"
 
 

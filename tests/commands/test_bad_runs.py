@@ -39,6 +39,74 @@ def test_checkpoint_of_an_unknown_method(refused, trained, tmp_path):
     assert "unknown method 'cocoop9'" in refused("evaluate", tmp_path)
 
 
+def without(key):
+    return lambda about: about.pop(key)
+
+
+def with_method(**fields):
+    return lambda about: about["config"].update(method={"name": "coop", **fields})
+
+
+HEADERS = {
+    "no classes": (without("classnames"), "classnames is missing"),
+    "no templates": (without("templates"), "templates is missing"),
+    "no backbone": (without("backbone"), "backbone is missing"),
+    "a backbone in a word": (lambda about: about.update(backbone="tiny"), "backbone is 'tiny'"),
+    "no configuration": (without("config"), "is the state of unfinished training"),
+    "classes in a word": (lambda about: about.update(classnames="cat"), "classnames is 'cat'"),
+    "a blank class": (lambda about: about["classnames"].append(" "), "classnames has the entry ' '"),
+    "a class twice": (lambda about: about["classnames"].append("cat"), "class 'cat' comes 2 times"),
+    "a class that ends a line": (lambda about: about["classnames"].append("a\nb"), "which is no text of one line"),
+    "no name in a template": (lambda about: about.update(templates=["a photo."]), "needs exactly one {}"),
+    "other fields in a template": (
+        lambda about: about.update(templates=["a {0.__class__.__mro__} of {}"]),
+        "no other braces",
+    ),
+    "a template of a gigabyte": (lambda about: about.update(templates=["{:>999999999}"]), "needs exactly one {}"),
+    "a method as deep as can be": (
+        lambda about: about["config"].update(method=nested(30)),
+        "does not wrap other methods, so it has no base",
+    ),
+    "a base in what wraps nothing": (with_method(base={"name": "coop"}), "'coop' does not wrap other methods"),
+    "a learning rate of NaN": (
+        lambda about: about["config"]["training"].update(lr=float("nan")),
+        "lr=nan does not fit Training",
+    ),
+    "a billion tokens": (with_method(n_ctx=10**9), "n_ctx=1000000000 is more than its tensors hold"),
+    "other sizes": (with_method(n_ctx=7), "does not fit CoOp"),
+    "half a character": (lambda about: about["config"].update(data="\ud800"), "half a character"),
+}
+
+
+def nested(depth):
+    return {"name": "coop", "base": nested(depth - 1)} if depth else {"name": "coop"}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_what_a_header_says_is_checked(refused, trained, tmp_path, photos, case):
+    from cliptune.engine import checkpoint
+
+    change, told = HEADERS[case]
+    tensors, about = checkpoint.read(trained / "checkpoint.safetensors")
+    change(about)
+    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, about)
+    said = refused("predict", tmp_path, photos / "cat" / "0.png")
+    assert told in said and str(tmp_path) in said, said
+
+
+def test_numbers_that_are_none_are_no_answer(refused, trained, tmp_path, photos):
+    """They were printed as "nan %" once; those so large that the towers end in none are found in the answer."""
+    import torch
+
+    from cliptune.engine import checkpoint
+
+    tensors, about = checkpoint.read(trained / "checkpoint.safetensors")
+    for value, told in ((float("nan"), "holds numbers that are not finite"), (3e38, "answer is not finite")):
+        checkpoint.write(tmp_path / "checkpoint.safetensors", {"text": torch.full_like(tensors["text"], value)}, about)
+        assert told in refused("predict", tmp_path, photos / "cat" / "0.png")
+        assert told in refused("evaluate", tmp_path)
+
+
 def test_a_run_of_another_configuration(cli, trained, photos):
     before = {p.name: p.read_bytes() for p in trained.iterdir()}
     said = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--out", trained)
@@ -62,7 +130,7 @@ def test_the_folder_a_run_was_trained_on_is_gone(refused, tmp_path):
     root = write_pictures(tmp_path / "p", each=4)
     train("coop", data=f"folder:{root}", shots=1, epochs=1, out=tmp_path / "r")
     shutil.rmtree(root)
-    assert "no folder at" in refused("evaluate", tmp_path / "r")
+    assert "move it back, or name other data" in refused("evaluate", tmp_path / "r")
 
 
 def test_report_of_nothing(refused, tmp_path):

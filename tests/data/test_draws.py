@@ -3,9 +3,11 @@
 import os
 import pickle
 import random
+import re
 
 import pytest
 
+import mutations
 from cliptune.data import draws, splits
 from cliptune.errors import UserError
 from cliptune.types import Example
@@ -50,6 +52,44 @@ def test_the_order_of_another_disk_is_drawn_from(tmp_path):
     order = random.Random(3).sample(TRAIN, len(TRAIN))
     file = pickled(tmp_path / "preprocessed.pkl", train=order, test=TEST)
     assert draws.draw(file.parent, TRAIN, VAL, 2, 1) == splits.draw(order, VAL, 2, 1) != splits.draw(TRAIN, VAL, 2, 1)
+
+
+class Datum:
+    def __init__(self, path, label):
+        self._impath, self._label = path, label
+
+
+def doubled(times):
+    held = ()
+    for _ in range(times):
+        held = held, held  # as text, 2**times pairs
+    return held
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04]r\xff\xff\xff\x7f.",  # room for two billion objects
+        b"\x80\x04\x8e" + (2**62).to_bytes(8, "little") + b"x.",  # a text of exabytes
+        b"(" * 100_000 + b"t" * 100_000 + b".",
+        pickle.dumps({"train": [(doubled(200), 1)]}),
+        pickle.dumps({"train": 3}),
+        pickle.dumps([1]),
+        b"",
+    ],
+)
+def test_a_pickle_of_something_else_takes_neither_memory_nor_time(tmp_path, content):
+    (tmp_path / "d.pkl").write_bytes(content)
+    with pytest.raises(UserError, match="d.pkl is not a pickled draw"), mutations.within(20):
+        draws.load(tmp_path / "d.pkl")
+
+
+@pytest.mark.parametrize("entry", [Datum(doubled(200), 1), Datum("a.jpg", "1"), Datum("a.jpg", True), Datum(None, 1)])
+def test_entries_are_paths_with_labels(tmp_path, entry, monkeypatch):
+    monkeypatch.setattr(draws, "DATUM", re.compile(re.escape(__name__)))
+    (tmp_path / "d.pkl").write_bytes(pickle.dumps({"train": [entry]}))
+    with pytest.raises(UserError, match="its lists are not of paths with labels"), mutations.within(20):
+        draws.load(tmp_path / "d.pkl")
 
 
 def test_a_class_with_fewer_pictures_gives_all(tmp_path):

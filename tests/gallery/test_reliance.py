@@ -6,6 +6,7 @@ from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 import cliptune as ct
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.transforms import evaluation
 from cliptune.gallery import reliance
 from cliptune.gallery.reliance import Asked, rely
@@ -43,9 +44,11 @@ def test_large_images_are_measured_at_the_size_of_the_model(large, monkeypatch, 
     }  # fmt: skip
 
 
-def test_the_original_is_what_evaluation_sees(large):
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_the_original_is_what_evaluation_sees(large, interpolation):
+    preprocess = Preprocess((64, 64), interpolation=interpolation)
     dataset = reliance.sources.get(f"folder:{large / 'photos'}")
-    examples = reliance.ExampleSet(dataset, dataset.tested(), 64, (0,) * 3, (1,) * 3, shrink=64)
+    examples = reliance.ExampleSet(dataset, dataset.tested(), preprocess, shrink=True)
     for i, example in enumerate(examples.examples[:3]):
-        whole = evaluation(to_pil_image(dataset.read(example).image), 64)
-        assert torch.equal(evaluation(to_pil_image(examples.picture(i).image), 64), whole)
+        whole = evaluation(to_pil_image(dataset.read(example).image), preprocess)
+        assert torch.equal(evaluation(to_pil_image(examples.picture(i).image), preprocess), whole)

@@ -1,6 +1,7 @@
 """Rectangles as foreground, from every kind of file people have them in, right and wrong."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -85,7 +86,11 @@ def test_pixels_are_those_of_the_upright_file(tmp_path):
 @pytest.mark.parametrize(
     "name, content, said",
     [
-        ("a.csv", csv(("a.jpg", 1, 2, 3, 4), ("b.jpg", 5, 2, 3, 4)), r"a\.csv line 3: the box 5,2,3,4 is empty"),
+        (
+            "a.csv",
+            csv(("a.jpg", 5, 2, 5, 4)),
+            r"a\.csv line 2: the box 5,2,5,4 is empty; .*; none of .*a\.csv is a box",
+        ),
         ("a.csv", csv(("a.jpg", 1, 2, "x", 4)), r"a\.csv line 2: \['1', '2', 'x', '4'\] is not a box"),
         ("a.csv", csv(("a.jpg", 1, 2)), r"line 2: \['1', '2', None, None\] is not a box"),
         ("a.csv", csv(("a.jpg", 1, 2, 3, 4), header="path,a,b,c,d"), "line 2: no box; name the columns xmin,ymin"),
@@ -123,3 +128,47 @@ def test_nothing_there(tmp_path):
         source.check(pair)
     with pytest.raises(UserError, match=r"no box for cow/1\.jpg in"):
         source.mask(pair[1], Picture(torch.zeros(3, 4, 6, dtype=torch.uint8)))
+
+
+BAD = {
+    "empty.jpg": ((5, 2, 5, 4), "line 3: the box 5,2,5,4 is empty"),
+    "turned.jpg": ((5, 2, 3, 4), "line 4: the box 5,2,3,4 ends before it begins"),
+    "nan.jpg": ((5, "nan", 6, 4), "line 5: the box 5,nan,6,4 has sides that are no finite numbers"),
+    "inf.jpg": ((5, 2, "inf", 4), "line 6: the box 5,2,inf,4 has sides that are no finite numbers"),
+    "blank.jpg": ((5, "", 6, 4), "line 7: .* is not a box"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_box_is_a_fault_of_its_picture(tmp_path, name):
+    rows = [("good.jpg", 0, 0, 3, 4), *((name, *box) for name, (box, _) in BAD.items())]
+    source = masks.get(f"box:{write(tmp_path / 'a.csv', csv(*rows))}")
+    (fault,) = source.faults([Example("good.jpg", 0), Example(name, 0)])
+    assert fault.key == name and fault.kind == "bad box" and re.search(BAD[name][1], fault.text)
+    with pytest.raises(UserError, match=r"masks of 1 of 2 pictures cannot be used \(1 bad box\): .*--skip-bad leaves"):
+        source.check([Example("good.jpg", 0), Example(name, 0)])
+    blank = Picture(torch.zeros(3, 4, 6, dtype=torch.uint8))
+    assert int((source.mask(Example("good.jpg", 0), blank) > 0).sum()) == 12
+    with pytest.raises(UserError, match=BAD[name][1]):
+        source.mask(Example(name, 0), blank)
+
+
+def test_a_bad_box_beside_good_ones_is_left_out(tmp_path):
+    source = masks.get(f"box:{write(tmp_path / 'a.csv', csv(('a.jpg', 0, 0, 3, 4), ('a.jpg', 5, 2, 5, 4)))}")
+    with pytest.warns(UserWarning, match=r"boxes of 1 of 1 pictures are left out beside good ones \(.*line 3: the box"):
+        assert source.faults([Example("a.jpg", 0)]) == []
+
+
+def test_boxes_outside_of_their_picture(tmp_path):
+    rows = {"in": (1, 1, 50, 30), "out": (90, 5, 99, 20), "beyond": (40, 5, 150, 20), "thin": (10, 5, 10.2, 20)}
+    examples = []
+    for name in rows:
+        Image.new("RGB", (80, 40)).save(tmp_path / f"{name}.png")
+        examples.append(Example(f"{name}.png", 0, tmp_path / f"{name}.png"))
+    path = write(tmp_path / "a.csv", csv(*((f"{name}.png", *box) for name, box in rows.items())))
+    source = masks.get(f"box:{path}")
+    with pytest.warns(UserWarning, match=r"boxes of 1 of 4 pictures reach beyond them, such as beyond\.png of 80x40"):
+        faults = source.faults(examples)
+    assert [(fault.key, fault.kind) for fault in faults] == [("out.png", "bad box"), ("thin.png", "bad box")]
+    mask = source.mask(examples[2], Picture(torch.zeros(3, 20, 40, dtype=torch.uint8)))
+    assert int((mask > 0).sum()) == 20 * 8

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -53,6 +54,41 @@ def test_a_bare_state_dict_and_half_precision(tmp_path):
 @pytest.mark.parametrize("value", [np.float32(3), np.int64(3), np.bool_(True)])
 def test_numbers_of_numpy(tmp_path, value):
     assert read(save(tmp_path / "m", STATE, val_result=value)).learned.keys() == STATE.keys()
+
+
+X = STATE["prompt_learner.ctx"]
+ODD = {
+    "a view of one number": torch.ones(1).expand(10**6, 10**6),
+    "a view that overlaps": torch.as_strided(torch.ones(4), (1000, 1000, 1000), (0, 0, 0)),
+    "sparse": X.to_sparse(),
+    "complex": X.to(torch.complex64),
+    "without numbers": X.to("meta"),
+    "whole numbers": X.int(),
+    "not finite": X * float("inf"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_tensors_that_are_not_what_they_seem(tmp_path, kind):
+    torch.save({"state_dict": {"prompt_learner.ctx": ODD[kind]}}, tmp_path / "m")
+    with pytest.raises(UserError, match="m holds "):
+        read(tmp_path / "m")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_tensors(tmp_path):
+    torch.save({"prompt_learner.ctx": torch.quantize_per_tensor(X, 0.1, 0, torch.qint8)}, tmp_path / "m")
+    with pytest.raises(UserError, match="quantised"):
+        read(tmp_path / "m")
+
+
+def test_a_file_that_unpacks_to_much_more(tmp_path):
+    torch.save({"prompt_learner.ctx": torch.zeros(1000, 1000)}, tmp_path / "whole")
+    with zipfile.ZipFile(tmp_path / "whole") as whole, zipfile.ZipFile(tmp_path / "m", "w") as packed:
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name), zipfile.ZIP_DEFLATED)
+    with pytest.raises(UserError, match=r"m unpacks from .* bytes to 4,0\d\d,\d+"):
+        read(tmp_path / "m")
 
 
 class Code:

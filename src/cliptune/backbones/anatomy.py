@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
-from torch import nn
+from torch import Tensor, nn
 
 from cliptune.errors import UserError
 
@@ -62,6 +64,36 @@ def unpooled(name: str, tower: str) -> UserError:
         f"the {tower} tower of backbone {name!r} gives a vector for each token and no feature of the whole (pool_type "
         f"none); choose another backbone"
     )
+
+
+def pooled(name: str, tower: str, compute: Callable[[Tensor], Any], x: Tensor) -> Tensor:
+    """Features `(n, d)` as open_clip computes them for inputs `x`; some towers give their tokens as well.
+
+    Raises `UserError` where open_clip cannot, or gives no feature of the whole.
+    """
+    try:
+        features = compute(x)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"open_clip cannot compute the {tower} tower of backbone {name!r} on inputs of {tuple(x.shape)}: "
+            f"{reason[0][:200]}"
+        ) from None
+    features = features[0] if isinstance(features, tuple) else features
+    if features.ndim != 2:
+        raise unpooled(name, tower)
+    return features
+
+
+def check_widths(name: str, image: int, text: int) -> None:
+    """Raise `UserError` unless the features of both towers of backbone `name` are of one width."""
+    if image != text:
+        raise UserError(
+            f"backbone {name!r} gives image features of {image} numbers and text features of {text}, which no cosine "
+            f"compares; choose another backbone, or give it the projection it lacks"
+        )
 
 
 def embed_dim(text: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from open_clip.model import get_model_preprocess_cfg
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
+from cliptune import checks
 from cliptune.backbones import anatomy
 from cliptune.backbones import sentences as words
 from cliptune.backbones.encoding import Encoding
@@ -138,8 +139,7 @@ class Backbone(nn.Module):
 
     @property
     def has_vit(self) -> bool:
-        """Whether visual prompts and Grad-CAM have a place: open_clip's ViT of standard blocks, read at its class
-        token."""
+        """Whether visual prompts and Grad-CAM have a place: open_clip's plain ViT, read at its class token."""
         return anatomy.is_vit(self.visual)
 
     @property
@@ -163,8 +163,7 @@ class Backbone(nn.Module):
 
     @cached_property
     def fast_linear(self) -> bool:
-        """Whether frozen linears go through oneDNN; decided once and recorded, so that a resumed run repeats its
-        numbers."""
+        """Whether frozen linears go through oneDNN; decided once and recorded, for a resumed run's numbers."""
         if self._fast is not None:
             return self._fast
         towers = [self.text] * anatomy.takes_tokens(self.text) + [self.visual] * self.has_vit
@@ -180,7 +179,8 @@ class Backbone(nn.Module):
     @cached_property
     def text_tower(self) -> TextTower | WholeTextTower | FixedTextTower:
         if not anatomy.takes_tokens(self.text):
-            return FixedTextTower(getattr(self.model, "text", self.model.encode_text))
+            features = getattr(self.model, "text", self.model.encode_text)
+            return FixedTextTower(partial(anatomy.pooled, self.name, "text", features))
         return (TextTower if anatomy.is_causal(self.text) else WholeTextTower)(self.text, self.fast_linear)
 
     @cached_property
@@ -192,10 +192,13 @@ class Backbone(nn.Module):
         """Text to token ids: `encode("a photo")` gives them from the first to the last that is no padding."""
         pool, eos = anatomy.pooling(self.name, self.text)
         whole = not anatomy.takes_tokens(self.text) or not anatomy.is_causal(self.text)
-        return Encoding(self.name, self.tokenizer, self.context_length, pool, eos, whole, self._untrained)
+        known = getattr(self.text, "vocab_size", 0)
+        return Encoding(self.name, self.tokenizer, self.context_length, pool, eos, whole, self._untrained, known)
 
     def check_names(self, classnames: Sequence[str]) -> None:
-        """Warn of class names that mean nothing to this model, and of those that it reads as the same."""
+        """Warn of class names that mean nothing to this model, or the same as others. Raises `UserError`
+        for what is no line of text."""
+        checks.lines("class name", classnames)
         self.encode.check_names(classnames)
 
     def embed_words(self, phrase: str, n: int) -> Tensor:
@@ -216,8 +219,7 @@ class Backbone(nn.Module):
         return normalise(raw) if self._unit else raw
 
     def class_features(self, sentences: Sentences, prompts: Prompts | None = None) -> Tensor:
-        """L2-normalised features `(n_classes, embed_dim)`; several sentences of a class are averaged after
-        normalising."""
+        """L2-normalised features `(n_classes, embed_dim)`; those of a class's sentences are averaged normalised."""
         return text_features(self.encode_text(sentences, prompts), sentences, prompts)
 
     def features_of_each(self, sentences: Sentences, contexts: Tensor, prompts: Prompts) -> Tensor:
@@ -246,10 +248,8 @@ class Backbone(nn.Module):
                 raw = self.image_tower(images, prompts, trail, lent)
             else:
                 with torch.no_grad():
-                    raw = self.visual(images)
-        raw = raw[0] if isinstance(raw, tuple) else raw  # some towers give their tokens as well
-        if raw.ndim != 2:
-            raise anatomy.unpooled(self.name, "image")
+                    raw = anatomy.pooled(self.name, "image", self.visual, images)
+        anatomy.check_widths(self.name, raw.shape[-1], self.embed_dim)
         return normalise(raw) if self._unit else raw
 
     def plain(self, texts: Sequence[str]) -> Sentences:

@@ -24,7 +24,8 @@ class Encoding:
 
     tokenizer: open_clip's. context_length: of a padded row. pool_type, eos_id: open_clip's, which say at what position
     the text feature is read. whole: padding counts, as the tower sees it, so that rows are kept at their full length.
-    untrained: ids -> those of them that pretraining never saw, for a model of small vocabulary.
+    untrained: ids -> those of them that pretraining never saw, for a model of small vocabulary. tokens: how many the
+    tower knows, 0 if that is not said.
     """
 
     def __init__(
@@ -36,16 +37,24 @@ class Encoding:
         eos_id: int = 2,
         whole: bool = False,
         untrained: Callable[[Iterable[int]], set[int]] | None = None,
+        tokens: int = 0,
     ):
         self.name, self.tokenizer, self.context_length = name, tokenizer, context_length
         self.pool_type, self.eos_id, self.whole, self._untrained = pool_type, eos_id, whole, untrained
+        self._tokens = tokens
 
     def __call__(self, text: str) -> list[int]:
         """Token ids from the first to the last that is no padding. Raises `UserError` if they do not fit."""
         return self.fitting(self._unpadded(text), text)
 
     def fitting(self, ids: list[int], text: str) -> list[int]:
-        """`ids` of `text`, or `UserError` where a row does not hold them."""
+        """`ids` of `text`, or `UserError` where a row does not hold them, or the tower does not know them."""
+        largest = max([*ids, self.pad] if self.whole else ids)
+        if 0 < self._tokens <= largest:
+            raise UserError(
+                f"the tokenizer of backbone {self.name!r} gives token {largest}, but its text tower knows "
+                f"{self._tokens} tokens: they do not belong together"
+            )
         room = self.context_length - len(self.last)
         if len(ids) > room:
             short = text if len(text) <= 60 else text[:57] + "..."

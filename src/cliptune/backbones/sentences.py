@@ -120,40 +120,41 @@ def blended(
 
 
 def with_context(
-    encode: Encoding, words: str, n_ctx: int, classnames: Sequence[str], position: Position = "end"
+    encode: Encoding, words: str, n_ctx: int, classnames: Sequence[str], position: Position = "end", free: int = 0
 ) -> Sentences:
     """Sentences `"<words> <name>."` whose first `n_ctx` positions that hold words hold learned vectors instead.
 
     Everything else is as in the fixed sentence: what the tokenizer puts before and after the words, the padding, the
     mask and the pooled position. Without a start-of-text token the vectors come first: "v1 v2 cat </s> <pad> ...".
 
-    words: the phrase that is replaced, or "" for placeholders; words beyond `n_ctx` stay as frozen tokens before the
-    name.
+    words: the phrase that is replaced, "" for placeholders; words beyond `n_ctx` stay as frozen tokens before the name.
     position: where the name stands, after the vectors ("end"), amid them ("middle", half of them rounded down before
     it) or before them ("front") (CoOp, section 3.1). Its tokens are those it has after words.
+    free: vectors before those of the words.
     Raises `UserError` for words of too few tokens, and where the tokenizer joins words and name into one token.
     """
     lead, tail = encode.frame
-    phrase = words or " ".join(["X"] * n_ctx)
-    fixed = encode.words(phrase)
-    if words and len(fixed) < n_ctx:
+    blank = " ".join(["X"] * (free if words else n_ctx))
+    phrase = f"{blank} {words}".strip()
+    fixed, placeholders = encode.words(phrase), encode.words(blank)
+    # A placeholder may be several tokens, or two be one, but a vector stands where one would.
+    held = (placeholders * n_ctx)[: free if words else n_ctx] + fixed[len(placeholders) :]
+    if len(held) < n_ctx:
         raise UserError(
-            f"the words {phrase!r} are {len(fixed)} tokens, fewer than n_ctx={n_ctx}; give more words or fewer vectors"
+            f"the words {phrase!r} are {len(held)} tokens, fewer than n_ctx={n_ctx}; give more words or fewer vectors"
         )
+    context = list(zip(held[:n_ctx], range(n_ctx), strict=True))
     rows = []
     for name in map(clean, classnames):
         text = f"{phrase} {name}."
         ids = encode.words(text)
-        if not fixed or ids[: len(fixed)] != fixed:
+        if ids[: len(fixed)] != fixed or fixed[: len(placeholders)] != placeholders:
             raise UserError(
                 f"the tokenizer of backbone {encode.name!r} joins {phrase!r} with the class name {name!r}, so learned "
                 f"context has no place; give other words or rename the class"
             )
         length = 0 if position == "end" else len(encode.words(f"{phrase} {name}")) - len(fixed)
-        # A placeholder may be no single token, but a vector stands where one would.
-        held = fixed[:n_ctx] if words else (fixed * n_ctx)[:n_ctx]
-        context = list(zip(held, range(n_ctx), strict=True))
-        rest = [(token, -1) for token in (ids[n_ctx:] if words else ids[len(fixed) :])]
+        rest = [(token, -1) for token in held[n_ctx:] + ids[len(fixed) :]]
         before = {"end": n_ctx, "middle": n_ctx // 2, "front": 0}[position]
         body = context[:before] + rest[:length] + context[before:] + rest[length:]
         row = encode.fitting([*lead, *(token for token, _ in body), *tail], text)

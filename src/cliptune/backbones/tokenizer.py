@@ -53,11 +53,13 @@ def tokenizer_of(name: str) -> SimpleTokenizer | HFTokenizer | SigLipTokenizer:
         if option in (text.get("tokenizer_kwargs") or {}):
             raise UserError(f"the configuration of {name} sets {option!r} of its tokenizer, which runs code; remove it")
     try:
-        tokenizer: Any = open_clip.get_tokenizer(name)
+        # Without this, transformers asks at the keyboard whether to run what a folder or a repository brings.
+        safe: Any = {"trust_remote_code": False} if text.get("hf_tokenizer_name") else {}
+        tokenizer: Any = open_clip.get_tokenizer(name, **safe)
     except Exception as error:  # open_clip and transformers raise a dozen kinds, most of several lines
         reason = str(error).strip().splitlines()
         raise UserError(
-            f"the tokenizer of {name} ({wanted}) is neither on this machine nor could it be downloaded: "
+            f"the tokenizer of {name} ({wanted}) can be neither loaded from this machine nor downloaded: "
             f"{(reason or [type(error).__name__])[0][:200]}"
         ) from None
     return ClipTokenizer.like(tokenizer) if type(tokenizer) is SimpleTokenizer else tokenizer

@@ -116,15 +116,14 @@ class WholeTextTower:
 class FixedTextTower:
     """A text tower in which no learned token has a place, computed as open_clip does.
 
-    features: padded ids `(n, context_length)` -> features `(n, embed_dim)`, or a tuple that starts with them.
+    features: padded ids `(n, context_length)` -> features `(n, embed_dim)`.
     """
 
-    def __init__(self, features: Callable[[Tensor], Any], chunk: int = CHUNK):
+    def __init__(self, features: Callable[[Tensor], Tensor], chunk: int = CHUNK):
         self.features, self.chunk = features, chunk
 
     @torch.no_grad()
     def __call__(self, sentences: Sentences, prompts: Prompts) -> Tensor:
         """Un-normalised features `(n, embed_dim)` of `n` fixed sentences."""
         size = max(1, self.chunk // sentences.ids.shape[1])
-        parts = [self.features(ids) for ids in sentences.ids.split(size)]
-        return torch.cat([part[0] if isinstance(part, tuple) else part for part in parts])
+        return torch.cat([self.features(ids) for ids in sentences.ids.split(size)])

@@ -16,6 +16,7 @@ from tyro.conf import Positional
 
 from cliptune import checks
 from cliptune.commands.parse import given, parse, split
+from cliptune.data.assumed import assuming
 from cliptune.data.pictures import Unreadable
 from cliptune.data.walk import images_under, unread_in
 from cliptune.errors import UserError
@@ -86,16 +87,17 @@ def _answers(run: Tuned, images: Sequence[Path], options: Predict, bad: dict[str
     top_k = max(2, options.top_k)
     for start in range(0, len(images), CHUNK):
         chunk, rows = images[start : start + CHUNK], list[Any]()
-        try:
-            rows = run.predict(chunk, top_k=top_k)
-        except Unreadable:
-            if not options.skip_bad:
-                raise
-            for image in chunk:
-                try:
-                    rows += run.predict([image], top_k=top_k)
-                except Unreadable as error:
-                    bad[str(image)] = error.why
+        with assuming():  # `faults` said what is assumed of all of them
+            try:
+                rows = run.predict(chunk, top_k=top_k)
+            except Unreadable:
+                if not options.skip_bad:
+                    raise
+                for image in chunk:
+                    try:
+                        rows += run.predict([image], top_k=top_k)
+                    except Unreadable as error:
+                        bad[str(image)] = error.why
         yield from zip((image for image in chunk if str(image) not in bad), rows, strict=True)
 
 

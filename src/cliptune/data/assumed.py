@@ -31,7 +31,11 @@ def assuming() -> Iterator[list[tuple[str, str]]]:
 
 
 def tell(assumed: Sequence[tuple[str, str]], total: int) -> None:
-    """One warning about what was assumed of some of `total` images, with the number and an example of each kind."""
+    """One warning about what was assumed of some of `total` images, with the number and an example of each kind; within
+    `assuming`, they are collected."""
+    if (held := _assumed.get()) is not None:
+        held.extend(assumed)
+        return
     kinds: dict[str, list[str]] = {}
     for name, said in assumed:
         kinds.setdefault(said, []).append(name)
@@ -39,7 +43,7 @@ def tell(assumed: Sequence[tuple[str, str]], total: int) -> None:
         shown = "; ".join(f"{len(names)} such as {names[0]}: {said}" for said, names in kinds.items())
         odd = ", so their brightness does not compare" if len(kinds) > 1 or len(assumed) < total else ""
         warnings.warn(
-            f"the range of {len(assumed)} of {total} images is assumed from their values{odd} ({shown}); save them "
-            f"with 8 bits to decide it",
+            f"the range of {len(assumed)} of {total} images is assumed from their values{odd} ({shown}); convert "
+            f"them to 8 bits to decide it yourself",
             stacklevel=3,
         )

@@ -48,6 +48,8 @@ def load(file: Path) -> dict[str, list[tuple[str, int]]]:
     content = read_bytes(file)
     try:
         held: Any = _reader(content).load()
+        if not isinstance(held, dict):
+            raise TypeError(f"it holds a {type(held).__name__}")
         parts = {part: [(d._impath, d._label) for d in held[part]] for part in held}
         kinds = {(type(path), type(label)) for entries in parts.values() for path, label in entries}
         if kinds - {(str, int)} or not all(isinstance(part, str) for part in parts):

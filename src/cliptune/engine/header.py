@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,15 +10,14 @@ from typing import Any
 
 from torch import Tensor
 
-from cliptune import checks
+from cliptune import checks, plain
 from cliptune.backbones.backbone import Backbone
+from cliptune.data import sources
 from cliptune.errors import UserError, shown
 from cliptune.methods.base import Method
 
 #: What a whole number among a method's fields may be, however small the file.
 ROOM = 10_000
-#: What would break a line, or tell a terminal what to do.
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,11 @@ def read(about: Mapping[str, Any], path: Path) -> Header:
     if "config" not in about:
         raise UserError(f"{path} is the state of unfinished training; run the same command again to finish it")
     backbone = _of(about, "backbone", dict, path)
+    config = _of(about, "config", dict, path)
     names, templates = (tuple(_texts(about, key, path)) for key in ("classnames", "templates"))
     (twice, count), *_ = Counter(names).most_common(1)
-    if count > 1:
+    data = str(config.get("data", ""))
+    if count > 1 and data and data.partition(":")[0] not in sources.cards():  # ImageNet has two missiles
         raise _damaged(path, f"class {shown(twice)} comes {count} times")
     try:
         for template in templates:
@@ -56,7 +56,7 @@ def read(about: Mapping[str, Any], path: Path) -> Header:
     except UserError as error:
         raise _damaged(path, str(error)) from None
     return Header(
-        _of(about, "config", dict, path),
+        config,
         names,
         templates,
         _of(backbone, "name", str, path),
@@ -85,7 +85,7 @@ def _of(held: Mapping[str, Any], key: str, kind: type, path: Path) -> Any:
 def _texts(about: Mapping[str, Any], key: str, path: Path) -> list[str]:
     texts = _of(about, key, list, path)
     for text in texts:
-        if not isinstance(text, str) or not text.strip() or CONTROL.search(text):
+        if not isinstance(text, str) or not text.strip() or plain.ODD.search(text):
             raise _damaged(path, f"{key} has the entry {shown(text)}, which is no text of one line")
     if not texts:
         raise _damaged(path, f"{key} is empty")

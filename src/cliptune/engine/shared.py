@@ -53,7 +53,11 @@ def file_of(backbone: Backbone, dataset: Dataset, examples: Sequence[Example], *
     said = hashlib.sha256(json.dumps(about).encode())
     for example in examples:
         try:
-            said.update(f"\n{_of_file(example.path) if files and example.path else example.key}".encode())
+            said.update(
+                f"\n{_of_file(example.path) if files and example.path else example.key}".encode(
+                    errors="surrogateescape"
+                )
+            )
         except OSError:
             return None
     return folder / "features" / f"{said.hexdigest()[:32]}.safetensors"

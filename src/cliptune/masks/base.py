@@ -21,7 +21,7 @@ class NoMask(UserError):
     """A picture has no mask where a source looks for it."""
 
 
-FaultKind = Literal["missing", "wrong shape", "unreadable", "shared"]
+FaultKind = Literal["missing", "wrong shape", "unreadable", "shared", "bad box"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class MaskSource(ABC):
             counts = {kind: sum(f.kind == kind for f in found) for kind in dict.fromkeys(f.kind for f in found)}
             said = ", ".join(f"{count} {kind}" for kind, count in counts.items())
             raise UserError(
-                f"masks of {len(found)} of {len(examples)} pictures cannot be used ({said}): {found[0].text}"
+                f"masks of {len(found)} of {len(examples)} pictures cannot be used ({said}): {found[0].text} "
+                f"(--skip-bad leaves them out)"
             )
 
     def refresh(self, model: TunedModel, examples: ExampleSet, epoch: int) -> None:

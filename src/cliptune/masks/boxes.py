@@ -6,15 +6,18 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree import ElementTree
 
 from cliptune import plain
-from cliptune.boxes import CORNERS, SIDES, Box, are_shares, box_of, from_sides
+from cliptune.boxes import CORNERS, SIDES, Box, are_shares, box_of
 from cliptune.errors import UserError, shown
 from cliptune.files import read_bytes, read_text
+
+#: The picture that a box is of, and the box or what is wrong with it.
+Read = tuple[str, Box | str]
 
 #: Names of columns and keys, lower case, that say which picture is meant.
 PICTURE = ("path", "filename", "file_name", "file", "image", "picture", "image_path", "filepath", "key")
@@ -24,18 +27,27 @@ PICTURE = ("path", "filename", "file_name", "file", "image", "picture", "image_p
 class Boxes:
     """Boxes by picture, each (left, top, right, bottom), in pixels or, if `normalised`, as shares of width and height.
 
-    A picture is found by its relative path, by the end of it, or by its name without suffix (as annotations have it).
+    bad: what is wrong with the first bad box of a picture. A picture is found by its relative path, by the end of it,
+    or by its name without suffix (as annotations have it).
     """
 
     held: dict[str, tuple[Box, ...]]
     normalised: bool
+    bad: dict[str, str] = field(default_factory=dict)
 
     def of(self, key: str) -> tuple[Box, ...]:
         """The boxes of a picture, none if there is no word of it."""
-        path = PurePosixPath(key)
-        ends = [PurePosixPath(*path.parts[i:]) for i in range(len(path.parts))]
-        names = [name for end in ends for name in (end.as_posix(), end.with_suffix("").as_posix())]
-        return next((self.held[name] for name in names if name in self.held), ())
+        return next((self.held[name] for name in _names(key) if name in self.held), ())
+
+    def fault(self, key: str) -> str:
+        """What is wrong with a box of a picture, or ""."""
+        return next((self.bad[name] for name in _names(key) if name in self.bad), "")
+
+
+def _names(key: str) -> list[str]:
+    path = PurePosixPath(key)
+    ends = [PurePosixPath(*path.parts[i:]) for i in range(len(path.parts))]
+    return [name for end in ends for name in (end.as_posix(), end.with_suffix("").as_posix())]
 
 
 def read_boxes(path: Path) -> Boxes:
@@ -43,8 +55,8 @@ def read_boxes(path: Path) -> Boxes:
 
     CSV: a column that names the picture and four numbers, xmin,ymin,xmax,ymax (x1,y1,x2,y2; left,top,right,bottom) or
     x,y,w,h; several rows for several boxes. JSON: `{"cat/1.jpg": [[left, top, right, bottom], ...]}`, a list of records
-    with those columns or `boxes`, or COCO's `images` and `annotations`. Raises `UserError` with the line or entry that
-    is wrong.
+    with those columns or `boxes`, or COCO's `images` and `annotations`. A box that is none is a fault of its picture.
+    Raises `UserError` for a file that is wrong as a whole, or holds no box that is one.
     """
     if path.is_dir():
         files = sorted(path.rglob("*.xml"))
@@ -65,13 +77,19 @@ def read_boxes(path: Path) -> Boxes:
             raise UserError(f"boxes cannot be read from {path} ({type(error).__name__}: {error})") from None
     if not found:
         raise UserError(f"{path} holds no boxes")
-    held: dict[str, tuple[Box, ...]] = {}
+    held, bad = dict[str, tuple[Box, ...]](), dict[str, str]()
     for name, box in found:
-        held[name] = (*held.get(name, ()), box)
-    return Boxes(held, are_shares(box for boxes in held.values() for box in boxes))
+        if isinstance(box, str):
+            bad.setdefault(name, box)
+        else:
+            held[name] = (*held.get(name, ()), box)
+    if not held:
+        first = next(iter(bad.values()))
+        raise UserError(f"{first}; none of {path} is a box")
+    return Boxes(held, are_shares(box for boxes in held.values() for box in boxes), bad)
 
 
-def _record(row: dict[Any, Any], where: str) -> Iterator[tuple[str, Box]]:
+def _record(row: dict[Any, Any], where: str) -> Iterator[Read]:
     """Picture and box, or several `boxes`, of named values."""
     row = {str(name).strip().lower(): value for name, value in row.items() if name is not None}
     picture = next((row[name] for name in PICTURE if row.get(name)), None)
@@ -88,19 +106,19 @@ def _record(row: dict[Any, Any], where: str) -> Iterator[tuple[str, Box]]:
             return
     for names in SIDES:
         if set(names) <= row.keys():
-            yield _name(picture), box_of(from_sides([row[name] for name in names], where), where)
+            yield _name(picture), box_of([row[name] for name in names], where, sides=True)
             return
     raise UserError(f"{where}: no box; name the columns xmin,ymin,xmax,ymax, or x,y,w,h")
 
 
-def _csv(path: Path) -> Iterator[tuple[str, Box]]:
+def _csv(path: Path) -> Iterator[Read]:
     with open(path, encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
         for row in rows:
             yield from _record(row, f"{path} line {rows.line_num}")
 
 
-def _json(path: Path) -> Iterator[tuple[str, Box]]:
+def _json(path: Path) -> Iterator[Read]:
     try:
         content = plain.checked(json.loads(read_text(path)))
     except json.JSONDecodeError as error:
@@ -124,17 +142,17 @@ def _json(path: Path) -> Iterator[tuple[str, Box]]:
         raise UserError(f"{path} holds neither pictures with boxes nor a list of records")
 
 
-def _coco(content: dict[str, Any], path: Path) -> Iterator[tuple[str, Box]]:
+def _coco(content: dict[str, Any], path: Path) -> Iterator[Read]:
     try:
         names = {image["id"]: image["file_name"] for image in content["images"]}
         for i, entry in enumerate(content["annotations"], 1):
             where = f"{path}, annotation {i}"
-            yield _name(names[entry["image_id"]]), box_of(from_sides(entry["bbox"], where), where)
+            yield _name(names[entry["image_id"]]), box_of(entry["bbox"], where, sides=True)
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} lacks {error} in its images or annotations (COCO)") from None
 
 
-def _xml(path: Path, name: Path) -> Iterator[tuple[str, Box]]:
+def _xml(path: Path, name: Path) -> Iterator[Read]:
     """Boxes of an annotation; the picture is the file's own name, as its `<filename>` is often wrong."""
     try:
         root = ElementTree.fromstring(read_bytes(path))

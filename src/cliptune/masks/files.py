@@ -16,7 +16,7 @@ from cliptune.masks.values import Values
 from cliptune.types import Example, Picture
 
 #: Suffixes a mask may have in place of its picture's, after PNG.
-OTHERS = (".jpg", ".jpeg", ".JPEG", ".gif", ".bmp", ".tif", ".tiff", ".webp")
+OTHERS = (".PNG", ".jpg", ".jpeg", ".JPEG", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm")
 
 
 def under(root: Path, relative: Path) -> Path | None:

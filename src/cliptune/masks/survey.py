@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from cliptune.errors import UserError
+from cliptune.masks.base import MaskSource
+from cliptune.types import Task
 
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
@@ -48,6 +51,22 @@ def survey(examples: ExampleSet) -> None:
     if not whole and (said := nothing(len(empty), len(full), len(examples))):
         raise UserError(said)
     note(empty, full, len(examples), whole=whole)
+
+
+def masked(task: Task, source: MaskSource) -> tuple[Task, dict[str, str]]:
+    """The task without training images whose masks have faults, and what is wrong with each, by key.
+
+    Warns of what is left out. Raises `UserError` where nothing is left.
+    """
+    bad = {fault.key: fault.text for fault in source.faults(task.train)}
+    rest = tuple(example for example in task.train if example.key not in bad)
+    if bad:
+        first = next(iter(bad.values()))
+        said = f"masks of {len(bad)} of {len(task.train)} pictures cannot be used"
+        if not rest:
+            raise UserError(f"{said}: {first}")
+        warnings.warn(f"{said} and these are left out, such as: {first}", stacklevel=3)
+    return replace(task, train=rest), bad
 
 
 def nothing(empty: int, full: int, total: int) -> str:

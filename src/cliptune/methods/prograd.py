@@ -80,8 +80,7 @@ class ProGrad(Method):
         return Context(torch.cat([torch.zeros_like(start) if self.compat == "release" else start, words]))
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
-        prefix = " ".join([*["X"] * self.free, *self.words.split()])
-        return with_context(backbone.encode, prefix, self.n_ctx, classnames, self.position)
+        return with_context(backbone.encode, self.words, self.n_ctx, classnames, self.position, self.free)
 
     def prepare(self, model: TunedModel, task: Task) -> Teacher:
         from cliptune.backbones.teacher import Teacher

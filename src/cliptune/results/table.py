@@ -163,8 +163,11 @@ def folded(table: Table) -> tuple[tuple[str, ...], str]:
         if table.rows
         else {}
     )
-    counted = {"shots": "{0} shots", "seeds": "{0} seeds", "data": "{0}", "method": "{0}", "metric": "{0}"}
-    words = [counted.get(k, f"{k} {{0}}").format(said) for k, said in shared.items() if said != NOTHING]
+    words = [
+        f"{said} {k}" if k in ("shots", "seeds") else said if k in ("data", "method", "metric") else f"{k} {said}"
+        for k, said in shared.items()
+        if said != NOTHING
+    ]
     words = [word[:-1] if word in ("1 shots", "1 seeds") else word for word in words]
     return (*first, *(k for k in rest if k not in shared)), ", ".join(words)
 

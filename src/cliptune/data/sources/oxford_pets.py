@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from cliptune.data.card import Card, Layout, unpacked
+from dataclasses import replace
+from pathlib import Path
+
+from cliptune.data.card import Card, Layout, Place, unpacked
+from cliptune.data.present import missing
 from cliptune.data.split_dataset import SplitDataset
+from cliptune.types import Example
+
+#: The official masks, beside the folder of images: 1 is the pet, 2 background, 3 the border between them.
+TRIMAPS = Path("annotations", "trimaps")
 
 
 class OxfordPets(SplitDataset):
@@ -35,3 +43,15 @@ class OxfordPets(SplitDataset):
             "Some files are not what their suffix says: a few .jpg hold PNG or GIF pictures.",
         ),
     )
+
+    @classmethod
+    def listed(cls, place: Place) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
+        """As the split file says; with the official trimaps as masks where they lie beside the images."""
+        classnames, parts = super().listed(place)
+        folder = place.images.parent / TRIMAPS
+        if not folder.is_dir():
+            return classnames, parts
+        files = {e.key: f"{Path(e.key).stem}.png" for part in parts.values() for e in part}
+        lost = set(missing(folder, list(files.values())))
+        masks = {key: folder / name for key, name in files.items() if name not in lost}
+        return classnames, {name: [replace(e, mask=masks.get(e.key)) for e in part] for name, part in parts.items()}

@@ -1,0 +1,97 @@
+"""A pipe in the place of a file is refused, or replaced; nothing waits for who might write to it."""
+
+import os
+import shutil
+
+import pytest
+
+import mutations
+from cliptune import holds
+from cliptune.claims import CHECKPOINT, CONFIG, CORESET, RESUME, STAGE
+from cliptune.results import store
+from toys import BRIEFLY, write_pictures
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, photos):
+    import cliptune as ct
+
+    folder = tmp_path_factory.mktemp("run")
+    ct.train("coop", data=f"folder:{photos}", shots=2, epochs=1, out=folder)
+    return folder
+
+
+@pytest.fixture
+def said(cli):
+    def call(*arguments):
+        with mutations.within(60):
+            return cli(*arguments)
+
+    return call
+
+
+def pipe(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, store.NAME, "background.json", "runs/log.txt", "model.pth.tar-5"])
+def test_in_what_is_read(said, run, tmp_path, photos, name):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    pipe(folder / name)
+    picture = photos / "cat" / "0.png"
+    commands = {
+        CHECKPOINT: [("predict", folder, picture), ("evaluate", folder)],
+        store.NAME: [("report", folder), ("results", "table", folder)],
+        "background.json": [("report", folder, "--pictures", 0)],
+        "runs/log.txt": [("results", "import", folder / "runs", "--out", tmp_path / "out")],
+        "model.pth.tar-5": [("import", folder / name, "--out", tmp_path / "out")],
+    }
+    for command in commands[name]:
+        told = said(*command)
+        assert told.code == 2 and name.rpartition("/")[2] in told.err, told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", [CONFIG, CORESET, RESUME, STAGE.format(1), holds.NAME, store.NAME, CHECKPOINT])
+def test_where_a_run_goes(said, tmp_path, photos, name):
+    """It is passed over where it is only looked for, and refused where it would be written."""
+    place = pipe(tmp_path / "run" / name)
+    if name == holds.NAME:
+        os.utime(place, (1, 1))
+    flags = ("--data", f"folder:{photos}", *BRIEFLY, "--fraction", 0.5, "--out", tmp_path / "run")
+    told = said("train", "coop", *flags)
+    if name in (holds.NAME, STAGE.format(1)):
+        assert told.code == 0 and said("evaluate", tmp_path / "run").code == 0
+    else:
+        assert told.code == 2 and f"{name} is a device or a pipe" in told.err, told
+
+
+@pytest.mark.parametrize("option", ["csv:{}", "json:{}", "--draws", "--masks-from box:{}", "--classes"])
+def test_in_what_is_given(said, tmp_path, run, option):
+    photos = write_pictures(tmp_path / "photos", each=3)
+    suffix = {"csv:{}": ".csv", "json:{}": ".json", "--masks-from box:{}": ".csv"}.get(option, ".pkl")
+    place = pipe(tmp_path / f"given{suffix}")
+    own = ("--shots", 1, "--epochs", 1, "--out", tmp_path / "never")
+    data = f"folder:{photos}"
+    command = {
+        "--draws": ("train", "coop", "--data", data, "--draws", place, *own),
+        "--masks-from box:{}": (
+            "train",
+            "coop+dapt",
+            "--data",
+            f"folder:{photos}",
+            "--masks-from",
+            f"box:{place}",
+            *own,
+        ),
+        "--classes": ("predict", run, photos / "cat" / "0.png", "--classes", place),
+    }.get(option, ("train", "coop", "--data", option.format(place), *own))
+    told = said(*command)
+    assert told.code == 2 and not (tmp_path / "never").exists()
+    assert len([line for line in told.err.splitlines() if not line.startswith("note: ")]) == 1
