@@ -59,8 +59,8 @@ class _Job:
 
 
 def look(name: str, root: Path) -> check.Report:
-    """What there is of a dataset."""
-    return check.check(sources.kind(name), root)
+    """What there is of a dataset, by the names of its files."""
+    return check.check(sources.kind(name), root, opened=False)
 
 
 def source_of(recipe: Recipe, order: Order, root: Path) -> Source:

@@ -46,7 +46,7 @@ def get(spec: str, reading: Reading | None = None) -> Dataset:
     if name == PYTHON:
         Objects.from_spec(argument, reading or Reading())
     if name not in names():
-        if meant := meant_by(spec):
+        if spec and (meant := meant_by(spec)):
             raise UserError(f"unknown dataset {spec!r}; what is at that path is read by {meant}")
         close = difflib.get_close_matches(name, names(), n=2, cutoff=0.4)
         raise UserError(
