@@ -4,6 +4,7 @@ import inspect
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
+from torch import Generator
 
 from cliptune import methods
 from cliptune.errors import UserError
@@ -24,6 +25,13 @@ def test_words_are_words_with_underscores_too(name):
     cls = methods.get(name)
     assert cls(words="a_photo_of_a") == cls(words="a photo of a") == cls(words=" a photo  of_a ")
     assert cls(words="a_photo_of_a").words == "a photo of a"
+
+
+@pytest.mark.filterwarnings("ignore:.* words but 0 tokens")
+def test_words_without_tokens_are_refused(tiny_backbone):
+    """Such as the tokenizer takes for the colour of a terminal."""
+    with pytest.raises(UserError, match="reads 0 tokens in the words .*, fewer than 1; give others"):
+        methods.get("coop")(words="\x1b[31m").learner(tiny_backbone, ["cat", "dog"], Generator())
 
 
 @pytest.mark.parametrize("name", methods.names())

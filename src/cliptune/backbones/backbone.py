@@ -22,6 +22,7 @@ from cliptune.backbones.linear import faster
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.sentences import Sentences
 from cliptune.backbones.whole import FixedTextTower, WholeTextTower
+from cliptune.errors import UserError
 from cliptune.types import KeyValues, Prompts
 
 
@@ -196,8 +197,16 @@ class Backbone(nn.Module):
         self.encode.check_names(classnames)
 
     def embed_words(self, phrase: str, n: int) -> Tensor:
-        """Token embeddings `(n, text_width)` of the first `n` tokens of `phrase`, to start learned context from."""
-        return self.embed(torch.tensor(self.encode.words(phrase)[:n])).float().clone()
+        """Token embeddings `(n, text_width)` of the first `n` tokens of `phrase`, to start learned context from.
+
+        Raises `UserError` where there are fewer.
+        """
+        ids = self.encode.words(phrase)[:n]
+        if len(ids) < n:
+            raise UserError(
+                f"{self.name!r} reads {len(ids)} tokens in the words {phrase!a}, fewer than {n}; give others"
+            )
+        return self.embed(torch.tensor(ids)).float().clone()
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token embeddings `(..., text_width)` of `ids`, without positions."""

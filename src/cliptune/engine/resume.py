@@ -81,7 +81,11 @@ class Progress:
 def rows_of(about: Mapping[str, Any], path: Path) -> list[dict[str, float]]:
     """The rows of finished epochs that a state tells. Raises `UserError` for anything else."""
     rows = about.get("history")
-    if not isinstance(rows, list) or not all(map(_is_row, rows, range(len(rows)))):
+    if (
+        not isinstance(rows, list)
+        or not all(map(_is_row, rows, range(len(rows))))
+        or len({"val" in r for r in rows}) > 1
+    ):
         raise UserError(f"{path} does not tell the epochs that are done; remove it to train anew")
     return rows
 
