@@ -262,3 +262,11 @@ def test_closed_streams(closed):
 def test_arguments_that_nothing_could_take(cli, argument, said):
     ended = cli("train", "coop", "--data", argument)
     assert (ended.code, ended.out) == (2, "") and said in ended.err and ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["LOCAL_RANK", "RANK", "WORLD_SIZE", "OMP_NUM_THREADS"])
+def test_variables_that_are_no_numbers(cli, monkeypatch, name):
+    monkeypatch.setenv(name, "x")
+    said = cli("list", "data")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"cliptune: the environment variable {name} is a whole number, not 'x'; unset it\n"

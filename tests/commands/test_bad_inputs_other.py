@@ -178,6 +178,8 @@ RESULTS = """
     results table {records} --out {empty} --format csv | folder
     results table {records} --out /dev/null --format csv | device
     results table {records} stray             | stray
+    results table {records} --safe-cells      | safe_cells has no effect on format terminal
+    results published --safe-cells            | safe_cells has no effect
     results published --method nope           | nope
     results published --data nope             | nope
     results published --protocol nope         | nope

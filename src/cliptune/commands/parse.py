@@ -63,7 +63,7 @@ def _reason(box: str, command: str) -> str:
     end = next((i for i, line in enumerate(kept) if re.match("[─╰]|--{5,}|[+]-", line)), len(kept))
     reason = " ".join(kept[:end]).rstrip(".")
     # A check of our own says all there is to say.
-    own = re.sub(r"^Error parsing [A-Z]\w*: ", "", reason)
+    own = re.sub(r"^Error parsing (?!-)[\w.]+: ", "", reason)
     return own if own != reason else f"{reason}; cliptune {command} --help lists the options"
 
 
