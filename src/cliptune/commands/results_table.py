@@ -10,6 +10,7 @@ from typing import Literal
 from rich.console import Console
 
 from cliptune import checks
+from cliptune.commands.output import ENDLESS, paper
 from cliptune.commands.parse import parse, split
 from cliptune.errors import UserError
 from cliptune.files import write_text
@@ -83,8 +84,7 @@ def results_table(arguments: list[str]) -> None:
     options = parse(ResultsTable, "results table FOLDER", rest)
     made = table_of(chosen(store.load_all(Path(path)), options.methods, options.seeds), options)
     if options.format == "terminal" and options.out is None:
-        width = None if sys.stdout.isatty() else max(100, Console().width)
-        Console(file=sys.stdout, width=width).print(table.to_rich(made, digits=options.digits))
+        paper().print(table.to_rich(made, digits=options.digits))
         return
     text = as_text(made, options.format, options.digits, options.safe_cells)
     if options.out is None:
@@ -150,7 +150,7 @@ def as_text(made: Table, form: Format, digits: int, safe_cells: bool = False) ->
         return table.to_markdown(made, digits=digits)
     if form == "latex":
         return table.to_latex(made, digits=digits)
-    console = Console(width=max(100, Console().width), color_system=None)
+    console = Console(width=ENDLESS, color_system=None)
     with console.capture() as captured:
         console.print(table.to_rich(made, digits=digits))
     return captured.get()
