@@ -111,7 +111,9 @@ def test_sam_is_shown_where_the_class_is(photos, trained, monkeypatch):
     from cliptune.masks.pretrained import Pretrained
 
     model = type("Model", (), {"device": "cpu"})()
-    monkeypatch.setattr("cliptune.masks.pretrained.load", lambda kind, name, device: Pretrained(kind, name, model, None))
+    monkeypatch.setattr(
+        "cliptune.masks.pretrained.load", lambda kind, name, device: Pretrained(kind, name, model, None)
+    )
     dataset = Folder(photos)
     examples = dataset.examples("train")[:3]
     images, labels = [dataset.read(e).image for e in examples], [e.label for e in examples]
