@@ -64,6 +64,30 @@ def test_the_help_of_train_is_the_methods(cli, method, flag):
     assert said.code == 0 and flag in said.out
 
 
+def test_the_help_of_train_shows_the_values_of_what_is_named_beside_it(cli):
+    def default(said, flag):
+        text = " ".join(said.out.replace("│", " ").split())
+        return text.partition(f"{flag} ")[2].partition("(default: ")[2].partition(")")[0]
+
+    said = cli("train", "coop", "--backbone", "ViT-B-16", "--protocol", "base-to-novel", "--help")
+    assert "those of coop on data emoji, backbone ViT-B-16, protocol base-to-novel and 16 shots" in said.out
+    assert default(said, "--training.epochs") == "200" and default(said, "--method.words") == "'a photo of a'"
+    said = cli("train", "coop", "--help", "--backbone", "ViT-B-16", "--shots", 1)
+    assert default(said, "--training.epochs") == "50" and default(said, "--method.words") == "''"
+    assert "those of maple+dapt on data emoji, backbone tiny" in cli("train", "--help").out
+
+
+@pytest.mark.parametrize("command", [c for c in front.COMMANDS if c not in ("data", "masks", "results", "list")])
+def test_help_is_broken_into_lines_once(cli, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line.strip("│ ") for line in cli(command, "--help").out.splitlines() if line.startswith("│   ")]
+    gaps = [
+        f"{line} / {after}" for line, after in zip(lines, lines[1:], strict=False)
+        if after[:1].islower() and len(line) + 1 + len(after.split()[0]) <= 48 and not after.startswith("(default")
+    ]  # fmt: skip
+    assert gaps == []
+
+
 def test_help_after_a_name(cli):
     for arguments in (("evaluate", "runs/x"), ("predict", "runs/x"), ("report", "runs"), ("run", "base-to-novel")):
         said = cli(*arguments, "--help")
@@ -262,3 +286,11 @@ def test_closed_streams(closed):
 def test_arguments_that_nothing_could_take(cli, argument, said):
     ended = cli("train", "coop", "--data", argument)
     assert (ended.code, ended.out) == (2, "") and said in ended.err and ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["LOCAL_RANK", "RANK", "WORLD_SIZE", "OMP_NUM_THREADS"])
+def test_variables_that_are_no_numbers(cli, monkeypatch, name):
+    monkeypatch.setenv(name, "x")
+    said = cli("list", "data")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"cliptune: the environment variable {name} is a whole number, not 'x'; unset it\n"

@@ -196,7 +196,7 @@ def test_restore_with_ratios_of_each_dataset(dataset, image_ratio, text_ratio, w
 
 def test_no_preset_and_an_unknown_one():
     assert presets.get("maple+dapt", "none", shots=4) == Run(methods.build("maple+dapt"), shots=4)
-    said = r"coop\+dapt has no preset 'per_dataset'; auto, none, base_to_novel, cross_dataset"
+    said = r"coop\+dapt has no preset 'per_dataset'; there are auto, none, base_to_novel, cross_dataset"
     with pytest.raises(UserError, match=said):
         presets.get("coop+dapt", "per_dataset")
 

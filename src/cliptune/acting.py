@@ -49,7 +49,7 @@ def idle(run: Run) -> dict[str, str]:
         found |= {"selector": why, "selector_variant": why}
     for option in ("targets", "joint"):
         if not protocols.takes(run.protocol, option):
-            have = " and ".join(name for name in protocols.names() if protocols.takes(name, option))
+            have = ", ".join(name for name in protocols.names() if protocols.takes(name, option))
             found[option] = f"{run.protocol} has no {option}, only {have}; leave it out or choose another protocol"
     source = run.data.partition(":")[0]
     for name, sources in LOOKED_AT.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def say(sentence: str, code: int) -> NoReturn:
+        sentence = re.sub(r"\S{1000,}", lambda word: f"{word[0][:60]}...", sentence)  # a path that fills the screen
         console.print(f"cliptune: {sentence}", style="bold red", markup=False)
         sys.exit(code)
 
@@ -72,6 +74,7 @@ def front(arguments: list[str]) -> None:
     if sys.stdout is None:
         raise UserError("standard output is closed; send it to a file, or to /dev/null")
     faults.check_arguments(arguments)
+    faults.check_environment()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
     elif arguments[0] == "--version":

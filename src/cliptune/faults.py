@@ -17,6 +17,8 @@ from cliptune.files import cache_folder
 
 #: "~name" where a value may begin with a path: --out=~name/x, folder:~name.
 HOME = re.compile(r"(?:--[\w.-]+=)?(?:[a-z]+:)?(~[\w.-]+)(?:/|$)")
+#: Environment variables of launchers and of threads.
+NUMBERS = ("LOCAL_RANK", "RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "OMP_NUM_THREADS")
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
@@ -31,6 +33,14 @@ def check_arguments(arguments: Sequence[str]) -> None:
         home = HOME.match(argument)
         if home and os.path.expanduser(home[1]) == home[1]:
             raise UserError(f"there is no user {home[1][1:]!r}, so {shown(argument)} names no folder")
+
+
+def check_environment() -> None:
+    """Raise `UserError` for a variable of launchers or threads that is no whole number, which libraries read so."""
+    for name in NUMBERS:
+        value = os.environ.get(name, "")
+        if value and not re.fullmatch(r"\d+(,\d+)*", value.strip()):
+            raise UserError(f"the environment variable {name} is a whole number, not {shown(value)}; unset it")
 
 
 def of_system(error: OSError) -> str:

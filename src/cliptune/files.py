@@ -69,9 +69,9 @@ def check_folder(path: str | Path) -> None:
             os.lstat(path)  # a name may be too long
         there = next(place for place in (path, *path.parents) if os.path.lexists(place))
         if not there.is_dir():
-            raise UserError(f"{there} is there and no folder; choose another with --out")
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if not os.access(there, os.W_OK | os.X_OK):
-            raise UserError(f"{there} cannot be written to; choose another folder with --out")
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def check_file(path: str | Path) -> None:

@@ -153,9 +153,9 @@ TRAIN = """
     train coop --evaluate-at 0                | evaluate_at must be at least 1
     train coop --evaluate-at 99               | evaluate_at has no effect
     train coop --out /                        | is the root of the file system
-    train coop --out /dev/null                | no folder
-    train coop --out {file}                   | no folder
-    train coop --out {file}/below             | no folder
+    train coop --out /dev/null                | not a directory
+    train coop --out {file}                   | not a directory
+    train coop --out {file}/below             | not a directory
 """
 
 

@@ -45,11 +45,11 @@ SWEEP = """
     run few-shot --workers -1                 | workers must be from 0 to 1024
     run few-shot --address auto               | --address is for --runner ray
     run few-shot --gpus-per-task nan --runner ray | gpus_per_task must be a finite number
-    run few-shot --out {file}                 | no folder
+    run few-shot --out {file}                 | not a directory
     run few-shot --out /                      | is the root of the file system
     demo --seeds                              | seeds names nothing
     demo --shots -1                           | shots must be at least 0
-    demo --out {file}                         | no folder
+    demo --out {file}                         | not a directory
     demo --fast                               | --fast
 """
 
@@ -105,7 +105,7 @@ RUNS = """
     import {w.pt}                             | w.pt
     import {w.pt} --method nope               | unknown method 'nope'
     import {w.pt} --wordz x                   | unknown option --wordz
-    import {w.pt} --out {file}                | no folder
+    import {w.pt} --out {file}                | not a directory
 """
 
 DATA = """
@@ -178,6 +178,8 @@ RESULTS = """
     results table {records} --out {empty} --format csv | folder
     results table {records} --out /dev/null --format csv | device
     results table {records} stray             | stray
+    results table {records} --safe-cells      | safe_cells has no effect on format terminal
+    results published --safe-cells            | safe_cells has no effect
     results published --method nope           | nope
     results published --data nope             | nope
     results published --protocol nope         | nope
@@ -185,12 +187,12 @@ RESULTS = """
     results import                            | a folder of logs comes first
     results import {none}                     | is no folder
     results import {logs}                     | no log.txt under
-    results import {logs} --out {file}        | no folder
+    results import {logs} --out {file}        | not a directory
     results export                            | a folder of runs comes first
     results export {records}                  | --out
     results export {none} --out logs          | no result.json under
     results export {records} --out logs --decimals -1 | decimals must be from 0 to 10
-    results export {records} --out {file}     | no folder
+    results export {records} --out {file}     | not a directory
     results export {records} --out logs --style csv | 'csv'
 """
 

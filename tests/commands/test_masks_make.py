@@ -80,8 +80,8 @@ def test_missing_masks_are_named_and_end_with_2(cli, bright, tmp_path):
         (["--with", "clipseg:x"], "unknown segmenter 'clipseg:x'"),
         (["--with", "command:"], "no program after command:"),
         (["--with", "command:no-such-program"], "cannot start 'no-such-program'"),
-        (["--with", "command:x", "--batch-size", -1], "batch_size=-1"),
-        (["--with", "command:x", "--threshold", 2], "threshold=2.0"),
+        (["--with", "command:x", "--batch-size", -1], "batch_size must be at least 0, got -1"),
+        (["--with", "command:x", "--threshold", 2], "threshold must be from 0 to 1, got 2.0"),
         (["--split", "tset"], "--split"),
         (["--modle", "x"], "--modle"),
     ],
@@ -111,7 +111,9 @@ def test_sam_is_shown_where_the_class_is(photos, trained, monkeypatch):
     from cliptune.masks.pretrained import Pretrained
 
     model = type("Model", (), {"device": "cpu"})()
-    monkeypatch.setattr(masks_make, "load", lambda kind, name, device: Pretrained(kind, name, model, None))
+    monkeypatch.setattr(
+        "cliptune.masks.pretrained.load", lambda kind, name, device: Pretrained(kind, name, model, None)
+    )
     dataset = Folder(photos)
     examples = dataset.examples("train")[:3]
     images, labels = [dataset.read(e).image for e in examples], [e.label for e in examples]

@@ -150,7 +150,9 @@ def test_folders_of_different_data_differ():
 
 def test_any_flag_of_train_goes_to_the_methods_that_have_it():
     flags = ("--lr", 0.5, "--batch_size", 7, "--n-ctx", 3, "--depth=2", "--keep", "best", "--words", "a sketch of a")
-    found = {e.label: e.run for e in plan("base-to-novel", "--methods", "zeroshot", "maple+dapt", "kgcoop", *flags)}
+    with pytest.warns(UserWarning, match="n_ctx has no effect on kgcoop: 'a sketch of a' starts one vector a word"):
+        planned = plan("base-to-novel", "--methods", "zeroshot", "maple+dapt", "kgcoop", *flags)
+    found = {e.label: e.run for e in planned}
     assert all((r.training.lr, r.training.batch_size, r.training.keep) == (0.5, 7, "best") for r in found.values())
     maple = found["maple+dapt"].method.base
     assert (maple.n_ctx, maple.depth, maple.words) == (3, 2, "a sketch of a")
@@ -198,8 +200,8 @@ def test_wrong_flags(flags, said):
         (("few-shot", "--targets", "dtd"), "few_shot has no targets, only cross_dataset, domain_generalization"),
         (("cross-dataset",), "cross_dataset tests on other data: name some with --targets"),
         (("domain-generalization", "--targets", "emoji:classes=validation"), "use cross_dataset"),
-        (("data-efficient", "--fractions", 2), "fraction is above 0 and at most 1, got 2.0"),
-        (("few-shot", "--evaluate-at", 0), "evaluate_at counts epochs from 1"),
+        (("data-efficient", "--fractions", 2), "fractions must be above 0 and at most 1, got (2.0,)"),
+        (("few-shot", "--evaluate-at", 0), "evaluate_at must be at least 1, got (0,)"),
     ],
 )
 def test_what_does_not_go_together(refused, arguments, said):

@@ -162,3 +162,13 @@ def test_help(cli):
 def test_logs_that_are_there_are_not_written_over(cli, runs, tmp_path):
     cli("results", "export", runs, "--out", tmp_path / "logs")
     assert "is there already" in cli("results", "export", runs, "--out", tmp_path / "logs").err
+
+
+def test_a_piped_table_is_not_broken_into_lines(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    metrics = {f"a_long_name_of_a_test_set_{i}": 50.0 + i for i in range(8)}
+    label = "a method with a label that is longer than what a terminal shows of one"
+    store.save(Result("few_shot/emoji/4/1", label, "emoji", 1, metrics, {"method": {"name": "coop"}}), tmp_path / "r")
+    said = cli("results", "table", tmp_path)
+    assert said.code == 0 and any(label in line and "57.0" in line for line in said.out.splitlines()), said.out
+    assert all(f"test_set_{i}" in said.out for i in range(8))

@@ -17,6 +17,7 @@ from tyro.conf import Positional
 from cliptune import checks, masks
 from cliptune.analysis.scenes import CONDITIONS
 from cliptune.claims import CHECKPOINT
+from cliptune.commands.output import paper
 from cliptune.commands.parse import parse, split
 from cliptune.data.settings import Reading
 from cliptune.engine.watchers import ProgressBar, bar
@@ -88,7 +89,7 @@ def background(arguments: list[str]) -> None:
     held: dict[str, list[Measured]] = {}
     for _, label, one, _ in found:
         held.setdefault(label, []).append(one)
-    out = Console(file=sys.stdout, width=max(110, console.width), highlight=False)
+    out = paper()
     for table in reliance.tables(held):
         out.print(title_of(table), soft_wrap=True)
         out.print(drawn(table))

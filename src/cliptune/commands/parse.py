@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import io
 import os
 import re
@@ -12,8 +13,10 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
+import docstring_parser
 import tyro
 
 from cliptune.config import Run, chain
@@ -22,10 +25,35 @@ from cliptune.errors import UserError
 T = TypeVar("T")
 
 
-def parse(kind: type[T], command: str, arguments: list[str], default: Any = None) -> T:
-    """`arguments` as a `kind`; prints help and exits 0. Raises `UserError` for what it cannot take."""
-    more = {} if default is None else {"default": default}
+def parse(kind: type[T], command: str, arguments: list[str], default: Any = None, about: str = "") -> T:
+    """`arguments` as a `kind`; prints help and exits 0. Raises `UserError` for what it cannot take.
+
+    about: a paragraph of the help, after what the class says.
+    """
+    more: dict[str, Any] = {} if default is None else {"default": default}
+    if {"-h", "--help"} & set(arguments):
+        for part in _parts(kind, default):
+            _unbroken(part)
+        more["description"] = "\n\n".join(filter(None, (inspect.getdoc(kind), about)))
     return told(command, lambda: tyro.cli(kind, prog=f"cliptune {command}", args=arguments, **more))
+
+
+def _parts(kind: Any, held: Any = None) -> Iterator[Any]:
+    """A dataclass and those of its fields, of the instance `held` where there is one."""
+    yield kind
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        inner = hints[field.name] if held is None else type(getattr(held, field.name))
+        if dataclasses.is_dataclass(inner):
+            yield from _parts(inner, None if held is None else getattr(held, field.name))
+
+
+def _unbroken(kind: Any) -> None:
+    """Let help break the fields' docstrings into lines itself, not where the source does."""
+    said = {one.arg_name: one.description or "" for one in docstring_parser.parse_from_object(kind).params}
+    for field in dataclasses.fields(kind):
+        if said.get(field.name) and "help" not in field.metadata:
+            field.metadata = MappingProxyType({**field.metadata, "help": " ".join(said[field.name].split())})
 
 
 def told(command: str, read: Callable[[], T]) -> T:
@@ -63,7 +91,7 @@ def _reason(box: str, command: str) -> str:
     end = next((i for i, line in enumerate(kept) if re.match("[─╰]|--{5,}|[+]-", line)), len(kept))
     reason = " ".join(kept[:end]).rstrip(".")
     # A check of our own says all there is to say.
-    own = re.sub(r"^Error parsing [A-Z]\w*: ", "", reason)
+    own = re.sub(r"^Error parsing (?!-)[\w.]+: ", "", reason)
     return own if own != reason else f"{reason}; cliptune {command} --help lists the options"
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cliptune.commands.parse import parse
-from cliptune.commands.results_table import Format, as_text
+from cliptune.commands.results_table import Format, as_text, check_safe_cells
 from cliptune.files import write_text
 from cliptune.results import published
+from cliptune.results.spreadsheet import safe_cells
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,13 @@ class ResultsPublished:
     """base-to-novel or few-shot. Left out, both."""
     format: Format = "terminal"
     """terminal, markdown, csv (one line a number) or latex."""
+    safe_cells: bool = False
+    """As for results table."""
     out: Path | None = None
     """A file for the text, which otherwise goes to standard output."""
+
+    def __post_init__(self):
+        check_safe_cells(self.safe_cells, self.format)
 
 
 def results_published(arguments: list[str]) -> None:
@@ -34,6 +40,7 @@ def results_published(arguments: list[str]) -> None:
     lines = published.choose(options.method, options.data, options.protocol)
     if options.format == "csv":
         text = published.as_csv(lines)
+        text = safe_cells(text) if options.safe_cells else text
     else:
         text = as_text(published.as_table(lines), options.format, digits=2)
     if options.out is None:

@@ -10,10 +10,11 @@ from typing import Literal
 from rich.console import Console
 
 from cliptune import checks
+from cliptune.commands.output import ENDLESS, paper
 from cliptune.commands.parse import parse, split
 from cliptune.errors import UserError
 from cliptune.files import write_text
-from cliptune.results import against, published, store, summary, table
+from cliptune.results import against, published, spreadsheet, store, summary, table
 from cliptune.results.pivot import COUNTS, pivot
 from cliptune.results.table import Table
 from cliptune.results.variants import setting
@@ -65,12 +66,16 @@ class ResultsTable:
     """With --against: the paired t test, or flips, the exact test that needs more seeds."""
     digits: int = 1
     """Decimals, except in CSV."""
+    safe_cells: bool = False
+    """Put an apostrophe before CSV cells that a spreadsheet would take for formulas: those that begin with = + - @ and
+    are no numbers."""
     out: Path | None = None
     """A file for the text, which otherwise goes to standard output."""
 
     def __post_init__(self):
         checks.seeds(self, "seeds")
         checks.between(self, 0, 17, "digits")
+        check_safe_cells(self.safe_cells, self.format)
 
 
 def results_table(arguments: list[str]) -> None:
@@ -79,10 +84,9 @@ def results_table(arguments: list[str]) -> None:
     options = parse(ResultsTable, "results table FOLDER", rest)
     made = table_of(chosen(store.load_all(Path(path)), options.methods, options.seeds), options)
     if options.format == "terminal" and options.out is None:
-        width = None if sys.stdout.isatty() else max(100, Console().width)
-        Console(file=sys.stdout, width=width).print(table.to_rich(made, digits=options.digits))
+        paper().print(table.to_rich(made, digits=options.digits))
         return
-    text = as_text(made, options.format, options.digits)
+    text = as_text(made, options.format, options.digits, options.safe_cells)
     if options.out is None:
         sys.stdout.write(text)
     else:
@@ -131,15 +135,22 @@ def chosen(results: list[Result], methods: tuple[str, ...], seeds: tuple[int, ..
     return [r for r in results if (not methods or r.method in methods) and (not seeds or r.seed in seeds)]
 
 
-def as_text(made: Table, form: Format, digits: int) -> str:
+def check_safe_cells(asked: bool, form: Format) -> None:
+    """Raise `UserError` where safe cells are asked for in a table that is no CSV."""
+    if asked and form != "csv":
+        raise UserError(f"safe_cells has no effect on format {form}; it is for csv")
+
+
+def as_text(made: Table, form: Format, digits: int, safe_cells: bool = False) -> str:
     """A table as text; for a terminal, without colours."""
     if form == "csv":
-        return table.to_csv(made)
+        text = table.to_csv(made)
+        return spreadsheet.safe_cells(text) if safe_cells else text
     if form == "markdown":
         return table.to_markdown(made, digits=digits)
     if form == "latex":
         return table.to_latex(made, digits=digits)
-    console = Console(width=max(100, Console().width), color_system=None)
+    console = Console(width=ENDLESS, color_system=None)
     with console.capture() as captured:
         console.print(table.to_rich(made, digits=digits))
     return captured.get()

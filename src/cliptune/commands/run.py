@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from rich.console import Console
 
 from cliptune import claims, protocols
 from cliptune.commands.execution import carry_out
+from cliptune.commands.output import paper
 from cliptune.commands.parse import split
 from cliptune.commands.planning import check_data, entries, told
 from cliptune.errors import Unfinished
@@ -60,4 +59,4 @@ def show(results: list[Result]) -> None:
     if on_the_way:
         tables.append(summary.summarise(results, on_the_way, apart=apart))
     for made in tables:
-        Console(file=sys.stdout, width=max(100, Console().width)).print(table.to_rich(made))
+        paper().print(table.to_rich(made))

@@ -58,6 +58,15 @@ def preset_run(name: str, arguments: list[str]) -> config.Run:
     return presets.get(name, first.preset, **base)
 
 
+def about(name: str, run: config.Run) -> str:
+    """What the help says of the values it shows."""
+    shots = f"{run.shots} shots" if run.shots else "all training images"
+    return (
+        f"The defaults shown are those of {name} on data {run.data}, backbone {run.backbone}, protocol {run.protocol} "
+        f"and {shots}; name others, or a --preset, on the same line to see theirs."
+    )
+
+
 def train(arguments: list[str]) -> None:
     """Tune, test, keep."""
     name, rest = split(
@@ -68,7 +77,7 @@ def train(arguments: list[str]) -> None:
     )
     run = preset_run(name, rest)
     long = lengthen(rest, run, Train)
-    options = parse(Train, f"train {name}", long, Train(run))
+    options = parse(Train, f"train {name}", long, Train(run), about(name, run))
     # What is wrong is told before anything is loaded.
     files.check_folder(options.out)
     selection.spelled(options.run.selector)

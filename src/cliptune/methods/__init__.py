@@ -48,8 +48,6 @@ def build(name: str) -> Method:
     first, *wrappers = name.split("+")
     if "" in (first, *wrappers):
         raise UserError(f"{name!r} names no method; write one, or several as maple+dapt; known: {', '.join(names())}")
-    if is_wrapper(get(first)):
-        raise UserError(f"{first} goes around another method; write METHOD+{first}, such as coop+{name}")
     method = get(first)()
     for wrapper in wrappers:
         cls = get(wrapper)

@@ -24,6 +24,9 @@ def get(name: str, preset: str = "auto", **base: Any) -> Run:
     Raises `UserError` for a preset that no part of the name has.
     """
     method = methods.build(name)
+    first = name.partition("+")[0]
+    if methods.is_wrapper(methods.get(first)):
+        raise UserError(f"{first} goes around another method; write METHOD+{first}, such as coop+{name}")
     run = Run(method, **base)
     if preset == "none":
         return run

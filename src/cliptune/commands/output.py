@@ -1,0 +1,18 @@
+"""Where tables are printed."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+#: Columns that no table has: what is piped is not broken into lines.
+ENDLESS = 10_000
+#: Fewest columns of a terminal that tables are made for.
+LEAST = 100
+
+
+def paper() -> Console:
+    """Standard output: as wide as the terminal, or without a limit where it goes to a file or a pipe."""
+    width = max(LEAST, Console().width) if sys.stdout.isatty() else ENDLESS
+    return Console(file=sys.stdout, width=width, highlight=False)
