@@ -8,7 +8,7 @@ import torch
 import yaml
 
 import small
-from cliptune import claims, config, experiment, methods, provenance
+from cliptune import claims, config, experiment, methods, provenance, saved, tasks
 from cliptune.backbones.backbone import Backbone
 from cliptune.config import Run
 from cliptune.engine import checkpoint
@@ -89,7 +89,7 @@ def test_the_datas_fingerprint_tells_draws_and_names_apart():
 def test_restored_it_answers_the_same(finished):
     folder, model, _ = finished
     for path in (folder, folder / "checkpoint.safetensors"):
-        restored, run = experiment.restore(path)
+        restored, run = saved.restore(path)
         assert run == DEEP and restored.classnames == model.classnames and restored.templates == model.templates
         assert same(learned(restored), learned(model)) and not restored.training
         assert experiment.measure(restored, task()) == experiment.measure(model, task())
@@ -109,9 +109,9 @@ def test_stopped_it_goes_on_to_the_same_bytes(finished, tmp_path):
         experiment.execute(DEEP, tmp_path / "r", task=task(), watchers=[Stopper()])
     assert files(tmp_path / "r") == ["config.yaml", "resume.safetensors"]
     with pytest.raises(UserError, match="is the state of unfinished training; run the same command again"):
-        experiment.restore(tmp_path / "r" / "resume.safetensors")
+        saved.restore(tmp_path / "r" / "resume.safetensors")
     with pytest.raises(UserError, match="no checkpoint at"):
-        experiment.restore(tmp_path / "r")
+        saved.restore(tmp_path / "r")
     _, again = experiment.execute(DEEP, tmp_path / "r", task=task())
     assert files(tmp_path / "r") == files(folder)
     assert (tmp_path / "r" / "checkpoint.safetensors").read_bytes() == (folder / "checkpoint.safetensors").read_bytes()
@@ -152,7 +152,7 @@ def test_a_damaged_configuration_with_work_beside_it_is_not_trusted(tmp_path, co
 
 def test_a_saved_model_without_a_configuration_is_work(tmp_path, finished):
     _, model, _ = finished
-    experiment.save(tmp_path / "checkpoint.safetensors", DEEP, model)
+    saved.save(tmp_path / "checkpoint.safetensors", DEEP, model)
     with pytest.raises(UserError, match="another configuration"):
         claims.claim(tmp_path, RUN)
 
@@ -184,7 +184,7 @@ def test_a_checkpoint_of_another_backbone(finished):
     with pytest.raises(
         UserError, match=r"was trained on backbone 'tiny' \(\w+\), not on 'deep_image' \(\w+\); load that one"
     ):
-        experiment.restore(folder, small.backbone("deep_image"))
+        saved.restore(folder, small.backbone("deep_image"))
 
 
 def test_a_backbone_that_changed_is_another(finished, tiny_backbone):
@@ -194,7 +194,7 @@ def test_a_backbone_that_changed_is_another(finished, tiny_backbone):
     changed = copy.deepcopy(tiny_backbone.model)
     changed.visual.proj.data += 0.01
     with pytest.raises(UserError, match="was trained on backbone 'tiny'"):
-        experiment.restore(folder, Backbone("tiny", changed, tiny_backbone.tokenizer))
+        saved.restore(folder, Backbone("tiny", changed, tiny_backbone.tokenizer))
 
 
 def test_a_checkpoint_whose_tensors_do_not_fit_its_method(finished, tmp_path):
@@ -203,7 +203,7 @@ def test_a_checkpoint_whose_tensors_do_not_fit_its_method(finished, tmp_path):
     tensors.pop("text.0")
     checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, about)
     with pytest.raises(UserError, match=r"does not fit Maple\(.*text\.0"):
-        experiment.restore(tmp_path)
+        saved.restore(tmp_path)
 
 
 @pytest.mark.parametrize("device", ["cuda" if not torch.cuda.is_available() else "mps", "toaster"])
@@ -232,9 +232,9 @@ def test_a_folder_is_looked_through_anew(tmp_path, photos):
 
     shutil.copytree(photos, tmp_path / "p")
     run = Run(CoOp(), data=f"folder:{tmp_path / 'p'}", shots=1)
-    assert experiment.task_of(run).classnames == ("cat", "horse", "pig")
+    assert tasks.task_of(run).classnames == ("cat", "horse", "pig")
     (tmp_path / "p" / "pig").rename(tmp_path / "p" / "boar")
-    assert experiment.task_of(run).classnames == ("boar", "cat", "horse")
+    assert tasks.task_of(run).classnames == ("boar", "cat", "horse")
 
 
 def test_precision_is_the_runs_own(tiny_backbone, tmp_path):
@@ -244,7 +244,7 @@ def test_precision_is_the_runs_own(tiny_backbone, tmp_path):
     assert [row["loss"] for row in result.history] != [row["loss"] for row in whole.history]
     with pytest.raises(Stop):
         experiment.execute(half, task=task(), watchers=[Stopper()])
-    restored, _ = experiment.restore(tmp_path)
+    restored, _ = saved.restore(tmp_path)
     pixels = small.pictures(tiny_backbone, 1)
     assert tiny_backbone.encode_image(pixels).dtype == torch.float32, "a later run computes in float32 again"
     assert all(p.dtype == torch.float32 for p in restored.learner.parameters())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cliptune import config, experiment, presets
+from cliptune import config, experiment, presets, tasks
 from cliptune.backbones.names import architecture, tags
 from cliptune.data import sources
 from cliptune.data.objects import opened, spec_of
@@ -71,7 +71,7 @@ def train(
     else:
         run = presets.get(method, preset, **base)
     run = config.with_options(run, options)
-    task = None if held is None else experiment.task_of(run, sources.told(held, run.reading))
+    task = None if held is None else tasks.task_of(run, sources.told(held, run.reading))
     model, result = experiment.execute(run, None if out is None else Path(out), watchers=watchers, task=task)
     # A method that searches goes on with what it found, which is what the tensors belong to.
     return Tuned(model, dataclasses.replace(run, method=model.method), result)

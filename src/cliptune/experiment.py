@@ -15,34 +15,24 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
-from cliptune import __version__, masks, methods, outside, places, protocols, provenance
-from cliptune.backbones import identity
+from cliptune import methods, places, provenance, saved, tasks
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import backbone_of
 from cliptune.backbones.names import resolve
 from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
-from cliptune.config import Precision, Run, chain, fingerprint, from_dict, to_dict
-from cliptune.data import aside, doubles, sources
+from cliptune.config import Precision, Run, fingerprint, to_dict
 from cliptune.data.assumed import assuming
-from cliptune.data.dataset import Dataset
-from cliptune.data.sound import sound
-from cliptune.engine import checkpoint, coreset, header, resume, untested
+from cliptune.engine import checkpoint, coreset, resume
 from cliptune.engine.fit import fit
 from cliptune.engine.measure import at, measure, on_the_way
-from cliptune.engine.watchers import Watcher, watched
-from cliptune.errors import UserError, shown
+from cliptune.engine.watchers import Watcher
+from cliptune.errors import UserError
 from cliptune.holds import held
-from cliptune.masks.survey import masked
 from cliptune.model import TunedModel, check_images
 from cliptune.results import store
 from cliptune.types import Result, Task
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
-
-def dataset_of(run: Run) -> Dataset:
-    """The dataset of a run; a folder is looked through anew, as its pictures may have changed."""
-    return sources.get(run.data, run.reading)
 
 
 @lru_cache(maxsize=4)
@@ -55,50 +45,6 @@ def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise UserError(f"device={device!r} devices={devices} is not to be had here: {reason}") from None
     return fabric
-
-
-def task_of(run: Run, dataset: Dataset | None = None) -> Task:
-    """The one task of a run: its protocol on its data, with its shots and seed.
-
-    dataset: the run's own, where the caller has opened it already.
-    """
-    more: dict[str, Any] = {}
-    for option in ("targets", "joint"):
-        if protocols.takes(run.protocol, option):
-            more[option] = getattr(run, option)
-        elif getattr(run, option):
-            have = ", ".join(name for name in protocols.names() if protocols.takes(name, option))
-            raise UserError(f"{run.protocol} has no {option}, only {have}; leave it out or choose another protocol")
-    dataset = dataset or dataset_of(run)
-    dataset = aside.validating(dataset) if asks_validation(run) else dataset
-    return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,), **more)))
-
-
-def asks_validation(run: Run) -> str:
-    """What in a run looks at validation images, in words; "" where nothing does."""
-    if run.training.keep == "best" and run.method.trains:
-        return "keep=best"
-    chooses = run.fraction < 1 and coreset.validates(run.selector)
-    return run.method.validates or (f"selector={run.selector}" if chooses else "")
-
-
-def own_task(path: Path, run: Run, classnames: Sequence[str]) -> Task:
-    """The task of a run that was restored from `path`, for a model that knows `classnames`.
-
-    Raises `UserError` where its data is not there any more, naming every place tried.
-    """
-    path = path / CHECKPOINT if path.is_dir() else path
-    try:
-        task = task_of(run)
-    except UserError as error:
-        if lost := places.missing(run, places.TASK, checkpoint.read(path)[1].get("places"), path.parent):
-            raise UserError(f"{error}; {lost}") from None
-        raise
-    if tuple(task.classnames) == tuple(classnames) or run.reading.raw_names:
-        return task
-    # Earlier versions kept names, such as WordNet ids, that have words by now.
-    plain = task_of(replace(run, reading=replace(run.reading, raw_names=True)))
-    return plain if tuple(plain.classnames) == tuple(classnames) else task
 
 
 def model_of(run: Run, task: Task) -> TunedModel:
@@ -127,19 +73,7 @@ def execute(
     """
     resolve(run.backbone, run.pretrained)  # a wrong name is told before images are looked at
     fabric = fabric_of(run.device, run.devices, run.precision)
-    task = task or task_of(run)
-    if not task.train and run.method.trains:
-        raise UserError(
-            f"{run.data} has no training pictures, it is there to test on: tune on another dataset (imagenet), then "
-            f"cliptune evaluate RUN --data {run.data}"
-        )
-    task, left_out = sound(task, watched(watchers, "looking at files"))
-    if task.dataset.reading.skip_bad and (spec := run.method.masks()):
-        task, unmasked = masked(task, masks.get("data" if spec == "auto" else spec, task.seed))
-        left_out |= unmasked
-    untested.check(task, run.data)
-    twice = doubles.check(task, run.data)
-    aside.note(task.dataset, asks_validation(run), run.data)
+    task, seen = tasks.looked_at(run, task or tasks.task_of(run), watchers)
     start, start_cpu = time.perf_counter(), time.process_time()
     provenance.forget_peak(fabric.device)
     alone = folder if fabric.world_size == 1 else None
@@ -168,13 +102,12 @@ def execute(
         provenance={
             **provenance.describe(run, model, task),
             **({"places": kept} if folder is not None and (kept := places.told(run, folder)) else {}),
-            **({"left_out": left_out} if left_out else {}),
-            **({"duplicates": twice} if twice else {}),
+            **seen,
             **(about or {}),
         },
     )
     if folder is not None and fabric.is_global_zero:
-        save(folder / CHECKPOINT, final, model)
+        saved.save(folder / CHECKPOINT, final, model)
         store.save(result, folder)
         tidy(folder, finished=True)
     return model, result
@@ -249,42 +182,3 @@ def computing(backbone: Backbone, fabric: Fabric) -> Iterator[None]:
         yield
     finally:
         backbone.autocast = nullcontext
-
-
-def save(path: Path, run: Run, model: TunedModel) -> None:
-    """Write learned tensors, configuration and class names."""
-    about = {
-        "config": to_dict(run),
-        "classnames": list(model.classnames),
-        "templates": list(model.templates),
-        "backbone": identity.describe(model.backbone),
-        "version": __version__,
-    }
-    kept = places.told(run, path.parent)
-    about |= {"places": kept} if kept else {}
-    checkpoint.write(path, model.learner.state_dict(), about)
-
-
-def restore(
-    path: Path, backbone: Backbone | None = None, *, allow_code: outside.Allowed = False
-) -> tuple[TunedModel, Run]:
-    """The tuned model of a run's folder or checkpoint file.
-
-    allow_code: whether a method outside of cliptune that the file names may be imported. Raises `UserError` for a file
-    that is damaged, names such a method, or was made for another backbone.
-    """
-    path = path / CHECKPOINT if path.is_dir() else path
-    tensors, about = checkpoint.read(path)
-    held, kept = header.read(about, path), about.get("places")
-    try:
-        run = places.found(from_dict(held.config, allow_code), kept, path.parent)
-    except UserError as error:
-        raise UserError(f"the configuration in {path} cannot be used: {error}") from None
-    header.check_sizes(chain(run.method), tensors, path)
-    if backbone is None and (lost := places.missing(run, places.MODEL, kept, path.parent)):
-        raise UserError(lost)
-    backbone = backbone or backbone_of(run.backbone, run.pretrained, run.activation)
-    held.check(backbone, path)
-    model = TunedModel(backbone, run.method, held.classnames, held.templates)
-    checkpoint.fill(model.learner, tensors, f"{path} does not fit {shown(run.method)}")
-    return model.eval(), run

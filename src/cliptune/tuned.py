@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune import checks, claims, config, experiment
+from cliptune import checks, claims, config, experiment, saved, tasks
 from cliptune.backbones.backbone import Backbone
 from cliptune.data import sources
 from cliptune.data.dataset import Dataset
@@ -99,7 +99,7 @@ class Tuned:
             return experiment.measure(model, task, watchers, run.training)
         elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
         few = config.Run(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
-        other = experiment.task_of(few, dataset)
+        other = tasks.task_of(few, dataset)
         whole, tested = tuple(other.dataset.tested()), other.tests["test"].examples
         tested = whole if whole != tested and not self._knows(whole) else tested
         other = dataclasses.replace(other, tests={"test": TestSet(tested, other.classnames, other.dataset)})
@@ -109,13 +109,13 @@ class Tuned:
 
     def _task(self, run: config.Run, dataset: Dataset | None) -> Task:
         if self.path is None or dataset is not None:
-            return experiment.task_of(run, dataset)
-        return experiment.own_task(self.path, run, self.classnames)
+            return tasks.task_of(run, dataset)
+        return saved.own_task(self.path, run, self.classnames)
 
     def _knows(self, examples: Sequence[Example]) -> bool:
         """Whether some of these picture files are in the data it was trained on."""
         with suppress(UserError), warnings.catch_warnings(action="ignore"):
-            own = experiment.dataset_of(self.run)
+            own = tasks.dataset_of(self.run)
             trained = {e.path.resolve() for e in (*own.examples("train"), *own.examples("val")) if e.path is not None}
             return any(e.path is not None and e.path.resolve() in trained for e in examples)
         return False
@@ -233,7 +233,7 @@ class Tuned:
         """
         path = Path(path)
         path = path if path.suffix == ".safetensors" else path / claims.CHECKPOINT
-        experiment.save(path, self.run, self.model)
+        saved.save(path, self.run, self.model)
         return path
 
 
@@ -249,5 +249,5 @@ def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool
     Raises:
         UserError: If there is no checkpoint, it is damaged, or it was made for another backbone.
     """
-    model, run = experiment.restore(Path(path), backbone, allow_code=allow_code)
+    model, run = saved.restore(Path(path), backbone, allow_code=allow_code)
     return Tuned(model, run, path=Path(path).absolute())

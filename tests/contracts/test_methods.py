@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import small
-from cliptune import config, experiment, methods, presets
+from cliptune import config, methods, presets, saved
 from cliptune.engine.evaluate import logits
 from cliptune.engine.fit import training_set
 from cliptune.errors import UserError
@@ -141,8 +141,8 @@ def test_a_checkpoint_says_the_same(name, backbone, run_of, tmp_path):
     tuned, _ = run_of(name)
     run = config.Run(tuned.method, training=TRAINING)
     file = tmp_path / "checkpoint.safetensors"
-    experiment.save(file, run, tuned)
-    restored, again = experiment.restore(tmp_path, backbone)
+    saved.save(file, run, tuned)
+    restored, again = saved.restore(tmp_path, backbone)
     toy = task()
     for test in toy.tests.values():
         if tuned.takes_other_classes or test.classnames == toy.classnames:

@@ -4,7 +4,7 @@ import pytest
 
 import cliptune as ct
 from class_folders import fill
-from cliptune import experiment, presets
+from cliptune import presets, tasks
 from cliptune.config import with_options
 from cliptune.data.sources.csv import Csv
 from cliptune.data.splits import without
@@ -22,7 +22,7 @@ def table(tmp_path):
 
 def task(data, method="coop", shots=16, **options):
     run = with_options(presets.get(method, "none", data=data, shots=shots), options)
-    return experiment.task_of(run)
+    return tasks.task_of(run)
 
 
 def test_sixteen_marked_images_are_sixteen_shots(table):

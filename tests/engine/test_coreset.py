@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cliptune import experiment, selection
+from cliptune import experiment, selection, tasks
 from cliptune.config import Run, fingerprint
 from cliptune.data.loader import ExampleSet
 from cliptune.data.sources.folder import Folder
@@ -212,7 +212,7 @@ def test_a_run_trains_on_its_coreset_and_keeps_it(run, tmp_path):
 
 
 def test_a_run_that_goes_on_takes_the_coreset_that_was_kept(run, tmp_path, monkeypatch):
-    pool = experiment.task_of(run)
+    pool = tasks.task_of(run)
     kept = replace(pool, train=tuple(replace(e, weight=2.0) for e in pool.train[1:3]))
     coreset.write(tmp_path / "coreset.json", fingerprint(run), kept)
     assert coreset.read(tmp_path / "coreset.json", fingerprint(run), pool) == kept

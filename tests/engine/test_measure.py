@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cliptune import experiment, load, protocols
+from cliptune import experiment, load, protocols, tasks
 from cliptune.config import Run
 from cliptune.data.sound import sound
 from cliptune.data.sources.folder import Folder
@@ -80,12 +80,12 @@ def test_domains_of_the_same_classes_suit_every_method():
 def test_bad_pictures_of_a_target_are_those_of_that_target(animals, pets):
     (pets / "cat" / "0.png").write_bytes(b"no picture")
     run = across(animals, pets)
-    task = experiment.task_of(run)
+    task = tasks.task_of(run)
     with pytest.raises(UserError, match=r"1 of 14 pictures cannot be read: .*pets/cat/0.png"):
         sound(task)
     lenient = across(animals, pets, reading=replace(run.reading, skip_bad=True))
     with pytest.warns(UserWarning, match="1 of 14 pictures cannot be read and are left out"):
-        rest, bad = sound(experiment.task_of(lenient))
+        rest, bad = sound(tasks.task_of(lenient))
     assert list(bad) == ["pets/cat/0.png"] and len(rest.tests["pets"].examples) == 13
     assert rest.tests["source"] == task.tests["source"] and len(rest.train) == len(task.train)
 
@@ -94,7 +94,7 @@ def test_bad_pictures_of_a_target_are_those_of_that_target(animals, pets):
 def test_options_of_other_protocols_are_refused(animals, pets, option, value):
     run = across(animals, pets, protocol="few_shot", targets=())
     with pytest.raises(UserError, match=f"few_shot has no {option}, only "):
-        experiment.task_of(replace(run, **{option: value}))
+        tasks.task_of(replace(run, **{option: value}))
 
 
 def test_joint_answers_by_part(animals, tmp_path):
@@ -103,7 +103,7 @@ def test_joint_answers_by_part(animals, tmp_path):
     plain_model, plain = experiment.execute(replace(run, joint=False))
     assert {k: v for k, v in result.metrics.items() if "joint" not in k} == plain.metrics
     assert result.history == plain.history
-    task = experiment.task_of(run)
+    task = tasks.task_of(run)
     test = task.tests["joint"]
     answers = logits(model, task.dataset, test).argmax(1).tolist()
     for part, labels in (("base/joint", (0, 1)), ("novel/joint", (2, 3)), ("joint", (0, 1, 2, 3))):

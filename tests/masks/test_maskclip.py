@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 import small
-from cliptune import config, experiment, masks, presets
+from cliptune import config, experiment, masks, presets, tasks
 from cliptune.engine.fit import training_set
 from cliptune.masks.gradcam import to_masks
 from cliptune.masks.maskclip import saliency
@@ -38,7 +38,7 @@ def test_a_map_is_the_cosine_of_values_with_the_class_above_the_mean(shape):
 def test_maps_of_drawings_find_the_object():
     """The bundled backbone, untuned: masks overlap with the exact ones more than twice as much as guesses do."""
     run = config.with_options(presets.get("maple+dapt"), {"masks_from": "data", "shots": 1})
-    task = experiment.task_of(run)
+    task = tasks.task_of(run)
     model = experiment.model_of(run, task).eval()
     examples = training_set(model, task, run.training)
     keys, images, labels = next(examples.whole(64))

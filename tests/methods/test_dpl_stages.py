@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import cliptune as ct
-from cliptune import claims, config, experiment
+from cliptune import claims, config, experiment, saved
 from cliptune.config import Run
 from cliptune.engine import checkpoint
 from cliptune.engine.settings import Training
@@ -87,7 +87,7 @@ def test_killed_it_goes_on_to_the_same_bytes(finished, tmp_path, epochs):
 
 def test_restored_it_answers_the_same(finished):
     folder, tuned, result = finished
-    restored, run = experiment.restore(folder)
+    restored, run = saved.restore(folder)
     assert run == replace(RUN, method=tuned.method) and same(learned(restored), learned(tuned))
     assert experiment.measure(restored, task()) == result.metrics
     assert ct.load(folder).run.method.lengths_text == tuned.method.lengths_text

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 import small
 import textbook
-from cliptune import config, experiment
+from cliptune import config, experiment, saved
 from cliptune.adapters.cache import Cache
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import Augment
@@ -96,8 +96,8 @@ def test_the_authors_grid_on_the_validation_pictures_alone(kind, backbone, monke
 @BOTH
 def test_what_was_found_is_kept(kind, backbone, tmp_path):
     tuned, _ = trained(kind(crops=0, search=True, alpha=0.0, beta=0.0), backbone)
-    experiment.save(tmp_path / "checkpoint.safetensors", config.Run(tuned.method), tuned)
-    restored, _ = experiment.restore(tmp_path, backbone)
+    saved.save(tmp_path / "checkpoint.safetensors", config.Run(tuned.method), tuned)
+    restored, _ = saved.restore(tmp_path, backbone)
     assert restored.learner.alpha == tuned.learner.alpha >= 0.1 and restored.learner.beta == tuned.learner.beta >= 0.1
 
 

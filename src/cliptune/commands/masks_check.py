@@ -132,14 +132,12 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
 
 def model_of(options: Any, dataset: Dataset) -> TunedModel:
     """The model of the folder `options.run`, for the dataset's classes, or the untuned one of `options.backbone`."""
-    from cliptune import experiment
+    from cliptune import experiment, saved
     from cliptune.model import TunedModel
 
     if options.run:
         return (
-            experiment.restore(Path(options.run), allow_code=options.allow_code)[0]
-            .with_classes(dataset.classnames)
-            .eval()
+            saved.restore(Path(options.run), allow_code=options.allow_code)[0].with_classes(dataset.classnames).eval()
         )
     frozen = experiment.backbone_of(options.backbone, options.pretrained, options.activation)
     return TunedModel(frozen, methods.get("zeroshot")(), dataset.classnames, dataset.templates).eval()

@@ -16,7 +16,7 @@ class Dataset(ABC):
 
     `classnames` are in label order, as they go into sentences. `templates` hold one `{}` each, the dataset's own first.
     `draws` is a folder or file of shots to take instead of drawing them, or "" (see `data.draws`).
-    `sets_aside` says whether the examples `aside` validate instead of training (see `experiment.task_of`).
+    `sets_aside` says whether the examples `aside` validate instead of training (see `tasks.task_of`).
     `made_of` says what decides the pixels of examples that are no files, besides their keys; "" where nobody knows.
     """
 

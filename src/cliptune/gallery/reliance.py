@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune import experiment, masks, methods
+from cliptune import experiment, masks, methods, saved
 from cliptune.analysis.background import measure
 from cliptune.claims import CHECKPOINT
 from cliptune.config import Run, differing, with_options
@@ -70,7 +70,7 @@ def rely(
     Larger images are shrunk to the size that the model sees before anything is done to them. tick: receives what is
     being done, and how many of how many are done. allow_code: as for `ct.load`. Raises `UserError`.
     """
-    model, run = experiment.restore(folder, allow_code=allow_code)
+    model, run = saved.restore(folder, allow_code=allow_code)
     checkpoint = folder / CHECKPOINT if folder.is_dir() else folder
     run = with_options(run, differing(reading)) if reading is not None else run
     dataset, test, name = _test_set(folder, run, model, asked)
@@ -113,7 +113,7 @@ def _test_set(folder: Path, run: Run, model: TunedModel, asked: Asked) -> tuple[
         faults(examples)  # says what is assumed of deep images; bad ones are left out when masks are read
         tests = {"test": TestSet(examples, dataset.classnames)}
     else:
-        task, _ = sound(experiment.own_task(folder, run, model.classnames))
+        task, _ = sound(saved.own_task(folder, run, model.classnames))
         dataset, tests = task.dataset, {name: test for name, test in task.tests.items() if test.examples}
     if not tests:
         raise UserError(f"{asked.data or run.data} has no test images; name other data with --data")

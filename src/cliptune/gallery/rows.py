@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cliptune import experiment, methods
+from cliptune import experiment, methods, saved
 from cliptune.config import Run
 from cliptune.data.sound import sound
 from cliptune.engine.evaluate import logits
@@ -63,13 +63,13 @@ def rows(folders: Mapping[str, Path], allow_code: bool = False) -> Rows:
     models, runs, notes = dict[str, TunedModel](), dict[str, Run](), list[str]()
     for label, folder in folders.items():
         try:
-            models[label], runs[label] = experiment.restore(folder, allow_code=allow_code)
+            models[label], runs[label] = saved.restore(folder, allow_code=allow_code)
         except UserError as error:
             notes.append(f"Nothing is shown from the checkpoint of {label}: {error}.")
     if not models:
         raise UserError(f"no checkpoint can be used; {notes[0] if notes else 'there is none'}")
     label, first = next(iter(runs.items()))
-    task, _ = sound(experiment.own_task(folders[label], first, models[label].classnames))
+    task, _ = sound(saved.own_task(folders[label], first, models[label].classnames))
     untuned = next((label for label, run in runs.items() if methods.name_of(run.method) == "zeroshot"), None)
     if untuned is None:
         untuned, plain = UNTUNED, replace(first, method=methods.get("zeroshot")())

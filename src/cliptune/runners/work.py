@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cliptune import claims, experiment
+from cliptune import claims, experiment, tasks
 from cliptune.config import Run, to_dict
 from cliptune.data.dataset import Dataset
 from cliptune.engine import shared
@@ -80,9 +80,9 @@ class Desk:
         content = {key: value for key, value in to_dict(run).items() if key not in ELSEWHERE}
         key, place = json.dumps(content, sort_keys=True), (run.data, run.reading)
         if place not in self._datasets:
-            self._datasets[place] = experiment.dataset_of(run)
+            self._datasets[place] = tasks.dataset_of(run)
         if key not in self._tasks:
-            self._tasks = {key: experiment.task_of(run, self._datasets[place])}
+            self._tasks = {key: tasks.task_of(run, self._datasets[place])}
         return self._tasks[key]
 
 
