@@ -21,7 +21,7 @@ class BoxMasks(MaskSource):
     """Everything within a picture's boxes; their file or folder is `read_boxes`'s.
 
     Pixel coordinates count on the picture as its EXIF turns it; a picture read smaller than its file has them scaled.
-    What of a box lies outside of its picture is cut off, which `faults` counts in a warning.
+    What of a box lies outside of its picture is cut off.
     """
 
     def __init__(self, path: str | Path):
@@ -29,30 +29,23 @@ class BoxMasks(MaskSource):
         self.boxes: Boxes = read_boxes(self.path)
 
     def faults(self, examples: Sequence[Example]) -> list[Fault]:
-        found, beyond, lacking = list[Fault](), list[str](), list[str]()
+        found, lacking = list[Fault](), list[str]()
         for example in examples:
             boxes, bad = self.boxes.of(example.key), self.boxes.fault(example.key)
-            if bad and not boxes:
+            if boxes:
+                lacking += [bad] if bad else []
+            elif bad:
                 found.append(Fault(example.key, "bad box", bad))
-                continue
-            lacking += [bad] if bad else []
-            if not boxes:
+            else:
                 text = f"has no box in {self.path}; add one or choose another source (gradcam, data)"
                 found.append(Fault(example.key, "missing", f"{example.key} {text}"))
-            elif (size := self._size(example)) is not None:
-                outside = [box for box in boxes if _within(box, size) is None]
-                if len(outside) == len(boxes):
-                    found.append(Fault(example.key, "bad box", f"{_shown(outside[0], example, size)} outside of it"))
-                elif any(right > size[1] + 1 or bottom > size[0] + 1 for _, _, right, bottom in boxes):
-                    beyond.append(_shown(max(boxes, key=lambda box: max(box[2:])), example, size))
-        for some, said in (
-            (beyond, "reach beyond them, such as {}: they are cut off; are they of pictures of another size?"),
-            (lacking, "are left out beside good ones ({})"),
-        ):
-            if some:
-                said = said.format(some[0])
-                warnings.warn(f"boxes of {len(some)} of {len(examples)} pictures {said}", stacklevel=2)
-        return found
+        if lacking:
+            warnings.warn(
+                f"boxes of {len(lacking)} of {len(examples)} pictures are left out beside good ones ({lacking[0]})",
+                stacklevel=2,
+            )
+        shares = self.boxes.normalised
+        return found + ([] if shares else outside([(e, self.boxes.of(e.key)) for e in examples]))
 
     def mask(self, example: Example, picture: Picture) -> Tensor:
         found = self.boxes.of(example.key)
@@ -61,33 +54,48 @@ class BoxMasks(MaskSource):
             raise NoMask(bad or f"no box for {example.key} in {self.path}; add one or use masks_from=gradcam")
         return drawn(found, self.boxes.normalised, example, picture)
 
-    def _size(self, example: Example) -> tuple[int, int] | None:
-        """(H, W) in which pixel coordinates count; None where there is no file, or coordinates are shares."""
-        return None if self.boxes.normalised else _size_of(example)
+
+def outside(pairs: Sequence[tuple[Example, Sequence[Box]]]) -> list[Fault]:
+    """Faults of examples whose boxes, in pixels, all lie outside of their files' images.
+
+    Warns with a count of those that reach beyond by more than a pixel.
+    """
+    found, beyond = list[Fault](), list[str]()
+    for example, boxes in pairs:
+        if not boxes or example.path is None:
+            continue
+        try:
+            size = size_of(example.path, upright=True)
+        except UserError:
+            continue  # whoever reads the picture says it
+        if all(_within(box, size) is None for box in boxes):
+            text = f"{_shown(boxes[0], example, size)} shows nothing within it; correct the box or remove it"
+            found.append(Fault(example.key, "bad box", text))
+        elif any(right > size[1] + 1 or bottom > size[0] + 1 for _, _, right, bottom in boxes):
+            beyond.append(_shown(max(boxes, key=lambda box: max(box[2:])), example, size))
+    if beyond:
+        warnings.warn(
+            f"boxes of {len(beyond)} of {len(pairs)} pictures reach beyond them, such as {beyond[0]}: they are cut "
+            f"off; are they of pictures of another size?",
+            stacklevel=3,
+        )
+    return found
 
 
 def drawn(boxes: Sequence[Box], shares: bool, example: Example, picture: Picture) -> Tensor:
     """uint8 `(1, H, W)`: 255 within any of the boxes, which are in pixels of the example's file or, if `shares`, in
     shares of its sides."""
     height, width = picture.image.shape[-2:]
-    rows, columns = (1, 1) if shares else _size_of(example) or (height, width)
+    rows, columns = (1, 1)
+    if not shares:
+        rows, columns = (height, width) if example.path is None else size_of(example.path, upright=True)
     mask = torch.zeros(1, height, width, dtype=torch.uint8)
     for left, top, right, bottom in boxes:
-        inside = _within(
-            (left / columns * width, top / rows * height, right / columns * width, bottom / rows * height),
-            (height, width),
-        )
+        scaled = left / columns * width, top / rows * height, right / columns * width, bottom / rows * height
+        inside = _within(scaled, (height, width))
         if inside is not None:
             mask[:, inside[0], inside[1]] = 255
     return mask
-
-
-def _size_of(example: Example) -> tuple[int, int] | None:
-    """(H, W) of the example's file, None where there is none that can be read: whoever reads the picture says it."""
-    try:
-        return None if example.path is None else size_of(example.path, upright=True)
-    except UserError:
-        return None
 
 
 def _within(box: Box, size: tuple[int, int]) -> tuple[slice, slice] | None:

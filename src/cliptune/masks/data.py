@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from cliptune.masks.base import Fault, MaskSource, NoMask
-from cliptune.masks.box import drawn
+from cliptune.masks.box import drawn, outside
 from cliptune.masks.files import Reader, faults
 from cliptune.types import Example, Picture
 
@@ -24,7 +24,8 @@ class DataMasks(MaskSource):
         def find(example: Example):
             return example.mask if example.mask is not None and example.mask.is_file() else None
 
-        return faults(named, find, "where the dataset says it is", alone=False)
+        boxed = [(e, e.boxes) for e in examples if e.mask is None and not e.shares]
+        return faults(named, find, "where the dataset says it is", alone=False) + outside(boxed)
 
     def mask(self, example: Example, picture: Picture) -> Tensor:
         if example.mask is not None:
