@@ -217,3 +217,14 @@ def test_public_data_may_lack_none(tmp_path, monkeypatch):
     monkeypatch.setattr(Folder, "card", object(), raising=False)
     with pytest.raises(ct.UserError, match=r"^1 of \d+ pictures cannot be read"):
         sound(chosen)
+
+
+def test_damage_inside_of_a_test_image_is_found_where_bad_ones_are_left_out(root):
+    chosen = made(root, skip_bad=True)
+    example = parts(chosen)["test"][1]
+    whole = bytearray(example.path.read_bytes())
+    whole[whole.index(b"IDAT") + 20] ^= 255  # the header and the end are as they were
+    example.path.write_bytes(whole)
+    with pytest.warns(UserWarning, match="1 of .* cannot be read and are left out"):
+        rest, bad = sound(chosen)
+    assert list(bad) == [example.key] and example not in rest.tests["test"].examples

@@ -28,9 +28,10 @@ THREADS = 8
 def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[Task, dict[str, str]]:
     """The task without pictures that cannot be read, and what is wrong with each of those, by key.
 
-    Files of all its examples are looked at from outside (`pictures.fault`); of data that may lack some, those for
-    training and validation are read as a whole as well, otherwise training does that itself. Bad ones are left out
-    with `Reading.skip_bad`, and of a user's own data where they are at most `SPARED` of all.
+    Files of all its examples are looked at from outside (`pictures.look`). Of data that may lack some, those for
+    training and validation are read as a whole as well (with `Reading.skip_bad`, those of test sets too); otherwise
+    training does that itself. Bad ones are left out with `Reading.skip_bad`, and of a user's own data where they are at
+    most `SPARED` of all.
     tick: told how many of how many files are done. Raises `UserError` where bad ones are not to be left out, naming
     them, and where none are left to train on. Warns of what is left out.
     """
@@ -41,9 +42,11 @@ def sound(task: Task, tick: Callable[[int, int], None] | None = None) -> tuple[T
     most = len(every) if task.dataset.reading.skip_bad else 0 if hasattr(task.dataset, "card") else SPARED * len(every)
     if len(bad) <= most and most >= 1:
         reader = Reader(task.dataset, keep=False)
-        for example in (*task.train, *task.val):
-            if example.key not in bad and not isinstance(error := _read(reader, example), bool):
-                bad[example.key] = error
+        whole = every.values() if task.dataset.reading.skip_bad else (*task.train, *task.val)
+        left_to_read = [example for example in whole if example.key not in bad]
+        with ThreadPoolExecutor(THREADS) as pool:
+            read = pool.map(lambda example: _read(reader, example), left_to_read)
+            bad |= {e.key: why for e, why in zip(left_to_read, read, strict=True) if not isinstance(why, bool)}
     if len(bad) > most:
         insist(bad, every)
     if not bad:
