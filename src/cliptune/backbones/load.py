@@ -39,15 +39,19 @@ def load(
 ) -> Backbone:
     """Load a frozen CLIP in float32.
 
-    name: "tiny" (bundled), an open_clip architecture ("ViT-B-16", also as OpenAI spells it), "hf-hub:ORG/REPO" or
-    "ORG/REPO", a folder with `open_clip_config.json` or transformers' `config.json` of a CLIP, or a weights file, whose
-    architecture is found by the shapes of its tensors.
-    pretrained: for an architecture, a tag ("openai", "laion2b_s34b_b88k"), a weights file, or "random" for weights that
-    were never trained, the same each time.
-    quick_gelu: whether to compute with OpenAI's activation; None follows the tag, the file's kind or the configuration,
-    and warns where none of these says.
-    Raises `UserError` for an unknown name, an architecture without `pretrained`, and weights that are not available or
-    do not fit.
+    Args:
+        name: "tiny" (bundled), an open_clip architecture ("ViT-B-16", also as OpenAI spells it), "hf-hub:ORG/REPO" or
+            "ORG/REPO", a folder with `open_clip_config.json` or transformers' `config.json` of a CLIP, or a weights
+            file, whose architecture is found by the shapes of its tensors.
+        pretrained: For an architecture, a tag ("openai", "laion2b_s34b_b88k"), a weights file, or "random" for weights
+            that were never trained, the same each time.
+        quick_gelu: Whether to compute with OpenAI's activation; None follows the tag, the file's kind or the
+            configuration, and warns where none of these says.
+        fast_linear: Whether frozen linear layers go through oneDNN; None takes what is faster on this machine.
+
+    Raises:
+        UserError: For an unknown name, an architecture without `pretrained`, and weights that are not available or do
+            not fit.
     """
     source = resolve(name, pretrained)
     if source.note:

@@ -43,9 +43,9 @@ class Background:
     test: str = ""
     """One of the run's test sets by name (base, novel, test, base/same); by default the one before the scenery of
     training, where the data has that, or else its base classes or its whole test set."""
-    masks_from: str = "data"
-    """Where masks come from: data (what the pictures bring), folder:PATH, box:PATH, beside, alpha, ...; those that ask
-    a model (gradcam, maskclip) ask the untuned one."""
+    masks_from: str = "auto"
+    """Where masks come from: auto (what the images bring, Grad-CAM for those that bring none), data, folder:PATH,
+    box:PATH, beside, alpha, ...; those that ask a model (gradcam, maskclip) ask the untuned one."""
     images: int = 500
     """Pictures looked at, drawn from the test set, the same in each run of the command."""
     seed: int = 1

@@ -42,7 +42,8 @@ class Predict:
     json: bool = False
     """One JSON object a line."""
     skip_bad: bool = False
-    """Leave out images that cannot be read, and say so, instead of stopping before the first answer."""
+    """Leave out images that cannot be read, however many, instead of stopping before the first answer. Without it, a
+    folder may have one in a hundred, and images that are named none."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
 
@@ -57,7 +58,7 @@ def predict(arguments: list[str]) -> None:
     images = [image for given in options.images for image in _images(given)]
     if not images:
         raise UserError("no pictures given: cliptune predict RUN PICTURE...")
-    from cliptune.data.sound import faults, insist, listed
+    from cliptune.data.sound import SPARED, faults, insist, listed
     from cliptune.tuned import load
 
     run = load(path, allow_code=options.allow_code)
@@ -65,7 +66,8 @@ def predict(arguments: list[str]) -> None:
         run = run.with_classes(options.classes)
     looked = {str(image): Example(str(image), 0, image) for image in images}
     bad = faults(looked.values())
-    if not options.skip_bad:
+    spared = SPARED * len(looked) if any(given.is_dir() for given in options.images) else 0
+    if not options.skip_bad and len(bad) > spared:
         insist(bad, looked)
     for image, best in _answers(run, [image for image in images if str(image) not in bad], options, bad):
         best = best[: options.top_k]

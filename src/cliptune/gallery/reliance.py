@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,6 +30,8 @@ from cliptune.errors import UserError
 from cliptune.files import write_json
 from cliptune.gallery.pictures import cams
 from cliptune.gallery.rows import spread
+from cliptune.masks.base import MaskSource
+from cliptune.masks.mixed import MixedMasks
 from cliptune.masks.survey import is_empty, is_full
 from cliptune.model import TunedModel
 from cliptune.results.reliance import NAME, Measured
@@ -41,11 +44,12 @@ PREFERRED = ("base/same", "test/same", "base", "test")
 
 @dataclass(frozen=True)
 class Asked:
-    """What is measured: `data` "" is the run's own, `test` "" the first of `PREFERRED`; at most `images` pictures."""
+    """What is measured: `data` "" is the run's own, `test` "" the first of `PREFERRED`; at most `images` pictures.
+    `masks` "auto" takes those that come with the data, and Grad-CAM's for images without one."""
 
     data: str = ""
     test: str = ""
-    masks: str = "data"
+    masks: str = "auto"
     images: int = 500
     seed: int = 1
     true: bool = False
@@ -76,7 +80,7 @@ def rely(
     dataset, test, name = _test_set(folder, run, model, asked)
     test = dataclasses.replace(test, examples=spread(test.examples, asked.images))
     model = model.with_classes(test.classnames).to(experiment.fabric_of(run.device, 1, run.precision).device).eval()
-    pictures, chosen, left_out = _masked(model, dataset, test, asked, partial(tick, "masks"))
+    pictures, chosen, left_out, where = _masked(model, dataset, test, asked, partial(tick, "masks"))
     classes = [frozenset(e.labels or (e.label,)) for e in chosen]
     saliency = (lambda images, labels: cams(model, images, labels)) if model.backbone.has_vit else None
     try:
@@ -95,7 +99,7 @@ def rely(
     measured = Measured(
         data=asked.data or run.data,
         test=name,
-        masks=asked.masks,
+        masks=where,
         seed=asked.seed,
         saliency="true" if asked.true else "predicted",
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12],
@@ -125,11 +129,12 @@ def _test_set(folder: Path, run: Run, model: TunedModel, asked: Asked) -> tuple[
 
 def _masked(
     model: TunedModel, dataset: Dataset, test: TestSet, asked: Asked, tick: Callable[[int, int], None]
-) -> tuple[Callable[[int], Picture], list[Example], dict[str, int]]:
-    """A reader of pictures with masks, the examples that have usable ones, and how many were left out for what."""
+) -> tuple[Callable[[int], Picture], list[Example], dict[str, int], str]:
+    """A reader of pictures with masks, the examples that have usable ones, how many were left out for what, and where
+    the masks come from."""
     backbone = model.backbone
     examples = ExampleSet(dataset, test.examples, backbone.preprocess, shrink=True)
-    examples.masks = masks.get(asked.masks, asked.seed)
+    examples.masks, where = _source(examples, asked, backbone.has_vit)
     if examples.masks.asks_model:  # one that is not tuned, so that all runs are seen through the same masks
         plain = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
         examples.masks.refresh(plain.eval(), examples, 0)
@@ -153,7 +158,25 @@ def _masked(
     def read(i: int) -> Picture:
         return Picture(examples.picture(usable[i]).image, examples.mask(usable[i]))
 
-    return read, [test.examples[i] for i in usable], {k: n for k, n in left_out.items() if n}
+    return read, [test.examples[i] for i in usable], {k: n for k, n in left_out.items() if n}, where
+
+
+def _source(examples: ExampleSet, asked: Asked, has_vit: bool) -> tuple[MaskSource, str]:
+    """The source of masks, and what to call it."""
+    if asked.masks != "auto":
+        return masks.get(asked.masks, asked.seed), asked.masks
+    brought = {
+        e.key for i, e in enumerate(examples.examples) if e.mask or e.boxes or examples.picture(i).mask is not None
+    }
+    total = len(examples.examples)
+    if len(brought) == total or not has_vit:
+        return masks.get("data"), "data"
+    warnings.warn(
+        f"{len(brought)} of {total} images bring a mask: foregrounds of the others come from Grad-CAM of the model "
+        f"before tuning; --masks-from data takes only images that bring one",
+        stacklevel=4,
+    )
+    return (MixedMasks(brought), "data, gradcam") if brought else (masks.get("gradcam"), "gradcam")
 
 
 @torch.no_grad()
