@@ -96,16 +96,35 @@ def _take(path: Path, own: str) -> None:
 
 def _clear(path: Path, seen: str) -> None:
     """Move a dead holder's file out of the way, and nobody else's."""
-    if _read(path) != seen:
+    with _alone(path.parent):
+        if _read(path) != seen:
+            return
+        moved = path.with_name(f"{NAME}.{secrets.token_hex(4)}.tmp")
+        with suppress(FileNotFoundError):  # another machine was quicker
+            os.rename(path, moved)
+            if _read(moved) != seen:  # another machine was quicker, and this is its file
+                with suppress(OSError):
+                    os.link(moved, path)
+            with suppress(OSError):  # a folder of someone's, which stays under that name
+                moved.unlink()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes of this machine from clearing the folder meanwhile, where the system can lock folders."""
+    try:
+        import fcntl
+
+        place = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
         return
-    moved = path.with_name(f"{NAME}.{secrets.token_hex(4)}.tmp")
-    with suppress(FileNotFoundError):  # another was quicker
-        os.rename(path, moved)
-        if _read(moved) != seen:  # another was quicker, and this is his
-            with suppress(OSError):
-                os.link(moved, path)
-        with suppress(OSError):  # a folder of someone's, which stays under that name
-            moved.unlink()
+    try:
+        with suppress(OSError):
+            fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 def _beat(path: Path, own: str, over: threading.Event) -> None:

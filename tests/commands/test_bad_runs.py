@@ -130,7 +130,7 @@ def test_the_folder_a_run_was_trained_on_is_gone(refused, tmp_path):
     root = write_pictures(tmp_path / "p", each=4)
     train("coop", data=f"folder:{root}", shots=1, epochs=1, out=tmp_path / "r")
     shutil.rmtree(root)
-    assert "move it back, or name other data" in refused("evaluate", tmp_path / "r")
+    assert "move it back, or name another" in refused("evaluate", tmp_path / "r")
 
 
 def test_report_of_nothing(refused, tmp_path):

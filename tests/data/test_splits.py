@@ -184,5 +184,5 @@ def test_not_a_split_file(tmp_path, content):
 
 
 def test_no_split_file(tmp_path):
-    with pytest.raises(UserError, match=r"none\.json is not a split file"):
+    with pytest.raises(UserError, match=r"cannot read .*none\.json: no such file"):
         splits.few_shot_paths(tmp_path / "none.json", shots=1, seed=1)

@@ -42,7 +42,7 @@ def test_checkpoint(run, tmp_path, photos, tiny_backbone):
         for what, text in mutations.of_tree(about, 250)
     )
     _, refused = refused_or(lambda: use(same=False), written(file, headers))
-    assert refused > 150
+    assert refused > 100  # what else is in a header, such as the backbone's settings, decides no number
     # Of the header's own letters few matter, so what is not refused may be named otherwise, but says the same numbers.
     refused_or(lambda: use(same=False), written(file, mutations.of_bytes(whole.read_bytes(), 60)))
     start = len(whole.read_bytes()) - sum(t.numel() * t.element_size() for t in tensors.values())

@@ -69,7 +69,7 @@ def background(arguments: list[str]) -> None:
     options = parse(Background, "background", arguments)
     from cliptune.gallery.reliance import Asked, rely
 
-    masks.insist(options.masks_from, auto=False)
+    masks.insist(options.masks_from)
     asked = Asked(
         options.data, options.test, options.masks_from, options.images, options.seed, options.saliency == "true"
     )
