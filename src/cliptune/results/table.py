@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich import box
+from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -40,8 +41,9 @@ class Shown:
     best: bool = False
 
 
-def to_rich(table: Table, *, digits: int = 1) -> RichTable:
-    """For a terminal 100 columns wide; what all rows share stands in the title, the best of each column is bold.
+def to_rich(table: Table, *, digits: int = 1) -> Group:
+    """For a terminal 100 columns wide; what all rows share stands above, footnotes below, the best of each column is
+    bold.
 
     Where numbers do not fit beside their deviations, these go below them.
     """
@@ -56,9 +58,7 @@ def to_rich(table: Table, *, digits: int = 1) -> RichTable:
     taken = sum(widths) + len(widths) + 1  # a space between columns, and at the edges, is the box's
     gap = 2 if taken + 2 * len(widths) <= WIDTH else 1
     between = " " if taken + gap * len(widths) <= WIDTH else "\n"
-    notes = Text(" ".join(table.footnotes))
-    drawn = RichTable(title=Text(said) if said else None, caption=notes, caption_justify="left", box=box.SIMPLE_HEAD)
-    drawn.min_width = None if table.columns else WIDTH  # footnotes need room where there is no number
+    drawn = RichTable(box=box.SIMPLE_HEAD)
     drawn.pad_edge, drawn.padding = False, (0, gap, 0, 0)
     for key, width in zip(keys, widths, strict=False):
         text = key in TEXT
@@ -72,7 +72,9 @@ def to_rich(table: Table, *, digits: int = 1) -> RichTable:
         drawn.add_row(
             *(Text(key_text(row, key)) for key in keys), *(_styled(cell, between) for cell in cells), end_section=last
         )
-    return drawn
+    # Beside the table, as a title or caption of its own would be wrapped to the width of a narrow table.
+    notes = " ".join(table.footnotes)
+    return Group(*([Text(f" {said}")] if said else []), drawn, *([Text(notes)] if notes else []))
 
 
 def to_markdown(table: Table, *, digits: int = 1) -> str:
