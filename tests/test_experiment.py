@@ -208,7 +208,7 @@ def test_a_checkpoint_whose_tensors_do_not_fit_its_method(finished, tmp_path):
 
 @pytest.mark.parametrize("device", ["cuda" if not torch.cuda.is_available() else "mps", "toaster"])
 def test_a_device_that_is_not_there(device):
-    with pytest.raises(UserError, match=f"device='{device}' devices=1 is not to be had here: "):
+    with pytest.raises(UserError, match=f"device='{device}' devices=1 is not available on this machine: "):
         experiment.execute(replace(RUN, device=device), task=task())
 
 
@@ -218,7 +218,9 @@ def test_a_device_that_is_not_there(device):
 )
 def test_more_devices_than_there_are(monkeypatch, device, devices, why):
     monkeypatch.setattr("lightning_fabric.accelerators.cuda.num_cuda_devices", lambda: 1)
-    with pytest.raises(UserError, match=f"device='{device}' devices={devices} is not to be had here: .*{why}"):
+    with pytest.raises(
+        UserError, match=f"device='{device}' devices={devices} is not available on this machine: .*{why}"
+    ):
         experiment.fabric_of(device, devices, "32")
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
-import math
 import sys
-import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import cattrs
 import yaml
 
-from cliptune import checks, methods, outside
+from cliptune import checks, methods, outside, strict
 from cliptune.data.settings import PLACES, Reading
 from cliptune.engine.settings import Training
 from cliptune.errors import UserError, shown
@@ -111,18 +108,18 @@ def from_dict(content: Mapping[str, Any], allow_code: outside.Allowed = False) -
     allow_code: whether methods and selectors outside of cliptune may be imported, or the names of those that may.
     Raises `UserError` naming an unknown or ill-typed key.
     """
-    content = _mapping("a run", content)
+    content = strict.mapping("a run", content)
     selector = content.get("selector")
     if isinstance(selector, str):
         outside.permit(selector.partition(",")[0], "selector", allow_code)
-    return structure(Run, content, method=method_from_dict(content.pop("method", {}), allow_code))
+    return strict.structure(Run, content, method=method_from_dict(content.pop("method", {}), allow_code))
 
 
 def method_from_dict(content: Mapping[str, Any], allow_code: outside.Allowed = False) -> Method:
     """The method `method_to_dict` came from."""
-    layers = [_mapping("a method", content)]
+    layers = [strict.mapping("a method", content)]
     while "base" in layers[-1]:  # as deep as it may be
-        layers.append(_mapping("a method", layers[-1].pop("base")))
+        layers.append(strict.mapping("a method", layers[-1].pop("base")))
     built: dict[str, Method] = {}
     for fields in reversed(layers):
         name = fields.pop("name", "")
@@ -132,7 +129,7 @@ def method_from_dict(content: Mapping[str, Any], allow_code: outside.Allowed = F
         cls = methods.get(name)
         if built and not methods.is_wrapper(cls):
             raise UserError(f"method {name!r} does not wrap other methods, so it has no base")
-        built = {"base": structure(cls, fields, **built)}
+        built = {"base": strict.structure(cls, fields, **built)}
     return built["base"]
 
 
@@ -178,78 +175,19 @@ def with_options(run: Run, options: Mapping[str, Any]) -> Run:
     for key, value in options.items():
         layers = list(chain(run.method))
         inside = (run, run.training, run.reading, *layers)
-        known = [set(_hints(type(part))) - {"base", "method", "training", "reading"} for part in inside]
+        known = [set(strict.hints(type(part))) - {"base", "method", "training", "reading"} for part in inside]
         at = next((i for i, names in enumerate(known) if key in names), None)
         if at is None:
-            raise UserError(f"unknown option {key!r}; {nearest(key, set().union(*known))}")
+            raise UserError(f"unknown option {key!r}; {strict.nearest(key, set().union(*known))}")
         if at == 0:
-            run = _changed(run, key, value)
+            run = strict.changed(run, key, value)
         elif at == 1:
-            run = dataclasses.replace(run, training=_changed(run.training, key, value))
+            run = dataclasses.replace(run, training=strict.changed(run.training, key, value))
         elif at == 2:
-            run = dataclasses.replace(run, reading=_changed(run.reading, key, value))
+            run = dataclasses.replace(run, reading=strict.changed(run.reading, key, value))
         else:
-            method = _changed(layers[at - 3], key, value)
+            method = strict.changed(layers[at - 3], key, value)
             for outer in reversed(layers[: at - 3]):
                 method = dataclasses.replace(outer, base=method)  # type: ignore[type-var]
             run = dataclasses.replace(run, method=method)
     return run
-
-
-def structure(cls: type, content: Mapping[str, Any], **ready: Any) -> Any:
-    """A dataclass from plain values; fields that are `ready` go in as they are. Raises `UserError` naming a bad key."""
-    hints = _hints(cls)
-    for key in content:
-        if key not in hints:
-            raise UserError(f"unknown key {shown(key)} for {cls.__name__}; {nearest(key, hints)}")
-    return cls(**{key: _value(cls, key, value, hints[key]) for key, value in content.items()}, **ready)
-
-
-def nearest(key: str, known: Iterable[str]) -> str:
-    """The known names closest to a misspelt one, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-    return f"nearest: {', '.join(close)}" if close else f"known: {', '.join(known)}"
-
-
-def _changed(part: Any, key: str, value: Any) -> Any:
-    return dataclasses.replace(part, **{key: _value(type(part), key, value, _hints(type(part))[key])})
-
-
-def _value(cls: type, key: str, value: Any, hint: Any) -> Any:
-    """`value` as the field's type wants it; nothing is rounded or read out of a string on the way."""
-    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return structure(hint, _mapping(key, value))  # type: ignore[arg-type]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{key}={value} does not fit {cls.__name__}; it takes numbers that are finite")
-    if isinstance(value, hint if isinstance(hint, type) else ()) and not (isinstance(value, bool) and hint is not bool):
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    parts = typing.get_args(hint) if typing.get_origin(hint) is tuple else ()
-    if parts and isinstance(value, (list, tuple)):
-        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
-        if len(kinds) == len(value):
-            return tuple(_value(cls, key, one, kind) for one, kind in zip(value, kinds, strict=True))
-    elif not parts and hint not in (int, float, str, bool) and not dataclasses.is_dataclass(hint):
-        try:
-            return cattrs.structure(value, hint)
-        except Exception:  # whatever it was, the sentence below says it
-            pass
-    choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
-    wanted = f"one of {', '.join(map(repr, choices))}" if choices else getattr(hint, "__name__", str(hint))
-    if parts:
-        kinds = [getattr(part, "__name__", str(part)) for part in parts if part is not Ellipsis]
-        wanted = f"a list of {', '.join(kinds)}"
-    raise UserError(f"{key}={shown(value)} does not fit {cls.__name__}; it takes {wanted}")
-
-
-def _mapping(what: str, content: Any) -> dict[str, Any]:
-    if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
-        raise UserError(f"{what} is written as names and values, not as {shown(content)}")
-    return dict(content)
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    types = typing.get_type_hints(cls)
-    return {f.name: types[f.name] for f in dataclasses.fields(cls)}

@@ -43,7 +43,7 @@ def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
         fabric.launch()
     except (ImportError, RuntimeError, ValueError, KeyError, TypeError, MisconfigurationException) as error:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
-        raise UserError(f"device={device!r} devices={devices} is not to be had here: {reason}") from None
+        raise UserError(f"device={device!r} devices={devices} is not available on this machine: {reason}") from None
     return fabric
 
 

@@ -116,6 +116,6 @@ def _told(kind: Kind, name: str, load: Callable[[], Any]) -> Any:
                 f"copy of {kind.model}, or what save_pretrained leaves of model and processor"
             ) from None
         raise UserError(
-            f"the model {name} is neither a folder here nor to be had from the Hugging Face hub; check its name and "
+            f"the model {name} is neither a folder here nor available from the Hugging Face hub; check its name and "
             f"the connection, or fetch it elsewhere (hf download {name} --local-dir FOLDER) and say --model FOLDER"
         ) from None

@@ -11,7 +11,7 @@ import torch
 
 from cliptune import checks, methods
 from cliptune.backbones.backbone import Backbone
-from cliptune.config import Run, chain, nearest, with_options
+from cliptune.config import Run, chain, with_options
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
 from cliptune.model import TunedModel
@@ -19,6 +19,7 @@ from cliptune.official.evidence import check, name_in, tails
 from cliptune.official.file import Held
 from cliptune.official.kinds import CTX, sizes
 from cliptune.official.names import official, unlearned
+from cliptune.strict import nearest
 
 #: The releases that keep a length start from words only up to this many vectors.
 MOST_WORDS = 4

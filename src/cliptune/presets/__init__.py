@@ -7,10 +7,11 @@ from importlib import resources
 from typing import Any
 
 from cliptune import methods, plain
-from cliptune.config import Run, chain, structure
+from cliptune.config import Run, chain
 from cliptune.engine.settings import Training
 from cliptune.errors import UserError
 from cliptune.methods.base import Method
+from cliptune.strict import structure
 
 
 def get(name: str, preset: str = "auto", **base: Any) -> Run:
