@@ -1,7 +1,8 @@
-"""Pictures of noise, and random streams."""
+"""Small images of noise and of colours, and random streams."""
 
 import numpy as np
 import torch
+from PIL import Image
 
 
 def noise(height, width, seed=0):
@@ -10,3 +11,9 @@ def noise(height, width, seed=0):
 
 def generator(seed):
     return np.random.Generator(np.random.Philox(seed))
+
+
+def colour():
+    """A PIL image of 12 x 10 pixels, each of another colour."""
+    ramp = np.linspace(0, 255, 12 * 10).astype(np.uint8).reshape(10, 12)
+    return Image.fromarray(np.stack([ramp, ramp[::-1], ramp[:, ::-1]], -1))

@@ -1,11 +1,6 @@
 """The front door: which command, how it ends, and what stands on which stream."""
 
-import errno
-import os
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
 
@@ -136,65 +131,6 @@ def test_warnings_are_notes(cli, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "error, said",
-    [
-        (
-            ZeroDivisionError("division by [b]zero[/b]\nhere"),
-            "unexpected ZeroDivisionError: division by [b]zero[/b] here",
-        ),
-        (RecursionError("maximum recursion depth exceeded"), "unexpected RecursionError: maximum"),
-        (KeyError("x" * 900), "unexpected KeyError: 'xxx"),
-        (MemoryError(), "this machine has too little memory"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"), "too little memory"),
-    ],
-)
-def test_a_fault_of_ours_is_a_sentence_and_a_file(cli, monkeypatch, cache_folder, error, said):
-    def fail(arguments):
-        raise error
-
-    monkeypatch.setattr(commands, "get", lambda command: fail)
-    ended = cli("demo", "--out", "somewhere")
-    assert ended.code == 1 and ended.err.count("\n") == 1 and said in ended.err and len(ended.err) < 600
-    file = Path(ended.err.strip().rpartition("the traceback is in ")[2])
-    text = file.read_text()
-    assert file.is_relative_to(cache_folder)
-    assert "cliptune demo --out somewhere" in text and "Traceback" in text and type(error).__name__ in text
-
-
-def test_a_traceback_goes_elsewhere_where_the_cache_cannot_be_written(cli, monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "file" / "below"))
-    monkeypatch.setattr(commands, "get", lambda command: lambda arguments: 1 / 0)
-    file = Path(cli("demo").err.strip().rpartition("the traceback is in ")[2])
-    assert "ZeroDivisionError" in file.read_text()
-    file.unlink()
-
-
-@pytest.mark.parametrize(
-    "error, said",
-    [
-        (OSError(errno.ENOSPC, "No space left on device"), "no space left on device"),
-        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000), "file name too long"),
-        (PermissionError(errno.EACCES, "Permission denied", "/a"), "'/a' cannot be read or written: permission denied"),
-    ],
-)
-def test_what_the_system_refuses_is_a_sentence(cli, monkeypatch, error, said):
-    def fail(arguments):
-        raise error
-
-    monkeypatch.setattr(commands, "get", lambda command: fail)
-    ended = cli("demo")
-    assert ended.code == 2 and ended.err.count("\n") == 1 and said in ended.err and len(ended.err) < 300
-
-
-def test_warnings_are_told_as_before_afterwards(cli):
-    before = warnings.showwarning
-    cli("--version")
-    cli("nope")
-    assert warnings.showwarning is before
-
-
-@pytest.mark.parametrize(
     "kind, some",
     [
         ("methods", ["zeroshot", "coop", "maple", "METHOD+dapt"]),
@@ -218,82 +154,3 @@ def test_lists_have_a_line_each(cli, kind, some):
 def test_lists_that_are_none(cli, arguments, got):
     said = cli("list", *arguments)
     assert said.code == 2 and said.err == f"cliptune: list takes one of methods, backbones, data, got {got}\n"
-
-
-def run(*arguments, env=None, **more):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(cliptune.__file__).parents[1])}
-    return subprocess.run(
-        [sys.executable, "-m", "cliptune", *map(str, arguments)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**environment, **(env or {})},
-        timeout=300,
-        **{"stdout": subprocess.PIPE, **more},
-    )
-
-
-def test_a_real_process_ends_with_a_sentence_and_two(tmp_path):
-    done = run("train", "mapel", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("cliptune: unknown method 'mapel'; nearest: maple") and done.stderr.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_real_process_trains_and_predicts(tmp_path, photos):
-    done = run("train", "coop", "--data", f"folder:{photos}", "--shots", 2, "--epochs", 1, "--out", "r", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("test ") and "Traceback" not in done.stderr
-    done = run("predict", "r", photos / "cat" / "0.png", "--json", cwd=tmp_path)
-    assert done.returncode == 0 and done.stdout.startswith('{"picture": ')
-    assert (
-        done.stderr.startswith("note: the bundled tiny backbone knows drawings only") and done.stderr.count("\n") == 1
-    )
-
-
-def test_a_reader_that_leaves_early(tmp_path):
-    command = f"{sys.executable} -m cliptune list backbones | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=300)
-    assert done.stdout.startswith("tiny") and done.stderr == ""
-
-
-def test_a_full_output_is_a_sentence():
-    if not os.path.exists("/dev/full"):
-        pytest.skip("this system has no /dev/full")
-    with open("/dev/full", "w") as full:
-        for arguments in (("list", "methods"), ("--help",), ("train", "--help")):
-            done = run(*arguments, stdout=full)
-            assert done.returncode == 2 and "no space left on device" in done.stderr, done.stderr
-            assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "2>&-"])
-def test_closed_streams(closed):
-    command = f"{sys.executable} -m cliptune --version {closed}"
-    env = {**os.environ, "PYTHONPATH": str(Path(cliptune.__file__).parents[1])}
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=300, env=env)
-    assert done.returncode == (0 if closed == "2>&-" else 2)
-    said = "cliptune: standard output is closed; send it to a file, or to /dev/null\n"
-    assert done.stderr == (said if closed == ">&-" else "")
-
-
-@pytest.mark.parametrize(
-    "argument, said",
-    [
-        ("a\0b", "has a NUL character"),
-        ("caf\udce9", "is not UTF-8; rename the file or folder"),
-        ("~nosuchuser/x", "there is no user 'nosuchuser'"),
-        ("folder:~nosuchuser", "there is no user 'nosuchuser'"),
-        ("--out=~nosuchuser/x", "there is no user 'nosuchuser'"),
-    ],
-)
-def test_arguments_that_nothing_could_take(cli, argument, said):
-    ended = cli("train", "coop", "--data", argument)
-    assert (ended.code, ended.out) == (2, "") and said in ended.err and ended.err.count("\n") == 1
-
-
-@pytest.mark.parametrize("name", ["LOCAL_RANK", "RANK", "WORLD_SIZE", "OMP_NUM_THREADS"])
-def test_variables_that_are_no_numbers(cli, monkeypatch, name):
-    monkeypatch.setenv(name, "x")
-    said = cli("list", "data")
-    assert (said.code, said.out) == (2, "")
-    assert said.err == f"cliptune: the environment variable {name} is a whole number, not 'x'; unset it\n"

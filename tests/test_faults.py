@@ -1,0 +1,91 @@
+"""Errors of the system, errors that are unforeseen, and arguments that nothing could take."""
+
+import errno
+import warnings
+from pathlib import Path
+
+import pytest
+
+from cliptune import commands
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (
+            ZeroDivisionError("division by [b]zero[/b]\nhere"),
+            "unexpected ZeroDivisionError: division by [b]zero[/b] here",
+        ),
+        (RecursionError("maximum recursion depth exceeded"), "unexpected RecursionError: maximum"),
+        (KeyError("x" * 900), "unexpected KeyError: 'xxx"),
+        (MemoryError(), "this machine has too little memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"), "too little memory"),
+    ],
+)
+def test_a_fault_of_ours_is_a_sentence_and_a_file(cli, monkeypatch, cache_folder, error, said):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(commands, "get", lambda command: fail)
+    ended = cli("demo", "--out", "somewhere")
+    assert ended.code == 1 and ended.err.count("\n") == 1 and said in ended.err and len(ended.err) < 600
+    file = Path(ended.err.strip().rpartition("the traceback is in ")[2])
+    text = file.read_text()
+    assert file.is_relative_to(cache_folder)
+    assert "cliptune demo --out somewhere" in text and "Traceback" in text and type(error).__name__ in text
+
+
+def test_a_traceback_goes_elsewhere_where_the_cache_cannot_be_written(cli, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "file" / "below"))
+    monkeypatch.setattr(commands, "get", lambda command: lambda arguments: 1 / 0)
+    file = Path(cli("demo").err.strip().rpartition("the traceback is in ")[2])
+    assert "ZeroDivisionError" in file.read_text()
+    file.unlink()
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left on device"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000), "file name too long"),
+        (PermissionError(errno.EACCES, "Permission denied", "/a"), "'/a' cannot be read or written: permission denied"),
+    ],
+)
+def test_what_the_system_refuses_is_a_sentence(cli, monkeypatch, error, said):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(commands, "get", lambda command: fail)
+    ended = cli("demo")
+    assert ended.code == 2 and ended.err.count("\n") == 1 and said in ended.err and len(ended.err) < 300
+
+
+def test_warnings_are_told_as_before_afterwards(cli):
+    before = warnings.showwarning
+    cli("--version")
+    cli("nope")
+    assert warnings.showwarning is before
+
+
+@pytest.mark.parametrize(
+    "argument, said",
+    [
+        ("a\0b", "has a NUL character"),
+        ("caf\udce9", "is not UTF-8; rename the file or folder"),
+        ("~nosuchuser/x", "there is no user 'nosuchuser'"),
+        ("folder:~nosuchuser", "there is no user 'nosuchuser'"),
+        ("--out=~nosuchuser/x", "there is no user 'nosuchuser'"),
+    ],
+)
+def test_arguments_that_nothing_could_take(cli, argument, said):
+    ended = cli("train", "coop", "--data", argument)
+    assert (ended.code, ended.out) == (2, "") and said in ended.err and ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["LOCAL_RANK", "RANK", "WORLD_SIZE", "OMP_NUM_THREADS"])
+def test_variables_that_are_no_numbers(cli, monkeypatch, name):
+    monkeypatch.setenv(name, "x")
+    said = cli("list", "data")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"cliptune: the environment variable {name} is a whole number, not 'x'; unset it\n"
