@@ -76,7 +76,7 @@ def test_only_files_are_read(tmp_path):
     (tmp_path / "bytes").write_bytes(b"ab\xff")
     with pytest.raises(UserError, match="bytes: byte 2 is not UTF-8"):
         read_text(tmp_path / "bytes")
-    for place, why in ((tmp_path, "is a directory"), (tmp_path / "none", "no such file"), ("a\0b", "null byte")):
+    for place, why in ((tmp_path, "is a directory"), (tmp_path / "none", "no such file"), ("a\0b", "null")):
         with pytest.raises(UserError, match=f"cannot read .*: .*{why}"):
             read_text(place)
     if hasattr(os, "mkfifo"):

@@ -145,6 +145,7 @@ def _open(url: str, have: int, tag: Path) -> http.client.HTTPResponse:
     except urllib.error.HTTPError as error:
         if error.code == 416:
             return error  # type: ignore[return-value]  # an answer like others, with status and headers
+        error.close()
         meaning = {404: "not there", 410: "no longer there", 403: "refused", 401: "wants a login"}
         raise NotHad(f"{url}: {meaning.get(error.code, error.reason)} ({error.code})") from None
 
@@ -156,6 +157,7 @@ def _cuts() -> Iterator[None]:
         yield
     except urllib.error.HTTPError as error:
         if error.code in (408, 425, 429) or error.code >= 500:
+            error.close()
             raise Cut(f"the server says {error.code} {error.reason}") from error
         raise
     except urllib.error.URLError as error:
