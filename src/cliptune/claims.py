@@ -69,7 +69,7 @@ def begun(folder: Path) -> bool:
 
 
 def tidy(folder: Path, *, finished: bool = False) -> None:
-    """Remove what killed processes left half-written, from a folder nobody else works in; finished: also the state of
+    """Remove what killed processes left half-written, from a folder that no other process works in; finished: also the state of
     training, which nobody goes on from."""
     for left in _left(folder, finished):
         left.unlink(missing_ok=True)

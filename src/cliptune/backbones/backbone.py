@@ -61,7 +61,7 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def _apply(self, fn, recurse=True):
-        # The towers hold scaled and transposed copies of weights: made anew after a move to another device or dtype.
+        # The towers hold scaled and transposed copies of weights: recomputed after a move to another device or dtype.
         for derived in ("text_tower", "image_tower"):
             self.__dict__.pop(derived, None)
         return super()._apply(fn, recurse)

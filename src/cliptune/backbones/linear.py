@@ -32,7 +32,7 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, act: tuple[str, str]
 
 
 def _packed(weight: Tensor) -> Tensor:
-    """`weight` `(out, in)` in the blocked layout that oneDNN would otherwise make anew on every call."""
+    """`weight` `(out, in)` in the blocked layout that oneDNN would otherwise compute on every call."""
     return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)
 
 
@@ -107,7 +107,7 @@ class FrozenLinear:
         self._back: Tensor | None = None
 
     def __getstate__(self) -> dict:
-        """Without the packed copies, which can be neither copied nor pickled and are made anew."""
+        """Without the packed copies, which can be neither copied nor pickled and are recomputed."""
         return self.__dict__ | {"_ahead": None, "_back": None}
 
     def _scaled(self) -> Tensor:

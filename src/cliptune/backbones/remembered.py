@@ -19,7 +19,7 @@ PATIENCE = 60
 
 def remembered(what: str, measure: Callable[[], bool]) -> bool:
     """What `measure` said of `what` the first time on this machine with this PyTorch; it is kept in the user's cache
-    folder, or measured anew where that takes no files."""
+    folder, or measured again where that takes no files."""
     key = f"{what}, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {platform.node()}"
     file = cache_folder() / NAME
     try:

@@ -128,7 +128,7 @@ def with_context(
     mask and the pooled position. Without a start-of-text token the vectors come first: "v1 v2 cat </s> <pad> ...".
 
     words: the phrase that is replaced, "" for placeholders; words beyond `n_ctx` stay as frozen tokens before the name.
-    position: where the name stands, after the vectors ("end"), amid them ("middle", half of them rounded down before
+    position: where the name stands, after the vectors ("end"), between them ("middle", half of them rounded down before
     it) or before them ("front") (CoOp, section 3.1). Its tokens are those it has after words.
     free: vectors before those of the words.
     Raises `UserError` for words of too few tokens, and where the tokenizer joins words and name into one token.
