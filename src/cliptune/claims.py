@@ -69,8 +69,10 @@ def begun(folder: Path) -> bool:
 
 
 def tidy(folder: Path, *, finished: bool = False) -> None:
-    """Remove what killed processes left half-written, from a folder that no other process works in; finished: also the state of
-    training, which nobody goes on from."""
+    """Remove what killed processes left half-written, from a folder that no other process works in.
+
+    finished: also the state of training.
+    """
     for left in _left(folder, finished):
         left.unlink(missing_ok=True)
 
