@@ -88,10 +88,10 @@ def main(options: Options) -> None:
         for settings in GRID[method]:
             label = f"{method} " + " ".join(f"{key}={value}" for key, value in settings.items())
             runs.append((label, config.with_options(presets.get(method, **base), settings)))
-    entries, kept = sweep.plan(runs, options.seeds, options.out), RESULTS / "choose"
-    sweep.run(entries)
+    entries, kept = sweep.plan_jobs(runs, options.seeds, options.out), RESULTS / "choose"
+    sweep.run_jobs(entries)
     keep([entry.folder for entry in entries], options.out, kept)
-    text = table.to_markdown(summary.summarise(store.load_all(kept), COLUMNS))
+    text = table.to_markdown(summary.summarise(store.load_results(kept), COLUMNS))
     sys.stdout.write(text + "\n")
     write_text(RESULTS / "choose.md", text + "\n")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.packing import Packing
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.packed_sequences import PackedSequences
+from cliptune.backbones.tokenized_text import TokenizedText
 
 #: FLOPs a token and width^2 of a block: queries, keys and values; then output projection and MLP.
 QKV, REST = 6, 18
@@ -29,17 +29,17 @@ def image_backward(backbone: Backbone, batch: int, prompts: int) -> float:
     return 1e-9 * batch * ((depth - 1) * block + last - QKV * (1 + patches) * width**2)
 
 
-def text_forward(backbone: Backbone, sentences: Sentences) -> float:
+def text_forward(backbone: Backbone, sentences: TokenizedText) -> float:
     """The text tower with the shared prefix once and each sentence's own tokens up to its end."""
     prefix = sentences.shared_prefix(True)
-    packing, width, depth = Packing.of(sentences, prefix), backbone.text_width, backbone.text_depth
+    packing, width, depth = PackedSequences.of(sentences, prefix), backbone.text_width, backbone.text_depth
     seen = int((packing.position[prefix:] + 1).sum()) + prefix * (prefix + 1) // 2
     block = (QKV + REST) * len(packing.row) * width**2 + 4 * seen * width
     last = 4 * len(packing.row) * width**2 + (2 + REST) * len(sentences) * width**2
     return 1e-9 * ((depth - 1) * block + last)
 
 
-def text_backward(backbone: Backbone, sentences: Sentences) -> float:
+def text_backward(backbone: Backbone, sentences: TokenizedText) -> float:
     """To the prompts; attention's small part is counted once."""
-    packing = Packing.of(sentences, sentences.shared_prefix(True))
+    packing = PackedSequences.of(sentences, sentences.shared_prefix(True))
     return text_forward(backbone, sentences) - 1e-9 * QKV * len(packing.asks) * backbone.text_width**2

@@ -28,13 +28,13 @@ def keep(folders: Iterable[Path], out: Path, kept: Path) -> None:
     """Copy the records of runs' `folders`, which lie below `out`, into `kept`."""
     kept.mkdir(parents=True, exist_ok=True)
     for folder in folders:
-        shutil.copyfile(folder / store.NAME, kept_as(folder, out, kept))
+        shutil.copyfile(folder / store.RESULT_FILE, kept_as(folder, out, kept))
 
 
 def keep_all(out: Path, kept: Path) -> None:
     """Have exactly the records below `out` in `kept`."""
     shutil.rmtree(kept, ignore_errors=True)
-    keep((record.parent for record in out.rglob(store.NAME)), out, kept)
+    keep((record.parent for record in out.rglob(store.RESULT_FILE)), out, kept)
 
 
 if __name__ == "__main__":

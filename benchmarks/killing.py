@@ -20,12 +20,12 @@ import cliptune.commands.results
 import cliptune.commands.run
 import cliptune.runners.local
 import cliptune.runners.ray  # all loaded before processes are forked  # noqa: F401
-from cliptune import holds
-from cliptune.claims import CHECKPOINT, RESUME
+from cliptune import dir_lock
 from cliptune.cli import main
 from cliptune.engine import checkpoint
 from cliptune.errors import UserError
 from cliptune.results import store
+from cliptune.run_dir import CHECKPOINT, RESUME
 
 #: What a run is at: before its first epoch is done, in later ones, after the last, at its last files.
 PHASES = ("starting", "training", "testing", "writing")
@@ -85,10 +85,10 @@ def kill(processes: set[int]) -> None:
 def at_work(out: Path) -> dict[Path, int]:
     """Folders of runs that are held, and the live process that holds each."""
     found = {}
-    for sign in out.rglob(holds.NAME):
+    for sign in out.rglob(dir_lock.LOCK_FILE):
         with suppress(OSError, ValueError, KeyError):
             process = json.loads(sign.read_text())["process"]
-            if holds._began(process) not in ("", "zombie"):
+            if dir_lock._began(process) not in ("", "zombie"):
                 found[sign.parent] = process
     return found
 
@@ -96,10 +96,10 @@ def at_work(out: Path) -> dict[Path, int]:
 def phase(folder: Path, epochs: int) -> str:
     """What the run in a folder is at."""
     names = os.listdir(folder) if folder.is_dir() else []
-    if store.NAME in names or CHECKPOINT in names or any(name.endswith(".tmp") for name in names):
+    if store.RESULT_FILE in names or CHECKPOINT in names or any(name.endswith(".tmp") for name in names):
         return "writing"
     try:
-        done = len(checkpoint.read(folder / RESUME)[1]["history"])
+        done = len(checkpoint.read_checkpoint(folder / RESUME)[1]["history"])
     except UserError:
         return "starting"
     return "testing" if done >= epochs else "training"
@@ -118,7 +118,7 @@ class Seen:
 
     def look(self) -> None:
         """Take down records, and what is wrong: one written again or gone, a file that is torn."""
-        for path in self.out.rglob(store.NAME):
+        for path in self.out.rglob(store.RESULT_FILE):
             stat = path.stat()
             now = stat.st_ino, stat.st_mtime_ns
             if self.records.setdefault(path, now) != now:
@@ -138,7 +138,7 @@ def torn(out: Path) -> list[str]:
             elif path.suffix == ".yaml":
                 assert yaml.safe_load(path.read_text())
             elif path.suffix == ".safetensors" and ".shared" not in path.parts:
-                checkpoint.read(path)
+                checkpoint.read_checkpoint(path)
         except (OSError, UserError) as error:  # it may have gone meanwhile
             found += [f"{path}: {error}"] if path.exists() else []
         except (ValueError, AssertionError, yaml.YAMLError) as error:

@@ -85,8 +85,8 @@ def differing(folder: Path, whole: Path) -> list[str]:
     have, want = ({str(p.relative_to(f)) for p in f.rglob("*") if p.is_file()} for f in (folder, whole))
     found += [f"{folder} has {name}" for name in sorted(have - want)]
     found += [f"{folder} lacks {name}" for name in sorted(want - have)]
-    for name in (n for n in have & want if n.endswith(store.NAME)):
-        one, other = store.load(folder / name), store.load(whole / name)
+    for name in (n for n in have & want if n.endswith(store.RESULT_FILE)):
+        one, other = store.load_result(folder / name), store.load_result(whole / name)
         if (one.metrics, one.history, one.config) != (other.metrics, other.history, other.config):
             found.append(f"{folder / name} differs")
     return found
@@ -146,7 +146,7 @@ def seen_of(way: str, options: Options) -> dict[str, object]:
         "sweeps at once": many,
         "kills": sum(seen.kills for seen in rounds),
         "sweeps": len(rounds),
-        "runs a sweep": len(list(whole.rglob(store.NAME))),
+        "runs a sweep": len(list(whole.rglob(store.RESULT_FILE))),
         "runs when killed": dict(sorted(landed.items())),
         "wrong": wrong,
     }

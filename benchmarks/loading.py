@@ -30,11 +30,11 @@ from torchvision.io import ImageReadMode, decode_jpeg, read_file
 from torchvision.transforms import functional as F
 
 from cliptune.backbones.preprocess import Preprocess
+from cliptune.data.config import DataConfig
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
-from cliptune.data.settings import Reading
-from cliptune.data.transforms import Augment
-from cliptune.files import CACHE
+from cliptune.data.transforms import RandomCropFlip
+from cliptune.files import CACHE_VARIABLE
 from cliptune.types import Example
 
 HERE = Path(__file__).parent
@@ -51,11 +51,11 @@ class Files(Dataset):
 
     name, classnames = "files", ("picture",)
 
-    def __init__(self, files: Sequence[Path], reading: Reading):
+    def __init__(self, files: Sequence[Path], reading: DataConfig):
         self.files, self.reading = files, reading
 
     @classmethod
-    def from_spec(cls, argument: str, reading: Reading) -> Files:
+    def from_spec(cls, argument: str, reading: DataConfig) -> Files:
         return cls(sorted(Path(argument).iterdir()), reading)
 
     def examples(self, split: str) -> list[Example]:
@@ -83,7 +83,7 @@ class Textbook(torch.utils.data.Dataset):
         if not self.training:
             return self.evaluation(image)
         augment, stream = self.examples.augment, view(self.examples, i)
-        assert isinstance(augment, Augment)
+        assert isinstance(augment, RandomCropFlip)
         box = augment.box(image.height, image.width, stream)
         image = F.crop(image, *box)
         image = F.resize(image, [SIZE, SIZE], T.InterpolationMode.BICUBIC)
@@ -107,8 +107,8 @@ class Bench:
         return sum(np.prod(Image.open(path).size) for path in self.files) / self.count
 
     def examples(self, cached: bool, training: bool = True, exact: bool = False) -> ExampleSet:
-        dataset = Files(self.files, Reading(cache=cached))
-        augment = Augment(SIZE, exact=exact) if training else None
+        dataset = Files(self.files, DataConfig(cache=cached))
+        augment = RandomCropFlip(SIZE, exact=exact) if training else None
         preprocess = Preprocess((SIZE, SIZE), mean=MEAN, std=STD)
         return ExampleSet(dataset, dataset.examples("train"), preprocess, augment=augment, seed=1)
 
@@ -122,11 +122,11 @@ class Bench:
 
     def filling(self) -> float:
         """The same, and leave decoded pictures on disk, in a folder that goes when all is measured."""
-        os.environ[CACHE] = tempfile.mkdtemp(dir=self.folder)
+        os.environ[CACHE_VARIABLE] = tempfile.mkdtemp(dir=self.folder)
         try:
             return self.total(b.images for b in self.examples(True).in_order(BATCH, CPU))
         finally:
-            os.environ[CACHE] = self.folder
+            os.environ[CACHE_VARIABLE] = self.folder
 
     def another_run(self) -> float:
         """First epoch of a run that finds the pictures decoded."""
@@ -231,7 +231,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         (Path(temporary) / "pictures").mkdir()
-        os.environ[CACHE] = folder = str(Path(temporary) / "cache")
+        os.environ[CACHE_VARIABLE] = folder = str(Path(temporary) / "cache")
         bench = Bench(options.pictures or made_up(Path(temporary) / "pictures"), folder)
         entries = []
         for threads in options.threads:

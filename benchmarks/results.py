@@ -22,9 +22,9 @@ import tyro
 from choose import STRONG
 from keep import RESULTS, keep, kept_as
 
-from cliptune import claims, config, methods, presets, sweep
+from cliptune import config, methods, presets, run_dir, sweep
 from cliptune.commands.report import write_page
-from cliptune.config import Run
+from cliptune.config import RunConfig
 from cliptune.files import write_text
 from cliptune.results import store, summary, table
 
@@ -59,7 +59,7 @@ class Options:
     """I/N: do the I-th of every N runs, and leave the table to a later call."""
 
 
-def main_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
+def main_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
     """Label and run of every row; controls are the same method with other settings."""
     maple = presets.get("maple", **base)
     dapt = presets.get("maple+dapt", **base)
@@ -76,7 +76,7 @@ def main_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
     ]
 
 
-def family_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
+def family_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
     """Every method; those that train also in DAPT, and their controls."""
     plain = [name for name in methods.names() if not methods.is_wrapper(methods.get(name))]
     rows = []
@@ -95,7 +95,7 @@ def family_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
     return rows
 
 
-def scenery_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
+def scenery_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
     """Uses of masks, exact ones and two made by the model itself; those of the README's rows keep their labels."""
     rows = [row for row in main_rows(base) if row[0].startswith("maple")]
     uses = [("maple+copypaste", {"pasted": 2.0}), ("maple+dapt+copypaste", {"pasted": 2.0} | STRONG)]
@@ -107,12 +107,12 @@ def scenery_rows(base: dict[str, Any]) -> list[tuple[str, Run]]:
     return rows
 
 
-def take_kept(entries: Sequence[sweep.Entry], out: Path) -> None:
+def take_kept(entries: Sequence[sweep.Job], out: Path) -> None:
     """Lay kept records into the folders of entries that have none."""
     for entry in entries:
-        kept, there = kept_as(entry.folder, out, KEPT), entry.folder / store.NAME
-        if not there.is_file() and kept.is_file() and store.load(kept).config == config.to_dict(entry.run):
-            claims.claim(entry.folder, entry.run)
+        kept, there = kept_as(entry.folder, out, KEPT), entry.folder / store.RESULT_FILE
+        if not there.is_file() and kept.is_file() and store.load_result(kept).config == config.to_dict(entry.run):
+            run_dir.claim_run_dir(entry.folder, entry.run)
             shutil.copyfile(kept, there)
 
 
@@ -123,14 +123,14 @@ def main(options: Options) -> None:
     """Run what is missing, print the table, keep the records."""
     runs = ROWS[options.rows]({"data": options.data, "protocol": "base_to_novel"})
     runs = [row for row in runs if not options.only or row[0].split("+")[0].split(",")[0] in options.only]
-    entries = sweep.plan(runs, options.seeds, options.out)
+    entries = sweep.plan_jobs(runs, options.seeds, options.out)
     if options.from_kept:
         take_kept(entries, options.out)
     if options.part:
         i, n = map(int, options.part.split("/"))
-        sweep.run(entries[i - 1 :: n])
+        sweep.run_jobs(entries[i - 1 :: n])
         return
-    results = sweep.run(entries)
+    results = sweep.run_jobs(entries)
     text = table.to_markdown(summary.summarise(results, COLUMNS, cost=True))
     sys.stdout.write(text + "\n")
     if options.page:

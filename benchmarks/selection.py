@@ -22,14 +22,14 @@ from measure import machine, peak_gib
 from rich.console import Console
 from rich.table import Table
 
-from cliptune import selection
+from cliptune import coresets
+from cliptune.coresets import Signals
 from cliptune.files import write_json
-from cliptune.selection import Signals
 
 NOTE = "cpu_seconds are those of one core, choosing alone; seconds are those on the clock of a machine in use by others"
 #: (method, options), the methods with more than one form.
 FORMS = [
-    *((name, {}) for name in selection.names() if name not in ("submodular", "uncertainty")),
+    *((name, {}) for name in coresets.names() if name not in ("submodular", "uncertainty")),
     *(("submodular", {"function": f}) for f in ("facility_location", "graph_cut", "log_determinant")),
     *(("uncertainty", {"measure": m}) for m in ("least_confidence", "entropy", "margin")),
 ]
@@ -57,7 +57,7 @@ def one(args: argparse.Namespace) -> dict:
     start = peak_gib()
     wall, cpu = time.perf_counter(), time.process_time()
     method, options = FORMS[args.form]
-    chosen = selection.select(
+    chosen = coresets.select(
         method, signals, labels, args.fraction, balanced=not args.competing, variant=args.variant, **options
     )
     return {

@@ -10,14 +10,14 @@ import open_clip
 import torch
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.load import load
-from cliptune.backbones.sentences import Sentences
-from cliptune.masks import gradcam
-from cliptune.methods.base import Method
+from cliptune.backbones.load import load_backbone
+from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.methods.coop import CoOp
-from cliptune.methods.dapt import FOOD, GENERAL, STRAY, Dapt
+from cliptune.methods.dapt import FOOD_BACKGROUNDS, GENERAL_BACKGROUNDS, RELEASE_COMPETING_WORDS, Dapt
 from cliptune.methods.maple import Maple
-from cliptune.model import TunedModel
+from cliptune.model.method import Method
+from cliptune.model.tuned_model import TunedModel
+from cliptune.saliency import gradcam
 from cliptune.types import Batch, State
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -27,7 +27,7 @@ import textbook  # noqa: E402
 Variants = dict[str, Callable[[], float]]
 TEXTBOOK, OURS, CACHED = "textbook", "cliptune", "cliptune, cached features"
 BATCH = 4
-SCENERY = [f"a clean origami {word}." for word in (GENERAL + " " + FOOD).split()]
+SCENERY = [f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split()]
 PULL_PUSH, ALIGNMENT = State(0, 10), State(7, 10)
 
 
@@ -42,7 +42,7 @@ class Bench:
 
     def __init__(self):
         torch.manual_seed(0)
-        self.backbone: Backbone = load("ViT-B-16", "random")
+        self.backbone: Backbone = load_backbone("ViT-B-16", "random")
         self.clip = self.backbone.model
         self.encode = self.backbone.encode
         size = self.backbone.image_size
@@ -57,7 +57,7 @@ class Bench:
     def ids(self, classes: int, words: str) -> torch.Tensor:
         return textbook.prompted(self.encode, words, classnames(classes))[0]
 
-    def sentences(self, classes: int) -> Sentences:
+    def sentences(self, classes: int) -> TokenizedText:
         """MaPLe's sentences about the classes."""
         return Maple().sentences(self.backbone, classnames(classes), ())
 
@@ -66,7 +66,7 @@ class Bench:
     def coop(self, classes: int) -> Variants:
         model, batch = self.model(CoOp(), classes), self.batch
         ids, context = self.ids(classes, " ".join("X" * 16)), model.learner.text
-        features = model.image_side({"image": batch.images})["image"]
+        features = model.encode_views({"image": batch.images})["image"]
         return {
             TEXTBOOK: lambda: stepped(
                 model, textbook.coop_step(self.clip, ids, context, batch.images, batch.labels)[0]
@@ -102,7 +102,7 @@ class Bench:
                 batch.labels,
                 batch.masks,
                 state is PULL_PUSH,
-                STRAY,
+                RELEASE_COMPETING_WORDS,
             )
             return stepped(model, loss)
 
@@ -139,7 +139,7 @@ class Bench:
 
         @torch.no_grad()
         def ours() -> float:
-            return model.text_side(PULL_PUSH)[0].double().std().item()
+            return model.encode_classes(PULL_PUSH)[0].double().std().item()
 
         return {TEXTBOOK: reference, OURS: ours}
 
@@ -168,8 +168,8 @@ class Bench:
             return textbook.gradcam(self.clip, ids, scenery, text, project, batch.images, batch.labels).mean().item()
 
         def ours() -> float:
-            cam = gradcam.saliency(model, batch.images, batch.labels)
-            return gradcam.to_unit(cam, size, batch_maximum=True).mean().item()
+            cam = gradcam.gradcam(model, batch.images, batch.labels)
+            return gradcam.resize_and_normalize(cam, size, batch_maximum=True).mean().item()
 
         return {TEXTBOOK: reference, OURS: ours}
 

@@ -25,26 +25,26 @@ def cache_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_backbone():
     """The backbone in the package. Shared, with runs that name it too: tests must not change it."""
-    from cliptune.experiment import backbone_of
+    from cliptune.experiment import cached_backbone
 
-    return backbone_of("tiny", "")
+    return cached_backbone("tiny", "")
 
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """Three classes of eight picture files, `photos/<class>/<n>.png`, with masks in `masks/<class>/<n>.png` beside."""
-    from toys import write_pictures
+    from tiny_tasks import write_images
 
     root = tmp_path_factory.mktemp("data")
-    return write_pictures(root / "photos", masks=root / "masks")
+    return write_images(root / "photos", masks=root / "masks")
 
 
 @pytest.fixture(scope="session")
 def cutouts(tmp_path_factory):
     """The same pictures with transparency around the object."""
-    from toys import write_pictures
+    from tiny_tasks import write_images
 
-    return write_pictures(tmp_path_factory.mktemp("data") / "cutouts", alpha=True)
+    return write_images(tmp_path_factory.mktemp("data") / "cutouts", alpha=True)
 
 
 @dataclass(frozen=True)

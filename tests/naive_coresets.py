@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cliptune.selection import Signals
+from cliptune.coresets import Signals
 
 
 def pool(n: int = 30, classes: int = 3, width: int = 8, seed: int = 0, scale: float = 8.0, held: int = 9):
@@ -38,7 +38,7 @@ def gradients(logits: Tensor, features: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def of_pool(signals: Signals, labels: Tensor) -> Tensor:
+def pool_gradients(signals: Signals, labels: Tensor) -> Tensor:
     return gradients(signals.logits, signals.features, labels)
 
 

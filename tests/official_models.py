@@ -3,8 +3,7 @@
 import torch
 from torch import Generator
 
-from authors import CTX, idle, learner_alone, second_tower, state
-from cliptune.adapters.surgery import Operated
+from cliptune.adapters.surgery import SurgeryLearner
 from cliptune.methods.cocoop import CoCoOp
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import Dapt
@@ -17,12 +16,13 @@ from cliptune.methods.prograd import ProGrad
 from cliptune.methods.promptsrc import PromptSrc
 from cliptune.methods.restore import Restore
 from cliptune.methods.vpt import Vpt
-from cliptune.model import TunedModel
-from cliptune.official.file import read
-from cliptune.official.kinds import recognise
-from cliptune.official.names import official, unlearned
-from cliptune.official.rebuild import rebuild
-from small import pictures
+from cliptune.model.tuned_model import TunedModel
+from cliptune.official.checkpoint_file import read_official
+from cliptune.official.detect import detect_method
+from cliptune.official.rebuild import rebuild_model
+from cliptune.official.tensor_names import official_buffers, official_names
+from official_files import CTX, learner_alone, second_tower, state_dict, unused_tensors
+from tiny_clips import pictures
 
 NAMES = ("cat", "boeing 737-200", "jack-o'-lantern", "tulip (red)", "washington d. c.", "sled dog")
 #: Method, its name where the file does not say it, what is given besides.
@@ -59,14 +59,14 @@ METHODS = {
 ALONE = ("coop", "cocoop", "kgcoop", "prograd")
 
 
-def trained(method, of, names=NAMES, seed=0):
+def trained_model(method, of, names=NAMES, seed=0):
     """A model whose learner has moved from its start."""
     model = TunedModel(of, method, names, generator=Generator().manual_seed(seed)).eval()
     with torch.no_grad():
         for number, parameter in enumerate(model.learner.parameters()):
             noise = torch.randn(parameter.shape, generator=Generator().manual_seed(number))
             parameter += 0.02 * noise
-        if isinstance(model.learner, Operated):
+        if isinstance(model.learner, SurgeryLearner):
             model.learner.text.ratio += 0.1
     return model
 
@@ -74,8 +74,8 @@ def trained(method, of, names=NAMES, seed=0):
 def official_state(key, model):
     """The state dict that the authors' code would have."""
     of, method = model.backbone, model.method
-    tensors = {name: tensor.detach().clone() for name, tensor in official(model.learner).items()}
-    tensors |= {name: tensor.double() for name, tensor in unlearned(model.learner).items()}
+    tensors = {name: tensor.detach().clone() for name, tensor in official_names(model.learner).items()}
+    tensors |= {name: tensor.double() for name, tensor in official_buffers(model.learner).items()}
     if key.startswith("dpl"):  # twelve rows whatever the towers' depth, empty ones too
         for tower, width in (("txt", of.text_width), ("img", of.image_width)):
             for i in range(12):
@@ -87,9 +87,9 @@ def official_state(key, model):
         phrase = words if len(words.split()) >= length else " ".join(["X"] * length)
         sentences = [f"{phrase} {name}." for name in model.classnames]
     alone = key.startswith(ALONE)
-    found = state(tensors, of, sentences, whole=not alone)
+    found = state_dict(tensors, of, sentences, whole=not alone)
     if key.startswith("kgcoop"):
-        found = idle(found, of.embed_dim)
+        found = unused_tensors(found, of.embed_dim)
     if key.startswith("promptsrc"):
         found = second_tower(found, "prompt_learner.ZS_image_encoder")
     if key.startswith("dpl"):
@@ -99,9 +99,9 @@ def official_state(key, model):
     return learner_alone(found) if alone else found
 
 
-def imported(path, of, method="", options=None, names=()):
-    held = read(path)
-    return rebuild(held, recognise(held, method), of, options or {}, names)
+def import_checkpoint(path, of, method="", options=None, names=()):
+    held = read_official(path)
+    return rebuild_model(held, detect_method(held, method), of, options or {}, names)
 
 
 def logits(model):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptune import config, methods
-from cliptune.config import Run
-from cliptune.engine.settings import Training
+from cliptune.config import RunConfig
+from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import Dapt
@@ -17,7 +17,7 @@ from cliptune.methods.dpl import Dpl
 from cliptune.methods.maple import Maple
 from cliptune.methods.zeroshot import ZeroShot
 
-DAPT = Run(Dapt(Maple()))
+DAPT = RunConfig(Dapt(Maple()))
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 positive = st.floats(min_value=1e-12, max_value=1e12)
 training = st.one_of(
@@ -43,14 +43,14 @@ wrapped = st.builds(
     Dapt, base=training, margin=positive, switch=st.floats(0, 1), compat=st.sampled_from(["paper", "release"])
 )
 trainings = st.builds(
-    Training,
+    TrainConfig,
     epochs=st.integers(0, 999),
     lr=positive,
     batch_size=st.integers(1, 999),
     keep=st.sampled_from(["last", "best"]),
 )
 runs = st.builds(
-    Run,
+    RunConfig,
     st.one_of(bases, wrapped),
     data=words,
     seed=st.integers(0, 2**40),
@@ -62,20 +62,20 @@ runs = st.builds(
 @given(runs)
 @settings(max_examples=40, deadline=None)
 def test_yaml_round_trip(run):
-    again = config.from_dict(yaml.safe_load(config.dump(run)))
+    again = config.from_dict(yaml.safe_load(config.to_yaml(run)))
     assert again == run and config.fingerprint(again) == config.fingerprint(run)
 
 
 def test_a_file_reads_as_one_would_write_it():
-    held = yaml.safe_load(config.dump(DAPT))
+    held = yaml.safe_load(config.to_yaml(DAPT))
     assert held["method"]["name"] == "dapt" and held["method"]["base"]["name"] == "maple"
     assert held["method"]["base"]["depth"] == 9 and held["training"]["lr"] == 0.002 and held["seed"] == 1
 
 
 def test_what_a_file_leaves_out_is_default():
-    assert config.from_dict({"method": {"name": "coop"}}) == Run(CoOp())
+    assert config.from_dict({"method": {"name": "coop"}}) == RunConfig(CoOp())
     brief = {"method": {"name": "dapt", "base": {"name": "coop", "n_ctx": 4}}, "training": {"lr": 1}, "seed": 3}
-    assert config.from_dict(brief) == Run(Dapt(CoOp(4)), seed=3, training=Training(lr=1.0))
+    assert config.from_dict(brief) == RunConfig(Dapt(CoOp(4)), seed=3, training=TrainConfig(lr=1.0))
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_a_run_that_is_no_mapping():
 )
 def test_settings_out_of_range(options, reason):
     with pytest.raises(UserError, match=reason):
-        Training(**options)
+        TrainConfig(**options)
 
 
 def test_options_reach_the_run_its_training_and_every_method():
     run = config.with_options(DAPT, {"seed": 4, "lr": 1, "pull_push": 4, "depth": 3})
     assert (run.seed, run.training.lr, run.method.pull_push, run.method.base.depth) == (4, 1.0, 4.0, 3)
-    untouched = dataclasses.replace(run, seed=1, training=Training(), method=Dapt(Maple()))
+    untouched = dataclasses.replace(run, seed=1, training=TrainConfig(), method=Dapt(Maple()))
     assert untouched == DAPT
 
 
@@ -146,7 +146,7 @@ def test_the_outermost_that_has_an_option_takes_it():
     class Inner(CoOp):
         pass
 
-    run = config.with_options(Run(Dapt(Dapt(Inner(n_ctx=3)))), {"margin": 2.0, "n_ctx": 5})
+    run = config.with_options(RunConfig(Dapt(Dapt(Inner(n_ctx=3)))), {"margin": 2.0, "n_ctx": 5})
     assert (run.method.margin, run.method.base.margin, run.method.base.base.n_ctx) == (2.0, 1.5, 5)
 
 
@@ -167,22 +167,22 @@ def test_an_unknown_option_shows_the_nearest(option, nearest):
 
 def test_an_option_of_another_method_is_unknown():
     with pytest.raises(UserError, match="unknown option 'depth'"):
-        config.with_options(Run(CoOp()), {"depth": 3})
+        config.with_options(RunConfig(CoOp()), {"depth": 3})
 
 
 def test_options_are_checked_as_files_are():
     with pytest.raises(UserError, match="n_ctx='4' does not fit CoOp; it takes int"):
-        config.with_options(Run(CoOp()), {"n_ctx": "4"})
+        config.with_options(RunConfig(CoOp()), {"n_ctx": "4"})
     with pytest.raises(UserError, match="n_ctx must be at least 1, got 0"):
-        config.with_options(Run(CoOp()), {"n_ctx": 0})
+        config.with_options(RunConfig(CoOp()), {"n_ctx": 0})
 
 
 @pytest.mark.parametrize("value", [(1, 0, 3), [1, 0, 3], ()])
 def test_lists_are_read_as_tuples_and_written_as_lists(value):
-    run = config.with_options(Run(Dpl()), {"lengths_text": value})
+    run = config.with_options(RunConfig(Dpl()), {"lengths_text": value})
     assert run.method.lengths_text == tuple(value)
     assert config.to_dict(run)["method"]["lengths_text"] == list(value)
-    assert config.from_dict(yaml.safe_load(config.dump(run))) == run
+    assert config.from_dict(yaml.safe_load(config.to_yaml(run))) == run
 
 
 @pytest.mark.parametrize(
@@ -197,21 +197,21 @@ def test_lists_are_read_as_tuples_and_written_as_lists(value):
 )
 def test_a_list_of_another_kind_is_refused(option, value, said):
     with pytest.raises(UserError, match=said):
-        config.with_options(Run(Dpl()), {option: value})
+        config.with_options(RunConfig(Dpl()), {option: value})
 
 
 def test_the_fingerprint_is_of_what_decides_the_numbers():
-    run = Run(CoOp())
+    run = RunConfig(CoOp())
     same = [dataclasses.replace(run, device="cpu", devices=2), config.with_options(run, {"workers": 4})]
     other = [{"seed": 2}, {"lr": 0.1}, {"n_ctx": 4}, {"data": "emoji:rho=0"}, {"precision": "bf16"}, {"shots": 1}]
     assert {config.fingerprint(r) for r in same} == {config.fingerprint(run)}
     prints = {config.fingerprint(config.with_options(run, change)) for change in other}
     assert len(prints) == len(other) and config.fingerprint(run) not in prints
-    assert config.fingerprint(Run(Dapt(CoOp()))) != config.fingerprint(run)
+    assert config.fingerprint(RunConfig(Dapt(CoOp()))) != config.fingerprint(run)
 
 
 def test_the_layers_of_a_method():
-    assert [type(m) for m in config.chain(DAPT.method)] == [Dapt, Maple]
+    assert [type(m) for m in config.nested_methods(DAPT.method)] == [Dapt, Maple]
     assert config.method_to_dict(CoOp())["name"] == methods.name_of(CoOp()) == "coop"
 
 
@@ -226,25 +226,25 @@ OCCASIONAL = {
 
 
 def test_records_of_old_protocols_say_nothing_of_what_they_do_not_know():
-    plain = config.to_dict(Run(CoOp(), protocol="base_to_novel"))
+    plain = config.to_dict(RunConfig(CoOp(), protocol="base_to_novel"))
     assert not plain.keys() & OCCASIONAL.keys()
-    assert config.fingerprint(Run(CoOp())) == "356c6dc20cf8", "as recorded before there were these fields"
+    assert config.fingerprint(RunConfig(CoOp())) == "356c6dc20cf8", "as recorded before there were these fields"
 
 
 @pytest.mark.parametrize("name, value", OCCASIONAL.items())
 def test_what_is_occasional_is_recorded_where_it_differs(name, value):
-    run = dataclasses.replace(Run(CoOp()), **{name: value})
-    held = yaml.safe_load(config.dump(run))
-    assert held.keys() - config.to_dict(Run(CoOp())).keys() == {name}
-    assert config.from_dict(held) == run and config.fingerprint(run) != config.fingerprint(Run(CoOp()))
+    run = dataclasses.replace(RunConfig(CoOp()), **{name: value})
+    held = yaml.safe_load(config.to_yaml(run))
+    assert held.keys() - config.to_dict(RunConfig(CoOp())).keys() == {name}
+    assert config.from_dict(held) == run and config.fingerprint(run) != config.fingerprint(RunConfig(CoOp()))
 
 
 def test_data_efficient_always_says_how_its_pictures_were_chosen():
-    held = config.to_dict(Run(CoOp(), protocol="data_efficient"))
+    held = config.to_dict(RunConfig(CoOp(), protocol="data_efficient"))
     assert (held["fraction"], held["selector"]) == (1.0, "uniform")
 
 
 @pytest.mark.parametrize("fraction", [0, -0.5, 1.5])
 def test_a_share_is_above_nothing_and_at_most_all(fraction):
     with pytest.raises(UserError, match="fraction must be above 0 and at most 1"):
-        Run(CoOp(), fraction=fraction)
+        RunConfig(CoOp(), fraction=fraction)

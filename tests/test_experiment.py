@@ -7,12 +7,12 @@ import pytest
 import torch
 import yaml
 
-import small
-from cliptune import claims, config, experiment, methods, provenance, saved, tasks
+import tiny_clips
+from cliptune import config, experiment, methods, model_io, provenance, run_dir, tasks
 from cliptune.backbones.backbone import Backbone
-from cliptune.config import Run
+from cliptune.config import RunConfig
 from cliptune.engine import checkpoint
-from cliptune.engine.settings import Training
+from cliptune.engine.config import TrainConfig
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
@@ -20,17 +20,17 @@ from cliptune.methods.dpl import Dpl
 from cliptune.methods.maple import Maple
 from cliptune.methods.vpt import Vpt
 from cliptune.results import store
-from toys import learned, same, task
+from tiny_tasks import learned, same, task
 
-RUN = Run(CoOp(n_ctx=2), training=Training(epochs=2, batch_size=6, augment="none"))
-DEEP = Run(Maple(n_ctx=2, depth=2), training=Training(epochs=2, batch_size=6, augment="none", lr=0.01))
+RUN = RunConfig(CoOp(n_ctx=2), training=TrainConfig(epochs=2, batch_size=6, augment="none"))
+DEEP = RunConfig(Maple(n_ctx=2, depth=2), training=TrainConfig(epochs=2, batch_size=6, augment="none", lr=0.01))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run in a folder, its model and its result."""
     folder = tmp_path_factory.mktemp("runs") / "a" / "b"
-    model, result = experiment.execute(DEEP, folder, task=task())
+    model, result = experiment.run_experiment(DEEP, folder, task=task())
     return folder, model, result
 
 
@@ -50,7 +50,9 @@ def files(folder):
 @pytest.mark.parametrize("method", [CoOp(n_ctx=2), Maple(n_ctx=2, depth=2, words=""), Vpt(n_ctx=2, depth=2), Dpl()])
 def test_the_seed_of_a_run_starts_its_learner(method):
     """On the same images, so that nothing but the start can differ."""
-    one, again, other = (learned(experiment.model_of(Run(method, seed=seed), task())) for seed in (1, 1, 2))
+    one, again, other = (
+        learned(experiment.untrained_model(RunConfig(method, seed=seed), task())) for seed in (1, 1, 2)
+    )
     assert same(one, again)
     drawn = [name for name, tensor in one.items() if len(tensor.unique()) > 2]
     assert drawn and not any(torch.equal(one[name], other[name]) for name in drawn)
@@ -65,7 +67,7 @@ def test_a_finished_run_leaves_three_files(finished):
 
 def test_its_record_says_how_it_was_got(finished):
     folder, model, result = finished
-    assert store.load(folder / "result.json") == result
+    assert store.load_result(folder / "result.json") == result
     assert (result.method, result.data, result.seed) == ("maple", "emoji", 1)
     assert set(result.metrics) == {"test", "novel"} and all(0 <= v <= 100 for v in result.metrics.values())
     assert result.cost["parameters"] == sum(p.numel() for p in model.learner.parameters())
@@ -89,16 +91,16 @@ def test_the_datas_fingerprint_tells_draws_and_names_apart():
 def test_restored_it_answers_the_same(finished):
     folder, model, _ = finished
     for path in (folder, folder / "checkpoint.safetensors"):
-        restored, run = saved.restore(path)
+        restored, run = model_io.load_model(path)
         assert run == DEEP and restored.classnames == model.classnames and restored.templates == model.templates
         assert same(learned(restored), learned(model)) and not restored.training
-        assert experiment.measure(restored, task()) == experiment.measure(model, task())
+        assert experiment.evaluate_task(restored, task()) == experiment.evaluate_task(model, task())
 
 
 def test_run_again_it_leaves_the_same_bytes(finished):
     folder, _, result = finished
     before = (folder / "checkpoint.safetensors").read_bytes()
-    _, again = experiment.execute(DEEP, folder, task=task())
+    _, again = experiment.run_experiment(DEEP, folder, task=task())
     assert (folder / "checkpoint.safetensors").read_bytes() == before
     assert (again.metrics, again.history) == (result.metrics, result.history)
 
@@ -106,13 +108,13 @@ def test_run_again_it_leaves_the_same_bytes(finished):
 def test_stopped_it_goes_on_to_the_same_bytes(finished, tmp_path):
     folder, _, result = finished
     with pytest.raises(Stop):
-        experiment.execute(DEEP, tmp_path / "r", task=task(), watchers=[Stopper()])
+        experiment.run_experiment(DEEP, tmp_path / "r", task=task(), watchers=[Stopper()])
     assert files(tmp_path / "r") == ["config.yaml", "resume.safetensors"]
     with pytest.raises(UserError, match="is the state of unfinished training; run the same command again"):
-        saved.restore(tmp_path / "r" / "resume.safetensors")
+        model_io.load_model(tmp_path / "r" / "resume.safetensors")
     with pytest.raises(UserError, match="no checkpoint at"):
-        saved.restore(tmp_path / "r")
-    _, again = experiment.execute(DEEP, tmp_path / "r", task=task())
+        model_io.load_model(tmp_path / "r")
+    _, again = experiment.run_experiment(DEEP, tmp_path / "r", task=task())
     assert files(tmp_path / "r") == files(folder)
     assert (tmp_path / "r" / "checkpoint.safetensors").read_bytes() == (folder / "checkpoint.safetensors").read_bytes()
     assert (again.metrics, again.history) == (result.metrics, result.history)
@@ -122,39 +124,39 @@ def test_work_of_another_configuration_is_not_touched(finished, tmp_path):
     folder, _, _ = finished
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     with pytest.raises(UserError, match="holds a run of another configuration; choose another folder with --out"):
-        experiment.execute(replace(DEEP, seed=2), folder, task=task())
+        experiment.run_experiment(replace(DEEP, seed=2), folder, task=task())
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     with pytest.raises(Stop):
-        experiment.execute(RUN, tmp_path, task=task(), watchers=[Stopper()])
+        experiment.run_experiment(RUN, tmp_path, task=task(), watchers=[Stopper()])
     with pytest.raises(UserError, match="holds a run of another configuration"):
-        experiment.execute(replace(RUN, shots=3), tmp_path, task=task())
+        experiment.run_experiment(replace(RUN, shots=3), tmp_path, task=task())
 
 
 def test_where_it_is_computed_is_no_other_configuration(finished):
     folder, _, _ = finished
-    assert claims.done(folder, replace(DEEP, device="cpu"))
-    assert claims.done(folder, config.with_options(DEEP, {"workers": 2}))
-    assert not claims.done(folder.parent, DEEP)
+    assert run_dir.is_done(folder, replace(DEEP, device="cpu"))
+    assert run_dir.is_done(folder, config.with_options(DEEP, {"workers": 2}))
+    assert not run_dir.is_done(folder.parent, DEEP)
     with pytest.raises(UserError, match="another configuration"):
-        claims.done(folder, RUN)
+        run_dir.is_done(folder, RUN)
 
 
 @pytest.mark.parametrize("content", ["", "- 1", "method: [", "method: {name: nothing}", "\xff\xfe"])
 def test_a_damaged_configuration_with_work_beside_it_is_not_trusted(tmp_path, content):
     (tmp_path / "config.yaml").write_bytes(content.encode("latin-1"))
-    claims.claim(tmp_path, RUN)
+    run_dir.claim_run_dir(tmp_path, RUN)
     assert yaml.safe_load((tmp_path / "config.yaml").read_text())["seed"] == 1
     (tmp_path / "config.yaml").write_bytes(content.encode("latin-1"))
     (tmp_path / "checkpoint.safetensors").touch()
     with pytest.raises(UserError, match="another configuration"):
-        claims.claim(tmp_path, RUN)
+        run_dir.claim_run_dir(tmp_path, RUN)
 
 
 def test_a_saved_model_without_a_configuration_is_work(tmp_path, finished):
     _, model, _ = finished
-    saved.save(tmp_path / "checkpoint.safetensors", DEEP, model)
+    model_io.save_model(tmp_path / "checkpoint.safetensors", DEEP, model)
     with pytest.raises(UserError, match="another configuration"):
-        claims.claim(tmp_path, RUN)
+        run_dir.claim_run_dir(tmp_path, RUN)
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -164,9 +166,9 @@ def test_what_fails_before_an_epoch_is_done_leaves_nothing(tmp_path, there):
         folder.mkdir()
         (folder / "notes.txt").touch()
     with pytest.raises(UserError, match="keep=best needs validation"):
-        experiment.execute(config.with_options(RUN, {"keep": "best"}), folder, task=replace(task(), val=()))
+        experiment.run_experiment(config.with_options(RUN, {"keep": "best"}), folder, task=replace(task(), val=()))
     assert (files(folder) == ["notes.txt"]) if there else not folder.exists()
-    experiment.execute(config.with_options(RUN, {"epochs": 1}), folder, task=task())
+    experiment.run_experiment(config.with_options(RUN, {"epochs": 1}), folder, task=task())
 
 
 def test_what_fails_later_keeps_the_finished_epochs(tmp_path):
@@ -175,7 +177,7 @@ def test_what_fails_later_keeps_the_finished_epochs(tmp_path):
             raise UserError("later")
 
     with pytest.raises(UserError, match="later"):
-        experiment.execute(RUN, tmp_path / "run", task=task(), watchers=[Poison()])
+        experiment.run_experiment(RUN, tmp_path / "run", task=task(), watchers=[Poison()])
     assert files(tmp_path / "run") == ["config.yaml", "resume.safetensors"]
 
 
@@ -184,7 +186,7 @@ def test_a_checkpoint_of_another_backbone(finished):
     with pytest.raises(
         UserError, match=r"was trained on backbone 'tiny' \(\w+\), not on 'deep_image' \(\w+\); load that one"
     ):
-        saved.restore(folder, small.backbone("deep_image"))
+        model_io.load_model(folder, tiny_clips.backbone("deep_image"))
 
 
 def test_a_backbone_that_changed_is_another(finished, tiny_backbone):
@@ -194,22 +196,22 @@ def test_a_backbone_that_changed_is_another(finished, tiny_backbone):
     changed = copy.deepcopy(tiny_backbone.model)
     changed.visual.proj.data += 0.01
     with pytest.raises(UserError, match="was trained on backbone 'tiny'"):
-        saved.restore(folder, Backbone("tiny", changed, tiny_backbone.tokenizer))
+        model_io.load_model(folder, Backbone("tiny", changed, tiny_backbone.tokenizer))
 
 
 def test_a_checkpoint_whose_tensors_do_not_fit_its_method(finished, tmp_path):
     folder, _, _ = finished
-    tensors, about = checkpoint.read(folder / "checkpoint.safetensors")
+    tensors, about = checkpoint.read_checkpoint(folder / "checkpoint.safetensors")
     tensors.pop("text.0")
-    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, about)
+    checkpoint.write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, about)
     with pytest.raises(UserError, match=r"does not fit Maple\(.*text\.0"):
-        saved.restore(tmp_path)
+        model_io.load_model(tmp_path)
 
 
 @pytest.mark.parametrize("device", ["cuda" if not torch.cuda.is_available() else "mps", "toaster"])
 def test_a_device_that_is_not_there(device):
     with pytest.raises(UserError, match=f"device='{device}' devices=1 is not available on this machine: "):
-        experiment.execute(replace(RUN, device=device), task=task())
+        experiment.run_experiment(replace(RUN, device=device), task=task())
 
 
 @pytest.mark.parametrize(
@@ -221,11 +223,11 @@ def test_more_devices_than_there_are(monkeypatch, device, devices, why):
     with pytest.raises(
         UserError, match=f"device='{device}' devices={devices} is not available on this machine: .*{why}"
     ):
-        experiment.fabric_of(device, devices, "32")
+        experiment.launch_fabric(device, devices, "32")
 
 
 def test_a_label_names_the_row():
-    _, result = experiment.execute(Run(methods.build("zeroshot")), task=task(), label="CLIP")
+    _, result = experiment.run_experiment(RunConfig(methods.build("zeroshot")), task=task(), label="CLIP")
     assert result.method == "CLIP" and result.cost["parameters"] == 0 and result.history == ()
 
 
@@ -233,20 +235,20 @@ def test_a_folder_is_looked_through_anew(tmp_path, photos):
     import shutil
 
     shutil.copytree(photos, tmp_path / "p")
-    run = Run(CoOp(), data=f"folder:{tmp_path / 'p'}", shots=1)
-    assert tasks.task_of(run).classnames == ("cat", "horse", "pig")
+    run = RunConfig(CoOp(), data=f"folder:{tmp_path / 'p'}", shots=1)
+    assert tasks.build_task(run).classnames == ("cat", "horse", "pig")
     (tmp_path / "p" / "pig").rename(tmp_path / "p" / "boar")
-    assert tasks.task_of(run).classnames == ("boar", "cat", "horse")
+    assert tasks.build_task(run).classnames == ("boar", "cat", "horse")
 
 
 def test_precision_is_the_runs_own(tiny_backbone, tmp_path):
     half = replace(RUN, precision="bf16")
-    _, result = experiment.execute(half, tmp_path, task=task())
-    _, whole = experiment.execute(RUN, task=task())
+    _, result = experiment.run_experiment(half, tmp_path, task=task())
+    _, whole = experiment.run_experiment(RUN, task=task())
     assert [row["loss"] for row in result.history] != [row["loss"] for row in whole.history]
     with pytest.raises(Stop):
-        experiment.execute(half, task=task(), watchers=[Stopper()])
-    restored, _ = saved.restore(tmp_path)
-    pixels = small.pictures(tiny_backbone, 1)
+        experiment.run_experiment(half, task=task(), watchers=[Stopper()])
+    restored, _ = model_io.load_model(tmp_path)
+    pixels = tiny_clips.pictures(tiny_backbone, 1)
     assert tiny_backbone.encode_image(pixels).dtype == torch.float32, "a later run computes in float32 again"
     assert all(p.dtype == torch.float32 for p in restored.learner.parameters())

@@ -7,10 +7,10 @@ import torch
 
 import cliptune as ct
 from cliptune import methods
-from cliptune.config import Run
+from cliptune.config import RunConfig
 from cliptune.methods.dapt import Dapt
-from cliptune.model import TunedModel
-from small import normal
+from cliptune.model.tuned_model import TunedModel
+from tiny_clips import normal
 
 NAMES = ("cat", "horse", "pig")
 #: Methods that learn something for the image tower, or that act on its features.
@@ -27,7 +27,7 @@ def tuned(name, backbone):
     with torch.no_grad():
         for i, parameter in enumerate(model.learner.parameters()):
             parameter += 0.05 * normal(*parameter.shape, seed=i)
-    return ct.Tuned(model, Run(method, data="emoji"))
+    return ct.Tuned(model, RunConfig(method, data="emoji"))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_wrapper_has_the_features_of_what_it_wraps(tiny_backbone, images):
     maple = tuned("maple", tiny_backbone)
     wrapped = TunedModel(tiny_backbone, Dapt(maple.run.method, compat="release"), NAMES)
     wrapped.learner.load_state_dict(maple.model.learner.state_dict())
-    run = ct.Tuned(wrapped, Run(wrapped.method, data="emoji"))
+    run = ct.Tuned(wrapped, RunConfig(wrapped.method, data="emoji"))
     assert torch.equal(run.image_features(images), maple.image_features(images))
     assert torch.equal(run.text_features(), maple.text_features())
     assert run.logits(images).shape == (4, 3), "extra columns of the release are no classes"

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-import mutations
+import damaged_files
 from cliptune.errors import UserError
 from cliptune.files import (
     atomic_write,
@@ -82,7 +82,7 @@ def test_only_files_are_read(tmp_path):
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         for place in (tmp_path / "pipe", "/dev/zero"):
-            with pytest.raises(UserError, match="not a regular file"), mutations.within(10):
+            with pytest.raises(UserError, match="not a regular file"), damaged_files.within(10):
                 read_text(place)
 
 

@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
-import mutations
-from cliptune import holds
-from cliptune.claims import CHECKPOINT, CONFIG, CORESET, RESUME, STAGE
+import damaged_files
+from cliptune import dir_lock
 from cliptune.results import store
-from toys import BRIEFLY, write_pictures
+from cliptune.run_dir import CHECKPOINT, CONFIG, CORESET, RESUME, STAGE
+from tiny_tasks import BRIEFLY, write_images
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 
@@ -26,7 +26,7 @@ def run(tmp_path_factory, photos):
 @pytest.fixture
 def said(cli):
     def call(*arguments):
-        with mutations.within(60):
+        with damaged_files.within(60):
             return cli(*arguments)
 
     return call
@@ -39,7 +39,7 @@ def pipe(path):
     return path
 
 
-@pytest.mark.parametrize("name", [CHECKPOINT, store.NAME, "background.json", "runs/log.txt", "model.pth.tar-5"])
+@pytest.mark.parametrize("name", [CHECKPOINT, store.RESULT_FILE, "background.json", "runs/log.txt", "model.pth.tar-5"])
 def test_in_what_is_read(said, run, tmp_path, photos, name):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
@@ -47,7 +47,7 @@ def test_in_what_is_read(said, run, tmp_path, photos, name):
     picture = photos / "cat" / "0.png"
     commands = {
         CHECKPOINT: [("predict", folder, picture), ("evaluate", folder)],
-        store.NAME: [("report", folder), ("results", "table", folder)],
+        store.RESULT_FILE: [("report", folder), ("results", "table", folder)],
         "background.json": [("report", folder, "--pictures", 0)],
         "runs/log.txt": [("results", "import", folder / "runs", "--out", tmp_path / "out")],
         "model.pth.tar-5": [("import", folder / name, "--out", tmp_path / "out")],
@@ -58,15 +58,17 @@ def test_in_what_is_read(said, run, tmp_path, photos, name):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", [CONFIG, CORESET, RESUME, STAGE.format(1), holds.NAME, store.NAME, CHECKPOINT])
+@pytest.mark.parametrize(
+    "name", [CONFIG, CORESET, RESUME, STAGE.format(1), dir_lock.LOCK_FILE, store.RESULT_FILE, CHECKPOINT]
+)
 def test_where_a_run_goes(said, tmp_path, photos, name):
     """It is passed over where it is only looked for, and refused where it would be written."""
     place = pipe(tmp_path / "run" / name)
-    if name == holds.NAME:
+    if name == dir_lock.LOCK_FILE:
         os.utime(place, (1, 1))
     flags = ("--data", f"folder:{photos}", *BRIEFLY, "--fraction", 0.5, "--out", tmp_path / "run")
     told = said("train", "coop", *flags)
-    if name in (holds.NAME, STAGE.format(1)):
+    if name in (dir_lock.LOCK_FILE, STAGE.format(1)):
         assert told.code == 0 and said("evaluate", tmp_path / "run").code == 0
     else:
         assert told.code == 2 and f"{name} is a device or a pipe" in told.err, told
@@ -74,7 +76,7 @@ def test_where_a_run_goes(said, tmp_path, photos, name):
 
 @pytest.mark.parametrize("option", ["csv:{}", "json:{}", "--draws", "--masks-from box:{}", "--classes"])
 def test_in_what_is_given(said, tmp_path, run, option):
-    photos = write_pictures(tmp_path / "photos", each=3)
+    photos = write_images(tmp_path / "photos", each=3)
     suffix = {"csv:{}": ".csv", "json:{}": ".json", "--masks-from box:{}": ".csv"}.get(option, ".pkl")
     place = pipe(tmp_path / f"given{suffix}")
     own = ("--shots", 1, "--epochs", 1, "--out", tmp_path / "never")

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from cliptune import methods, presets, protocols
-from cliptune.config import Run, chain
-from cliptune.engine.settings import Training
+from cliptune.config import RunConfig, nested_methods
+from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
 
 FILES = sorted(Path(presets.__file__).parent.glob("*/*.yaml"))
@@ -33,8 +33,8 @@ def test_every_file_names_its_source_and_gives_a_run(file):
     for name in names:
         where = {"preset" if file.stem in ON_REQUEST else "protocol": file.stem}
         run = presets.get(name, **({"backbone": "tiny"} if file.stem == "tiny" else {**LARGE, **where}))
-        assert isinstance(run, Run) and methods.name_of(run.method) == name
-        assert run.training != Training() or run.method != methods.build(name), "the file changes nothing"
+        assert isinstance(run, RunConfig) and methods.name_of(run.method) == name
+        assert run.training != TrainConfig() or run.method != methods.build(name), "the file changes nothing"
 
 
 @pytest.mark.parametrize("shots, epochs", [(1, 50), (2, 100), (4, 100), (8, 200), (16, 200), (0, 200)])
@@ -195,7 +195,7 @@ def test_restore_with_ratios_of_each_dataset(dataset, image_ratio, text_ratio, w
 
 
 def test_no_preset_and_an_unknown_one():
-    assert presets.get("maple+dapt", "none", shots=4) == Run(methods.build("maple+dapt"), shots=4)
+    assert presets.get("maple+dapt", "none", shots=4) == RunConfig(methods.build("maple+dapt"), shots=4)
     said = r"coop\+dapt has no preset 'per_dataset'; there are auto, none, base_to_novel, cross_dataset"
     with pytest.raises(UserError, match=said):
         presets.get("coop+dapt", "per_dataset")
@@ -239,7 +239,9 @@ def test_the_tiny_backbone_has_settings_of_its_own(name):
     for protocol in protocols.names():
         run = presets.get(name, protocol=protocol)
         assert run == presets.get(name, protocol=protocol, backbone="tiny")
-        assert all(getattr(layer, "depth", 1) <= 6 for layer in chain(run.method)), "deeper than the tiny towers"
+        assert all(getattr(layer, "depth", 1) <= 6 for layer in nested_methods(run.method)), (
+            "deeper than the tiny towers"
+        )
 
 
 def test_a_dash_in_the_protocol():
@@ -247,8 +249,8 @@ def test_a_dash_in_the_protocol():
 
 
 def test_a_method_without_a_file_keeps_its_defaults():
-    assert published("zeroshot", "few_shot") == Run(methods.build("zeroshot"), **LARGE)
-    assert presets.get("cliptune.methods.coop:CoOp") == Run(methods.build("coop"))
+    assert published("zeroshot", "few_shot") == RunConfig(methods.build("zeroshot"), **LARGE)
+    assert presets.get("cliptune.methods.coop:CoOp") == RunConfig(methods.build("coop"))
 
 
 def test_fields_of_the_run_pass_through():

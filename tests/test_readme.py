@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune.data.sources.emoji import Emoji
+from cliptune.data.emoji.dataset import Emoji
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -7,35 +7,35 @@ import pytest
 from rich.console import Console
 
 from cliptune import experiment, sweep
-from cliptune.commands.report import first_seed
-from cliptune.config import Run, with_options
-from cliptune.data.sources.folder import Folder
-from cliptune.engine.settings import Training
+from cliptune.commands.report import checkpoints_of_one_task
+from cliptune.config import RunConfig, with_options
+from cliptune.data.custom.folder import Folder
+from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
-from cliptune.gallery.pictures import choose, panels
-from cliptune.gallery.rows import rows
 from cliptune.methods.coop import CoOp
 from cliptune.methods.maple import Maple
 from cliptune.methods.zeroshot import ZeroShot
-from toys import write_pictures
+from cliptune.report.collect.models import restore_models
+from cliptune.report.collect.panels import collect_panels, most_disputed
+from tiny_tasks import write_images
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    root = write_pictures(tmp_path_factory.mktemp("sweep") / "p", classes=("cat", "horse", "pig", "mouse"), each=6)
+    root = write_images(tmp_path_factory.mktemp("sweep") / "p", classes=("cat", "horse", "pig", "mouse"), each=6)
     base = {
         "data": f"folder:{root}",
         "shots": 2,
         "protocol": "base_to_novel",
-        "training": Training(epochs=1, augment="none"),
+        "training": TrainConfig(epochs=1, augment="none"),
     }
-    return [("CLIP", Run(ZeroShot(), **base)), ("coop 2", Run(CoOp(n_ctx=2), **base))]
+    return [("CLIP", RunConfig(ZeroShot(), **base)), ("coop 2", RunConfig(CoOp(n_ctx=2), **base))]
 
 
 @pytest.fixture(scope="module")
 def swept(runs, tmp_path_factory):
     out = tmp_path_factory.mktemp("sweep") / "out"
-    return out, sweep.run(sweep.plan(runs, (1, 2), out), quiet())
+    return out, sweep.run_jobs(sweep.plan_jobs(runs, (1, 2), out), quiet())
 
 
 def quiet():
@@ -43,7 +43,7 @@ def quiet():
 
 
 def test_the_plan_goes_seed_by_seed(runs, tmp_path):
-    plan = sweep.plan(runs, (3, 1), tmp_path)
+    plan = sweep.plan_jobs(runs, (3, 1), tmp_path)
     assert [(e.label, e.run.seed) for e in plan] == [("CLIP", 3), ("coop 2", 3), ("CLIP", 1), ("coop 2", 1)]
     assert plan[1].folder == tmp_path / "coop_2" / "seed3"
     assert replace(plan[1].run, seed=1) == runs[1][1]
@@ -63,25 +63,27 @@ def test_runs_of_a_seed_share_their_data(swept):
 
 def test_a_sweeps_run_is_the_run_alone(runs, swept):
     out, results = swept
-    _, alone = experiment.execute(replace(runs[1][1], seed=2))
+    _, alone = experiment.run_experiment(replace(runs[1][1], seed=2))
     assert (alone.metrics, alone.history) == (results[3].metrics, results[3].history)
 
 
 def test_what_is_done_is_read_and_what_is_missing_is_done(runs, swept, monkeypatch):
     out, results = swept
     executed = []
-    original = experiment.execute
-    monkeypatch.setattr(experiment, "execute", lambda run, *a, **k: (executed.append(run), original(run, *a, **k))[1])
-    assert sweep.run(sweep.plan(runs, (1, 2), out), quiet()) == results and executed == []
+    original = experiment.run_experiment
+    monkeypatch.setattr(
+        experiment, "run_experiment", lambda run, *a, **k: (executed.append(run), original(run, *a, **k))[1]
+    )
+    assert sweep.run_jobs(sweep.plan_jobs(runs, (1, 2), out), quiet()) == results and executed == []
     (out / "coop_2" / "seed1" / "result.json").unlink()
-    again = sweep.run(sweep.plan(runs, (1, 2), out), quiet())
+    again = sweep.run_jobs(sweep.plan_jobs(runs, (1, 2), out), quiet())
     assert executed == [replace(runs[1][1], seed=1)] and again[1].metrics == results[1].metrics
 
 
 def test_a_mistake_in_the_last_is_told_before_the_first_runs(runs, tmp_path):
-    wrong = ("deep", Run(Maple(depth=30), data=runs[0][1].data, shots=2))
+    wrong = ("deep", RunConfig(Maple(depth=30), data=runs[0][1].data, shots=2))
     with pytest.raises(UserError, match="depth=30 is more than"):
-        sweep.run(sweep.plan([*runs, wrong], (1,), tmp_path / "o"), quiet())
+        sweep.run_jobs(sweep.plan_jobs([*runs, wrong], (1,), tmp_path / "o"), quiet())
     assert not (tmp_path / "o").exists()
 
 
@@ -89,14 +91,14 @@ def test_a_folder_of_other_settings_is_not_mixed_in(runs, swept):
     out, _ = swept
     changed = [(label, with_options(run, {"epochs": 2})) for label, run in runs]
     with pytest.raises(UserError, match="another configuration"):
-        sweep.run(sweep.plan(changed, (1,), out), quiet())
+        sweep.run_jobs(sweep.plan_jobs(changed, (1,), out), quiet())
 
 
 def test_pictures_for_the_page(swept):
     out, _ = swept
-    folders = first_seed(out)
+    folders = checkpoints_of_one_task(out)
     assert folders == {"CLIP": out / "CLIP" / "seed1", "coop 2": out / "coop_2" / "seed1"}
-    found = panels(rows(folders), count=3)
+    found = collect_panels(restore_models(folders), count=3)
     assert len(found) == 3
     for panel in found:
         assert panel.label == "base" and panel.image.shape == (3, 64, 64) and panel.mask is None
@@ -121,18 +123,18 @@ def test_the_most_disputed_come_first_one_a_class():
     labels = torch.tensor([0, 0, 0, 1, 1])
     said = {"a": answers([0.9, 0.5, 0.1, 0.2, 0.6]), "b": answers([0.1, 0.5, 0.8, 0.3, 0.9])}
     # Disputes: 0.8, 0.0, 0.7, 0.1, 0.3.
-    assert choose(said, labels, 2) == [0, 4]
-    assert choose(said, labels, 5) == [0, 4, 2, 3, 1]
+    assert most_disputed(said, labels, 2) == [0, 4]
+    assert most_disputed(said, labels, 5) == [0, 4, 2, 3, 1]
 
 
 def test_no_checkpoints_no_pictures(tmp_path):
     with pytest.raises(UserError, match="no checkpoints under .*; use --pictures 0"):
-        first_seed(tmp_path)
+        checkpoints_of_one_task(tmp_path)
 
 
 def test_test_pictures_are_looked_at_once_for_what_leaves_the_image_tower_alone(runs, tmp_path, monkeypatch):
     read, seen = Folder.read, []
     monkeypatch.setattr(Folder, "read", lambda self, example: (seen.append(example.key), read(self, example))[1])
-    sweep.run(sweep.plan(runs, (1, 2), tmp_path), quiet())
+    sweep.run_jobs(sweep.plan_jobs(runs, (1, 2), tmp_path), quiet())
     tested = {e.key for e in Folder(runs[0][1].data.removeprefix("folder:")).examples("test")}
     assert tested and all(seen.count(key) == 1 for key in tested)

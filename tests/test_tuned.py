@@ -8,12 +8,12 @@ from PIL import Image
 
 import cliptune as ct
 from cliptune import experiment
-from cliptune.data.pictures import read_picture
-from cliptune.data.sources.folder import Folder
+from cliptune.data.custom.folder import Folder
+from cliptune.data.image_io import read_image
 from cliptune.data.transforms import normalise
 from cliptune.engine.watchers import Watcher
 from cliptune.methods.coop import CoOp
-from toys import write_pictures
+from tiny_tasks import write_images
 
 CLASSES = ("cat", "horse", "pig")
 
@@ -89,7 +89,7 @@ def test_the_classifier_as_a_matrix(text_only, photos):
     assert features.shape[0] == 3 and torch.allclose(features.norm(dim=1), torch.ones(3), atol=1e-5)
     backbone = text_only.model.backbone
     pixels = normalise(
-        read_picture(photos / "cat" / "0.png").image[None], backbone.preprocess.mean, backbone.preprocess.std
+        read_image(photos / "cat" / "0.png").image[None], backbone.preprocess.mean, backbone.preprocess.std
     )
     with torch.no_grad():
         image = torch.nn.functional.normalize(backbone.encode_image(pixels), dim=-1)
@@ -111,18 +111,20 @@ def test_other_classes_without_training(run, photos):
 
 
 def test_evaluate_on_another_folder(run, tmp_path):
-    write_pictures(tmp_path / "others", classes=("mouse", "bear"), each=6)
+    write_images(tmp_path / "others", classes=("mouse", "bear"), each=6)
     metrics = run.evaluate(f"folder:{tmp_path / 'others'}")
     assert set(metrics) == {"test"}
     assert run.classnames == CLASSES, "its own classes stay"
 
 
 def test_all_of_a_folder_is_tested_unless_it_has_a_test_part(run, tmp_path, monkeypatch):
-    write_pictures(tmp_path / "whole", classes=("mouse", "bear"), each=6)
+    write_images(tmp_path / "whole", classes=("mouse", "bear"), each=6)
     for part, each in (("train", 3), ("test", 2)):
-        write_pictures(tmp_path / "parts" / part, classes=("mouse", "bear"), each=each)
+        write_images(tmp_path / "parts" / part, classes=("mouse", "bear"), each=each)
     seen = []
-    monkeypatch.setattr(experiment, "measure", lambda model, task, *_: seen.append(task.tests["test"].examples) or {})
+    monkeypatch.setattr(
+        experiment, "evaluate_task", lambda model, task, *_: seen.append(task.tests["test"].examples) or {}
+    )
     for folder, count in (("whole", 12), ("parts", 4)):
         run.evaluate(f"folder:{tmp_path / folder}")
         assert len(seen[-1]) == len({e.key for e in seen[-1]}) == count
@@ -130,7 +132,7 @@ def test_all_of_a_folder_is_tested_unless_it_has_a_test_part(run, tmp_path, monk
 
 def test_nothing_that_it_was_trained_on_is_tested(photos, monkeypatch):
     run = ct.train("zeroshot", data=f"folder:{photos}", shots=2)
-    monkeypatch.setattr(experiment, "measure", lambda model, task, *_: task.tests["test"].examples)
+    monkeypatch.setattr(experiment, "evaluate_task", lambda model, task, *_: task.tests["test"].examples)
     tested = run.evaluate(f"folder:{photos}/../{photos.name}")
     assert [e.key for e in tested] == [e.key for e in Folder(photos).examples("test")]
 
@@ -176,7 +178,7 @@ def test_options_and_seed_decide_the_run(photos):
 
 
 def test_base_to_novel(tmp_path):
-    root = write_pictures(tmp_path / "four", classes=("cat", "horse", "pig", "mouse"), each=6)
+    root = write_images(tmp_path / "four", classes=("cat", "horse", "pig", "mouse"), each=6)
     run = ct.train("coop", data=f"folder:{root}", shots=2, epochs=1, protocol="base-to-novel")
     assert run.classnames == ("cat", "horse") and set(run.evaluate()) == {"base", "novel"}
     run.save(tmp_path / "saved")

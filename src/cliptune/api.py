@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from cliptune import config, experiment, presets, tasks
-from cliptune.backbones.names import architecture, tags
+from cliptune.backbones.resolve import list_pretrained_tags, match_architecture
 from cliptune.data import sources
-from cliptune.data.objects import opened, spec_of
+from cliptune.data.custom.torch_dataset import as_dataset, python_spec
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
-from cliptune.official.file import Held, read
-from cliptune.official.kinds import recognise
-from cliptune.official.rebuild import TEMPLATES, rebuild
+from cliptune.model.method import Method
+from cliptune.official.checkpoint_file import OfficialCheckpoint, read_official
+from cliptune.official.detect import detect_method
+from cliptune.official.rebuild import DEFAULT_TEMPLATES, rebuild_model
 from cliptune.tuned import Tuned
 
 
@@ -57,9 +57,9 @@ def train(
     Raises:
         UserError: If a name, an option or the data cannot be used; the sentence says what can.
     """
-    held = None if isinstance(data, str) else opened(data)
+    held = None if isinstance(data, str) else as_dataset(data)
     base = {
-        "data": data if held is None else spec_of(held),
+        "data": data if held is None else python_spec(held),
         "shots": shots,
         "backbone": backbone,
         "pretrained": pretrained,
@@ -67,25 +67,25 @@ def train(
         "protocol": protocol,
     }
     if isinstance(method, Method):
-        run = config.Run(method, **base)  # type: ignore[arg-type]
+        run = config.RunConfig(method, **base)  # type: ignore[arg-type]
     else:
         run = presets.get(method, preset, **base)
     run = config.with_options(run, options)
-    task = None if held is None else tasks.task_of(run, sources.told(held, run.reading))
-    model, result = experiment.execute(run, None if out is None else Path(out), watchers=watchers, task=task)
+    task = None if held is None else tasks.build_task(run, sources.apply_config(held, run.reading))
+    model, result = experiment.run_experiment(run, None if out is None else Path(out), watchers=watchers, task=task)
     # A method that searches goes on with what it found, which is what the tensors belong to.
     return Tuned(model, dataclasses.replace(run, method=model.method), result)
 
 
 def import_checkpoint(
-    path: str | Path | Held,
+    path: str | Path | OfficialCheckpoint,
     *,
     method: str = "",
     backbone: str = "ViT-B-16",
     pretrained: str = "",
     activation: config.Activation = "auto",
     classes: str | Path | Sequence[str] = (),
-    templates: Sequence[str] = TEMPLATES,
+    templates: Sequence[str] = DEFAULT_TEMPLATES,
     **options: Any,
 ) -> Tuned:
     """Make a tuned model of a checkpoint of the authors' code, `model.pth.tar-5` or `model-best.pth.tar`.
@@ -105,15 +105,17 @@ def import_checkpoint(
     Raises:
         UserError: If the file is not such a checkpoint, or does not tell enough; the sentence says what to add.
     """
-    held = path if isinstance(path, Held) else read(Path(path))
-    name = recognise(held, method)
-    pretrained = pretrained or ("openai" if "openai" in tags(architecture(backbone)[0] or "") else "")
-    frozen = experiment.backbone_of(backbone, pretrained, activation)
-    model, run = rebuild(held, name, frozen, options, _listed(classes), templates)
+    held = path if isinstance(path, OfficialCheckpoint) else read_official(Path(path))
+    name = detect_method(held, method)
+    pretrained = pretrained or (
+        "openai" if "openai" in list_pretrained_tags(match_architecture(backbone)[0] or "") else ""
+    )
+    frozen = experiment.cached_backbone(backbone, pretrained, activation)
+    model, run = rebuild_model(held, name, frozen, options, _read_classnames(classes), templates)
     return Tuned(model, dataclasses.replace(run, backbone=backbone, pretrained=pretrained, activation=activation))
 
 
-def _listed(names: str | Path | Sequence[str]) -> tuple[str, ...]:
+def _read_classnames(names: str | Path | Sequence[str]) -> tuple[str, ...]:
     """Class names given one by one, with commas between them, or as a file with one a line."""
     if not isinstance(names, (str, Path)):
         return tuple(names)

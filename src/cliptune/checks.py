@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cliptune.errors import UserError, shown
-from cliptune.plain import ODD
+from cliptune.plain_values import CONTROL_CHARACTERS
 
 #: No count of epochs, images, tokens or layers is larger.
-LARGEST = 2**31 - 1
+MAX_COUNT = 2**31 - 1
 
 
 def at_least(held: Any, least: float, *names: str, hint: str = "") -> None:
@@ -46,14 +46,14 @@ def finite(held: Any, *names: str) -> None:
     _check(held, names, lambda value: True, "")
 
 
-def several(held: Any, *names: str) -> None:
+def not_empty(held: Any, *names: str) -> None:
     """Raise `UserError` for a named field of `held` that lists nothing, or an empty name."""
     for name in names:
         if not getattr(held, name) or "" in getattr(held, name):
             raise UserError(f"{name} names nothing; give one or several")
 
 
-def once(held: Any, *names: str) -> None:
+def no_duplicates(held: Any, *names: str) -> None:
     """Raise `UserError` for a named field of `held` that lists something twice."""
     for name in names:
         values = getattr(held, name)
@@ -79,9 +79,9 @@ def classnames(names: Sequence[str]) -> None:
         raise UserError(f"class {shown(twice)} comes twice; leave one out")
 
 
-def lines(name: str, values: Sequence[str]) -> None:
+def printable(name: str, values: Sequence[str]) -> None:
     """Raise `UserError` for a text among `values` that is blank, or holds what no line of text does."""
-    odd = next((value for value in values if not value.strip() or ODD.search(value)), None)
+    odd = next((value for value in values if not value.strip() or CONTROL_CHARACTERS.search(value)), None)
     if odd is not None:
         raise UserError(f"{name} {ascii(odd)} is no line of text; rename it, with letters that UTF-8 holds")
 
@@ -98,7 +98,7 @@ def _check(
     fits: Callable[[Any], bool],
     what: str,
     hint: str = "",
-    most: float = LARGEST,
+    most: float = MAX_COUNT,
 ) -> None:
     """Check each field, and of a tuple each of its values."""
     kinds = {f.name: str(f.type) for f in dataclasses.fields(held)}

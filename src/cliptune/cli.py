@@ -13,7 +13,7 @@ from typing import NoReturn, TextIO
 
 from rich.console import Console
 
-from cliptune import faults
+from cliptune import error_messages
 from cliptune.errors import Unfinished, UserError
 
 COMMANDS = {
@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(code)
 
     try:
-        with noted(console):
+        with warnings_as_notes(console):
             try:
-                front(arguments)
+                run_command(arguments)
             finally:
                 if sys.stdout is not None:
                     sys.stdout.flush()
@@ -61,20 +61,20 @@ def main(argv: list[str] | None = None) -> None:
         console.print("interrupted; the same command goes on where it stopped")
         sys.exit(130)
     except BrokenPipeError:  # the reader (head, less) has gone
-        silence(sys.stdout)
+        discard_output(sys.stdout)
     except OSError as error:
-        silence(sys.stdout)  # or what could not be written is tried again at exit
-        say(faults.of_system(error), 2)
+        discard_output(sys.stdout)  # or what could not be written is tried again at exit
+        say(error_messages.describe_os_error(error), 2)
     except Exception as error:
-        say(faults.unforeseen(error, arguments), 1)
+        say(error_messages.describe_unexpected(error, arguments), 1)
 
 
-def front(arguments: list[str]) -> None:
+def run_command(arguments: list[str]) -> None:
     """Run what the arguments ask for. Raises `UserError` for arguments that nothing could take."""
     if sys.stdout is None:
         raise UserError("standard output is closed; send it to a file, or to /dev/null")
-    faults.check_arguments(arguments)
-    faults.check_environment()
+    error_messages.check_arguments(arguments)
+    error_messages.check_environment()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
     elif arguments[0] == "--version":
@@ -86,7 +86,7 @@ def front(arguments: list[str]) -> None:
 
 
 @contextmanager
-def noted(console: Console) -> Iterator[None]:
+def warnings_as_notes(console: Console) -> Iterator[None]:
     """Print warnings as notes, of one line each, and each once."""
     before, said = warnings.showwarning, set()
 
@@ -102,7 +102,7 @@ def noted(console: Console) -> Iterator[None]:
         warnings.showwarning = before
 
 
-def silence(stream: TextIO | None) -> None:
+def discard_output(stream: TextIO | None) -> None:
     """Send what is still to be written to a stream nowhere."""
     with suppress(OSError, ValueError, AttributeError):  # a stream of a test or a notebook has no file
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]

@@ -13,18 +13,18 @@ from typing import Any, Literal
 import cattrs
 import yaml
 
-from cliptune import checks, methods, outside, strict
-from cliptune.data.settings import PLACES, Reading
-from cliptune.engine.settings import Training
+from cliptune import checks, dataclass_io, external_code, methods
+from cliptune.data.config import LOCATION_FIELDS, DataConfig
+from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError, shown
-from cliptune.methods.base import Method
+from cliptune.model.method import Method
 
 Precision = Literal["32", "bf16", "16"]
 Activation = Literal["auto", "gelu", "quick_gelu"]
 
 
 @dataclass(frozen=True)
-class Run:
+class RunConfig:
     """Everything that decides a run's numbers."""
 
     method: Method
@@ -53,7 +53,7 @@ class Run:
     """Share of the training pictures of each class that is chosen before training, once, from what the untrained model
     says of them."""
     selector: str = "uniform"
-    """How they are chosen, where fraction is below 1: a file of `cliptune.selection` by name."""
+    """How they are chosen, where fraction is below 1: a file of `cliptune.coresets` by name."""
     selector_variant: Literal["paper", "dapt"] = "paper"
     """The selector as its paper defines it, or with what the code released with DAPT does otherwise."""
     joint: bool = False
@@ -61,8 +61,8 @@ class Run:
     in one answer."""
     evaluate_at: tuple[int, ...] = ()
     """Also test after these epochs, counted from 1; it does not change the training."""
-    training: Training = field(default_factory=Training)
-    reading: Reading = field(default_factory=Reading)
+    training: TrainConfig = field(default_factory=TrainConfig)
+    reading: DataConfig = field(default_factory=DataConfig)
     precision: Precision = "32"
     """32, or bf16/16 for the frozen towers where the hardware has it; learned tensors stay in 32."""
     device: str = "auto"
@@ -79,19 +79,19 @@ class Run:
 
 #: What a run is told of only under some protocols: recorded where it is not the default, or where the protocol is about
 #: it, so that the records of others stay what they were.
-OCCASIONAL = ("activation", "targets", "fraction", "selector", "selector_variant", "joint", "evaluate_at")
-ALWAYS = {"data_efficient": ("fraction", "selector")}
+OMITTED_AT_DEFAULT = ("activation", "targets", "fraction", "selector", "selector_variant", "joint", "evaluate_at")
+ALWAYS_RECORDED = {"data_efficient": ("fraction", "selector")}
 
 
-def to_dict(run: Run) -> dict[str, Any]:
+def to_dict(run: RunConfig) -> dict[str, Any]:
     """Plain values; the method's name stands beside its fields, those of an inner method under `base`; of `reading` and
     of what is occasional, what differs from its defaults."""
-    always = ALWAYS.get(run.protocol.replace("-", "_"), ())
-    left = {f.name for f in dataclasses.fields(run) if f.name in OCCASIONAL and f.name not in always}
-    left = {name for name in left if getattr(run, name) == getattr(Run, name)}
+    always = ALWAYS_RECORDED.get(run.protocol.replace("-", "_"), ())
+    left = {f.name for f in dataclasses.fields(run) if f.name in OMITTED_AT_DEFAULT and f.name not in always}
+    left = {name for name in left if getattr(run, name) == getattr(RunConfig, name)}
     held = {f.name: getattr(run, f.name) for f in dataclasses.fields(run) if f.name not in left}
     plain = {k: method_to_dict(v) if k == "method" else cattrs.unstructure(v) for k, v in held.items()}
-    reading = differing(run.reading)
+    reading = non_default_fields(run.reading)
     return {k: reading if k == "reading" else v for k, v in plain.items() if k != "reading" or reading}
 
 
@@ -102,91 +102,97 @@ def method_to_dict(method: Method) -> dict[str, Any]:
     return {"name": methods.name_of(method).split("+")[-1], **fields}
 
 
-def from_dict(content: Mapping[str, Any], allow_code: outside.Allowed = False) -> Run:
+def from_dict(content: Mapping[str, Any], allow_code: external_code.AllowCode = False) -> RunConfig:
     """The run `to_dict` came from.
 
     allow_code: whether methods and selectors outside of cliptune may be imported, or the names of those that may.
     Raises `UserError` naming an unknown or ill-typed key.
     """
-    content = strict.mapping("a run", content)
+    content = dataclass_io.check_mapping("a run", content)
     selector = content.get("selector")
     if isinstance(selector, str):
-        outside.permit(selector.partition(",")[0], "selector", allow_code)
-    return strict.structure(Run, content, method=method_from_dict(content.pop("method", {}), allow_code))
+        external_code.check_allowed(selector.partition(",")[0], "selector", allow_code)
+    return dataclass_io.build_dataclass(
+        RunConfig, content, method=method_from_dict(content.pop("method", {}), allow_code)
+    )
 
 
-def method_from_dict(content: Mapping[str, Any], allow_code: outside.Allowed = False) -> Method:
+def method_from_dict(content: Mapping[str, Any], allow_code: external_code.AllowCode = False) -> Method:
     """The method `method_to_dict` came from."""
-    layers = [strict.mapping("a method", content)]
+    layers = [dataclass_io.check_mapping("a method", content)]
     while "base" in layers[-1]:  # as deep as it may be
-        layers.append(strict.mapping("a method", layers[-1].pop("base")))
+        layers.append(dataclass_io.check_mapping("a method", layers[-1].pop("base")))
     built: dict[str, Method] = {}
     for fields in reversed(layers):
         name = fields.pop("name", "")
         if not isinstance(name, str):
             raise UserError(f"a method's name is text, got {shown(name)}")
-        outside.permit(name, "method", allow_code)
+        external_code.check_allowed(name, "method", allow_code)
         cls = methods.get(name)
         if built and not methods.is_wrapper(cls):
             raise UserError(f"method {name!r} does not wrap other methods, so it has no base")
-        built = {"base": strict.structure(cls, fields, **built)}
+        built = {"base": dataclass_io.build_dataclass(cls, fields, **built)}
     return built["base"]
 
 
-def outsiders(run: Run) -> set[str]:
+def external_names(run: RunConfig) -> set[str]:
     """Names of methods and the selector of a run that are code outside of cliptune."""
-    names = {methods.name_of(one).rpartition("+")[2] for one in chain(run.method)} | {run.selector.partition(",")[0]}
-    return {name for name in names if outside.is_outside(name)}
+    names = {methods.name_of(one).rpartition("+")[2] for one in nested_methods(run.method)} | {
+        run.selector.partition(",")[0]
+    }
+    return {name for name in names if external_code.is_external(name)}
 
 
-def dump(run: Run) -> str:
+def to_yaml(run: RunConfig) -> str:
     """YAML of `run`."""
     return yaml.safe_dump(to_dict(run), sort_keys=False)
 
 
-def fingerprint(run: Run) -> str:
+def fingerprint(run: RunConfig) -> str:
     """Short hash of all that decides the numbers; not of where they are computed."""
     content = {k: v for k, v in to_dict(run).items() if k not in ("device", "devices")}
     content["training"] = {k: v for k, v in content["training"].items() if k != "workers"}
-    decisive = {k: v for k, v in content.pop("reading", {}).items() if k not in PLACES}
+    decisive = {k: v for k, v in content.pop("reading", {}).items() if k not in LOCATION_FIELDS}
     content |= {"reading": decisive} if decisive else {}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def differing(reading: Reading) -> dict[str, Any]:
+def non_default_fields(reading: DataConfig) -> dict[str, Any]:
     """Fields that differ from their defaults."""
     held = ((f, getattr(reading, f.name)) for f in dataclasses.fields(reading))
     return {f.name: cattrs.unstructure(value) for f, value in held if value != f.default}
 
 
-def chain(method: Method) -> Iterator[Method]:
+def nested_methods(method: Method) -> Iterator[Method]:
     """A method and the ones inside it, outermost first."""
     yield method
     if methods.is_wrapper(type(method)):
-        yield from chain(method.base)  # type: ignore[attr-defined]
+        yield from nested_methods(method.base)  # type: ignore[attr-defined]
 
 
-def with_options(run: Run, options: Mapping[str, Any]) -> Run:
+def with_options(run: RunConfig, options: Mapping[str, Any]) -> RunConfig:
     """`run` with fields replaced by name, found in the run, its training, its reading or its method (the
     outermost first).
 
     Raises `UserError` with the nearest names for one that none of them has, or for a value of the wrong kind.
     """
     for key, value in options.items():
-        layers = list(chain(run.method))
+        layers = list(nested_methods(run.method))
         inside = (run, run.training, run.reading, *layers)
-        known = [set(strict.hints(type(part))) - {"base", "method", "training", "reading"} for part in inside]
+        known = [
+            set(dataclass_io.field_types(type(part))) - {"base", "method", "training", "reading"} for part in inside
+        ]
         at = next((i for i, names in enumerate(known) if key in names), None)
         if at is None:
-            raise UserError(f"unknown option {key!r}; {strict.nearest(key, set().union(*known))}")
+            raise UserError(f"unknown option {key!r}; {dataclass_io.nearest(key, set().union(*known))}")
         if at == 0:
-            run = strict.changed(run, key, value)
+            run = dataclass_io.replace_field(run, key, value)
         elif at == 1:
-            run = dataclasses.replace(run, training=strict.changed(run.training, key, value))
+            run = dataclasses.replace(run, training=dataclass_io.replace_field(run.training, key, value))
         elif at == 2:
-            run = dataclasses.replace(run, reading=strict.changed(run.reading, key, value))
+            run = dataclasses.replace(run, reading=dataclass_io.replace_field(run.reading, key, value))
         else:
-            method = strict.changed(layers[at - 3], key, value)
+            method = dataclass_io.replace_field(layers[at - 3], key, value)
             for outer in reversed(layers[: at - 3]):
                 method = dataclasses.replace(outer, base=method)  # type: ignore[type-var]
             run = dataclasses.replace(run, method=method)

@@ -15,28 +15,28 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
-from cliptune import methods, places, provenance, saved, tasks
+from cliptune import local_paths, methods, model_io, provenance, tasks
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.load import backbone_of
-from cliptune.backbones.names import resolve
-from cliptune.claims import CHECKPOINT, CORESET, RESUME, STAGE, claimed, tidy
-from cliptune.config import Precision, Run, fingerprint, to_dict
-from cliptune.data.assumed import assuming
+from cliptune.backbones.load import cached_backbone
+from cliptune.backbones.resolve import resolve_backbone
+from cliptune.config import Precision, RunConfig, fingerprint, to_dict
+from cliptune.data.range_warnings import collect_assumed_ranges
+from cliptune.dir_lock import lock_dir
 from cliptune.engine import checkpoint, coreset, resume
+from cliptune.engine.evaluate_task import evaluate_at_epochs, evaluate_task, intermediate_metrics
 from cliptune.engine.fit import fit
-from cliptune.engine.measure import at, measure, on_the_way
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
-from cliptune.holds import held
-from cliptune.model import TunedModel, check_images
+from cliptune.model.tuned_model import TunedModel, check_images
 from cliptune.results import store
+from cliptune.run_dir import CHECKPOINT, CORESET, RESUME, STAGE, claimed_run_dir, remove_leftovers
 from cliptune.types import Result, Task
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 @lru_cache(maxsize=4)
-def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
+def launch_fabric(device: str, devices: int, precision: Precision) -> Fabric:
     """Device, processes and precision of runs; started once, as processes are."""
     try:
         fabric = Fabric(accelerator=device, devices=devices, precision=PRECISION[precision])  # type: ignore[arg-type]
@@ -47,15 +47,15 @@ def fabric_of(device: str, devices: int, precision: Precision) -> Fabric:
     return fabric
 
 
-def model_of(run: Run, task: Task) -> TunedModel:
+def untrained_model(run: RunConfig, task: Task) -> TunedModel:
     """The backbone with an untrained learner, started from the run's seed."""
-    backbone = backbone_of(run.backbone, run.pretrained, run.activation)
+    backbone = cached_backbone(run.backbone, run.pretrained, run.activation)
     generator = Generator().manual_seed(run.seed)
     return TunedModel(backbone, run.method, task.classnames, task.dataset.templates, generator)
 
 
-def execute(
-    run: Run,
+def run_experiment(
+    run: RunConfig,
     folder: Path | None = None,
     *,
     watchers: Sequence[Watcher] = (),
@@ -71,20 +71,20 @@ def execute(
 
     Raises `UserError` when the folder holds a run of another configuration, or another process is at work there.
     """
-    resolve(run.backbone, run.pretrained)  # a wrong name is told before images are looked at
-    fabric = fabric_of(run.device, run.devices, run.precision)
-    task, seen = tasks.looked_at(run, task or tasks.task_of(run), watchers)
+    resolve_backbone(run.backbone, run.pretrained)  # a wrong name is told before images are looked at
+    fabric = launch_fabric(run.device, run.devices, run.precision)
+    task, seen = tasks.validate_images(run, task or tasks.build_task(run), watchers)
     start, start_cpu = time.perf_counter(), time.process_time()
-    provenance.forget_peak(fabric.device)
+    provenance.reset_peak_memory(fabric.device)
     alone = folder if fabric.world_size == 1 else None
-    backbone = backbone_of(run.backbone, run.pretrained, run.activation)
+    backbone = cached_backbone(run.backbone, run.pretrained, run.activation)
     check_images(backbone, task.dataset)
-    with held(alone), claimed(folder, run), computing(backbone, fabric):
-        task = coreset_of(run, task, fabric, folder)
-        model, final, history = train(run, task, fabric, folder, watchers)
+    with lock_dir(alone), claimed_run_dir(folder, run), autocast_backbone(backbone, fabric):
+        task = coreset_task(run, task, fabric, folder)
+        model, final, history = train_stages(run, task, fabric, folder, watchers)
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-        with assuming():  # of test images, `sound` said it above
-            metrics = measure(model, task, watchers, run.training) | on_the_way(history)
+        with collect_assumed_ranges():  # of test images, `sound` said it above
+            metrics = evaluate_task(model, task, watchers, run.training) | intermediate_metrics(history)
     result = Result(
         task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
         method=label or methods.name_of(run.method),
@@ -100,20 +100,20 @@ def execute(
         },
         history=tuple(history),
         provenance={
-            **provenance.describe(run, model, task),
-            **({"places": kept} if folder is not None and (kept := places.told(run, folder)) else {}),
+            **provenance.describe_run(run, model, task),
+            **({"places": kept} if folder is not None and (kept := local_paths.record_paths(run, folder)) else {}),
             **seen,
             **(about or {}),
         },
     )
     if folder is not None and fabric.is_global_zero:
-        saved.save(folder / CHECKPOINT, final, model)
-        store.save(result, folder)
-        tidy(folder, finished=True)
+        model_io.save_model(folder / CHECKPOINT, final, model)
+        store.save_result(result, folder)
+        remove_leftovers(folder, finished=True)
     return model, result
 
 
-def coreset_of(run: Run, task: Task, fabric: Fabric, folder: Path | None = None) -> Task:
+def coreset_task(run: RunConfig, task: Task, fabric: Fabric, folder: Path | None = None) -> Task:
     """The task with the part of its training pictures that the run's selector chooses.
 
     A folder keeps the choice: it tells which pictures trained, and a run that goes on goes on with the same.
@@ -121,10 +121,10 @@ def coreset_of(run: Run, task: Task, fabric: Fabric, folder: Path | None = None)
     if run.fraction == 1:
         return task
     kept = folder and folder / CORESET
-    if kept and (held := coreset.read(kept, fingerprint(run), task)) is not None:
+    if kept and (held := coreset.read_coreset(kept, fingerprint(run), task)) is not None:
         return held
-    chosen = coreset.reduced(
-        lambda: model_of(run, task).to(fabric.device),
+    chosen = coreset.select_coreset(
+        lambda: untrained_model(run, task).to(fabric.device),
         task,
         run.fraction,
         run.selector,
@@ -133,13 +133,13 @@ def coreset_of(run: Run, task: Task, fabric: Fabric, folder: Path | None = None)
         fabric,
     )
     if kept and fabric.is_global_zero:
-        coreset.write(kept, fingerprint(run), chosen)
+        coreset.write_coreset(kept, fingerprint(run), chosen)
     return chosen
 
 
-def train(
-    run: Run, task: Task, fabric: Fabric, folder: Path | None = None, watchers: Sequence[Watcher] = ()
-) -> tuple[TunedModel, Run, list[dict[str, float]]]:
+def train_stages(
+    run: RunConfig, task: Task, fabric: Fabric, folder: Path | None = None, watchers: Sequence[Watcher] = ()
+) -> tuple[TunedModel, RunConfig, list[dict[str, float]]]:
     """Train the run's method and those that follow it, such as what a search found.
 
     Returns the last model, its run and one row an epoch of all stages. A folder keeps each stage's outcome, so that a
@@ -147,23 +147,25 @@ def train(
     """
     history: list[dict[str, float]] = []
     for stage in range(1, 10):
-        model = model_of(run, task).to(fabric.device)
+        model = untrained_model(run, task).to(fabric.device)
         kept = folder and folder / STAGE.format(stage)
         if kept and kept.is_file():
-            tensors, about = checkpoint.read(kept)
-            checkpoint.fill(model.learner, tensors, f"{kept} does not fit this run (remove it to train anew)")
-            rows = resume.rows_of(about, kept)
+            tensors, about = checkpoint.read_checkpoint(kept)
+            checkpoint.load_learner(model.learner, tensors, f"{kept} does not fit this run (remove it to train anew)")
+            rows = resume.history_of(about, kept)
         else:
             training = replace(run.training, epochs=run.method.epochs or run.training.epochs)
             begun = folder and folder / (RESUME if stage == 1 else f"stage{stage}.{RESUME}")
-            looking = at(run.evaluate_at, model, task, training, len(history)) if run.evaluate_at else None
+            looking = (
+                evaluate_at_epochs(run.evaluate_at, model, task, training, len(history)) if run.evaluate_at else None
+            )
             rows = fit(model, task, training, fabric=fabric, watchers=watchers, resume_file=begun, after=looking)
         history += [{**row, "epoch": len(history) + row["epoch"]} for row in rows]
-        following = run.method.following(model)
+        following = run.method.next_stage(model)
         if following is None:
             break
         if kept and fabric.is_global_zero and not kept.is_file():
-            checkpoint.write(kept, model.learner.state_dict(), {"history": rows})
+            checkpoint.write_checkpoint(kept, model.learner.state_dict(), {"history": rows})
         run = replace(run, method=following)
     if history and len(history) < max(run.evaluate_at, default=0):
         warnings.warn(
@@ -175,7 +177,7 @@ def train(
 
 
 @contextmanager
-def computing(backbone: Backbone, fabric: Fabric) -> Iterator[None]:
+def autocast_backbone(backbone: Backbone, fabric: Fabric) -> Iterator[None]:
     """Towers in the run's precision. The backbone serves other runs as well, so it is left in float32."""
     backbone.autocast = fabric.autocast
     try:

@@ -18,13 +18,13 @@ import platformdirs
 from cliptune.errors import UserError, shown
 
 #: Environment variable that names another cache folder than the user's.
-CACHE = "CLIPTUNE_CACHE"
+CACHE_VARIABLE = "CLIPTUNE_CACHE"
 
 
 def cache_folder(name: str = "") -> Path:
     """Where what can be computed again is kept between runs: `name` in the user's cache folder, unless the environment
     says where."""
-    given = os.environ.get(CACHE, "")
+    given = os.environ.get(CACHE_VARIABLE, "")
     return Path(given).expanduser() if given else platformdirs.user_cache_path("cliptune") / name
 
 
@@ -62,7 +62,7 @@ def read_text(path: str | Path, most: int = 1 << 30) -> str:
 def check_folder(path: str | Path) -> None:
     """Raise `UserError` unless files can be written to a folder at `path`, which need not be there yet."""
     path = Path(path).absolute()
-    with _told(path):
+    with _write_errors(path):
         if path == path.parent:
             raise UserError(f"{path} is the root of the file system; choose a folder of its own with --out")
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -77,7 +77,7 @@ def check_folder(path: str | Path) -> None:
 def check_file(path: str | Path) -> None:
     """Raise `UserError` unless a file can be written at `path`, be it there or not."""
     path = Path(path).absolute()
-    with _told(path):
+    with _write_errors(path):
         if path.is_dir():
             raise UserError(f"{path} is a folder; name a file with --out")
         if path.exists() and not path.is_file():
@@ -98,13 +98,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     if not path.name or (path.exists() and not (path.is_file() or path.is_dir())):
         raise UserError(f"{path} is a device or a pipe, or no name; name a file with --out")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with _told(path):
+    with _write_errors(path):
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
     try:
         yield temporary
-        with _told(path):
+        with _write_errors(path):
             with open(temporary, "r+b") as written:
                 os.fsync(written.fileno())
             os.replace(temporary, path)
@@ -114,13 +114,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all. Raises `UserError`."""
-    with atomic_write(path) as temporary, _told(path):
+    with atomic_write(path) as temporary, _write_errors(path):
         temporary.write_bytes(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, line ends as they are, whole or not at all. Raises `UserError`."""
-    with _told(path):
+    with _write_errors(path):
         content = text.encode()
     write_bytes(path, content)
 
@@ -134,7 +134,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 @contextmanager
-def _told(path: str | Path) -> Iterator[None]:
+def _write_errors(path: str | Path) -> Iterator[None]:
     """Turn what the system says about `path` into a sentence for the user."""
     try:
         yield

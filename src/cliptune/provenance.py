@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from cliptune import __version__
-from cliptune.backbones import identity
-from cliptune.config import Run, fingerprint, method_to_dict
-from cliptune.model import TunedModel
+from cliptune.backbones import fingerprints
+from cliptune.config import RunConfig, fingerprint, method_to_dict
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Task
 
 
-def forget_peak(device: torch.device) -> None:
+def reset_peak_memory(device: torch.device) -> None:
     """Let `peak_memory` count from here on, where the system can."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -42,7 +42,7 @@ def peak_memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 2**20
 
 
-def describe(run: Run, model: TunedModel, task: Task) -> Mapping[str, Any]:
+def describe_run(run: RunConfig, model: TunedModel, task: Task) -> Mapping[str, Any]:
     """How a result was got: configuration's hash, versions, fingerprints of weights, of weights and settings, of data.
 
     Where training went on with another method than the run's, as a search does with what it found: that one, "trained".
@@ -52,7 +52,7 @@ def describe(run: Run, model: TunedModel, task: Task) -> Mapping[str, Any]:
     return {
         "config_fingerprint": fingerprint(run),
         "backbone": model.backbone.name,
-        "backbone_fingerprint": identity.of_weights(model.backbone.model),
+        "backbone_fingerprint": fingerprints.weights_fingerprint(model.backbone.model),
         "backbone_settings": model.backbone.fingerprint,
         "data_fingerprint": data_fingerprint(task),
         "test_images": {name: len(test.examples) for name, test in task.tests.items()},

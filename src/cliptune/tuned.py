@@ -13,22 +13,22 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune import checks, claims, config, experiment, saved, tasks
+from cliptune import checks, config, experiment, model_io, run_dir, tasks
 from cliptune.backbones.backbone import Backbone
 from cliptune.data import sources
+from cliptune.data.custom.torch_dataset import as_test_dataset, python_spec
 from cliptune.data.dataset import Dataset
-from cliptune.data.given import Given, one_by_one, stacked
-from cliptune.data.objects import opened_to_test, spec_of
-from cliptune.data.transforms import evaluation, normalise
-from cliptune.engine.finite import answered
+from cliptune.data.image_inputs import ImageInput, batched_views, iterate_images
+from cliptune.data.transforms import evaluation_view, normalise
+from cliptune.engine.nan_checks import check_logits
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
-from cliptune.model import TunedModel, check_images
+from cliptune.model.tuned_model import TunedModel, check_images
 from cliptune.results import store
-from cliptune.types import Example, Picture, Result, Task, TestSet
+from cliptune.types import DecodedImage, Example, Result, Task, TestSet
 
 #: Images that are decoded and answered at a time.
-BATCH = 64
+BATCH_SIZE = 64
 
 
 class Tuned:
@@ -43,7 +43,9 @@ class Tuned:
         path: The folder or file that it was loaded from, or None.
     """
 
-    def __init__(self, model: TunedModel, run: config.Run, result: Result | None = None, path: Path | None = None):
+    def __init__(
+        self, model: TunedModel, run: config.RunConfig, result: Result | None = None, path: Path | None = None
+    ):
         self.model, self.run, self.path, self._result = model.eval(), run, path, result
 
     @property
@@ -54,9 +56,9 @@ class Tuned:
             UserError: If the record is damaged.
         """
         if self._result is None and self.path is not None:
-            record = (self.path if self.path.is_dir() else self.path.parent) / store.NAME
-            own = self.path.is_dir() or self.path.name == claims.CHECKPOINT
-            self._result = store.load(record) if own and record.is_file() else None
+            record = (self.path if self.path.is_dir() else self.path.parent) / store.RESULT_FILE
+            own = self.path.is_dir() or self.path.name == run_dir.CHECKPOINT
+            self._result = store.load_result(record) if own and record.is_file() else None
         return self._result
 
     @property
@@ -84,9 +86,9 @@ class Tuned:
             return dict(self._result.metrics)
         if data is None and not run.data:
             raise UserError("a checkpoint does not say its data; say what to evaluate on: data='folder:PATH'")
-        held = None if data is None or isinstance(data, str) else opened_to_test(data, self.classnames)
-        spec = data if held is None else spec_of(held)
-        dataset = None if held is None else sources.told(held, run.reading)
+        held = None if data is None or isinstance(data, str) else as_test_dataset(data, self.classnames)
+        spec = data if held is None else python_spec(held)
+        dataset = None if held is None else sources.apply_config(held, run.reading)
         spoken = reading.get("templates", ())  # by default as in training
         model = self.model.with_classes(self.classnames, spoken) if spoken else self.model
         if spec is None or (held is not None and spec == run.data):
@@ -96,31 +98,31 @@ class Tuned:
                     "these are not the classes the run was trained on; say what to evaluate on: data='folder:PATH'"
                 )
             check_images(model.backbone, task.dataset)
-            return experiment.measure(model, task, watchers, run.training)
+            return experiment.evaluate_task(model, task, watchers, run.training)
         elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
-        few = config.Run(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
-        other = tasks.task_of(few, dataset)
-        whole, tested = tuple(other.dataset.tested()), other.tests["test"].examples
+        few = config.RunConfig(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
+        other = tasks.build_task(few, dataset)
+        whole, tested = tuple(other.dataset.evaluation_examples()), other.tests["test"].examples
         tested = whole if whole != tested and not self._knows(whole) else tested
         other = dataclasses.replace(other, tests={"test": TestSet(tested, other.classnames, other.dataset)})
         check_images(model.backbone, other.dataset)
         model.with_classes(other.classnames)  # a model that cannot take them says so
-        return experiment.measure(model, other, watchers, run.training)
+        return experiment.evaluate_task(model, other, watchers, run.training)
 
-    def _task(self, run: config.Run, dataset: Dataset | None) -> Task:
+    def _task(self, run: config.RunConfig, dataset: Dataset | None) -> Task:
         if self.path is None or dataset is not None:
-            return tasks.task_of(run, dataset)
-        return saved.own_task(self.path, run, self.classnames)
+            return tasks.build_task(run, dataset)
+        return model_io.load_task(self.path, run, self.classnames)
 
     def _knows(self, examples: Sequence[Example]) -> bool:
         """Whether some of these picture files are in the data it was trained on."""
         with suppress(UserError), warnings.catch_warnings(action="ignore"):
-            own = tasks.dataset_of(self.run)
+            own = tasks.open_dataset(self.run)
             trained = {e.path.resolve() for e in (*own.examples("train"), *own.examples("val")) if e.path is not None}
             return any(e.path is not None and e.path.resolve() in trained for e in examples)
         return False
 
-    def predict(self, pictures: Given | Iterable[Given], top_k: int = 1):
+    def predict(self, pictures: ImageInput | Iterable[ImageInput], top_k: int = 1):
         """Classify an image, or several.
 
         Args:
@@ -137,7 +139,7 @@ class Tuned:
         """
         if top_k < 1:
             raise UserError(f"top_k must be at least 1, got {top_k}")
-        _, single = one_by_one(pictures)
+        _, single = iterate_images(pictures)
         best = self.logits(pictures).softmax(-1).topk(min(top_k, len(self.classnames)))
         rows = [
             [(self.classnames[i], p) for p, i in zip(*pair, strict=True)]
@@ -147,7 +149,7 @@ class Tuned:
         return answers[0] if single else answers
 
     @torch.no_grad()
-    def logits(self, pictures: Given | Iterable[Given]) -> Tensor:
+    def logits(self, pictures: ImageInput | Iterable[ImageInput]) -> Tensor:
         """Compute the logits of images, whose softmax are the probabilities.
 
         Args:
@@ -161,10 +163,10 @@ class Tuned:
         """
         classes = len(self.classnames)
         found = [self.model({"image": views}).logits[:, :classes] for views in self._views(pictures)]
-        return answered(torch.cat(found))
+        return check_logits(torch.cat(found))
 
     @torch.no_grad()
-    def image_features(self, images: Given | Iterable[Given]) -> Tensor:
+    def image_features(self, images: ImageInput | Iterable[ImageInput]) -> Tensor:
         """Compute image features by the tuned image tower, with learned image tokens and adapters.
 
         With `text_features` they give the scaled cosines by which most methods classify, `model.backbone.logit_scale *
@@ -181,7 +183,7 @@ class Tuned:
             UserError: As `predict`.
         """
         prompts = self.model.prompts()
-        return torch.cat([self.model.image_side({"image": views}, prompts)["image"] for views in self._views(images)])
+        return torch.cat([self.model.encode_views({"image": views}, prompts)["image"] for views in self._views(images)])
 
     @torch.no_grad()
     def text_features(self) -> Tensor:
@@ -196,18 +198,18 @@ class Tuned:
         Raises:
             UserError: If the sentences depend on the image (`cocoop`), so that there are no such features.
         """
-        return self.model.text_side()[0]
+        return self.model.encode_classes()[0]
 
-    def _views(self, images: Given | Iterable[Given]) -> Iterator[Tensor]:
+    def _views(self, images: ImageInput | Iterable[ImageInput]) -> Iterator[Tensor]:
         """Normalised evaluation views of images, `BATCH` at a time."""
         backbone, augment = self.model.backbone, self.run.training.augment
         preprocess, device = backbone.preprocess, backbone.logit_scale.device
         check_images(backbone, None)
 
-        def view(picture: Picture) -> Tensor:
-            return evaluation(to_pil_image(picture.image), preprocess, augment)
+        def view(picture: DecodedImage) -> Tensor:
+            return evaluation_view(to_pil_image(picture.image), preprocess, augment)
 
-        for pixels in stacked(images, view, BATCH):
+        for pixels in batched_views(images, view, BATCH_SIZE):
             yield normalise(pixels.to(device), preprocess.mean, preprocess.std)
 
     def with_classes(self, classnames: Sequence[str]) -> Tuned:
@@ -232,8 +234,8 @@ class Tuned:
             The path of the file.
         """
         path = Path(path)
-        path = path if path.suffix == ".safetensors" else path / claims.CHECKPOINT
-        saved.save(path, self.run, self.model)
+        path = path if path.suffix == ".safetensors" else path / run_dir.CHECKPOINT
+        model_io.save_model(path, self.run, self.model)
         return path
 
 
@@ -249,5 +251,5 @@ def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool
     Raises:
         UserError: If there is no checkpoint, it is damaged, or it was made for another backbone.
     """
-    model, run = saved.restore(Path(path), backbone, allow_code=allow_code)
+    model, run = model_io.load_model(Path(path), backbone, allow_code=allow_code)
     return Tuned(model, run, path=Path(path).absolute())

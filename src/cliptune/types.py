@@ -36,7 +36,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """A read picture: `image` uint8 `(3, H, W)`; `mask` uint8 `(1, H, W)`, 255 = foreground, or None if there is
     none."""
 
@@ -62,7 +62,7 @@ class Batch:
 
 
 @dataclass
-class Trail:
+class BlockFeatures:
     """Pooled tokens, un-normalised and of the tower's width, that a pass left after each block.
 
     text: `(n, text_width)` a block, of the classes' sentences. image: `(b, image_width)` a block, of the view "image".
@@ -118,7 +118,7 @@ class Prompts:
     head: Callable[..., Tensor] | None = None
     per_class: bool = False
     novel: bool = False
-    trail: Trail | None = None
+    trail: BlockFeatures | None = None
 
     @property
     def fixed_text(self) -> bool:

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch import Generator, nn
 
-from cliptune.adapters.surgery import Operated, Surgery
-from cliptune.prompts.fixed import NoPrompts
-from cliptune.prompts.start import linear
-from small import normal
+from cliptune.adapters.surgery import Surgery, SurgeryLearner
+from cliptune.prompts.initialization import init_linear
+from cliptune.prompts.no_prompts import NoPrompts
+from tiny_clips import normal
 
 
 def surgery(ratio: float = 0.3, width: int = 6) -> Surgery:
     generator = Generator().manual_seed(1)
-    made = Surgery(linear(width, 4 * width, generator), linear(4 * width, width, generator), ratio)
+    made = Surgery(init_linear(width, 4 * width, generator), init_linear(4 * width, width, generator), ratio)
     with torch.no_grad():
         for i, parameter in enumerate(made.parameters()):
             parameter.copy_(normal(*parameter.shape, seed=i))
@@ -43,7 +43,7 @@ def test_the_ratio_is_kept_and_never_trained():
 
 
 def test_a_learner_hands_out_prompts_with_both_adapters():
-    learner = Operated(NoPrompts(), surgery(), surgery(0.5), 2)
+    learner = SurgeryLearner(NoPrompts(), surgery(), surgery(0.5), 2)
     prompts = learner()
     assert prompts.adapt_text is learner.text and prompts.adapt_image is learner.image
     assert learner.text_norms.shape == learner.image_norms.shape == (2,)
@@ -51,7 +51,7 @@ def test_a_learner_hands_out_prompts_with_both_adapters():
 
 
 def test_only_training_leaves_a_trail_and_each_call_a_new_one():
-    learner = Operated(NoPrompts(), surgery(), surgery(), 2, traced=True)
+    learner = SurgeryLearner(NoPrompts(), surgery(), surgery(), 2, traced=True)
     one, two = learner().trail, learner().trail
     assert one is not None and two is not None and one is not two and not one.text
     assert learner.eval()().trail is None

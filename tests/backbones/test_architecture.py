@@ -6,9 +6,9 @@ import open_clip
 import pytest
 import torch
 
-import small
+import tiny_clips
 from cliptune.backbones import architecture
-from cliptune.backbones.load import from_state_dict, load
+from cliptune.backbones.load import backbone_from_state_dict, load_backbone
 from cliptune.errors import UserError
 
 VIT = {
@@ -59,7 +59,7 @@ def known(monkeypatch):
 def quietly(state, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return from_state_dict(state, "w.pt", **options)
+        return backbone_from_state_dict(state, "w.pt", **options)
 
 
 @pytest.mark.parametrize("name", ["ViT-H-14", "ViT-g-14", "ViT-bigG-14", "RN50x4", "ViT-L-14-336", "ViT-B-16-plus-240"])
@@ -67,7 +67,7 @@ def test_published_shapes_are_known_with_their_heads(name):
     config = open_clip.get_model_config(name)
     with torch.device("meta"):
         state = open_clip.CLIP(**config).state_dict()
-    found = architecture.fitting(state, "w.pt")
+    found = architecture.infer_architecture(state, "w.pt")
     assert found.name == name and not found.guessed
     assert found.config["text_cfg"]["heads"] == config["text_cfg"]["heads"]
     assert found.config["vision_cfg"].get("head_width") == config["vision_cfg"].get("head_width")
@@ -77,37 +77,37 @@ def test_published_shapes_are_known_with_their_heads(name):
 @pytest.mark.parametrize("quick", [False, True])
 def test_a_known_architecture_is_exact(known, config, quick):
     known(mine=config)
-    model = small.clip(config, quick)
+    model = tiny_clips.clip(config, quick)
     backbone = quietly(model.state_dict(), quick_gelu=quick)
-    assert small.agrees(backbone, model)
+    assert tiny_clips.agrees(backbone, model)
 
 
 def test_another_image_size_of_a_known_architecture(known):
     known(mine=WIDE)
-    model = small.clip(changed(WIDE, vision_image_size=48, text_context_length=20))
+    model = tiny_clips.clip(changed(WIDE, vision_image_size=48, text_context_length=20))
     backbone = quietly(model.state_dict(), quick_gelu=False)
-    assert backbone.preprocess.size == (48, 48) and backbone.context_length == 20 and small.agrees(backbone, model)
+    assert backbone.preprocess.size == (48, 48) and backbone.context_length == 20 and tiny_clips.agrees(backbone, model)
 
 
 def test_a_known_size_that_is_not_square(known):
     config = changed(WIDE, vision_image_size=(64, 16))
     known(mine=config)
-    model = small.clip(config)
-    assert small.agrees(quietly(model.state_dict(), quick_gelu=False), model)
+    model = tiny_clips.clip(config)
+    assert tiny_clips.agrees(quietly(model.state_dict(), quick_gelu=False), model)
 
 
 @pytest.mark.parametrize("config", [VIT, RESNET, changed(VIT, vision_mlp_ratio=2.3, text_mlp_ratio=3.0)])
 def test_an_unknown_one_is_guessed_to_be_like_openais(config):
-    model = small.clip(config)
+    model = tiny_clips.clip(config)
     with pytest.warns(UserWarning, match="heads 64 wide, .* say --backbone ARCHITECTURE --pretrained w.pt"):
-        backbone = from_state_dict(model.state_dict(), "w.pt", quick_gelu=False)
-    assert small.agrees(backbone, model)
+        backbone = backbone_from_state_dict(model.state_dict(), "w.pt", quick_gelu=False)
+    assert tiny_clips.agrees(backbone, model)
 
 
 def test_layer_scale_and_no_first_norm_are_seen():
-    model = small.clip(changed(VIT, vision_ls_init_value=0.1, text_ls_init_value=0.2, vision_no_ln_pre=True))
+    model = tiny_clips.clip(changed(VIT, vision_ls_init_value=0.1, text_ls_init_value=0.2, vision_no_ln_pre=True))
     with pytest.warns(UserWarning, match="heads 64 wide"):
-        assert small.agrees(from_state_dict(model.state_dict(), "w.pt", quick_gelu=False), model)
+        assert tiny_clips.agrees(backbone_from_state_dict(model.state_dict(), "w.pt", quick_gelu=False), model)
 
 
 @pytest.mark.parametrize(
@@ -121,37 +121,43 @@ def test_layer_scale_and_no_first_norm_are_seen():
     ],
 )
 def test_what_cannot_be_guessed_is_asked_for(config):
-    state = small.clip(config).state_dict()
+    state = tiny_clips.clip(config).state_dict()
     with pytest.raises(UserError, match="fits no architecture .*: --backbone ARCHITECTURE --pretrained w.pt, or give"):
-        from_state_dict(state, "w.pt")
+        backbone_from_state_dict(state, "w.pt")
 
 
 def test_several_that_compute_differently_are_asked_for(known):
     known(one=VIT, two=changed(VIT, text_heads=2))
-    state = small.clip(VIT).state_dict()
+    state = tiny_clips.clip(VIT).state_dict()
     with pytest.raises(UserError, match="fits several architectures, .*: one, two; say which it is: --backbone one"):
-        from_state_dict(state, "w.pt")
+        backbone_from_state_dict(state, "w.pt")
     known(one=VIT, two={**VIT, "quick_gelu": True})
-    assert small.agrees(quietly(state, quick_gelu=False), small.clip(VIT))
+    assert tiny_clips.agrees(quietly(state, quick_gelu=False), tiny_clips.clip(VIT))
 
 
 def test_the_activation_is_said_where_nothing_says_it(known, tmp_path):
     known(mine=VIT, quick={**VIT, "quick_gelu": True})
-    model, quick = small.clip(VIT), small.clip(VIT, True)
+    model, quick = tiny_clips.clip(VIT), tiny_clips.clip(VIT, True)
     torch.save(model.state_dict(), tmp_path / "w.pt")
     for args in ((str(tmp_path / "w.pt"),), ("mine", str(tmp_path / "w.pt"))):
         with pytest.warns(UserWarning, match="does not say its activation; taken: GELU.* say --activation quick_gelu$"):
-            assert small.agrees(load(*args), model)
+            assert tiny_clips.agrees(load_backbone(*args), model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert small.agrees(load("mine", str(tmp_path / "w.pt"), quick_gelu=True), quick)
-        assert small.agrees(load("mine", str(tmp_path / "w.pt"), quick_gelu=False), model)
-        assert small.agrees(load("quick", str(tmp_path / "w.pt")), quick), "its configuration says it"
-        assert small.agrees(load("quick", str(tmp_path / "w.pt"), quick_gelu=False), model)
+        assert tiny_clips.agrees(load_backbone("mine", str(tmp_path / "w.pt"), quick_gelu=True), quick)
+        assert tiny_clips.agrees(load_backbone("mine", str(tmp_path / "w.pt"), quick_gelu=False), model)
+        assert tiny_clips.agrees(load_backbone("quick", str(tmp_path / "w.pt")), quick), "its configuration says it"
+        assert tiny_clips.agrees(load_backbone("quick", str(tmp_path / "w.pt"), quick_gelu=False), model)
         torch.save({**model.state_dict(), "input_resolution": torch.tensor(32)}, tmp_path / "w.pt")
-        assert small.agrees(load("mine", str(tmp_path / "w.pt")), quick), "OpenAI's files say it"
+        assert tiny_clips.agrees(load_backbone("mine", str(tmp_path / "w.pt")), quick), "OpenAI's files say it"
 
 
 def test_published_weights_without_quickgelu_leave_no_doubt():
-    assert architecture.of("ViT-g-14").says_activation and architecture.of("ViT-B-16-quickgelu").says_activation
-    assert not architecture.of("ViT-B-16").says_activation and not architecture.of("ViT-H-14").says_activation
+    assert (
+        architecture.named_architecture("ViT-g-14").activation_is_known
+        and architecture.named_architecture("ViT-B-16-quickgelu").activation_is_known
+    )
+    assert (
+        not architecture.named_architecture("ViT-B-16").activation_is_known
+        and not architecture.named_architecture("ViT-H-14").activation_is_known
+    )

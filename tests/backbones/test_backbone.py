@@ -6,17 +6,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import small
+import tiny_clips
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import normalise
-from cliptune.backbones.sentences import from_templates
+from cliptune.backbones.tokenized_text import tokenize_templates
 from cliptune.backbones.tokenizer import ClipTokenizer
 from cliptune.errors import UserError
 
 
-@pytest.mark.parametrize("shape", small.VITS)
+@pytest.mark.parametrize("shape", tiny_clips.VITS)
 def test_sizes_are_read_from_the_model(shape):
-    backbone, config = small.backbone(shape), small.SHAPES[shape]
+    backbone, config = tiny_clips.backbone(shape), tiny_clips.SHAPES[shape]
     text, vision = config["text_cfg"], config["vision_cfg"]
     assert (backbone.text_width, backbone.text_depth) == (text["width"], text["layers"])
     assert (backbone.image_width, backbone.image_depth) == (vision["width"], vision["layers"])
@@ -27,22 +27,22 @@ def test_sizes_are_read_from_the_model(shape):
 
 
 def test_sentences_of_a_class_are_averaged_after_normalising():
-    backbone = small.backbone("deep_text")
+    backbone = tiny_clips.backbone("deep_text")
     templates, names = ("a {}.", "{} it is", "the old {} there."), ("cat", "sled_dog")
-    got = backbone.class_features(from_templates(backbone.encode, templates, names))
+    got = backbone.class_features(tokenize_templates(backbone.encode, templates, names))
     for row, name in zip(got, ("cat", "sled dog"), strict=True):
         each = F.normalize(backbone.encode_text(backbone.plain([t.format(name) for t in templates])), dim=-1)
         torch.testing.assert_close(row, F.normalize(each.mean(0), dim=0), rtol=0, atol=1e-5)
 
 
 def test_normalise_is_exact_and_in_single_precision():
-    x = small.normal(3, 8).to(torch.bfloat16)
+    x = tiny_clips.normal(3, 8).to(torch.bfloat16)
     assert normalise(x).dtype == torch.float32
     torch.testing.assert_close(normalise(x).norm(dim=-1), torch.ones(3))
 
 
 def test_tokens_begin_and_end_and_must_fit():
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     ids = backbone.encode("a photo of a cat.")
     assert ids[0] == 49406 and ids[-1] == 49407 and len(ids) == 8
     assert len(backbone.encode("x " * 75)) == 77
@@ -51,7 +51,7 @@ def test_tokens_begin_and_end_and_must_fit():
 
 
 def test_words_are_embedded_one_vector_a_token():
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     table = backbone.text.token_embedding.weight
     vectors = backbone.embed_words("a photo of a", 2)
     assert torch.equal(vectors, table[backbone.encode("a photo of a")[1:3]])
@@ -60,8 +60,8 @@ def test_words_are_embedded_one_vector_a_token():
 
 
 def test_towers_are_made_anew_after_a_move():
-    backbone = Backbone("x", copy.deepcopy(small.backbone("deep_image").model), None, fast_linear=False)
-    images = small.pictures(backbone)
+    backbone = Backbone("x", copy.deepcopy(tiny_clips.backbone("deep_image").model), None, fast_linear=False)
+    images = tiny_clips.pictures(backbone)
     before = backbone.encode_image(images)
     backbone.model.visual.proj.data *= 2
     backbone.double()
@@ -70,7 +70,7 @@ def test_towers_are_made_anew_after_a_move():
 
 
 def test_names_that_mean_nothing_to_it_are_told():
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     strange = Backbone("odd", backbone.model, backbone.tokenizer, False, lambda ids: {i for i in ids if i == 2368})
     with pytest.warns(UserWarning, match=r"^backbone 'odd' never saw 'cat' of the class name 'black_cat'$"):
         strange.check_names(("dog", "black_cat"))
@@ -78,10 +78,12 @@ def test_names_that_mean_nothing_to_it_are_told():
 
 
 def test_features_leave_autocast_in_single_precision():
-    backbone = Backbone("x", small.backbone("deep_image").model, small.backbone("deep_image").tokenizer, False)
-    plain = normalise(backbone.encode_image(small.pictures(backbone)))
+    backbone = Backbone(
+        "x", tiny_clips.backbone("deep_image").model, tiny_clips.backbone("deep_image").tokenizer, False
+    )
+    plain = normalise(backbone.encode_image(tiny_clips.pictures(backbone)))
     backbone.autocast = lambda: torch.autocast("cpu", torch.bfloat16)
-    rounded = normalise(backbone.encode_image(small.pictures(backbone)))
+    rounded = normalise(backbone.encode_image(tiny_clips.pictures(backbone)))
     assert rounded.dtype == torch.float32 and not torch.equal(plain, rounded)
     assert (plain * rounded).sum(-1).min() > 0.99
 

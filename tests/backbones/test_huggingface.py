@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from cliptune.backbones.load import load
+from cliptune.backbones.load import load_backbone
 from cliptune.errors import UserError
-from small import normal
+from tiny_clips import normal
 
 transformers = pytest.importorskip("transformers")
 
@@ -60,21 +60,21 @@ def agrees(backbone, model):
 @pytest.mark.parametrize("eps", [1e-5, 1e-3])
 def test_a_folder_says_all(tmp_path, act, eps):
     model = clip(act, eps)
-    backbone = load(saved(model, tmp_path))
+    backbone = load_backbone(saved(model, tmp_path))
     assert agrees(backbone, model)
     assert (backbone.preprocess.size, backbone.preprocess.mean) == ((32, 32), (0.5, 0.4, 0.3))
 
 
 def test_a_squashing_processor(tmp_path):
     folder = saved(clip(), tmp_path, size={"height": 32, "width": 32}, do_center_crop=False, resample=2)
-    preprocess = load(folder).preprocess
+    preprocess = load_backbone(folder).preprocess
     assert (preprocess.resize_mode, preprocess.interpolation) == ("squash", "bilinear")
 
 
 def test_a_file_alone_asks_for_its_heads(tmp_path):
     torch.save(clip().state_dict(), tmp_path / "w.pt")
     with pytest.raises(UserError, match="fits no architecture"):
-        load(str(tmp_path / "w.pt"))
+        load_backbone(str(tmp_path / "w.pt"))
 
 
 def test_a_file_and_an_architecture(tmp_path, monkeypatch):
@@ -96,7 +96,9 @@ def test_a_file_and_an_architecture(tmp_path, monkeypatch):
     monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", {"mine": config})
     model = clip()
     torch.save({"model": {f"module.{k}": v for k, v in model.state_dict().items()}}, tmp_path / "w.pt")
-    assert agrees(load("mine", str(tmp_path / "w.pt")), model) and agrees(load(str(tmp_path / "w.pt")), model)
+    assert agrees(load_backbone("mine", str(tmp_path / "w.pt")), model) and agrees(
+        load_backbone(str(tmp_path / "w.pt")), model
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_a_file_and_an_architecture(tmp_path, monkeypatch):
 )
 def test_images_prepared_otherwise_are_refused(tmp_path, change, reason):
     with pytest.raises(UserError, match=reason):
-        load(saved(clip(), tmp_path, **change))
+        load_backbone(saved(clip(), tmp_path, **change))
 
 
 def test_other_activations_and_models_are_refused(tmp_path):
@@ -118,7 +120,7 @@ def test_other_activations_and_models_are_refused(tmp_path):
     config["text_config"]["hidden_act"] = "gelu_new"
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="hidden_act=gelu_new, quick_gelu; known: gelu, quick_gelu"):
-        load(folder)
+        load_backbone(folder)
     torch.save({"text_model.x": torch.zeros(2), "vision_model.head.attention": torch.zeros(2)}, tmp_path / "s.pt")
     with pytest.raises(UserError, match="a model of transformers that is no CLIPModel"):
-        load(str(tmp_path / "s.pt"))
+        load_backbone(str(tmp_path / "s.pt"))

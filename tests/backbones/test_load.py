@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import small
+import tiny_clips
 from cliptune.backbones import load as module
-from cliptune.backbones.load import from_state_dict, load
+from cliptune.backbones.load import backbone_from_state_dict, load_backbone
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.tokenizer import ClipTokenizer
 from cliptune.errors import UserError
@@ -25,7 +25,7 @@ VIT = {
 
 @pytest.fixture(scope="module")
 def vit():
-    return small.clip(VIT)
+    return tiny_clips.clip(VIT)
 
 
 @pytest.fixture
@@ -36,22 +36,22 @@ def known(monkeypatch):
 
 def test_a_file_alone(tmp_path, vit, known):
     save_file(vit.state_dict(), tmp_path / "w.safetensors")
-    backbone = load(str(tmp_path / "w.safetensors"), quick_gelu=False)
+    backbone = load_backbone(str(tmp_path / "w.safetensors"), quick_gelu=False)
     assert (backbone.text_width, backbone.text_depth, backbone.image_width, backbone.image_depth) == (64, 2, 128, 3)
     assert (backbone.image_size, backbone.patch_grid, backbone.context_length) == (32, (4, 4), 77)
-    assert backbone.name == str(tmp_path / "w.safetensors") and small.agrees(backbone, vit)
+    assert backbone.name == str(tmp_path / "w.safetensors") and tiny_clips.agrees(backbone, vit)
 
 
 def test_half_precision_weights_are_computed_in_single(vit, known):
     half = {k: v.half() for k, v in vit.state_dict().items()}
-    backbone = from_state_dict(half, "half", quick_gelu=False)
+    backbone = backbone_from_state_dict(half, "half", quick_gelu=False)
     assert {p.dtype for p in backbone.parameters()} == {torch.float32}
     exact = {k: v.float() for k, v in half.items()}
     assert all(torch.equal(v, exact[k]) for k, v in backbone.model.state_dict().items())
 
 
 def test_nothing_of_it_trains(vit, known):
-    backbone = from_state_dict(vit.state_dict(), "x", quick_gelu=False).train()
+    backbone = backbone_from_state_dict(vit.state_dict(), "x", quick_gelu=False).train()
     assert not backbone.training and not backbone.model.training
     assert not any(p.requires_grad for p in backbone.parameters())
 
@@ -67,17 +67,17 @@ def folder(path, state, config=VIT, **preprocess):
 def test_a_folder_with_a_configuration(tmp_path, vit):
     wrapped = {"state_dict": {f"module.{k}": v for k, v in vit.state_dict().items()}}
     said = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2], "resize_mode": "squash", "interpolation": "bilinear"}
-    backbone = load(folder(tmp_path, wrapped, **said))
+    backbone = load_backbone(folder(tmp_path, wrapped, **said))
     assert backbone.preprocess == Preprocess((32, 32), "squash", "bilinear", 0, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
-    assert small.agrees(backbone, vit) and backbone.name == f"local-dir:{tmp_path}"
-    assert small.agrees(load(str(tmp_path), quick_gelu=True), small.clip(VIT, True))
+    assert tiny_clips.agrees(backbone, vit) and backbone.name == f"local-dir:{tmp_path}"
+    assert tiny_clips.agrees(load_backbone(str(tmp_path), quick_gelu=True), tiny_clips.clip(VIT, True))
 
 
 def test_a_folder_of_a_model_that_is_not_square(tmp_path):
     config = {**VIT, "vision_cfg": {**VIT["vision_cfg"], "image_size": [64, 32]}, "quick_gelu": True}
-    model = small.clip({k: v for k, v in config.items() if k != "quick_gelu"}, True)
-    backbone = load(folder(tmp_path, model.state_dict(), config))
-    assert backbone.image_size == (64, 32) and backbone.patch_grid == (8, 4) and small.agrees(backbone, model)
+    model = tiny_clips.clip({k: v for k, v in config.items() if k != "quick_gelu"}, True)
+    backbone = load_backbone(folder(tmp_path, model.state_dict(), config))
+    assert backbone.image_size == (64, 32) and backbone.patch_grid == (8, 4) and tiny_clips.agrees(backbone, model)
 
 
 @pytest.mark.parametrize(
@@ -93,25 +93,25 @@ def test_a_folder_of_a_model_that_is_not_square(tmp_path):
 )
 def test_folders_that_are_no_backbone(tmp_path, vit, make, reason):
     with pytest.raises(UserError, match=reason):
-        load(make(tmp_path, vit.state_dict()))
+        load_backbone(make(tmp_path, vit.state_dict()))
 
 
 def test_an_architecture_takes_weights_from_a_file(tmp_path, vit, known):
     file = tmp_path / "w.pt"
     torch.save({"model": {f"clip_model.{k}": v for k, v in vit.state_dict().items()}}, file)
-    backbone = load("mine", str(file), quick_gelu=False)
-    assert small.agrees(backbone, vit)
+    backbone = load_backbone("mine", str(file), quick_gelu=False)
+    assert tiny_clips.agrees(backbone, vit)
     assert backbone.name == f"mine/{file}" and isinstance(backbone.tokenizer, ClipTokenizer)
     file.write_bytes(b"broken")
     with pytest.raises(UserError, match=r"w\.pt cannot be read as weights|w\.pt is not a plain tensor file"):
-        load("mine", str(file))
+        load_backbone("mine", str(file))
 
 
 def test_weights_that_do_not_fit_are_told_by_name(tmp_path, vit, known):
     def refused(state, reason):
         torch.save(state, tmp_path / "w.pt")
         with pytest.raises(UserError, match=reason):
-            load("mine", str(tmp_path / "w.pt"), quick_gelu=False)
+            load_backbone("mine", str(tmp_path / "w.pt"), quick_gelu=False)
 
     state = dict(vit.state_dict())
     refused({k: v for k, v in state.items() if k != "ln_final.bias"}, "does not fit mine: it lacks ln_final.bias$")
@@ -121,19 +121,19 @@ def test_weights_that_do_not_fit_are_told_by_name(tmp_path, vit, known):
 
 
 def test_positions_for_another_size_are_interpolated_with_a_note(tmp_path, known):
-    large = small.clip({**VIT, "vision_cfg": {**VIT["vision_cfg"], "image_size": 48}})
+    large = tiny_clips.clip({**VIT, "vision_cfg": {**VIT["vision_cfg"], "image_size": 48}})
     torch.save(large.state_dict(), tmp_path / "w.pt")
     with pytest.warns(UserWarning, match="has 37 positions in visual.*, mine has 17: .*interpolated"):
-        backbone = load("mine", str(tmp_path / "w.pt"), quick_gelu=False)
+        backbone = load_backbone("mine", str(tmp_path / "w.pt"), quick_gelu=False)
     reference = open_clip.CLIP(**VIT).eval()
     open_clip.load_checkpoint(reference, str(tmp_path / "w.pt"))
-    assert small.agrees(backbone, reference)
+    assert tiny_clips.agrees(backbone, reference)
 
 
 def test_random_weights_are_asked_for_and_always_the_same(known):
     def made():
         with pytest.warns(UserWarning, match="^mine has random weights .*of seed 0"):
-            return load("mine", "random")
+            return load_backbone("mine", "random")
 
     one, _, other = made(), torch.rand(3), made()
     assert one.name == "mine/random" and one.fingerprint == other.fingerprint
@@ -142,7 +142,7 @@ def test_random_weights_are_asked_for_and_always_the_same(known):
     made()
     assert torch.equal(before, torch.get_rng_state()), "the caller's random numbers are left alone"
     with pytest.raises(UserError, match="backbone mine needs weights: .* random asks for untrained"):
-        load("mine")
+        load_backbone("mine")
 
 
 @pytest.mark.parametrize("tag, quick", [("openai", True), ("laion2b_s34b_b79k", None)])
@@ -151,11 +151,11 @@ def test_a_tag_knows_its_activation(monkeypatch, tag, quick):
 
     def create(*arguments, **options):
         asked.append(options.get("quick_gelu"))
-        return small.clip(VIT)
+        return tiny_clips.clip(VIT)
 
     monkeypatch.setattr(module.open_clip, "create_model", create)
-    load("ViT-B-32", tag)
-    load("ViT-B-32", tag, quick_gelu=False)
+    load_backbone("ViT-B-32", tag)
+    load_backbone("ViT-B-32", tag, quick_gelu=False)
     assert asked == [quick, False]
 
 
@@ -181,7 +181,7 @@ def test_a_tag_knows_how_images_are_prepared(monkeypatch, name, tag, mode, inter
     monkeypatch.setattr(factory, "_MODEL_CONFIGS", {**factory._MODEL_CONFIGS, name: little})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of QuickGELU, which the little configuration does not have
-        preprocess = load(name, tag).preprocess
+        preprocess = load_backbone(name, tag).preprocess
     assert preprocess.size == (32, 32) and preprocess.mean[0] == mean
     assert (preprocess.resize_mode, preprocess.interpolation) == (mode, interpolation)
 
@@ -191,9 +191,11 @@ def test_a_file_is_prepared_as_the_published_weights_are(tmp_path, monkeypatch, 
     own = open_clip.factory._MODEL_CONFIGS
     monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", {**own, "PE-Core-B-16": VIT, "ViT-H-14": VIT})
     with pytest.warns(UserWarning, match="taken, as for PE-Core-B-16's published weights: squash, bilinear, mean"):
-        assert load("PE-Core-B-16", str(tmp_path / "w.pt"), quick_gelu=False).preprocess.resize_mode == "squash"
+        assert (
+            load_backbone("PE-Core-B-16", str(tmp_path / "w.pt"), quick_gelu=False).preprocess.resize_mode == "squash"
+        )
     with pytest.warns(UserWarning, match="as for most of ViT-H-14's published weights: shortest, bicubic"):
-        assert load("ViT-H-14", str(tmp_path / "w.pt"), quick_gelu=False).preprocess.resize_mode == "shortest"
+        assert load_backbone("ViT-H-14", str(tmp_path / "w.pt"), quick_gelu=False).preprocess.resize_mode == "shortest"
 
 
 def test_open_clips_own_error_is_told(monkeypatch):
@@ -202,9 +204,9 @@ def test_open_clips_own_error_is_told(monkeypatch):
 
     monkeypatch.setattr(module.open_clip, "create_model", fail)
     with pytest.raises(UserError, match=r"^backbone ViT-B-32 openai could not be loaded: no network$"):
-        load("ViT-B-32", "openai")
+        load_backbone("ViT-B-32", "openai")
 
 
 def test_the_bundled_one_has_one_activation():
     with pytest.raises(UserError, match="activation of the bundled tiny backbone is known"):
-        load("tiny", quick_gelu=True)
+        load_backbone("tiny", quick_gelu=True)

@@ -3,7 +3,7 @@
 import pytest
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
-import small
+import tiny_clips
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.errors import UserError
 
@@ -37,7 +37,7 @@ def test_what_open_clip_does_not_take_is_a_sentence(cfg, reason):
 
 
 def test_a_backbone_carries_it():
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     assert backbone.preprocess == Preprocess((32, 32), mean=(0.5,) * 3, std=(0.2,) * 3) and backbone.image_size == 32
 
 

@@ -5,7 +5,7 @@ import torch
 
 import textbook
 from cliptune.backbones.teacher import Teacher
-from small import NAMES, VITS, backbone, pictures
+from tiny_clips import NAMES, VITS, backbone, pictures
 
 TEMPLATES = ("a photo of a {}.", "itap of the {}.", "{} texture.")
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from cliptune.backbones import tiny
-from cliptune.data.atlas import LISTS, drawings
-from cliptune.data.scenery import NAMES
-from cliptune.data.sources.emoji import Emoji
+from cliptune.data.emoji.atlas import CLASS_LISTS, list_sprites
+from cliptune.data.emoji.background import BACKGROUND_NAMES
+from cliptune.data.emoji.dataset import Emoji
 from cliptune.errors import UserError
 
 FILL = [0.00526254, 0.00263709, -0.00733035, 0.00695241]
@@ -60,7 +60,12 @@ def test_rows_that_were_not_trained_are_filled_alike_everywhere():
 
 
 @pytest.mark.parametrize(
-    "words", [[r.name for c in LISTS for r in drawings(c)], NAMES, ("a photo of a", "sky.", "an image of the")]
+    "words",
+    [
+        [r.name for c in CLASS_LISTS for r in list_sprites(c)],
+        BACKGROUND_NAMES,
+        ("a photo of a", "sky.", "an image of the"),
+    ],
 )
 def test_every_name_was_seen_in_pretraining(words, tokenizer):
     for text in words:
@@ -94,10 +99,12 @@ def test_zero_shot_is_far_above_chance_and_below_ceiling(model, tokenizer):
     )
     images = F.normalize(model.encode_image((pixels - mean) / std), dim=-1)
     classes = F.normalize(model.encode_text(tokenizer([f"a photo of a {n}." for n in data.classnames])), dim=-1)
-    scenes = F.normalize(model.encode_text(tokenizer([f"a photo of a {n}." for n in NAMES])), dim=-1)
+    scenes = F.normalize(model.encode_text(tokenizer([f"a photo of a {n}." for n in BACKGROUND_NAMES])), dim=-1)
     right = ((images @ classes.T).argmax(1) == torch.tensor([e.label for e in examples])).float().mean()
     assert 0.12 < right < 0.9  # chance is 0.008
     named = (
-        ((images @ scenes.T).argmax(1) == torch.tensor([NAMES.index(e.background) for e in examples])).float().mean()
+        ((images @ scenes.T).argmax(1) == torch.tensor([BACKGROUND_NAMES.index(e.background) for e in examples]))
+        .float()
+        .mean()
     )
     assert named > 0.12  # chance is 0.042

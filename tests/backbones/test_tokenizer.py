@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from open_clip.tokenizer import HFTokenizer
 
-import spelling
-from cliptune.backbones.tokenizer import ClipTokenizer, tokenizer_of
+import tiny_tokenizers
+from cliptune.backbones.tokenizer import ClipTokenizer, load_tokenizer
 from cliptune.errors import UserError
 
 EVIL = "from pathlib import Path\nPath({!r}).touch()\nclass Odd: pass\n"
@@ -21,12 +21,12 @@ def model(folder: Path, **text) -> str:
 
 
 def test_arguments_of_the_configuration_are_kept(tmp_path):
-    own = tokenizer_of(model(tmp_path, tokenizer_kwargs={"clean": "canonicalize", "reduction_mask": "simple"}))
+    own = load_tokenizer(model(tmp_path, tokenizer_kwargs={"clean": "canonicalize", "reduction_mask": "simple"}))
     assert isinstance(own, ClipTokenizer) and own.context_length == 20
     assert own.encode("A Cat!") == own.encode("a cat") and own.reduction_fn is not None
-    spelling.save("bert", tmp_path)
+    tiny_tokenizers.save("bert", tmp_path)
     given = {"clean": "lower", "strip_sep_token": True}
-    theirs = tokenizer_of(model(tmp_path, hf_tokenizer_name="x", tokenizer_kwargs=given))
+    theirs = load_tokenizer(model(tmp_path, hf_tokenizer_name="x", tokenizer_kwargs=given))
     assert isinstance(theirs, HFTokenizer) and theirs.strip_sep_token and theirs.clean_fn("A  Cat") == "a cat"
 
 
@@ -34,7 +34,7 @@ def test_arguments_of_the_configuration_are_kept(tmp_path):
 def test_arguments_that_run_code_are_refused(tmp_path, option):
     name = model(tmp_path, hf_tokenizer_name="x", tokenizer_kwargs={option: True})
     with pytest.raises(UserError, match=f"sets '{option}' of its tokenizer, which runs code; remove it"):
-        tokenizer_of(name)
+        load_tokenizer(name)
 
 
 def test_code_beside_a_tokenizer_is_not_run(tmp_path):
@@ -44,7 +44,7 @@ def test_code_beside_a_tokenizer_is_not_run(tmp_path):
     with pytest.raises(
         UserError, match=r"^the tokenizer of local-dir:.* nor downloaded: .* contains custom code"
     ) as refusal:
-        tokenizer_of(model(tmp_path, hf_tokenizer_name="x"))
+        load_tokenizer(model(tmp_path, hf_tokenizer_name="x"))
     assert not (tmp_path / "ran").exists() and "\n" not in str(refusal.value)
 
 
@@ -52,5 +52,5 @@ def test_a_missing_tokenizer_is_said(tmp_path):
     with pytest.raises(
         UserError, match=r"^the tokenizer of local-dir:.* \(x\) can be neither loaded from this machine nor down"
     ) as no:
-        tokenizer_of(model(tmp_path, hf_tokenizer_name="x"))
+        load_tokenizer(model(tmp_path, hf_tokenizer_name="x"))
     assert "\n" not in str(no.value)

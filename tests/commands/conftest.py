@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from toys import BRIEFLY
+from tiny_tasks import BRIEFLY
 
 
 @pytest.fixture

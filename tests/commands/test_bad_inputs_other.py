@@ -207,7 +207,9 @@ def rows(table):
 def records(places, tmp_path_factory):
     folder = tmp_path_factory.mktemp("records")
     config = {"protocol": "few_shot", "shots": 4, "backbone": "tiny", "method": {"name": "coop"}}
-    store.save(Result("few_shot/emoji/4/1", "coop", "emoji", 1, {"test": 50.0}, config), folder / "coop" / "seed1")
+    store.save_result(
+        Result("few_shot/emoji/4/1", "coop", "emoji", 1, {"test": 50.0}, config), folder / "coop" / "seed1"
+    )
     places["records"] = str(folder)
 
 

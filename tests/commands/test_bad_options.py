@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from toys import BRIEFLY
+from tiny_tasks import BRIEFLY
 
 
 @pytest.mark.parametrize("method, nearest", [("mapel", "maple"), ("coop+dpat", "dapt"), ("zero-shot", "zeroshot")])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cliptune.results import store
-from toys import BRIEFLY, write_pictures
+from tiny_tasks import BRIEFLY, write_images
 
 
 def test_empty_folder(train, tmp_path):
@@ -17,7 +17,7 @@ def test_empty_folder(train, tmp_path):
 
 
 def test_one_class_only(train, tmp_path):
-    assert "has one class only (cat)" in train(data=f"folder:{write_pictures(tmp_path / 'one', classes=('cat',))}")
+    assert "has one class only (cat)" in train(data=f"folder:{write_images(tmp_path / 'one', classes=('cat',))}")
 
 
 def test_three_classes_have_no_halves(train):
@@ -27,7 +27,7 @@ def test_three_classes_have_no_halves(train):
 @pytest.mark.parametrize("method", ["coop", "zeroshot", "maple+dapt"])
 @pytest.mark.parametrize("content", [b"", b"no picture", "half"])
 def test_corrupt_image(train, tmp_path, method, content):
-    root = shutil.copytree(write_pictures(tmp_path / "p", each=4), tmp_path / "photos")
+    root = shutil.copytree(write_images(tmp_path / "p", each=4), tmp_path / "photos")
     for path in root.glob("horse/*"):
         path.write_bytes(path.read_bytes()[:200] if content == "half" else content)
     said = train(method, data=f"folder:{root}")
@@ -64,7 +64,7 @@ def test_missing_masks_can_be_left_out(cli, photos, masks, tmp_path):
     said = cli(*command, "--skip-bad", "--out", tmp_path / "run")
     assert said.code == 0, said.err
     assert "masks of 2 of 6 pictures cannot be used and these are left out, such as: pig/" in said.err
-    left_out = store.load(tmp_path / "run" / "result.json").provenance["left_out"]
+    left_out = store.load_result(tmp_path / "run" / "result.json").provenance["left_out"]
     assert len(left_out) == 2 and all(key.startswith("pig/") for key in left_out)
 
 
@@ -75,7 +75,7 @@ def test_unreadable_mask(train, masks):
 
 
 def test_class_name_too_long(train, tmp_path):
-    root = write_pictures(tmp_path / "p", each=4)
+    root = write_images(tmp_path / "p", each=4)
     (root / "cat").rename(root / ("x_" * 80 + "cat"))
     for method in ("coop", "maple", "zeroshot"):
         said = train(method, data=f"folder:{root}")

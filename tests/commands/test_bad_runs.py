@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from toys import BRIEFLY, write_pictures
+from tiny_tasks import BRIEFLY, write_images
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
@@ -23,9 +23,9 @@ def test_checkpoint(refused, trained, tmp_path, photos, command):
 def test_checkpoint_of_another_backbone(refused, trained, tmp_path, photos):
     from cliptune.engine import checkpoint
 
-    tensors, about = checkpoint.read(trained / "checkpoint.safetensors")
+    tensors, about = checkpoint.read_checkpoint(trained / "checkpoint.safetensors")
     about["backbone"] = {"name": "ViT-B-16/openai", "fingerprint": "0123456789abcdef"}
-    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, about)
+    checkpoint.write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, about)
     said = refused("predict", tmp_path, photos / "cat" / "0.png")
     assert "was trained on backbone 'ViT-B-16/openai' (0123456789abcdef), not on 'tiny'" in said
 
@@ -33,9 +33,9 @@ def test_checkpoint_of_another_backbone(refused, trained, tmp_path, photos):
 def test_checkpoint_of_an_unknown_method(refused, trained, tmp_path):
     from cliptune.engine import checkpoint
 
-    tensors, about = checkpoint.read(trained / "checkpoint.safetensors")
+    tensors, about = checkpoint.read_checkpoint(trained / "checkpoint.safetensors")
     about["config"]["method"]["name"] = "cocoop9"
-    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, about)
+    checkpoint.write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, about)
     assert "unknown method 'cocoop9'" in refused("evaluate", tmp_path)
 
 
@@ -87,9 +87,9 @@ def test_what_a_header_says_is_checked(refused, trained, tmp_path, photos, case)
     from cliptune.engine import checkpoint
 
     change, told = HEADERS[case]
-    tensors, about = checkpoint.read(trained / "checkpoint.safetensors")
+    tensors, about = checkpoint.read_checkpoint(trained / "checkpoint.safetensors")
     change(about)
-    checkpoint.write(tmp_path / "checkpoint.safetensors", tensors, about)
+    checkpoint.write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, about)
     said = refused("predict", tmp_path, photos / "cat" / "0.png")
     assert told in said and str(tmp_path) in said, said
 
@@ -100,9 +100,11 @@ def test_numbers_that_are_none_are_no_answer(refused, trained, tmp_path, photos)
 
     from cliptune.engine import checkpoint
 
-    tensors, about = checkpoint.read(trained / "checkpoint.safetensors")
+    tensors, about = checkpoint.read_checkpoint(trained / "checkpoint.safetensors")
     for value, told in ((float("nan"), "holds numbers that are not finite"), (3e38, "answer is not finite")):
-        checkpoint.write(tmp_path / "checkpoint.safetensors", {"text": torch.full_like(tensors["text"], value)}, about)
+        checkpoint.write_checkpoint(
+            tmp_path / "checkpoint.safetensors", {"text": torch.full_like(tensors["text"], value)}, about
+        )
         assert told in refused("predict", tmp_path, photos / "cat" / "0.png")
         assert told in refused("evaluate", tmp_path)
 
@@ -127,7 +129,7 @@ def test_pictures(refused, trained, tmp_path, photos):
 def test_the_folder_a_run_was_trained_on_is_gone(refused, tmp_path):
     from cliptune import train
 
-    root = write_pictures(tmp_path / "p", each=4)
+    root = write_images(tmp_path / "p", each=4)
     train("coop", data=f"folder:{root}", shots=1, epochs=1, out=tmp_path / "r")
     shutil.rmtree(root)
     assert "move it back, or name another" in refused("evaluate", tmp_path / "r")
@@ -141,7 +143,7 @@ def test_report_of_nothing(refused, tmp_path):
 
 
 def test_more_shots_than_images_says_what_it_did(cli, tmp_path):
-    root = write_pictures(tmp_path / "p", each=6)
+    root = write_images(tmp_path / "p", each=6)
     said = cli("train", "coop", "--data", f"folder:{root}", "--shots", 16, "--epochs", 1, "--out", tmp_path / "r")
     assert said.code == 0
     assert "note: class 'cat' has 3 images, fewer than shots=16: all 3 are used (as for 2 more classes)\n" in said.err

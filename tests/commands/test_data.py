@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cliptune.data import sources
-from toys import drawings
+from tiny_tasks import drawings
 
 SPLITS = Path(__file__).parents[3] / "shared" / "data" / "splits"
 FEW = "emoji:train_per_class=3,test_per_class=1,val_per_class=1"
@@ -78,7 +78,7 @@ def test_check_of_what_was_copied_by_half(cli, pets):
     assert said.code == 1 and "7,344 of 7,349 pictures" in said.out
     assert "and 2 more" in said.out and "fix: " in said.out
     record = json.loads(cli("data", "check", pets, "--format", "json").out)
-    assert set(record) == {"root", "fix", "datasets"} and set(record["datasets"]) == set(sources.cards())
+    assert set(record) == {"root", "fix", "datasets"} and set(record["datasets"]) == set(sources.public_specs())
     found = record["datasets"]["oxford_pets"]
     assert found["status"] == "incomplete" and found["layout"] == "CoOp" and found["masks"] is None
     assert found["pictures"]["expected"] == 7349 and found["pictures"]["found"] == 7344

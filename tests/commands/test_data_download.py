@@ -2,12 +2,12 @@
 
 import pytest
 
-import standins
+import mini_public_datasets
 from cliptune.data import sources
-from packing import zipped
-from servers import hub, site  # noqa: F401
+from http_servers import hub, site  # noqa: F401
+from make_archives import zipped
 
-DTD = sources.cards()["dtd"]
+DTD = sources.public_specs()["dtd"]
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def download(cli, tmp_path):
 @pytest.fixture
 def dtd(hub, tmp_path):  # noqa: F811
     """Where a small DTD is to be had."""
-    standins.write(DTD, tmp_path / "made")
+    mini_public_datasets.write_dataset(DTD, tmp_path / "made")
     files = {p.relative_to(tmp_path / "made").as_posix(): p for p in (tmp_path / "made").rglob("*") if p.is_file()}
     return hub("dtd.zip", zipped({path: file.read_bytes() for path, file in files.items()})).url
 
@@ -53,12 +53,12 @@ def test_a_dry_run_asks_nobody_and_writes_nothing(download, tmp_path):
         "http://me/files/dtd-r1.0.1.tar.gz"
         in download(*("dtd", "--from", "original", "--mirror", "http://me/files/", "--dry-run")).out
     )
-    standins.write(DTD, tmp_path / "root")
+    mini_public_datasets.write_dataset(DTD, tmp_path / "root")
     assert download("dtd", "--dry-run").out == "dtd             already there\n"
 
 
 def test_an_interrupt_says_how_to_go_on(download, dtd, monkeypatch):
-    from cliptune.data import download as module
+    from cliptune.data.public import download as module
 
     def stop(*_, **__):
         raise KeyboardInterrupt

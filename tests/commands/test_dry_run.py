@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from cliptune.protocols.cross_dataset import BENCHMARKS
-from toys import write_pictures
+from tiny_tasks import write_images
 
 SWEEP = ("run", "few-shot", "--methods", "zeroshot", "--shots", 1, "--seeds", 1)
 
@@ -39,7 +39,7 @@ def test_targets_are_looked_for(refused, cli, tmp_path, photos):
 @pytest.mark.parametrize("path, kind", [("photos", "folder"), ("t.csv", "csv"), ("s.json", "json")])
 def test_a_path_without_its_kind_is_proposed_with_it(refused, tmp_path, monkeypatch, path, kind):
     monkeypatch.chdir(tmp_path)
-    write_pictures(tmp_path / "photos", each=2)
+    write_images(tmp_path / "photos", each=2)
     for name in ("t.csv", "s.json"):
         shutil.copy(tmp_path / "photos" / "cat" / "0.png", tmp_path / name)
     said = refused("train", "coop", "--data", path, "--out", "OUT")

@@ -10,12 +10,12 @@ import torch
 from torch import Generator
 
 import cliptune as ct
-from authors import learner_alone, save, state
 from cliptune.methods.coop import CoOp
 from cliptune.methods.maple import Maple
 from cliptune.methods.vpt import Vpt
-from cliptune.model import TunedModel
-from cliptune.official.names import official
+from cliptune.model.tuned_model import TunedModel
+from cliptune.official.tensor_names import official_names
+from official_files import learner_alone, save, state_dict
 
 NAMES = ("cat", "horse", "pig")
 
@@ -31,9 +31,9 @@ def files(tmp_path_factory, tiny_backbone):
         "vpt": Vpt(2, 1),
     }.items():
         model = models[name] = TunedModel(tiny_backbone, method, NAMES, generator=Generator().manual_seed(3)).eval()
-        tensors = {key: tensor.detach() for key, tensor in official(model.learner).items()}
+        tensors = {key: tensor.detach() for key, tensor in official_names(model.learner).items()}
         spoken = [f"a photo of a {one}." if name == "maple" else f"{'X ' * method.n_ctx}{one}." for one in NAMES]
-        kept = state(tensors, tiny_backbone, () if name == "vpt" else spoken, whole=name in ("maple", "vpt"))
+        kept = state_dict(tensors, tiny_backbone, () if name == "vpt" else spoken, whole=name in ("maple", "vpt"))
         save(folder / name, learner_alone(kept) if name in ("coop", "csc") else kept)
     return folder, models
 
@@ -74,7 +74,7 @@ def test_settings_are_flags(cli, files, tmp_path):
     assert ct.load(tmp_path / "b").logits(_picture()).shape == (1, 3)
     said = cli("import", folder / "csc", *out, tmp_path / "c")
     assert (
-        said.code == 0 and "class_specific=True" in said.out and not ct.load(tmp_path / "c").model.takes_other_classes
+        said.code == 0 and "class_specific=True" in said.out and not ct.load(tmp_path / "c").model.accepts_new_classes
     )
 
 
@@ -130,12 +130,12 @@ def test_broken_and_dangerous_files(refuse, files, tmp_path):
 
 
 def test_another_backbone(refuse, tmp_path):
-    from small import backbone
+    from tiny_clips import backbone
 
     of = backbone("deep_image")
     model = TunedModel(of, CoOp(4), NAMES)
-    tensors = {key: tensor.detach() for key, tensor in official(model.learner).items()}
-    path = save(tmp_path / "m", learner_alone(state(tensors, of, [f"X X X X {name}." for name in NAMES])))
+    tensors = {key: tensor.detach() for key, tensor in official_names(model.learner).items()}
+    path = save(tmp_path / "m", learner_alone(state_dict(tensors, of, [f"X X X X {name}." for name in NAMES])))
     assert "was trained on another CLIP than 'tiny': " in refuse(path, "--method", "coop")
     assert "unknown backbone 'tinny'; nearest: tiny" in refuse(path, "--method", "coop", "--backbone", "tinny")
 

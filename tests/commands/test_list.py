@@ -4,8 +4,8 @@ import open_clip
 import pytest
 
 from cliptune import methods
-from cliptune.backbones import zoo
-from cliptune.commands.list_ import measured, sizes
+from cliptune.backbones import listing
+from cliptune.commands.list_ import count_parameters, recorded_sizes
 
 
 @pytest.mark.parametrize(
@@ -20,17 +20,17 @@ from cliptune.commands.list_ import measured, sizes
     ],
 )
 def test_learned_numbers(name, size):
-    assert measured(name) == size
+    assert count_parameters(name) == size
 
 
 def test_kept_numbers_are_those_measured():
     plain = [name for name in methods.names() if not methods.is_wrapper(methods.get(name))]
-    assert sizes() == {name: measured(name) for name in plain}, "run tools/sizes.py"
+    assert recorded_sizes() == {name: count_parameters(name) for name in plain}, "run tools/sizes.py"
 
 
 def test_names_and_tags_are_those_of_open_clip(monkeypatch):
-    monkeypatch.delitem(zoo.sys.modules, "open_clip")  # read as where it is not imported yet
-    assert zoo.names() == ["tiny", *open_clip.list_models()]
-    tables = {name: zoo.tags(name) for name in zoo.names()}
-    assert tables == {name: open_clip.list_pretrained_tags_by_model(name) for name in zoo.names()}
+    monkeypatch.delitem(listing.sys.modules, "open_clip")  # read as where it is not imported yet
+    assert listing.list_backbones() == ["tiny", *open_clip.list_models()]
+    tables = {name: listing.list_pretrained_tags(name) for name in listing.list_backbones()}
+    assert tables == {name: open_clip.list_pretrained_tags_by_model(name) for name in listing.list_backbones()}
     assert sum(map(len, tables.values())) > 100

@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from toys import write_pictures
+from tiny_tasks import write_images
 
 BRIGHT = """
 import json, sys
@@ -33,7 +33,7 @@ def bright(tmp_path):
 
 
 def test_masks_beside_the_pictures_and_what_to_type_next(cli, bright, tmp_path):
-    root = write_pictures(tmp_path / "photos", each=5)
+    root = write_images(tmp_path / "photos", each=5)
     asked = ("masks", "make", "--data", f"folder:{root}", "--out", "beside", "--with", bright())
     said = cli(*asked)
     assert said.code == 0, said
@@ -64,7 +64,7 @@ def test_empty_masks_are_named(cli, photos, bright, tmp_path):
 
 
 def test_missing_masks_are_named_and_end_with_2(cli, bright, tmp_path):
-    root = write_pictures(tmp_path / "photos", each=5)
+    root = write_images(tmp_path / "photos", each=5)
     for file in (root / "pig").iterdir():
         file.write_bytes(b"junk")
     said = cli("masks", "make", "--data", f"folder:{root}", "--out", tmp_path / "m", "--with", bright())
@@ -107,12 +107,12 @@ def test_the_folder_must_be_said_and_lie_beside(refused, photos):
 def test_sam_is_shown_where_the_class_is(photos, trained, monkeypatch):
     """By an untuned backbone or the model of a run, each with Grad-CAM or MaskCLIP."""
     from cliptune.commands import masks_make
-    from cliptune.data.sources.folder import Folder
-    from cliptune.masks.pretrained import Pretrained
+    from cliptune.data.custom.folder import Folder
+    from cliptune.segmentation.pretrained import PretrainedModel
 
     model = type("Model", (), {"device": "cpu"})()
     monkeypatch.setattr(
-        "cliptune.masks.pretrained.load", lambda kind, name, device: Pretrained(kind, name, model, None)
+        "cliptune.masks.pretrained.load_pretrained", lambda kind, name, device: PretrainedModel(kind, name, model, None)
     )
     dataset = Folder(photos)
     examples = dataset.examples("train")[:3]

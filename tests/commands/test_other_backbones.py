@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 import cliptune as ct
-import small
-from toys import BRIEFLY
+import tiny_clips
+from tiny_tasks import BRIEFLY
 
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.3, 0.25]
 CONFIG = {
@@ -25,7 +25,7 @@ def saved(folder, **preprocess):
     folder.mkdir(parents=True)
     said = {"mean": MEAN, "std": STD, **preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": said}))
-    torch.save({"state_dict": small.clip(CONFIG).state_dict()}, folder / "open_clip_pytorch_model.bin")
+    torch.save({"state_dict": tiny_clips.clip(CONFIG).state_dict()}, folder / "open_clip_pytorch_model.bin")
     return str(folder)
 
 
@@ -86,7 +86,7 @@ def test_backbones_without_weights_and_weights_without_one(cli, tmp_path, photos
 def test_the_activation_is_recorded_and_restored(cli, tmp_path, photos):
     config = {**CONFIG, "vision_cfg": {**CONFIG["vision_cfg"], "image_size": 32, "head_width": 64, "width": 128}}
     config["text_cfg"] = {**config["text_cfg"], "heads": 1}
-    torch.save(small.clip(config, True).state_dict(), tmp_path / "w.pt")
+    torch.save(tiny_clips.clip(config, True).state_dict(), tmp_path / "w.pt")
     train = ("train", "zeroshot", "--data", f"folder:{photos}", "--backbone", tmp_path / "w.pt", *BRIEFLY)
     said = cli(*train, "--out", tmp_path / "plain")
     assert "does not say its activation; taken: GELU" in said.err

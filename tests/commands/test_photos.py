@@ -6,7 +6,7 @@ import open_clip
 import pytest
 import torch
 
-from toys import BRIEFLY
+from tiny_tasks import BRIEFLY
 
 PHOTOS = Path(__file__).parents[2].parent / "shared" / "data" / "photos" / "cifar10"
 pytestmark = pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared/data/photos/cifar10 is not here")

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from cliptune.commands.planning import below, entries, told
-from cliptune.config import Run
-from cliptune.data.sources.emoji import Emoji
-from cliptune.data.sources.folder import Folder
+from cliptune.commands.planning import parse_sweep, plan_runs, run_subfolder
+from cliptune.config import RunConfig
+from cliptune.data.custom.folder import Folder
+from cliptune.data.emoji.dataset import Emoji
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
 from cliptune.results import store
-from toys import write_pictures
+from tiny_tasks import write_images
 
 BRIEF = ("--methods", "zeroshot", "coop", "coop+dapt", "--epochs", 1, "--seeds", 1, "--cached-views", 0)
 
@@ -19,7 +19,7 @@ BRIEF = ("--methods", "zeroshot", "coop", "coop+dapt", "--epochs", 1, "--seeds",
 @pytest.fixture(scope="module")
 def animals(tmp_path_factory):
     root = tmp_path_factory.mktemp("protocols")
-    return write_pictures(root / "animals", classes=("cat", "horse", "mouse", "pig"), each=8, masks=root / "masks")
+    return write_images(root / "animals", classes=("cat", "horse", "mouse", "pig"), each=8, masks=root / "masks")
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def swept(cli, tmp_path):
         out = tmp_path / "out"
         said = cli("run", protocol, *BRIEF, "--out", out, *arguments)
         assert said.code == 0 and "Traceback" not in said.err, said.err
-        return said, {str(p.parent.relative_to(out)): store.load(p) for p in sorted(out.rglob("result.json"))}
+        return said, {str(p.parent.relative_to(out)): store.load_result(p) for p in sorted(out.rglob("result.json"))}
 
     return call
 
 
 def plan(protocol, *arguments):
-    options, flags = told(protocol, [str(a) for a in arguments])
-    return entries(protocol, options, flags)
+    options, flags = parse_sweep(protocol, [str(a) for a in arguments])
+    return plan_runs(protocol, options, flags)
 
 
 def test_few_shot(swept, animals):
@@ -57,7 +57,7 @@ def test_base_to_novel_keeps_its_folders(swept):
 
 
 def test_cross_dataset(swept, animals, tmp_path):
-    pets = write_pictures(tmp_path / "pets", classes=("cat", "dog"), each=4)
+    pets = write_images(tmp_path / "pets", classes=("cat", "dog"), each=4)
     said, found = swept("cross-dataset", "--data", f"folder:{animals}", "--targets", f"folder:{pets}", "--shots", 2)
     assert len(found) == 3
     for result in found.values():
@@ -139,12 +139,12 @@ def test_several_datasets():
 )
 def test_folders_say_what_there_are_several_of(fields, folders):
     several = fields.pop("several", (True, True))
-    assert below(Run(CoOp(), **{"protocol": "base_to_novel", **fields}), several) == folders
+    assert run_subfolder(RunConfig(CoOp(), **{"protocol": "base_to_novel", **fields}), several) == folders
 
 
 def test_folders_of_different_data_differ():
     specs = ["folder:/a/photos", "folder:/b/photos", "emoji:rho=0.9", "emoji:rho=0,9", "hub:x/y", "hub:x_y"]
-    names = [below(Run(CoOp(), data=spec, protocol="base_to_novel"), (True, False)) for spec in specs]
+    names = [run_subfolder(RunConfig(CoOp(), data=spec, protocol="base_to_novel"), (True, False)) for spec in specs]
     assert len(set(names)) == len(specs) and not any("/" in name or ":" in name for name in names)
 
 

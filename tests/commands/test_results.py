@@ -36,7 +36,7 @@ def runs(tmp_path):
         for data in ("emoji", "dtd"):
             for seed in (1, 2, 3):
                 made = result(method, seed, data, base=40.0 + gain * seed / 2, novel=40.0 - gain / seed)
-                store.save(made, root / method / data / f"seed{seed}")
+                store.save_result(made, root / method / data / f"seed{seed}")
     return root
 
 
@@ -168,7 +168,9 @@ def test_a_piped_table_is_not_broken_into_lines(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     metrics = {f"a_long_name_of_a_test_set_{i}": 50.0 + i for i in range(8)}
     label = "a method with a label that is longer than what a terminal shows of one"
-    store.save(Result("few_shot/emoji/4/1", label, "emoji", 1, metrics, {"method": {"name": "coop"}}), tmp_path / "r")
+    store.save_result(
+        Result("few_shot/emoji/4/1", label, "emoji", 1, metrics, {"method": {"name": "coop"}}), tmp_path / "r"
+    )
     said = cli("results", "table", tmp_path)
     assert said.code == 0 and any(label in line and "57.0" in line for line in said.out.splitlines()), said.out
     assert all(f"test_set_{i}" in said.out for i in range(8))

@@ -1,7 +1,7 @@
 """Commands with a method that searches and then trains."""
 
 from cliptune.engine import checkpoint
-from toys import BRIEFLY, same
+from tiny_tasks import BRIEFLY, same
 
 SMALL = ("--longest-text", 1, "--longest-image", 1, "--search-epochs", 1, "--sentence", "template")
 
@@ -18,7 +18,7 @@ def test_lengths_are_told_and_can_be_given(cli, tmp_path, photos):
     given = ("--lengths-text", *own_text, "--lengths-image", *own_image)
     again = cli("train", "dpl", *place, *given, "--sentence", "template", "--out", tmp_path / "b")
     assert again.code == 0 and again.out == said.out
-    assert same(*(checkpoint.read(tmp_path / run / "checkpoint.safetensors")[0] for run in "ab"))
+    assert same(*(checkpoint.read_checkpoint(tmp_path / run / "checkpoint.safetensors")[0] for run in "ab"))
 
 
 def test_lengths_that_do_not_fit(cli, tmp_path, photos):

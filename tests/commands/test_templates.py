@@ -28,7 +28,7 @@ def test_they_reach_sentences_checkpoints_and_predictions(photos, tmp_path, caps
 def test_they_may_differ_at_evaluation(photos, tmp_path):
     run = ct.train("zeroshot", data=f"folder:{photos}", shots=1, out=tmp_path / "run")
     other = ct.train("zeroshot", data=f"folder:{photos}", shots=1, templates=["{}"])
-    seen = run.model.with_classes(run.classnames, ["{}"]).text_side()[0]
+    seen = run.model.with_classes(run.classnames, ["{}"]).encode_classes()[0]
     assert seen.equal(other.text_features()) and not seen.equal(run.text_features())
     assert run.evaluate(templates=["{}"]) == other.evaluate()
 

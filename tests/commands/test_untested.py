@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from class_folders import fill
-from toys import BRIEFLY
+from folder_datasets import write_class_folders
+from tiny_tasks import BRIEFLY
 
 
 def test_a_class_with_a_single_image_is_named(cli, tmp_path):
-    fill(tmp_path / "p", ant=1, bee=1, cat=4)
+    write_class_folders(tmp_path / "p", ant=1, bee=1, cat=4)
     said = cli("train", "coop", "--data", f"folder:{tmp_path / 'p'}", *BRIEFLY, "--out", tmp_path / "r")
     assert said.code == 0
     assert (
@@ -19,7 +19,7 @@ def test_a_class_with_a_single_image_is_named(cli, tmp_path):
 
 
 def test_data_without_any_test_image_is_refused_before_training(refused, tmp_path):
-    fill(tmp_path / "p", ant=1, bee=1)
+    write_class_folders(tmp_path / "p", ant=1, bee=1)
     said = refused("train", "coop", "--data", f"folder:{tmp_path / 'p'}", *BRIEFLY, "--out", tmp_path / "r")
     assert "p has no test images, so that nothing would be measured" in said
     assert not (tmp_path / "r").exists()
@@ -28,7 +28,7 @@ def test_data_without_any_test_image_is_refused_before_training(refused, tmp_pat
 @pytest.fixture
 def old(cli, tmp_path):
     """A run as earlier versions left it where nothing could be tested."""
-    run, data = tmp_path / "r", f"folder:{fill(tmp_path / 'p', ant=2, bee=2)}"
+    run, data = tmp_path / "r", f"folder:{write_class_folders(tmp_path / 'p', ant=2, bee=2)}"
     assert cli("train", "coop", "--data", data, *BRIEFLY, "--out", run).code == 0
     for name in ("ant", "bee"):
         (tmp_path / "p" / name / "1.png").unlink()

@@ -5,17 +5,17 @@ import re
 
 import pytest
 
-from cliptune.commands.parse import lengthen, told
+from cliptune.commands.parse import lengthen, one_sentence_errors
 from cliptune.commands.train import Train, preset_run
 from cliptune.errors import UserError
 from cliptune.results import store
-from toys import BRIEFLY, write_pictures
+from tiny_tasks import BRIEFLY, write_images
 
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
     """Four classes, so that there are halves."""
-    return write_pictures(tmp_path_factory.mktemp("four") / "photos", classes=("cat", "horse", "pig", "mouse"), each=6)
+    return write_images(tmp_path_factory.mktemp("four") / "photos", classes=("cat", "horse", "pig", "mouse"), each=6)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_train_writes_where_it_is_told_and_prints_accuracy(cli, tmp_path, photos
     said = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--seed", 3, "--out", tmp_path / "a" / "b")
     assert said.code == 0 and re.fullmatch(r"test +\d+\.\d\d %\n", said.out)
     assert f"kept in {tmp_path}/a/b" in said.err and "Traceback" not in said.err
-    result = store.load(tmp_path / "a" / "b" / "result.json")
+    result = store.load_result(tmp_path / "a" / "b" / "result.json")
     assert (result.method, result.seed, result.config["shots"], len(result.history)) == ("maple", 3, 2, 1)
 
 
@@ -41,7 +41,7 @@ def test_short_and_long_flags_mean_the_same(cli, tmp_path, photos, spelling):
         "train", "coop", "--data", f"folder:{photos}", *BRIEFLY, spelling, 3, "--words=", "--out", tmp_path / "r"
     )
     assert said.code == 0, said.err
-    config = store.load(tmp_path / "r" / "result.json").config
+    config = store.load_result(tmp_path / "r" / "result.json").config
     assert config["method"]["n_ctx"] == 3 and config["method"]["words"] == "" and config["training"]["epochs"] == 1
 
 
@@ -59,7 +59,7 @@ def test_masks_and_tensorboard(cli, tmp_path, photos):
     )
     assert said.code == 0 and "note:" not in said.err
     assert len(list((tmp_path / "r" / "tensorboard").iterdir())) == 1
-    assert "pull_push" in store.load(tmp_path / "r" / "result.json").history[0]
+    assert "pull_push" in store.load_result(tmp_path / "r" / "result.json").history[0]
 
 
 def test_pictures_without_masks_are_said_to_use_grad_cam(cli, tmp_path, photos):
@@ -88,9 +88,9 @@ def test_the_preset_depends_on_shots_and_protocol():
 
 def test_evaluate(cli, run_folder, tmp_path):
     said = cli("evaluate", run_folder)
-    stored = store.load(run_folder / "result.json").metrics["test"]
+    stored = store.load_result(run_folder / "result.json").metrics["test"]
     assert said.code == 0 and said.err == "" and said.out == f"test  {stored:6.2f} %\n"
-    other = write_pictures(tmp_path / "others", classes=("bear", "mouse"), each=4)
+    other = write_images(tmp_path / "others", classes=("bear", "mouse"), each=4)
     said = cli("evaluate", run_folder, "--data", f"folder:{other}")
     assert said.code == 0 and said.out.startswith("test ")
 
@@ -161,14 +161,16 @@ def test_classes_that_a_method_cannot_take_are_a_dash(cli, tmp_path, four, photo
     out, data = tmp_path / "s", ("--data", f"folder:{four}", *BRIEFLY)
     said = cli("run", "base-to-novel", "--methods", *others, "linear_probe", *data, "--seeds", 1, "--out", out)
     assert said.code == 0 and "not tested on novel: LinearProbe" in said.err, said.err
-    assert set(store.load(out / "linear_probe" / "seed1" / "result.json").metrics) == {"base"}
+    assert set(store.load_result(out / "linear_probe" / "seed1" / "result.json").metrics) == {"base"}
     if others:
         row = next(line for line in said.out.splitlines() if "linear_probe" in line)
         assert row.split()[2:] == ["–", "–"], "novel and the harmonic mean"
     said = cli("report", out, "--pictures", 2)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert said.code == 0 and "linear_probe" in page and ("–" in page or not others), said.err
-    monkeypatch.setattr("cliptune.gallery.pictures.PREFERRED", ("novel",))  # pictures of classes it cannot take
+    monkeypatch.setattr(
+        "cliptune.gallery.pictures.PREFERRED_TEST_SETS", ("novel",)
+    )  # pictures of classes it cannot take
     assert cli("report", out, "--pictures", 2).code == 0
     said = cli("evaluate", out / "linear_probe" / "seed1", "--data", f"folder:{photos}")
     assert said.code == 2 and "learned something of its own for each class" in said.err
@@ -196,7 +198,7 @@ def test_what_a_parser_prints_in_a_box_is_told_in_a_sentence(capsys):
         raise SystemExit(2)
 
     with pytest.raises(UserError, match=r"^two lines of reason; cliptune demo --help lists the options$"):
-        told("demo", box)
+        one_sentence_errors("demo", box)
     assert capsys.readouterr().err == ""
     with pytest.raises(SystemExit):
-        told("demo", lambda: sys.exit(0))
+        one_sentence_errors("demo", lambda: sys.exit(0))

@@ -20,16 +20,16 @@ import open_clip
 import torch
 from torch import Tensor
 
-import narrowed
+import narrow_configs
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.load import load
-from cliptune.backbones.sentences import from_templates
+from cliptune.backbones.load import load_backbone
+from cliptune.backbones.tokenized_text import tokenize_templates
 from cliptune.errors import UserError
-from cliptune.masks import gradcam
 from cliptune.methods.zeroshot import ZeroShot
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
+from cliptune.saliency import gradcam
 from contracts.test_methods import suited
-from toys import QUICK, learned, model, task, trained
+from tiny_tasks import QUICK, learned, model, task, trained
 
 #: Names of architectures -> what they are called; the first that fits counts.
 FAMILIES = {
@@ -90,11 +90,13 @@ def signature(name: str) -> str:
     for part in ("text_cfg", "vision_cfg"):
         own = {key: value for key, value in config[part].items() if key not in SIZES}
         if "timm_model_name" in own:
-            own["timm_model_name"] = next(start for start in narrowed.TIMM if own["timm_model_name"].startswith(start))
+            own["timm_model_name"] = next(
+                start for start in narrow_configs.TIMM if own["timm_model_name"].startswith(start)
+            )
         if "hf_tokenizer_name" in own:
-            own["hf_tokenizer_name"] = narrowed.first(narrowed.KINDS, own["hf_tokenizer_name"])
+            own["hf_tokenizer_name"] = narrow_configs.first(narrow_configs.KINDS, own["hf_tokenizer_name"])
         if "hf_model_name" in own:
-            own["hf_model_name"] = next(part for part in narrowed.HF if part in own["hf_model_name"])
+            own["hf_model_name"] = next(part for part in narrow_configs.HF if part in own["hf_model_name"])
         if isinstance(config[part].get("layers"), list):
             own["resnet"] = True
         config[part] = own
@@ -117,7 +119,7 @@ def differences(folder: Path) -> tuple[Backbone, dict[str, float]]:
         open_clip.create_model(f"local-dir:{folder}").eval(),
         open_clip.get_tokenizer(f"local-dir:{folder}"),
     )
-    ours = load(str(folder), fast_linear=False)
+    ours = load_backbone(str(folder), fast_linear=False)
     images = torch.randn(2, 3, *_size(ours), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         texts = tokenizer([template.format(name) for name in NAMES for template in TEMPLATES])
@@ -138,7 +140,7 @@ class _Both(ZeroShot):
     """Zero-shot in every template of the dataset."""
 
     def sentences(self, backbone, classnames, templates):
-        return from_templates(backbone.encode, templates, classnames)
+        return tokenize_templates(backbone.encode, templates, classnames)
 
 
 def _apart(got: Tensor, wanted: Tensor) -> float:
@@ -165,7 +167,7 @@ def works(method: str, backbone: Backbone) -> bool:
 
 def row(name: str, names: Sequence[str], root: Path) -> tuple[str, ...]:
     """The table's row of a kind of towers, `name` standing for `names`. Call it within `narrow_timm`."""
-    backbone, apart = differences(narrowed.folder(name, root / name))
+    backbone, apart = differences(narrow_configs.folder(name, root / name))
     exact = "exact" if max(apart.values()) < EXACT else "differ"
     cells = ["/".join(sorted({"trains" if works(m, backbone) else "refused" for m in ms})) for ms in COLUMNS.values()]
     return family(name), name, str(len(names)), exact, *cells, "yes" if sees(backbone) else "refused"
@@ -176,7 +178,7 @@ def sees(backbone: Backbone) -> bool:
     shown = model(ZeroShot(), backbone, task())
     images = torch.randn(2, 3, *_size(backbone), generator=torch.Generator().manual_seed(1))
     try:
-        return bool(gradcam.saliency(shown, images, torch.tensor([0, 1])).isfinite().all())
+        return bool(gradcam.gradcam(shown, images, torch.tensor([0, 1])).isfinite().all())
     except UserError:
         return False
 
@@ -197,7 +199,7 @@ def markdown(rows: Sequence[tuple[str, ...]]) -> str:
 
 def main() -> None:
     logging.disable(logging.ERROR)  # open_clip says of each that its weights are random
-    with tempfile.TemporaryDirectory() as root, narrowed.narrow_timm():
+    with tempfile.TemporaryDirectory() as root, narrow_configs.narrow_timm():
         rows = [row(name, names, Path(root)) for name, names in kinds().items()]
     sys.stdout.write(markdown(joined(rows)))
 

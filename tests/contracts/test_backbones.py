@@ -5,22 +5,22 @@ from dataclasses import replace
 
 import pytest
 
-import small
+import tiny_clips
 from cliptune.errors import UserError
 from contracts.test_methods import PLAIN, TRAINED, suited
-from toys import QUICK, learned, model, same, task, trained
+from tiny_tasks import QUICK, learned, model, same, task, trained
 
 TRAINING = replace(QUICK, epochs=2)
 
 
 def needs_vit(name: str) -> bool:
     """Whether the method has anything to learn inside the image tower."""
-    return not model(suited(name), small.backbone("deep_image"), task()).learner().fixed_image
+    return not model(suited(name), tiny_clips.backbone("deep_image"), task()).learner().fixed_image
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_other_widths_and_depths(name):
-    backbone = small.backbone("deep_text")
+    backbone = tiny_clips.backbone("deep_text")
     start = learned(model(suited(name), backbone, task()))
     tuned, history = trained(suited(name), backbone, TRAINING)
     assert (len(history) == TRAINING.epochs) == tuned.method.trains
@@ -32,7 +32,7 @@ def test_other_widths_and_depths(name):
 @pytest.mark.parametrize("name", [*PLAIN, *(f"{name}+dapt" for name in TRAINED)])
 def test_image_towers_that_take_no_tokens(name, kind):
     """Methods of text and features work; those with tokens in the image tower are refused before anything runs."""
-    backbone = small.backbone(kind)
+    backbone = tiny_clips.backbone(kind)
     if needs_vit(name):
         sentence = "backbone '.*' has a .* image tower; visual prompts and Grad-CAM need open_clip's ViT"
         with pytest.raises(UserError, match=sentence) as refusal:

@@ -8,7 +8,7 @@ from pathlib import Path
 import open_clip
 import pytest
 
-import narrowed
+import narrow_configs
 from contracts import families
 
 PAGE = Path(__file__).parents[2] / "docs" / "backbones.md"
@@ -25,8 +25,8 @@ def quietly():
 
 
 def same_as_open_clip(name: str, root: Path) -> None:
-    with narrowed.narrow_timm():
-        _, apart = families.differences(narrowed.folder(name, root / name))
+    with narrow_configs.narrow_timm():
+        _, apart = families.differences(narrow_configs.folder(name, root / name))
     assert max(apart.values()) < families.EXACT, apart
 
 
@@ -57,13 +57,13 @@ def test_the_page_counts_every_configuration():
 
 @pytest.mark.parametrize("name", ["ViT-B-16-SigLIP", "ViT-bigG-14-CLIPA", "mt5-base-ViT-B-32", "coca_base"])
 def test_the_page_says_what_methods_do(name, tmp_path):
-    with narrowed.narrow_timm():
+    with narrow_configs.narrow_timm():
         made = families.row(name, families.kinds()[name], tmp_path)
     assert (made[0], *made[3:]) in {(row[0], *row[3:]) for row in quoted()}
 
 
 @pytest.mark.slow
 def test_the_page_is_what_the_command_prints(tmp_path):
-    with narrowed.narrow_timm():
+    with narrow_configs.narrow_timm():
         rows = [families.row(name, names, tmp_path) for name, names in families.kinds().items()]
     assert families.joined(rows) == quoted()

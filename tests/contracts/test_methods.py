@@ -7,14 +7,14 @@ from functools import cache
 import pytest
 import torch
 
-import small
-from cliptune import config, methods, presets, saved
-from cliptune.engine.evaluate import logits
+import tiny_clips
+from cliptune import config, methods, model_io, presets
+from cliptune.engine.evaluate import predict_logits
 from cliptune.engine.fit import training_set
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
+from cliptune.model.method import Method
 from cliptune.types import State
-from toys import QUICK, fabric, learned, model, same, task, trained
+from tiny_tasks import QUICK, fabric, learned, model, same, task, trained
 
 WRAPPERS = methods.wrapper_names()
 PLAIN = [name for name in methods.names() if name not in WRAPPERS]
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.parametrize("name", NAMES)
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def run_of(backbone, untouched):
 def suited(name: str) -> Method:
     """The method at sizes that fit a shallow backbone and a short test."""
     run = presets.get(name)
-    known = {f.name for layer in config.chain(run.method) for f in fields(layer)}  # type: ignore[arg-type]
+    known = {f.name for layer in config.nested_methods(run.method) for f in fields(layer)}  # type: ignore[arg-type]
     sizes = {key: 2 for key in known if key.startswith(("n_ctx", "depth", "longest"))}
     masks = {key: "data" for key in known if key == "masks_from"}
     try:
@@ -119,7 +119,7 @@ def test_training_fits_the_pictures(name, backbone):
 def test_names_at_test_time_change_text_alone(name, backbone, run_of):
     tuned, _ = run_of(name)
     toy, before = task(), learned(tuned)
-    if not tuned.takes_other_classes:
+    if not tuned.accepts_new_classes:
         with pytest.raises(UserError, match="learned something of its own for each class, so it cannot take other"):
             tuned.with_classes(toy.classnames[::-1])
         return
@@ -127,7 +127,7 @@ def test_names_at_test_time_change_text_alone(name, backbone, run_of):
     assert other.learner is tuned.learner and other.backbone is backbone
 
     def answers(model, names):
-        return logits(model, toy.dataset, replace(toy.tests["test"], classnames=names))
+        return predict_logits(model, toy.dataset, replace(toy.tests["test"], classnames=names))
 
     said = answers(tuned, toy.classnames)
     wide = answers(tuned, (*other.classnames, *toy.classnames))
@@ -139,21 +139,21 @@ def test_names_at_test_time_change_text_alone(name, backbone, run_of):
 
 def test_a_checkpoint_says_the_same(name, backbone, run_of, tmp_path):
     tuned, _ = run_of(name)
-    run = config.Run(tuned.method, training=TRAINING)
+    run = config.RunConfig(tuned.method, training=TRAINING)
     file = tmp_path / "checkpoint.safetensors"
-    saved.save(file, run, tuned)
-    restored, again = saved.restore(tmp_path, backbone)
+    model_io.save_model(file, run, tuned)
+    restored, again = model_io.load_model(tmp_path, backbone)
     toy = task()
     for test in toy.tests.values():
-        if tuned.takes_other_classes or test.classnames == toy.classnames:
-            assert torch.equal(logits(restored, toy.dataset, test), logits(tuned, toy.dataset, test))
+        if tuned.accepts_new_classes or test.classnames == toy.classnames:
+            assert torch.equal(predict_logits(restored, toy.dataset, test), predict_logits(tuned, toy.dataset, test))
     assert again == run and restored.classnames == toy.classnames and same(learned(restored), learned(tuned))
     size = sum(tensor.nbytes for tensor in learned(tuned).values())
     assert file.stat().st_size < size + 8192, "the learned tensors and a header"
     # Learners of other classes have tensors of the same shapes, so nothing in them depends on class names, unless the
     # method says that something does.
     shapes = [{n: tuple(t.shape) for n, t in learned(model(tuned.method, backbone, task(k))).items()} for k in (3, 5)]
-    assert (shapes[0] == shapes[1]) == tuned.takes_other_classes
+    assert (shapes[0] == shapes[1]) == tuned.accepts_new_classes
 
 
 def test_the_same_seed_gives_the_same_numbers(name, backbone, run_of):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import cliptune as ct
-from cliptune import claims, config
+from cliptune import config, run_dir
 from cliptune.engine import checkpoint
 
 EVIL = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
@@ -28,10 +28,10 @@ def planted(run, tmp_path, monkeypatch):
     """A function that writes a run whose header names code, with that code beside it; the folder is current."""
 
     def make(change):
-        tensors, about = checkpoint.read(run / claims.CHECKPOINT)
+        tensors, about = checkpoint.read_checkpoint(run / run_dir.CHECKPOINT)
         change(about["config"])
-        checkpoint.write(tmp_path / claims.CHECKPOINT, tensors, about)
-        (tmp_path / claims.CONFIG).write_text(yaml.safe_dump(about["config"]))
+        checkpoint.write_checkpoint(tmp_path / run_dir.CHECKPOINT, tensors, about)
+        (tmp_path / run_dir.CONFIG).write_text(yaml.safe_dump(about["config"]))
         for module in ("planted_evil", "torchvision", "yaml", "PIL"):
             (tmp_path / f"{module}.py").write_text(EVIL)
         monkeypatch.chdir(tmp_path)
@@ -68,7 +68,7 @@ def test_a_name_in_a_header_imports_nothing(planted, cli, photos, change):
 
 def test_a_planted_configuration_is_another_one(planted, photos):
     folder = planted(method)
-    assert not claims.of(folder, config.Run(config.methods.build("coop"), data=f"folder:{photos}"))
+    assert not run_dir.has_config(folder, config.RunConfig(config.methods.build("coop"), data=f"folder:{photos}"))
     with pytest.raises(ct.UserError, match="holds a run of another configuration"):
         ct.train("coop", data=f"folder:{photos}", shots=1, epochs=1, out=folder)
 

@@ -7,9 +7,9 @@ from functools import cache
 import pytest
 
 import cliptune as ct
-import narrowed
+import narrow_configs
 from cliptune.errors import UserError
-from toys import BRIEFLY
+from tiny_tasks import BRIEFLY
 
 #: SigLIP and CLIPA see padding; MetaCLIP 2 is read at an end-of-sequence token of its own; CoCa's text ends in a class
 #: token; RoBERTa is a text tower of Hugging Face.
@@ -23,8 +23,8 @@ def folder(tmp_path_factory):
     previous, root = logging.root.manager.disable, tmp_path_factory.mktemp("models")
     logging.disable(logging.ERROR)  # open_clip says of each that its weights are random
     with ExitStack() as stack:
-        stack.enter_context(narrowed.narrow_timm())
-        yield cache(lambda name: str(narrowed.folder(name, root / name)))
+        stack.enter_context(narrow_configs.narrow_timm())
+        yield cache(lambda name: str(narrow_configs.folder(name, root / name)))
     logging.disable(previous)
 
 

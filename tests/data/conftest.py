@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from cliptune.data import cache
-from cliptune.files import CACHE
-from cliptune.types import Picture
+from cliptune.data import disk_cache
+from cliptune.files import CACHE_VARIABLE
+from cliptune.types import DecodedImage
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """A store of this test's own, which `cache.store` gives as well."""
-    monkeypatch.setenv(CACHE, str(tmp_path / "store"))
-    monkeypatch.setattr(cache, "SMALL", 0)
-    return cache.store()
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "store"))
+    monkeypatch.setattr(disk_cache, "MIN_ENTRY_BYTES", 0)
+    return disk_cache.user_cache()
 
 
 @pytest.fixture
@@ -24,6 +24,6 @@ def picture():
     def make(seed=0, mask=True, size=(9, 7)):
         rng = np.random.default_rng(seed)
         image = torch.from_numpy(rng.integers(0, 256, (3, *size), dtype=np.uint8))
-        return Picture(image, torch.from_numpy(rng.integers(0, 256, (1, *size), dtype=np.uint8)) if mask else None)
+        return DecodedImage(image, torch.from_numpy(rng.integers(0, 256, (1, *size), dtype=np.uint8)) if mask else None)
 
     return make

@@ -9,15 +9,15 @@ from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.data import reader
+from cliptune.data import image_store
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.folder import Folder
 from cliptune.data.loader import ExampleSet
-from cliptune.data.settings import Reading
-from cliptune.data.sources.folder import Folder
-from cliptune.data.transforms import Augment, evaluation
+from cliptune.data.transforms import RandomCropFlip, evaluation_view
 from cliptune.errors import UserError
-from cliptune.masks.data import DataMasks
+from cliptune.masks.from_dataset import DataMasks
 from cliptune.masks.full import FullMasks
-from toys import drawings, task, write_pictures
+from tiny_tasks import drawings, task, write_images
 
 CPU = torch.device("cpu")
 PREPROCESS = Preprocess((32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
@@ -26,7 +26,9 @@ PREPROCESS = Preprocess((32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 def made(seed=1, augment=True, masks=None, examples=None):
     toy = task()
     chosen = toy.train if examples is None else examples
-    return ExampleSet(toy.dataset, chosen, PREPROCESS, masks=masks, augment=Augment(32) if augment else None, seed=seed)
+    return ExampleSet(
+        toy.dataset, chosen, PREPROCESS, masks=masks, augment=RandomCropFlip(32) if augment else None, seed=seed
+    )
 
 
 def images(examples, epoch):
@@ -74,13 +76,13 @@ def test_threads_change_nothing(photos, monkeypatch):
         seen.add(threading.get_ident())
         return read(self, example)
 
-    monkeypatch.setattr(reader.Dataset, "read", noted)
-    monkeypatch.setattr(Folder, "reading", Reading(cache=False))
+    monkeypatch.setattr(image_store.Dataset, "read", noted)
+    monkeypatch.setattr(Folder, "reading", DataConfig(cache=False))
     filters, limit = list(warnings.filters), Image.MAX_IMAGE_PIXELS
     epochs = []
     for threads in (1, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        examples = ExampleSet(folder, train, PREPROCESS, augment=Augment(32))
+        examples = ExampleSet(folder, train, PREPROCESS, augment=RandomCropFlip(32))
         epochs.append(list(examples.epoch_batches(1, 2, CPU)))
     assert len(epochs[0]) == len(train) // 2 and len(seen) > 1
     for one, other in zip(*epochs, strict=True):
@@ -90,8 +92,8 @@ def test_threads_change_nothing(photos, monkeypatch):
 
 def test_what_a_thread_cannot_read_is_told_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(Folder, "reading", Reading(cache=False))
-    folder = Folder(write_pictures(tmp_path))
+    monkeypatch.setattr(Folder, "reading", DataConfig(cache=False))
+    folder = Folder(write_images(tmp_path))
     train = folder.examples("train")
     train[1].path.write_bytes(b"")
     with pytest.raises(UserError, match=f"picture {train[1].path} cannot be read: it is empty"):
@@ -121,7 +123,7 @@ def test_in_order_gives_evaluation_views_without_masks():
     assert batch.labels.tolist() == [e.label for e in toy.train]
     pixels = batch.images * torch.tensor(PREPROCESS.std).view(3, 1, 1) + torch.tensor(PREPROCESS.mean).view(3, 1, 1)
     for i, example in enumerate(toy.train):
-        wanted = evaluation(to_pil_image(toy.dataset.read(example).image), PREPROCESS)
+        wanted = evaluation_view(to_pil_image(toy.dataset.read(example).image), PREPROCESS)
         assert torch.equal((pixels[i] * 255).round().to(torch.uint8), wanted)
 
 
@@ -144,7 +146,7 @@ def test_whole_pictures_come_with_keys_and_labels():
 @pytest.mark.parametrize("memory, reads", [(2 << 30, 1), (0, 2)])
 def test_pictures_are_read_once_while_memory_lasts(monkeypatch, memory, reads):
     count, read = [], type(drawings()).read
-    monkeypatch.setattr(reader, "MEMORY", memory)
+    monkeypatch.setattr(image_store, "MAX_MEMORY_BYTES", memory)
     monkeypatch.setattr(type(drawings()), "read", lambda self, e: (count.append(e.key), read(self, e))[1])
     examples = made()
     one, other = examples.picture(3), examples.picture(3)

@@ -62,14 +62,14 @@ def test_published_draws(name):
 def test_published_halves(name):
     items = json.loads(split_file(name).read_text(encoding="utf-8"))
     examples = [Example(path, label) for path, label, _ in items["test"]]
-    base, novel = splits.halves([label for _, label, _ in items["train"]])
-    assert (len(splits.only(examples, base)), len(splits.only(examples, novel))) == TESTED[name]
+    base, novel = splits.base_and_novel([label for _, label, _ in items["train"]])
+    assert (len(splits.select_labels(examples, base)), len(splits.select_labels(examples, novel))) == TESTED[name]
 
 
 def test_a_draw_replays_pythons_sample_class_after_class():
     train, val = pool(20, 30, 25), pool(6, 5, 7)
     state = random.getstate()
-    drawn, validation = splits.draw(train, val, 16, 3)
+    drawn, validation = splits.draw_few_shot(train, val, 16, 3)
     assert random.getstate() == state, "the global generator was drawn from"
     random.seed(3)
     wanted = [e for label in range(3) for e in random.sample([x for x in train if x.label == label], 16)]
@@ -80,90 +80,94 @@ def test_a_draw_replays_pythons_sample_class_after_class():
 
 def test_classes_are_walked_in_order_of_appearance():
     shuffled = [Example(str(i), label) for i, label in enumerate([2, 0, 2, 1, 0, 1, 2, 0])]
-    assert list(splits.by_label(shuffled)) == [2, 0, 1]
-    assert [e.label for e in splits.few_shot(shuffled, 2, random.Random(1))] == [2, 2, 0, 0, 1, 1]
+    assert list(splits.group_by_label(shuffled)) == [2, 0, 1]
+    assert [e.label for e in splits.sample_few_shot(shuffled, 2, random.Random(1))] == [2, 2, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("shots, wanted", [(1, 1), (2, 2), (4, 4), (8, 4), (16, 4)])
 def test_validation_takes_at_most_four(shots, wanted):
-    _, val = splits.draw(pool(20, 20), pool(9, 9), shots, 1)
-    assert [len(group) for group in splits.by_label(val).values()] == [wanted, wanted]
+    _, val = splits.draw_few_shot(pool(20, 20), pool(9, 9), shots, 1)
+    assert [len(group) for group in splits.group_by_label(val).values()] == [wanted, wanted]
 
 
 @pytest.mark.parametrize("shots", [0, -1])
 def test_no_number_takes_all_in_their_order(shots):
     train, val = pool(3, 2), pool(1, 2)
-    assert splits.draw(train, val, shots, 1) == (train, val)
+    assert splits.draw_few_shot(train, val, shots, 1) == (train, val)
 
 
 def test_a_short_class_gives_all_without_consuming_randomness():
-    full = splits.few_shot(pool(0, 20), 16, random.Random(1))
-    mixed = splits.few_shot(pool(5, 20), 16, random.Random(1))
+    full = splits.sample_few_shot(pool(0, 20), 16, random.Random(1))
+    mixed = splits.sample_few_shot(pool(5, 20), 16, random.Random(1))
     assert keys(mixed) == keys(pool(5)) + keys(full)
 
 
 def test_short_classes_are_told_once_with_their_number():
     names = ("cat", "dog", "fox")
     with pytest.warns(UserWarning) as told:
-        splits.note_short(splits.count(pool(5, 20, 3)), 16, names)
+        splits.warn_of_small_classes(splits.count_classes(pool(5, 20, 3)), 16, names)
     (only,) = told
     assert str(only.message) == ("class 'cat' has 5 images, fewer than shots=16: all 5 are used (as for 1 more class)")
     with pytest.warns(UserWarning, match=r"^class 'fox' has 3 images, fewer than shots=4: all 3 are used$"):
-        splits.note_short(splits.count(pool(5, 20, 3)), 4, names)
+        splits.warn_of_small_classes(splits.count_classes(pool(5, 20, 3)), 4, names)
 
 
 @pytest.mark.parametrize("shots", [3, 1, 0, -1])
 def test_enough_images_need_no_word(shots):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        splits.note_short(splits.count(pool(3, 3)), shots, ("a", "b"))
+        splits.warn_of_small_classes(splits.count_classes(pool(3, 3)), shots, ("a", "b"))
 
 
 @pytest.mark.parametrize("classes, base", [(10, 5), (7, 4), (1, 1), (101, 51)])
 def test_base_is_the_first_half_rounded_up(classes, base):
     labels = list(range(0, 3 * classes, 3))
-    first, second = splits.halves(labels[::-1] * 2)
+    first, second = splits.base_and_novel(labels[::-1] * 2)
     assert first + second == tuple(labels) and len(first) == base
 
 
 def test_only_relabels_and_keeps_the_order():
     examples = [Example("a", 5), Example("b", 2), Example("c", 9), Example("d", 5)]
-    assert [(e.key, e.label) for e in splits.only(examples, (5, 2))] == [("a", 0), ("b", 1), ("d", 0)]
+    assert [(e.key, e.label) for e in splits.select_labels(examples, (5, 2))] == [("a", 0), ("b", 1), ("d", 0)]
 
 
 def test_seed_0_is_a_seed():
-    train, val = splits.draw(pool(20, 30), pool(6, 5), 16, 0)
+    train, val = splits.draw_few_shot(pool(20, 30), pool(6, 5), 16, 0)
     rng = random.Random(0)
     assert train == [e for label in range(2) for e in rng.sample([x for x in pool(20, 30) if x.label == label], 16)]
-    assert (train, val) == splits.draw(pool(20, 30), pool(6, 5), 16, 0) != splits.draw(pool(20, 30), pool(6, 5), 16, 1)
+    assert (
+        (train, val)
+        == splits.draw_few_shot(pool(20, 30), pool(6, 5), 16, 0)
+        != splits.draw_few_shot(pool(20, 30), pool(6, 5), 16, 1)
+    )
 
 
 @pytest.mark.parametrize(
     "share, wanted", [(0.05, [1, 1, 1]), (0.1, [2, 1, 1]), (0.3, [6, 3, 1]), (0.5, [10, 4, 2]), (1.0, [20, 9, 3])]
 )
 def test_a_fraction_is_rounded_class_by_class(share, wanted):
-    chosen = splits.fraction(pool(20, 9, 3), share, random.Random(5))
-    assert [len(group) for group in splits.by_label(chosen).values()] == wanted
+    chosen = splits.sample_fraction(pool(20, 9, 3), share, random.Random(5))
+    assert [len(group) for group in splits.group_by_label(chosen).values()] == wanted
     assert len(set(keys(chosen))) == len(chosen) and set(keys(chosen)) <= set(keys(pool(20, 9, 3)))
-    assert chosen == splits.fraction(pool(20, 9, 3), share, random.Random(5))
+    assert chosen == splits.sample_fraction(pool(20, 9, 3), share, random.Random(5))
 
 
 def test_a_fraction_draws_from_its_own_generator():
     state = random.getstate()
-    one, other = (splits.fraction(pool(40), 0.5, random.Random(seed)) for seed in (1, 2))
+    one, other = (splits.sample_fraction(pool(40), 0.5, random.Random(seed)) for seed in (1, 2))
     assert random.getstate() == state and one != other
-    assert splits.fraction(pool(3, 2), 1, random.Random(1)) == pool(3, 2), "all of them in their own order"
+    assert splits.sample_fraction(pool(3, 2), 1, random.Random(1)) == pool(3, 2), "all of them in their own order"
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.1, float("nan")])
 def test_a_fraction_out_of_range(share):
     with pytest.raises(UserError, match=f"above 0 and at most 1, got {share}"):
-        splits.fraction(pool(3), share, random.Random(1))
+        splits.sample_fraction(pool(3), share, random.Random(1))
 
 
 def test_trainval_cuts_each_class():
     train, val = splits.split_trainval(pool(10, 7), random.Random(1))
-    assert [len(g) for g in splits.by_label(val).values()] == [2, 1]
+    assert [len(g) for g in splits.group_by_label(val).values()] == [2, 1]
     assert sorted(keys(train + val)) == sorted(keys(pool(10, 7)))
     assert splits.split_trainval(pool(10, 7), random.Random(1)) == (train, val)
     assert splits.split_trainval(pool(10, 7), random.Random(2))[1] != val

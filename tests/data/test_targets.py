@@ -7,10 +7,10 @@ import torch
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import splits
 from cliptune.data.loader import ExampleSet
-from cliptune.data.targets import classes_in, multi_hot
+from cliptune.data.targets import labels_in, multi_hot
 from cliptune.data.transforms import PRESETS
 from cliptune.types import Example
-from toys import task
+from tiny_tasks import task
 
 CPU = torch.device("cpu")
 SEVERAL = [Example("a", 2, labels=(0, 2)), Example("b", 1, labels=(1,)), Example("c", 2, labels=(1, 2))]
@@ -20,7 +20,7 @@ def test_one_column_a_class():
     assert multi_hot(SEVERAL).tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 1]]
     assert multi_hot(SEVERAL, 5).shape == (3, 5) and multi_hot(SEVERAL, 5)[:, 3:].sum() == 0
     assert multi_hot([Example("a", 0), Example("b", 1)]) is None and multi_hot([]) is None
-    assert [classes_in(e) for e in (*SEVERAL, Example("d", 3))] == [(0, 2), (1,), (1, 2), (3,)]
+    assert [labels_in(e) for e in (*SEVERAL, Example("d", 3))] == [(0, 2), (1,), (1, 2), (3,)]
 
 
 def test_batches_carry_the_targets_of_their_examples():
@@ -39,23 +39,23 @@ def test_batches_carry_the_targets_of_their_examples():
 
 
 def test_halves_keep_the_classes_that_are_in_them():
-    (first,) = splits.only(SEVERAL, (2, 7))[:1]
+    (first,) = splits.select_labels(SEVERAL, (2, 7))[:1]
     assert (first.label, first.labels) == (0, (0,))
-    assert [e.key for e in splits.only(SEVERAL, (1,))] == ["b"]
-    seen = splits.only(SEVERAL, (1,), shown=True)
+    assert [e.key for e in splits.select_labels(SEVERAL, (1,))] == ["b"]
+    seen = splits.select_labels(SEVERAL, (1,), shown=True)
     assert [(e.key, e.label, e.labels) for e in seen] == [("b", 0, (0,)), ("c", 0, (0,))]
-    assert splits.only([Example("d", 4)], (4,), shown=True)[0].labels == ()
-    assert splits.count(SEVERAL) == {0: 1, 2: 2, 1: 2}
+    assert splits.select_labels([Example("d", 4)], (4,), shown=True)[0].labels == ()
+    assert splits.count_classes(SEVERAL) == {0: 1, 2: 2, 1: 2}
 
 
 def test_validation_shots_apart_from_training_shots():
     groups = [[f"{c}{i}" for i in range(9)] for c in "abc"] + [["d0", "d1"]]
-    train, val = splits.draw_apart(groups, 3, random.Random(5))
+    train, val = splits.sample_disjoint(groups, 3, random.Random(5))
     rng = random.Random(5)
     assert train[:3] == [rng.sample(group, 3) for group in groups[:3]] and train[3] == ["d0", "d1"]
     left = [[x for x in group if x not in t] for group, t in zip(groups, train, strict=True)]
     assert val[:3] == [rng.sample(group, 3) for group in left[:3]] and val[3] == []
-    assert [len(v) for v in splits.draw_apart(groups, 5, random.Random(5))[1]] == [4, 4, 4, 0]
-    assert splits.draw_apart(groups, 0, random.Random(5)) == (groups, [[], [], [], []])
-    other = splits.draw_apart(groups, 3, random.Random(5), {"a0", "a1", "a2"})[1]
+    assert [len(v) for v in splits.sample_disjoint(groups, 5, random.Random(5))[1]] == [4, 4, 4, 0]
+    assert splits.sample_disjoint(groups, 0, random.Random(5)) == (groups, [[], [], [], []])
+    other = splits.sample_disjoint(groups, 3, random.Random(5), {"a0", "a1", "a2"})[1]
     assert not set(other[0]) & {"a0", "a1", "a2"}

@@ -9,14 +9,14 @@ from torchvision import transforms as T
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.data.transforms import PRESETS, Augment, Translate, evaluation, resized
-from cliptune.types import Picture
-from noises import generator, noise
+from cliptune.data.transforms import PRESETS, RandomCropFlip, RandomTranslate, evaluation_view, resize_image
+from cliptune.types import DecodedImage
+from noise_images import noise_image, seeded_generator
 
 
 def test_whole_pictures_are_squeezed():
-    view = Augment(32, scale=(1.0, 1.0), flip=0.0)(Picture(noise(50, 90)), generator(0))
-    assert gap(view.image, to_pil_image(noise(50, 90)).resize((32, 32), CUBIC)).max() <= 1 and view.mask is None
+    view = RandomCropFlip(32, scale=(1.0, 1.0), flip=0.0)(DecodedImage(noise_image(50, 90)), seeded_generator(0))
+    assert gap(view.image, to_pil_image(noise_image(50, 90)).resize((32, 32), CUBIC)).max() <= 1 and view.mask is None
 
 
 CUBIC = Image.Resampling.BICUBIC
@@ -33,7 +33,7 @@ def synthetic(seed):
     height, width = SIZES[seed]
     total = torch.zeros(3, height, width)
     for octave, grid in enumerate((4, 16, 64, 256)):
-        coarse = to_pil_image(noise(grid * 3 // 4, grid, 100 * octave + seed)).resize((width, height), CUBIC)
+        coarse = to_pil_image(noise_image(grid * 3 // 4, grid, 100 * octave + seed)).resize((width, height), CUBIC)
         total += (pil_to_tensor(coarse).float() - 127) / 2 ** (octave + 1)
     return to_pil_image((total + 127).clamp(0, 255).to(torch.uint8))
 
@@ -64,10 +64,10 @@ SHAPES = [
 def test_resizing_is_the_installed_pillows_to_a_grey_level(height, width):
     """Noise and black and white, whose clipping tells the orders of ways apart, and what is smooth. Two levels happen
     to a few of a million values: so few that at most one of a view may have them."""
-    binary = to_pil_image((noise(height, width, 1) > 127).to(torch.uint8) * 255)
-    smooth = to_pil_image(noise(6, 8, 2)).resize((width, height), CUBIC)
-    for picture in (to_pil_image(noise(height, width)), binary, smooth):
-        view = resized(pil_to_tensor(picture), 64, 64)
+    binary = to_pil_image((noise_image(height, width, 1) > 127).to(torch.uint8) * 255)
+    smooth = to_pil_image(noise_image(6, 8, 2)).resize((width, height), CUBIC)
+    for picture in (to_pil_image(noise_image(height, width)), binary, smooth):
+        view = resize_image(pil_to_tensor(picture), 64, 64)
         levels = gap(view, picture.resize((64, 64), CUBIC))
         assert levels.max() <= 2 and (levels > 1).sum() <= 1
 
@@ -77,8 +77,8 @@ def test_resizing_is_the_installed_pillows_to_a_grey_level(height, width):
 def test_views_are_the_textbooks_to_a_grey_level_or_to_the_bit(images, preset, exact):
     augment, above, total = PRESETS[preset](224, exact=exact), 0, 0
     for seed, image in enumerate(images):
-        view = augment(Picture(pil_to_tensor(image)), generator(seed))
-        stream = generator(seed)
+        view = augment(DecodedImage(pil_to_tensor(image)), seeded_generator(seed))
+        stream = seeded_generator(seed)
         top, left, h, w = augment.box(image.height, image.width, stream)
         reference = image.crop((left, top, left + w, top + h)).resize((224, 224), CUBIC)
         if stream.random() < augment.flip:
@@ -93,8 +93,8 @@ def test_views_are_the_textbooks_to_a_grey_level_or_to_the_bit(images, preset, e
 def test_the_views_of_2021_are_the_textbooks_to_a_few_grey_levels_or_to_the_bit(images, exact):
     seen = set()
     for seed, image in enumerate(images * 2):
-        view = Translate(224, exact)(Picture(pil_to_tensor(image)), generator(seed))
-        stream = generator(seed)
+        view = RandomTranslate(224, exact)(DecodedImage(pil_to_tensor(image)), seeded_generator(seed))
+        stream = seeded_generator(seed)
         flip, move = stream.random() < 0.5, stream.random() < 0.5
         left_top = stream.random(2)
         reference = image.resize((224, 224), CUBIC)
@@ -121,4 +121,4 @@ def test_evaluation_of_2021_is_the_whole_picture_squeezed_and_cut(images):
                 T.CenterCrop(64),
             ]
         )
-        assert torch.equal(evaluation(image, Preprocess((64, 64)), "coop-2021"), pil_to_tensor(reference(image)))
+        assert torch.equal(evaluation_view(image, Preprocess((64, 64)), "coop-2021"), pil_to_tensor(reference(image)))

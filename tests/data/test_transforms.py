@@ -10,9 +10,9 @@ from torchvision import transforms as T
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.data.transforms import PRESETS, Augment, evaluation, normalise, shrunk, squeezed
-from cliptune.types import Picture
-from noises import generator, noise
+from cliptune.data.transforms import PRESETS, RandomCropFlip, evaluation_view, normalise, shrink, squash
+from cliptune.types import DecodedImage
+from noise_images import noise_image, seeded_generator
 
 
 def blob(height, width):
@@ -20,29 +20,29 @@ def blob(height, width):
     y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
     inside = (((x - 0.2) / 0.5) ** 2 + ((y + 0.1) / 0.7) ** 2 < 1) & ~((x > 0.3) & (y > 0))
     mask = (inside * 255).to(torch.uint8)[None]
-    return Picture(mask.expand(3, -1, -1).clone(), mask)
+    return DecodedImage(mask.expand(3, -1, -1).clone(), mask)
 
 
 @pytest.mark.parametrize("size", [32, 63])
 @pytest.mark.parametrize("height, width", [(64, 64), (100, 70), (50, 121), (20, 16), (33, 32), (224, 300)])
 def test_evaluation_is_resize_centre_crop(height, width, size):
-    picture = to_pil_image(noise(height, width))
+    picture = to_pil_image(noise_image(height, width))
     reference = T.Compose([T.Resize(size, T.InterpolationMode.BICUBIC), T.CenterCrop(size)])
-    assert torch.equal(evaluation(picture, Preprocess((size, size))), pil_to_tensor(reference(picture)))
+    assert torch.equal(evaluation_view(picture, Preprocess((size, size))), pil_to_tensor(reference(picture)))
 
 
 def test_evaluation_of_a_picture_of_the_models_size_is_the_picture():
-    assert torch.equal(evaluation(to_pil_image(noise(32, 32)), Preprocess((32, 32))), noise(32, 32))
+    assert torch.equal(evaluation_view(to_pil_image(noise_image(32, 32)), Preprocess((32, 32))), noise_image(32, 32))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "1"])
 def test_evaluation_takes_every_mode(mode):
-    assert evaluation(Image.new(mode, (40, 30)), Preprocess((16, 16))).shape == (3, 16, 16)
+    assert evaluation_view(Image.new(mode, (40, 30)), Preprocess((16, 16))).shape == (3, 16, 16)
 
 
 def test_normalise_is_totensor_and_normalize():
     mean, std = (0.48, 0.45, 0.40), (0.26, 0.26, 0.27)
-    image = noise(8, 8)
+    image = noise_image(8, 8)
     reference = T.Normalize(mean, std)(T.ToTensor()(to_pil_image(image)))
     assert torch.allclose(normalise(image, mean, std), reference, atol=1e-6)
     assert torch.allclose(normalise(torch.stack([image, image]), mean, std)[1], reference, atol=1e-6)
@@ -51,18 +51,18 @@ def test_normalise_is_totensor_and_normalize():
 def test_a_squeezed_picture_keeps_everything_in_sight():
     image = torch.zeros(3, 40, 100, dtype=torch.uint8)
     image[:, :, :10] = 255
-    square = squeezed(image, Preprocess((50, 50)))
+    square = squash(image, Preprocess((50, 50)))
     assert square.shape == (3, 50, 50) and square.dtype == torch.uint8
     assert (square[:, :, :4] > 200).all() and (square[:, :, 7:] < 50).all()
-    assert squeezed(noise(16, 16), Preprocess((16, 16))).equal(noise(16, 16))
+    assert squash(noise_image(16, 16), Preprocess((16, 16))).equal(noise_image(16, 16))
 
 
 @pytest.mark.parametrize("height, width", [(64, 64), (48, 90), (120, 70)])
 def test_mask_and_image_are_cut_and_turned_alike(height, width):
-    augment, picture = Augment(48), blob(height, width)
+    augment, picture = RandomCropFlip(48), blob(height, width)
     overlaps = []
     for seed in range(40):
-        view = augment(picture, generator(seed))
+        view = augment(picture, seeded_generator(seed))
         assert view.image.shape == (3, 48, 48) and view.mask is not None and view.mask.shape == (1, 48, 48)
         assert set(view.mask.unique().tolist()) <= {0, 255}, "nearest: a mask stays binary"
         read, mask = view.image[:1] > 127, view.mask > 127
@@ -72,32 +72,32 @@ def test_mask_and_image_are_cut_and_turned_alike(height, width):
 
 
 def test_a_flip_turns_both():
-    view = Augment(64, scale=(1.0, 1.0), flip=1.0)(blob(64, 64), generator(0))
+    view = RandomCropFlip(64, scale=(1.0, 1.0), flip=1.0)(blob(64, 64), seeded_generator(0))
     assert torch.equal(view.image, blob(64, 64).image.flip(-1))
     assert torch.equal(view.mask, blob(64, 64).mask.flip(-1))
 
 
 def test_no_augmentation_leaves_a_picture_of_the_right_size_alone():
-    picture = Picture(noise(64, 64), blob(64, 64).mask)
-    view = Augment(64, scale=(1.0, 1.0), flip=0.0)(picture, generator(0))
+    picture = DecodedImage(noise_image(64, 64), blob(64, 64).mask)
+    view = RandomCropFlip(64, scale=(1.0, 1.0), flip=0.0)(picture, seeded_generator(0))
     assert torch.equal(view.image, picture.image) and torch.equal(view.mask, picture.mask)
 
 
 def test_a_mask_changes_no_pixel():
-    one = Augment(32)(Picture(noise(64, 80)), generator(3)).image
-    other = Augment(32)(Picture(noise(64, 80), blob(64, 80).mask), generator(3)).image
+    one = RandomCropFlip(32)(DecodedImage(noise_image(64, 80)), seeded_generator(3)).image
+    other = RandomCropFlip(32)(DecodedImage(noise_image(64, 80), blob(64, 80).mask), seeded_generator(3)).image
     assert torch.equal(one, other)
 
 
 def test_flips_come_half_of_the_time():
-    augment, picture = Augment(8, scale=(1.0, 1.0)), Picture(noise(8, 8))
-    turned = sum(torch.equal(augment(picture, generator(s)).image, picture.image.flip(-1)) for s in range(400))
+    augment, picture = RandomCropFlip(8, scale=(1.0, 1.0)), DecodedImage(noise_image(8, 8))
+    turned = sum(torch.equal(augment(picture, seeded_generator(s)).image, picture.image.flip(-1)) for s in range(400))
     assert 160 < turned < 240
 
 
 @pytest.mark.parametrize("height, width", [(64, 64), (300, 200)])
 def test_boxes_follow_torchvisions_distribution(height, width):
-    augment, rng = Augment(32), generator(1)
+    augment, rng = RandomCropFlip(32), seeded_generator(1)
     boxes = np.array([augment.box(height, width, rng) for _ in range(1500)], dtype=float)
     torch.manual_seed(0)
     image = torch.empty(1, height, width)
@@ -119,7 +119,7 @@ def _marginals(boxes):
 
 @pytest.mark.parametrize("height, width", [(10, 400), (400, 10)])
 def test_a_very_long_picture_gives_its_centre(height, width):
-    top, left, h, w = Augment(32, scale=(0.9, 1.0)).box(height, width, generator(0))
+    top, left, h, w = RandomCropFlip(32, scale=(0.9, 1.0)).box(height, width, seeded_generator(0))
     assert (top, left) == ((height - h) // 2, (width - w) // 2)
     assert (h, w) == ((10, 13) if height < width else (13, 10))
 
@@ -128,7 +128,7 @@ def test_a_very_long_picture_gives_its_centre(height, width):
 @pytest.mark.parametrize("height, width", [(64, 64), (48, 90), (120, 70)])
 def test_masks_move_with_their_pictures(preset, height, width):
     for seed in range(20):
-        view = PRESETS[preset](48)(blob(height, width), generator(seed))
+        view = PRESETS[preset](48)(blob(height, width), seeded_generator(seed))
         assert view.mask is not None and view.mask.shape == (1, 48, 48)
         assert set(view.mask.unique().tolist()) <= {0, 255}, "nearest: a mask stays binary"
         assert ((view.image[:1] > 127) == (view.mask > 127)).float().mean() > 0.9
@@ -139,14 +139,14 @@ def test_a_mask_that_is_a_ramp_says_where_each_pixel_is_from(preset):
     """Nearest resampling of a column's number: it rises or, flipped, falls all the way, at one step a pixel."""
     ramp = torch.arange(200, dtype=torch.uint8).expand(1, 150, 200)
     for seed in range(10):
-        row = PRESETS[preset](40)(Picture(noise(150, 200), ramp), generator(seed)).mask[0, 0].int()
+        row = PRESETS[preset](40)(DecodedImage(noise_image(150, 200), ramp), seeded_generator(seed)).mask[0, 0].int()
         steps = row.diff()
         assert (steps >= 0).all() or (steps <= 0).all()
         assert steps.abs().max() - steps.abs().min() <= (2 if preset != "coop-2021" else 200 / 40 + 1)
 
 
 def test_shrinking_keeps_the_shape_and_never_enlarges():
-    small = shrunk(Picture(noise(100, 150), blob(100, 150).mask), 50)
+    small = shrink(DecodedImage(noise_image(100, 150), blob(100, 150).mask), 50)
     assert small.image.shape == (3, 50, 75) and small.mask.shape == (1, 50, 75)
-    same = Picture(noise(100, 150))
-    assert shrunk(same, 0) is same and shrunk(same, 100) is same
+    same = DecodedImage(noise_image(100, 150))
+    assert shrink(same, 0) is same and shrink(same, 100) is same

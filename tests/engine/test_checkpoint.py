@@ -21,12 +21,12 @@ ABOUT = {"classnames": ["Käse", "x"], "n": 0.1, "history": [{"loss": 1e-300, "e
 @pytest.fixture
 def path(tmp_path):
     file = tmp_path / "run" / "checkpoint.safetensors"
-    checkpoint.write(file, TENSORS, ABOUT)
+    checkpoint.write_checkpoint(file, TENSORS, ABOUT)
     return file
 
 
 def test_round_trip(path):
-    tensors, about = checkpoint.read(path)
+    tensors, about = checkpoint.read_checkpoint(path)
     assert about == ABOUT
     assert tensors.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
@@ -43,14 +43,14 @@ def test_any_safetensors_reader_opens_it(path):
 
 def test_parameters_and_views_are_written_as_they_are(tmp_path):
     parameter = torch.nn.Parameter(torch.arange(6.0).view(2, 3))
-    checkpoint.write(tmp_path / "c", {"turned": parameter.t(), "part": parameter[:, 1]}, {})
-    tensors, _ = checkpoint.read(tmp_path / "c")
+    checkpoint.write_checkpoint(tmp_path / "c", {"turned": parameter.t(), "part": parameter[:, 1]}, {})
+    tensors, _ = checkpoint.read_checkpoint(tmp_path / "c")
     assert torch.equal(tensors["turned"], parameter.t()) and torch.equal(tensors["part"], parameter[:, 1])
 
 
 def test_equal_content_gives_equal_bytes_and_no_temporary_file_stays(path):
     before = path.read_bytes()
-    checkpoint.write(path, TENSORS, dict(reversed(ABOUT.items())))
+    checkpoint.write_checkpoint(path, TENSORS, dict(reversed(ABOUT.items())))
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
@@ -59,29 +59,29 @@ def test_equal_content_gives_equal_bytes_and_no_temporary_file_stays(path):
 def test_a_truncated_file(path, left):
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(UserError, match=r"checkpoint .*checkpoint\.safetensors is damaged or truncated \(.+\)"):
-        checkpoint.read(path)
+        checkpoint.read_checkpoint(path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0" * 50, b"not tensors at all, a text of some length"])
 def test_another_kind_of_file(tmp_path, content):
     (tmp_path / "cat.jpg").write_bytes(content)
     with pytest.raises(UserError, match="cat.jpg is damaged or truncated"):
-        checkpoint.read(tmp_path / "cat.jpg")
+        checkpoint.read_checkpoint(tmp_path / "cat.jpg")
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
 def test_safetensors_of_someone_else(tmp_path, metadata):
     save_file(TENSORS, tmp_path / "weights.safetensors", metadata)
     with pytest.raises(UserError, match="weights.safetensors is not a cliptune checkpoint"):
-        checkpoint.read(tmp_path / "weights.safetensors")
+        checkpoint.read_checkpoint(tmp_path / "weights.safetensors")
 
 
 def test_nothing_there(tmp_path):
     with pytest.raises(UserError, match=f"no checkpoint at {tmp_path}"):
-        checkpoint.read(tmp_path / "checkpoint.safetensors")
+        checkpoint.read_checkpoint(tmp_path / "checkpoint.safetensors")
 
 
 def test_a_path_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write to"):
-        checkpoint.write(tmp_path / "file" / "checkpoint.safetensors", TENSORS, ABOUT)
+        checkpoint.write_checkpoint(tmp_path / "file" / "checkpoint.safetensors", TENSORS, ABOUT)

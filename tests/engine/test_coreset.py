@@ -6,24 +6,24 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cliptune import experiment, selection, tasks
-from cliptune.config import Run, fingerprint
+from cliptune import coresets, experiment, tasks
+from cliptune.config import RunConfig, fingerprint
+from cliptune.data.custom.folder import Folder
 from cliptune.data.loader import ExampleSet
-from cliptune.data.sources.folder import Folder
 from cliptune.engine import coreset
-from cliptune.engine.settings import Training
+from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
 from cliptune.methods.cocoop import CoCoOp
 from cliptune.methods.coop import CoOp
 from cliptune.methods.zeroshot import ZeroShot
-from toys import fabric, learned, model, same, task, trained, write_pictures
+from tiny_tasks import fabric, learned, model, same, task, trained, write_images
 
-BRIEF = Training(epochs=2, lr=0.05, batch_size=4, augment="none")
+BRIEF = TrainConfig(epochs=2, lr=0.05, batch_size=4, augment="none")
 
 
 def reduced(tiny, toy, share, selector, method=None, variant="paper"):
     made = method or CoOp(n_ctx=2)
-    return coreset.reduced(lambda: model(made, tiny, toy), toy, share, selector, variant, BRIEF, fabric())
+    return coreset.select_coreset(lambda: model(made, tiny, toy), toy, share, selector, variant, BRIEF, fabric())
 
 
 def keys(toy):
@@ -45,7 +45,7 @@ def test_uniform_leaves_a_share_of_each_class_in_the_pools_order(tiny_backbone):
 def test_selectors_are_told_what_the_untrained_model_says(tiny_backbone):
     toy = task(shots=4)
     tuned = model(CoOp(n_ctx=2), tiny_backbone, toy).eval()
-    held = coreset.signals(tuned, toy, BRIEF)
+    held = coreset.compute_signals(tuned, toy, BRIEF)
     pictures = ExampleSet(toy.dataset, toy.train, tiny_backbone.preprocess)
     with torch.no_grad():
         for i in (0, 5, 11):
@@ -54,30 +54,30 @@ def test_selectors_are_told_what_the_untrained_model_says(tiny_backbone):
             out = tuned({"image": one.images})
             torch.testing.assert_close(held.features[i], out.image["image"][0], atol=1e-5, rtol=1e-4)
             torch.testing.assert_close(held.logits[i], out.logits[0], atol=1e-3, rtol=1e-4)
-    torch.testing.assert_close(held.text, tuned.text_side()[0].detach(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(held.text, tuned.encode_classes()[0].detach(), atol=1e-5, rtol=1e-4)
     assert held.val_features.shape == (len(toy.val), held.features.shape[1])
     assert held.val_labels.tolist() == [e.label for e in toy.val]
 
 
 def test_herding_is_that_of_the_signals(tiny_backbone):
     toy = task(shots=6)
-    held = coreset.signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
-    wanted = selection.select("herding", held, torch.tensor([e.label for e in toy.train]), 0.5, seed=toy.seed)
+    held = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
+    wanted = coresets.select("herding", held, torch.tensor([e.label for e in toy.train]), 0.5, seed=toy.seed)
     assert keys(reduced(tiny_backbone, toy, 0.5, "herding")) == [toy.train[i].key for i in wanted.indices]
 
 
 def test_a_frozen_tower_sees_the_pool_once(tiny_backbone, monkeypatch):
     toy = task()
-    first = coreset.signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, Training(augment="none"))
+    first = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, TrainConfig(augment="none"))
     monkeypatch.setattr(type(tiny_backbone), "encode_image", lambda *_: pytest.fail("encoded again"))
-    again = coreset.signals(model(CoOp(n_ctx=4), tiny_backbone, toy), toy, Training(augment="none"))
+    again = coreset.compute_signals(model(CoOp(n_ctx=4), tiny_backbone, toy), toy, TrainConfig(augment="none"))
     assert torch.equal(first.features, again.features) and not torch.equal(first.logits, again.logits)
 
 
 def test_where_sentences_depend_on_the_picture_classes_are_their_mean(tiny_backbone):
     toy = task(shots=3)
     tuned = model(CoCoOp(words="a photo of a"), tiny_backbone, toy)
-    held = coreset.signals(tuned, toy, BRIEF)
+    held = coreset.compute_signals(tuned, toy, BRIEF)
     assert held.text.shape == (3, held.features.shape[1])
     torch.testing.assert_close(held.text.norm(dim=1), torch.ones(3))
     assert len(reduced(tiny_backbone, toy, 0.4, "craig", CoCoOp(words="a photo of a")).train) == 3
@@ -109,12 +109,12 @@ def test_weighted_training_is_the_same_from_features(tiny_backbone):
 
 def test_forgetting_watches_a_short_training(tiny_backbone):
     toy = task(shots=4)
-    rows = coreset.correctness(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF, fabric())
-    assert rows.shape == (1 + coreset.WATCHED, len(toy.train)) and rows.dtype == torch.bool
-    untrained = coreset.signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
+    rows = coreset.correctness_history(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF, fabric())
+    assert rows.shape == (1 + coreset.FORGETTING_EPOCHS, len(toy.train)) and rows.dtype == torch.bool
+    untrained = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
     assert torch.equal(rows[0], untrained.logits.argmax(1) == torch.tensor([e.label for e in toy.train]))
     assert len(reduced(tiny_backbone, toy, 0.5, "forgetting").train) == 6
-    still = coreset.correctness(model(ZeroShot(), tiny_backbone, toy), toy, BRIEF, fabric())
+    still = coreset.correctness_history(model(ZeroShot(), tiny_backbone, toy), toy, BRIEF, fabric())
     assert still.shape == (1, len(toy.train)), "nothing trains, so nothing is forgotten"
 
 
@@ -134,18 +134,18 @@ def test_wrong_selectors(tiny_backbone, selector, said):
 
 
 def test_options_of_a_selector(tiny_backbone):
-    assert selection.spelled("uncertainty, measure=entropy") == ("uncertainty", {"measure": "entropy"})
-    assert selection.spelled("gradmatch,ridge=1e-2, validation=True") == (
+    assert coresets.parse_selector("uncertainty, measure=entropy") == ("uncertainty", {"measure": "entropy"})
+    assert coresets.parse_selector("gradmatch,ridge=1e-2, validation=True") == (
         "gradmatch",
         {"ridge": 0.01, "validation": True},
     )
-    assert selection.spelled("gradmatch,ridge=none,validation=false")[1] == {"ridge": None, "validation": False}
-    assert selection.spelled("glister,updates=3,eta = 1")[1] == {"updates": 3, "eta": 1}
+    assert coresets.parse_selector("gradmatch,ridge=none,validation=false")[1] == {"ridge": None, "validation": False}
+    assert coresets.parse_selector("glister,updates=3,eta = 1")[1] == {"updates": 3, "eta": 1}
     assert len(reduced(tiny_backbone, task(shots=4), 0.5, "uncertainty,measure=entropy").train) == 6
 
 
 FORMS = [
-    *(name for name in selection.names() if name not in ("submodular", "uncertainty")),
+    *(name for name in coresets.names() if name not in ("submodular", "uncertainty")),
     *(f"submodular,function={name}" for name in ("graph_cut", "facility_location", "log_determinant")),
     *(f"uncertainty,measure={name}" for name in ("margin", "entropy", "least_confidence")),
     *("submodular,function=facility_location,slack=0.1", "craig,slack=0.1", "gradmatch,validation=true"),
@@ -160,8 +160,8 @@ def uneven(tiny_backbone):
     toy = task(shots=6)
     toy = replace(toy, train=tuple(e for e in toy.train if e.label or e == toy.train[0]))
     assert [sum(e.label == c for e in toy.train) for c in range(3)] == [1, 6, 6]
-    said = coreset.signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
-    watched = coreset.correctness(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF, fabric())
+    said = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
+    watched = coreset.correctness_history(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF, fabric())
     return toy, said, watched
 
 
@@ -169,8 +169,8 @@ def uneven(tiny_backbone):
 @pytest.mark.parametrize("selector", FORMS)
 def test_every_selector_on_pictures(selector, variant, uneven, tiny_backbone, monkeypatch):
     toy, said, watched = uneven
-    monkeypatch.setattr(coreset, "signals", lambda *_: said)
-    monkeypatch.setattr(coreset, "correctness", lambda *_: watched)
+    monkeypatch.setattr(coreset, "compute_signals", lambda *_: said)
+    monkeypatch.setattr(coreset, "correctness_history", lambda *_: watched)
     for share, each in ((0.01, [1, 1, 1]), (0.5, [1, 3, 3]), (0.99, [1, 6, 6]), (1.0, [1, 6, 6])):
         left = reduced(tiny_backbone, toy, share, selector, variant=variant)
         counts = [sum(e.label == c for e in left.train) for c in range(3)]
@@ -181,7 +181,7 @@ def test_every_selector_on_pictures(selector, variant, uneven, tiny_backbone, mo
         assert keys(left) == [k for k in keys(toy) if k in set(keys(left))], "each once, in the pool's order"
         assert all(e.weight >= 0 for e in left.train) and sum(e.weight for e in left.train) > 0
     alone = replace(said, val_features=None, val_labels=None, val_logits=None)
-    monkeypatch.setattr(coreset, "signals", lambda *_: alone)
+    monkeypatch.setattr(coreset, "compute_signals", lambda *_: alone)
     if (selector, variant) in ASKING:
         with pytest.raises(UserError, match=r"needs the signal 'val_.*': .*held-out pictures"):
             reduced(tiny_backbone, toy, 0.5, selector, variant=variant)
@@ -191,38 +191,38 @@ def test_every_selector_on_pictures(selector, variant, uneven, tiny_backbone, mo
 
 @pytest.fixture
 def run(tmp_path):
-    root = write_pictures(tmp_path / "p", each=8)
-    return Run(
+    root = write_images(tmp_path / "p", each=8)
+    return RunConfig(
         CoOp(n_ctx=2), data=f"folder:{root}", shots=0, protocol="data_efficient", fraction=0.5, training=BRIEF,
         selector="herding",
     )  # fmt: skip
 
 
 def test_a_run_trains_on_its_coreset_and_keeps_it(run, tmp_path):
-    _, result = experiment.execute(run, tmp_path / "r")
+    _, result = experiment.run_experiment(run, tmp_path / "r")
     held = json.loads((tmp_path / "r" / "coreset.json").read_text())
     pool = [e.key for e in Folder(tmp_path / "p").examples("train")]
     chosen = [key for key, _ in held["pictures"]]
     assert held["run"] == fingerprint(run) and set(chosen) < set(pool)
     assert [sum(key.startswith(name) for key in chosen) for name in ("cat", "horse", "pig")] == [2, 2, 2]
     whole = replace(run, fraction=1.0, selector="full")
-    _, everything = experiment.execute(whole)
+    _, everything = experiment.run_experiment(whole)
     assert everything.provenance["data_fingerprint"] != result.provenance["data_fingerprint"]
     assert (result.config["fraction"], result.config["selector"]) == (0.5, "herding")
 
 
 def test_a_run_that_goes_on_takes_the_coreset_that_was_kept(run, tmp_path, monkeypatch):
-    pool = tasks.task_of(run)
+    pool = tasks.build_task(run)
     kept = replace(pool, train=tuple(replace(e, weight=2.0) for e in pool.train[1:3]))
-    coreset.write(tmp_path / "coreset.json", fingerprint(run), kept)
-    assert coreset.read(tmp_path / "coreset.json", fingerprint(run), pool) == kept
-    assert coreset.read(tmp_path / "coreset.json", "another", pool) is None
+    coreset.write_coreset(tmp_path / "coreset.json", fingerprint(run), kept)
+    assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), pool) == kept
+    assert coreset.read_coreset(tmp_path / "coreset.json", "another", pool) is None
     fewer = replace(pool, train=pool.train[2:])
-    assert coreset.read(tmp_path / "coreset.json", fingerprint(run), fewer) is None, "other pictures than then"
+    assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), fewer) is None, "other pictures than then"
     (tmp_path / "coreset.json").write_text("{")
-    assert coreset.read(tmp_path / "coreset.json", fingerprint(run), pool) is None
+    assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), pool) is None
     folder = tmp_path / "r"
     folder.mkdir()
-    coreset.write(folder / "coreset.json", fingerprint(run), kept)
-    monkeypatch.setattr(coreset, "reduced", None)
-    experiment.execute(run, folder)
+    coreset.write_coreset(folder / "coreset.json", fingerprint(run), kept)
+    monkeypatch.setattr(coreset, "select_coreset", None)
+    experiment.run_experiment(run, folder)

@@ -7,15 +7,15 @@ import torch
 from safetensors.torch import save
 
 import cliptune as ct
-import mutations
-import small
-from cliptune import claims
-from cliptune.engine import checkpoint, shared
+import damaged_files
+import tiny_clips
+from cliptune import run_dir
+from cliptune.engine import checkpoint, feature_store
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
-from mutations import refused_or, written
-from toys import QUICK, task, trained
+from damaged_files import refused_or, written
+from tiny_tasks import QUICK, task, trained
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -28,8 +28,8 @@ def run(tmp_path_factory, photos):
 
 
 def test_checkpoint(run, tmp_path, photos, tiny_backbone):
-    whole, file = run / claims.CHECKPOINT, tmp_path / claims.CHECKPOINT
-    tensors, about = checkpoint.read(whole)
+    whole, file = run / run_dir.CHECKPOINT, tmp_path / run_dir.CHECKPOINT
+    tensors, about = checkpoint.read_checkpoint(whole)
     picture = photos / "cat" / "0.png"
     right = ct.load(whole, tiny_backbone).logits(picture)
 
@@ -41,12 +41,12 @@ def test_checkpoint(run, tmp_path, photos, tiny_backbone):
     decisive = {**about, "backbone": {key: about["backbone"][key] for key in ("name", "fingerprint")}}
     headers = (
         (what, save({k: v.contiguous() for k, v in tensors.items()}, metadata={checkpoint.FORMAT: text}))
-        for what, text in mutations.of_tree(decisive, 250)
+        for what, text in damaged_files.of_tree(decisive, 250)
     )
     _, refused = refused_or(lambda: use(same=False), written(file, headers))
     assert refused > 150
     # Of the header's own letters few matter, so what is not refused may be named otherwise, but says the same numbers.
-    refused_or(lambda: use(same=False), written(file, mutations.of_bytes(whole.read_bytes(), 60)))
+    refused_or(lambda: use(same=False), written(file, damaged_files.of_bytes(whole.read_bytes(), 60)))
     start = len(whole.read_bytes()) - sum(t.numel() * t.element_size() for t in tensors.values())
     flipped = ((f"bit {i}", _flipped(whole.read_bytes(), start + 37 * i)) for i in range(20))
     assert refused_or(use, written(file, flipped)) == (20, 20)
@@ -72,16 +72,16 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tensors_of_a_checkpoint(run, tmp_path, kind, tiny_backbone):
-    tensors, about = checkpoint.read(run / claims.CHECKPOINT)
-    checkpoint.write(tmp_path / "c", {"text": KINDS[kind](tensors["text"])}, about)
+    tensors, about = checkpoint.read_checkpoint(run / run_dir.CHECKPOINT)
+    checkpoint.write_checkpoint(tmp_path / "c", {"text": KINDS[kind](tensors["text"])}, about)
     with pytest.raises(UserError, match=f"{tmp_path / 'c'} does not fit .*: "):
         ct.load(tmp_path / "c", tiny_backbone)
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
 def test_floats_of_another_precision_are_converted(run, tmp_path, kind, photos, tiny_backbone):
-    tensors, about = checkpoint.read(run / claims.CHECKPOINT)
-    checkpoint.write(tmp_path / "c", {"text": tensors["text"].to(kind)}, about)
+    tensors, about = checkpoint.read_checkpoint(run / run_dir.CHECKPOINT)
+    checkpoint.write_checkpoint(tmp_path / "c", {"text": tensors["text"].to(kind)}, about)
     held = ct.load(tmp_path / "c", tiny_backbone).model.learner.state_dict()["text"]
     assert held.dtype == torch.float32 and torch.equal(held, tensors["text"].to(kind).float())
 
@@ -92,24 +92,24 @@ def test_state_of_training(tmp_path):
             if row["epoch"] == 0:
                 raise KeyboardInterrupt
 
-    toy, backbone, file = task(), small.backbone("deep_image"), tmp_path / "resume"
+    toy, backbone, file = task(), tiny_clips.backbone("deep_image"), tmp_path / "resume"
     for training in (QUICK, replace(QUICK, optimizer="adamw", keep="best")):
         file.unlink(missing_ok=True)
         with pytest.raises(KeyboardInterrupt):
             trained(CoOp(n_ctx=2), backbone, training, toy, watchers=[Stop()], resume_file=file)
         whole = file.read_bytes()
-        tensors, about = checkpoint.read(file)
+        tensors, about = checkpoint.read_checkpoint(file)
 
         def use(training=training):
             trained(CoOp(n_ctx=2), backbone, training, toy, resume_file=file)
 
-        copies = [*mutations.of_bytes(whole, 30)]
-        for what, text in mutations.of_tree(about, 30):
+        copies = [*damaged_files.of_bytes(whole, 30)]
+        for what, text in damaged_files.of_tree(about, 30):
             copies.append((what, save(tensors, metadata={checkpoint.FORMAT: text})))
         for name in tensors:
             for other in ("optimizer.9.step", "optimizer.x.exp_avg", "learner.zz", "zz", "optimizer.", "best.zz"):
                 rest = {k: v for k, v in tensors.items() if k != name}
-                checkpoint.write(file, {**rest, other: tensors[name]}, about)
+                checkpoint.write_checkpoint(file, {**rest, other: tensors[name]}, about)
                 copies.append((f"{name} renamed to {other}", file.read_bytes()))
         tried, refused = refused_or(use, written(file, copies))
         assert refused > 0.8 * tried
@@ -117,12 +117,12 @@ def test_state_of_training(tmp_path):
 
 def test_features_that_processes_share(tmp_path):
     file, features = tmp_path / "f.safetensors", torch.randn(7, 3)
-    shared.write(file, [features])
+    feature_store.write(file, [features])
     whole = file.read_bytes()
 
     def use():
-        held = shared.read(file, 4, torch.device("cpu"))
+        held = feature_store.read(file, 4, torch.device("cpu"))
         assert held is None or torch.equal(torch.cat(held), features)
 
     use()
-    assert refused_or(use, written(file, mutations.of_bytes(whole, 100)))[1] == 0
+    assert refused_or(use, written(file, damaged_files.of_bytes(whole, 100)))[1] == 0

@@ -6,33 +6,33 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
-import small
+import tiny_clips
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import normalise
-from cliptune.data.sources.emoji import Emoji
-from cliptune.data.transforms import evaluation
+from cliptune.data.emoji.dataset import Emoji
+from cliptune.data.transforms import evaluation_view
 from cliptune.data.transforms import normalise as standardise
 from cliptune.engine import evaluate
-from cliptune.engine.evaluate import accuracy, average_precision, logits, scores
+from cliptune.engine.evaluate import accuracy, compute_metrics, mean_average_precision, predict_logits
 from cliptune.methods.coop import CoOp
 from cliptune.methods.maple import Maple
 from cliptune.methods.zeroshot import ZeroShot
 from cliptune.types import Example, TestSet
-from toys import drawings, model, task
+from tiny_tasks import drawings, model, task
 
 COOP = CoOp(n_ctx=2)
 
 
 @pytest.fixture(scope="module")
 def tuned():
-    return model(COOP, small.backbone("deep_image"), task())
+    return model(COOP, tiny_clips.backbone("deep_image"), task())
 
 
 @pytest.mark.parametrize("name", ["test", "novel"])
 def test_logits_are_cosines_of_the_evaluation_view(tuned, name):
     toy, backbone = task(), tuned.backbone
     test = toy.tests[name]
-    pictures = [evaluation(to_pil_image(toy.dataset.read(e).image), backbone.preprocess) for e in test.examples]
+    pictures = [evaluation_view(to_pil_image(toy.dataset.read(e).image), backbone.preprocess) for e in test.examples]
     with torch.no_grad():
         image = normalise(
             backbone.encode_image(standardise(torch.stack(pictures), backbone.preprocess.mean, backbone.preprocess.std))
@@ -40,7 +40,7 @@ def test_logits_are_cosines_of_the_evaluation_view(tuned, name):
         text = backbone.class_features(COOP.sentences(backbone, test.classnames, ()), tuned.learner())
     wanted = backbone.logit_scale * image @ text.T
     ticks = []
-    got = logits(tuned, toy.dataset, test, batch_size=3, tick=ticks.append)
+    got = predict_logits(tuned, toy.dataset, test, batch_size=3, tick=ticks.append)
     assert torch.allclose(got, wanted, atol=1e-3) and got.shape == (len(test.examples), len(test.classnames))
     assert sum(ticks) == len(test.examples)
     assert not got.requires_grad
@@ -50,7 +50,7 @@ def test_text_features_are_made_once(tuned, monkeypatch):
     calls = []
     original = type(tuned.backbone).class_features
     monkeypatch.setattr(type(tuned.backbone), "class_features", lambda *a: (calls.append(1), original(*a))[1])
-    logits(tuned, task().dataset, task().tests["test"], batch_size=2)
+    predict_logits(tuned, task().dataset, task().tests["test"], batch_size=2)
     assert len(calls) == 1
 
 
@@ -70,47 +70,47 @@ def counted(monkeypatch):
 
 
 def test_a_frozen_tower_looks_at_a_test_set_once_for_all_methods(monkeypatch):
-    backbone, toy = small.backbone.__wrapped__("deep_image"), task()
+    backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     seen, test = counted(monkeypatch), toy.tests["test"]
-    first = logits(model(COOP, backbone, toy), toy.dataset, test)
+    first = predict_logits(model(COOP, backbone, toy), toy.dataset, test)
     assert sorted(seen) == sorted(e.key for e in test.examples)
-    assert torch.equal(logits(model(COOP, backbone, toy), toy.dataset, test), first)
-    other = logits(model(ZeroShot(), backbone, toy), toy.dataset, test)
+    assert torch.equal(predict_logits(model(COOP, backbone, toy), toy.dataset, test), first)
+    other = predict_logits(model(ZeroShot(), backbone, toy), toy.dataset, test)
     assert len(seen) == len(test.examples) and not torch.equal(other, first)
-    alone = logits(
+    alone = predict_logits(
         model(ZeroShot(), Backbone("same", backbone.model, backbone.tokenizer, True), toy), toy.dataset, test
     )
     assert torch.equal(other, alone)
 
 
 def test_other_pictures_are_looked_at(monkeypatch):
-    backbone, toy = small.backbone.__wrapped__("deep_image"), task()
+    backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     tuned, test, seen = model(COOP, backbone, toy), toy.tests["test"], counted(monkeypatch)
-    logits(tuned, toy.dataset, test)
-    logits(tuned, toy.dataset, replace(test, examples=test.examples[::-1]))
+    predict_logits(tuned, toy.dataset, test)
+    predict_logits(tuned, toy.dataset, replace(test, examples=test.examples[::-1]))
     assert len(seen) == 2 * len(test.examples), "another order is another set"
     moved = Emoji(styles=("fluent-flat",), test_per_class=4, seed=1)  # the same keys, other poses
-    assert not torch.equal(logits(tuned, moved, test), logits(tuned, toy.dataset, test))
+    assert not torch.equal(predict_logits(tuned, moved, test), predict_logits(tuned, toy.dataset, test))
 
 
 def test_learned_image_tokens_are_never_shared(monkeypatch):
-    backbone, toy = small.backbone.__wrapped__("deep_image"), task()
+    backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     seen, test = counted(monkeypatch), toy.tests["test"]
-    logits(model(COOP, backbone, toy), toy.dataset, test)
+    predict_logits(model(COOP, backbone, toy), toy.dataset, test)
     tuned = model(Maple(depth=2), backbone, toy)
-    before = logits(tuned, toy.dataset, test)
-    tuned.learner.to_image[0].bias.data += small.normal(backbone.image_width)
-    assert not torch.allclose(logits(tuned, toy.dataset, test), before)
+    before = predict_logits(tuned, toy.dataset, test)
+    tuned.learner.to_image[0].bias.data += tiny_clips.normal(backbone.image_width)
+    assert not torch.allclose(predict_logits(tuned, toy.dataset, test), before)
     assert len(seen) == 3 * len(test.examples)
 
 
 def test_no_more_than_a_few_test_sets_are_kept(monkeypatch):
     monkeypatch.setattr(evaluate, "KEPT", 2)
-    backbone, toy = small.backbone.__wrapped__("deep_image"), task()
+    backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     tuned, seen = model(COOP, backbone, toy), counted(monkeypatch)
     one, two, three = (replace(toy.tests["test"], examples=(e,)) for e in toy.tests["test"].examples[:3])
     for test in (one, two, one, three, one, two):
-        logits(tuned, toy.dataset, test)
+        predict_logits(tuned, toy.dataset, test)
     assert seen == [t.examples[0].key for t in (one, two, three, two)], "the one used longest ago goes first"
 
 
@@ -121,7 +121,7 @@ def several(*shown):
 def test_pictures_of_several_classes_have_two_metrics():
     test = several((0, 1), (1,), (0,), (1,))
     answers = torch.tensor([[5.0, 4, 0], [1, 2, 3], [2, 1, 0], [0, 3, 0]])
-    found = scores(answers, test, "test")
+    found = compute_metrics(answers, test, "test")
     assert found["test"] == 75, "the second picture's best answer is not in it"
     assert set(found) == {"test", "test/map"} and 0 < found["test/map"] < 100
 
@@ -134,18 +134,18 @@ def test_average_precision_is_that_of_the_ranking():
         torch.tensor([[1, 0, 0], [0, 1, 0]] * 2).float(),
     )
     per_a, per_b = (1 / 2 + 2 / 3) / 2, (1 + 2 / 4) / 2
-    assert average_precision(answers, targets) == pytest.approx(50 * (per_a + per_b)), "class c does not occur"
+    assert mean_average_precision(answers, targets) == pytest.approx(50 * (per_a + per_b)), "class c does not occur"
 
 
 def test_average_precision_keeps_apart_what_float32_cannot():
     targets = torch.tensor([[1.0, 0], [0, 1]])
     answers = torch.tensor([[30.0, 0], [29, 0]])  # probabilities of the first class are 1 to seven digits
-    assert average_precision(answers, targets) == 100
-    assert average_precision(answers.flip(0), targets) == 50
+    assert mean_average_precision(answers, targets) == 100
+    assert mean_average_precision(answers.flip(0), targets) == 50
     shifted = answers + torch.tensor([[0.0], [50]])  # brighter pictures are no likelier ones
-    assert average_precision(shifted, targets) == 100
+    assert mean_average_precision(shifted, targets) == 100
 
 
 def test_single_labels_have_accuracy_alone():
     test = TestSet((Example("0", 0), Example("1", 1)), ("a", "b"))
-    assert scores(torch.eye(2), test, "base") == {"base": 100.0}
+    assert compute_metrics(torch.eye(2), test, "base") == {"base": 100.0}

@@ -7,28 +7,28 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import small
+import tiny_clips
 from cliptune.backbones.features import normalise
+from cliptune.data.config import DataConfig
 from cliptune.data.loader import ExampleSet
-from cliptune.data.settings import Reading
-from cliptune.data.transforms import Augment, by_pillow, resized
+from cliptune.data.transforms import RandomCropFlip, resize_image, resize_with_pillow
 from cliptune.engine.fit import fit, training_set
 from cliptune.engine.optim import learning_rate
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
 from cliptune.methods.maple import Maple
 from cliptune.methods.zeroshot import ZeroShot
-from cliptune.prompts.context import Context
-from toys import QUICK, fabric, learned, model, same, task, trained
+from cliptune.model.method import Method
+from cliptune.prompts.context import TextContext
+from tiny_tasks import QUICK, fabric, learned, model, same, task, trained
 
 COOP = CoOp(n_ctx=2)
 
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 class Events(Watcher):
@@ -57,7 +57,7 @@ def test_it_does_what_a_plain_loop_does(backbone):
 
     plain = model(COOP, backbone, toy)
     sentences = COOP.sentences(backbone, toy.classnames, ())
-    augment = Augment(backbone.image_size, scale=(1.0, 1.0), flip=0.0)
+    augment = RandomCropFlip(backbone.image_size, scale=(1.0, 1.0), flip=0.0)
     examples = ExampleSet(toy.dataset, toy.train, backbone.preprocess, augment=augment, seed=toy.seed)
     parameter, velocity, rows = plain.learner.text, None, []
     for epoch in range(QUICK.epochs):
@@ -142,7 +142,7 @@ class Averaged(CoOp):
     """Ends at what it made of all epochs."""
 
     n_ctx: int = 2
-    keeps_history = True
+    needs_history = True
 
     def finish(self, model, history):
         model.learner.load_state_dict({"text": torch.stack([held["text"] for held in history]).mean(0)})
@@ -183,7 +183,7 @@ class Ruinous(Method):
     """Its last step overflows."""
 
     def learner(self, backbone, classnames, generator):
-        return Context(torch.zeros(2, backbone.text_width))
+        return TextContext(torch.zeros(2, backbone.text_width))
 
     def sentences(self, backbone, classnames, templates):
         return COOP.sentences(backbone, classnames, templates)
@@ -221,9 +221,9 @@ def test_the_augmentations_differ(backbone):
 def test_views_are_resized_as_the_reading_says(backbone, exact):
     toy = task()
     dataset = copy(toy.dataset)
-    dataset.reading = Reading(exact_resize=exact)
+    dataset.reading = DataConfig(exact_resize=exact)
     examples = training_set(model(COOP, backbone, toy), replace(toy, dataset=dataset), QUICK)
-    resize, other = (by_pillow, resized) if exact else (resized, by_pillow)
+    resize, other = (resize_with_pillow, resize_image) if exact else (resize_image, resize_with_pillow)
     size, told_apart = backbone.image_size, False
     for i in range(len(examples)):
         view, picture = examples[i][0], examples.picture(i).image

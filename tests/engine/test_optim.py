@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from cliptune.engine.optim import learning_rate, optimizer_of, sgd
-from cliptune.engine.settings import Training
+from cliptune.engine.config import TrainConfig
+from cliptune.engine.optim import learning_rate, make_optimizer, sgd
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 10, 50, 200])
@@ -64,7 +64,7 @@ def test_the_familys_defaults():
 def test_two_steps_of_adamw_by_hand():
     rate, decay, b1, b2 = 0.1, 0.2, 0.9, 0.999
     parameter = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
-    optimizer = optimizer_of([parameter], Training(optimizer="adamw", lr=rate, weight_decay=decay))
+    optimizer = make_optimizer([parameter], TrainConfig(optimizer="adamw", lr=rate, weight_decay=decay))
     value, first, second = [1.0, -2.0], [0.0, 0.0], [0.0, 0.0]
     for t, gradient in enumerate([[0.5, 0.25], [-1.0, 2.0]], start=1):
         parameter.grad = torch.tensor(gradient, dtype=torch.float64)
@@ -78,6 +78,6 @@ def test_two_steps_of_adamw_by_hand():
 
 
 def test_the_settings_name_the_optimiser():
-    chosen = optimizer_of([nn.Parameter(torch.zeros(1))], Training(momentum=0.5, weight_decay=0.25))
+    chosen = make_optimizer([nn.Parameter(torch.zeros(1))], TrainConfig(momentum=0.5, weight_decay=0.25))
     assert isinstance(chosen, torch.optim.SGD)
     assert (chosen.defaults["momentum"], chosen.defaults["weight_decay"]) == (0.5, 0.25)

@@ -22,9 +22,9 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path, photos, more):
         split = ("--devices", str(devices), "--batch-size", str(batch), "--out", str(out))
         command = [sys.executable, "-m", "cliptune", "train", *more, *data, *split]
         done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300)
-        tensors.append(checkpoint.read(out / "checkpoint.safetensors")[0])
+        tensors.append(checkpoint.read_checkpoint(out / "checkpoint.safetensors")[0])
         printed.append(done.stdout)
-        records.append(store.load(out / "result.json"))
+        records.append(store.load_result(out / "result.json"))
         assert sorted(os.listdir(out)) == ["checkpoint.safetensors", "config.yaml", "result.json"]
     assert tensors[0].keys() == tensors[1].keys()
     for name, one in tensors[0].items():

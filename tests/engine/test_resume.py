@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-import small
+import tiny_clips
 from cliptune.backbones.backbone import Backbone
 from cliptune.engine import checkpoint
-from cliptune.engine.resume import Progress
+from cliptune.engine.resume import TrainingProgress
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.maple import Maple
 from cliptune.methods.tip_adapter_f import TipAdapterF
-from toys import QUICK, learned, model, same, task, trained
+from tiny_tasks import QUICK, learned, model, same, task, trained
 
 COOP, MAPLE = CoOp(n_ctx=2), Maple(depth=3)
 
@@ -45,7 +45,7 @@ class Anchored(CoOp):
     """Stays near where it started, and ends at the mean of all epochs."""
 
     n_ctx: int = 2
-    keeps_history = True
+    needs_history = True
 
     def prepare(self, model, task):
         return model.learner().text.detach().clone()
@@ -74,7 +74,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -106,13 +106,13 @@ def test_a_run_stopped_after_its_last_epoch_is_only_finished(backbone, tmp_path)
 def test_the_state_after_every_epoch_is_on_disk_before_watchers_hear_of_it(backbone, tmp_path):
     with pytest.raises(Killed):
         trained(COOP, backbone, watchers=[Killer(1)], resume_file=tmp_path / "r")
-    tensors, about = checkpoint.read(tmp_path / "r")
+    tensors, about = checkpoint.read_checkpoint(tmp_path / "r")
     assert [row["epoch"] for row in about["history"]] == [0, 1]
     assert set(tensors) == {"learner.text", "optimizer.0.momentum_buffer"}
 
 
 def test_the_linear_routine_of_the_first_part_is_kept(tmp_path):
-    shared = small.backbone("deep_image")
+    shared = tiny_clips.backbone("deep_image")
     plain, fast = (Backbone("same", shared.model, shared.tokenizer, fast_linear=fast) for fast in (False, True))
     whole, history = trained(MAPLE, plain)
     with pytest.raises(Killed):
@@ -130,7 +130,7 @@ def test_a_damaged_state_is_told(backbone, tmp_path):
 
 
 def test_of_equal_accuracies_the_earlier_is_best(backbone):
-    progress, tuned = Progress(), model(COOP, backbone, task())
+    progress, tuned = TrainingProgress(), model(COOP, backbone, task())
     for epoch, val in enumerate([0.0, 50.0, 50.0, 40.0]):
         tuned.learner.text.data.fill_(epoch)
         progress.add({"epoch": epoch, "val": val}, tuned)

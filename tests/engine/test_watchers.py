@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, bar
+from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, progress_display
 
 ROWS = [{"epoch": e, "lr": 0.1 / (e + 1), "loss": 2.0 - e, "ce": 1.5 - e} for e in range(3)]
 
@@ -26,7 +26,7 @@ def test_every_moment_may_be_ignored():
 
 def test_a_resumed_bar_starts_where_it_was():
     for first in (0, 2):
-        progress = bar(Console(file=io.StringIO()))
+        progress = progress_display(Console(file=io.StringIO()))
         watcher = ProgressBar(progress, "coop")
         drive(watcher, first)
         (task,) = progress.tasks
@@ -37,7 +37,7 @@ def test_a_resumed_bar_starts_where_it_was():
 
 def test_nothing_is_drawn_where_there_is_no_terminal():
     stream = io.StringIO()
-    with bar(Console(file=stream)) as progress:
+    with progress_display(Console(file=stream)) as progress:
         watcher = ProgressBar(progress, "coop")
         drive(watcher)
         watcher.end()

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.load import from_state_dict
+from cliptune.backbones.load import backbone_from_state_dict
 
 
 def recordings() -> Path:
@@ -175,4 +175,4 @@ def _backbone(generator: Generator, config: str, seed: int, fast_linear: bool) -
     state = {key: torch.from_numpy(value) for key, value in weights.items()}
     digest = generator.digest(weights)
     openai = {**state, "input_resolution": torch.tensor(0)}  # as OpenAI's files are told
-    return from_state_dict(openai, f"{config}/{seed}", fast_linear=fast_linear), digest
+    return backbone_from_state_dict(openai, f"{config}/{seed}", fast_linear=fast_linear), digest

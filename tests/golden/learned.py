@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cliptune.methods.base import Method
-from cliptune.model import TunedModel
-from cliptune.official.names import official
+from cliptune.model.method import Method
+from cliptune.model.tuned_model import TunedModel
+from cliptune.official.tensor_names import official_names
 from golden.case import Case, Unsound
 from golden.compare import Report
 
@@ -22,7 +22,7 @@ def tuned(case: Case, report: Report, method: Method, templates: Sequence[str] =
     is fed in. A parameter without a recorded value, or the other way round, is a problem.
     """
     model = TunedModel(case.backbone, method, case.classnames, templates).train()
-    parameters = official(model.learner)
+    parameters = official_names(model.learner)
     for name, parameter in parameters.items():
         report.tensor(f"init.{name}", parameter)
         if isinstance(case.json.get("parameters", {}).get(f"param.{name}"), str):  # started from words
@@ -43,7 +43,7 @@ def tuned(case: Case, report: Report, method: Method, templates: Sequence[str] =
 
 def gradients(report: Report, model: TunedModel, prefix: str = "") -> None:
     """Compare the gradients now on the learner with `grad.<prefix>NAME`, its samples and its norm."""
-    for name, parameter in official(model.learner).items():
+    for name, parameter in official_names(model.learner).items():
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         key = f"{prefix}{name}"
         report.tensor(f"grad.{key}", gradient)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from cliptune.backbones.sentences import clean
 from cliptune.backbones.teacher import Teacher
+from cliptune.backbones.tokenized_text import underscores_to_spaces
 from golden.case import Case, Unsound
 from golden.compare import Report
 
@@ -14,7 +14,9 @@ def template(case: Case) -> str:
     """The recorded dataset's template, or the one that the recorded sentences were made from."""
     table = case.strings().get("kgcoop_prograd_teacher_by_dataset", {})
     said = case.json.get("teacher_prompts", [])
-    found = table.get(case.hyper.get("dataset")) or (said[0].replace(clean(case.classnames[0]), "{}") if said else "")
+    found = table.get(case.hyper.get("dataset")) or (
+        said[0].replace(underscores_to_spaces(case.classnames[0]), "{}") if said else ""
+    )
     if found.count("{}") != 1:
         raise Unsound("neither hyperparameters.dataset nor teacher_prompts says what the teacher's template is")
     return found
@@ -22,7 +24,7 @@ def template(case: Case) -> str:
 
 def compare_teacher(report: Report, teacher: Teacher, image: torch.Tensor, own: str) -> None:
     """Compare the teacher's sentences, its class features and what it says of normalised image features."""
-    sentences = [own.format(clean(name)) for name in report.case.classnames]
+    sentences = [own.format(underscores_to_spaces(name)) for name in report.case.classnames]
     if "teacher_prompts" in report.case.json:
         report.value("teacher_prompts", sentences, report.case.json["teacher_prompts"])
     report.tensor("teacher_text_features", teacher.text)

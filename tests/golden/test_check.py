@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from cliptune.backbones.teacher import SIXTY
+from cliptune.backbones.teacher import SIXTY_TEMPLATES
 from golden.case import Case, recordings
 from golden.check import AGREES, DIFFERS, UNKNOWN, check, main
 from golden.compare import Report
@@ -125,11 +125,11 @@ def test_recordings_outside_tensors_are_compared_as_well(copy):
     assert any("not compared: schedules[2].novelty" in line for line in lines)
 
 
-@pytest.mark.parametrize("mode, own", [("default", ["a photo of a {}."]), ("ensemble", list(SIXTY))])
+@pytest.mark.parametrize("mode, own", [("default", ["a photo of a {}."]), ("ensemble", list(SIXTY_TEMPLATES))])
 def test_the_sentences_of_a_subnet_are_those_of_its_mode(copy, mode, own):
     code, lines = check(copy(f"dpl_subnet_{mode}", facts={"templates": own}))
     assert code == AGREES, failures(lines)
-    others = list(SIXTY) if len(own) == 1 else ["a photo of a {}."]
+    others = list(SIXTY_TEMPLATES) if len(own) == 1 else ["a photo of a {}."]
     code, lines = check(copy(f"dpl_subnet_{mode}", facts={"templates": others}))
     assert code == DIFFERS and any(" templates: " in line for line in failures(lines)), lines
 

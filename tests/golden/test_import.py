@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 import cliptune as ct
-from authors import CTX, idle, learner_alone, save, second_tower, state
 from cliptune import experiment
 from golden.case import Case, read, recordings
 from golden.compare import Report
+from official_files import CTX, learner_alone, save, second_tower, state_dict, unused_tensors
 
 #: `case.json`'s method -> the name to give where the file does not say it.
 NAMES = {"CoOp": "coop", "CoCoOp": "", "KgCoOp": "", "ProGrad": "prograd", "VPT": "", "IVLP": "", "MaPLe": "maple"}
@@ -36,11 +36,11 @@ def file_of(case: Case) -> dict[str, Tensor]:
             for i in range(12):
                 tensors.setdefault(f"prompt_learner.ctx_{tower}_lst.{i}", torch.empty(0, width))
     alone = case.method in ALONE
-    found = state(tensors, backbone, sentences(case), whole=not alone)
+    found = state_dict(tensors, backbone, sentences(case), whole=not alone)
     if case.method in SECOND:
         found = second_tower(found, SECOND[case.method])
     if case.method == "KgCoOp":
-        found = idle(found, backbone.embed_dim)
+        found = unused_tensors(found, backbone.embed_dim)
     return learner_alone(found) if alone else found
 
 
@@ -68,7 +68,7 @@ def options(case: Case) -> dict:
 def import_case(tmp_path, monkeypatch):
     def call(name: str, half: bool = False):
         case = read(FOLDER / name)
-        monkeypatch.setattr(experiment, "backbone_of", lambda *_: case.backbone)
+        monkeypatch.setattr(experiment, "cached_backbone", lambda *_: case.backbone)
         tensors = file_of(case)
         if half:
             tensors = {name: tensor.half() if tensor.ndim else tensor for name, tensor in tensors.items()}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.engine.optim import sgd
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, Outputs, State
 from golden.compare import Report
 from golden.learned import gradients, official, rate
@@ -48,7 +48,7 @@ def compare_outputs(report: Report, out: Outputs) -> None:
         report.tensor(f"visual_prompt.{i}", tokens)
 
 
-def compare_tokens(report: Report, *parts: Sentences) -> None:
+def compare_tokens(report: Report, *parts: TokenizedText) -> None:
     """Compare the token ids of all sentences, zero-padded to the context, and the ids of the recorded strings."""
     length = report.case.backbone.context_length
     ids = torch.cat([padded(part.ids, length) for part in parts])

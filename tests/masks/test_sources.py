@@ -9,19 +9,19 @@ import torch
 
 from cliptune import masks
 from cliptune.errors import UserError
-from cliptune.masks.data import DataMasks
 from cliptune.masks.folder import FolderMasks
+from cliptune.masks.from_dataset import DataMasks
 from cliptune.masks.full import FullMasks
-from cliptune.masks.gradcam import GradCamMasks
-from cliptune.masks.grid import CELLS, GridMasks, cell_size, grid_mask
-from cliptune.masks.values import Values
-from cliptune.types import Example, Picture
+from cliptune.masks.grid import CELL_SIZES, GridMasks, cell_size, grid_mask
+from cliptune.masks.pixel_encoding import PixelEncoding
+from cliptune.saliency.gradcam import GradCamMasks
+from cliptune.types import DecodedImage, Example
 
 EXAMPLE = Example("cat/1.png", 0)
 
 
 def picture(height=64, width=64, mask=None):
-    return Picture(torch.zeros(3, height, width, dtype=torch.uint8), mask)
+    return DecodedImage(torch.zeros(3, height, width, dtype=torch.uint8), mask)
 
 
 def test_by_name(tmp_path):
@@ -33,16 +33,16 @@ def test_by_name(tmp_path):
 
 
 def test_what_is_drawn_takes_the_runs_seed():
-    drawn = [masks.choose("grid", (), 1, seed).mask(EXAMPLE, picture()) for seed in (1, 2, 1)]
+    drawn = [masks.choose_source("grid", (), 1, seed).mask(EXAMPLE, picture()) for seed in (1, 2, 1)]
     assert torch.equal(drawn[0], drawn[2]) and not torch.equal(drawn[0], drawn[1])
 
 
 def test_values_are_told_after_the_path(tmp_path):
     source = masks.get(f"folder:{tmp_path},foreground=1+3")
     assert isinstance(source, FolderMasks) and source.root == tmp_path
-    assert source.reader.values == Values("labels", foreground=(1, 3))
+    assert source.reader.values == PixelEncoding("labels", foreground=(1, 3))
     seem = masks.get(f"seem:{tmp_path},foreground=1")
-    assert isinstance(seem, FolderMasks) and seem.root == tmp_path and seem.reader.values == Values("release")
+    assert isinstance(seem, FolderMasks) and seem.root == tmp_path and seem.reader.values == PixelEncoding("release")
 
 
 @pytest.mark.parametrize("spec", ["gradcma", "", "folder", "folder:", "data:x", "full:1", "auto"])
@@ -54,11 +54,11 @@ def test_unknown_names_show_the_known(spec):
 def test_auto_takes_the_datas_masks_where_every_image_has_one():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert isinstance(masks.choose("auto", {"a", "b"}, 2), DataMasks)
-        assert isinstance(masks.choose("full", {"a"}, 2), FullMasks)
-        assert isinstance(masks.choose("gradcam", (), 2), GradCamMasks)
+        assert isinstance(masks.choose_source("auto", {"a", "b"}, 2), DataMasks)
+        assert isinstance(masks.choose_source("full", {"a"}, 2), FullMasks)
+        assert isinstance(masks.choose_source("gradcam", (), 2), GradCamMasks)
     with pytest.warns(UserWarning, match="the pictures bring no masks: foregrounds come from Grad-CAM"):
-        assert isinstance(masks.choose("auto", (), 2), GradCamMasks)
+        assert isinstance(masks.choose_source("auto", (), 2), GradCamMasks)
 
 
 def test_only_masks_that_change_say_so():
@@ -97,7 +97,7 @@ def test_a_grid_hides_each_cell_by_the_next_number():
 def test_cell_sizes_are_drawn_from_the_generator():
     generator = torch.Generator().manual_seed(0)
     drawn = [cell_size(generator) for _ in range(50)]
-    assert set(drawn) == set(CELLS)
+    assert set(drawn) == set(CELL_SIZES)
     again = torch.Generator().manual_seed(0)
     assert [cell_size(again) for _ in range(50)] == drawn
 
@@ -123,8 +123,8 @@ def test_auto_says_which_images_bring_no_mask():
     with pytest.warns(
         UserWarning, match=r"^1 of 3 training images bring a mask .* such as cat/1\.png: .* other 2 come"
     ):
-        source = masks.choose("auto", {EXAMPLE.key}, 3)
-    assert source.changes and source.asks_model
+        source = masks.choose_source("auto", {EXAMPLE.key}, 3)
+    assert source.changes and source.uses_model
     own = torch.arange(64, dtype=torch.uint8).view(1, 8, 8)
     assert source.mask(EXAMPLE, picture(8, 8, own)) is own
     source.made.maps["cat/2.png"] = torch.eye(2)[None]

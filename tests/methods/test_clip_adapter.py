@@ -7,9 +7,9 @@ import torch.nn.functional as F
 import textbook
 from cliptune.errors import UserError
 from cliptune.methods.clip_adapter import ClipAdapter
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
-from small import NAMES, VITS, backbone, normal, pictures, same_gradients
+from tiny_clips import NAMES, VITS, backbone, normal, pictures, same_gradients
 
 LABELS = torch.tensor([0, 3, 1])
 CLEAN = [name.replace("_", " ") for name in NAMES]

@@ -8,27 +8,27 @@ import torch.nn.functional as F
 from torch import Generator
 from torch.autograd.graph import saved_tensors_hooks
 
-import small
 import textbook
+import tiny_clips
 from cliptune import config, methods
-from cliptune.backbones.inject import TextTower
-from cliptune.engine.evaluate import logits
+from cliptune.backbones.packed_text_tower import PackedTextTower
+from cliptune.engine.evaluate import predict_logits
 from cliptune.engine.fit import fit, training_set
 from cliptune.errors import UserError
-from cliptune.masks import gradcam
 from cliptune.methods.cocoop import CoCoOp
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
+from cliptune.saliency import gradcam
 from cliptune.tuned import Tuned
 from cliptune.types import Batch, State
-from small import NAMES, normal, pictures, same_gradients
-from toys import QUICK, fabric, model, task, trained
+from tiny_clips import NAMES, normal, pictures, same_gradients
+from tiny_tasks import QUICK, fabric, model, task, trained
 
 CLEAN = [name.replace("_", " ") for name in NAMES]
 
 
 def tuned(shape="deep_image", names=NAMES, **options) -> TunedModel:
     """A model whose pictures move its context by much."""
-    found = TunedModel(small.backbone(shape), CoCoOp(**options), names)
+    found = TunedModel(tiny_clips.backbone(shape), CoCoOp(**options), names)
     with torch.no_grad():
         for i, parameter in enumerate(found.learner.parameters()):
             parameter.copy_(normal(*parameter.shape, seed=i, std=0.3))
@@ -47,7 +47,7 @@ def labels(n: int):
     return torch.arange(n) % len(NAMES)
 
 
-@pytest.mark.parametrize("shape", [*small.VITS, "resnet"])
+@pytest.mark.parametrize("shape", [*tiny_clips.VITS, "resnet"])
 @pytest.mark.parametrize("fit", [4, 1, 0.5], ids=["together", "one by one", "cut between classes"])
 def test_values_and_gradients_are_the_textbooks(shape, fit, monkeypatch):
     found = tuned(shape)
@@ -103,11 +103,11 @@ def test_a_batch_is_kept_as_features_alone_where_it_does_not_fit(monkeypatch):
 
 def test_a_batch_at_test_time_is_cut_and_has_no_graph(monkeypatch):
     found = tuned().eval()
-    features, calls, original = normal(10, found.backbone.embed_dim), [], TextTower._features
+    features, calls, original = normal(10, found.backbone.embed_dim), [], PackedTextTower._features
     with torch.no_grad():
         whole = found({"image": features}).logits
         fitting(monkeypatch, found, 4)
-        monkeypatch.setattr(TextTower, "_features", lambda *a: calls.append(a[-1]) or original(*a))
+        monkeypatch.setattr(PackedTextTower, "_features", lambda *a: calls.append(a[-1]) or original(*a))
         pieces = found({"image": features}).logits
     assert calls == [4, 4, 2] and not pieces.requires_grad
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-4)
@@ -117,13 +117,13 @@ def test_a_batch_at_test_time_is_cut_and_has_no_graph(monkeypatch):
 
 def test_kept_features_say_what_pictures_say(monkeypatch):
     toy, found = task(), tuned(names=task().classnames)
-    first = logits(found, toy.dataset, toy.tests["test"])
+    first = predict_logits(found, toy.dataset, toy.tests["test"])
     monkeypatch.setattr(found.backbone, "encode_image", None)  # no longer needed
-    assert torch.equal(logits(found, toy.dataset, toy.tests["test"], batch_size=3), first)
+    assert torch.equal(predict_logits(found, toy.dataset, toy.tests["test"], batch_size=3), first)
 
 
 def test_cached_views_train_as_pictures_do():
-    backbone, toy = small.backbone("deep_image"), task()
+    backbone, toy = tiny_clips.backbone("deep_image"), task()
     one, rows = trained(CoCoOp(), backbone, QUICK, toy)
     other, cached = trained(CoCoOp(), backbone, replace(QUICK, cached_views=1), toy)
     for p, q in zip(one.learner.parameters(), other.learner.parameters(), strict=True):
@@ -132,7 +132,7 @@ def test_cached_views_train_as_pictures_do():
 
 
 def test_there_is_no_single_text_classifier():
-    found = Tuned(tuned(), config.Run(CoCoOp()))
+    found = Tuned(tuned(), config.RunConfig(CoCoOp()))
     with pytest.raises(UserError, match="depend on the picture, so there is no text classifier without one; classify"):
         found.text_features()
 
@@ -148,7 +148,7 @@ def test_other_class_names():
 @pytest.mark.parametrize("name", ["cocoop+dapt", "cocoop+copypaste"])
 def test_every_view_meets_the_sentences_of_the_whole_picture(name):
     toy, method = task(), methods.build(name)
-    found = model(method, small.backbone("deep_image"), toy)
+    found = model(method, tiny_clips.backbone("deep_image"), toy)
     (batch,) = training_set(found, toy, QUICK).epoch_batches(0, len(toy.train), torch.device("cpu"))
     state, view = State(9, 10), "foreground" if "dapt" in name else "pasted"
     out = found(method.views(batch), state)
@@ -165,15 +165,15 @@ def test_every_view_meets_the_sentences_of_the_whole_picture(name):
 def test_masks_are_made_of_the_model_as_it_is():
     found = tuned()
     images = pictures(found.backbone, 3)
-    cam = gradcam.saliency(found, images, labels(3))
+    cam = gradcam.gradcam(found, images, labels(3))
     assert cam.shape == (3, 1, 4, 4) and cam.max() > 0
     pairs = zip(images, labels(3), strict=True)
-    alone = torch.cat([gradcam.saliency(found, image[None], label[None]) for image, label in pairs])
+    alone = torch.cat([gradcam.gradcam(found, image[None], label[None]) for image, label in pairs])
     torch.testing.assert_close(cam / cam.amax(), alone / alone.amax(), rtol=0, atol=1e-4)
 
 
 def test_it_starts_from_words_or_at_random():
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     start = CoCoOp(words="an image of").learner(backbone, NAMES, Generator().manual_seed(0))
     assert torch.equal(start.text, backbone.embed_words("an image of", 3))
     random = CoCoOp(n_ctx=7, words="").learner(backbone, NAMES, Generator().manual_seed(0))
@@ -188,6 +188,6 @@ def test_no_context_is_no_method():
 
 def test_it_trains_a_picture_at_a_time():
     toy = task(classes=2, shots=4)
-    found = model(CoCoOp(), small.backbone("deep_image"), toy)
+    found = model(CoCoOp(), tiny_clips.backbone("deep_image"), toy)
     history = fit(found, toy, replace(QUICK, batch_size=1, epochs=4), fabric=fabric())
     assert history[-1]["ce"] < history[0]["ce"]

@@ -2,14 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import small
+import tiny_clips
 from cliptune import config, methods, presets
 from cliptune.errors import UserError
 from cliptune.methods.copypaste import CopyPaste
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.maple import Maple
 from cliptune.types import Batch, State
-from toys import model, task
+from tiny_tasks import model, task
 
 BATCH = Batch(
     torch.tensor([1.0, 2.0, 3.0])[:, None, None, None].expand(3, 3, 4, 4),
@@ -28,7 +28,7 @@ def test_each_object_stands_before_the_scenery_of_the_next_picture():
 
 
 def test_the_loss_is_cross_entropy_on_pasted_pictures():
-    backbone, toy = small.backbone("deep_image"), task()
+    backbone, toy = tiny_clips.backbone("deep_image"), task()
     method = CopyPaste(Maple(depth=2), masks_from="data", pasted=0.7)
     tuned = model(method, backbone, toy)
     images = torch.randn(3, 3, backbone.image_size, backbone.image_size, generator=torch.Generator().manual_seed(0))

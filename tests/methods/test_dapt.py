@@ -6,16 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import small
+import tiny_clips
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
 from cliptune.methods.coop import CoOp
-from cliptune.methods.dapt import GENERAL, STRAY, Dapt
+from cliptune.methods.dapt import GENERAL_BACKGROUNDS, RELEASE_COMPETING_WORDS, Dapt
 from cliptune.methods.maple import Maple
-from cliptune.model import TunedModel
-from cliptune.objectives.decouple import background_alignment, pull_push
+from cliptune.model.method import Method
+from cliptune.model.tuned_model import TunedModel
+from cliptune.objectives.decoupling import background_alignment_loss, pull_push
 from cliptune.types import Batch, Outputs, Prompts, State
-from toys import QUICK, task, trained
+from tiny_tasks import QUICK, task, trained
 
 NAMES = ("cat", "horse", "pig")
 COOP = CoOp(n_ctx=2)
@@ -24,16 +24,16 @@ BASES = {"coop": COOP, "maple": Maple(depth=2)}
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 def batch_of(backbone, n=4):
     masks = torch.linspace(0, 1, n).view(n, 1, 1, 1).expand(n, 1, backbone.image_size, backbone.image_size)
-    return Batch(small.pictures(backbone, n), torch.arange(n) % len(NAMES), masks)
+    return Batch(tiny_clips.pictures(backbone, n), torch.arange(n) % len(NAMES), masks)
 
 
 def unit(*shape, seed):
-    return F.normalize(small.normal(*shape, seed=seed), dim=-1)
+    return F.normalize(tiny_clips.normal(*shape, seed=seed), dim=-1)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_sentences_about_scenery_come_with_the_second_phase():
     assert method.phrases(None) == method.phrases(State(0, 10)) == ()
     assert method.phrases(State(7, 10)) == ("there is sky behind.", "there is sea behind.")
     default = Dapt().phrases(State(9, 10))
-    assert len(default) == len(GENERAL.split()) == 25 and default[0] == "a clean origami ground."
+    assert len(default) == len(GENERAL_BACKGROUNDS.split()) == 25 and default[0] == "a clean origami ground."
 
 
 def test_views_split_a_picture_by_its_soft_mask(backbone):
@@ -83,12 +83,12 @@ def test_views_split_a_picture_by_its_soft_mask(backbone):
 
 def test_no_masks_no_views(backbone):
     with pytest.raises(UserError, match="dapt needs a mask for every training image; choose a source with masks_from"):
-        Dapt().views(Batch(small.pictures(backbone, 2), torch.tensor([0, 1])))
+        Dapt().views(Batch(tiny_clips.pictures(backbone, 2), torch.tensor([0, 1])))
 
 
 def test_views_without_a_gradient_are_said():
-    assert Dapt().detached(State(0, 10)) == {"foreground", "background"}
-    assert Dapt().detached(State(9, 10)) == {"foreground"}
+    assert Dapt().stop_gradient_views(State(0, 10)) == {"foreground", "background"}
+    assert Dapt().stop_gradient_views(State(9, 10)) == {"foreground"}
 
 
 @pytest.mark.parametrize("epoch", [0, 9])
@@ -101,10 +101,10 @@ def test_no_loss_takes_a_gradient_of_a_detached_view(backbone, base, epoch, comp
     # An all-white mask makes foreground and image one, where the distance between them has no stable gradient.
     batch = replace(batch, masks=0.2 + 0.5 * batch.masks)
     gradients = []
-    for stopped in (method.detached(state), frozenset()):
-        text, phrases = tuned.text_side(state)
+    for stopped in (method.stop_gradient_views(state), frozenset()):
+        text, phrases = tuned.encode_classes(state)
         prompts = tuned.learner()
-        image = tuned.image_side(method.views(batch), prompts, stopped)
+        image = tuned.encode_views(method.views(batch), prompts, stopped)
         logits = method.classify(image["image"], text, phrases, backbone.logit_scale, prompts)
         out = Outputs(image, text, backbone.logit_scale, logits, prompts, phrases)
         loss = sum(method.losses(out, batch, state).values())
@@ -140,7 +140,7 @@ def test_second_phase_by_hand():
     losses = method.losses(out, Batch(torch.empty(0), LABELS), State(8, 10))
     assert set(losses) == {"ce", "foreground", "background"}
     foreground = 0.2 * F.cross_entropy(10 * out.image["foreground"] @ out.text.T, LABELS)
-    background = 0.7 * background_alignment(out.image["background"], out.phrases, out.logit_scale)
+    background = 0.7 * background_alignment_loss(out.image["background"], out.phrases, out.logit_scale)
     assert losses["foreground"].item() == pytest.approx(foreground.item())
     assert losses["background"].item() == pytest.approx(background.item())
 
@@ -148,9 +148,9 @@ def test_second_phase_by_hand():
 def test_the_papers_logits_have_a_column_a_class_at_any_time(backbone):
     tuned = TunedModel(backbone, Dapt(COOP), NAMES)
     for state in (None, State(0, 10), State(9, 10)):
-        assert tuned({"image": small.pictures(backbone, 2)}, state).logits.shape == (2, 3)
+        assert tuned({"image": tiny_clips.pictures(backbone, 2)}, state).logits.shape == (2, 3)
     released = TunedModel(backbone, Dapt(COOP, compat="release"), NAMES).eval()
-    assert released({"image": small.pictures(backbone, 2)}).logits.shape == (2, 3 + STRAY)
+    assert released({"image": tiny_clips.pictures(backbone, 2)}).logits.shape == (2, 3 + RELEASE_COMPETING_WORDS)
 
 
 def test_what_it_wraps_decides_what_is_learned_and_done():
@@ -168,7 +168,7 @@ def test_what_it_wraps_decides_what_is_learned_and_done():
         def finish(self, model, history):
             calls.append("finish")
 
-    tuned, history = trained(Dapt(Base(n_ctx=2), switch=0.5), small.backbone("deep_image"))
+    tuned, history = trained(Dapt(Base(n_ctx=2), switch=0.5), tiny_clips.backbone("deep_image"))
     assert [p.shape for p in tuned.learner.parameters()] == [(2, 64)]
     assert calls == ["prepare", *["update"] * (3 * len(task().train) // QUICK.batch_size), "finish"]
     assert [set(row) - {"epoch", "lr", "loss", "ce"} for row in history] == [
@@ -180,7 +180,7 @@ def test_what_it_wraps_decides_what_is_learned_and_done():
 
 def test_both_phases_of_a_single_epoch_are_told():
     once = replace(QUICK, epochs=1)
-    _, (row,) = trained(Dapt(CoOp(n_ctx=2)), small.backbone("deep_image"), once)
+    _, (row,) = trained(Dapt(CoOp(n_ctx=2)), tiny_clips.backbone("deep_image"), once)
     terms = [row[name] for name in ("ce", "pull_push", "foreground", "background")]
     assert min(terms) > 0 and row["loss"] == pytest.approx(sum(terms))
 

@@ -6,16 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import small
-from cliptune.engine.evaluate import logits
+import tiny_clips
+from cliptune.engine.evaluate import predict_logits
 from cliptune.methods.coop import CoOp
-from cliptune.methods.dapt import FOOD, GENERAL, STRAY, Dapt
-from cliptune.model import TunedModel
-from cliptune.objectives.decouple import background_alignment
+from cliptune.methods.dapt import FOOD_BACKGROUNDS, GENERAL_BACKGROUNDS, RELEASE_COMPETING_WORDS, Dapt
+from cliptune.model.tuned_model import TunedModel
+from cliptune.objectives.decoupling import background_alignment_loss
 from cliptune.protocols.base_to_novel import base_to_novel
 from cliptune.protocols.cross_dataset import cross_dataset
 from cliptune.types import Batch, Outputs, Prompts, State
-from toys import task
+from tiny_tasks import task
 
 NAMES = ("cat", "horse", "pig")
 COOP = CoOp(n_ctx=2)
@@ -24,11 +24,11 @@ TARGET = "emoji:classes=validation"
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 def unit(*shape, seed):
-    return F.normalize(small.normal(*shape, seed=seed), dim=-1)
+    return F.normalize(tiny_clips.normal(*shape, seed=seed), dim=-1)
 
 
 def outputs(method, phrases=25, scale=10.0):
@@ -50,7 +50,7 @@ def test_the_release_switches_after_the_seventh_epoch_whatever_the_length(epochs
 
 def test_the_release_says_all_of_them_always():
     method = Dapt(compat="release")
-    wanted = tuple(f"a clean origami {word}." for word in (GENERAL + " " + FOOD).split())
+    wanted = tuple(f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split())
     assert len(wanted) == 32
     assert method.phrases(None) == method.phrases(State(0, 10)) == method.phrases(State(9, 10)) == wanted
 
@@ -58,12 +58,12 @@ def test_the_release_says_all_of_them_always():
 def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_scenery():
     method = Dapt(COOP, compat="release")
     out = outputs(method, phrases=32)
-    columns = torch.cat([out.text, out.phrases[:STRAY]])
-    assert STRAY == 7 and torch.allclose(out.logits, 10 * out.image["image"] @ columns.T, atol=1e-5)
+    columns = torch.cat([out.text, out.phrases[:RELEASE_COMPETING_WORDS]])
+    assert RELEASE_COMPETING_WORDS == 7 and torch.allclose(out.logits, 10 * out.image["image"] @ columns.T, atol=1e-5)
     losses = method.losses(out, Batch(torch.empty(0), LABELS), State(7, 10))
     ce = F.cross_entropy(10 * out.image["image"] @ columns.T, LABELS)
     foreground = 0.1 * F.cross_entropy(10 * out.image["foreground"] @ columns.T, LABELS)
-    background = 0.5 * background_alignment(out.image["background"], out.phrases[7:], out.logit_scale)
+    background = 0.5 * background_alignment_loss(out.image["background"], out.phrases[7:], out.logit_scale)
     assert losses["ce"].item() == pytest.approx(ce.item(), rel=1e-5)
     assert losses["foreground"].item() == pytest.approx(foreground.item(), rel=1e-5)
     assert losses["background"].item() == pytest.approx(background.item(), rel=1e-5)
@@ -71,16 +71,23 @@ def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_scenery(
 
 def test_the_release_lets_all_words_compete_where_it_tests_novel_classes(backbone):
     released = TunedModel(backbone, Dapt(COOP, compat="release"), NAMES).eval()
-    views = {"image": small.pictures(backbone, 2)}
-    words = len((GENERAL + " " + FOOD).split())
-    for others, columns in ((("dog", "cow"), 2 + words), (("pig", "cow"), 2 + words), (("pig", "cat"), 2 + STRAY)):
+    views = {"image": tiny_clips.pictures(backbone, 2)}
+    words = len((GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split())
+    for others, columns in (
+        (("dog", "cow"), 2 + words),
+        (("pig", "cow"), 2 + words),
+        (("pig", "cat"), 2 + RELEASE_COMPETING_WORDS),
+    ):
         logits = released.with_classes(others)(views).logits
         assert logits.shape == (2, columns)
-        text, phrases = released.with_classes(others).text_side()
-        image = released.image_side(views, released.prompts())["image"]
+        text, phrases = released.with_classes(others).encode_classes()
+        image = released.encode_views(views, released.prompts())["image"]
         wanted = backbone.logit_scale * image @ torch.cat([text, phrases[: columns - 2]]).T
         assert torch.allclose(logits, wanted, atol=1e-4)
-    assert released.with_classes(("dog", "cow")).with_classes(NAMES)(views).logits.shape == (2, 3 + STRAY)
+    assert released.with_classes(("dog", "cow")).with_classes(NAMES)(views).logits.shape == (
+        2,
+        3 + RELEASE_COMPETING_WORDS,
+    )
     paper = TunedModel(backbone, Dapt(COOP), NAMES).eval()
     assert paper.with_classes(("dog", "cow"))(views).logits.shape == (2, 2)
 
@@ -92,11 +99,14 @@ def test_which_words_compete_depends_on_the_protocols_test_sets(backbone):
         next(base_to_novel(data, shots=4, seeds=[1])),
         next(cross_dataset(data, shots=4, seeds=[1], targets=[TARGET])),
     )
-    for one, extra in ((halves, {"base": STRAY, "novel": 32}), (across, {"source": STRAY, TARGET: STRAY})):
+    for one, extra in (
+        (halves, {"base": RELEASE_COMPETING_WORDS, "novel": 32}),
+        (across, {"source": RELEASE_COMPETING_WORDS, TARGET: RELEASE_COMPETING_WORDS}),
+    ):
         model = TunedModel(backbone, released, one.classnames, data.templates)
         for name, added in extra.items():
             test = replace(one.tests[name], examples=one.tests[name].examples[:2])
-            assert logits(model, data, test).shape == (2, len(test.classnames) + added), name
+            assert predict_logits(model, data, test).shape == (2, len(test.classnames) + added), name
 
 
 @pytest.mark.parametrize(

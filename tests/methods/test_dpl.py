@@ -7,18 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Generator
 
-import small
 import textbook
-from cliptune.backbones.teacher import SIXTY
+import tiny_clips
+from cliptune.backbones.teacher import SIXTY_TEMPLATES
 from cliptune.errors import UserError
-from cliptune.masks.gradcam import saliency
 from cliptune.methods.copypaste import CopyPaste
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.dpl import Dpl
-from cliptune.model import TunedModel
-from cliptune.prompts.searched import Given, Searched
+from cliptune.model.tuned_model import TunedModel
+from cliptune.prompts.length_search import FixedLengthPrompts, SearchedPrompts
+from cliptune.saliency.gradcam import gradcam
 from cliptune.types import Batch, State
-from toys import model, task
+from tiny_tasks import model, task
 
 NAMES = ("cat", "steam locomotive")
 FOUND = Dpl(lengths_text=(1, 0, 2), lengths_image=(0, 2, 0, 1), sentence="template")
@@ -26,7 +26,7 @@ FOUND = Dpl(lengths_text=(1, 0, 2), lengths_image=(0, 2, 0, 1), sentence="templa
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 def tuned_to(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
@@ -35,7 +35,7 @@ def tuned_to(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
 
 def test_the_search_starts_as_released(backbone):
     learner = tuned_to(Dpl(), backbone).learner
-    assert isinstance(learner, Searched)
+    assert isinstance(learner, SearchedPrompts)
     text, image = (torch.cat([p.flatten() for p in tower.parameters()]) for tower in (learner.text, learner.image))
     assert 0 <= text.min() and text.max() < 1 and text.mean().item() == pytest.approx(0.5, abs=0.02)
     assert (image.mean().item(), image.std().item()) == (pytest.approx(0, abs=0.02), pytest.approx(1, abs=0.02))
@@ -73,7 +73,7 @@ def test_each_step_moves_the_scores_by_adam_on_the_next_validation_pictures(back
     for _ in range(3):
         batch = method._validation(memory, learner.steps, torch.device("cpu"))
         seen.append(sorted(batch.index.tolist()))
-        with learner.choosing():
+        with learner.learning_alphas():
             loss = F.cross_entropy(released_logits(learner, backbone.model, ids, batch.images), batch.labels)
             gradients = torch.autograd.grad(loss, learner.alphas)
         for twin, gradient in zip(twins, gradients, strict=True):
@@ -117,17 +117,17 @@ def test_what_follows_is_the_likeliest_of_each_layer(backbone):
     with torch.no_grad():
         tuned.learner.alphas_text.copy_(torch.tensor([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]))
         tuned.learner.alphas_image.copy_(torch.tensor([[0.0, 1], [1, 0], [0, 1], [0, 1]]))
-    after = tuned.method.following(tuned)
+    after = tuned.method.next_stage(tuned)
     assert after == Dapt(base=replace(method, lengths_text=(1, 2, 0), lengths_image=(1, 0, 1, 1)))
     assert (Dpl().epochs, tuned.method.epochs, after.epochs) == (80, 80, None)
     next_model = tuned_to(after, backbone)
-    assert isinstance(next_model.learner, Given) and after.following(next_model) is None
+    assert isinstance(next_model.learner, FixedLengthPrompts) and after.next_stage(next_model) is None
 
 
 @pytest.mark.parametrize("method", [FOUND, replace(FOUND, lengths_text=()), replace(FOUND, lengths_image=())])
 def test_found_tokens_give_the_textbooks_logits(backbone, method):
     tuned = tuned_to(method, backbone).train()
-    images = small.pictures(backbone, 3)
+    images = tiny_clips.pictures(backbone, 3)
     prompts = tuned.learner()
 
     def tower(layers, depth, width):
@@ -142,7 +142,7 @@ def test_found_tokens_give_the_textbooks_logits(backbone, method):
     wanted = backbone.model.logit_scale.exp() * u @ t.T
     out = tuned({"image": images}, State(0, 1))
     torch.testing.assert_close(out.logits, wanted, rtol=0, atol=1e-4)
-    small.same_gradients(out.logits[:, 0].sum(), wanted[:, 0].sum(), list(tuned.learner.parameters()))
+    tiny_clips.same_gradients(out.logits[:, 0].sum(), wanted[:, 0].sum(), list(tuned.learner.parameters()))
 
 
 def test_sentences(backbone):
@@ -154,7 +154,7 @@ def test_sentences(backbone):
     assert ids(replace(FOUND, words="my"))[1] == [backbone.encode(f"my {name}.") for name in NAMES]
     assert ids(replace(FOUND, sentence="custom"))[1] == [backbone.encode(f"a drawing of a {name}.") for name in NAMES]
     many, rows = ids(replace(FOUND, sentence="features"))
-    assert many.per_class == 60 and rows[61] == backbone.encode(SIXTY[1].format(NAMES[1]))
+    assert many.per_class == 60 and rows[61] == backbone.encode(SIXTY_TEMPLATES[1].format(NAMES[1]))
     blend, rows = ids(replace(FOUND, sentence="ensemble"))
     assert rows == [backbone.encode(f"itap of the {name}.") for name in NAMES] and blend.embeddings is not None
     for sentence in ("ensemble", "custom"):  # the search reads the plain sentence
@@ -166,11 +166,11 @@ def test_sentences(backbone):
 def test_distillation_from_the_frozen_model(backbone, compat):
     method = replace(FOUND, distill=3.0, compat=compat)
     tuned = tuned_to(method, backbone).train()
-    images, labels = small.pictures(backbone, 3), torch.tensor([0, 1, 1])
+    images, labels = tiny_clips.pictures(backbone, 3), torch.tensor([0, 1, 1])
     teacher = method.prepare(tuned, task())
     batch, state = Batch(images, labels), State(0, 1, teacher)
     losses = method.losses(tuned({"image": images}, state), batch, state)
-    chosen = SIXTY if compat == "paper" else SIXTY[-1:]
+    chosen = SIXTY_TEMPLATES if compat == "paper" else SIXTY_TEMPLATES[-1:]
     with torch.no_grad():
         each = [
             textbook.text_features(backbone.model, textbook.tokens(backbone.encode, [t.format(n) for n in NAMES]))
@@ -188,15 +188,15 @@ def test_distillation_from_the_frozen_model(backbone, compat):
 @pytest.mark.parametrize("method", [FOUND, Dpl(longest_text=1, longest_image=1)])
 def test_gradcam_sees_what_the_last_block_sees(backbone, method):
     tuned = tuned_to(method, backbone).eval()
-    images, labels = small.pictures(backbone, 2), torch.tensor([0, 1])
+    images, labels = tiny_clips.pictures(backbone, 2), torch.tensor([0, 1])
     prompts = tuned.learner()
     tower = backbone.image_tower
     x = tower.before_last(images, (), lent=prompts.image_kv)
     normed = tower.blocks[-1].normed(x).detach().requires_grad_()
     image = textbook.unit(tower.from_last(x, normed, lent=prompts.image_kv))
     torch.testing.assert_close(image, tuned({"image": images}).image["image"], rtol=0, atol=1e-5)
-    logits = backbone.logit_scale * image @ tuned.text_side()[0].T
+    logits = backbone.logit_scale * image @ tuned.encode_classes()[0].T
     (gradient,) = torch.autograd.grad(logits.gather(1, labels[:, None]).sum() / logits.numel(), normed)
     weights = gradient[:, 1:].mean(1, keepdim=True)
     wanted = (normed[:, 1:] * weights).sum(-1).relu().flatten(1)
-    torch.testing.assert_close(saliency(tuned, images, labels).flatten(1), wanted, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(gradcam(tuned, images, labels).flatten(1), wanted, rtol=1e-3, atol=1e-6)

@@ -3,10 +3,10 @@
 import pytest
 from torch import Generator
 
-import small
+import tiny_clips
 from cliptune.errors import UserError
 from cliptune.methods.dpl import Dpl
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import State
 
 NAMES = ("cat", "steam locomotive")
@@ -14,7 +14,7 @@ NAMES = ("cat", "steam locomotive")
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 def tuned_to(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
@@ -48,12 +48,12 @@ def test_one_number_a_layer(backbone, field, depth):
 
 
 def test_a_resnet_takes_text_alone():
-    resnet = small.backbone("resnet")
+    resnet = tiny_clips.backbone("resnet")
     for method in (Dpl(), Dpl(lengths_image=(1, 1))):
         with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
             tuned_to(method, resnet)
     search = tuned_to(Dpl(longest_image=0, longest_text=2), resnet)
-    assert search({"image": small.pictures(resnet, 2)}, State(0, 1)).logits.requires_grad
-    after = search.method.following(search)
+    assert search({"image": tiny_clips.pictures(resnet, 2)}, State(0, 1)).logits.requires_grad
+    after = search.method.next_stage(search)
     assert len(after.lengths_text) == 2 and after.lengths_image == ()
     assert not tuned_to(after, resnet).learner().image_kv

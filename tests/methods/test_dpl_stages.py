@@ -6,18 +6,18 @@ import pytest
 import yaml
 
 import cliptune as ct
-from cliptune import claims, config, experiment, saved
-from cliptune.config import Run
+from cliptune import config, experiment, model_io, run_dir
+from cliptune.config import RunConfig
 from cliptune.engine import checkpoint
-from cliptune.engine.settings import Training
+from cliptune.engine.config import TrainConfig
 from cliptune.engine.watchers import Watcher
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.dpl import Dpl
 from cliptune.results import store
-from toys import learned, same, task
+from tiny_tasks import learned, same, task
 
 BRIEF = Dpl(longest_text=1, longest_image=2, search_epochs=2, search_batch=4, search_lr=0.05, sentence="template")
-RUN = Run(BRIEF, training=Training(epochs=2, batch_size=6, augment="none", lr=0.01))
+RUN = RunConfig(BRIEF, training=TrainConfig(epochs=2, batch_size=6, augment="none", lr=0.01))
 
 
 class Stop(Exception):
@@ -43,7 +43,7 @@ def files(folder):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dpl") / "run"
-    tuned, result = experiment.execute(RUN, folder, task=task())
+    tuned, result = experiment.run_experiment(RUN, folder, task=task())
     return folder, tuned, result
 
 
@@ -53,18 +53,18 @@ def test_the_record_says_what_was_asked_and_what_was_trained(finished):
     found = tuned.method
     assert len(found.lengths_text) == 4 and len(found.lengths_image) == 6 and not found.searching
     assert found == replace(BRIEF, lengths_text=found.lengths_text, lengths_image=found.lengths_image)
-    record = store.load(folder / "result.json")
+    record = store.load_result(folder / "result.json")
     assert config.from_dict(record.config) == RUN
     assert config.method_from_dict(record.provenance["trained"]) == found
     assert [row["epoch"] for row in record.history] == [0, 1, 2, 3]
     assert record.cost["parameters"] == sum(p.numel() for p in tuned.learner.parameters())
     assert config.from_dict(yaml.safe_load((folder / "config.yaml").read_text())) == RUN
-    assert claims.done(folder, RUN)
+    assert run_dir.is_done(folder, RUN)
 
 
 def test_the_lengths_are_those_of_the_highest_scores(finished):
     folder, tuned, _ = finished
-    kept, _ = checkpoint.read(folder / "stage1.safetensors")
+    kept, _ = checkpoint.read_checkpoint(folder / "stage1.safetensors")
     assert tuple(kept["alphas_text"].argmax(-1).tolist()) == tuned.method.lengths_text
     assert tuple(kept["alphas_image"].argmax(-1).tolist()) == tuned.method.lengths_image
     assert kept["adam"][2].unique().tolist() == [4], "two epochs of two steps"
@@ -74,10 +74,10 @@ def test_the_lengths_are_those_of_the_highest_scores(finished):
 def test_killed_it_goes_on_to_the_same_bytes(finished, tmp_path, epochs):
     folder, _, result = finished
     with pytest.raises(Stop):
-        experiment.execute(RUN, tmp_path / "r", task=task(), watchers=[StopAfter(epochs)])
+        experiment.run_experiment(RUN, tmp_path / "r", task=task(), watchers=[StopAfter(epochs)])
     left = ["config.yaml", "resume.safetensors", "stage1.safetensors", "stage2.resume.safetensors"]
     assert files(tmp_path / "r") == (left[:2] if epochs == 1 else left)
-    _, again = experiment.execute(RUN, tmp_path / "r", task=task())
+    _, again = experiment.run_experiment(RUN, tmp_path / "r", task=task())
     assert files(tmp_path / "r") == files(folder)
     for name in ("checkpoint.safetensors", "stage1.safetensors"):
         assert (tmp_path / "r" / name).read_bytes() == (folder / name).read_bytes()
@@ -87,9 +87,9 @@ def test_killed_it_goes_on_to_the_same_bytes(finished, tmp_path, epochs):
 
 def test_restored_it_answers_the_same(finished):
     folder, tuned, result = finished
-    restored, run = saved.restore(folder)
+    restored, run = model_io.load_model(folder)
     assert run == replace(RUN, method=tuned.method) and same(learned(restored), learned(tuned))
-    assert experiment.measure(restored, task()) == result.metrics
+    assert experiment.evaluate_task(restored, task()) == result.metrics
     assert ct.load(folder).run.method.lengths_text == tuned.method.lengths_text
 
 
@@ -104,14 +104,14 @@ def test_what_was_trained_can_be_saved(tmp_path, photos):
 
 def test_what_was_found_is_trained_again_without_a_search(finished):
     _, tuned, result = finished
-    again, other = experiment.execute(replace(RUN, method=tuned.method), task=task())
+    again, other = experiment.run_experiment(replace(RUN, method=tuned.method), task=task())
     assert same(learned(again), learned(tuned)) and other.metrics == result.metrics
     assert len(other.history) == 2 and "trained" not in other.provenance
 
 
 def test_wrapped_both_stages_are():
     run = replace(RUN, method=Dapt(base=replace(BRIEF, search_epochs=1), masks_from="data"))
-    tuned, result = experiment.execute(config.with_options(run, {"epochs": 1}), task=task())
+    tuned, result = experiment.run_experiment(config.with_options(run, {"epochs": 1}), task=task())
     assert all("pull_push" in row for row in result.history) and len(result.history) == 2
     assert isinstance(tuned.method, Dapt) and not tuned.method.base.searching
     assert result.method == "dpl+dapt"

@@ -5,25 +5,25 @@ import torch
 import torch.nn.functional as F
 from torch import Generator
 
-import small
 import textbook
+import tiny_clips
 from cliptune.errors import UserError
 from cliptune.methods.ivlp import Ivlp
 from cliptune.methods.language import Language
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
 
 NAMES = ("cat", "steam_locomotive", "sled dog")
 WORDS = "a photo of a"
 
 
-@pytest.mark.parametrize("shape", small.VITS)
+@pytest.mark.parametrize("shape", tiny_clips.VITS)
 @pytest.mark.parametrize("text", [(2, 1), (4, 3)])
 @pytest.mark.parametrize("image", [(0, 0), (3, 1), (1, 2)])
 def test_a_step_is_the_textbooks(shape, text, image):
-    backbone = small.backbone(shape)
+    backbone = tiny_clips.backbone(shape)
     tuned = TunedModel(backbone, Ivlp(*text, *image), NAMES)
-    images, labels = small.pictures(backbone), torch.tensor([2, 0, 1])
+    images, labels = tiny_clips.pictures(backbone), torch.tensor([2, 0, 1])
     own, seen = tuned.learner.text, tuned.learner.image
     assert [p.shape for p in own] == [(text[0], backbone.text_width)] * text[1]
     assert [p.shape for p in seen] == ([(image[0], backbone.image_width)] * image[1])
@@ -36,11 +36,11 @@ def test_a_step_is_the_textbooks(shape, text, image):
     logits = backbone.logit_scale * features @ classes.T
     torch.testing.assert_close(out.logits, logits, rtol=0, atol=1e-3)
     (loss,) = tuned.method.losses(out, batch, State(0, 1)).values()
-    small.same_gradients(loss, F.cross_entropy(logits, labels), [*own, *seen])
+    tiny_clips.same_gradients(loss, F.cross_entropy(logits, labels), [*own, *seen])
 
 
 def test_the_first_text_layer_starts_from_words_and_the_others_at_random():
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     prompts = Ivlp(2, 2, 3, 2).learner(backbone, NAMES, Generator().manual_seed(1))()
     assert torch.equal(prompts.text, backbone.embed_words(WORDS, 2))
     for tokens in (*prompts.text_deep, *prompts.image):
@@ -49,26 +49,26 @@ def test_the_first_text_layer_starts_from_words_and_the_others_at_random():
 
 def test_more_tokens_than_words_start_at_random():
     with pytest.warns(UserWarning, match="has 4 tokens, too few for n_ctx=6: context starts at random"):
-        learner = Ivlp(6, 1, 0, 0).learner(small.backbone("deep_image"), NAMES, Generator().manual_seed(1))
+        learner = Ivlp(6, 1, 0, 0).learner(tiny_clips.backbone("deep_image"), NAMES, Generator().manual_seed(1))
     assert learner().text.std().item() == pytest.approx(0.02, rel=0.3)
 
 
 @pytest.mark.parametrize("image", [(0, 0), (2, 0), (0, 2)])
-@pytest.mark.parametrize("shape", [*small.VITS, "resnet"])
+@pytest.mark.parametrize("shape", [*tiny_clips.VITS, "resnet"])
 def test_no_tokens_or_no_layers_leave_any_image_tower_alone(shape, image):
-    backbone = small.backbone(shape)
+    backbone = tiny_clips.backbone(shape)
     tuned = TunedModel(backbone, Ivlp(2, 2, *image), NAMES)
     assert tuned.prompts().fixed_image and len(list(tuned.learner.parameters())) == 2
-    images = small.pictures(backbone)
+    images = tiny_clips.pictures(backbone)
     features = tuned({"image": images}, State(0, 1)).image["image"]
     torch.testing.assert_close(
         features, textbook.unit(textbook.image_features(backbone.model, images)), rtol=0, atol=1e-5
     )
 
 
-@pytest.mark.parametrize("shape", [*small.VITS, "resnet"])
+@pytest.mark.parametrize("shape", [*tiny_clips.VITS, "resnet"])
 def test_language_is_ivlp_without_image_tokens(shape):
-    backbone, images = small.backbone(shape), small.pictures(small.backbone(shape))
+    backbone, images = tiny_clips.backbone(shape), tiny_clips.pictures(tiny_clips.backbone(shape))
     tuned, other = (TunedModel(backbone, m, NAMES) for m in (Language(3, 2), Ivlp(3, 2, 0, 0)))
     said = [model({"image": images}, State(0, 1)).logits for model in (tuned, other)]
     assert torch.equal(*said) and said[0].requires_grad
@@ -97,9 +97,9 @@ def test_nothing_to_learn_is_no_language_prompting(options):
 )
 def test_deeper_than_a_tower(method, tower, layers):
     with pytest.raises(UserError, match=f"a depth of 12 is more than the {layers} layers of the {tower} tower"):
-        TunedModel(small.backbone("deep_image"), method, NAMES)
+        TunedModel(tiny_clips.backbone("deep_image"), method, NAMES)
 
 
 def test_a_resnet_says_that_it_has_no_place_for_image_tokens():
     with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
-        TunedModel(small.backbone("resnet"), Ivlp(2, 1, 2, 1), NAMES)
+        TunedModel(tiny_clips.backbone("resnet"), Ivlp(2, 1, 2, 1), NAMES)

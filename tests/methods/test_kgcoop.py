@@ -5,14 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import Generator
 
-import small
 import textbook
+import tiny_clips
 from cliptune.errors import UserError
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.kgcoop import KgCoOp
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
-from small import NAMES, normal, pictures, same_gradients
+from tiny_clips import NAMES, normal, pictures, same_gradients
 
 CLEAN = [name.replace("_", " ") for name in NAMES]
 LABELS = torch.tensor([0, 3, 1])
@@ -20,7 +20,7 @@ LABELS = torch.tensor([0, 3, 1])
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_text")
+    return tiny_clips.backbone("deep_text")
 
 
 def losses_of(method, backbone, templates=("a drawing of a {}.",), wrapped=False):

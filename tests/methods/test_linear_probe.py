@@ -6,28 +6,28 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import small
 import textbook
+import tiny_clips
 from cliptune import experiment
-from cliptune.config import Run
-from cliptune.engine.evaluate import logits
+from cliptune.config import RunConfig
+from cliptune.engine.evaluate import predict_logits
 from cliptune.methods.linear_probe import LinearProbe
 from cliptune.methods.zeroshot import ZeroShot
 from cliptune.types import Batch, State
-from toys import QUICK, model, task, trained
+from tiny_tasks import QUICK, model, task, trained
 
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 def test_logits_and_gradients_of_logistic_regression(backbone):
     toy, labels = task(), torch.tensor([0, 2, 1, 1])
     tuned = model(LinearProbe(), backbone, toy)
-    weight, bias = small.normal(3, backbone.embed_dim, seed=1), small.normal(3, seed=2)
+    weight, bias = tiny_clips.normal(3, backbone.embed_dim, seed=1), tiny_clips.normal(3, seed=2)
     tuned.learner.load_state_dict({"weight": weight, "bias": bias})
-    batch, state = Batch(small.pictures(backbone, 4), labels), State(0, 1)
+    batch, state = Batch(tiny_clips.pictures(backbone, 4), labels), State(0, 1)
     out = tuned(tuned.method.views(batch), state)
     f = textbook.unit(textbook.image_features(backbone.model, batch.images))
     torch.testing.assert_close(out.logits, f @ weight.T + bias, rtol=0, atol=1e-4)
@@ -42,15 +42,17 @@ def test_where_it_starts(start, backbone):
     toy = task()
     tuned, _ = trained(LinearProbe(start=start), backbone, replace(QUICK, epochs=0), toy)
     clip, _ = trained(ZeroShot(), backbone, toy=toy)
-    wanted = logits(clip, toy.dataset, toy.tests["test"]) * (start == "text")
+    wanted = predict_logits(clip, toy.dataset, toy.tests["test"]) * (start == "text")
     assert wanted.any() or start == "zero"
-    torch.testing.assert_close(logits(tuned, toy.dataset, toy.tests["test"]), wanted, rtol=0, atol=1e-4)
+    torch.testing.assert_close(predict_logits(tuned, toy.dataset, toy.tests["test"]), wanted, rtol=0, atol=1e-4)
 
 
 def test_tests_of_other_classes_are_left_out(backbone, monkeypatch):
-    monkeypatch.setattr(experiment, "backbone_of", lambda *_: backbone)
+    monkeypatch.setattr(experiment, "cached_backbone", lambda *_: backbone)
     with pytest.warns(
         UserWarning, match="not tested on novel: LinearProbe learned something of its own for each class"
     ):
-        _, result = experiment.execute(Run(LinearProbe(), training=replace(QUICK, cached_views=1)), task=task())
+        _, result = experiment.run_experiment(
+            RunConfig(LinearProbe(), training=replace(QUICK, cached_views=1)), task=task()
+        )
     assert set(result.metrics) == {"test"} and result.cost["parameters"] == 3 * 48 + 3

@@ -4,31 +4,31 @@ import pytest
 import torch
 from torch import Generator
 
-import small
+import tiny_clips
 from cliptune.errors import UserError
 from cliptune.methods.maple import Maple
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import State
 
 NAMES = ("cat", "steam locomotive")
 
 
-@pytest.mark.parametrize("shape", small.VITS)
+@pytest.mark.parametrize("shape", tiny_clips.VITS)
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_every_learned_tensor_moves_the_loss(shape, depth):
-    backbone = small.backbone(shape)
+    backbone = tiny_clips.backbone(shape)
     if depth > max(backbone.text_depth, backbone.image_depth):
         pytest.skip("deeper than both towers")
     method = Maple(depth=depth)
     tuned = TunedModel(backbone, method, NAMES)
-    out = tuned({"image": small.pictures(backbone, 3)}, State(0, 1))
+    out = tuned({"image": tiny_clips.pictures(backbone, 3)}, State(0, 1))
     out.logits.square().mean().backward()
     still = [name for name, p in tuned.learner.named_parameters() if p.grad is None or not p.grad.any()]
     assert still == []
 
 
 def test_the_first_layer_starts_from_words():
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     prompts = Maple(depth=2).learner(backbone, NAMES, Generator())()
     assert torch.equal(prompts.text, backbone.embed_words("a photo of a", 2))
     (deep,) = prompts.text_deep
@@ -36,7 +36,7 @@ def test_the_first_layer_starts_from_words():
 
 
 def test_words_beyond_the_tokens_stay_in_front_of_the_name():
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     sentences = Maple(n_ctx=2).sentences(backbone, NAMES, ())
     ids = backbone.encode("a photo of a cat.")
     assert sentences.ids[0, : len(ids)].tolist() == ids
@@ -44,7 +44,7 @@ def test_words_beyond_the_tokens_stay_in_front_of_the_name():
 
 
 def test_more_tokens_than_words_start_at_random():
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     with pytest.warns(UserWarning, match="has 4 tokens, too few for n_ctx=6: context starts at random"):
         learner = Maple(n_ctx=6, depth=1).learner(backbone, NAMES, Generator().manual_seed(1))
     assert learner().text.shape == (6, backbone.text_width)
@@ -54,7 +54,7 @@ def test_more_tokens_than_words_start_at_random():
 
 def test_deeper_than_both_towers():
     with pytest.raises(UserError, match="depth=9 is more than the 4 layers of backbone 'deep_image'; lower it"):
-        TunedModel(small.backbone("deep_image"), Maple(), NAMES)
+        TunedModel(tiny_clips.backbone("deep_image"), Maple(), NAMES)
 
 
 @pytest.mark.parametrize("options", [{"n_ctx": 0}, {"depth": 0}])
@@ -65,4 +65,4 @@ def test_nothing_to_learn_is_no_maple(options):
 
 def test_a_resnet_says_that_it_has_no_place_for_image_tokens():
     with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
-        TunedModel(small.backbone("resnet"), Maple(depth=2), NAMES)
+        TunedModel(tiny_clips.backbone("resnet"), Maple(depth=2), NAMES)

@@ -5,15 +5,15 @@ import torch
 import torch.nn.functional as F
 from torch import Generator
 
-import small
 import textbook
+import tiny_clips
 from cliptune.errors import UserError
 from cliptune.methods.copypaste import CopyPaste
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.prograd import ProGrad
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
-from small import NAMES, normal, pictures
+from tiny_clips import NAMES, normal, pictures
 
 CLEAN = [name.replace("_", " ") for name in NAMES]
 #: One of the two labellings makes the gradients conflict.
@@ -22,7 +22,7 @@ LABELLINGS = [torch.tensor([i, i, i]) for i in range(len(NAMES))]
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_text")
+    return tiny_clips.backbone("deep_text")
 
 
 def prepared(method, backbone, labels):

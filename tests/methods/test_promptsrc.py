@@ -6,15 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import small
 import textbook
-from cliptune.backbones.teacher import SIXTY
+import tiny_clips
+from cliptune.backbones.teacher import SIXTY_TEMPLATES
 from cliptune.errors import UserError
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.promptsrc import PromptSrc
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
-from toys import QUICK, learned, model, same, task, trained
+from tiny_tasks import QUICK, learned, model, same, task, trained
 
 NAMES = ("cat", "steam_locomotive", "sled dog")
 METHOD = PromptSrc(2, 2, 3, 2, aggregate_mean=2.0, aggregate_std=1.0)
@@ -22,7 +22,7 @@ METHOD = PromptSrc(2, 2, 3, 2, aggregate_mean=2.0, aggregate_std=1.0)
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 def unit_text(backbone, names, templates):
@@ -37,8 +37,8 @@ def test_a_step_is_the_textbooks(backbone):
     tuned = TunedModel(backbone, METHOD, NAMES)
     with torch.no_grad():  # words and small random tokens would leave some terms all but equal
         for i, p in enumerate(tuned.learner.parameters()):
-            p.add_(small.normal(*p.shape, seed=i, std=0.3))
-    images, labels = small.pictures(backbone), torch.tensor([2, 0, 1])
+            p.add_(tiny_clips.normal(*p.shape, seed=i, std=0.3))
+    images, labels = tiny_clips.pictures(backbone), torch.tensor([2, 0, 1])
     batch, state = Batch(images, labels), State(0, 1, METHOD.prepare(tuned, task()))
     losses = METHOD.losses(tuned(METHOD.views(batch), state), batch, state)
 
@@ -46,7 +46,10 @@ def test_a_step_is_the_textbooks(backbone):
     ids, _ = textbook.prompted(backbone.encode, "a photo of a", [name.replace("_", " ") for name in NAMES])
     text = textbook.unit(textbook.text_features(backbone.model, ids, own[0], own[1:]))
     image = textbook.unit(textbook.image_features(backbone.model, images, list(seen)))
-    text0, image0 = unit_text(backbone, NAMES, SIXTY), textbook.unit(textbook.image_features(backbone.model, images))
+    text0, image0 = (
+        unit_text(backbone, NAMES, SIXTY_TEMPLATES),
+        textbook.unit(textbook.image_features(backbone.model, images)),
+    )
     logits, logits0 = scale * image @ text.T, scale * image0 @ text0.T
     kl = (logits0.softmax(1) * (logits0.log_softmax(1) - logits.log_softmax(1))).sum() / logits.numel()
     wanted = {
@@ -58,22 +61,25 @@ def test_a_step_is_the_textbooks(backbone):
     assert losses.keys() == wanted.keys()
     for name, loss in losses.items():
         assert loss.item() == pytest.approx(wanted[name].item(), rel=1e-4) and loss.item() > 0.01, name
-    small.same_gradients(sum(losses.values()), sum(wanted.values()), [*own, *seen])
+    tiny_clips.same_gradients(sum(losses.values()), sum(wanted.values()), [*own, *seen])
 
 
 def test_the_teachers_sentences():
-    assert len(SIXTY) == len(set(SIXTY)) == 60 and all(t.count("{}") == 1 for t in SIXTY)
-    assert SIXTY[0] == "a photo of a {}." and SIXTY[-1] == "itap of the {}."
+    assert len(SIXTY_TEMPLATES) == len(set(SIXTY_TEMPLATES)) == 60 and all(t.count("{}") == 1 for t in SIXTY_TEMPLATES)
+    assert SIXTY_TEMPLATES[0] == "a photo of a {}." and SIXTY_TEMPLATES[-1] == "itap of the {}."
 
 
 def test_untuned_prompts_of_the_image_tower_cost_nothing(backbone):
     method = replace(METHOD, n_ctx_image=0)
     tuned, toy = TunedModel(backbone, method, NAMES), task()
-    batch, state = Batch(small.pictures(backbone), torch.tensor([2, 0, 1])), State(0, 1, method.prepare(tuned, toy))
+    batch, state = (
+        Batch(tiny_clips.pictures(backbone), torch.tensor([2, 0, 1])),
+        State(0, 1, method.prepare(tuned, toy)),
+    )
     losses = method.losses(tuned(method.views(batch), state), batch, state)
     assert losses["image"].item() == pytest.approx(0, abs=1e-5) and losses["text"].item() > 0.1
     # Text-only, it can train on features made earlier.
-    raw = tuned.image_raw(method.views(batch), tuned.prompts())
+    raw = tuned.encode_images(method.views(batch), tuned.prompts())
     again = method.losses(tuned(raw, state), Batch(raw["image"], batch.labels), state)
     assert {n: loss.item() for n, loss in again.items()} == pytest.approx(
         {n: loss.item() for n, loss in losses.items()}
@@ -108,7 +114,7 @@ def test_columns_that_a_wrapper_adds_are_not_the_teachers(backbone):
     masks = torch.zeros(3, 1, backbone.image_size, backbone.image_size)
     masks[..., 8:24, 8:24] = 1
     batch, state = (
-        Batch(small.pictures(backbone), torch.tensor([2, 0, 1]), masks),
+        Batch(tiny_clips.pictures(backbone), torch.tensor([2, 0, 1]), masks),
         State(0, 10, method.prepare(tuned, toy)),
     )
     out = tuned(method.views(batch), state)
@@ -135,4 +141,4 @@ def test_bad_settings_are_named(options, said):
 
 def test_a_resnet_says_that_it_has_no_place_for_image_tokens():
     with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
-        TunedModel(small.backbone("resnet"), PromptSrc(2, 1, 2, 1), NAMES)
+        TunedModel(tiny_clips.backbone("resnet"), PromptSrc(2, 1, 2, 1), NAMES)

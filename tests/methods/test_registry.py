@@ -8,7 +8,7 @@ from torch import Generator
 
 from cliptune import methods
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
+from cliptune.model.method import Method
 
 WRAPPERS = methods.wrapper_names()
 PLAIN = [name for name in methods.names() if name not in WRAPPERS]
@@ -90,7 +90,7 @@ def test_a_wrapper_needs_something_that_trains(inner, outer):
     [
         ("no_such_package.mine:Mine", "cannot be imported: No module named 'no_such_package'"),
         ("cliptune.types:Mine", "cannot be imported: module 'cliptune.types' has no attribute 'Mine'"),
-        ("cliptune.types:Task", "is not a subclass of cliptune.methods.base.Method"),
+        ("cliptune.types:Task", "is not a subclass of cliptune.model.method.Method"),
         ("math:pi", "is not a subclass"),
     ],
 )

@@ -4,18 +4,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import small
 import textbook
+import tiny_clips
 from cliptune.engine.fit import fit
 from cliptune.errors import UserError
-from cliptune.masks.gradcam import activation_and_gradient
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.maple import Maple
 from cliptune.methods.restore import Restore
+from cliptune.saliency.gradcam import activation_and_gradient
 from cliptune.types import Batch, State
 from restore_by_hand import adapted, by_hand
-from small import same_gradients
-from toys import QUICK, fabric, learned, model, same, task, trained
+from tiny_clips import same_gradients
+from tiny_tasks import QUICK, fabric, learned, model, same, task, trained
 
 LABELS = torch.tensor([0, 2, 1])
 KINDS = ("features", "norms")
@@ -23,18 +23,18 @@ KINDS = ("features", "norms")
 
 def made(shape="deep_image", **fields):
     """A model whose towers have shifted since `prepare`, its batch, and the state that remembers."""
-    of = small.backbone(shape)
+    of = tiny_clips.backbone(shape)
     method = Restore(**{"depth": 2, "text_ratio": 0.3, "image_ratio": 0.2, **fields})
     tuned = model(method, of, task()).train()
     memory = method.prepare(tuned, task())
     with torch.no_grad():
         for i, parameter in enumerate(tuned.learner.parameters()):
-            parameter.add_(small.normal(*parameter.shape, seed=i, std=0.1))
-    images = small.pictures(of, len(LABELS))
+            parameter.add_(tiny_clips.normal(*parameter.shape, seed=i, std=0.1))
+    images = tiny_clips.pictures(of, len(LABELS))
     return tuned, Batch(images, LABELS, (images[:, :1] > 0).float()), State(0, 9, memory)
 
 
-@pytest.mark.parametrize("shape", small.VITS)
+@pytest.mark.parametrize("shape", tiny_clips.VITS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_a_step_is_the_equations(shape, kind, depth):
@@ -65,11 +65,11 @@ def test_a_step_is_the_equations(shape, kind, depth):
 
 
 def test_norms_start_with_no_loss_and_no_gradient():
-    of = small.backbone("deep_image")
+    of = tiny_clips.backbone("deep_image")
     method = Restore(depth=3, shift="norms")
     tuned = model(method, of, task()).train()
     state = State(0, 9, method.prepare(tuned, task()))
-    batch = Batch(small.pictures(of, 3), LABELS)
+    batch = Batch(tiny_clips.pictures(of, 3), LABELS)
     loss = method.losses(tuned(method.views(batch), state), batch, state)["shift"]
     loss.backward()
     assert loss == 0
@@ -125,7 +125,7 @@ def test_one_layer_has_no_deep_tokens_to_grow_by():
 
 
 def test_gradients_move_neither_ratios_nor_what_shifts_are_measured_from():
-    tuned, _ = trained(Restore(depth=2, text_growth=0, image_growth=0), small.backbone("deep_image"))
+    tuned, _ = trained(Restore(depth=2, text_growth=0, image_growth=0), tiny_clips.backbone("deep_image"))
     start = model(tuned.method, tuned.backbone, task())
     start.method.prepare(start, task())
     for name, held in start.learner.named_buffers():
@@ -133,7 +133,7 @@ def test_gradients_move_neither_ratios_nor_what_shifts_are_measured_from():
 
 
 def test_a_trained_learner_keeps_what_it_began_from():
-    tuned, _ = trained(Restore(depth=2), small.backbone("deep_image"))
+    tuned, _ = trained(Restore(depth=2), tiny_clips.backbone("deep_image"))
     before = tuned.learner.text_norms.clone()
     tuned.method.prepare(tuned, task())
     assert torch.equal(before, tuned.learner.text_norms) and before.all()
@@ -141,7 +141,7 @@ def test_a_trained_learner_keeps_what_it_began_from():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_resumed_run_gives_the_same_numbers(kind, tmp_path):
-    method, of, file = Restore(depth=2, shift=kind), small.backbone("deep_image"), tmp_path / "resume.safetensors"
+    method, of, file = Restore(depth=2, shift=kind), tiny_clips.backbone("deep_image"), tmp_path / "resume.safetensors"
     training = QUICK if kind == "features" else type(QUICK)(epochs=3, lr=1e-3, batch_size=4, augment="none")
     whole, history = trained(method, of, training)
 
@@ -190,7 +190,7 @@ def test_grad_cam_goes_through_the_adapter():
     tuned.eval()
     activation, gradient = activation_and_gradient(tuned, batch.images, LABELS)
     with torch.no_grad():
-        text = tuned.text_side()[0]
+        text = tuned.encode_classes()[0]
         tokens = tuned.prompts().image
     features, normed = textbook.image_tokens(tuned.backbone.model, batch.images, [t.requires_grad_() for t in tokens])
     logits = tuned.backbone.logit_scale * adapted(tuned.learner.image, features) @ text.T
@@ -202,7 +202,7 @@ def test_grad_cam_goes_through_the_adapter():
 
 
 def test_prompts_are_maples():
-    of = small.backbone("deep_image")
+    of = tiny_clips.backbone("deep_image")
     method, maple = Restore(depth=3, n_ctx=3), Maple(depth=3, n_ctx=3)
     ours, theirs = model(method, of, task()), model(maple, of, task())
     assert same(learned(theirs), {n.removeprefix("prompts."): t for n, t in learned(ours).items() if "prompts." in n})

@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator
 
-import small
+import tiny_clips
 from cliptune.backbones.features import normalise
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
-from cliptune.methods.zeroshot import SEVEN, ZeroShot
-from cliptune.model import TunedModel
+from cliptune.methods.zeroshot import SEVEN_TEMPLATES, ZeroShot
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
 
 NAMES = ("cat", "steam_locomotive", "sled dog")
@@ -18,7 +18,7 @@ NAMES = ("cat", "steam_locomotive", "sled dog")
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 def features(backbone, texts):
@@ -27,7 +27,7 @@ def features(backbone, texts):
 
 def text_of(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
     with torch.no_grad():
-        return TunedModel(backbone, method, names, templates).eval().text_side()[0]
+        return TunedModel(backbone, method, names, templates).eval().encode_classes()[0]
 
 
 def test_zero_shot_says_the_datasets_sentence(backbone):
@@ -40,9 +40,9 @@ def test_zero_shot_says_a_sentence_of_ones_own(backbone):
     assert torch.allclose(text_of(ZeroShot(template="look, a {}!"), backbone), wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("own, count", [("a photo of a {}, a type of pet.", 8), (SEVEN[2], 7)])
+@pytest.mark.parametrize("own, count", [("a photo of a {}, a type of pet.", 8), (SEVEN_TEMPLATES[2], 7)])
 def test_an_ensemble_is_the_normalised_mean_of_normalised_features(backbone, own, count):
-    templates = list(dict.fromkeys([*SEVEN, own]))
+    templates = list(dict.fromkeys([*SEVEN_TEMPLATES, own]))
     assert len(templates) == count
     rows = []
     for name in NAMES:
@@ -53,7 +53,7 @@ def test_an_ensemble_is_the_normalised_mean_of_normalised_features(backbone, own
 
 
 def test_the_eighty_are_clips():
-    sentences = ZeroShot("eighty").sentences(small.backbone("deep_image"), NAMES, ("x {}",))
+    sentences = ZeroShot("eighty").sentences(tiny_clips.backbone("deep_image"), NAMES, ("x {}",))
     assert sentences.per_class == 80 and len(sentences) == 80 * len(NAMES)
 
 
@@ -72,7 +72,7 @@ def test_coops_shapes(backbone, position, class_specific):
     tuned = TunedModel(backbone, method, NAMES)
     shape = (len(NAMES), 5, backbone.text_width) if class_specific else (5, backbone.text_width)
     assert [p.shape for p in tuned.learner.parameters()] == [shape]
-    out = tuned({"image": small.pictures(backbone, 2)}, State(0, 1))
+    out = tuned({"image": tiny_clips.pictures(backbone, 2)}, State(0, 1))
     losses = method.losses(out, Batch(torch.empty(0), torch.tensor([0, 2])), State(0, 1))
     assert losses["ce"].item() == pytest.approx(F.cross_entropy(out.logits, torch.tensor([0, 2])).item())
     losses["ce"].backward()
@@ -83,9 +83,9 @@ def test_coops_shapes(backbone, position, class_specific):
 def test_a_context_a_class_moves_its_own_class_alone(backbone):
     tuned = TunedModel(backbone, CoOp(n_ctx=2, class_specific=True), NAMES).eval()
     with torch.no_grad():
-        before = tuned.text_side()[0].clone()
+        before = tuned.encode_classes()[0].clone()
         tuned.learner.text[1] += 0.5
-        after = tuned.eval().text_side()[0]
+        after = tuned.eval().encode_classes()[0]
     assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [True, False, True]
 
 

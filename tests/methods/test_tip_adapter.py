@@ -6,25 +6,25 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import small
 import textbook
-from cliptune import config, experiment, saved
-from cliptune.adapters.cache import Cache
+import tiny_clips
+from cliptune import config, experiment, model_io
+from cliptune.adapters.key_value_cache import KeyValueCache
 from cliptune.data.loader import ExampleSet
-from cliptune.data.transforms import Augment
-from cliptune.engine.evaluate import logits
+from cliptune.data.transforms import RandomCropFlip
+from cliptune.engine.evaluate import predict_logits
 from cliptune.errors import UserError
 from cliptune.methods.tip_adapter import TipAdapter
 from cliptune.methods.tip_adapter_f import TipAdapterF
 from cliptune.types import State
-from toys import QUICK, learned, model, task, trained
+from tiny_tasks import QUICK, learned, model, task, trained
 
 BOTH = pytest.mark.parametrize("kind", [TipAdapter, TipAdapterF])
 
 
 @pytest.fixture(scope="module")
 def backbone():
-    return small.backbone("deep_image")
+    return tiny_clips.backbone("deep_image")
 
 
 def pictures(backbone, examples, augment=None):
@@ -42,7 +42,7 @@ def test_keys_are_the_normalised_means_over_crops(kind, crops, backbone):
     toy = task()
     tuned = model(kind(crops=crops), backbone, toy)
     tuned.method.prepare(tuned, toy)
-    seen = pictures(backbone, toy.train, Augment(backbone.image_size, scale=(0.5, 1.0)) if crops else None)
+    seen = pictures(backbone, toy.train, RandomCropFlip(backbone.image_size, scale=(0.5, 1.0)) if crops else None)
     for i in range(len(toy.train)):
         features = []
         for seen.epoch in range(max(1, crops)):
@@ -71,14 +71,14 @@ def test_logits_of_test_pictures(backbone):
         wanted = (
             backbone.model.logit_scale.exp() * image @ text.T + 2.0 * torch.exp(-3.0 * (1 - image @ keys.T)) @ values
         )
-    torch.testing.assert_close(logits(tuned, toy.dataset, toy.tests["test"]), wanted, rtol=0, atol=1e-3)
+    torch.testing.assert_close(predict_logits(tuned, toy.dataset, toy.tests["test"]), wanted, rtol=0, atol=1e-3)
 
 
 @BOTH
 def test_the_authors_grid_on_the_validation_pictures_alone(kind, backbone, monkeypatch):
     toy = replace(task(), tests={})  # nothing to peep at
     asked = []
-    monkeypatch.setattr(Cache, "choose", lambda self, *given: asked.append(given))
+    monkeypatch.setattr(KeyValueCache, "choose", lambda self, *given: asked.append(given))
     trained(kind(crops=0, search=True), backbone, toy=toy)
     ((image, clip, labels, alphas, betas),) = asked
     zero_shot = model(kind(crops=0), backbone, toy)  # an empty cache
@@ -96,8 +96,8 @@ def test_the_authors_grid_on_the_validation_pictures_alone(kind, backbone, monke
 @BOTH
 def test_what_was_found_is_kept(kind, backbone, tmp_path):
     tuned, _ = trained(kind(crops=0, search=True, alpha=0.0, beta=0.0), backbone)
-    saved.save(tmp_path / "checkpoint.safetensors", config.Run(tuned.method), tuned)
-    restored, _ = saved.restore(tmp_path, backbone)
+    model_io.save_model(tmp_path / "checkpoint.safetensors", config.RunConfig(tuned.method), tuned)
+    restored, _ = model_io.load_model(tmp_path, backbone)
     assert restored.learner.alpha == tuned.learner.alpha >= 0.1 and restored.learner.beta == tuned.learner.beta >= 0.1
 
 
@@ -111,7 +111,7 @@ def test_training_starts_from_the_cache_without_training(backbone):
     still, _ = trained(TipAdapter(crops=2), backbone, toy=toy)
     start, _ = trained(TipAdapterF(crops=2), backbone, replace(QUICK, epochs=0), toy)
     moved, rows = trained(TipAdapterF(crops=2), backbone, replace(QUICK, optimizer="adamw", lr=1e-3), toy)
-    answers = [logits(tuned, toy.dataset, toy.tests["test"]) for tuned in (still, start, moved)]
+    answers = [predict_logits(tuned, toy.dataset, toy.tests["test"]) for tuned in (still, start, moved)]
     assert torch.equal(answers[0], answers[1]) and not torch.allclose(answers[0], answers[2], atol=1e-3)
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert not torch.equal(learned(moved)["keys"], learned(still)["keys"])
@@ -134,9 +134,9 @@ def test_the_loss_and_its_first_step(backbone):
 
 @pytest.mark.parametrize(("kind", "parameters"), [(TipAdapter, 0), (TipAdapterF, 12 * 48)])
 def test_its_cost(kind, parameters, backbone, monkeypatch):
-    monkeypatch.setattr(experiment, "backbone_of", lambda *_: backbone)
-    run = config.Run(kind(crops=0), training=replace(QUICK, epochs=1, cached_views=1))
-    _, result = experiment.execute(run, task=task())
+    monkeypatch.setattr(experiment, "cached_backbone", lambda *_: backbone)
+    run = config.RunConfig(kind(crops=0), training=replace(QUICK, epochs=1, cached_views=1))
+    _, result = experiment.run_experiment(run, task=task())
     assert result.cost["parameters"] == parameters and set(result.metrics) == {"test", "novel"}
 
 

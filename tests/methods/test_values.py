@@ -17,9 +17,9 @@ from cliptune.commands.predict import Predict
 from cliptune.commands.report import Report
 from cliptune.commands.results_export import ResultsExport
 from cliptune.commands.results_table import ResultsTable
-from cliptune.config import Run
-from cliptune.data.settings import Reading
-from cliptune.engine.settings import Training
+from cliptune.config import RunConfig
+from cliptune.data.config import DataConfig
+from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
 
@@ -50,7 +50,7 @@ def numbers(cls):
 
 #: What has no default.
 NEEDED = {
-    Run: {"method": CoOp()},
+    RunConfig: {"method": CoOp()},
     Background: {"runs": ()},
     Predict: {"images": ()},
     ResultsExport: {"out": "x"},
@@ -63,7 +63,9 @@ def built(cls, **values):
     return cls(**{**NEEDED.get(cls, {}), **values})
 
 
-@pytest.mark.parametrize("cls", [*CLASSES, Training, Reading, Run, Execution, *COMMANDS], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls", [*CLASSES, TrainConfig, DataConfig, RunConfig, Execution, *COMMANDS], ids=lambda cls: cls.__name__
+)
 def test_numbers_that_are_none(cls):
     for name, kind in numbers(cls):
         for value in ODD:

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Generator
 
-import small
 import textbook
+import tiny_clips
 from cliptune.errors import UserError
 from cliptune.methods.vpt import Vpt
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
 
 NAMES = ("cat", "steam_locomotive", "sled dog")
@@ -21,12 +21,12 @@ def plain(backbone, template):
     return textbook.unit(textbook.text_features(backbone.model, textbook.tokens(backbone.encode, texts)))
 
 
-@pytest.mark.parametrize("shape", small.VITS)
+@pytest.mark.parametrize("shape", tiny_clips.VITS)
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_step_is_the_textbooks(shape, depth):
-    backbone = small.backbone(shape)
+    backbone = tiny_clips.backbone(shape)
     tuned = TunedModel(backbone, Vpt(3, depth), NAMES, (SAID,))
-    images, labels = small.pictures(backbone), torch.tensor([2, 0, 1])
+    images, labels = tiny_clips.pictures(backbone), torch.tensor([2, 0, 1])
     leaves = list(tuned.learner.parameters())
     assert [p.shape for p in leaves] == [(3, backbone.image_width)] * depth
     batch = Batch(images, labels)
@@ -35,20 +35,20 @@ def test_a_step_is_the_textbooks(shape, depth):
     logits = backbone.logit_scale * features @ plain(backbone, SAID).T
     torch.testing.assert_close(out.logits, logits, rtol=0, atol=1e-3)
     (loss,) = tuned.method.losses(out, batch, State(0, 1)).values()
-    small.same_gradients(loss, F.cross_entropy(logits, labels), leaves)
+    tiny_clips.same_gradients(loss, F.cross_entropy(logits, labels), leaves)
 
 
 @pytest.mark.parametrize("template, said", [("", "{} texture."), (SAID, SAID)])
 def test_classes_are_fixed_sentences_the_datasets_or_ones_own(template, said):
-    backbone = small.backbone("deep_image")
+    backbone = tiny_clips.backbone("deep_image")
     tuned = TunedModel(backbone, Vpt(2, 1, template), NAMES, ("{} texture.", "a {}."))
-    text = tuned({"image": small.pictures(backbone)}, State(0, 1)).text
+    text = tuned({"image": tiny_clips.pictures(backbone)}, State(0, 1)).text
     torch.testing.assert_close(text, plain(backbone, said), rtol=0, atol=1e-5)
     assert not text.requires_grad
 
 
 def test_tokens_start_small_and_differ():
-    tokens = Vpt(8, 2).learner(small.backbone("deep_image"), NAMES, Generator().manual_seed(1))().image
+    tokens = Vpt(8, 2).learner(tiny_clips.backbone("deep_image"), NAMES, Generator().manual_seed(1))().image
     assert all(t.std().item() == pytest.approx(0.02, rel=0.1) for t in tokens)
     assert not torch.equal(*tokens)
 
@@ -67,9 +67,9 @@ def test_a_sentence_without_one_place_for_the_name(template):
 
 def test_deeper_than_the_image_tower():
     with pytest.raises(UserError, match="a depth of 12 is more than the 2 layers of the image tower of 'deep_text'"):
-        TunedModel(small.backbone("deep_text"), Vpt(), NAMES)
+        TunedModel(tiny_clips.backbone("deep_text"), Vpt(), NAMES)
 
 
 def test_a_resnet_says_that_it_has_no_place_for_image_tokens():
     with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
-        TunedModel(small.backbone("resnet"), Vpt(2, 1), NAMES)
+        TunedModel(tiny_clips.backbone("resnet"), Vpt(2, 1), NAMES)

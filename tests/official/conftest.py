@@ -2,8 +2,8 @@
 
 import pytest
 
-from authors import save
-from official_models import METHODS, NAMES, official_state, trained
+from official_files import save
+from official_models import METHODS, NAMES, official_state, trained_model
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def file(tmp_path):
     """A function that writes the official file of a model of METHODS on a backbone."""
 
     def write(key, of, names=NAMES, **more):
-        model = trained(METHODS[key][0], of, names)
+        model = trained_model(METHODS[key][0], of, names)
         return save(tmp_path / "model.pth.tar-5", official_state(key, model), **more), model
 
     return write

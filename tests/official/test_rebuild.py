@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from authors import save
 from cliptune.errors import UserError
 from cliptune.methods.maple import Maple
 from cliptune.methods.restore import Restore
-from official_models import METHODS, NAMES, imported, logits, official_state, trained
-from small import backbone
+from official_files import save
+from official_models import METHODS, NAMES, import_checkpoint, logits, official_state, trained_model
+from tiny_clips import backbone
 
 pytestmark = pytest.mark.filterwarnings("ignore:the authors' CLIP has QuickGELU:UserWarning")
 
@@ -24,7 +24,7 @@ def test_the_same_model_again(file, key, shape):
         pytest.skip("lengths are for the other backbone's layers")
     path, model = file(key, of)
     names = () if key.startswith(("vpt", "dpl")) else NAMES
-    again, run = imported(path, of, name, options, () if names else NAMES)
+    again, run = import_checkpoint(path, of, name, options, () if names else NAMES)
     assert torch.equal(logits(again), logits(model)) and len(again.classnames) == len(NAMES)
     if names:
         assert again.classnames == NAMES, "as written, in lower case"
@@ -38,7 +38,7 @@ def test_half_precision(file, key):
     path, model = file(key, of)
     found = torch.load(path, weights_only=False)["state_dict"]
     save(path, {name: tensor.half() if tensor.ndim else tensor for name, tensor in found.items()})
-    again, _ = imported(path, of, METHODS[key][1])
+    again, _ = import_checkpoint(path, of, METHODS[key][1])
     assert all(parameter.dtype == torch.float32 for parameter in again.learner.parameters())
     with torch.no_grad():
         for parameter in model.learner.parameters():
@@ -49,13 +49,13 @@ def test_half_precision(file, key):
 def test_a_resnet_for_text_alone(file):
     of = backbone("resnet")
     path, model = file("coop", of)
-    assert torch.equal(logits(imported(path, of, "coop")[0]), logits(model))
+    assert torch.equal(logits(import_checkpoint(path, of, "coop")[0]), logits(model))
 
 
 def test_ratios_are_those_of_the_file(file):
     of = backbone("deep_image")
     path, model = file("restore", of)
-    again, run = imported(path, of)
+    again, run = import_checkpoint(path, of)
     assert float(again.learner.text.ratio) == pytest.approx(0.35) and float(again.learner.image.ratio) == pytest.approx(
         0.4
     )
@@ -66,18 +66,18 @@ def test_words_decide_what_stays_before_the_name(file, tmp_path):
     """ "v1 v2 of a cat." or "v1 v2 cat.": the file's sentences tell; without them the released words are taken."""
     of = backbone("deep_image")
     random = replace(Maple(2, 2), words="")
-    path = save(tmp_path / "random", official_state("maple", trained(random, of)))
-    assert imported(path, of, "maple")[1].method == random
+    path = save(tmp_path / "random", official_state("maple", trained_model(random, of)))
+    assert import_checkpoint(path, of, "maple")[1].method == random
     path, _ = file("maple", of)
-    assert imported(path, of, "maple")[1].method == Maple(2, 2)
+    assert import_checkpoint(path, of, "maple")[1].method == Maple(2, 2)
     bare = {
         name: tensor
         for name, tensor in torch.load(path, weights_only=False)["state_dict"].items()
         if "token_" not in name
     }
     save(path, bare)
-    assert imported(path, of, "maple", names=NAMES)[1].method == Maple(2, 2)
-    assert imported(path, of, "maple", {"words": ""}, NAMES)[1].method == random
+    assert import_checkpoint(path, of, "maple", names=NAMES)[1].method == Maple(2, 2)
+    assert import_checkpoint(path, of, "maple", {"words": ""}, NAMES)[1].method == random
 
 
 def test_words_that_do_not_fit(file):
@@ -86,32 +86,32 @@ def test_words_that_do_not_fit(file):
     with pytest.raises(
         UserError, match="words='one of the many' do not fit .*: a sentence there goes on with 'of a cat .'"
     ):
-        imported(path, of, "maple", {"words": "one of the many"})
+        import_checkpoint(path, of, "maple", {"words": "one of the many"})
     path, _ = file("coop", of)
     with pytest.raises(
         UserError, match="words='a photo of a' do not fit .*: they make 4 learned vectors, the file has 5"
     ):
-        imported(path, of, "coop", {"words": "a photo of a"})
+        import_checkpoint(path, of, "coop", {"words": "a photo of a"})
 
 
 def test_other_class_names_where_the_context_is_shared(file):
     of = backbone("deep_image")
     path, model = file("maple", of)
-    again, _ = imported(path, of, "maple", names=("mouse", "bear"))
+    again, _ = import_checkpoint(path, of, "maple", names=("mouse", "bear"))
     assert torch.equal(logits(again), logits(model.with_classes(("mouse", "bear"))))
 
 
 def test_the_order_of_contexts_of_their_own(file):
     of = backbone("deep_image")
     path, model = file("coop per class", of)
-    assert torch.equal(logits(imported(path, of, names=[name.upper() for name in NAMES])[0]), logits(model))
+    assert torch.equal(logits(import_checkpoint(path, of, names=[name.upper() for name in NAMES])[0]), logits(model))
     swapped = ("boeing 737-200", "cat", *NAMES[2:])
     with pytest.raises(
         UserError, match="that of 'boeing 737-200' stands where it keeps 'cat'; give the names in the order"
     ):
-        imported(path, of, names=swapped)
+        import_checkpoint(path, of, names=swapped)
     with pytest.raises(UserError, match="a context for each of 6 classes, got 2 names"):
-        imported(path, of, names=("cat", "dog"))
+        import_checkpoint(path, of, names=("cat", "dog"))
 
 
 @pytest.mark.parametrize("key", ["vpt", "dpl"])
@@ -121,6 +121,6 @@ def test_files_without_sentences_need_names(file, key):
     with pytest.raises(
         UserError, match="does not say its class names; give them in the order of training with --classes"
     ):
-        imported(path, of)
+        import_checkpoint(path, of)
     with pytest.raises(UserError, match=r"at least two class names, got \['cat'\]"):
-        imported(path, of, names=("cat",))
+        import_checkpoint(path, of, names=("cat",))

@@ -5,10 +5,10 @@ import warnings
 import pytest
 import torch
 
-from authors import save
 from cliptune.errors import UserError
-from official_models import METHODS, NAMES, imported, logits
-from small import backbone
+from official_files import save
+from official_models import METHODS, NAMES, import_checkpoint, logits
+from tiny_clips import backbone
 
 pytestmark = pytest.mark.filterwarnings("ignore:the authors' CLIP has QuickGELU:UserWarning")
 
@@ -24,7 +24,7 @@ def test_a_backbone_of_other_widths(file, key, reason):
     with pytest.raises(
         UserError, match=f"another CLIP than 'deep_text': .*{reason}; choose the CLIP it was trained on"
     ):
-        imported(path, backbone("deep_text"), METHODS[key][1], names=NAMES)
+        import_checkpoint(path, backbone("deep_text"), METHODS[key][1], names=NAMES)
 
 
 def test_an_activation_that_the_authors_never_had(file):
@@ -32,16 +32,16 @@ def test_an_activation_that_the_authors_never_had(file):
     with pytest.warns(
         UserWarning, match="has QuickGELU, backbone 'deep_image' has GELU: unless it was trained so, name"
     ):
-        imported(path, backbone("deep_image"), "coop")
+        import_checkpoint(path, backbone("deep_image"), "coop")
     path, _ = file("coop", backbone("deep_text"))
     with warnings.catch_warnings(action="error"):
-        imported(path, backbone("deep_text"), "coop")
+        import_checkpoint(path, backbone("deep_text"), "coop")
 
 
 def test_image_tokens_on_a_resnet(file):
     path, _ = file("vpt", backbone("deep_image"))
     with pytest.raises(UserError, match="'resnet' has a ModifiedResNet image tower"):
-        imported(path, backbone("resnet"), names=NAMES)
+        import_checkpoint(path, backbone("resnet"), names=NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def twin():
 def test_another_clip_of_the_same_shape_by_its_towers(file, twin):
     path, _ = file("vpt", backbone("deep_image"))
     with pytest.raises(UserError, match="another CLIP than 'twin': the frozen weights image_encoder.* differ; choose"):
-        imported(path, twin, names=NAMES)
+        import_checkpoint(path, twin, names=NAMES)
 
 
 def test_another_clip_of_the_same_shape_by_its_words(file, twin):
@@ -70,7 +70,7 @@ def test_another_clip_of_the_same_shape_by_its_words(file, twin):
         with pytest.raises(
             UserError, match="another CLIP than 'twin': its words have other embeddings; choose the CLIP"
         ):
-            imported(path, twin, "coop", names=names)
+            import_checkpoint(path, twin, "coop", names=names)
 
 
 def test_a_tower_of_more_layers(file):
@@ -83,7 +83,7 @@ def test_a_tower_of_more_layers(file):
     with pytest.raises(
         UserError, match=r"it holds image_encoder.transformer.resblocks.4.* of \(\d+.*, the backbone none"
     ):
-        imported(path, backbone("deep_image"))
+        import_checkpoint(path, backbone("deep_image"))
 
 
 def test_rounding_and_averaging_do_not_make_another_clip(file):
@@ -95,7 +95,7 @@ def test_rounding_and_averaging_do_not_make_another_clip(file):
         name: (sum((t * 0.05).half() for _ in range(20)) if "token_" not in name else t) for name, t in found.items()
     }
     save(path, averaged)
-    assert (logits(imported(path, of)[0]) - logits(model)).abs().max() < 1
+    assert (logits(import_checkpoint(path, of)[0]) - logits(model)).abs().max() < 1
 
 
 def test_tensors_too_few_or_too_many(file):
@@ -104,13 +104,13 @@ def test_tensors_too_few_or_too_many(file):
     found = torch.load(path, weights_only=False)["state_dict"]
     less = {name: tensor for name, tensor in found.items() if name != "prompt_learner.proj.bias"}
     with pytest.raises(UserError, match="does not fit maple on 'deep_image': it lacks prompt_learner.proj.bias"):
-        imported(save(path, less), of, "maple")
+        import_checkpoint(save(path, less), of, "maple")
     more = {**found, "prompt_learner.compound_prompt_projections.7.bias": torch.ones(2)}
     with pytest.raises(UserError, match="it also holds prompt_learner.compound_prompt_projections.7.bias"):
-        imported(save(path, more), of, "maple")
+        import_checkpoint(save(path, more), of, "maple")
     wrong = {**found, "prompt_learner.proj.bias": torch.ones(2)}
     with pytest.raises(UserError, match=r"prompt_learner.proj.bias is \(2,\), not \(96,\)"):
-        imported(save(path, wrong), of, "maple")
+        import_checkpoint(save(path, wrong), of, "maple")
 
 
 def test_more_layers_than_the_backbone_has(file):
@@ -119,12 +119,12 @@ def test_more_layers_than_the_backbone_has(file):
     found = torch.load(path, weights_only=False)["state_dict"]
     deep = {f"text_encoder.transformer.resblocks.{i}.VPT_shallow": torch.ones(2, 64) for i in range(1, 6)}
     with pytest.raises(UserError, match=r"does not fit backbone 'deep_image': a depth of 6 is more than the 3 layers"):
-        imported(save(path, {**found, **deep}), of)
+        import_checkpoint(save(path, {**found, **deep}), of)
 
 
 def test_options(file):
     path, _ = file("maple", backbone("deep_image"))
     with pytest.raises(UserError, match="unknown option 'wrods' for maple; nearest: words"):
-        imported(path, backbone("deep_image"), "maple", {"wrods": ""})
+        import_checkpoint(path, backbone("deep_image"), "maple", {"wrods": ""})
     with pytest.raises(UserError, match="unknown option 'lr' for maple; known: depth, n_ctx, words"):
-        imported(path, backbone("deep_image"), "maple", {"lr": 0.1})
+        import_checkpoint(path, backbone("deep_image"), "maple", {"lr": 0.1})

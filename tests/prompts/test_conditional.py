@@ -3,12 +3,12 @@
 import torch
 from torch import Generator
 
-from cliptune.prompts.conditional import Conditional
-from small import normal
+from cliptune.prompts.conditional import ConditionalContext
+from tiny_clips import normal
 
 
 def conditional(features=32, width=6):
-    return Conditional(normal(2, width), features, Generator().manual_seed(0))
+    return ConditionalContext(normal(2, width), features, Generator().manual_seed(0))
 
 
 def test_each_picture_moves_all_vectors_alike():

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from cliptune.errors import UserError
-from cliptune.prompts.deep import Deep, check_depth
-from small import normal
+from cliptune.prompts.deep import DeepPrompts, check_depth
+from tiny_clips import normal
 
 
 def layers(depth, n_ctx, width, seed=0):
@@ -16,7 +16,7 @@ def layers(depth, n_ctx, width, seed=0):
 @pytest.mark.parametrize("image_depth", [0, 1, 4])
 def test_each_tower_gets_its_own_layers(text_depth, image_depth):
     text, image = layers(text_depth, 2, 6), layers(image_depth, 3, 10, seed=9)
-    learner = Deep(text, image)
+    learner = DeepPrompts(text, image)
     prompts = learner()
     handed = [] if prompts.text is None else [prompts.text, *prompts.text_deep]
     assert len(list(learner.parameters())) == text_depth + image_depth
@@ -27,7 +27,7 @@ def test_each_tower_gets_its_own_layers(text_depth, image_depth):
 
 def test_starts_are_copied():
     starts = layers(2, 2, 6)
-    learner = Deep(starts)
+    learner = DeepPrompts(starts)
     for start in starts:
         start.zero_()
     assert all(p.any() for p in learner.parameters())

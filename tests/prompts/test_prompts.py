@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Generator
 
-from cliptune.prompts.context import Context
-from cliptune.prompts.coupled import Coupled
-from cliptune.prompts.fixed import NoPrompts
-from cliptune.prompts.start import STD, linear, random_tokens, usable_words
-from small import normal
+from cliptune.prompts.context import TextContext
+from cliptune.prompts.coupled import CoupledPrompts
+from cliptune.prompts.initialization import TOKEN_STD, init_linear, random_tokens, words_or_random
+from cliptune.prompts.no_prompts import NoPrompts
+from tiny_clips import normal
 
 
 def seeded(seed=0):
@@ -18,7 +18,7 @@ def seeded(seed=0):
 @pytest.mark.parametrize("shape", [(4, 8), (3, 4, 8)])
 def test_context_hands_out_a_copy_of_its_start_as_the_one_parameter(shape):
     start = normal(*shape)
-    context = Context(start)
+    context = TextContext(start)
     start.zero_()
     (parameter,) = context.parameters()
     prompts = context()
@@ -35,7 +35,7 @@ def test_nothing_learned_nothing_handed_out():
 @pytest.mark.parametrize("text_depth, image_depth", [(3, 4), (5, 2), (4, 4)])
 @pytest.mark.parametrize("depth", [1, 2, 4, 5])
 def test_coupled_tokens_fit_both_towers(depth, text_depth, image_depth):
-    coupled = Coupled(normal(2, 6), depth, 10, text_depth, image_depth, seeded())
+    coupled = CoupledPrompts(normal(2, 6), depth, 10, text_depth, image_depth, seeded())
     prompts = coupled()
     assert prompts.text is not None and prompts.text.shape == (2, 6)
     assert len(prompts.text_deep) == min(depth, text_depth) - 1
@@ -43,7 +43,7 @@ def test_coupled_tokens_fit_both_towers(depth, text_depth, image_depth):
 
 
 def test_coupled_image_tokens_are_linear_in_the_same_layers_text_tokens():
-    coupled = Coupled(normal(2, 6), 3, 10, 3, 3, seeded())
+    coupled = CoupledPrompts(normal(2, 6), 3, 10, 3, 3, seeded())
     prompts = coupled()
     for layer, (text, image) in enumerate(zip([prompts.text, *prompts.text_deep], prompts.image, strict=True)):
         project = coupled.to_image[layer]
@@ -51,7 +51,7 @@ def test_coupled_image_tokens_are_linear_in_the_same_layers_text_tokens():
 
 
 def test_deep_projections_start_alike_and_train_apart():
-    coupled = Coupled(normal(2, 6), 3, 10, 3, 3, seeded())
+    coupled = CoupledPrompts(normal(2, 6), 3, 10, 3, 3, seeded())
     first, second, third = coupled.to_image
     assert torch.equal(second.weight, third.weight) and torch.equal(second.bias, third.bias)
     assert not torch.equal(first.weight, second.weight)
@@ -61,7 +61,7 @@ def test_deep_projections_start_alike_and_train_apart():
 
 def test_every_coupled_parameter_is_used():
     for depths in ((3, 4), (5, 2)):
-        coupled = Coupled(normal(2, 6), 5, 10, *depths, seeded())
+        coupled = CoupledPrompts(normal(2, 6), 5, 10, *depths, seeded())
         prompts = coupled()
         sum(p.square().sum() for p in (prompts.text, *prompts.text_deep, *prompts.image)).backward()
         unused = [name for name, p in coupled.named_parameters() if p.grad is None]
@@ -70,21 +70,21 @@ def test_every_coupled_parameter_is_used():
 
 def test_starts_depend_on_the_generator_alone():
     torch.manual_seed(1)
-    one = Coupled(normal(2, 6), 3, 10, 3, 3, seeded(5)).state_dict()
+    one = CoupledPrompts(normal(2, 6), 3, 10, 3, 3, seeded(5)).state_dict()
     torch.manual_seed(2)
     before = torch.get_rng_state()
-    two = Coupled(normal(2, 6), 3, 10, 3, 3, seeded(5)).state_dict()
+    two = CoupledPrompts(normal(2, 6), 3, 10, 3, 3, seeded(5)).state_dict()
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert torch.equal(before, torch.get_rng_state()), "the global generator was drawn from"
 
 
 def test_random_tokens_are_normal_with_the_familys_deviation():
     tokens = random_tokens(200, 100, seeded())
-    assert abs(tokens.mean()) < 5e-4 and tokens.std().item() == pytest.approx(STD, rel=0.02)
+    assert abs(tokens.mean()) < 5e-4 and tokens.std().item() == pytest.approx(TOKEN_STD, rel=0.02)
 
 
 def test_linear_starts_as_pytorchs_does():
-    layer = linear(64, 32, seeded())
+    layer = init_linear(64, 32, seeded())
     reference = torch.nn.Linear(64, 32)
     assert layer.weight.shape == reference.weight.shape and layer.bias.shape == reference.bias.shape
     for parameter in layer.parameters():
@@ -93,8 +93,8 @@ def test_linear_starts_as_pytorchs_does():
 
 
 def test_words_start_as_many_vectors_as_they_have_tokens():
-    assert usable_words("a photo of a", 4, 4) == "a photo of a"
-    assert usable_words("a photo of a", 2, 4) == "a photo of a"
-    assert usable_words("", 2, 0) == ""
+    assert words_or_random("a photo of a", 4, 4) == "a photo of a"
+    assert words_or_random("a photo of a", 2, 4) == "a photo of a"
+    assert words_or_random("", 2, 0) == ""
     with pytest.warns(UserWarning, match="'a photo of a' has 4 tokens, too few for n_ctx=5: context starts at random"):
-        assert usable_words("a photo of a", 5, 4) == ""
+        assert words_or_random("a photo of a", 5, 4) == ""

@@ -6,12 +6,12 @@ import pytest
 
 from cliptune import protocols
 from cliptune.data import sources
-from cliptune.data.settings import Reading
-from cliptune.data.sources.emoji import Emoji
-from cliptune.data.sources.folder import Folder
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.folder import Folder
+from cliptune.data.emoji.dataset import Emoji
 from cliptune.errors import UserError
 from cliptune.types import Task
-from toys import drawings, write_pictures
+from tiny_tasks import drawings, write_images
 
 #: What a protocol must be told beside the data.
 OPTIONS = {"cross_dataset": {"targets": ("emoji:classes=validation,test_per_class=1",)}}
@@ -97,7 +97,7 @@ def test_base_shots_are_those_of_all_classes(source):
 
 
 def test_short_classes_are_said(tmp_path):
-    root = write_pictures(tmp_path / "p", classes=("cat", "horse", "pig", "mouse"), each=8)
+    root = write_images(tmp_path / "p", classes=("cat", "horse", "pig", "mouse"), each=8)
     for path in list((root / "pig").iterdir())[4:]:
         path.unlink()
     folder = Folder(root)
@@ -112,7 +112,7 @@ def test_short_classes_are_said(tmp_path):
 
 
 def test_halves_need_two_classes_each(tmp_path):
-    root = write_pictures(tmp_path / "p", each=4)
+    root = write_images(tmp_path / "p", each=4)
     with pytest.raises(UserError, match="base_to_novel needs at least 4 classes, but p has 3; use few_shot"):
         tasks("base_to_novel", Folder(root), shots=1)
 
@@ -137,7 +137,7 @@ def test_joint_answers_are_among_all_names(source):
 
 
 def test_across_datasets_each_target_has_names_and_sentences_of_its_own(source, tmp_path):
-    root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
+    root = write_images(tmp_path / "animals", classes=("cat", "horse"), each=4)
     drawn = "emoji:classes=validation,test_per_class=1"  # goes by its spec, as the source is called emoji too
     (task,) = tasks("cross_dataset", source, shots=2, seeds=(1,), targets=(f"folder:{root}", "noto", drawn))
     (whole,) = tasks("few_shot", source, shots=2, seeds=(1,))
@@ -147,7 +147,7 @@ def test_across_datasets_each_target_has_names_and_sentences_of_its_own(source, 
     assert task.tests["source"] == whole.tests["test"]
     animals = task.tests["animals"]
     assert animals.classnames == ("cat", "horse") and animals.templates == Folder(root).templates
-    assert keys(animals.examples) == keys(Folder(root).tested())
+    assert keys(animals.examples) == keys(Folder(root).evaluation_examples())
     assert animals.dataset.read(animals.examples[0]).image.shape == (3, 64, 64)
     other = Emoji(classes="validation", test_per_class=1)
     assert task.tests[drawn].classnames == other.classnames != source.classnames
@@ -155,23 +155,23 @@ def test_across_datasets_each_target_has_names_and_sentences_of_its_own(source, 
 
 
 def test_targets_of_one_name_go_by_their_specs(tmp_path):
-    roots = [write_pictures(tmp_path / place / "animals", classes=("cat", "horse"), each=4) for place in ("a", "b")]
-    source = Folder(write_pictures(tmp_path / "own", classes=("cat", "horse"), each=4))
+    roots = [write_images(tmp_path / place / "animals", classes=("cat", "horse"), each=4) for place in ("a", "b")]
+    source = Folder(write_images(tmp_path / "own", classes=("cat", "horse"), each=4))
     targets = tuple(f"folder:{root}" for root in roots)
     (task,) = tasks("cross_dataset", source, shots=1, seeds=(1,), targets=targets)
     assert list(task.tests) == ["source", *(target.replace("/", "_") for target in targets)]
 
 
 def test_targets_keep_their_sentences_whatever_the_source_is_told(tmp_path):
-    told = sources.get("emoji:test_per_class=1", Reading(templates=("a drawing of a {}.",)))
-    root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
+    told = sources.get("emoji:test_per_class=1", DataConfig(templates=("a drawing of a {}.",)))
+    root = write_images(tmp_path / "animals", classes=("cat", "horse"), each=4)
     (task,) = tasks("cross_dataset", told, shots=1, seeds=(1,), targets=(f"folder:{root}",))
     assert task.dataset.templates == ("a drawing of a {}.",)
     assert task.tests["animals"].templates == ("a photo of a {}.",)
 
 
 def test_targets_are_opened_once_for_all_seeds(source, tmp_path):
-    root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
+    root = write_images(tmp_path / "animals", classes=("cat", "horse"), each=4)
     first, second = (
         tasks("cross_dataset", source, shots=1, seeds=(seed,), targets=(f"folder:{root}",))[0] for seed in (1, 2)
     )
@@ -191,7 +191,7 @@ def test_domains_are_the_styles_not_trained_on():
 
 
 def test_domains_may_have_fewer_of_the_classes_but_no_others(source, tmp_path):
-    root = write_pictures(tmp_path / "animals", classes=("cat", "horse"), each=4)
+    root = write_images(tmp_path / "animals", classes=("cat", "horse"), each=4)
     (task,) = tasks("domain_generalization", source, shots=1, seeds=(1,), targets=(f"folder:{root}",))
     assert task.tests["animals"].classnames == ("cat", "horse")
     other = "emoji:classes=validation"
@@ -215,7 +215,7 @@ def test_wrong_targets(source, name, targets, said):
 
 def test_no_known_shifts(tmp_path):
     with pytest.raises(UserError, match="none are known for p: name some with --targets"):
-        tasks("domain_generalization", Folder(write_pictures(tmp_path / "p", each=4)), shots=1)
+        tasks("domain_generalization", Folder(write_images(tmp_path / "p", each=4)), shots=1)
 
 
 def test_data_efficient_is_few_shot_with_everything(source):
@@ -230,4 +230,4 @@ def test_data_efficient_is_few_shot_with_everything(source):
     "option, having", [("targets", ["cross_dataset", "domain_generalization"]), ("joint", ["base_to_novel"])]
 )
 def test_options_of_their_own(option, having):
-    assert [name for name in protocols.names() if protocols.takes(name, option)] == having
+    assert [name for name in protocols.names() if protocols.has_option(name, option)] == having

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cliptune.results.panels import Answer, Panel
+from cliptune.report.panels import Panel, Prediction
 from cliptune.types import Result
 
 
@@ -62,7 +62,7 @@ def panel():
         outline = np.zeros((1, size, size), np.uint8)
         outline[:, size // 4 : -size // 4, size // 4 : -size // 4] = 255
         answers = tuple(
-            Answer(method, ("cat", "dog")[i % 2], 0.25, i % 2 == 0, rng.random((4, 4)) if saliency else None)
+            Prediction(method, ("cat", "dog")[i % 2], 0.25, i % 2 == 0, rng.random((4, 4)) if saliency else None)
             for i, method in enumerate(methods)
         )
         return Panel("cat on grass", "base/swap", image, outline if mask else None, answers)

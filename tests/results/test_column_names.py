@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from cliptune.errors import UserError
-from cliptune.results import against, html
-from cliptune.results.cells import called, recorded
+from cliptune.report import html_page
+from cliptune.results import paired_comparison
+from cliptune.results.aggregate import display_name, record_name
 from cliptune.results.pivot import pivot
 from cliptune.results.summary import summarise
 from cliptune.results.table import to_csv, to_latex, to_markdown, to_rich
@@ -38,8 +39,8 @@ def results(record):
     ],
 )
 def test_names_go_both_ways(name, shown):
-    assert called(name) == called(shown) == shown
-    assert recorded(shown) == recorded(name) == name
+    assert display_name(name) == display_name(shown) == shown
+    assert record_name(shown) == record_name(name) == name
 
 
 def test_every_format_has_the_same_names(results):
@@ -65,14 +66,19 @@ def test_where_metrics_are_rows_as_well(results):
 
 def test_either_name_asks_for_a_column(results):
     assert summarise(results, CALLED) == summarise(results, RECORDED)
-    assert against.compare(results, "coop", ["base/swapped"]) == against.compare(results, "coop", ["base/swap"])
+    assert paired_comparison.compare_to_baseline(
+        results, "coop", ["base/swapped"]
+    ) == paired_comparison.compare_to_baseline(results, "coop", ["base/swap"])
     with pytest.raises(UserError, match="'base/swapp'; known: base, base/same, base/swapped, base/plain, base/gap"):
         summarise(results, ["base/swapp"])
 
 
 def test_the_page_has_them_too(results, panel):
     text = re.sub(
-        r"<style>.*?</style>|<script>.*?</script>|base64,[^\"]*", "", html.render(results, title="t"), flags=re.S
+        r"<style>.*?</style>|<script>.*?</script>|base64,[^\"]*",
+        "",
+        html_page.render_page(results, title="t"),
+        flags=re.S,
     )
     assert "swapped" in text and "plain" in text
     assert not re.search(r"\bswap\b|>none<", text)

@@ -10,25 +10,32 @@ from cliptune import methods, protocols
 from cliptune.data import sources
 from cliptune.errors import UserError
 from cliptune.results import published
-from cliptune.results.published import ELEVEN, as_csv, as_table, beside, choose, read
+from cliptune.results.published import (
+    BENCHMARK_DATASETS,
+    add_published,
+    load_published,
+    published_csv,
+    published_table,
+    select_published,
+)
 from cliptune.results.summary import summarise
 
 SHARED = Path(__file__).parents[3] / "shared/data/published"
 
 
 def test_every_line_is_complete():
-    for line in read():
+    for line in load_published():
         assert line.source and line.printed and 0 < line.value < 100
         assert line.protocol in protocols.names()
         assert line.metric in {"base_to_novel": ("base", "novel", "hm"), "few_shot": ("test",)}[line.protocol]
-    ours = {line.method for line in read()} & set(methods.names())
+    ours = {line.method for line in load_published()} & set(methods.names())
     assert ours >= {"zeroshot", "coop", "cocoop", "kgcoop", "maple", "promptsrc", "prograd", "vpt", "ivlp", "language"}
-    assert {line.data for line in read()} - set(sources.names()) == {"average", "resisc45"}
-    assert ELEVEN <= set(sources.names()) and len(ELEVEN) == 11
+    assert {line.data for line in load_published()} - set(sources.names()) == {"average", "resisc45"}
+    assert BENCHMARK_DATASETS <= set(sources.names()) and len(BENCHMARK_DATASETS) == 11
 
 
 def test_hm_is_that_of_base_and_novel_or_a_note_says_that_it_is_not():
-    found = {(x.printed, x.data, x.metric): x for x in read() if x.protocol == "base_to_novel"}
+    found = {(x.printed, x.data, x.metric): x for x in load_published() if x.protocol == "base_to_novel"}
     for (printed, data, metric), line in found.items():
         if metric == "hm":
             base, novel = (found[printed, data, part].value for part in ("base", "novel"))
@@ -38,7 +45,7 @@ def test_hm_is_that_of_base_and_novel_or_a_note_says_that_it_is_not():
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the facts as they were collected lie beside the repository")
 def test_all_facts_are_carried_over():
-    held = {(x.printed, x.protocol, x.shots, x.metric, x.value) for x in read()}
+    held = {(x.printed, x.protocol, x.shots, x.metric, x.value) for x in load_published()}
     for row in csv.DictReader((SHARED / "base_to_novel.csv").read_text().splitlines()):
         for metric in ("base", "novel", "hm"):
             assert (row["method"], "base_to_novel", 16, metric, float(row[metric])) in held
@@ -47,27 +54,27 @@ def test_all_facts_are_carried_over():
 
 
 def test_nothing_is_there_twice():
-    keys = [(x.method, x.data, x.protocol, x.shots, x.metric) for x in read()]
+    keys = [(x.method, x.data, x.protocol, x.shots, x.metric) for x in load_published()]
     assert len(set(keys)) == len(keys)
 
 
 def test_choosing():
-    named = choose(["maple"], ["average"], "base-to-novel")
+    named = select_published(["maple"], ["average"], "base-to-novel")
     assert {line.printed for line in named} == {"MaPLe", "MaPLe (DPC re-run)", "MaPLe (DePT re-run)"}
     assert [line.value for line in named if line.printed == "MaPLe"] == [82.28, 75.14, 78.55]
-    assert choose(["PromptKD"]) and choose() == list(read())
+    assert select_published(["PromptKD"]) and select_published() == list(load_published())
     for bad in ({"methods": ["mapel"]}, {"data": ["dtt"]}, {"protocol": "cross_dataset"}):
         with pytest.raises(UserError, match="nothing published .* nearest: "):
-            choose(**bad)
+            select_published(**bad)
 
 
 def test_csv_is_the_file_again():
     text = Path(published.__file__).with_name("published.csv").read_text()
-    assert as_csv(read()) == text
+    assert published_csv(load_published()) == text
 
 
 def test_a_table_has_metrics_side_by_side_and_its_sources():
-    table = as_table(choose(["coop"], ["average"]))
+    table = published_table(select_published(["coop"], ["average"]))
     assert table.columns == ("base", "novel", "hm", "test")
     assert any("PromptKD README" in note for note in table.footnotes)
 
@@ -83,7 +90,7 @@ def columns(table):
 
 def test_beside_ours_with_the_difference(record):
     results = real(record, base=95.0, novel=98.0)
-    made = beside(summarise(results), results)
+    made = add_published(summarise(results), results)
     assert made.columns[:3] == ("base", "base_published", "base_difference")
     said = columns(made)
     assert said["base_published"] == [95.43] and said["base_difference"] == [pytest.approx(95.0 - 95.43)]
@@ -106,15 +113,15 @@ def test_beside_ours_with_the_difference(record):
 )
 def test_where_nothing_fits_a_footnote_says_why(record, change, reason):
     results = real(record, **{"base": 95.0, "novel": 98.0, **change})
-    made = beside(summarise(results), results)
+    made = add_published(summarise(results), results)
     assert made.columns == ("base", "novel", "hm")
     assert f"No published numbers beside these: {reason}." in made.footnotes
 
 
 def test_the_average_is_compared_only_over_the_eleven(record):
-    for data, there in ((sorted(ELEVEN), True), (sorted(ELEVEN)[:5], False)):
+    for data, there in ((sorted(BENCHMARK_DATASETS), True), (sorted(BENCHMARK_DATASETS)[:5], False)):
         results = [r for d in data for r in real(record, data=d, base=80.0, novel=70.0)]
-        last = beside(summarise(results, average=True), results)
+        last = add_published(summarise(results, average=True), results)
         cell = last.rows[-1].cells[last.columns.index("base_published")]
         assert last.rows[-1].data == "average"
         assert (cell.mean == 82.28) if there else (cell is None)

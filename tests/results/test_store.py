@@ -14,35 +14,35 @@ from cliptune.types import Result
 
 
 def test_a_result_comes_back_exactly(tmp_path, study):
-    path = store.save(study[0], tmp_path / "run")
+    path = store.save_result(study[0], tmp_path / "run")
     assert path == tmp_path / "run" / "result.json"
-    assert store.load(path) == study[0]
+    assert store.load_result(path) == study[0]
 
 
 @settings(deadline=None, max_examples=50)  # files and slow machines
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)))
 def test_every_digit_survives(tmp_path_factory, metrics):
     result = Result("t", "m", "d", 1, metrics, {})
-    assert store.load(store.save(result, tmp_path_factory.mktemp("r"))) == result
+    assert store.load_result(store.save_result(result, tmp_path_factory.mktemp("r"))) == result
 
 
 def test_numbers_that_are_none_survive(tmp_path):
     """An epoch without a step has no loss; an accuracy is always a number."""
     result = Result("t", "m", "d", 1, {}, {}, history=({"loss": math.nan, "val": math.inf},))
-    (row,) = store.load(store.save(result, tmp_path)).history
+    (row,) = store.load_result(store.save_result(result, tmp_path)).history
     assert math.isnan(row["loss"]) and row["val"] == math.inf
 
 
 def test_the_file_is_sorted_and_ends_with_a_newline(tmp_path, study):
-    text = store.save(study[0], tmp_path).read_text(encoding="utf-8")
+    text = store.save_result(study[0], tmp_path).read_text(encoding="utf-8")
     assert text.endswith("}\n")
     assert list(json.loads(text)) == sorted(f.name for f in dataclasses.fields(Result))
-    assert store.save(study[0], tmp_path / "again").read_text(encoding="utf-8") == text
+    assert store.save_result(study[0], tmp_path / "again").read_text(encoding="utf-8") == text
 
 
 def test_fields_with_a_default_may_be_missing(tmp_path):
     (tmp_path / "result.json").write_text('{"task":"t","method":"m","data":"d","seed":1,"metrics":{},"config":{}}')
-    assert store.load(tmp_path / "result.json") == Result("t", "m", "d", 1, {}, {})
+    assert store.load_result(tmp_path / "result.json") == Result("t", "m", "d", 1, {}, {})
 
 
 def damaged(changes):
@@ -80,7 +80,7 @@ def damaged(changes):
 def test_a_damaged_or_foreign_file_is_named_in_a_sentence(tmp_path, text, fault):
     path = tmp_path / "result.json"
     path.write_text(text)
-    for read in (lambda: store.load(path), lambda: store.load_all(tmp_path)):
+    for read in (lambda: store.load_result(path), lambda: store.load_results(tmp_path)):
         with pytest.raises(UserError) as told:
             read()
         assert str(path) in str(told.value)
@@ -91,29 +91,29 @@ def test_a_damaged_or_foreign_file_is_named_in_a_sentence(tmp_path, text, fault)
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "result.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="result.json: byte 0 is not UTF-8"):
-        store.load(tmp_path / "result.json")
+        store.load_result(tmp_path / "result.json")
 
 
 def test_a_missing_file_is_a_users_mistake(tmp_path):
     with pytest.raises(UserError, match="cannot read .*result.json: no such file"):
-        store.load(tmp_path / "result.json")
+        store.load_result(tmp_path / "result.json")
 
 
 def test_all_results_come_in_one_order_wherever_they_lie(tmp_path, study):
     for i, result in enumerate(study):
-        store.save(result, tmp_path / "a" / str(i))
-        store.save(result, tmp_path / "b" / "deep" / str(len(study) - i))
+        store.save_result(result, tmp_path / "a" / str(i))
+        store.save_result(result, tmp_path / "b" / "deep" / str(len(study) - i))
     (tmp_path / "a" / "notes.json").write_text("not a result")
-    one, other = store.load_all(tmp_path / "a"), store.load_all(tmp_path / "b")
+    one, other = store.load_results(tmp_path / "a"), store.load_results(tmp_path / "b")
     assert one == other
     assert [(r.method, r.seed) for r in one] == sorted((r.method, r.seed) for r in study)
 
 
 def test_a_single_file_may_be_named(tmp_path, study):
-    assert store.load_all(store.save(study[0], tmp_path)) == [study[0]]
+    assert store.load_results(store.save_result(study[0], tmp_path)) == [study[0]]
 
 
 def test_no_results_is_a_users_mistake(tmp_path):
     for root in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="no result.json under"):
-            store.load_all(root)
+            store.load_results(root)

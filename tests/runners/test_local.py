@@ -8,8 +8,8 @@ import threading
 import pytest
 from rich.console import Console
 
-import logged
-from cliptune import holds, sweep
+import logging_method
+from cliptune import dir_lock, sweep
 from cliptune.errors import Unfinished, UserError
 from cliptune.results import store
 from cliptune.runners.local import Local
@@ -18,7 +18,7 @@ from cliptune.runners.local import Local
 def quietly(planned, **more):
     console = Console(file=io.StringIO(), width=200)
     try:
-        return sweep.run(planned, console, **more)
+        return sweep.run_jobs(planned, console, **more)
     finally:
         quietly.said = console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -26,7 +26,8 @@ def quietly(planned, **more):
 def test_a_run_that_fails_does_not_keep_the_others_from_being_done(photos, tmp_path):
     out = tmp_path / "out"
     good, bad = (
-        logged.entries(photos, out, widths=(n,), seeds=(1, 2), epochs=1, breaks=b) for n, b in ((1, ""), (2, "bug"))
+        logging_method.make_jobs(photos, out, widths=(n,), seeds=(1, 2), epochs=1, breaks=b)
+        for n, b in ((1, ""), (2, "bug"))
     )
     with pytest.raises(Unfinished) as told:
         quietly([bad[0], *good, bad[1]])
@@ -37,14 +38,14 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_done(photos, tmp_p
     lines = quietly.said.splitlines()  # type: ignore[attr-defined]
     assert lines[0] == f"1 of 4: {bad[0].title} failed"
     assert lines[1].startswith(f"2 of 4: {good[0].title} in ") and lines[1].endswith(" left")
-    mended = logged.entries(photos, out, widths=(2,), seeds=(1,), epochs=1)
-    assert sweep.state(mended[0]) == "missing"
+    mended = logging_method.make_jobs(photos, out, widths=(2,), seeds=(1,), epochs=1)
+    assert sweep.job_state(mended[0]) == "missing"
     quietly(mended)
     assert not (bad[0].folder / "error.txt").exists()
 
 
 def test_a_mistake_that_all_share_is_one_sentence(photos, tmp_path):
-    planned = logged.entries(photos, tmp_path / "out", epochs=1)
+    planned = logging_method.make_jobs(photos, tmp_path / "out", epochs=1)
     for entry in planned:
         entry.folder.mkdir(parents=True)
         (entry.folder / "config.yaml").mkdir()
@@ -53,11 +54,11 @@ def test_a_mistake_that_all_share_is_one_sentence(photos, tmp_path):
 
 
 def test_a_run_that_another_process_is_at_is_waited_for(photos, tmp_path):
-    first, second = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1, 2), epochs=1)
+    first, second = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1, 2), epochs=1)
     first.folder.mkdir(parents=True)
-    there = first.folder / holds.NAME
-    there.write_text(json.dumps(json.loads(holds._me()) | {"machine": "far", "host": "far"}))
-    assert sweep.state(first) == f"running (process {os.getpid()} on far)"
+    there = first.folder / dir_lock.LOCK_FILE
+    there.write_text(json.dumps(json.loads(dir_lock._me()) | {"machine": "far", "host": "far"}))
+    assert sweep.job_state(first) == f"running (process {os.getpid()} on far)"
     gone = threading.Timer(2, there.unlink)
     gone.start()
     assert [r.seed for r in quietly([first, second])] == [1, 2]
@@ -67,7 +68,7 @@ def test_a_run_that_another_process_is_at_is_waited_for(photos, tmp_path):
 
 
 def test_what_a_killed_process_left_half_written_goes(photos, tmp_path):
-    (entry,) = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
+    (entry,) = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
     entry.folder.mkdir(parents=True)
     (entry.folder / ".result.json.0123.tmp").touch()
     quietly([entry])
@@ -79,12 +80,12 @@ def test_what_a_killed_process_left_half_written_goes(photos, tmp_path):
 def test_a_killed_worker_is_replaced_and_its_run_goes_on(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     out = tmp_path / "out"
-    planned = logged.entries(photos, out, seeds=(1,), epochs=6, breaks="slow")
-    with logged.one_killed(planned, out) as killed:
+    planned = logging_method.make_jobs(photos, out, seeds=(1,), epochs=6, breaks="slow")
+    with logging_method.kill_one(planned, out) as killed:
         results = quietly(planned, runner=Local(workers=2))
     assert killed and killed[0] != os.getpid()
-    counts = logged.trained(out)
-    assert counts.keys() == logged.every(planned) and counts.total() - len(counts) <= 1
+    counts = logging_method.trained_epochs(out)
+    assert counts.keys() == logging_method.all_epochs(planned) and counts.total() - len(counts) <= 1
     said = quietly.said  # type: ignore[attr-defined]
     assert said.count("its worker was killed by signal 9") == 1 and "another goes on where it was" in said
     assert {r.provenance["runner"].partition(" worker")[0] for r in results} == {"local,"}
@@ -92,4 +93,4 @@ def test_a_killed_worker_is_replaced_and_its_run_goes_on(photos, tmp_path, monke
         assert result.cost["peak_memory_mib"] > 100 and result.cost["cpu_seconds"] > 0 and result.provenance["host"]
     files = ["checkpoint.safetensors", "config.yaml", "result.json"]
     assert all(sorted(os.listdir(entry.folder)) == files for entry in planned)
-    assert [store.load(entry.folder / store.NAME) for entry in planned] == results
+    assert [store.load_result(entry.folder / store.RESULT_FILE) for entry in planned] == results

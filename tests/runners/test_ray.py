@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-import logged
+import logging_method
 from cliptune import sweep
 from cliptune.errors import UserError
 from cliptune.runners import ray as runners
@@ -18,22 +18,22 @@ from cliptune.runners.ray import Ray
 
 def test_without_ray_a_sentence_says_what_to_install(photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    planned = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
+    planned = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
     with pytest.raises(UserError, match=r'pip install "cliptune\[ray\]"'):
-        sweep.run(planned, Console(file=io.StringIO()), runner=Ray())
+        sweep.run_jobs(planned, Console(file=io.StringIO()), runner=Ray())
     assert not planned[0].folder.exists()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
 def test_a_cluster_that_is_not_there(photos, tmp_path):
-    planned = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
+    planned = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
     with pytest.raises(UserError, match="no Ray cluster at 'localhost:1' .*refused.*ray start --head"):
-        sweep.run(planned, Console(file=io.StringIO()), runner=Ray(address="localhost:1"))
+        sweep.run_jobs(planned, Console(file=io.StringIO()), runner=Ray(address="localhost:1"))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
 def test_a_cluster_that_wants_a_token_and_one_that_does_not_start(photos, tmp_path, monkeypatch):
-    planned = logged.entries(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
+    planned = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
 
     def refuse(**_):
         raise Exception("Failed to connect.")  # Ray's own is no subclass
@@ -42,18 +42,18 @@ def test_a_cluster_that_wants_a_token_and_one_that_does_not_start(photos, tmp_pa
     with socket.create_server(("localhost", 0)) as there:
         address = f"localhost:{there.getsockname()[1]}"
         with pytest.raises(UserError, match=r"\(Failed to connect\); .* set RAY_AUTH_MODE=token"):
-            sweep.run(planned, Console(file=io.StringIO()), runner=Ray(address=address))
+            sweep.run_jobs(planned, Console(file=io.StringIO()), runner=Ray(address=address))
     with pytest.raises(UserError, match=r"Ray did not start here \(Failed to connect\); try again"):
-        sweep.run(planned, Console(file=io.StringIO()), runner=Ray())
+        sweep.run_jobs(planned, Console(file=io.StringIO()), runner=Ray())
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
 @pytest.mark.filterwarnings("ignore")
 def test_two_workers_one_of_them_killed_and_what_brings_news(photos, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(logged.__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(logging_method.__file__).parent))
     out = tmp_path / "out"
-    planned = logged.entries(photos, out, seeds=(1,), epochs=6, breaks="slow")
+    planned = logging_method.make_jobs(photos, out, seeds=(1,), epochs=6, breaks="slow")
     said = io.StringIO()
     console = Console(file=said, width=200)
     heard = []
@@ -65,12 +65,14 @@ def test_two_workers_one_of_them_killed_and_what_brings_news(photos, tmp_path, m
         heard.extend(new)
         return new
 
-    read = runners._read
-    monkeypatch.setattr(runners, "_read", lost)
-    with logged.one_killed(planned, out) as killed:
-        results = sweep.run(planned, console, runner=Ray(workers=2, address="local"))
-    counts = logged.trained(out)
-    assert heard and killed and counts.keys() == logged.every(planned) and counts.total() - len(counts) <= 1
+    read = runners._read_events
+    monkeypatch.setattr(runners, "_read_events", lost)
+    with logging_method.kill_one(planned, out) as killed:
+        results = sweep.run_jobs(planned, console, runner=Ray(workers=2, address="local"))
+    counts = logging_method.trained_epochs(out)
+    assert (
+        heard and killed and counts.keys() == logging_method.all_epochs(planned) and counts.total() - len(counts) <= 1
+    )
     assert said.getvalue().count("another goes on where it was") == 1
     assert [r.provenance["runner"] for r in results] == ["ray", "ray"]
-    assert len(sweep.run(planned, console, runner=Ray())) == 2, "nothing is left, so no cluster starts"
+    assert len(sweep.run_jobs(planned, console, runner=Ray())) == 2, "nothing is left, so no cluster starts"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cliptune.data.scenery import NAMES
+from cliptune.data.emoji.background import BACKGROUND_NAMES
 
 TEMPLATES = (
     "a photo of a {}",
@@ -94,7 +94,9 @@ def scene_caption(rng: np.random.Generator, background: str) -> str:
 
 def every_text(rows: list[dict]) -> list[str]:
     """Texts that between them use every token a caption can have."""
-    texts = [t.format("x") for t in TEMPLATES + SCENES] + [p.format("x", bg="y") for p in PLACES] + list(NAMES)
+    texts = (
+        [t.format("x") for t in TEMPLATES + SCENES] + [p.format("x", bg="y") for p in PLACES] + list(BACKGROUND_NAMES)
+    )
     for row in rows:
         texts += [*row["names"], *row["tags"], f"{row['names'][0]}, x."]
     return texts

@@ -10,8 +10,8 @@ import torch
 from captions import SUITS, caption, scene_caption
 from torch import Tensor
 
-from cliptune.data.compositing import affine, alpha_over, halved, place, premultiplied
-from cliptune.data.scenery import NAMES, scene
+from cliptune.data.emoji.background import BACKGROUND_NAMES, paint_background
+from cliptune.data.emoji.compositing import affine_matrices, alpha_over, halve, premultiply_alpha, warp_sprites
 
 SHIPPED = Path(__file__).resolve().parents[2] / "src" / "cliptune" / "data" / "emoji" / "classes.json"
 SIZE, CANVAS = 64, 96
@@ -28,9 +28,9 @@ class Artwork:
             # The name a person would guess comes first, and twice as often as the catalogue's.
             row["names"] = [plain.get(row["hexcode"], row["label"])] * 2 + [row["label"]]
         with np.load(work / "sprites.npz") as arrays:
-            self.sprites = {s: premultiplied(arrays[s]) for s in arrays.files if not s.endswith(".index")}
+            self.sprites = {s: premultiply_alpha(arrays[s]) for s in arrays.files if not s.endswith(".index")}
             self.at = {s: {int(c): i for i, c in enumerate(arrays[f"{s}.index"])} for s in self.sprites}
-        self.small = {s: halved(p) for s, p in self.sprites.items()}
+        self.small = {s: halve(p) for s, p in self.sprites.items()}
         self.styles = [[s for s in recipe["styles"] if c in self.at[s]] for c in range(len(self.rows))]
 
     def poses(self, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -56,7 +56,7 @@ class Artwork:
             if name is None:
                 out[i] = torch.from_numpy(rng.integers(30, 230, (3, 1, 1), dtype=np.uint8))
                 continue
-            canvas = scene(name, seed + int(rng.integers(self.recipe["variants"])), CANVAS)
+            canvas = paint_background(name, seed + int(rng.integers(self.recipe["variants"])), CANVAS)
             y, x = rng.integers(CANVAS - SIZE + 1, size=2)
             window = canvas[:, y : y + SIZE, x : x + SIZE]
             out[i] = window.flip(2) if rng.random() < 0.5 else window
@@ -68,13 +68,13 @@ class Artwork:
         """Composites of (class, style) pairs on backgrounds: uint8 `(b, 3, 64, 64)`."""
         poses = self.poses(rng, len(which))
         drawn = torch.empty(len(which), 4, SIZE, SIZE)
-        maps = affine(poses)
+        maps = affine_matrices(poses)
         for near in (True, False):
             some = [i for i in range(len(which)) if (poses[i, 0] * SIZE >= 36) == near]
             if some:
                 source = self.sprites if near else self.small
                 stack = torch.stack([source[s][self.at[s][c]] for c, s in (which[i] for i in some)])
-                drawn[some] = place(stack, maps[some], SIZE)
+                drawn[some] = warp_sprites(stack, maps[some], SIZE)
         jitter = torch.from_numpy(1 + self.recipe["tint"] * rng.uniform(-1, 1, (2, len(which), 3)).astype(np.float32))
         return alpha_over(drawn, jitter[0], self.scenery(rng, names, seed), jitter[1])[0]
 
@@ -84,7 +84,7 @@ class Artwork:
         if r < self.recipe["plain"]:
             return None
         own = SUITS[self.rows[label]["group"]]
-        pick = own if r < self.recipe["plain"] + self.recipe["own_scenery"] else NAMES
+        pick = own if r < self.recipe["plain"] + self.recipe["own_scenery"] else BACKGROUND_NAMES
         return pick[int(rng.integers(len(pick)))]
 
     def fresh(self, rng: np.random.Generator, labels: np.ndarray) -> tuple[Tensor, list[str | None]]:
@@ -118,7 +118,7 @@ class Pool:
         images = self.images[torch.from_numpy(labels), torch.from_numpy(slots)]
         texts = [caption(rng, art.rows[c], self.grounds[c][k], recipe) for c, k in zip(labels, slots, strict=True)]
         bare = int(size * recipe["backgrounds_only"])
-        places = [NAMES[int(k)] for k in rng.integers(len(NAMES), size=bare)]
+        places = [BACKGROUND_NAMES[int(k)] for k in rng.integers(len(BACKGROUND_NAMES), size=bare)]
         images[size - bare :] = art.scenery(rng, list(places), 1_000_000)
         texts[size - bare :] = [scene_caption(rng, p) for p in places]
         return images, texts

@@ -14,9 +14,9 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 
 from cliptune.backbones import tiny
-from cliptune.data.atlas import STYLES
-from cliptune.data.scenery import NAMES, scene
-from cliptune.data.sources.emoji import Emoji
+from cliptune.data.emoji.atlas import STYLES
+from cliptune.data.emoji.background import BACKGROUND_NAMES, paint_background
+from cliptune.data.emoji.dataset import Emoji
 from cliptune.types import Example
 
 TEMPLATE = "a photo of a {}."
@@ -45,7 +45,7 @@ class Towers:
 
 def measure(towers: Towers, data: Emoji) -> tuple[list[tuple[str, str]], list[tuple]]:
     """(what, percentage) rows over all classes, and (half, random, same, swap, none) rows."""
-    text, places = towers.names(data.classnames), towers.names(NAMES)
+    text, places = towers.names(data.classnames), towers.names(BACKGROUND_NAMES)
 
     def features(examples: list[Example]) -> Tensor:
         return towers.images(torch.stack([data.read(e).image for e in examples]))
@@ -61,7 +61,7 @@ def measure(towers: Towers, data: Emoji) -> tuple[list[tuple[str, str]], list[tu
     for style in STYLES:
         examples = data.domain(style)
         found = features(examples)
-        ground = torch.tensor([NAMES.index(e.background) for e in examples])
+        ground = torch.tensor([BACKGROUND_NAMES.index(e.background) for e in examples])
         named = 100 * ((found @ places.T).argmax(1) == ground).float().mean().item()
         rows.append((f"{style}, {n}-way", f"{accuracy(found, examples, everything):.1f}"))
         rows.append((f"{style}, background named, 24-way", f"{named:.1f}"))
@@ -77,9 +77,9 @@ def measure(towers: Towers, data: Emoji) -> tuple[list[tuple[str, str]], list[tu
 
 def scenery_named(towers: Towers) -> float:
     """How often an empty background is named rightly among the 24, %, on canvases that pretraining never drew."""
-    pixels = torch.stack([scene(n, 3000 + k)[:, 16:80, 16:80] for n in NAMES for k in range(16)])
-    truth = torch.arange(len(NAMES)).repeat_interleave(16)
-    return 100 * ((towers.images(pixels) @ towers.names(NAMES).T).argmax(1) == truth).float().mean().item()
+    pixels = torch.stack([paint_background(n, 3000 + k)[:, 16:80, 16:80] for n in BACKGROUND_NAMES for k in range(16)])
+    truth = torch.arange(len(BACKGROUND_NAMES)).repeat_interleave(16)
+    return 100 * ((towers.images(pixels) @ towers.names(BACKGROUND_NAMES).T).argmax(1) == truth).float().mean().item()
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from open_clip.model import CLIP
 from torch import nn
 from towers import CONFIG, Words, clip_loss, encode_image, encode_text, plain_attention
 
-from cliptune.data.scenery import NAMES, stream
+from cliptune.data.emoji.background import BACKGROUND_NAMES, keyed_generator
 
 HERE = Path(__file__).resolve().parent
 
@@ -52,16 +52,16 @@ class Validation:
         self.names, labels = [r["name"] for r in shipped], [index[r["hexcode"]] for r in shipped]
         self.images, self.truth, self.grounds = {}, torch.arange(len(labels)).repeat(count), None
         for style in ("fluent-3d", "fluent-flat", "noto"):
-            rng = stream("pretraining", "validation", 0)
-            grounds = [NAMES[int(k)] for k in rng.integers(len(NAMES), size=len(labels) * count)]
+            rng = keyed_generator("pretraining", "validation", 0)
+            grounds = [BACKGROUND_NAMES[int(k)] for k in rng.integers(len(BACKGROUND_NAMES), size=len(labels) * count)]
             which = [(c, style) for _ in range(count) for c in labels]
             self.images[style] = art.compose(rng, which, grounds, 2_000_000)
-            self.grounds = torch.tensor([NAMES.index(g) for g in grounds])
+            self.grounds = torch.tensor([BACKGROUND_NAMES.index(g) for g in grounds])
 
     @torch.no_grad()
     def __call__(self, model: CLIP, words: Words) -> dict[str, float]:
         classes = encode_text(model, words([f"a photo of a {n}." for n in self.names]))
-        places = encode_text(model, words([f"a photo of a {n}." for n in NAMES]))
+        places = encode_text(model, words([f"a photo of a {n}." for n in BACKGROUND_NAMES]))
         out = {}
         for style, images in self.images.items():
             features = encode_image(model, images)
@@ -86,7 +86,7 @@ def train(art: Artwork, recipe: dict, out: Path, save_every: float) -> None:
             o.load_state_dict(s)
         start, spent = last["step"], last["seconds"]
     began = saved = time.monotonic()
-    pool = Pool(art, stream("pretraining", recipe["seed"], start))
+    pool = Pool(art, keyed_generator("pretraining", recipe["seed"], start))
     check = Validation(art)
     steps = recipe["steps"]
     half = torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
@@ -96,7 +96,7 @@ def train(art: Artwork, recipe: dict, out: Path, save_every: float) -> None:
         if step % 20 == 0 and (out / "threads").exists():
             # Lets a busy machine give or take a core without a restart; it does not change what is computed.
             torch.set_num_threads(int((out / "threads").read_text()))
-        rng = stream("pretraining", recipe["seed"], "step", step)
+        rng = keyed_generator("pretraining", recipe["seed"], "step", step)
         warm, done = min(1.0, (step + 1) / recipe["warmup"]), step / steps
         for o, lrs in zip(tuners, peaks, strict=True):
             for g, lr in zip(o.param_groups, lrs, strict=True):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from cliptune.types import Prompts, Trail
+from cliptune.types import BlockFeatures, Prompts
 
 
 class Surgery(nn.Module):
@@ -29,7 +29,7 @@ class Surgery(nn.Module):
         return x + self.ratio * self.narrow(hidden * torch.sigmoid(1.702 * hidden))
 
 
-class Operated(nn.Module):
+class SurgeryLearner(nn.Module):
     """A learner of prompts with surgery on what either tower says of them.
 
     Args: prompts: a learner whose call gives `Prompts`. layers: pairs of deep tokens whose norms are remembered.
@@ -48,5 +48,5 @@ class Operated(nn.Module):
         self.register_buffer("image_norms", torch.zeros(layers))
 
     def forward(self) -> Prompts:
-        trail = Trail() if self.traced and self.training else None
+        trail = BlockFeatures() if self.traced and self.training else None
         return replace(self.prompts(), adapt_text=self.text, adapt_image=self.image, trail=trail)

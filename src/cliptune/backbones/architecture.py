@@ -16,17 +16,17 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from open_clip.utils import to_2tuple
 from torch import Tensor
 
-from cliptune.backbones.zoo import tags
+from cliptune.backbones.listing import list_pretrained_tags
 from cliptune.errors import UserError
 
 #: Width of OpenAI's heads.
-HEAD = 64
+HEAD_WIDTH = 64
 #: Size of the vocabulary of CLIP's tokenizer.
-VOCABULARY = 49408
+VOCAB_SIZE = 49408
 #: Tables of image positions, whose length depends on the number of pixels, of a ViT and of a ResNet.
-GRID, POOL = "visual.positional_embedding", "visual.attnpool.positional_embedding"
+VIT_POSITIONS, RESNET_POSITIONS = "visual.positional_embedding", "visual.attnpool.positional_embedding"
 #: What may be a number or a vector of one.
-LOGITS = ("logit_scale", "logit_bias")
+LOGIT_PARAMETERS = ("logit_scale", "logit_bias")
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Architecture:
     guessed: str = ""
 
     @property
-    def says_activation(self) -> bool:
+    def activation_is_known(self) -> bool:
         """Whether the configuration, or all weights published for it, leave no doubt between GELU and QuickGELU."""
         towers = (self.config["text_cfg"], self.config["vision_cfg"])
         if "quick_gelu" in self.config or any(tower.get("act_kwargs") for tower in towers):
             return True
-        known = tags(self.name) if self.name else []
+        known = list_pretrained_tags(self.name) if self.name else []
         return bool(known) and not any(open_clip.get_pretrained_cfg(self.name, t).get("quick_gelu") for t in known)
 
     def build(self, quick_gelu: bool | None = None) -> Any:
@@ -61,20 +61,20 @@ class Architecture:
         return (open_clip.CoCa if "multimodal_cfg" in config else kind)(**config)
 
 
-def of(name: str) -> Architecture:
+def named_architecture(name: str) -> Architecture:
     """The architecture that open_clip knows under `name`."""
     return Architecture(name, open_clip.get_model_config(name) or {})
 
 
-def fitting(state: Mapping[str, Tensor], path: str) -> Architecture:
+def infer_architecture(state: Mapping[str, Tensor], path: str) -> Architecture:
     """The architecture of a CLIP's tensors.
 
     It is the one in open_clip whose tensors have the same names and shapes, where image size and context length may
     differ; else one built as OpenAI's are, which is a guess. Raises `UserError` where neither fits, or where several
     fit that compute differently.
     """
-    wanted = shapes(state)
-    fit = [found for found in _candidates(state) if shapes(_on_meta(found)) == wanted]
+    wanted = tensor_shapes(state)
+    fit = [found for found in _candidates(state) if tensor_shapes(_on_meta(found)) == wanted]
     if len({_mathematics(found.config) for found in fit}) > 1:
         names = ", ".join(found.name for found in fit)
         raise UserError(
@@ -84,8 +84,11 @@ def fitting(state: Mapping[str, Tensor], path: str) -> Architecture:
     if fit:
         return next((found for found in fit if found.config == open_clip.get_model_config(found.name)), fit[0])
     try:
-        config = by_shapes(state)
-        fits = shapes(_on_meta(Architecture("", config))) == wanted and config["text_cfg"]["vocab_size"] == VOCABULARY
+        config = config_from_shapes(state)
+        fits = (
+            tensor_shapes(_on_meta(Architecture("", config))) == wanted
+            and config["text_cfg"]["vocab_size"] == VOCAB_SIZE
+        )
     except (KeyError, IndexError, ValueError, ZeroDivisionError, AssertionError):
         fits = False
     if not fits:
@@ -97,7 +100,7 @@ def fitting(state: Mapping[str, Tensor], path: str) -> Architecture:
     return Architecture("", config, guess)
 
 
-def by_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | None = None) -> dict[str, Any]:
+def config_from_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | None = None) -> dict[str, Any]:
     """A model configuration from shapes, built as OpenAI's are wherever they leave a choice.
 
     heads: of the text and of the image tower, a ViT; None takes OpenAI's. Raises `KeyError` or `ValueError` for names
@@ -108,7 +111,7 @@ def by_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | None = None)
         "context_length": len(state["positional_embedding"]),
         "vocab_size": vocabulary,
         "width": width,
-        "heads": heads[0] if heads else _divided(width, HEAD),
+        "heads": heads[0] if heads else _divided(width, HEAD_WIDTH),
         "layers": len(_numbered(state, "transformer.resblocks.")),
         "mlp_ratio": _ratio(state, "transformer.resblocks."),
         "ls_init_value": 1.0 if "transformer.resblocks.0.ls_1.gamma" in state else None,
@@ -116,13 +119,13 @@ def by_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | None = None)
     stem = state["visual.conv1.weight"].shape
     if "visual.proj" in state:
         blocks = "visual.transformer.resblocks."
-        many = heads[1] if heads else _divided(stem[0], HEAD)
+        many = heads[1] if heads else _divided(stem[0], HEAD_WIDTH)
         vision = {
             "layers": len(_numbered(state, blocks)),
             "width": stem[0],
             "head_width": _divided(stem[0], many),
             "patch_size": stem[-1],
-            "image_size": stem[-1] * _side(state, GRID),
+            "image_size": stem[-1] * _side(state, VIT_POSITIONS),
             "mlp_ratio": _ratio(state, blocks),
             "ls_init_value": 1.0 if f"{blocks}0.ls_1.gamma" in state else None,
             "no_ln_pre": "visual.ln_pre.weight" not in state,
@@ -130,14 +133,19 @@ def by_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | None = None)
     else:
         layers = tuple(len(_numbered(state, f"visual.layer{i}.")) for i in (1, 2, 3, 4))
         # The stem has half the width; heads of the attention pool are 64 wide at 32 times the width.
-        vision = {"layers": layers, "width": 2 * stem[0], "patch_size": None, "image_size": 32 * _side(state, POOL)}
+        vision = {
+            "layers": layers,
+            "width": 2 * stem[0],
+            "patch_size": None,
+            "image_size": 32 * _side(state, RESNET_POSITIONS),
+        }
     return {"embed_dim": state["text_projection"].shape[1], "vision_cfg": vision, "text_cfg": text}
 
 
-def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     """Shapes by name, the same for both classes of open_clip, without what never differs or may be added."""
     plain = {name.removeprefix("text."): tuple(tensor.shape) for name, tensor in state.items()}
-    return {k: v for k, v in plain.items() if k not in LOGITS and not k.endswith("num_batches_tracked")}
+    return {k: v for k, v in plain.items() if k not in LOGIT_PARAMETERS and not k.endswith("num_batches_tracked")}
 
 
 def _candidates(state: Mapping[str, Tensor]) -> Iterator[Architecture]:
@@ -161,7 +169,11 @@ def _candidates(state: Mapping[str, Tensor]) -> Iterator[Architecture]:
             continue
         config["text_cfg"]["context_length"] = len(text["positional_embedding"]) - ("cls_emb" in text)
         if stem is not None:
-            grid, patch = (POOL, 32) if isinstance(vision.layers, (list, tuple)) else (GRID, vision.patch_size)
+            grid, patch = (
+                (RESNET_POSITIONS, 32)
+                if isinstance(vision.layers, (list, tuple))
+                else (VIT_POSITIONS, vision.patch_size)
+            )
             if grid not in state or stem.shape[0] not in (vision.width, vision.width // 2):
                 continue
             height, width = to_2tuple(vision.image_size)

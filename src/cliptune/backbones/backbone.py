@@ -13,15 +13,15 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from cliptune import checks
-from cliptune.backbones import anatomy, identity
-from cliptune.backbones import sentences as words
-from cliptune.backbones.encoding import Encoding
+from cliptune.backbones import fingerprints, introspection
+from cliptune.backbones import tokenized_text as words
 from cliptune.backbones.features import normalise, text_features
-from cliptune.backbones.inject import ImageTower, TextTower
-from cliptune.backbones.linear import faster
+from cliptune.backbones.frozen_linear import faster
+from cliptune.backbones.packed_text_tower import ImageTower, PackedTextTower
+from cliptune.backbones.padded_text_tower import FrozenTextTower, PaddedTextTower
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.backbones.sentences import Sentences
-from cliptune.backbones.whole import FixedTextTower, WholeTextTower
+from cliptune.backbones.prompt_tokenizer import PromptTokenizer
+from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.errors import UserError
 from cliptune.types import KeyValues, Prompts
 
@@ -54,7 +54,7 @@ class Backbone(nn.Module):
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self._fast = fast_linear
-        self._unit = anatomy.unit_features(model)
+        self._unit = introspection.normalises_features(model)
 
     def train(self, mode: bool = True) -> Backbone:
         """A frozen model stays in evaluation mode (batch norm keeps its running statistics)."""
@@ -71,7 +71,7 @@ class Backbone(nn.Module):
     @property
     def text(self) -> Any:
         """The module that carries the text tower's parts."""
-        return anatomy.text_of(self.model)
+        return introspection.text_module(self.model)
 
     @property
     def visual(self) -> Any:
@@ -81,8 +81,8 @@ class Backbone(nn.Module):
     @property
     def text_transformer(self) -> Any:
         """The text tower, where learned tokens have a place in it. Raises `UserError` where they have none."""
-        if not anatomy.takes_tokens(self.text):
-            raise anatomy.refusal(self.name, self.text)
+        if not introspection.accepts_text_prompts(self.text):
+            raise introspection.text_prompts_error(self.name, self.text)
         return self.text
 
     @property
@@ -104,7 +104,7 @@ class Backbone(nn.Module):
     @property
     def embed_dim(self) -> int:
         """Width of the features that both towers share."""
-        return anatomy.embed_dim(self.text)
+        return introspection.embed_dim(self.text)
 
     @property
     def context_length(self) -> int:
@@ -140,19 +140,19 @@ class Backbone(nn.Module):
     @property
     def has_vit(self) -> bool:
         """Whether visual prompts and Grad-CAM have a place: open_clip's plain ViT, read at its class token."""
-        return anatomy.is_vit(self.visual)
+        return introspection.is_standard_vit(self.visual)
 
     @property
     def vit(self) -> VisionTransformer:
         if not self.has_vit:
-            raise anatomy.no_vit(self.name, self.visual)
+            raise introspection.vit_error(self.name, self.visual)
         return self.visual
 
     @cached_property
     def fingerprint(self) -> str:
         """Short SHA-256 of what computes: of samples of all weights, and of activations, heads, pooling, mask,
         preprocessing and tokenizer (see `identity`)."""
-        return identity.fingerprint(self)
+        return fingerprints.backbone_fingerprint(self)
 
     # -- towers -------------------------------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Backbone(nn.Module):
         """Whether frozen linears go through oneDNN; decided once and recorded, for a resumed run's numbers."""
         if self._fast is not None:
             return self._fast
-        towers = [self.text] * anatomy.takes_tokens(self.text) + [self.visual] * self.has_vit
+        towers = [self.text] * introspection.accepts_text_prompts(self.text) + [self.visual] * self.has_vit
         return bool(towers) and faster(towers[0].transformer.resblocks[0].mlp.c_fc.weight)
 
     def use_fast_linear(self, fast: bool) -> None:
@@ -172,28 +172,28 @@ class Backbone(nn.Module):
                 self.__dict__.pop(tower, None)
 
     @cached_property
-    def text_tower(self) -> TextTower | WholeTextTower | FixedTextTower:
-        if not anatomy.takes_tokens(self.text):
+    def text_tower(self) -> PackedTextTower | PaddedTextTower | FrozenTextTower:
+        if not introspection.accepts_text_prompts(self.text):
             features = getattr(self.model, "text", self.model.encode_text)
-            return FixedTextTower(partial(anatomy.pooled, self.name, "text", features))
-        return (TextTower if anatomy.is_causal(self.text) else WholeTextTower)(self.text, self.fast_linear)
+            return FrozenTextTower(partial(introspection.pooled_features, self.name, "text", features))
+        return (PackedTextTower if introspection.is_causal(self.text) else PaddedTextTower)(self.text, self.fast_linear)
 
     @cached_property
     def image_tower(self) -> ImageTower:
         return ImageTower(self.vit, self.fast_linear)
 
     @cached_property
-    def encode(self) -> Encoding:
+    def encode(self) -> PromptTokenizer:
         """Text to token ids: `encode("a photo")` gives them from the first to the last that is no padding."""
-        pool, eos = anatomy.pooling(self.name, self.text)
-        whole = not anatomy.takes_tokens(self.text) or not anatomy.is_causal(self.text)
+        pool, eos = introspection.text_pooling(self.name, self.text)
+        whole = not introspection.accepts_text_prompts(self.text) or not introspection.is_causal(self.text)
         known = getattr(self.text, "vocab_size", 0)
-        return Encoding(self.name, self.tokenizer, self.context_length, pool, eos, whole, self._untrained, known)
+        return PromptTokenizer(self.name, self.tokenizer, self.context_length, pool, eos, whole, self._untrained, known)
 
     def check_names(self, classnames: Sequence[str]) -> None:
         """Warn of class names that mean nothing to this model, or the same as others. Raises `UserError`
         for what is no line of text."""
-        checks.lines("class name", classnames)
+        checks.printable("class name", classnames)
         self.encode.check_names(classnames)
 
     def embed_words(self, phrase: str, n: int) -> Tensor:
@@ -212,7 +212,7 @@ class Backbone(nn.Module):
         """Token embeddings `(..., text_width)` of `ids`, without positions."""
         return self.text_transformer.token_embedding(ids.to(self.logit_scale.device)).detach()
 
-    def encode_text(self, sentences: Sentences, prompts: Prompts | None = None) -> Tensor:
+    def encode_text(self, sentences: TokenizedText, prompts: Prompts | None = None) -> Tensor:
         """Features `(n, embed_dim)` of `n` sentences with `prompts` in place, as open_clip's `encode_text` gives them:
         of unit length for CoCa, else un-normalised. Raises `UserError` where learned tokens have no place."""
         if prompts is not None and (prompts.trail is not None or not prompts.fixed_text):
@@ -221,11 +221,11 @@ class Backbone(nn.Module):
             raw = self.text_tower(sentences.to(self.logit_scale.device), prompts or Prompts())
         return normalise(raw) if self._unit else raw
 
-    def class_features(self, sentences: Sentences, prompts: Prompts | None = None) -> Tensor:
+    def class_features(self, sentences: TokenizedText, prompts: Prompts | None = None) -> Tensor:
         """L2-normalised features `(n_classes, embed_dim)`; those of a class's sentences are averaged normalised."""
         return text_features(self.encode_text(sentences, prompts), sentences, prompts)
 
-    def features_of_each(self, sentences: Sentences, contexts: Tensor, prompts: Prompts) -> Tensor:
+    def class_features_per_image(self, sentences: TokenizedText, contexts: Tensor, prompts: Prompts) -> Tensor:
         """L2-normalised features `(b, n_classes, embed_dim)` with each context of `(b, n_ctx, text_width)` in place."""
         tower: Any = self.text_transformer and self.text_tower
         with self.autocast():
@@ -251,9 +251,9 @@ class Backbone(nn.Module):
                 raw = self.image_tower(images, prompts, trail, lent)
             else:
                 with torch.no_grad():
-                    raw = anatomy.pooled(self.name, "image", self.visual, images)
-        anatomy.check_widths(self.name, raw.shape[-1], self.embed_dim)
+                    raw = introspection.pooled_features(self.name, "image", self.visual, images)
+        introspection.check_same_width(self.name, raw.shape[-1], self.embed_dim)
         return normalise(raw) if self._unit else raw
 
-    def plain(self, texts: Sequence[str]) -> Sentences:
-        return words.plain(self.encode, texts)
+    def plain(self, texts: Sequence[str]) -> TokenizedText:
+        return words.tokenize_fixed(self.encode, texts)

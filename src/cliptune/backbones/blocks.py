@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
-from cliptune.backbones.lent import Lent
-from cliptune.backbones.linear import FrozenLinear
+from cliptune.backbones.frozen_linear import FrozenLinear
+from cliptune.backbones.prefix_kv import PrefixKeyValues
 from cliptune.errors import UserError
 from cliptune.types import KeyValues
 
 #: x * sigmoid(1.702 x) = silu(1.702 x) / 1.702, so the factor goes into the frozen weights on either side.
-QUICK = 1.702
+QUICK_GELU_FACTOR = 1.702
 
 
 def layer_norm(x: Tensor, norm: Any) -> Tensor:
@@ -25,7 +25,7 @@ def layer_norm(x: Tensor, norm: Any) -> Tensor:
     return norm(x)
 
 
-class Block:
+class FrozenBlock:
     """One pre-norm block of open_clip, `x + MHA(LN1 x)`, then `x + MLP(LN2 x)`; weights read in place, never trained.
 
     Raises `UserError` for block types other than open_clip's standard one.
@@ -50,23 +50,25 @@ class Block:
         plain = isinstance(mlp.gelu, nn.GELU) and mlp.gelu.approximate == "none"
         act = F.silu if quick else F.gelu if plain else mlp.gelu
         fc, proj = mlp.c_fc, mlp.c_proj
-        self.fc = FrozenLinear(fc.weight, fc.bias, fast, QUICK if quick else 1.0, act)
-        self.proj = FrozenLinear(proj.weight, None, fast, 1 / QUICK if quick else 1.0)
+        self.fc = FrozenLinear(fc.weight, fc.bias, fast, QUICK_GELU_FACTOR if quick else 1.0, act)
+        self.proj = FrozenLinear(proj.weight, None, fast, 1 / QUICK_GELU_FACTOR if quick else 1.0)
         self.proj.bias = proj.bias.detach()  # comes after the division by the factor
 
     def normed(self, x: Tensor) -> Tensor:
         """LN1, the block's first step, on its own because Grad-CAM reads and differentiates it."""
         return layer_norm(x, self.block.ln_1)
 
-    def lent(self, tokens: KeyValues | None, like: Tensor) -> Lent | None:
+    def lent(self, tokens: KeyValues | None, like: Tensor) -> PrefixKeyValues | None:
         """Keys and values of `tokens`, computed in `like`'s type; None where there are no tokens."""
         if tokens is None or not sum(map(len, tokens.options)):
             return None
         packed = self.kv(self.normed(torch.cat(tokens.options).to(like.dtype)))
         keys, values = (self._heads(x) for x in packed.chunk(2, -1))
-        return Lent(keys, values, tuple(map(len, tokens.options)), tokens.weights)
+        return PrefixKeyValues(keys, values, tuple(map(len, tokens.options)), tokens.weights)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, lent: Lent | None = None) -> Tensor:
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, lent: PrefixKeyValues | None = None
+    ) -> Tensor:
         """Softmax attention of queries `(b, n, width)` on keys and values `(b, m, width)` -> `(b, n, width)`.
 
         mask: broadcastable to `(b, heads, n, m)`, True where a key may be seen. lent: seen by every query as well.

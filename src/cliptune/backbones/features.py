@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.types import Prompts
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def image_features(raw: Tensor, prompts: Prompts) -> Tensor:
     return normalise(raw if prompts.adapt_image is None else prompts.adapt_image(raw.float()))
 
 
-def text_features(raw: Tensor, sentences: Sentences, prompts: Prompts | None = None) -> Tensor:
+def text_features(raw: Tensor, sentences: TokenizedText, prompts: Prompts | None = None) -> Tensor:
     """L2-normalised features `(n_classes, d)` from the tower's `(n, d)`, adapted where `prompts` say so and averaged
     over the sentences of a class."""
     features = normalise(raw if prompts is None or prompts.adapt_text is None else prompts.adapt_text(raw.float()))

@@ -15,7 +15,7 @@ from torch import Tensor
 from cliptune.errors import UserError
 
 #: transformers' names to open_clip's, within a tower.
-NAMES = {
+TRANSFORMERS_TO_OPEN_CLIP = {
     r"encoder\.layers\.(\d+)\.": r"transformer.resblocks.\1.",
     r"self_attn\.out_proj\.": "attn.out_proj.",
     r"layer_norm(\d)\.": r"ln_\1.",
@@ -31,15 +31,15 @@ NAMES = {
 }
 #: Pillow's numbers for interpolations, as `preprocessor_config.json` has them.
 RESAMPLE = {2: "bilinear", 3: "bicubic"}
-CONFIG, IMAGES = "config.json", "preprocessor_config.json"
+CONFIG_FILE, PREPROCESSOR_FILE = "config.json", "preprocessor_config.json"
 
 
-def is_clip(state: Mapping[str, Tensor]) -> bool:
+def has_transformers_names(state: Mapping[str, Tensor]) -> bool:
     """Whether tensors have the names of transformers' models with a `text_model` and a `vision_model`."""
     return any(name.startswith("text_model.") for name in state)
 
 
-def converted(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
+def to_open_clip(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
     """The tensors of a `CLIPModel` under open_clip's names. Raises `UserError` for another model than that."""
     if "vision_model.embeddings.class_embedding" not in state or "text_projection.weight" not in state:
         raise UserError(
@@ -67,18 +67,18 @@ def _renamed(name: str) -> str:
     tower, _, rest = name.partition(".")
     if tower not in ("text_model", "vision_model"):
         return name
-    for theirs, ours in NAMES.items():
+    for theirs, ours in TRANSFORMERS_TO_OPEN_CLIP.items():
         rest = re.sub(theirs, ours, rest)
     return rest if tower == "text_model" else f"visual.{rest}"
 
 
-def describes(folder: Path) -> bool:
+def is_clip_folder(folder: Path) -> bool:
     """Whether a folder is what transformers' `save_pretrained` leaves of a CLIP."""
-    return read_json(folder / CONFIG).get("model_type") == "clip"
+    return read_json_object(folder / CONFIG_FILE).get("model_type") == "clip"
 
 
 @dataclass(frozen=True)
-class Settings:
+class ClipSettings:
     """What tensors do not say of a CLIP. heads, eps: of the text and of the image tower. preprocess: open_clip's."""
 
     heads: tuple[int, int]
@@ -87,25 +87,25 @@ class Settings:
     preprocess: dict[str, Any]
 
 
-def settings(folder: Path) -> Settings:
+def read_clip_settings(folder: Path) -> ClipSettings:
     """What the configuration files of a folder say; what they leave out has transformers' defaults. Raises `UserError`
     for what open_clip has no setting for."""
-    config = read_json(folder / CONFIG)
+    config = read_json_object(folder / CONFIG_FILE)
     text, image = (config.get(name) or {} for name in ("text_config", "vision_config"))
     acts = {tower.get("hidden_act", "quick_gelu") for tower in (text, image)}
     if len(acts) > 1 or not acts <= {"gelu", "quick_gelu"}:
-        raise UserError(f"{folder / CONFIG} has hidden_act={', '.join(sorted(acts))}; known: gelu, quick_gelu")
-    return Settings(
+        raise UserError(f"{folder / CONFIG_FILE} has hidden_act={', '.join(sorted(acts))}; known: gelu, quick_gelu")
+    return ClipSettings(
         (text.get("num_attention_heads", 8), image.get("num_attention_heads", 12)),
         (text.get("layer_norm_eps", 1e-5), image.get("layer_norm_eps", 1e-5)),
         acts == {"quick_gelu"},
-        _preprocess(folder / IMAGES),
+        _preprocess(folder / PREPROCESSOR_FILE),
     )
 
 
 def _preprocess(file: Path) -> dict[str, Any]:
     """The `preprocess_cfg` of a `preprocessor_config.json`; the defaults of transformers' CLIP are open_clip's."""
-    said = read_json(file)
+    said = read_json_object(file)
     size, crop = said.get("size", {"shortest_edge": 224}), said.get("crop_size", {"height": 224, "width": 224})
     edge = size.get("shortest_edge") if isinstance(size, dict) else size
     crop = (crop["height"], crop["width"]) if isinstance(crop, dict) else (crop, crop)
@@ -123,7 +123,7 @@ def _preprocess(file: Path) -> dict[str, Any]:
     return {"size": size, "resize_mode": mode, "interpolation": interpolation, "mean": mean, "std": std}
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_json_object(file: Path) -> dict[str, Any]:
     """A JSON object; empty where there is no file. Raises `UserError` for what is no JSON."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

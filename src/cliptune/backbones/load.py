@@ -17,24 +17,31 @@ from open_clip.model import set_model_preprocess_cfg
 from open_clip.utils import to_2tuple
 from torch import Tensor
 
-from cliptune.backbones import architecture, huggingface, weights
+from cliptune.backbones import architecture, huggingface, weights_file
 from cliptune.backbones.architecture import Architecture
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.fill import fill
-from cliptune.backbones.names import CONFIG, RANDOM, Source, resolve
-from cliptune.backbones.preprocess import preprocess_cfg, published
-from cliptune.backbones.tokenizer import ClipTokenizer, tokenizer_of
-from cliptune.backbones.weights import Weights
-from cliptune.backbones.zoo import names, tags
+from cliptune.backbones.listing import list_backbones, list_pretrained_tags
+from cliptune.backbones.preprocess import complete_preprocess_cfg, published_preprocess_cfg
+from cliptune.backbones.resolve import OPEN_CLIP_CONFIG, RANDOM, BackboneSource, resolve_backbone
+from cliptune.backbones.state_dict import load_state_dict
+from cliptune.backbones.tokenizer import ClipTokenizer, load_tokenizer
+from cliptune.backbones.weights_file import Weights
 from cliptune.errors import UserError
 
-__all__ = ["backbone_of", "blank", "from_state_dict", "load", "names", "tags"]
+__all__ = [
+    "cached_backbone",
+    "shape_only_backbone",
+    "backbone_from_state_dict",
+    "load_backbone",
+    "list_backbones",
+    "list_pretrained_tags",
+]
 
 #: Seed of weights that were never trained, so that a run on them can be repeated and its checkpoint used again.
-SEED = 0
+RANDOM_WEIGHTS_SEED = 0
 
 
-def load(
+def load_backbone(
     name: str = "tiny", pretrained: str = "", *, quick_gelu: bool | None = None, fast_linear: bool | None = None
 ) -> Backbone:
     """Load a frozen CLIP in float32.
@@ -53,7 +60,7 @@ def load(
         UserError: For an unknown name, an architecture without `pretrained`, and weights that are not available or do
             not fit.
     """
-    source = resolve(name, pretrained)
+    source = resolve_backbone(name, pretrained)
     if source.note:
         warnings.warn(source.note, stacklevel=2)
     if source.kind == "tiny":
@@ -62,28 +69,30 @@ def load(
         return _tiny(fast_linear)
     path = Path(source.name)
     if source.kind == "file":
-        return _of_file(weights.read(path), source, quick_gelu, fast_linear)
+        return _of_file(weights_file.read_weights(path), source, quick_gelu, fast_linear)
     if source.kind == "folder":
         return _of_folder(path, source, quick_gelu, fast_linear)
-    if source.pretrained and source.pretrained not in (RANDOM, *tags(source.name)):
-        held, made = weights.read(Path(source.pretrained)), architecture.of(source.name)
+    if source.pretrained and source.pretrained not in (RANDOM, *list_pretrained_tags(source.name)):
+        held, made = weights_file.read_weights(Path(source.pretrained)), architecture.named_architecture(source.name)
         model = _filled(made, held, _activation(made, held, quick_gelu))
-        set_model_preprocess_cfg(model, preprocess_cfg(model, published(source.name, held.path)))
-        return Backbone(source.label, model, tokenizer_of(source.name), fast_linear)
+        set_model_preprocess_cfg(
+            model, complete_preprocess_cfg(model, published_preprocess_cfg(source.name, held.path))
+        )
+        return Backbone(source.label, model, load_tokenizer(source.name), fast_linear)
     return _from_open_clip(source, quick_gelu, fast_linear)
 
 
-def backbone_of(name: str, pretrained: str = "", activation: str = "auto") -> Backbone:
+def cached_backbone(name: str, pretrained: str = "", activation: str = "auto") -> Backbone:
     """`load` of a run's fields; the backbone is kept for all runs of a sweep, as nothing ever changes it."""
     return _kept(name, pretrained, {"auto": None, "gelu": False, "quick_gelu": True}[activation])
 
 
 @lru_cache(maxsize=2)
 def _kept(name: str, pretrained: str, quick_gelu: bool | None) -> Backbone:
-    return load(name, pretrained, quick_gelu=quick_gelu)
+    return load_backbone(name, pretrained, quick_gelu=quick_gelu)
 
 
-def blank(name: str) -> Backbone:
+def shape_only_backbone(name: str) -> Backbone:
     """A backbone of shapes without weights: made at once, to ask for widths and to build learners on."""
     with torch.device("meta"):
         model: Any = open_clip.model.CLIP(**(open_clip.get_model_config(name) or {}))
@@ -93,7 +102,7 @@ def blank(name: str) -> Backbone:
     return Backbone(name, model, ClipTokenizer(model.context_length), fast_linear=False)
 
 
-def from_state_dict(
+def backbone_from_state_dict(
     state: Mapping[str, Tensor], name: str, *, quick_gelu: bool | None = None, fast_linear: bool | None = None
 ) -> Backbone:
     """A backbone from the tensors of a CLIP, whose architecture is found by their names and shapes.
@@ -101,7 +110,7 @@ def from_state_dict(
     Unlike open_clip's builder for OpenAI files, no weight is rounded to half precision on the way.
     """
     held = Weights.of(state, name)
-    return _of_file(held, Source("file", name), quick_gelu, fast_linear)
+    return _of_file(held, BackboneSource("file", name), quick_gelu, fast_linear)
 
 
 def _tiny(fast_linear: bool | None) -> Backbone:
@@ -110,14 +119,14 @@ def _tiny(fast_linear: bool | None) -> Backbone:
     config = tiny.config()
     model = open_clip.model.CLIP(**config)
     model.load_state_dict(tiny.state_dict())
-    set_model_preprocess_cfg(model, preprocess_cfg(model, {}))
+    set_model_preprocess_cfg(model, complete_preprocess_cfg(model, {}))
     tokenizer = ClipTokenizer(config["text_cfg"]["context_length"])
     return Backbone("tiny", model, tokenizer, fast_linear, tiny.untrained_tokens)
 
 
-def _of_file(held: Weights, source: Source, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+def _of_file(held: Weights, source: BackboneSource, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
     """A weights file without a name for its architecture."""
-    made = architecture.fitting(held.state, held.path)
+    made = architecture.infer_architecture(held.state, held.path)
     if made.guessed and not held.quick_gelu:  # of OpenAI's own files it is no guess
         warnings.warn(
             f"{held.path} does not say how it is built, and open_clip knows no architecture of its shapes; taken: "
@@ -125,54 +134,61 @@ def _of_file(held: Weights, source: Source, quick_gelu: bool | None, fast_linear
             stacklevel=3,
         )
     model = _filled(made, held, _activation(made, held, quick_gelu))
-    set_model_preprocess_cfg(model, preprocess_cfg(model, published(made.name, held.path)))
+    set_model_preprocess_cfg(model, complete_preprocess_cfg(model, published_preprocess_cfg(made.name, held.path)))
     text = made.config["text_cfg"]
-    tokenizer = tokenizer_of(made.name) if made.name else ClipTokenizer(text["context_length"])
+    tokenizer = load_tokenizer(made.name) if made.name else ClipTokenizer(text["context_length"])
     tokenizer.context_length = text["context_length"]
     return Backbone(source.label, model, tokenizer, fast_linear)
 
 
-def _of_folder(path: Path, source: Source, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+def _of_folder(path: Path, source: BackboneSource, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
     """A folder with a configuration beside the weights."""
-    if not (path / CONFIG).is_file():
-        if not huggingface.describes(path):
-            raise UserError(weights.folder_without_configuration(path))
+    if not (path / OPEN_CLIP_CONFIG).is_file():
+        if not huggingface.is_clip_folder(path):
+            raise UserError(weights_file.describe_unusable_folder(path))
         return _of_transformers(path, source, quick_gelu, fast_linear)
-    said = huggingface.read_json(path / CONFIG)
+    said = huggingface.read_json_object(path / OPEN_CLIP_CONFIG)
     missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in said.get("model_cfg", {})]
     if missing:
-        raise UserError(f"{path / CONFIG} has no {', '.join(missing)} in its model_cfg; copy the model's own file")
-    held, tokenizer = weights.beside(path, CONFIG), tokenizer_of(source.label)
+        raise UserError(
+            f"{path / OPEN_CLIP_CONFIG} has no {', '.join(missing)} in its model_cfg; copy the model's own file"
+        )
+    held, tokenizer = weights_file.read_folder_weights(path, OPEN_CLIP_CONFIG), load_tokenizer(source.label)
     model = _filled(Architecture("", said["model_cfg"]), held, quick_gelu)
-    set_model_preprocess_cfg(model, preprocess_cfg(model, said.get("preprocess_cfg") or {}))
+    set_model_preprocess_cfg(model, complete_preprocess_cfg(model, said.get("preprocess_cfg") or {}))
     return Backbone(source.label, model, tokenizer, fast_linear)
 
 
-def _of_transformers(path: Path, source: Source, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+def _of_transformers(path: Path, source: BackboneSource, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
     """A folder of transformers' `CLIPModel`, which says all that its tensors do not."""
-    held, said = weights.beside(path, huggingface.CONFIG), huggingface.settings(path)
+    held, said = weights_file.read_folder_weights(path, huggingface.CONFIG_FILE), huggingface.read_clip_settings(path)
     try:
-        config = architecture.by_shapes(held.state, said.heads)
+        config = architecture.config_from_shapes(held.state, said.heads)
     except (KeyError, ValueError) as error:
-        raise UserError(f"{path / huggingface.CONFIG} does not fit {held.path}: {error}") from None
-    if config["text_cfg"]["vocab_size"] != architecture.VOCABULARY:
-        raise UserError(f"{path} has another vocabulary than CLIP's; put an {CONFIG} with its hf_tokenizer_name there")
+        raise UserError(f"{path / huggingface.CONFIG_FILE} does not fit {held.path}: {error}") from None
+    if config["text_cfg"]["vocab_size"] != architecture.VOCAB_SIZE:
+        raise UserError(
+            f"{path} has another vocabulary than CLIP's; put an {OPEN_CLIP_CONFIG} with its hf_tokenizer_name there"
+        )
     for tower, eps in zip(("text_cfg", "vision_cfg"), said.eps, strict=True):
         config[tower]["norm_kwargs"] = {"eps": eps}
     model = _filled(Architecture("", config), held, said.quick_gelu if quick_gelu is None else quick_gelu)
-    preprocess = preprocess_cfg(model, said.preprocess)
+    preprocess = complete_preprocess_cfg(model, said.preprocess)
     if to_2tuple(said.preprocess["size"]) != to_2tuple(preprocess["size"]):
-        raise UserError(f"{path / huggingface.IMAGES} has another image size than {held.path}; restore both files")
+        raise UserError(
+            f"{path / huggingface.PREPROCESSOR_FILE} has another image size than {held.path}; restore both files"
+        )
     set_model_preprocess_cfg(model, preprocess)
     return Backbone(source.label, model, ClipTokenizer(config["text_cfg"]["context_length"]), fast_linear)
 
 
-def _from_open_clip(source: Source, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+def _from_open_clip(source: BackboneSource, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
     """A model that open_clip makes and fills itself: of the hub, with the weights of a tag, or with random ones."""
     name, random = source.label.removesuffix(f"/{source.pretrained}"), source.pretrained == RANDOM
     if random:
         warnings.warn(
-            f"{name} has random weights (of seed {SEED}), which know nothing: this is for trying code", stacklevel=3
+            f"{name} has random weights (of seed {RANDOM_WEIGHTS_SEED}), which know nothing: this is for trying code",
+            stacklevel=3,
         )
     elif source.pretrained and quick_gelu is None:
         # Some architectures and tags disagree on the activation; the tag knows what its weights were trained with.
@@ -180,8 +196,8 @@ def _from_open_clip(source: Source, quick_gelu: bool | None, fast_linear: bool |
     activation: dict[str, Any] = {} if quick_gelu is None else {"quick_gelu": quick_gelu}
     try:
         with _quiet(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
-            tokenizer = tokenizer_of(name)
+            torch.manual_seed(RANDOM_WEIGHTS_SEED)
+            tokenizer = load_tokenizer(name)
             model = open_clip.create_model(
                 name,
                 None if random else source.pretrained or None,
@@ -210,7 +226,7 @@ def _filled(made: Architecture, held: Weights, quick_gelu: bool | None) -> Any:
     except Exception as error:  # of a configuration that a user wrote; open_clip checks little of it
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UserError(f"open_clip builds no model of the configuration for {held.path}: {reason}") from None
-    fill(model, held.state, made.name or "its configuration", held.path)
+    load_state_dict(model, held.state, made.name or "its configuration", held.path)
     return model
 
 
@@ -219,7 +235,7 @@ def _activation(made: Architecture, held: Weights, asked: bool | None) -> bool |
     says which."""
     if asked is not None or held.quick_gelu is not None:
         return held.quick_gelu if asked is None else asked
-    if not made.says_activation:
+    if not made.activation_is_known:
         where = f", as {made.name} has it" if made.name else ""
         warnings.warn(
             f"{held.path} does not say its activation; taken: GELU{where}; for QuickGELU, as in OpenAI's weights and "

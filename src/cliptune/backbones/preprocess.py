@@ -12,7 +12,7 @@ import open_clip
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
-from cliptune.backbones.zoo import tags
+from cliptune.backbones.listing import list_pretrained_tags
 from cliptune.errors import UserError
 
 ResizeMode = Literal["shortest", "longest", "squash"]
@@ -71,12 +71,13 @@ class Preprocess:
         return made
 
 
-def published(name: str, path: str) -> Mapping[str, Any]:
+def published_preprocess_cfg(name: str, path: str) -> Mapping[str, Any]:
     """The `preprocess_cfg` of an architecture's published weights, for a file, which does not say its own. Warns where
     it is not open_clip's default, or where they differ."""
     default = vars(PreprocessCfg())
     found = [
-        merge_preprocess_dict(default, open_clip.get_pretrained_cfg(name, t)) for t in (tags(name) if name else [])
+        merge_preprocess_dict(default, open_clip.get_pretrained_cfg(name, t))
+        for t in (list_pretrained_tags(name) if name else [])
     ]
     kinds = [kind for i, kind in enumerate(found) if kind not in found[:i]]
     if not kinds or kinds == [default]:
@@ -92,7 +93,7 @@ def published(name: str, path: str) -> Mapping[str, Any]:
     return chosen
 
 
-def preprocess_cfg(model: Any, said: Mapping[str, Any]) -> dict[str, Any]:
+def complete_preprocess_cfg(model: Any, said: Mapping[str, Any]) -> dict[str, Any]:
     """`said` over open_clip's defaults, at the size of the image tower. Raises `UserError` as `Preprocess.of`."""
     cfg = {**merge_preprocess_dict(vars(PreprocessCfg()), dict(said)), "size": model.visual.image_size}
     Preprocess.of(cfg)

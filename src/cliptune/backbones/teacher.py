@@ -11,14 +11,14 @@ from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import normalise, scaled_cosines
-from cliptune.backbones.sentences import from_templates
+from cliptune.backbones.tokenized_text import tokenize_templates
 
-PLAIN = "a photo of a {}."
+PLAIN_TEMPLATE = "a photo of a {}."
 #: The sentences of PromptSRC's and DPL's teachers, as released: the plain one, and the others among the first sixty of
 #: CLIP's eighty.
-SIXTY = (
-    PLAIN,
-    *(said for said in (t("{}") for t in open_clip.OPENAI_IMAGENET_TEMPLATES[:60]) if said != PLAIN),
+SIXTY_TEMPLATES = (
+    PLAIN_TEMPLATE,
+    *(said for said in (t("{}") for t in open_clip.OPENAI_IMAGENET_TEMPLATES[:60]) if said != PLAIN_TEMPLATE),
 )
 
 
@@ -38,7 +38,7 @@ class Teacher:
         """
         # Template by template, as the words in front of the names are then the same for all and computed once.
         features = [
-            backbone.encode_text(from_templates(backbone.encode, [template], classnames)).float()
+            backbone.encode_text(tokenize_templates(backbone.encode, [template], classnames)).float()
             for template in templates
         ]
         return cls(backbone, normalise(torch.stack(features).mean(0)))

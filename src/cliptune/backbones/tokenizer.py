@@ -11,9 +11,9 @@ from open_clip.tokenizer import HFTokenizer, SigLipTokenizer, SimpleTokenizer
 from cliptune.errors import UserError
 
 #: open_clip renamed the specials; in a class name only OpenAI's own spelling may stand for them, as in published runs.
-SPECIAL = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+OPENAI_SPECIAL_TOKENS = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
 #: Arguments that a configuration may not hand on: they run code from a repository.
-UNSAFE = ("trust_remote_code", "code_revision", "auto_map")
+UNSAFE_OPTIONS = ("trust_remote_code", "code_revision", "auto_map")
 
 
 class ClipTokenizer(SimpleTokenizer):
@@ -34,7 +34,7 @@ class ClipTokenizer(SimpleTokenizer):
 
     def _spell_as_openai(self) -> None:
         pattern = self.pat.pattern
-        for theirs, openai in SPECIAL.items():
+        for theirs, openai in OPENAI_SPECIAL_TOKENS.items():
             number = self.encoder.pop(theirs)
             self.encoder[openai], self.decoder[number] = number, openai
             self.cache[openai] = self.cache.pop(theirs).replace(theirs, openai)
@@ -42,14 +42,14 @@ class ClipTokenizer(SimpleTokenizer):
         self.pat = regex.compile(pattern, regex.IGNORECASE)
 
 
-def tokenizer_of(name: str) -> SimpleTokenizer | HFTokenizer | SigLipTokenizer:
+def load_tokenizer(name: str) -> SimpleTokenizer | HFTokenizer | SigLipTokenizer:
     """open_clip's tokenizer for the model `name` ("ViT-B-16", "hf-hub:ORG/REPO", "local-dir:PATH").
 
     Raises `UserError` where it is not available, or where its arguments would run code.
     """
     text = (open_clip.get_model_config(name) or {}).get("text_cfg", {})
     wanted = text.get("hf_tokenizer_name") or "its tokenizer"
-    for option in UNSAFE:
+    for option in UNSAFE_OPTIONS:
         if option in (text.get("tokenizer_kwargs") or {}):
             raise UserError(f"the configuration of {name} sets {option!r} of its tokenizer, which runs code; remove it")
     try:

@@ -6,10 +6,10 @@ import importlib
 from collections.abc import Callable
 
 #: Commands whose file has another name than they; Python has its own use for two of them.
-FILES = {"evaluate": "train", "list": "list_", "import": "import_"}
+MODULES = {"evaluate": "train", "list": "list_", "import": "import_"}
 
 
 def get(command: str) -> Callable[[list[str]], None]:
     """The function of a command."""
-    file = FILES.get(command, command)
+    file = MODULES.get(command, command)
     return getattr(importlib.import_module(f"{__name__}.{file}"), file if file.endswith("_") else command)

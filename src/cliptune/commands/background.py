@@ -15,16 +15,17 @@ from rich.table import Table as RichTable
 from tyro.conf import Positional
 
 from cliptune import checks, masks
-from cliptune.analysis.scenes import CONDITIONS
-from cliptune.claims import CHECKPOINT
-from cliptune.commands.output import paper
-from cliptune.commands.parse import parse, split
-from cliptune.data.settings import Reading
-from cliptune.engine.watchers import ProgressBar, bar
+from cliptune.analysis.background_conditions import CONDITIONS
+from cliptune.commands.output import table_console
+from cliptune.commands.parse import parse, split_first
+from cliptune.data.config import DataConfig
+from cliptune.engine.watchers import ProgressBar, progress_display
 from cliptune.errors import UserError
-from cliptune.results import reliance, store
-from cliptune.results.cells import called
-from cliptune.results.reliance import MORE, Measured
+from cliptune.report import reliance_records
+from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord
+from cliptune.results import store
+from cliptune.results.aggregate import display_name
+from cliptune.run_dir import CHECKPOINT
 
 #: What the terminal's table shows.
 COLUMNS = (*CONDITIONS, "drop", "followed", "energy", "pointing")
@@ -56,7 +57,7 @@ class Background:
     """json: a list of what is kept beside each run, with its path."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
-    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
 
     def __post_init__(self):
         checks.at_least(self, 2, "images", hint="they swap backgrounds")
@@ -65,39 +66,39 @@ class Background:
 
 def background(arguments: list[str]) -> None:
     """Measure each run, print a table."""
-    split(arguments, "a run's folder", "background runs/sweep", helped="run")
+    split_first(arguments, "a run's folder", "background runs/sweep", helped="run")
     options = parse(Background, "background", arguments)
-    from cliptune.gallery.reliance import Asked, rely
+    from cliptune.report.collect.reliance import RelianceOptions, measure_reliance
 
-    masks.insist(options.masks_from)
-    asked = Asked(
+    masks.check_spec(options.masks_from)
+    asked = RelianceOptions(
         options.data, options.test, options.masks_from, options.images, options.seed, options.saliency == "true"
     )
-    found: list[tuple[Path, str, Measured, Path]] = []
+    found: list[tuple[Path, str, RelianceRecord, Path]] = []
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     runs = [place for given in options.runs for place in checkpoints(given)]
-    with bar(console) as progress:
+    with progress_display(console) as progress:
         for place in runs:
             label = label_of(place)
             watcher = ProgressBar(progress, label)
-            one, path = rely(place, asked, options.reading, watcher.other, options.allow_code)
+            one, path = measure_reliance(place, asked, options.reading, watcher.other, options.allow_code)
             found.append((place, label, one, path))
     if options.format == "json":
         rows = [{"run": str(place), "method": label, **one.to_dict()} for place, label, one, _ in found]
         sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
         return
-    held: dict[str, list[Measured]] = {}
+    held: dict[str, list[RelianceRecord]] = {}
     for _, label, one, _ in found:
         held.setdefault(label, []).append(one)
-    out = paper()
-    for table in reliance.tables(held):
+    out = table_console()
+    for table in reliance_records.tabulate_reliance(held):
         out.print(title_of(table), soft_wrap=True)
         out.print(drawn(table))
         areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
         if areas:
             out.print(f"area      {areas[0]:.1f} % of the pictures is object: what saliency spread evenly would get.")
     for name in COLUMNS:
-        out.print(f"{name:<10}{({**CONDITIONS, **MORE})[name]}", soft_wrap=True)
+        out.print(f"{name:<10}{({**CONDITIONS, **EXTRA_COLUMNS})[name]}", soft_wrap=True)
     counts = {why: n for _, _, one, _ in found for why, n in one.reliance.left_out.items()}
     if counts:
         console.print("left out: " + ", ".join(f"{n} pictures with {why}" for why, n in counts.items()))
@@ -117,19 +118,19 @@ def checkpoints(given: Path) -> list[Path]:
 
 def label_of(place: Path) -> str:
     """A run's row in tables: its record's, or else its place."""
-    record = (place if place.is_dir() else place.parent) / store.NAME
-    return store.load(record).method if record.is_file() else str(place)
+    record = (place if place.is_dir() else place.parent) / store.RESULT_FILE
+    return store.load_result(record).method if record.is_file() else str(place)
 
 
-def title_of(table: reliance.Table) -> str:
+def title_of(table: reliance_records.RelianceTable) -> str:
     """What was measured on what."""
     data, test, masks, saliency = table.heading
     pictures = " or ".join(map(str, table.pictures))
-    name = called(test)
+    name = display_name(test)
     return f"{name} of {data}: {pictures} pictures, masks from {masks}, saliency of the {saliency} class; percent"
 
 
-def drawn(table: reliance.Table) -> RichTable:
+def drawn(table: reliance_records.RelianceTable) -> RichTable:
     """For a terminal."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     rich.add_column("method", overflow="fold", min_width=10)

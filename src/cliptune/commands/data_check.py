@@ -14,9 +14,9 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from cliptune.commands.parse import parse
-from cliptune.data.check import survey
-from cliptune.data.reports import Report, Survey
-from cliptune.data.settings import ROOT
+from cliptune.data.config import ROOT_VARIABLE
+from cliptune.data.public.doctor.check import check_datasets
+from cliptune.data.public.doctor.status import DatasetStatus, RootStatus
 from cliptune.errors import UserError
 
 #: Missing pictures that the text names.
@@ -44,7 +44,7 @@ def data_check(arguments: list[str]) -> None:
     options = parse(DataCheck, "data check", arguments)
     root, names = _root(options)
     with Console(stderr=True).status(f"looking through {root}"):
-        found = survey(root, names)
+        found = check_datasets(root, names)
     if options.format == "json":
         sys.stdout.write(json.dumps(as_dict(found), indent=2, ensure_ascii=False) + "\n")
     asked = [report for report in found.reports if names or report.status != "absent"]
@@ -57,7 +57,7 @@ def data_check(arguments: list[str]) -> None:
         sys.exit(1)
 
 
-def as_lines(found: Survey, asked: Sequence[Report]) -> list[str]:
+def as_lines(found: RootStatus, asked: Sequence[DatasetStatus]) -> list[str]:
     """Two or more lines on each of the `asked` reports; names of the other datasets."""
     width = max(len(report.name) for report in asked)
     lines = []
@@ -73,7 +73,7 @@ def as_lines(found: Survey, asked: Sequence[Report]) -> list[str]:
     return lines
 
 
-def as_dict(found: Survey) -> dict[str, Any]:
+def as_dict(found: RootStatus) -> dict[str, Any]:
     """What `--format json` prints."""
     return {"root": str(found.root), "fix": found.fix, "datasets": {r.name: _record(r) for r in found.reports}}
 
@@ -83,12 +83,12 @@ def _root(options: DataCheck) -> tuple[str, tuple[str, ...]]:
         return options.root, options.given
     if options.given:
         return options.given[0], options.given[1:]
-    if os.environ.get(ROOT):
-        return os.environ[ROOT], ()
-    raise UserError(f"say which folder holds the datasets: cliptune data check ROOT, or set {ROOT}")
+    if os.environ.get(ROOT_VARIABLE):
+        return os.environ[ROOT_VARIABLE], ()
+    raise UserError(f"say which folder holds the datasets: cliptune data check ROOT, or set {ROOT_VARIABLE}")
 
 
-def _facts(report: Report) -> str:
+def _facts(report: DatasetStatus) -> str:
     facts = []
     if report.pictures is not None:
         expected, count = report.pictures.expected, report.pictures.found
@@ -102,7 +102,7 @@ def _facts(report: Report) -> str:
     return ", ".join(facts)
 
 
-def _details(report: Report) -> list[str]:
+def _details(report: DatasetStatus) -> list[str]:
     told = []
     if report.pictures is not None and report.pictures.missing:
         count = report.pictures.expected - report.pictures.found
@@ -112,7 +112,7 @@ def _details(report: Report) -> list[str]:
     return [*told, f"fix: {report.fix}"] if report.fix else told
 
 
-def _record(report: Report) -> dict[str, Any]:
+def _record(report: DatasetStatus) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         match value:
             case Path():

@@ -15,10 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from cliptune.commands.parse import parse
-from cliptune.data import download, sources
-from cliptune.data.download.disk import human, on_disk
-from cliptune.data.download.recipes import COLLECTION, RECIPES
-from cliptune.data.settings import ROOT
+from cliptune.data import sources
+from cliptune.data.config import ROOT_VARIABLE
+from cliptune.data.public import download
+from cliptune.data.public.download.disk import disk_errors, format_bytes
+from cliptune.data.public.download.recipes import COLLECTION, RECIPES
 from cliptune.errors import UserError
 
 
@@ -53,7 +54,7 @@ def data_download(arguments: list[str]) -> None:
     if options.mirror and not options.mirror.startswith(("http://", "https://")):
         raise UserError(f"--mirror takes an address that begins with https:// or http://, got {options.mirror!r}")
     root = _root(options.root, make=not options.dry_run)
-    order = download.Order(options.source, options.mirror, options.keep_archives)
+    order = download.DownloadOptions(options.source, options.mirror, options.keep_archives)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     failed: list[tuple[str, UserError]] = []
     for name in names:
@@ -79,18 +80,18 @@ def data_download(arguments: list[str]) -> None:
         raise failed[0][1]
 
 
-def plan(name: str, root: Path, order: download.Order) -> Sequence[str]:
+def plan(name: str, root: Path, order: download.DownloadOptions) -> Sequence[str]:
     """What would be done for a dataset, without asking the network. Raises `UserError` where nothing can be."""
     recipe = RECIPES[name]
-    if root.is_dir() and download.whole(download.look(name, root), recipe):
+    if root.is_dir() and download.is_complete(download.dataset_status(name, root), recipe):
         return ["already there"]
-    source = download.source_of(recipe, order, root)
+    source = download.choose_source(recipe, order, root)
     size = recipe.gigabytes[source == "original"]
     about = f"about {size:g} GB" if size else "size unknown"
     if source == "archive":
         files = [f"{order.mirror or 'https://huggingface.co'}/{COLLECTION}, the archive of {recipe.home}"]
     else:
-        remotes = [*recipe.remotes, *([recipe.split] if recipe.split else [])]
+        remotes = [*recipe.remote_files, *([recipe.split] if recipe.split else [])]
         files = [order.url(remote) for remote in remotes]
     return [f"would go to {root / recipe.home}, {about}, from", *(f"  {file}" for file in files)]
 
@@ -115,7 +116,7 @@ class Bars:
             self._end()
             self.what = what
             if not self.progress.console.is_terminal:
-                self.progress.console.print(f"{what}, {human(total)}" if total else what, markup=False)
+                self.progress.console.print(f"{what}, {format_bytes(total)}" if total else what, markup=False)
                 return
             self.task = self.progress.add_task(what, total=total)
             self.progress.start()
@@ -131,7 +132,7 @@ class Bars:
 
 def _name(name: str) -> str:
     """A dataset's name, or the one of its title. Raises `UserError` with the nearest names."""
-    titles = {card.title.casefold(): own for own, card in sources.cards().items()}
+    titles = {card.title.casefold(): own for own, card in sources.public_specs().items()}
     found = titles.get(name.casefold(), name.casefold().replace("-", "_"))
     if found in RECIPES:
         return found
@@ -143,13 +144,13 @@ def _name(name: str) -> str:
 
 def _root(given: str, *, make: bool) -> Path:
     """The root as an absolute path, made if its parent is there. Raises `UserError`."""
-    where = given or os.environ.get(ROOT, "")
+    where = given or os.environ.get(ROOT_VARIABLE, "")
     if not where:
-        raise UserError(f"say where the datasets go: --root FOLDER, or set {ROOT}")
+        raise UserError(f"say where the datasets go: --root FOLDER, or set {ROOT_VARIABLE}")
     root = Path(where).expanduser().absolute()
     if root.is_file() or not (root.is_dir() or root.parent.is_dir()):
-        raise UserError(f"{root} is {'a file' if root.is_file() else 'in no folder'}; check --root or {ROOT}")
+        raise UserError(f"{root} is {'a file' if root.is_file() else 'in no folder'}; check --root or {ROOT_VARIABLE}")
     if make:
-        with on_disk(root):
+        with disk_errors(root):
             root.mkdir(exist_ok=True)
     return root

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from cliptune.commands.parse import parse
 from cliptune.data import sources
-from cliptune.data.card import Card, locate
-from cliptune.data.settings import ROOT, Reading
+from cliptune.data.config import ROOT_VARIABLE, DataConfig
+from cliptune.data.public.common.spec import DatasetSpec, locate
 from cliptune.errors import UserError
 
 
@@ -48,13 +48,13 @@ def as_lines(root: str = "") -> list[str]:
 
 def known(root: str = "") -> list[dict[str, Any]]:
     """A record of each source, what needs no root first. Raises `UserError` for a root that is none."""
-    folder = Reading(root=root).folder("data list") if root or os.environ.get(ROOT) else None
+    folder = DataConfig(root=root).folder("data list") if root or os.environ.get(ROOT_VARIABLE) else None
     rows = []
     for name in sources.names():
-        about = (sys.modules[sources.kind(name).__module__].__doc__ or "").strip().splitlines()[0]
+        about = (sys.modules[sources.dataset_class(name).__module__].__doc__ or "").strip().splitlines()[0]
         row: dict[str, Any] = {"name": name, "about": about, **dict.fromkeys(("title", "classes"))}
         row |= dict.fromkeys(("train", "val", "test", "there"))
-        card = sources.cards().get(name)
+        card = sources.public_specs().get(name)
         if card is not None:
             row |= {"title": card.title, "classes": card.classes}
             row |= dict(zip(("train", "val", "test"), card.counts, strict=True))
@@ -63,7 +63,7 @@ def known(root: str = "") -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["title"] is not None)
 
 
-def _there(card: Card, root: Path) -> bool:
+def _there(card: DatasetSpec, root: Path) -> bool:
     try:
         return bool(locate(card, root))
     except UserError:

@@ -16,12 +16,12 @@ import tyro
 
 from cliptune import checks, masks
 from cliptune.commands.masks_check import model_of
-from cliptune.commands.parse import parse, split
+from cliptune.commands.parse import parse, split_first
 from cliptune.config import Activation
 from cliptune.data import sources
-from cliptune.data.assumed import assuming, tell
+from cliptune.data.config import DataConfig
 from cliptune.data.dataset import Dataset
-from cliptune.data.settings import Reading
+from cliptune.data.range_warnings import collect_assumed_ranges, warn_assumed_ranges
 from cliptune.errors import UserError
 from cliptune.files import check_file, write_bytes
 from cliptune.types import Example
@@ -58,7 +58,7 @@ class DataShow:
     """As for train."""
     activation: Activation = "auto"
     """As for train."""
-    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
 
     def __post_init__(self):
         checks.between(self, 1, MOST, "classes")
@@ -68,7 +68,7 @@ class DataShow:
 
 def data_show(arguments: list[str]) -> None:
     """Write the picture and say where it is."""
-    spec, rest = split(arguments, "what to show", "data show folder:photos", helped="emoji")
+    spec, rest = split_first(arguments, "what to show", "data show folder:photos", helped="emoji")
     options = parse(DataShow, "data show DATA", rest)
     if options.classes * options.each > MOST:
         asked = options.classes * options.each
@@ -77,18 +77,18 @@ def data_show(arguments: list[str]) -> None:
         check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
-    masks.insist("auto" if options.masks_from == "none" else options.masks_from)
-    if options.run and not masks.asks_model(options.masks_from):
+    masks.check_spec("auto" if options.masks_from == "none" else options.masks_from)
+    if options.run and not masks.uses_model(options.masks_from):
         raise UserError("run has no effect: only masks_from gradcam and maskclip ask a model")
     dataset = sources.get(spec, options.reading)
-    from cliptune.results.samples import Block, samples_png
+    from cliptune.report.class_samples import ClassSamples, class_samples_png
 
     chosen = choose(_of(dataset, spec, options.split), options.classes, options.each, options.seed)
     found = [example for examples in chosen.values() for example in examples]
     counts = _counts(dataset.examples(options.split))
     drawn = dict(zip((e.key for e in found), _pictures(dataset, found, options), strict=True))
     blocks = [
-        Block(dataset.classnames[label], f"{counts[label]:,}", tuple(drawn[e.key] for e in examples))
+        ClassSamples(dataset.classnames[label], f"{counts[label]:,}", tuple(drawn[e.key] for e in examples))
         for label, examples in chosen.items()
     ]
     lines = [
@@ -96,7 +96,7 @@ def data_show(arguments: list[str]) -> None:
         _about_masks(options, [mask for _, mask in drawn.values()]),
     ]
     out = options.out or Path(_file_name(dataset.name, options))
-    write_bytes(out, samples_png(dataset.name, lines, blocks))
+    write_bytes(out, class_samples_png(dataset.name, lines, blocks))
     classes = f"{len(blocks)} class{'es' * (len(blocks) > 1)}"
     sys.stdout.write(f"{len(found)} picture{'s' * (len(found) > 1)} of {classes} in {out}\n")
 
@@ -132,17 +132,17 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
     """Images and masks; None where a picture has none. Raises `UserError` if a source that was asked for has none for
     any."""
     from cliptune.data.loader import ExampleSet
-    from cliptune.data.transforms import shrunk
-    from cliptune.results.overlay import SHARP
+    from cliptune.data.transforms import shrink
+    from cliptune.report.overlay import MAX_SHORT_SIDE
 
     spec = options.masks_from
-    with assuming() as assumed:
-        pictures = [shrunk(dataset.read(example), SHARP) for example in examples]
-    tell(assumed, len(examples))
+    with collect_assumed_ranges() as assumed:
+        pictures = [shrink(dataset.read(example), MAX_SHORT_SIDE) for example in examples]
+    warn_assumed_ranges(assumed, len(examples))
     if spec == "none":
         return [(picture.image, None) for picture in pictures]
     source = masks.get("data" if spec == "auto" else spec, options.seed)
-    if source.asks_model:
+    if source.uses_model:
         with _in_short():
             model = model_of(options, dataset)
             source.refresh(model, ExampleSet(dataset, examples, model.backbone.preprocess, keep=False), 0)
@@ -176,7 +176,7 @@ def _about_masks(options: DataShow, shown: Sequence[Any]) -> str:
     if not count:
         return "no masks"
     whose = "brought by the pictures" if options.masks_from in ("auto", "data") else f"from {options.masks_from}"
-    if options.masks_from != "auto" and masks.get(options.masks_from).asks_model:
+    if options.masks_from != "auto" and masks.get(options.masks_from).uses_model:
         whose += f" of {options.run or f'the untuned {options.backbone}'}"
     of = "" if count == len(shown) else f" of {count} of {len(shown)} pictures"
     return f"masks{of} {whose}: foreground outlined, background dimmed"

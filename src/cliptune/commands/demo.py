@@ -10,7 +10,7 @@ from pathlib import Path
 from cliptune import checks, files, presets, sweep
 from cliptune.commands.parse import parse
 from cliptune.commands.report import write_page
-from cliptune.commands.run import show
+from cliptune.commands.run import print_tables
 
 METHODS = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
 NOTES = (
@@ -35,8 +35,8 @@ class Demo:
     def __post_init__(self):
         checks.seeds(self, "seeds")
         checks.at_least(self, 0, "shots")
-        checks.several(self, "seeds")
-        checks.once(self, "seeds")
+        checks.not_empty(self, "seeds")
+        checks.no_duplicates(self, "seeds")
 
 
 def demo(arguments: list[str]) -> None:
@@ -45,8 +45,8 @@ def demo(arguments: list[str]) -> None:
     files.check_folder(options.out)
     start = time.perf_counter()
     runs = [(name, presets.get(name, data="emoji", protocol="base_to_novel", shots=options.shots)) for name in METHODS]
-    results = sweep.run(sweep.plan(runs, options.seeds, options.out))
-    show(results)
+    results = sweep.run_jobs(sweep.plan_jobs(runs, options.seeds, options.out))
+    print_tables(results)
     out = options.out / "report.html"
     page = write_page(results, options.out, out, 8, images=320, title="cliptune demo", notes=NOTES)
     sys.stdout.write(f"page with pictures: {page} ({time.perf_counter() - start:.0f} s in all)\n")

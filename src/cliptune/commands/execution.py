@@ -12,9 +12,9 @@ from typing import Any, Literal
 from rich.console import Console
 
 from cliptune import checks, runners, sweep
-from cliptune.engine.settings import MOST_WORKERS
+from cliptune.engine.config import MAX_WORKERS
 from cliptune.errors import UserError
-from cliptune.runners.base import Entry, Runner
+from cliptune.runners.job import Job, Runner
 from cliptune.types import Result
 
 
@@ -38,7 +38,7 @@ class Execution:
 
     def __post_init__(self):
         checks.at_least(self, 0, "cpus_per_task", "gpus_per_task")
-        checks.between(self, 0, MOST_WORKERS, "workers")
+        checks.between(self, 0, MAX_WORKERS, "workers")
         if self.runner == "local":
             for name in ("address", "cpus_per_task", "gpus_per_task"):
                 if getattr(self, name):
@@ -54,20 +54,20 @@ class Execution:
         return runners.get(self.runner)(**given)
 
 
-def carry_out(entries: Sequence[Entry], options: Execution, out: Path) -> list[Result]:
+def run_or_list(entries: Sequence[Job], options: Execution, out: Path) -> list[Result]:
     """Results of all entries, which lie under `out`; exits with 0 after listing them where nothing is to be done."""
     if options.dry_run:
-        sys.stdout.write(listing(entries) + "\n")
+        sys.stdout.write(format_jobs(entries) + "\n")
         sys.exit(0)
     if int(os.environ.get("LOCAL_RANK", 0)):  # the first process of runs on several devices speaks for all
-        sweep.run(entries, Console(quiet=True), runner=options.build(), out=out)
+        sweep.run_jobs(entries, Console(quiet=True), runner=options.build(), out=out)
         sys.exit(0)
-    return sweep.run(entries, runner=options.build(), out=out)
+    return sweep.run_jobs(entries, runner=options.build(), out=out)
 
 
-def listing(entries: Sequence[Entry]) -> str:
+def format_jobs(entries: Sequence[Job]) -> str:
     """A line a run: its state, label, data, shots, seed and folder; then how many there are of each state."""
-    states = [sweep.state(entry) for entry in entries]
+    states = [sweep.job_state(entry) for entry in entries]
     rows = [(state, *entry.told, str(entry.folder)) for state, entry in zip(states, entries, strict=True)]
     widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 from rich.console import Console
 
-from cliptune import claims, config, files, methods
-from cliptune.commands.parse import apart, flags_of, known, lengthen, parse, split, told, unknown
+from cliptune import config, files, methods, run_dir
+from cliptune.commands.parse import (
+    flags_of,
+    is_run_flag,
+    lengthen,
+    one_sentence_errors,
+    parse,
+    partition_flags,
+    split_first,
+    unknown_flag_error,
+)
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
+from cliptune.model.method import Method
 
 if TYPE_CHECKING:
     from cliptune.tuned import Tuned
@@ -55,8 +64,8 @@ class _Settings:
 
 def import_(arguments: list[str]) -> None:
     """Read a checkpoint, keep it as a run."""
-    path, rest = split(arguments, "a checkpoint", "import model.pth.tar-5 --out my-model")
-    options, others = told(
+    path, rest = split_first(arguments, "a checkpoint", "import model.pth.tar-5 --out my-model")
+    options, others = one_sentence_errors(
         "import FILE", lambda: tyro.cli(Import, prog="cliptune import FILE", args=rest, return_unknown_args=True)
     )
     if not Path(path).is_file():
@@ -66,17 +75,17 @@ def import_(arguments: list[str]) -> None:
         methods.build(options.method)
     _check(others)
     from cliptune.api import import_checkpoint
-    from cliptune.official import alphas
-    from cliptune.official.file import read
-    from cliptune.official.kinds import recognise
+    from cliptune.official import dpl_alphas
+    from cliptune.official.checkpoint_file import read_official
+    from cliptune.official.detect import detect_method
 
     if Path(path).suffix == ".npy":
-        text, image = (" ".join(map(str, found)) for found in alphas.lengths(path, options.swapped))
+        text, image = (" ".join(map(str, found)) for found in dpl_alphas.read_lengths(path, options.swapped))
         sys.stdout.write(f"--lengths-text {text} --lengths-image {image}\n")
         _say("next: cliptune train dpl with these, which trains tokens of these lengths")
         return
-    held = read(Path(path))
-    name = recognise(held, options.method)
+    held = read_official(Path(path))
+    name = detect_method(held, options.method)
     classes = options.classes[0] if len(options.classes) == 1 else options.classes
     run = import_checkpoint(
         held,
@@ -86,9 +95,9 @@ def import_(arguments: list[str]) -> None:
         activation=options.activation,
         classes=classes,
         templates=options.templates,
-        **settings(name, others),
+        **method_options(name, others),
     )
-    with claims.claimed(options.out, run.run):
+    with run_dir.claimed_run_dir(options.out, run.run):
         run.save(options.out)
     sys.stdout.write(f"{_described(run)}\n")
     _say(f"kept in {options.out}")
@@ -98,28 +107,28 @@ def import_(arguments: list[str]) -> None:
 def _check(arguments: list[str]) -> None:
     """Raises `UserError` for a flag that no method has, before the checkpoint is read."""
     names = [f"maple+{name}" if methods.is_wrapper(methods.get(name)) else name for name in methods.names()]
-    runs = [config.Run(methods.build(name)) for name in names]
-    for flag in apart(arguments, ())[1]:
-        if not any(known(run, flag) for run in runs):
-            raise unknown(flag, "import FILE", runs, flags_of(Import))
+    runs = [config.RunConfig(methods.build(name)) for name in names]
+    for flag in partition_flags(arguments, ())[1]:
+        if not any(is_run_flag(run, flag) for run in runs):
+            raise unknown_flag_error(flag, "import FILE", runs, flags_of(Import))
 
 
-def settings(name: str, arguments: list[str]) -> dict[str, Any]:
+def method_options(name: str, arguments: list[str]) -> dict[str, Any]:
     """Fields of the method `name` from flags, those given alone. Raises `UserError` for an unknown flag."""
-    plain = config.Run(methods.build(name))
+    plain = config.RunConfig(methods.build(name))
     long = lengthen(arguments, plain, Import)
     method = parse(_Settings, "import FILE", long, _Settings(plain.method)).method
     found = {}
     for flag in (a[2:].partition("=")[0] for a in long if a.startswith("--")):
         *levels, field = flag.removeprefix("no-").replace("-", "_").split(".")[1:]
-        found[field] = getattr(list(config.chain(method))[len(levels)], field)
+        found[field] = getattr(list(config.nested_methods(method))[len(levels)], field)
     return found
 
 
 def _described(run: Tuned) -> str:
     """The method with what is not its default, the backbone, and some of the classes."""
     layers = []
-    for layer in config.chain(run.run.method):
+    for layer in config.nested_methods(run.run.method):
         fields = [f for f in dataclasses.fields(layer) if f.name != "base"]  # type: ignore[arg-type]
         layers += [f"{f.name}={getattr(layer, f.name)!r}" for f in fields if getattr(layer, f.name) != f.default]
     names = ", ".join(run.classnames[:3]) + (", ..." if len(run.classnames) > 3 else "")

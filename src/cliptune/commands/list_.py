@@ -10,7 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from cliptune import methods
-from cliptune.backbones import zoo
+from cliptune.backbones import listing
 from cliptune.commands.data_list import as_lines
 from cliptune.errors import UserError
 
@@ -32,11 +32,11 @@ def list_(arguments: list[str]) -> None:
 
 def _methods() -> list[str]:
     """Name, learned numbers on ViT-B/16, what is learned, paper; wrappers last."""
-    kept, lines = sizes(), []
+    kept, lines = recorded_sizes(), []
     for name in sorted(methods.names(), key=lambda name: methods.is_wrapper(methods.get(name))):
         cls = methods.get(name)
         wraps = methods.is_wrapper(cls)
-        size = "as inside" if wraps else kept.get(name) or measured(name)
+        size = "as inside" if wraps else kept.get(name) or count_parameters(name)
         summary, _, rest = (cls.__doc__ or "").strip().partition("\n\n")
         # "Authors, Title, Venue Year, https://..." is the paragraph's first sentence.
         paper = re.search(r".+?https?://[^\s,]+(?=[.,])", " ".join(rest.split()))
@@ -45,18 +45,18 @@ def _methods() -> list[str]:
     return [f"{'method':<17}{'on ViT-B/16':>14}  what is learned, paper", *lines]
 
 
-def sizes() -> dict[str, str]:
+def recorded_sizes() -> dict[str, str]:
     """What `measured` says of each method, kept (by tools/sizes.py) so that a list needs no PyTorch."""
     return json.loads((resources.files("cliptune.methods") / "sizes.json").read_text(encoding="utf-8"))
 
 
-def measured(name: str) -> str:
+def count_parameters(name: str) -> str:
     """How many numbers a method learns on ViT-B/16."""
     from torch import Generator
 
-    from cliptune.backbones.load import blank
+    from cliptune.backbones.load import shape_only_backbone
 
-    method, backbone = methods.build(name), blank("ViT-B-16")
+    method, backbone = methods.build(name), shape_only_backbone("ViT-B-16")
 
     def learned(classes: int) -> list[Parameter]:
         with warnings.catch_warnings(action="ignore"):
@@ -74,4 +74,8 @@ def _backbones() -> list[str]:
         "tiny            bundled, for demonstrations and tests; every other one takes weights with --pretrained "
         "TAG or FILE"
     ]
-    return shown + [f"{name:<40}{' '.join(zoo.tags(name)) or '-'}" for name in zoo.names() if name != "tiny"]
+    return shown + [
+        f"{name:<40}{' '.join(listing.list_pretrained_tags(name)) or '-'}"
+        for name in listing.list_backbones()
+        if name != "tiny"
+    ]

@@ -13,20 +13,20 @@ import tyro
 from rich.console import Console
 
 from cliptune import checks, masks, methods
-from cliptune.commands.parse import parse, split
+from cliptune.commands.parse import parse, split_first
 from cliptune.config import Activation
 from cliptune.data import sources
+from cliptune.data.config import DataConfig
 from cliptune.data.dataset import Dataset
-from cliptune.data.settings import Reading
-from cliptune.data.splits import few_shot
-from cliptune.engine.watchers import ProgressBar, bar
+from cliptune.data.splits import sample_few_shot
+from cliptune.engine.watchers import ProgressBar, progress_display
 from cliptune.errors import UserError
 from cliptune.files import check_file, write_bytes
 
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
-    from cliptune.masks.base import MaskSource
-    from cliptune.model import TunedModel
+    from cliptune.masks.source import MaskSource
+    from cliptune.model.tuned_model import TunedModel
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class MasksCheck:
     """As for train."""
     activation: Activation = "auto"
     """As for train."""
-    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
 
     def __post_init__(self):
         checks.at_least(self, 0, "shots")
@@ -68,51 +68,55 @@ class MasksCheck:
 
 def check(arguments: list[str]) -> None:
     """Look at all masks once, and say what they are like."""
-    spec, rest = split(arguments, "a source of masks", "masks check folder:masks --data folder:photos", helped="data")
+    spec, rest = split_first(
+        arguments, "a source of masks", "masks check folder:masks --data folder:photos", helped="data"
+    )
     options = parse(MasksCheck, "masks check", rest)
     if options.out is not None:
         check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
         raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
     for source in (spec, options.against or "auto"):
-        masks.insist(source)
-    if options.run and not any(map(masks.asks_model, (spec, options.against))):
+        masks.check_spec(source)
+    if options.run and not any(map(masks.uses_model, (spec, options.against))):
         raise UserError(f"run has no effect: {spec} masks ask no model, only gradcam and maskclip do")
     dataset = sources.get(options.data, options.reading)
-    chosen = few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
+    chosen = sample_few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
     if not chosen:
         raise UserError(f"{options.data} has no {options.split} pictures; choose another --split")
     from cliptune import experiment
     from cliptune.data.loader import ExampleSet
-    from cliptune.data.sound import faults as looked
-    from cliptune.masks.check import measure
-    from cliptune.masks.survey import nothing
-    from cliptune.results.masks import Report, as_dict, as_lines, sheet
+    from cliptune.data.validate import find_unreadable as looked
+    from cliptune.masks.statistics import measure_masks
+    from cliptune.masks.validate import uninformative_message
+    from cliptune.report.mask_sheet import MaskReport, mask_sheet_png, report_dict, report_lines
 
-    backbone = experiment.backbone_of(options.backbone, options.pretrained, options.activation)
+    backbone = experiment.cached_backbone(options.backbone, options.pretrained, options.activation)
     examples = ExampleSet(dataset, chosen, backbone.preprocess)
     looked(chosen)  # which says what is assumed of deep images
     examples.masks = source_of(spec, examples, options.seed)
     against = source_of(options.against, examples, options.seed) if options.against else None
     for source in (examples.masks, against):
-        if source is not None and source.asks_model:
+        if source is not None and source.uses_model:
             model = model_of(options, dataset)
             examples.preprocess = model.backbone.preprocess
             source.refresh(model, examples, 0)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with bar(console) as progress:
+    with progress_display(console) as progress:
         watcher = ProgressBar(progress, "masks")
-        rows, faults = measure(examples, against, lambda done: watcher.other("looking at", done, len(chosen)))
-    report = Report(spec, options.against, options.data, options.split, dataset.classnames, tuple(rows), tuple(faults))
+        rows, faults = measure_masks(examples, against, lambda done: watcher.other("looking at", done, len(chosen)))
+    report = MaskReport(
+        spec, options.against, options.data, options.split, dataset.classnames, tuple(rows), tuple(faults)
+    )
     if options.out is not None:
-        write_bytes(options.out, sheet(report, examples, against, random.Random(options.seed)))
+        write_bytes(options.out, mask_sheet_png(report, examples, against, random.Random(options.seed)))
     if options.format == "json":
-        sys.stdout.write(json.dumps(as_dict(report), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(report_dict(report), indent=2, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write("\n".join(as_lines(report)) + "\n")
+        sys.stdout.write("\n".join(report_lines(report)) + "\n")
     if options.out is not None:
         console.print(f"picture in {options.out}")
-    said = nothing(sum(row.empty for row in rows), sum(row.full for row in rows), len(rows))
+    said = uninformative_message(sum(row.empty for row in rows), sum(row.full for row in rows), len(rows))
     if said and not examples.masks.whole:
         console.print(said)
     if faults or (said and not examples.masks.whole):
@@ -127,17 +131,19 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
         for i, e in enumerate(examples.examples if spec == "auto" else ())
         if e.mask is not None or e.boxes or examples.picture(i).mask is not None
     }
-    return masks.choose(spec, brought, len(keys), seed)
+    return masks.choose_source(spec, brought, len(keys), seed)
 
 
 def model_of(options: Any, dataset: Dataset) -> TunedModel:
     """The model of the folder `options.run`, for the dataset's classes, or the untuned one of `options.backbone`."""
-    from cliptune import experiment, saved
-    from cliptune.model import TunedModel
+    from cliptune import experiment, model_io
+    from cliptune.model.tuned_model import TunedModel
 
     if options.run:
         return (
-            saved.restore(Path(options.run), allow_code=options.allow_code)[0].with_classes(dataset.classnames).eval()
+            model_io.load_model(Path(options.run), allow_code=options.allow_code)[0]
+            .with_classes(dataset.classnames)
+            .eval()
         )
-    frozen = experiment.backbone_of(options.backbone, options.pretrained, options.activation)
+    frozen = experiment.cached_backbone(options.backbone, options.pretrained, options.activation)
     return TunedModel(frozen, methods.get("zeroshot")(), dataset.classnames, dataset.templates).eval()

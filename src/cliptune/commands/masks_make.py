@@ -17,12 +17,12 @@ from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse
 from cliptune.config import Activation
 from cliptune.data import sources
-from cliptune.data.assumed import assuming, tell
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.folder import Folder
 from cliptune.data.dataset import Dataset
-from cliptune.data.settings import Reading
-from cliptune.data.sources.emoji import Emoji
-from cliptune.data.sources.folder import Folder
-from cliptune.engine.watchers import ProgressBar, bar
+from cliptune.data.emoji.dataset import Emoji
+from cliptune.data.range_warnings import collect_assumed_ranges, warn_assumed_ranges
+from cliptune.engine.watchers import ProgressBar, progress_display
 from cliptune.errors import UserError
 from cliptune.types import Example
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from cliptune.masks import make as making
+    from cliptune.segmentation import make as making
 
 #: `--out` that means a folder beside the pictures'.
 BESIDE = "beside"
@@ -81,7 +81,7 @@ class Make:
     """sam: as for train."""
     overwrite: bool = False
     """Make all of them anew, also those that are there."""
-    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
 
     def __post_init__(self):
         checks.between(self, 1, 1000, "points")
@@ -96,14 +96,14 @@ def make(arguments: list[str]) -> None:
     options = parse(Make, "masks make", arguments)
     dataset = sources.get(options.data, options.reading)
     examples = examples_of(dataset, options.split)
-    from cliptune.masks import make as making
+    from cliptune.segmentation import make as making
 
     out = place(dataset, examples, options.out)
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     segmenter = segmenter_of(options, dataset, console)
-    with bar(console) as progress, assuming() as assumed:
+    with progress_display(console) as progress, collect_assumed_ranges() as assumed:
         watcher = ProgressBar(progress, "masks")
-        done = making.make(
+        done = making.make_masks(
             dataset,
             examples,
             segmenter,
@@ -114,7 +114,7 @@ def make(arguments: list[str]) -> None:
             overwrite=options.overwrite,
             tick=lambda done, total: watcher.other(options.with_.partition(":")[0], done, total),
         )
-    tell(assumed, len(examples))
+    warn_assumed_ranges(assumed, len(examples))
     sys.stdout.write(f"made {done.made}, kept {done.kept}, empty {len(done.empty)}, missing {len(done.missing)}\n")
     if done.empty:
         console.print(f"no foreground at all in {named(done.empty)}")
@@ -160,10 +160,10 @@ def place(dataset: Dataset, examples: Sequence[Example], out: str) -> Path:
 def segmenter_of(options: Make, dataset: Dataset, console: Console) -> making.Segmenter:
     """What `--with` names, loaded. Raises `UserError` for anything else."""
     from cliptune import experiment
-    from cliptune.masks.command import CommandSegmenter
-    from cliptune.masks.pretrained import load
-    from cliptune.masks.sam import SAM, SamSegmenter
-    from cliptune.masks.segmenter import CLIPSEG, SAM3, TextSegmenter
+    from cliptune.segmentation.command import CommandSegmenter
+    from cliptune.segmentation.pretrained import load_pretrained
+    from cliptune.segmentation.sam import SAM, SamSegmenter
+    from cliptune.segmentation.text_segmenter import CLIPSEG, SAM3, TextSegmenter
 
     name, _, argument = options.with_.partition(":")
     if name == "command":
@@ -171,9 +171,9 @@ def segmenter_of(options: Make, dataset: Dataset, console: Console) -> making.Se
     kinds = {kind.name: kind for kind in (CLIPSEG, SAM, SAM3)}
     if name not in kinds or argument:
         raise UserError(f'unknown segmenter {options.with_!r}; known: {", ".join(kinds)}, command:"PROGRAM ..."')
-    device = experiment.fabric_of(options.device, 1, "32").device
+    device = experiment.launch_fabric(options.device, 1, "32").device
     console.print(f"loading {options.model or kinds[name].model}")
-    loaded = load(kinds[name], options.model, device)
+    loaded = load_pretrained(kinds[name], options.model, device)
     if name != "sam":
         return TextSegmenter(loaded, options.prompt)
     about = {"saliency": options.saliency}
@@ -185,8 +185,8 @@ def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callab
     """Maps of where a CLIP sees the classes of pictures, uint8 `(3, H, W)` each."""
     import torch
 
-    from cliptune.data.transforms import normalise, squeezed
-    from cliptune.masks import gradcam, maskclip
+    from cliptune.data.transforms import normalise, squash
+    from cliptune.saliency import gradcam, maskclip
 
     if not options.run and options.backbone == "tiny" and not isinstance(dataset, Emoji):
         warnings.warn(
@@ -195,11 +195,11 @@ def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callab
             stacklevel=2,
         )
     model = model_of(options, dataset).to(device)
-    saliencies = {"gradcam": gradcam.saliency, "maskclip": maskclip.saliency}
+    saliencies = {"gradcam": gradcam.gradcam, "maskclip": maskclip.maskclip}
     preprocess = model.backbone.preprocess
 
     def saliency(images: Sequence[Tensor], labels: Sequence[int]) -> Tensor:
-        whole = torch.stack([squeezed(image, preprocess) for image in images]).to(device)
+        whole = torch.stack([squash(image, preprocess) for image in images]).to(device)
         seen = normalise(whole, preprocess.mean, preprocess.std)
         return saliencies[options.saliency](model, seen, torch.tensor(labels, device=device))
 

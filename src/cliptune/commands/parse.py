@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import docstring_parser
 import tyro
 
-from cliptune.config import Run, chain
+from cliptune.config import RunConfig, nested_methods
 from cliptune.errors import UserError
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ def parse(kind: type[T], command: str, arguments: list[str], default: Any = None
         for part in _parts(kind, default):
             _unbroken(part)
         more["description"] = "\n\n".join(filter(None, (inspect.getdoc(kind), about)))
-    return told(command, lambda: tyro.cli(kind, prog=f"cliptune {command}", args=arguments, **more))
+    return one_sentence_errors(command, lambda: tyro.cli(kind, prog=f"cliptune {command}", args=arguments, **more))
 
 
 def _parts(kind: Any, held: Any = None) -> Iterator[Any]:
@@ -56,7 +56,7 @@ def _unbroken(kind: Any) -> None:
             field.metadata = MappingProxyType({**field.metadata, "help": " ".join(said[field.name].split())})
 
 
-def told(command: str, read: Callable[[], T]) -> T:
+def one_sentence_errors(command: str, read: Callable[[], T]) -> T:
     """What `read` returns; the box in which tyro says what is wrong becomes a sentence."""
     try:
         with redirect_stderr(io.StringIO()):
@@ -95,7 +95,7 @@ def _reason(box: str, command: str) -> str:
     return own if own != reason else f"{reason}; cliptune {command} --help lists the options"
 
 
-def split(arguments: list[str], what: str, example: str, *, helped: str = "") -> tuple[str, list[str]]:
+def split_first(arguments: list[str], what: str, example: str, *, helped: str = "") -> tuple[str, list[str]]:
     """The first argument, which names something, and the rest. Raises `UserError` if it is missing.
 
     helped: the name that stands in where help is asked for without one.
@@ -118,7 +118,7 @@ class Flag:
         return self.words[0][2:].partition("=")[0].replace("_", "-")
 
 
-def apart(arguments: Sequence[str], own: Collection[str]) -> tuple[list[str], list[Flag]]:
+def partition_flags(arguments: Sequence[str], own: Collection[str]) -> tuple[list[str], list[Flag]]:
     """The arguments that belong to flags in `own` (and what stands before any flag), and the other flags."""
     kept: list[str] = []
     others: list[Flag] = []
@@ -138,13 +138,13 @@ def apart(arguments: Sequence[str], own: Collection[str]) -> tuple[list[str], li
     return kept, others
 
 
-def known(run: Run, flag: Flag, without: Sequence[str] = ()) -> bool:
+def is_run_flag(run: RunConfig, flag: Flag, without: Sequence[str] = ()) -> bool:
     """Whether a flag is of the run, its training or its method; `without`: fields of the run that do not count."""
     return flag.name in _places(run) and flag.name not in [name.replace("_", "-") for name in without]
 
 
-def unknown(
-    flag: Flag, command: str, runs: Sequence[Run], own: Collection[str] = (), without: Sequence[str] = ()
+def unknown_flag_error(
+    flag: Flag, command: str, runs: Sequence[RunConfig], own: Collection[str] = (), without: Sequence[str] = ()
 ) -> UserError:
     """What says that no run knows a flag of a command, naming the nearest."""
     there = {*own, *(name for run in runs for name in _places(run) if "." not in name)}
@@ -152,7 +152,7 @@ def unknown(
     return UserError(f"{said}; cliptune {command} --help lists the command's own")
 
 
-def lengthen(arguments: list[str], run: Run, own: type) -> list[str]:
+def lengthen(arguments: list[str], run: RunConfig, own: type) -> list[str]:
     """Flags written out for `parse`: `--epochs` -> `--training.epochs`, `--depth` -> `--method.base.depth`.
 
     own: the command's dataclass, whose flags stand as they are. Raises `UserError` with the nearest flags for an
@@ -172,17 +172,17 @@ def lengthen(arguments: list[str], run: Run, own: type) -> list[str]:
     return long
 
 
-def given(arguments: Iterable[str]) -> list[str]:
+def given_fields(arguments: Iterable[str]) -> list[str]:
     """Paths of the fields that flags written out name: `--method.base.no-search` -> method.base.search."""
     flags = [argument[2:].partition("=")[0] for argument in arguments if argument.startswith("--")]
     return [re.sub(r"(^|\.)no_", r"\1", flag.replace("-", "_")) for flag in flags]
 
 
-def _places(run: Run) -> dict[str, str]:
+def _places(run: RunConfig) -> dict[str, str]:
     """Short flag of a run, its method, training or reading -> the flag written out."""
-    places = {flag: flag for flag in _flags(Run)}
+    places = {flag: flag for flag in _flags(RunConfig)}
     prefix = "method"
-    for layer in chain(run.method):
+    for layer in nested_methods(run.method):
         for flag in _flags(type(layer)):
             places.setdefault(flag, f"{prefix}.{flag}")
             places[f"{prefix}.{flag}"] = f"{prefix}.{flag}"

@@ -15,22 +15,22 @@ from typing import Annotated
 
 import tyro
 
-from cliptune import acting, checks, claims, config, files, masks, presets, protocols, selection, sweep
-from cliptune.backbones.names import resolve
+from cliptune import checks, config, coresets, files, masks, presets, protocols, run_dir, sweep, unused_options
+from cliptune.backbones.resolve import resolve_backbone
 from cliptune.commands.execution import Execution
-from cliptune.commands.parse import Flag, apart, flags_of, known, lengthen, parse, unknown
-from cliptune.config import Run
+from cliptune.commands.parse import Flag, flags_of, is_run_flag, lengthen, parse, partition_flags, unknown_flag_error
+from cliptune.config import RunConfig
 from cliptune.data import sources
-from cliptune.data.settings import Reading
+from cliptune.data.config import DataConfig
 from cliptune.errors import UserError
-from cliptune.protocols.cross_dataset import BENCHMARKS, ELEVEN
+from cliptune.protocols.cross_dataset import BENCHMARKS, BENCHMARKS_NAME
 from cliptune.protocols.data_efficient import FRACTIONS
-from cliptune.runners.base import Entry
+from cliptune.runners.job import Job
 
 #: Fields of a run that a sweep has several of, or decides by its protocol.
-SWEPT = ("seed", "fraction", "selector", "protocol")
+SWEPT_FIELDS = ("seed", "fraction", "selector", "protocol")
 #: What stands for a selector where there is nothing to choose.
-EVERYTHING = "full"
+FULL_SELECTOR = "full"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Sweep:
     """One folder a method and seed, and, where there are several, dataset, shots and coreset."""
     preset: str = "auto"
     """As for train."""
-    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
     execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
 
     def __post_init__(self):
@@ -80,70 +80,78 @@ class Sweep:
         checks.at_least(self, 1, "evaluate_at")
         checks.between(self, sys.float_info.min, 1, "fractions", said="above 0 and at most 1")
         checks.seeds(self, "seeds")
-        checks.several(self, "methods", "data", "seeds", "selectors")
-        checks.once(self, "methods", "data", "seeds", "shots", "fractions", "selectors", "targets")
+        checks.not_empty(self, "methods", "data", "seeds", "selectors")
+        checks.no_duplicates(self, "methods", "data", "seeds", "shots", "fractions", "selectors", "targets")
 
 
 @dataclass(frozen=True)
-class _Told:
+class _RunFlags:
     """What flags that are a run's own change."""
 
-    run: Annotated[Run, tyro.conf.arg(name="")]
+    run: Annotated[RunConfig, tyro.conf.arg(name="")]
 
 
-def told(name: str, arguments: Sequence[str]) -> tuple[Sweep, list[Flag]]:
+def parse_sweep(name: str, arguments: Sequence[str]) -> tuple[Sweep, list[Flag]]:
     """The sweep's own flags, and the others. name: of the protocol."""
-    own, others = apart(arguments, flags_of(Sweep))
+    own, others = partition_flags(arguments, flags_of(Sweep))
     return parse(Sweep, f"run {name}", own), others
 
 
-def entries(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Entry]:
+def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job]:
     """All runs, seed by seed, then dataset by dataset, so that a sweep cut short has whole tables of fewer seeds.
 
     flags: those of `told`. Raises `UserError` for a flag that no method has, naming the nearest.
     """
     files.check_folder(options.out)
     protocol = name.replace("-", "_")
-    shots = options.shots or protocols.SHOTS.get(protocol, (16,))
+    shots = options.shots or protocols.DEFAULT_SHOTS.get(protocol, (16,))
     fractions = options.fractions or (FRACTIONS if protocol == "data_efficient" else (1.0,))
     for selector in options.selectors:
-        selection.spelled(selector)
+        coresets.parse_selector(selector)
     if options.selectors != Sweep.selectors and min(fractions) == 1:
         raise UserError("selectors have no effect: fractions is 1, which takes all training images; give --fractions")
-    chosen = [(EVERYTHING if share == 1 else how, share) for share in fractions for how in options.selectors]
+    chosen = [(FULL_SELECTOR if share == 1 else how, share) for share in fractions for how in options.selectors]
     fields = ("backbone", "pretrained", "reading", "targets", "joint", "evaluate_at")
     base = {key: getattr(options, key) for key in fields} | {"protocol": protocol}
-    runs: list[tuple[str, Run]] = []
-    preset = _presets(options)
+    runs: list[tuple[str, RunConfig]] = []
+    preset = _choose_presets(options)
     for data, number, (how, share), method in itertools.product(
-        spelled_out(options.data), shots, dict.fromkeys(chosen), options.methods
+        expand_datasets(options.data), shots, dict.fromkeys(chosen), options.methods
     ):
         more = {"selector": how, "fraction": share} if share < 1 or protocol == "data_efficient" else {}
         run = presets.get(method, preset[method], data=data, shots=number, **base, **more)
         runs.append((method, config.with_options(run, {"epochs": options.epochs}) if options.epochs else run))
-    able = {flag: [known(run, flag, SWEPT) for _, run in runs] for flag in flags}
+    able = {flag: [is_run_flag(run, flag, SWEPT_FIELDS) for _, run in runs] for flag in flags}
     for flag, having in able.items():
         if not any(having):
-            raise unknown(flag, f"run {name}", [run for _, run in runs], flags_of(Sweep), SWEPT)
+            raise unknown_flag_error(flag, f"run {name}", [run for _, run in runs], flags_of(Sweep), SWEPT_FIELDS)
     changed = [
-        (method, _changed(name, run, [flag for flag in flags if able[flag][i]])) for i, (method, run) in enumerate(runs)
+        (method, _apply_flags(name, run, [flag for flag in flags if able[flag][i]]))
+        for i, (method, run) in enumerate(runs)
     ]
     own = [name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)]
-    acting.check([run for _, run in changed], [*own, *(flag.name.replace("-", "_") for flag in flags)])
-    resolve(options.backbone, options.pretrained)
+    unused_options.check_unused_options(
+        [run for _, run in changed], [*own, *(flag.name.replace("-", "_") for flag in flags)]
+    )
+    resolve_backbone(options.backbone, options.pretrained)
     for _, run in changed:
-        masks.insist(run.method.masks() or "auto")
-    layouts = itertools.product(*((many, not many) for many in (len(spelled_out(options.data)) > 1, len(shots) > 1)))
-    every = [sweep.plan(changed, options.seeds, options.out, below=partial(below, several=one)) for one in layouts]
-    return [_place(where) for where in zip(*every, strict=True)]
+        masks.check_spec(run.method.masks() or "auto")
+    layouts = itertools.product(
+        *((many, not many) for many in (len(expand_datasets(options.data)) > 1, len(shots) > 1))
+    )
+    every = [
+        sweep.plan_jobs(changed, options.seeds, options.out, below=partial(run_subfolder, several=one))
+        for one in layouts
+    ]
+    return [_existing_or_first(where) for where in zip(*every, strict=True)]
 
 
-def spelled_out(data: Sequence[str]) -> list[str]:
+def expand_datasets(data: Sequence[str]) -> list[str]:
     """The datasets that `--data` names, each once."""
-    return list(dict.fromkeys(one for name in data for one in (BENCHMARKS if name == ELEVEN else (name,))))
+    return list(dict.fromkeys(one for name in data for one in (BENCHMARKS if name == BENCHMARKS_NAME else (name,))))
 
 
-def check_data(entries: Sequence[Entry]) -> None:
+def check_data(entries: Sequence[Job]) -> None:
     """Open all that the entries are tuned and tested on. Raises `UserError` that counts and names what cannot be."""
     wanted = {(spec, entry.run.reading): None for entry in entries for spec in (entry.run.data, *entry.run.targets)}
     domains: set[str] = set()
@@ -162,7 +170,7 @@ def check_data(entries: Sequence[Entry]) -> None:
         raise UserError(f"{count} of {len(wanted)} datasets cannot be read: {whys}")
 
 
-def _presets(options: Sweep) -> dict[str, str]:
+def _choose_presets(options: Sweep) -> dict[str, str]:
     """Method -> the preset it takes: the one asked for, or "auto" where only other methods have that."""
     chosen = {name: options.preset if presets.has(name, options.preset) else "auto" for name in options.methods}
     without = [name for name, preset in chosen.items() if preset != options.preset]
@@ -173,31 +181,31 @@ def _presets(options: Sweep) -> dict[str, str]:
     return chosen
 
 
-def below(run: Run, several: Sequence[bool] = (True, True)) -> str:
+def run_subfolder(run: RunConfig, several: Sequence[bool] = (True, True)) -> str:
     """Folders between a method's and a seed's. several: whether the sweep has more than one dataset, number of
     shots."""
-    parts = [_named(run.data)] if several[0] else []
+    parts = [_folder_name(run.data)] if several[0] else []
     if several[1]:
         parts.append(f"shots{run.shots}")
     if run.fraction < 1 or run.protocol == "data_efficient":
-        parts.append(f"{_named(run.selector)}-{run.fraction:g}")
+        parts.append(f"{_folder_name(run.selector)}-{run.fraction:g}")
     return "/".join(parts)
 
 
-def _place(where: Sequence[Entry]) -> Entry:
+def _existing_or_first(where: Sequence[Job]) -> Job:
     """The first place, or, so that a sweep can grow, another that holds this very run."""
-    return next((entry for entry in where if claims.of(entry.folder, entry.run)), where[0])
+    return next((entry for entry in where if run_dir.has_config(entry.folder, entry.run)), where[0])
 
 
-def _named(spec: str) -> str:
+def _folder_name(spec: str) -> str:
     """A file name for a spec, and for no other."""
     kind, _, rest = spec.partition(":")
     plain = re.sub(r"[^\w.=,+-]+", "_", "_".join(filter(None, (kind, Path(rest).name[:40]))))
     return plain if plain == spec else f"{plain}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
 
 
-def _changed(name: str, run: Run, flags: Sequence[Flag]) -> Run:
+def _apply_flags(name: str, run: RunConfig, flags: Sequence[Flag]) -> RunConfig:
     if not flags:
         return run
     written = [word for flag in flags for word in flag.words]
-    return parse(_Told, f"run {name}", lengthen(written, run, _Told), _Told(run)).run
+    return parse(_RunFlags, f"run {name}", lengthen(written, run, _RunFlags), _RunFlags(run)).run

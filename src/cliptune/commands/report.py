@@ -8,15 +8,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cliptune import checks, claims
-from cliptune.commands.parse import parse, split
-from cliptune.commands.run import show
+from cliptune import checks, run_dir
+from cliptune.commands.parse import parse, split_first
+from cliptune.commands.run import print_tables
 from cliptune.errors import UserError
 from cliptune.files import check_file, write_text
-from cliptune.results import reliance, store
-from cliptune.results.about import amount
-from cliptune.results.findings import Findings
-from cliptune.results.variants import labelled, method_order, shots_of
+from cliptune.report import reliance_records
+from cliptune.report.describe import describe_training_data
+from cliptune.report.report_data import ReportData
+from cliptune.results import store
+from cliptune.results.labels import label_methods, method_order, num_shots
 from cliptune.types import Result
 
 
@@ -41,12 +42,12 @@ class Report:
 
 def report(arguments: list[str]) -> None:
     """Read a folder of runs, print the table, write the page."""
-    path, rest = split(arguments, "a folder of runs", "report runs/sweep")
+    path, rest = split_first(arguments, "a folder of runs", "report runs/sweep")
     options = parse(Report, "report FOLDER", rest)
     root = Path(path)
     check_file(options.out or root / "report.html")
-    results = store.load_all(root)
-    show(results)
+    results = store.load_results(root)
+    print_tables(results)
     page = write_page(
         results,
         root,
@@ -71,59 +72,63 @@ def write_page(
 ) -> Path:
     """Render results and, from the checkpoints beside them, pictures and what else they show; returns the page's
     path."""
-    from cliptune.results import html
+    from cliptune.report import html_page
 
-    write_text(out, html.render(results, _found(root, pictures, images, allow_code), title=title, notes=notes))
+    write_text(
+        out, html_page.render_page(results, _collect(root, pictures, images, allow_code), title=title, notes=notes)
+    )
     return out
 
 
-def named_under(root: Path) -> dict[Path, Result]:
+def labelled_results(root: Path) -> dict[Path, Result]:
     """The results under `root` by their folders, their methods as tables name them."""
-    placed = [(path.parent, store.load(path)) for path in sorted(root.rglob(store.NAME))]
-    return dict(zip((folder for folder, _ in placed), labelled([result for _, result in placed]), strict=True))
+    placed = [(path.parent, store.load_result(path)) for path in sorted(root.rglob(store.RESULT_FILE))]
+    return dict(zip((folder for folder, _ in placed), label_methods([result for _, result in placed]), strict=True))
 
 
-def _found(root: Path, pictures: int, images: int, allow_code: bool) -> Findings:
+def _collect(root: Path, pictures: int, images: int, allow_code: bool) -> ReportData:
     """What lies beside records, and what checkpoints say when asked."""
-    from cliptune.gallery.classes import by_class
-    from cliptune.gallery.pictures import panels
-    from cliptune.gallery.rows import rows
-    from cliptune.gallery.shifts import feature_shifts
-    from cliptune.gallery.words import in_words
+    from cliptune.report.collect.confusion import collect_confusion
+    from cliptune.report.collect.feature_shifts import collect_feature_shifts
+    from cliptune.report.collect.models import restore_models
+    from cliptune.report.collect.panels import collect_panels
+    from cliptune.report.collect.prompt_words import collect_prompt_words
 
-    named = named_under(root)
-    kept: dict[str, list[reliance.Measured]] = {}
+    named = labelled_results(root)
+    kept: dict[str, list[reliance_records.RelianceRecord]] = {}
     for folder, result in named.items():
-        for one in reliance.beside(folder):
+        for one in reliance_records.run_reliance(folder):
             kept.setdefault(result.method, []).append(one)
     if not pictures:
-        return Findings(reliance=kept)
-    folders = first_seed(root)
-    held = rows(folders, allow_code)
+        return ReportData(reliance=kept)
+    folders = checkpoints_of_one_task(root)
+    held = restore_models(folders, allow_code)
     if not any(test.examples for test in held.task.tests.values()):
         note = f"{held.task.dataset.name} has no test images, so that checkpoints are asked about none."
-        return Findings(reliance=kept, notes=(*held.notes, note))
+        return ReportData(reliance=kept, notes=(*held.notes, note))
     first = named[next(iter(folders.values()))]
-    few = amount([first])
-    return Findings(
-        panels=panels(held, pictures, images),
-        classes=by_class(held, images),
-        words=in_words(held),
-        shifts=feature_shifts(held),
+    few = describe_training_data([first])
+    return ReportData(
+        panels=collect_panels(held, pictures, images),
+        classes=collect_confusion(held, images),
+        words=collect_prompt_words(held),
+        shifts=collect_feature_shifts(held),
         reliance=kept,
         task=", ".join(filter(None, (first.data, few, f"seed {first.seed}"))),
         notes=held.notes,
     )
 
 
-def first_seed(root: Path) -> dict[str, Path]:
+def checkpoints_of_one_task(root: Path) -> dict[str, Path]:
     """For each row of the table the folder of one checkpoint, all of one task: that which most rows have, with the most
     shots, of the first seed."""
-    there = {folder: result for folder, result in named_under(root).items() if (folder / claims.CHECKPOINT).is_file()}
+    there = {
+        folder: result for folder, result in labelled_results(root).items() if (folder / run_dir.CHECKPOINT).is_file()
+    }
     if not there:
         raise UserError(f"no checkpoints under {root}, so no pictures can be shown; use --pictures 0")
     count = Counter(result.task for result in there.values())
-    shots = {result.task: shots_of(result) or 0 for result in there.values()}
+    shots = {result.task: num_shots(result) or 0 for result in there.values()}
     seeds = {result.task: result.seed for result in there.values()}
     task = min(count, key=lambda t: (-count[t], -shots[t], seeds[t], t))
     folders = {result.method: folder for folder, result in there.items() if result.task == task}

@@ -10,11 +10,11 @@ from typing import Literal
 from rich.console import Console
 
 from cliptune import checks
-from cliptune.commands.parse import parse, split
+from cliptune.commands.parse import parse, split_first
 from cliptune.errors import UserError
 from cliptune.files import check_folder, write_text
+from cliptune.official.logs.scatter import scatter
 from cliptune.results import store
-from cliptune.results.logs.scatter import scatter
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class ResultsExport:
 
 def results_export(arguments: list[str]) -> None:
     """Write a folder's records as logs."""
-    path, rest = split(arguments, "a folder of runs", "results export runs/sweep --style dassl --out logs")
+    path, rest = split_first(arguments, "a folder of runs", "results export runs/sweep --style dassl --out logs")
     options = parse(ResultsExport, "results export FOLDER", rest)
     check_folder(options.out)
-    logs, notes = scatter(store.load_all(Path(path)), options.decimals)
+    logs, notes = scatter(store.load_results(Path(path)), options.decimals)
     there = next((options.out / log for log in logs if (options.out / log).exists()), None)
     if there is not None:
         raise UserError(f"{there} is there already, maybe of another run; choose another --out or remove it")

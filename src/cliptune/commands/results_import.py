@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cliptune.commands.parse import parse, split
+from cliptune.commands.parse import parse, split_first
 from cliptune.errors import UserError
 from cliptune.files import check_folder
+from cliptune.official.logs.collect import collect_records
 from cliptune.results import store
-from cliptune.results.logs.gather import gather
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,20 @@ class ResultsImport:
 
 def results_import(arguments: list[str]) -> None:
     """Read a tree of logs, keep its records."""
-    path, rest = split(arguments, "a folder of logs", "results import output --out runs/imported")
+    path, rest = split_first(arguments, "a folder of logs", "results import output --out runs/imported")
     options = parse(ResultsImport, "results import LOGS", rest)
     root = Path(path)
     if not root.is_dir():
         raise UserError(f"{root} is no folder; name the one that --output-dir named")
     check_folder(options.out)
-    made, notes = gather(root, exact=options.exact)
+    made, notes = collect_records(root, exact=options.exact)
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     for note in notes:
         say.print(note, style="yellow", markup=False)
     if not made:
         raise UserError(f"no log under {root} is of a finished run that was understood; nothing was written")
     for folder, result in made:
-        store.save(result, options.out / folder)
+        store.save_result(result, options.out / folder)
     logs = {path for _, result in made for path in result.provenance["imported_from"].values()}
     sys.stdout.write(f"{_count(len(made), 'record')} from {_count(len(logs), 'log')}\n")
     say.print(f"kept in {options.out}; next: cliptune results table {options.out}", markup=False)

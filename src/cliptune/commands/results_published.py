@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cliptune.commands.parse import parse
-from cliptune.commands.results_table import Format, as_text, check_safe_cells
+from cliptune.commands.results_table import TableFormat, check_safe_cells, format_table
 from cliptune.files import write_text
 from cliptune.results import published
 from cliptune.results.spreadsheet import safe_cells
@@ -23,7 +23,7 @@ class ResultsPublished:
     """Data sets by our names, or average, over the eleven. Left out, all."""
     protocol: str = ""
     """base-to-novel or few-shot. Left out, both."""
-    format: Format = "terminal"
+    format: TableFormat = "terminal"
     """terminal, markdown, csv (one line a number) or latex."""
     safe_cells: bool = False
     """As for results table."""
@@ -37,12 +37,12 @@ class ResultsPublished:
 def results_published(arguments: list[str]) -> None:
     """Print published numbers."""
     options = parse(ResultsPublished, "results published", arguments)
-    lines = published.choose(options.method, options.data, options.protocol)
+    lines = published.select_published(options.method, options.data, options.protocol)
     if options.format == "csv":
-        text = published.as_csv(lines)
+        text = published.published_csv(lines)
         text = safe_cells(text) if options.safe_cells else text
     else:
-        text = as_text(published.as_table(lines), options.format, digits=2)
+        text = format_table(published.published_table(lines), options.format, digits=2)
     if options.out is None:
         sys.stdout.write(text)
     else:

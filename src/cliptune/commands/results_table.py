@@ -10,21 +10,21 @@ from typing import Literal
 from rich.console import Console
 
 from cliptune import checks
-from cliptune.commands.output import ENDLESS, paper
-from cliptune.commands.parse import parse, split
+from cliptune.commands.output import UNLIMITED_WIDTH, table_console
+from cliptune.commands.parse import parse, split_first
 from cliptune.errors import UserError
 from cliptune.files import write_text
-from cliptune.results import against, published, spreadsheet, store, summary, table
-from cliptune.results.pivot import COUNTS, pivot
+from cliptune.results import paired_comparison, published, spreadsheet, store, summary, table
+from cliptune.results.labels import get_setting
+from cliptune.results.pivot import COUNT_KEYS, pivot
 from cliptune.results.table import Table
-from cliptune.results.variants import setting
 from cliptune.types import Result
 
-Format = Literal["terminal", "markdown", "csv", "latex"]
+TableFormat = Literal["terminal", "markdown", "csv", "latex"]
 #: Dimensions that every table has.
-PLAIN = ("method", "data", "shots", "metric", "seed")
+DIMENSIONS = ("method", "data", "shots", "metric", "seed")
 #: Settings that are a column of their own wherever runs differ in them, rather than a remark after the method.
-AUTOMATIC = ("protocol", "fraction", "selector")
+AUTOMATIC_COLUMNS = ("protocol", "fraction", "selector")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ResultsTable:
     --cost asks for them. CSV has every digit: keys, means under the metrics' names, then deviations and numbers of
     seeds."""
 
-    format: Format = "terminal"
+    format: TableFormat = "terminal"
     """terminal, markdown, csv or latex (booktabs)."""
     rows: tuple[str, ...] = ()
     """What stands in rows, in this order, which sorts them too: method, data, shots, metric, or a setting (fraction,
@@ -62,7 +62,7 @@ class ResultsTable:
     difference."""
     against: str = ""
     """A method; instead of means, what the others gain over it seed by seed, with standard error and p."""
-    test: against.Test = "t"
+    test: paired_comparison.PairedTest = "t"
     """With --against: the paired t test, or flips, the exact test that needs more seeds."""
     digits: int = 1
     """Decimals, except in CSV."""
@@ -80,34 +80,36 @@ class ResultsTable:
 
 def results_table(arguments: list[str]) -> None:
     """Print a folder's table."""
-    path, rest = split(arguments, "a folder of runs", "results table runs/sweep --format csv")
+    path, rest = split_first(arguments, "a folder of runs", "results table runs/sweep --format csv")
     options = parse(ResultsTable, "results table FOLDER", rest)
-    made = table_of(chosen(store.load_all(Path(path)), options.methods, options.seeds), options)
+    made = make_table(select_results(store.load_results(Path(path)), options.methods, options.seeds), options)
     if options.format == "terminal" and options.out is None:
-        paper().print(table.to_rich(made, digits=options.digits))
+        table_console().print(table.to_rich(made, digits=options.digits))
         return
-    text = as_text(made, options.format, options.digits, options.safe_cells)
+    text = format_table(made, options.format, options.digits, options.safe_cells)
     if options.out is None:
         sys.stdout.write(text)
     else:
         write_text(options.out, text)
 
 
-def table_of(results: list[Result], options: ResultsTable) -> Table:
+def make_table(results: list[Result], options: ResultsTable) -> Table:
     """The table that the options ask for. Raises `UserError` for what does not go together or is not there."""
     metrics = options.metrics or None
     for name in (*options.rows, *options.columns):
-        if name in COUNTS or (name == "seed" and not options.per_seed):
+        if name in COUNT_KEYS or (name == "seed" and not options.per_seed):
             raise UserError(f"{name} can be turned only with --per-seed, as seed: a row is a mean over seeds")
-    apart = tuple(dict.fromkeys(name for name in (*options.rows, *options.columns) if name not in PLAIN))
+    apart = tuple(dict.fromkeys(name for name in (*options.rows, *options.columns) if name not in DIMENSIONS))
     for name in apart:
-        if all(setting(result, name) is None for result in results):
-            raise UserError(f"no run says {name!r}; rows and columns take {', '.join(PLAIN)} or a setting of the runs")
-    apart += tuple(k for k in AUTOMATIC if k not in apart and len({setting(r, k) for r in results}) > 1)
+        if all(get_setting(result, name) is None for result in results):
+            raise UserError(
+                f"no run says {name!r}; rows and columns take {', '.join(DIMENSIONS)} or a setting of the runs"
+            )
+    apart += tuple(k for k in AUTOMATIC_COLUMNS if k not in apart and len({get_setting(r, k) for r in results}) > 1)
     if options.against:
         if options.published or options.per_seed or options.cost:
             raise UserError("--against shows differences alone: leave out --published, --per-seed and --cost")
-        made = against.compare(results, options.against, metrics, options.test, apart)
+        made = paired_comparison.compare_to_baseline(results, options.against, metrics, options.test, apart)
         return pivot(made, options.rows, options.columns)
     made = summary.summarise(
         results,
@@ -119,11 +121,11 @@ def table_of(results: list[Result], options: ResultsTable) -> Table:
         spread=options.spread,
     )
     if options.published:
-        made = published.beside(made, results, apart)
+        made = published.add_published(made, results, apart)
     return pivot(made, options.rows, options.columns)
 
 
-def chosen(results: list[Result], methods: tuple[str, ...], seeds: tuple[int, ...] = ()) -> list[Result]:
+def select_results(results: list[Result], methods: tuple[str, ...], seeds: tuple[int, ...] = ()) -> list[Result]:
     """Results of some labels and seeds. Raises `UserError` with those there are for one that is not."""
     labels, numbers = sorted({r.method for r in results}), sorted({r.seed for r in results})
     for name in methods:
@@ -135,13 +137,13 @@ def chosen(results: list[Result], methods: tuple[str, ...], seeds: tuple[int, ..
     return [r for r in results if (not methods or r.method in methods) and (not seeds or r.seed in seeds)]
 
 
-def check_safe_cells(asked: bool, form: Format) -> None:
+def check_safe_cells(asked: bool, form: TableFormat) -> None:
     """Raise `UserError` where safe cells are asked for in a table that is no CSV."""
     if asked and form != "csv":
         raise UserError(f"safe_cells has no effect on format {form}; it is for csv")
 
 
-def as_text(made: Table, form: Format, digits: int, safe_cells: bool = False) -> str:
+def format_table(made: Table, form: TableFormat, digits: int, safe_cells: bool = False) -> str:
     """A table as text; for a terminal, without colours."""
     if form == "csv":
         text = table.to_csv(made)
@@ -150,7 +152,7 @@ def as_text(made: Table, form: Format, digits: int, safe_cells: bool = False) ->
         return table.to_markdown(made, digits=digits)
     if form == "latex":
         return table.to_latex(made, digits=digits)
-    console = Console(width=ENDLESS, color_system=None)
+    console = Console(width=UNLIMITED_WIDTH, color_system=None)
     with console.capture() as captured:
         console.print(table.to_rich(made, digits=digits))
     return captured.get()

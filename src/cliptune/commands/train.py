@@ -13,14 +13,14 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cliptune import acting, config, files, masks, methods, presets, selection
-from cliptune.backbones.names import resolve
-from cliptune.commands.parse import given, lengthen, parse, split, told
+from cliptune import config, coresets, files, masks, methods, presets, unused_options
+from cliptune.backbones.resolve import resolve_backbone
+from cliptune.commands.parse import given_fields, lengthen, one_sentence_errors, parse, split_first
 from cliptune.data import sources
-from cliptune.data.settings import Reading
-from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, bar
-from cliptune.results import lengths
-from cliptune.results.cells import called
+from cliptune.data.config import DataConfig
+from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, progress_display
+from cliptune.results import prompt_lengths
+from cliptune.results.aggregate import display_name
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Train:
     """Tune a CLIP with a method on a few pictures a class, and test it. What is left unsaid comes from the method's
     preset."""
 
-    run: Annotated[config.Run, tyro.conf.arg(name="")]
+    run: Annotated[config.RunConfig, tyro.conf.arg(name="")]
     out: Path = Path("runs/train")
     """Folder for checkpoint, result and configuration; after a kill the same command goes on there."""
     preset: str = "auto"
@@ -39,7 +39,7 @@ class Train:
 
 
 @dataclass(frozen=True)
-class _First:
+class _PresetFlags:
     """What decides which preset applies; read before the rest."""
 
     data: str = "emoji"
@@ -50,15 +50,17 @@ class _First:
     preset: str = "auto"
 
 
-def preset_run(name: str, arguments: list[str]) -> config.Run:
+def preset_run(name: str, arguments: list[str]) -> config.RunConfig:
     """The run a method's preset gives for the data, backbone, shots and protocol among `arguments`."""
     plain = [a for a in arguments if a not in ("-h", "--help")]
-    first, _ = told(f"train {name}", lambda: tyro.cli(_First, args=plain, return_unknown_args=True))
+    first, _ = one_sentence_errors(
+        f"train {name}", lambda: tyro.cli(_PresetFlags, args=plain, return_unknown_args=True)
+    )
     base = {f.name: getattr(first, f.name) for f in dataclasses.fields(first) if f.name != "preset"}
     return presets.get(name, first.preset, **base)
 
 
-def about(name: str, run: config.Run) -> str:
+def describe_defaults(name: str, run: config.RunConfig) -> str:
     """What the help says of the values it shows."""
     shots = f"{run.shots} shots" if run.shots else "all training images"
     return (
@@ -69,7 +71,7 @@ def about(name: str, run: config.Run) -> str:
 
 def train(arguments: list[str]) -> None:
     """Tune, test, keep."""
-    name, rest = split(
+    name, rest = split_first(
         arguments,
         f"a method ({', '.join(methods.names())}, or two joined by +)",
         "train maple+dapt --data folder:photos",
@@ -77,26 +79,26 @@ def train(arguments: list[str]) -> None:
     )
     run = preset_run(name, rest)
     long = lengthen(rest, run, Train)
-    options = parse(Train, f"train {name}", long, Train(run), about(name, run))
+    options = parse(Train, f"train {name}", long, Train(run), describe_defaults(name, run))
     # What is wrong is told before anything is loaded.
     files.check_folder(options.out)
-    selection.spelled(options.run.selector)
-    acting.check([options.run], given(long))
+    coresets.parse_selector(options.run.selector)
+    unused_options.check_unused_options([options.run], given_fields(long))
     sources.get(options.run.data, options.run.reading)
-    resolve(options.run.backbone, options.run.pretrained)
-    masks.insist(options.run.method.masks() or "auto")
+    resolve_backbone(options.run.backbone, options.run.pretrained)
+    masks.check_spec(options.run.method.masks() or "auto")
     from cliptune import experiment
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with bar(console) as progress:
+    with progress_display(console) as progress:
         watchers: list[Watcher] = [ProgressBar(progress, name)]
         if options.tensorboard:
             watchers.append(TensorBoard(options.out / "tensorboard"))
-        _, result = experiment.execute(options.run, options.out, watchers=watchers)
+        _, result = experiment.run_experiment(options.run, options.out, watchers=watchers)
     if int(os.environ.get("LOCAL_RANK", 0)):  # the first process of a run on several devices speaks for all
         return
-    say(result.metrics)
-    for i, line in enumerate(lengths.as_text(lengths.lengths_of(result))):
+    print_metrics(result.metrics)
+    for i, line in enumerate(prompt_lengths.format_prompt_lengths(prompt_lengths.prompt_lengths(result))):
         console.print(line if i else f"tokens in each layer:\n{line}")
     console.print(
         f"{result.cost['parameters']:.0f} learned numbers in {result.cost['seconds']:.1f} s, kept in {options.out}"
@@ -112,26 +114,26 @@ class Evaluate:
     """Other pictures with their own classes (folder:PATH); by default the run's own test sets."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
-    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
 
 
 def evaluate(arguments: list[str]) -> None:
     """Test a trained run."""
-    path, rest = split(arguments, "a run's folder", "evaluate runs/train")
+    path, rest = split_first(arguments, "a run's folder", "evaluate runs/train")
     options = parse(Evaluate, "evaluate RUN", rest)
     from cliptune.tuned import load
 
     run = load(path, allow_code=options.allow_code)
-    with bar(Console(stderr=True)) as progress:
+    with progress_display(Console(stderr=True)) as progress:
         metrics = run.evaluate(
-            options.data or None, watchers=[ProgressBar(progress, path)], **config.differing(options.reading)
+            options.data or None, watchers=[ProgressBar(progress, path)], **config.non_default_fields(options.reading)
         )
-    say(metrics)
+    print_metrics(metrics)
 
 
-def say(metrics: Mapping[str, float]) -> None:
+def print_metrics(metrics: Mapping[str, float]) -> None:
     """Metrics on standard output, a line each."""
-    named = {called(name): value for name, value in metrics.items()}
+    named = {display_name(name): value for name, value in metrics.items()}
     width = max(map(len, named))
     for name, value in named.items():
         sys.stdout.write(f"{name:<{width}}  {value:6.2f} %\n")

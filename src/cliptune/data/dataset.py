@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from cliptune.data import draws, splits
-from cliptune.data.pictures import read_picture
-from cliptune.data.settings import Reading
+from cliptune.data import splits
+from cliptune.data.config import DataConfig
+from cliptune.data.image_io import read_image
+from cliptune.data.public.common import dassl_few_shot
 from cliptune.errors import UserError
-from cliptune.types import Example, Picture
+from cliptune.types import DecodedImage, Example
 
 
 class Dataset(ABC):
@@ -24,13 +25,13 @@ class Dataset(ABC):
     classnames: tuple[str, ...]
     templates: tuple[str, ...] = ("a photo of a {}.",)
     draws: str = ""
-    made_of: str = ""
-    sets_aside: bool = False
-    reading: Reading = Reading()
+    content_id: str = ""
+    uses_holdout: bool = False
+    reading: DataConfig = DataConfig()
 
     @classmethod
     @abstractmethod
-    def from_spec(cls, argument: str, reading: Reading) -> Dataset:
+    def from_spec(cls, argument: str, reading: DataConfig) -> Dataset:
         """The dataset of a spec `NAME:argument`. Raises `UserError` for an argument it does not understand."""
 
     @abstractmethod
@@ -41,31 +42,35 @@ class Dataset(ABC):
         """Training examples that validate where something asks for validation; none where the data marks some."""
         return []
 
-    def tested(self) -> list[Example]:
+    def evaluation_examples(self) -> list[Example]:
         """What a model that was made elsewhere is measured on."""
         return self.examples("test")
 
-    def read(self, example: Example) -> Picture:
+    def read(self, example: Example) -> DecodedImage:
         """Decode (or draw) one example. Raises `UserError` naming the file when it cannot be read.
 
         A source whose examples are picture files leaves this alone, and so may have them decoded only once (`cache`).
         """
         assert example.path is not None
-        return read_picture(example.path)
+        return read_image(example.path)
 
     def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:
         """Training and validation shots of a seed (see `splits.draw`)."""
-        train, val = self._trained(), self.aside() if self.sets_aside else self.examples("val")
-        return draws.draw(self.draws, train, val, shots, seed) if self.draws else splits.draw(train, val, shots, seed)
+        train, val = self._trained(), self.aside() if self.uses_holdout else self.examples("val")
+        return (
+            dassl_few_shot.draw_from_file(self.draws, train, val, shots, seed)
+            if self.draws
+            else splits.draw_few_shot(train, val, shots, seed)
+        )
 
     def sizes(self) -> dict[int, int]:
         """How many training pictures show each class, in order of first appearance."""
-        return splits.count(self._trained())
+        return splits.count_classes(self._trained())
 
     def _trained(self) -> list[Example]:
         """What shots are drawn from."""
         train = self.examples("train")
-        return splits.without(train, self.aside()) if self.sets_aside else train
+        return splits.exclude(train, self.aside()) if self.uses_holdout else train
 
     def domains(self) -> tuple[str, ...]:
         """Names of the guises in which `domain` has the test set; none for most."""

@@ -15,17 +15,24 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.dataset import Dataset
-from cliptune.data.reader import Reader
+from cliptune.data.image_store import ImageStore
 from cliptune.data.targets import multi_hot
-from cliptune.data.transforms import View, by_pillow, evaluation, nearest, normalise, squeezed
+from cliptune.data.transforms import (
+    TrainingView,
+    evaluation_view,
+    normalise,
+    resize_nearest,
+    resize_with_pillow,
+    squash,
+)
 from cliptune.errors import UserError
-from cliptune.types import Batch, Example, Picture
+from cliptune.types import Batch, DecodedImage, Example
 
 if TYPE_CHECKING:
-    from cliptune.masks.base import MaskSource
+    from cliptune.masks.source import MaskSource
 
 #: Batches that are being read while one is used.
-AHEAD = 2
+PREFETCH_BATCHES = 2
 #: Image, mask, label, position.
 Item = tuple[Tensor, Tensor, int, int]
 
@@ -47,7 +54,7 @@ class ExampleSet(torch.utils.data.Dataset):
         preprocess: Preprocess,
         *,
         masks: MaskSource | None = None,
-        augment: View | None = None,
+        augment: TrainingView | None = None,
         preset: str = "crop",
         seed: int = 0,
         keep: bool = True,
@@ -55,13 +62,13 @@ class ExampleSet(torch.utils.data.Dataset):
     ):
         self.dataset, self.examples, self.preprocess = dataset, list(examples), preprocess
         self.masks, self.augment, self.preset, self.seed, self.epoch = masks, augment, preset, seed, 0
-        self.targets, self.weights = multi_hot(self.examples), weights(self.examples)
-        self._reader = Reader(dataset, keep, preprocess if shrink else None)
+        self.targets, self.weights = multi_hot(self.examples), example_weights(self.examples)
+        self._reader = ImageStore(dataset, keep, preprocess if shrink else None)
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def picture(self, i: int) -> Picture:
+    def picture(self, i: int) -> DecodedImage:
         """The `i`-th picture as read."""
         return self._reader.picture(self.examples[i])
 
@@ -69,8 +76,8 @@ class ExampleSet(torch.utils.data.Dataset):
         """The `i`-th picture's evaluation view, uint8 `(3, height, width)` of the backbone's size."""
         kind = f"{'squeezed' if self.preset == 'coop-2021' else 'evaluation'} {self.preprocess.pixels}"
 
-        def make(picture: Picture) -> Picture:
-            return Picture(evaluation(to_pil_image(picture.image), self.preprocess, self.preset))
+        def make(picture: DecodedImage) -> DecodedImage:
+            return DecodedImage(evaluation_view(to_pil_image(picture.image), self.preprocess, self.preset))
 
         return self._reader.file(self.examples[i], kind, make).image
 
@@ -80,7 +87,7 @@ class ExampleSet(torch.utils.data.Dataset):
         assert source is not None
         if source.changes:
             return source.mask(example, picture)
-        return self._reader.once(("mask", example.key), lambda: Picture(source.mask(example, picture))).image
+        return self._reader.once(("mask", example.key), lambda: DecodedImage(source.mask(example, picture))).image
 
     def stored(self, i: int) -> Tensor:
         """What views cut the `i`-th foreground from, uint8 `(1, H, W)`."""
@@ -88,7 +95,7 @@ class ExampleSet(torch.utils.data.Dataset):
         assert source is not None
         if not source.thresholds_views:
             return self.mask(i)
-        return self._reader.once(("stored", example.key), lambda: Picture(source.stored(example, picture))).image
+        return self._reader.once(("stored", example.key), lambda: DecodedImage(source.stored(example, picture))).image
 
     def __getitem__(self, i: int) -> Item:
         """uint8 image `(3, height, width)`, uint8 mask `(1, height, width)` or `(0,)`, label, position."""
@@ -96,10 +103,12 @@ class ExampleSet(torch.utils.data.Dataset):
             image, mask = self.view(i), None
         else:
             source = self.masks
-            picture = Picture(self.picture(i).image, None if source is None else self.stored(i))
+            picture = DecodedImage(self.picture(i).image, None if source is None else self.stored(i))
             stream = np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 32) + i]))
             # Numbers that are thresholded afterwards are resized as the release does it, to the bit.
-            view = self.augment(picture, stream, by_pillow if source and source.thresholds_views else nearest)
+            view = self.augment(
+                picture, stream, resize_with_pillow if source and source.thresholds_views else resize_nearest
+            )
             image, mask = view.image, view.mask
             mask = mask if source is None or mask is None else source.foreground(mask)
         return image, torch.empty(0, dtype=torch.uint8) if mask is None else mask, self.examples[i].label, i
@@ -143,7 +152,7 @@ class ExampleSet(torch.utils.data.Dataset):
         Grad-CAM looks at."""
         for start in range(0, len(self), batch_size):
             chosen = range(start, min(start + batch_size, len(self)))
-            images = torch.stack([squeezed(self.picture(i).image, self.preprocess) for i in chosen])
+            images = torch.stack([squash(self.picture(i).image, self.preprocess) for i in chosen])
             labels = torch.tensor([self.examples[i].label for i in chosen])
             yield [self.examples[i].key for i in chosen], self._normalised(images), labels
 
@@ -154,7 +163,7 @@ class ExampleSet(torch.utils.data.Dataset):
         if not workers:
             raws = (collate(items) for items in self._fetched(batches))
         else:
-            raws = DataLoader(_Telling(self), num_workers=workers, collate_fn=collate, batch_sampler=batches)  # type: ignore[arg-type]
+            raws = DataLoader(_ErrorsAsText(self), num_workers=workers, collate_fn=collate, batch_sampler=batches)  # type: ignore[arg-type]
         for raw in raws:
             if isinstance(raw, str):
                 raise UserError(raw)
@@ -172,7 +181,7 @@ class ExampleSet(torch.utils.data.Dataset):
             waiting: deque[list[Future[Item]]] = deque()
             for chosen in batches:
                 waiting.append([pool.submit(self.__getitem__, i) for i in chosen])
-                if len(waiting) > AHEAD:
+                if len(waiting) > PREFETCH_BATCHES:
                     yield [item.result() for item in waiting.popleft()]
             while waiting:
                 yield [item.result() for item in waiting.popleft()]
@@ -180,7 +189,7 @@ class ExampleSet(torch.utils.data.Dataset):
             pool.shutdown(cancel_futures=True)
 
 
-class _Telling(torch.utils.data.Dataset):
+class _ErrorsAsText(torch.utils.data.Dataset):
     """Items, or what a `UserError` said: as an exception, a worker's would come wrapped in its traceback."""
 
     def __init__(self, examples: ExampleSet):
@@ -196,7 +205,7 @@ class _Telling(torch.utils.data.Dataset):
             return str(error)
 
 
-def weights(examples: Sequence[Example]) -> Tensor | None:
+def example_weights(examples: Sequence[Example]) -> Tensor | None:
     """float32 `(n,)`, 1 on average, of examples that do not all weigh the same; None of others."""
     held = torch.tensor([e.weight for e in examples], dtype=torch.float64)
     return None if not len(held) or bool((held == held[0]).all()) else (held / held.mean()).float()

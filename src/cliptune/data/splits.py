@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from cliptune.data.split_file import read
-from cliptune.data.targets import classes_in
+from cliptune.data.public.common.split_file import read_split_file
+from cliptune.data.targets import labels_in
 from cliptune.errors import UserError
 from cliptune.types import Example
 
 T = TypeVar("T")
 
 
-def by_label(examples: Sequence[Example]) -> dict[int, list[Example]]:
+def group_by_label(examples: Sequence[Example]) -> dict[int, list[Example]]:
     """Examples grouped by label, in order of first appearance: the order in which published draws walk the classes."""
     groups: dict[int, list[Example]] = {}
     for example in examples:
@@ -26,24 +26,24 @@ def by_label(examples: Sequence[Example]) -> dict[int, list[Example]]:
     return groups
 
 
-def given(examples: Sequence[Example], rng: random.Random) -> list[Example]:
+def assign_single_labels(examples: Sequence[Example], rng: random.Random) -> list[Example]:
     """Each example that shows several classes under one of them, at random, in their order; others as they are."""
     return [replace(e, label=rng.choices(e.labels)[0]) if e.labels else e for e in examples]
 
 
-def few_shot(examples: Sequence[Example], shots: int, rng: random.Random) -> list[Example]:
+def sample_few_shot(examples: Sequence[Example], shots: int, rng: random.Random) -> list[Example]:
     """`shots` examples a class, or all of a class that has fewer (without consuming randomness); all if `shots` < 1."""
     if shots < 1:
         return list(examples)
-    return [e for group in sample_each(by_label(examples).values(), shots, rng) for e in group]
+    return [e for group in sample_groups(group_by_label(examples).values(), shots, rng) for e in group]
 
 
-def sample_each(groups: Iterable[Sequence[T]], shots: int, rng: random.Random) -> list[list[T]]:
+def sample_groups(groups: Iterable[Sequence[T]], shots: int, rng: random.Random) -> list[list[T]]:
     """`few_shot` of things that are already grouped by class, group by group."""
     return [rng.sample(group, shots) if 1 <= shots <= len(group) else list(group) for group in groups]
 
 
-def draw_apart(
+def sample_disjoint(
     groups: Sequence[Sequence[T]], shots: int, rng: random.Random, taken: Collection[T] = ()
 ) -> tuple[list[list[T]], list[list[T]]]:
     """Training and validation shots, group by group, where there is no validation list: training by the published rule,
@@ -51,19 +51,19 @@ def draw_apart(
 
     taken: training shots that were got otherwise, whose draw is replaced.
     """
-    chosen = sample_each(groups, shots, rng)
+    chosen = sample_groups(groups, shots, rng)
     used = set(taken) or {item for group in chosen for item in group}
     left = [[item for item in group if item not in used] for group in groups]
-    return chosen, sample_each(left, min(shots, 4), rng)
+    return chosen, sample_groups(left, min(shots, 4), rng)
 
 
-def without(examples: Sequence[Example], aside: Sequence[Example]) -> list[Example]:
+def exclude(examples: Sequence[Example], aside: Sequence[Example]) -> list[Example]:
     """The examples that are not among those set `aside`."""
     keys = {e.key for e in aside}
     return [e for e in examples if e.key not in keys]
 
 
-def draw(
+def draw_few_shot(
     train: Sequence[Example], val: Sequence[Example], shots: int, seed: int
 ) -> tuple[list[Example], list[Example]]:
     """Training and validation shots of a seed: validation takes min(shots, 4) a class from the same random stream.
@@ -71,17 +71,17 @@ def draw(
     Examples of several classes first go to one of them each (`given`).
     """
     rng = random.Random(seed)
-    train, val = given(train, rng), given(val, rng)
-    chosen = few_shot(train, shots, rng)
-    return chosen, few_shot(val, min(shots, 4), rng)
+    train, val = assign_single_labels(train, rng), assign_single_labels(val, rng)
+    chosen = sample_few_shot(train, shots, rng)
+    return chosen, sample_few_shot(val, min(shots, 4), rng)
 
 
-def count(examples: Sequence[Example]) -> dict[int, int]:
+def count_classes(examples: Sequence[Example]) -> dict[int, int]:
     """How many of the examples show each class, in order of first appearance."""
-    return dict(Counter(label for e in examples for label in classes_in(e)))
+    return dict(Counter(label for e in examples for label in labels_in(e)))
 
 
-def note_short(sizes: Mapping[int, int], shots: int, classnames: Sequence[str]) -> None:
+def warn_of_small_classes(sizes: Mapping[int, int], shots: int, classnames: Sequence[str]) -> None:
     """Warn once if classes have fewer than `shots` of their `sizes` examples: all of theirs are used."""
     few = {label: size for label, size in sizes.items() if size < shots}
     if few:
@@ -94,12 +94,12 @@ def note_short(sizes: Mapping[int, int], shots: int, classnames: Sequence[str]) 
 def few_shot_paths(split_json: str | Path, *, shots: int, seed: int) -> tuple[list[str], list[str]]:
     """Relative paths drawn from a `split_zhou_*.json` file, in order: training, validation."""
     path = Path(split_json)
-    _, parts = read(path, path.parent)
-    train, val = draw(parts["train"], parts["val"], shots, seed)
+    _, parts = read_split_file(path, path.parent)
+    train, val = draw_few_shot(parts["train"], parts["val"], shots, seed)
     return [e.key for e in train], [e.key for e in val]
 
 
-def fraction(examples: Sequence[Example], share: float, rng: random.Random) -> list[Example]:
+def sample_fraction(examples: Sequence[Example], share: float, rng: random.Random) -> list[Example]:
     """`round(share * n)` examples of each class, at least one, drawn without replacement; all in their order if `share`
     is 1.
 
@@ -109,7 +109,7 @@ def fraction(examples: Sequence[Example], share: float, rng: random.Random) -> l
         raise UserError(f"a share of the pictures is above 0 and at most 1, got {share}")
     if share == 1:
         return list(examples)
-    groups = by_label(examples).values()
+    groups = group_by_label(examples).values()
     return [e for group in groups for e in rng.sample(group, max(1, round(share * len(group))))]
 
 
@@ -118,7 +118,7 @@ def split_trainval(
 ) -> tuple[list[Example], list[Example]]:
     """Training and validation lists where no split file exists: `round(share * n)` shuffled items a class validate."""
     train, val = [], []
-    for group in by_label(examples).values():
+    for group in group_by_label(examples).values():
         count = round(len(group) * share)
         if count < 1:
             raise UserError(
@@ -131,14 +131,14 @@ def split_trainval(
     return train, val
 
 
-def halves(labels: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def base_and_novel(labels: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Base and novel labels: the first ceil(n / 2) of the sorted labels, and the rest."""
     order = sorted(set(labels))
     middle = -(-len(order) // 2)
     return tuple(order[:middle]), tuple(order[middle:])
 
 
-def only(examples: Sequence[Example], labels: Sequence[int], *, shown: bool = False) -> tuple[Example, ...]:
+def select_labels(examples: Sequence[Example], labels: Sequence[int], *, shown: bool = False) -> tuple[Example, ...]:
     """The examples of `labels`, relabelled 0, 1, ... in the order of `labels`, otherwise in their own order.
 
     shown: also those that show one of `labels` beside the class they were drawn for, under the first that they show.

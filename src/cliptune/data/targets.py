@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def classes_in(example: Example) -> tuple[int, ...]:
+def labels_in(example: Example) -> tuple[int, ...]:
     """All classes in a picture."""
     return example.labels or (example.label,)
 
@@ -25,7 +25,7 @@ def multi_hot(examples: Sequence[Example], classes: int | None = None) -> Tensor
 
     if not any(e.labels for e in examples):
         return None
-    pairs = [(i, label) for i, e in enumerate(examples) for label in classes_in(e)]
+    pairs = [(i, label) for i, e in enumerate(examples) for label in labels_in(e)]
     targets = torch.zeros(len(examples), classes or 1 + max(label for _, label in pairs))
     targets[tuple(torch.tensor(pairs).T)] = 1
     return targets

@@ -19,16 +19,16 @@ from torchvision.transforms.v2 import functional as F
 from torchvision.transforms.v2.functional import InterpolationMode
 
 from cliptune.backbones.preprocess import Interpolation, Preprocess
-from cliptune.types import Picture
+from cliptune.types import DecodedImage
 
 NEAREST = InterpolationMode.NEAREST
 #: By how much "coop-2021" enlarges before it cuts.
-ENLARGED = 1.125
+ENLARGEMENT = 1.125
 #: Whether the installed Pillow resizes pictures that lose more height than width vertically first.
-TALL_FIRST = int(PIL.__version__.split(".")[0]) >= 13
+VERTICAL_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 
 
-def evaluation(image: Image.Image, preprocess: Preprocess, preset: str = "crop") -> Tensor:
+def evaluation_view(image: Image.Image, preprocess: Preprocess, preset: str = "crop") -> Tensor:
     """The evaluation view of an image, uint8 `(3, height, width)`: open_clip's transform before it normalises.
 
     By Pillow, as published numbers were made; tensors come out a grey level off (`resized`). preset: that of training
@@ -40,7 +40,7 @@ def evaluation(image: Image.Image, preprocess: Preprocess, preset: str = "crop")
     fill: Any = preprocess.fill
     (height, width), mode = preprocess.size, InterpolationMode(preprocess.interpolation)
     if preset == "coop-2021":
-        large = [int(ENLARGED * height), int(ENLARGED * width)]
+        large = [int(ENLARGEMENT * height), int(ENLARGEMENT * width)]
         squeezed = F.resize(F.resize(picture, [height, width], mode), large, mode)
         return F.pil_to_tensor(F.center_crop(squeezed, [height, width]))
     if picture.size == (width, height):
@@ -57,28 +57,28 @@ def evaluation(image: Image.Image, preprocess: Preprocess, preset: str = "crop")
     return F.pil_to_tensor(picture)
 
 
-def squeezed(image: Tensor, preprocess: Preprocess) -> Tensor:
+def squash(image: Tensor, preprocess: Preprocess) -> Tensor:
     """The whole image squeezed to the backbone's size, uint8 `(3, height, width)`, nothing cropped away or padded:
     what Grad-CAM looks at, so that its maps cover the image whatever `resize_mode` is."""
-    return resized(image, *preprocess.size, mode=preprocess.interpolation)
+    return resize_image(image, *preprocess.size, mode=preprocess.interpolation)
 
 
-def shrunk(
-    picture: Picture, shorter: int, resize: Callable[..., Tensor] | None = None, mode: Interpolation = "bicubic"
-) -> Picture:
+def shrink(
+    picture: DecodedImage, shorter: int, resize: Callable[..., Tensor] | None = None, mode: Interpolation = "bicubic"
+) -> DecodedImage:
     """A picture whose shorter edge is at most `shorter`; 0 leaves it alone. resize: `resized`, or `by_pillow` for the
     pixels of `evaluation`."""
     height, width = picture.image.shape[-2:]
     if not shorter or min(height, width) <= shorter:
         return picture
     size = int(shorter * height / min(height, width)), int(shorter * width / min(height, width))
-    return Picture(
-        (resize or resized)(picture.image, *size, mode=mode),
-        None if picture.mask is None else nearest(picture.mask, *size),
+    return DecodedImage(
+        (resize or resize_image)(picture.image, *size, mode=mode),
+        None if picture.mask is None else resize_nearest(picture.mask, *size),
     )
 
 
-def resized(image: Tensor, height: int, width: int, mode: str = "bicubic") -> Tensor:
+def resize_image(image: Tensor, height: int, width: int, mode: str = "bicubic") -> Tensor:
     """uint8 `(3, H, W)` -> `(3, height, width)`, antialiased: Pillow's `resize` in a quarter of its time.
 
     Both round and clip to bytes between the two ways, so the order of ways matters: it is the installed Pillow's. What
@@ -90,18 +90,18 @@ def resized(image: Tensor, height: int, width: int, mode: str = "bicubic") -> Te
         return image
     # Channels last in memory is what the kernel wants and decoders give.
     pixels = image[None].contiguous(memory_format=torch.channels_last)
-    if TALL_FIRST and rows > height and rows - height > 2 * (columns - width):
+    if VERTICAL_FIRST and rows > height and rows - height > 2 * (columns - width):
         pixels = torch.nn.functional.interpolate(pixels, (height, columns), mode=mode, antialias=True)
     return torch.nn.functional.interpolate(pixels, (height, width), mode=mode, antialias=True)[0]
 
 
-def by_pillow(image: Tensor, height: int, width: int, mode: str = "bicubic") -> Tensor:
+def resize_with_pillow(image: Tensor, height: int, width: int, mode: str = "bicubic") -> Tensor:
     """`resized` by Pillow itself: to the bit what published codes saw, in four times the time."""
     picture = F.to_pil_image(image).resize((width, height), Image.Resampling[mode.upper()])
     return F.pil_to_tensor(picture)
 
 
-def nearest(mask: Tensor, height: int, width: int) -> Tensor:
+def resize_nearest(mask: Tensor, height: int, width: int) -> Tensor:
     """`(c, H, W)` -> `(c, height, width)` without values that were not there."""
     return F.resize(mask, [height, width], NEAREST)
 
@@ -118,16 +118,18 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
 Resize = Callable[[Tensor, int, int], Tensor]
 
 
-class View(Protocol):
+class TrainingView(Protocol):
     """A training view of a picture."""
 
-    def __call__(self, picture: Picture, generator: np.random.Generator, resize_mask: Resize = nearest) -> Picture:
+    def __call__(
+        self, picture: DecodedImage, generator: np.random.Generator, resize_mask: Resize = resize_nearest
+    ) -> DecodedImage:
         """A view of image and mask at the backbone's size, cut and turned alike; `resize_mask` resizes the mask."""
         ...
 
 
 @dataclass(frozen=True)
-class Augment:
+class RandomCropFlip:
     """RandomResizedCrop and horizontal flip, the training transform of CoOp since October 2021.
 
     size: of the view in pixels, `(height, width)` or one number for both. scale: range of the cropped share of the
@@ -142,15 +144,19 @@ class Augment:
     exact: bool = False
     interpolation: Interpolation = "bicubic"
 
-    def __call__(self, picture: Picture, generator: np.random.Generator, resize_mask: Resize = nearest) -> Picture:
+    def __call__(
+        self, picture: DecodedImage, generator: np.random.Generator, resize_mask: Resize = resize_nearest
+    ) -> DecodedImage:
         """A view of image (antialiased) and mask (nearest), cut and turned alike."""
         image, mask, size = picture.image, picture.mask, to_2tuple(self.size)
         box = self.box(image.shape[-2], image.shape[-1], generator)
-        image = (by_pillow if self.exact else resized)(F.crop(image, *box), *size, mode=self.interpolation)
+        image = (resize_with_pillow if self.exact else resize_image)(
+            F.crop(image, *box), *size, mode=self.interpolation
+        )
         mask = None if mask is None else resize_mask(F.crop(mask, *box), *size)
         if generator.random() < self.flip:
             image, mask = image.flip(-1), None if mask is None else mask.flip(-1)
-        return Picture(image, mask)
+        return DecodedImage(image, mask)
 
     def box(self, height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
         """Top, left, height, width: torchvision's rule, drawn from a generator that is passed instead of the global
@@ -171,7 +177,7 @@ class Augment:
 
 
 @dataclass(frozen=True)
-class Translate:
+class RandomTranslate:
     """CoOp's training transform before October 2021: the whole picture squeezed to the size and flipped; half of the
     time enlarged by an eighth (bilinear) and cut at random; then enlarged by an eighth and cut at the centre.
 
@@ -181,9 +187,11 @@ class Translate:
     exact: bool = False
     interpolation: Interpolation = "bicubic"
 
-    def __call__(self, picture: Picture, generator: np.random.Generator, resize_mask: Resize = nearest) -> Picture:
+    def __call__(
+        self, picture: DecodedImage, generator: np.random.Generator, resize_mask: Resize = resize_nearest
+    ) -> DecodedImage:
         size = to_2tuple(self.size)
-        wide = [round(ENLARGED * edge) for edge in size]
+        wide = [round(ENLARGEMENT * edge) for edge in size]
         flip, move = generator.random() < 0.5, generator.random() < 0.5
         corner = [round(x * (w - s)) for x, w, s in zip(generator.random(2), wide, size, strict=True)]
 
@@ -192,19 +200,19 @@ class Translate:
             image = image.flip(-1) if flip else image
             if move:
                 image = F.crop(bilinear(image, *wide), *corner, *size)
-            enlarged = resize(image, *(int(ENLARGED * edge) for edge in size))
+            enlarged = resize(image, *(int(ENLARGEMENT * edge) for edge in size))
             return F.center_crop(enlarged, list(size)).contiguous()
 
         mask = None if picture.mask is None else view(picture.mask, resize_mask, resize_mask)
-        resize = by_pillow if self.exact else resized
+        resize = resize_with_pillow if self.exact else resize_image
         image = view(picture.image, partial(resize, mode=self.interpolation), partial(resize, mode="bilinear"))
-        return Picture(image, mask)
+        return DecodedImage(image, mask)
 
 
 #: Training views by name, for a size, `exact` and `interpolation`.
-PRESETS: Mapping[str, Callable[..., View]] = {
-    "crop": Augment,
-    "flip": partial(Augment, scale=(1.0, 1.0)),
-    "none": partial(Augment, scale=(1.0, 1.0), flip=0.0),
-    "coop-2021": Translate,
+PRESETS: Mapping[str, Callable[..., TrainingView]] = {
+    "crop": RandomCropFlip,
+    "flip": partial(RandomCropFlip, scale=(1.0, 1.0)),
+    "none": partial(RandomCropFlip, scale=(1.0, 1.0), flip=0.0),
+    "coop-2021": RandomTranslate,
 }

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from cliptune import plain
+from cliptune import plain_values
 from cliptune.errors import UserError, shown
 from cliptune.files import write_bytes
 
@@ -23,7 +23,7 @@ FORMAT = "cliptune-1"
 DIGEST = "sha256"
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write `tensors` with the JSON `about` in the header, under a temporary name first."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One entry alone: safetensors writes several in random order, and equal runs shall leave equal bytes.
@@ -31,7 +31,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -
     write_bytes(path, save(held, metadata={FORMAT: header}))
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and `about` of a file that `write` wrote. Raises `UserError` if it is missing, truncated or something
     else."""
     if not path.is_file():
@@ -43,7 +43,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 raise UserError(
                     f"{path} is not a cliptune checkpoint (no {FORMAT!r} in its header); give a run's folder"
                 )
-            about = plain.from_json(metadata[FORMAT])
+            about = plain_values.from_json(metadata[FORMAT])
             if not isinstance(about, dict):
                 raise ValueError(f"its header says {shown(about)}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -67,7 +67,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def fill(learner: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+def load_learner(learner: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Put tensors that `read` gave into a learner; floats of another precision are converted.
 
     where: the file and what it should fit, as sentences name them. Raises `UserError` for other names, shapes or kinds

@@ -13,9 +13,9 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
 from cliptune.data.targets import multi_hot
-from cliptune.engine import shared
-from cliptune.engine.finite import answered
-from cliptune.model import TunedModel
+from cliptune.engine import feature_store
+from cliptune.engine.nan_checks import check_logits
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Example, TestSet
 
 #: Features by a frozen image tower, which zero-shot and all text-only methods share: kilobytes an image.
@@ -27,7 +27,7 @@ KEPT = 16
 
 
 @torch.no_grad()
-def logits(
+def predict_logits(
     model: TunedModel,
     dataset: Dataset,
     test: TestSet,
@@ -48,15 +48,15 @@ def logits(
     novel = False if test.dataset is not None else None  # other data has other classes, of which none were left out
     tuned = model.with_classes(test.classnames, test.templates, novel=novel).eval()
     pieces = []
-    for view in views(tuned, dataset, test.examples, batch_size=batch_size, preset=preset, workers=workers):
-        pieces.append(answered(tuned({"image": view}).logits).float().cpu())
+    for view in encoder_inputs(tuned, dataset, test.examples, batch_size=batch_size, preset=preset, workers=workers):
+        pieces.append(check_logits(tuned({"image": view}).logits).float().cpu())
         if tick is not None:
             tick(len(view))
     return torch.cat(pieces)
 
 
 @torch.no_grad()
-def views(
+def encoder_inputs(
     model: TunedModel,
     dataset: Dataset,
     examples: Sequence[Example],
@@ -75,15 +75,15 @@ def views(
     place = model.backbone.logit_scale.device, model.backbone.autocast
     key = (id(dataset), hash(tuple(e.key for e in examples)), preset == "coop-2021", *place)
     kept = held[key][1] if key in held else None
-    file = shared.file_of(model.backbone, dataset, examples, key[2], batch_size) if kept is None else None
+    file = feature_store.file_of(model.backbone, dataset, examples, key[2], batch_size) if kept is None else None
     features = []
-    with shared.turn(file):
-        kept = kept or shared.read(file, batch_size, place[0])
+    with feature_store.turn(file):
+        kept = kept or feature_store.read(file, batch_size, place[0])
         for view in kept or pictures:
             features.append(view if kept else model.backbone.encode_image(view))
             yield features[-1]
         if kept is None:
-            shared.write(file, features)
+            feature_store.write(file, features)
     held.pop(key, None)
     held[key] = dataset, features
     for stale in list(held)[:-KEPT]:
@@ -99,11 +99,11 @@ def _pictures(
         yield batch.images
 
 
-def scores(answers: Tensor, test: TestSet, name: str) -> dict[str, float]:
+def compute_metrics(answers: Tensor, test: TestSet, name: str) -> dict[str, float]:
     """Metrics of logits `(n, columns)` in percent: `name`, accuracy; of multi-label data also `name/map`, mean average
     precision; and accuracies of its parts."""
     targets = multi_hot(test.examples, len(test.classnames))
-    precision = {} if targets is None else {f"{name}/map": average_precision(answers, targets)}
+    precision = {} if targets is None else {f"{name}/map": mean_average_precision(answers, targets)}
     parts = {}
     for part, labels in test.parts.items():
         chosen = [i for i, e in enumerate(test.examples) if e.label in labels]
@@ -123,7 +123,7 @@ def accuracy(answers: Tensor, test: TestSet) -> float:
     return 100 * (best == labels).double().mean().item()
 
 
-def average_precision(answers: Tensor, targets: Tensor) -> float:
+def mean_average_precision(answers: Tensor, targets: Tensor) -> float:
     """Mean average precision in percent of logits `(n, columns)` for targets `(n, C)`, over the classes that occur.
 
     Average precision is that of the whole curve, sum of (R_k - R_k-1) P_k, not of eleven points of it as VOC had until

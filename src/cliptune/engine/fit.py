@@ -12,27 +12,27 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from cliptune import masks as mask_sources
+from cliptune.data.image_io import UnreadableImageError
 from cliptune.data.loader import ExampleSet
-from cliptune.data.pictures import Unreadable
-from cliptune.data.sound import insist
 from cliptune.data.transforms import PRESETS
-from cliptune.engine.evaluate import accuracy, logits
-from cliptune.engine.features import FeatureCache
-from cliptune.engine.finite import check_finite, check_learned
-from cliptune.engine.optim import learning_rate, optimizer_of
-from cliptune.engine.resume import Progress
-from cliptune.engine.settings import Training
+from cliptune.data.validate import raise_if_unreadable
+from cliptune.engine.config import TrainConfig
+from cliptune.engine.evaluate import accuracy, predict_logits
+from cliptune.engine.feature_cache import FeatureCache
+from cliptune.engine.nan_checks import check_losses, check_parameters
+from cliptune.engine.optim import learning_rate, make_optimizer
+from cliptune.engine.resume import TrainingProgress
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
-from cliptune.masks.survey import survey
-from cliptune.model import TunedModel
+from cliptune.masks.validate import validate_masks
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State, Task, TestSet
 
 
 def fit(
     model: TunedModel,
     task: Task,
-    training: Training,
+    training: TrainConfig,
     *,
     fabric: Fabric,
     watchers: Sequence[Watcher] = (),
@@ -53,14 +53,14 @@ def fit(
         return []
     if training.keep == "best" and not task.val:
         raise UserError(f"keep=best needs validation pictures, but {task.name} has none; use keep=last")
-    optimizer = optimizer_of(parameters, training)
+    optimizer = make_optimizer(parameters, training)
     scaler = torch.amp.GradScaler(fabric.device.type, enabled=fabric._precision.precision == "16-mixed")
     examples = training_set(model, task, training, watchers)
     held = resume_file if resume_file is not None and resume_file.is_file() else None
     if held:
-        Progress.take_route(held, model)
+        TrainingProgress.take_route(held, model)
     memory = method.prepare(model, task)  # start values are those of a fresh learner, also in a run that goes on
-    progress = Progress.load(held, model, optimizer) if held else Progress()
+    progress = TrainingProgress.load(held, model, optimizer) if held else TrainingProgress()
     steps = max(1, len(examples) // fabric.world_size // training.batch_size)
     state = State(len(progress.history), training.epochs, memory, steps=steps)
     batches = _source(model, examples, training, fabric)
@@ -86,7 +86,7 @@ def fit(
                 method.before_step(model, state)
                 out = model(views, state)
                 losses = method.losses(out, batch, state)
-                seen.append(check_finite(losses, out, model))
+                seen.append(check_losses(losses, out, model))
                 optimizer.zero_grad(set_to_none=True)
                 method.update({name: scaler.scale(loss) for name, loss in losses.items()}, parameters)
                 _average(parameters, fabric)
@@ -95,7 +95,7 @@ def fit(
                 for watcher in watchers:
                     watcher.step(state.epoch, seen[-1])
             method.after_epoch(model, state)
-            check_learned(model)
+            check_parameters(model)
             row = {"epoch": state.epoch, "lr": rate, **_means(seen, fabric)}
             if training.keep == "best":
                 row["val"] = validate(model, task, training)
@@ -113,13 +113,13 @@ def fit(
     if training.keep == "best" and progress.best:
         # What `finish` made of the epochs is a candidate beside them.
         reached = max(row["val"] for row in progress.history)
-        if not method.keeps_history or validate(model, task, training) < reached:
+        if not method.needs_history or validate(model, task, training) < reached:
             model.learner.load_state_dict(progress.best)
     model.eval()
     return progress.history
 
 
-def training_set(model: TunedModel, task: Task, training: Training, watchers: Sequence[Watcher] = ()) -> ExampleSet:
+def training_set(model: TunedModel, task: Task, training: TrainConfig, watchers: Sequence[Watcher] = ()) -> ExampleSet:
     """The task's training pictures, each read and masked once, so that broken ones stop the run before it starts."""
     preprocess, spec = model.backbone.preprocess, model.method.masks()
     augment = PRESETS[training.augment](
@@ -132,26 +132,26 @@ def training_set(model: TunedModel, task: Task, training: Training, watchers: Se
             example = task.train[i]
             if examples.picture(i).mask is not None or example.mask is not None or example.boxes:
                 brought.add(task.train[i].key)
-        except Unreadable as error:
+        except UnreadableImageError as error:
             bad[task.train[i].key] = error.why
         for watcher in watchers:
             watcher.other("reading", i + 1, len(examples))
-    insist(bad, {e.key: e for e in task.train})
+    raise_if_unreadable(bad, {e.key: e for e in task.train})
     if spec is not None:
-        examples.masks = mask_sources.choose(spec, brought, len({e.key for e in task.train}), task.seed)
+        examples.masks = mask_sources.choose_source(spec, brought, len({e.key for e in task.train}), task.seed)
         examples.masks.check(task.train)
         if not examples.masks.changes:
-            survey(examples)
+            validate_masks(examples)
     return examples
 
 
-def validate(model: TunedModel, task: Task, training: Training) -> float:
+def validate(model: TunedModel, task: Task, training: TrainConfig) -> float:
     """Accuracy in percent on the validation shots."""
     test = TestSet(task.val, task.classnames)
-    return accuracy(logits(model, task.dataset, test, preset=training.augment, workers=training.workers), test)
+    return accuracy(predict_logits(model, task.dataset, test, preset=training.augment, workers=training.workers), test)
 
 
-def _source(model: TunedModel, examples: ExampleSet, training: Training, fabric: Fabric):
+def _source(model: TunedModel, examples: ExampleSet, training: TrainConfig, fabric: Fabric):
     """A function of the epoch that yields batches with their views, from pictures or from cached features."""
     place = {"rank": fabric.global_rank, "world": fabric.world_size}
     if training.cached_views and examples.masks is not None and examples.masks.changes:

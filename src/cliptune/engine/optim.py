@@ -10,7 +10,7 @@ import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from cliptune.engine.settings import Training
+from cliptune.engine.config import TrainConfig
 
 
 def learning_rate(
@@ -34,7 +34,7 @@ def learning_rate(
     return base / 2 * (1 + math.cos(math.pi * (epoch - warmup_epochs) / epochs))
 
 
-def optimizer_of(parameters: Iterable[Parameter], training: Training) -> Optimizer:
+def make_optimizer(parameters: Iterable[Parameter], training: TrainConfig) -> Optimizer:
     """The optimiser that the settings name; AdamW with PyTorch's betas and epsilon."""
     if training.optimizer == "adamw":
         return torch.optim.AdamW(parameters, lr=training.lr, weight_decay=training.weight_decay)

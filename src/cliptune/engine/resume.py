@@ -14,14 +14,14 @@ from torch.optim import Optimizer
 
 from cliptune.engine import checkpoint
 from cliptune.errors import UserError, shown
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 
 #: What an optimiser keeps of each parameter.
-STATE = {torch.optim.SGD: ("momentum_buffer",), torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq")}
+OPTIMIZER_STATE = {torch.optim.SGD: ("momentum_buffer",), torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq")}
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Rows of the finished epochs, the best learner so far, and, for methods that ask for it, the learner after each
     epoch."""
 
@@ -34,7 +34,7 @@ class Progress:
         learned = {name: tensor.detach().clone() for name, tensor in model.learner.state_dict().items()}
         if "val" in row and row["val"] > max((r["val"] for r in self.history), default=-1.0):
             self.best = learned
-        if model.method.keeps_history:
+        if model.method.needs_history:
             self.states.append(learned)
         self.history.append(row)
 
@@ -47,29 +47,29 @@ class Progress:
         for epoch, learned in enumerate(self.states):
             tensors |= {f"states.{epoch}.{name}": tensor for name, tensor in learned.items()}
         # Rounding depends on which linear routine runs, so the choice belongs to the state.
-        checkpoint.write(path, tensors, {"history": self.history, "fast_linear": model.backbone.fast_linear})
+        checkpoint.write_checkpoint(path, tensors, {"history": self.history, "fast_linear": model.backbone.fast_linear})
 
     @staticmethod
     def take_route(path: Path, model: TunedModel) -> None:
         """Compute as the run did, before anything is computed."""
-        fast = checkpoint.read(path)[1].get("fast_linear")
+        fast = checkpoint.read_checkpoint(path)[1].get("fast_linear")
         if not isinstance(fast, bool):
             raise UserError(f"{path} does not say how the run computed; remove it to train anew")
         model.backbone.use_fast_linear(fast)
 
     @classmethod
-    def load(cls, path: Path, model: TunedModel, optimizer: Optimizer) -> Progress:
+    def load(cls, path: Path, model: TunedModel, optimizer: Optimizer) -> TrainingProgress:
         """Put learner and optimiser back where they were. Raises `UserError` for the state of another run."""
-        tensors, about = checkpoint.read(path)
-        rows, where = rows_of(about, path), f"{path} does not fit this run (remove it to train anew)"
+        tensors, about = checkpoint.read_checkpoint(path)
+        rows, where = history_of(about, path), f"{path} does not fit this run (remove it to train anew)"
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
 
         best = part("best.")
-        states = [part(f"states.{e}.") for e in range(len(rows) if model.method.keeps_history else 0)]
+        states = [part(f"states.{e}.") for e in range(len(rows) if model.method.needs_history else 0)]
         for learned in (*states, *([best] if best else []), part("learner.")):  # the last one stays
-            checkpoint.fill(model.learner, learned, where)
+            checkpoint.load_learner(model.learner, learned, where)
         known = ("learner.", "optimizer.", "best.", *(f"states.{e}." for e in range(len(states))))
         odd = [name for name in tensors if not name.startswith(known)]
         if odd:
@@ -78,7 +78,7 @@ class Progress:
         return cls(rows, best, states)
 
 
-def rows_of(about: Mapping[str, Any], path: Path) -> list[dict[str, float]]:
+def history_of(about: Mapping[str, Any], path: Path) -> list[dict[str, float]]:
     """The rows of finished epochs that a state tells. Raises `UserError` for anything else."""
     rows = about.get("history")
     if (
@@ -102,11 +102,11 @@ def _moved(held: Mapping[str, Tensor], optimizer: Optimizer, where: str) -> dict
         i, _, name = key.partition(".")
         own = parameters[int(i)] if i.isdecimal() and int(i) < len(parameters) else None
         shapes = () if own is None else ((), own.shape) if name == "step" else (own.shape,)
-        if name not in STATE[type(optimizer)] or tensor.shape not in shapes or not tensor.is_floating_point():
+        if name not in OPTIMIZER_STATE[type(optimizer)] or tensor.shape not in shapes or not tensor.is_floating_point():
             raise UserError(f"{where}: {shown('optimizer.' + key)} is nothing that its optimiser keeps")
         if not tensor.isfinite().all():
             raise UserError(f"{where}: optimizer.{key} holds numbers that are not finite")
         found[int(i)][name] = tensor
-    if any(set(state) != set(STATE[type(optimizer)]) for state in found.values()):
+    if any(set(state) != set(OPTIMIZER_STATE[type(optimizer)]) for state in found.values()):
         raise UserError(f"{where}: it lacks a part of the optimiser's state")
     return dict(found)

@@ -82,7 +82,7 @@ class TensorBoard(Watcher):
         self.writer.close()
 
 
-def bar(console: Console) -> Progress:
+def progress_display(console: Console) -> Progress:
     """The progress display every command shares, on its console; silent where that is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
@@ -95,7 +95,7 @@ def bar(console: Console) -> Progress:
     )
 
 
-def watched(watchers: Sequence[Watcher], what: str) -> Callable[[int, int], None]:
+def progress_callback(watchers: Sequence[Watcher], what: str) -> Callable[[int, int], None]:
     """What tells watchers how much is done of work besides training."""
 
     def tell(done: int, total: int) -> None:

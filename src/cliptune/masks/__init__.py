@@ -8,29 +8,29 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from cliptune.errors import UserError
-from cliptune.masks.values import Values, knobs
+from cliptune.masks.pixel_encoding import PixelEncoding, parse_path_options
 
 if TYPE_CHECKING:
-    from cliptune.masks.base import MaskSource
+    from cliptune.masks.source import MaskSource
 
-#: What stands alone, and what takes something after a colon: name -> file of this folder and class. Imported when one
+#: What stands alone, and what takes something after a colon: name -> module and class. Imported when one
 #: is asked for, as they need PyTorch.
 PLAIN = {
-    "data": "data.DataMasks",
-    "alpha": "data.AlphaMasks",
-    "beside": "beside.BesideMasks",
-    "seem": "beside.BesideMasks",
-    "full": "full.FullMasks",
-    "gradcam": "gradcam.GradCamMasks",
-    "grid": "grid.GridMasks",
-    "maskclip": "gradcam.GradCamMasks",
+    "data": "masks.from_dataset.DataMasks",
+    "alpha": "masks.from_dataset.AlphaMasks",
+    "beside": "masks.sibling_folder.SiblingFolderMasks",
+    "seem": "masks.sibling_folder.SiblingFolderMasks",
+    "full": "masks.full.FullMasks",
+    "gradcam": "saliency.gradcam.GradCamMasks",
+    "grid": "masks.grid.GridMasks",
+    "maskclip": "saliency.gradcam.GradCamMasks",
 }
-PATHS = {"folder": "folder.FolderMasks", "seem": "folder.FolderMasks", "box": "box.BoxMasks"}
+PATHS = {"folder": "masks.folder.FolderMasks", "seem": "masks.folder.FolderMasks", "box": "masks.box.BoxMasks"}
 #: Values as the released DAPT reads them.
-RELEASE = Values("release")
+RELEASE_ENCODING = PixelEncoding("release")
 
 
-def insist(spec: str, auto: bool = True) -> None:
+def check_spec(spec: str, auto: bool = True) -> None:
     """Raise `UserError` unless `spec` names a source; auto: or is "auto"."""
     name, colon, argument = spec.partition(":")
     if not (auto and spec == "auto") and not (argument if name in PATHS and colon else name in PLAIN and not colon):
@@ -38,7 +38,7 @@ def insist(spec: str, auto: bool = True) -> None:
         raise UserError(f"unknown mask source {spec!r}; known: {known}")
 
 
-def asks_model(spec: str) -> bool:
+def uses_model(spec: str) -> bool:
     """Whether the source makes masks with a model, the one being tuned."""
     return spec in ("gradcam", "maskclip")
 
@@ -49,27 +49,27 @@ def get(spec: str, seed: int = 0) -> MaskSource:
     folder takes `PATH,values=labels,void=255,foreground=1+3`; seem is SEEM's archive in the dataset's own folders, or
     at `PATH`, whose values are read as the released DAPT does. seed: of sources that draw.
     """
-    insist(spec, auto=False)
+    check_spec(spec, auto=False)
     name, _, argument = spec.partition(":")
-    file, _, kind = (PATHS if argument else PLAIN)[name].partition(".")
-    made: Any = getattr(importlib.import_module(f"{__name__}.{file}"), kind)
+    file, _, kind = (PATHS if argument else PLAIN)[name].rpartition(".")
+    made: Any = getattr(importlib.import_module(f"cliptune.{file}"), kind)
     match name:
         case "folder":
-            return made(*knobs(argument))
+            return made(*parse_path_options(argument))
         case "seem":  # its rule leaves nothing to choose
-            return made(*([knobs(argument)[0]] if argument else []), RELEASE)
+            return made(*([parse_path_options(argument)[0]] if argument else []), RELEASE_ENCODING)
         case "box":
             return made(argument)
         case "grid":
             return made(seed)
         case "maskclip":
-            from cliptune.masks import maskclip
+            from cliptune.saliency import maskclip
 
-            return made(saliency=maskclip.saliency)
+            return made(saliency=maskclip.maskclip)
     return made()
 
 
-def choose(spec: str, brought: Collection[str], total: int, seed: int = 0) -> MaskSource:
+def choose_source(spec: str, brought: Collection[str], total: int, seed: int = 0) -> MaskSource:
     """`get(spec)`; "auto" is the masks that come with the data where each of `total` training images has one, Grad-CAM
     for those that have none, and a note of how many that are.
 

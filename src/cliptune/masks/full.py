@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliptune.masks.base import MaskSource
-from cliptune.types import Example, Picture
+from cliptune.masks.source import MaskSource
+from cliptune.types import DecodedImage, Example
 
 
 class FullMasks(MaskSource):
@@ -14,5 +14,5 @@ class FullMasks(MaskSource):
 
     whole = True
 
-    def mask(self, example: Example, picture: Picture) -> Tensor:
+    def mask(self, example: Example, picture: DecodedImage) -> Tensor:
         return torch.full((1, *picture.image.shape[-2:]), 255, dtype=torch.uint8)

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
-from cliptune.masks.base import MaskSource
-from cliptune.types import Example, Picture
+from cliptune.masks.source import MaskSource
+from cliptune.types import DecodedImage, Example
 
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
-    from cliptune.model import TunedModel
+    from cliptune.model.tuned_model import TunedModel
 
 #: Sizes a cell may have, in pixels, in the order the release draws from.
-CELLS = (32, 16)
+CELL_SIZES = (32, 16)
 
 
-def cell_size(generator: Generator | None, cells: Sequence[int] = CELLS) -> int:
+def cell_size(generator: Generator | None, cells: Sequence[int] = CELL_SIZES) -> int:
     """One of `cells`, by `torch.randint` as the release draws it."""
     return cells[int(torch.randint(0, len(cells), (1,), generator=generator))]
 
@@ -47,9 +47,9 @@ class GridMasks(MaskSource):
     def refresh(self, model: TunedModel, examples: ExampleSet, epoch: int) -> None:
         self.epoch = epoch
 
-    def mask(self, example: Example, picture: Picture) -> Tensor:
+    def mask(self, example: Example, picture: DecodedImage) -> Tensor:
         rng = random.Random(zlib.crc32(f"{self.seed}/{self.epoch}/{example.key}".encode()))
         height, width = picture.image.shape[-2:]
         # Cells of the release are 1/7 or 1/14 of its 224 pixels; other sizes keep the proportion.
-        cell = max(1, round(rng.choice(CELLS) / 224 * min(height, width)))
+        cell = max(1, round(rng.choice(CELL_SIZES) / 224 * min(height, width)))
         return grid_mask(height, width, cell, rng) * 255

@@ -7,9 +7,9 @@ import importlib
 import inspect
 import pkgutil
 
-from cliptune import outside
+from cliptune import external_code
 from cliptune.errors import UserError, shown
-from cliptune.methods.base import Method, Wrapper
+from cliptune.model.method import Method, Wrapper
 
 
 def names() -> list[str]:
@@ -19,10 +19,10 @@ def names() -> list[str]:
 
 def get(name: str) -> type[Method]:
     """The class of the method `name`: the one `Method` its file defines, or `"package.module:Class"`."""
-    if outside.is_outside(name):
-        found = outside.get(name, "method")
+    if external_code.is_external(name):
+        found = external_code.import_external(name, "method")
         if not (inspect.isclass(found) and issubclass(found, Method)):
-            raise UserError(f"{name!r} is not a subclass of cliptune.methods.base.Method")
+            raise UserError(f"{name!r} is not a subclass of cliptune.model.method.Method")
         return found
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)

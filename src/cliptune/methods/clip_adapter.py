@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 from cliptune import checks
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
-from cliptune.prompts.start import linear
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.prompts.initialization import init_linear
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from cliptune.adapters.residual import Bottleneck
+    from cliptune.adapters.bottleneck import BottleneckAdapter
     from cliptune.backbones.backbone import Backbone
 
 
@@ -44,20 +44,20 @@ class ClipAdapter(Method):
         checks.at_least(self, 1, "reduction")
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.adapters.residual import Adapters, Bottleneck
+        from cliptune.adapters.bottleneck import BottleneckAdapter, FeatureAdapters
 
         width = backbone.embed_dim
         if self.reduction > width:
             raise UserError(f"reduction={self.reduction} leaves nothing of features of width {width}; lower it")
 
-        def bottleneck(ratio: float) -> Bottleneck | None:
+        def bottleneck(ratio: float) -> BottleneckAdapter | None:
             if ratio == 0:
                 return None
             hidden = width // self.reduction
-            down, up = (linear(*sides, generator, bias=False) for sides in ((width, hidden), (hidden, width)))
-            return Bottleneck(down, up, ratio, rectified=self.compat == "release")
+            down, up = (init_linear(*sides, generator, bias=False) for sides in ((width, hidden), (hidden, width)))
+            return BottleneckAdapter(down, up, ratio, final_relu=self.compat == "release")
 
-        return Adapters(bottleneck(self.ratio), bottleneck(self.text_ratio))
+        return FeatureAdapters(bottleneck(self.ratio), bottleneck(self.text_ratio))
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": classification(out.logits, batch)}
+        return {"ce": classification_loss(out.logits, batch)}

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cliptune.backbones.sentences import Sentences, spaced
-from cliptune.methods.base import Method
+from cliptune.backbones.tokenized_text import TokenizedText, clean_words
 from cliptune.methods.coop import CoOp
-from cliptune.objectives.classify import classification
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
@@ -33,24 +33,24 @@ class CoCoOp(Method):
     """Start from these words, one vector a word; "" starts at random."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         self.coop()  # refuses what no context can be
 
     def coop(self) -> CoOp:
         """The method whose context is moved."""
         return CoOp(self.n_ctx, self.words)
 
-    def idle(self) -> dict[str, str]:
-        return {name: why for name, why in self.coop().idle().items() if name == "n_ctx"}
+    def unused_fields(self) -> dict[str, str]:
+        return {name: why for name, why in self.coop().unused_fields().items() if name == "n_ctx"}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.prompts.conditional import Conditional
+        from cliptune.prompts.conditional import ConditionalContext
 
         start = self.coop().learner(backbone, classnames, generator)().text
-        return Conditional(start.detach(), backbone.embed_dim, generator)
+        return ConditionalContext(start.detach(), backbone.embed_dim, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return self.coop().sentences(backbone, classnames, templates)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": classification(out.logits, batch)}
+        return {"ce": classification_loss(out.logits, batch)}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, spaced, with_context
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
-from cliptune.prompts.start import random_tokens
+from cliptune.backbones.tokenized_text import TokenizedText, clean_words, tokenize_with_context
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.prompts.initialization import random_tokens
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class CoOp(Method):
     """One context a class (CSC); cannot take new class names. Ignored with `words`, as in the release."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         checks.at_least(self, 1, "n_ctx")
 
-    def idle(self) -> dict[str, str]:
+    def unused_fields(self) -> dict[str, str]:
         if not self.words:
             return {}
         counted = {} if self.n_ctx == self.length else {"n_ctx": f"{self.words!r} starts one vector a word; words=\"\" "
@@ -56,7 +56,7 @@ class CoOp(Method):
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         import torch
 
-        from cliptune.prompts.context import Context
+        from cliptune.prompts.context import TextContext
 
         width = backbone.text_width
         if self.words:
@@ -65,13 +65,13 @@ class CoOp(Method):
                 warnings.warn(
                     f"{self.words!r} is {self.length} words but {tokens} tokens: the last stay fixed", stacklevel=2
                 )
-            return Context(backbone.embed_words(self.words, self.length))
+            return TextContext(backbone.embed_words(self.words, self.length))
         if not self.class_specific:
-            return Context(random_tokens(self.length, width, generator))
-        return Context(torch.stack([random_tokens(self.length, width, generator) for _ in classnames]))
+            return TextContext(random_tokens(self.length, width, generator))
+        return TextContext(torch.stack([random_tokens(self.length, width, generator) for _ in classnames]))
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
-        return with_context(backbone.encode, self.words, self.length, classnames, self.position)
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return tokenize_with_context(backbone.encode, self.words, self.length, classnames, self.position)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": classification(out.logits, batch)}
+        return {"ce": classification_loss(out.logits, batch)}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from cliptune import checks
 from cliptune.errors import UserError
-from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
-from cliptune.objectives.classify import classification
+from cliptune.model.method import Method, Wrapper
+from cliptune.objectives.classification import classification_loss
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CopyPaste(Wrapper):
         super().__post_init__()
         checks.at_least(self, 0, "pasted")
 
-    def idle(self) -> dict[str, str]:
+    def unused_fields(self) -> dict[str, str]:
         return {"pasted": "instead leaves the pasted images alone to train on"} if self.instead else {}
 
     def views(self, batch: Batch) -> dict[str, Tensor]:
@@ -62,8 +62,8 @@ class CopyPaste(Wrapper):
         if self.instead:
             return self.base.losses(out, batch, state)
         logits = self.classify(out.image["pasted"], out.text, out.phrases, out.logit_scale, out.prompts)
-        pasted = self.pasted * classification(logits, batch)
+        pasted = self.pasted * classification_loss(logits, batch)
         return {**self.base.losses(out, batch, state), "pasted": pasted}
 
     def masks(self) -> str:
-        return self.chosen_masks(self.masks_from)
+        return self.resolve_masks(self.masks_from)

@@ -7,28 +7,28 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from cliptune import checks
-from cliptune.backbones.sentences import fill
+from cliptune.backbones.tokenized_text import format_template
 from cliptune.errors import UserError
-from cliptune.methods.base import Method, Wrapper
 from cliptune.methods.maple import Maple
-from cliptune.objectives.classify import classification
-from cliptune.objectives.decouple import background_alignment, pull_push
+from cliptune.model.method import Method, Wrapper
+from cliptune.objectives.classification import classification_loss
+from cliptune.objectives.decoupling import background_alignment_loss, pull_push
 from cliptune.types import Batch, Outputs, Prompts, State
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-GENERAL = (
+GENERAL_BACKGROUNDS = (
     "ground land grass tree building wall sky lake water river sea railway railroad keyboard helmet cloud house "
     "mountain ocean "
     "road rock street valley bridge sign"
 )
-FOOD = "table forks tablecloth hands spoon glasses dishes"
+FOOD_BACKGROUNDS = "table forks tablecloth hands spoon glasses dishes"
 #: The release slices 25 of its 32 background rows off, so the first 7 words compete as classes (see `compat`); where
 #: it tests novel classes it slices none off, and all 32 compete.
-STRAY = 7
+RELEASE_COMPETING_WORDS = 7
 #: The release switches after this epoch (counted from 0), however long the run.
-LAST_PULL_PUSH_EPOCH = 6
+RELEASE_LAST_PULL_PUSH_EPOCH = 6
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Dapt(Wrapper):
     switch: float = 0.7
     """Share of the epochs in the first phase. Below 1 the last epoch is of the second, and a single epoch holds both,
     so that any run reaches both."""
-    background_classes: str = GENERAL
+    background_classes: str = GENERAL_BACKGROUNDS
     """Words for scenery; for food add "table forks tablecloth hands spoon glasses dishes"."""
     background_template: str = "a clean origami {}."
     """The sentence about a background."""
@@ -74,25 +74,25 @@ class Dapt(Wrapper):
         if not self.background_classes.split():
             raise UserError("background_classes is empty; give words for scenery, or set background=0")
 
-    def idle(self) -> dict[str, str]:
+    def unused_fields(self) -> dict[str, str]:
         why = "compat='release' has its own, as released"
         return dict.fromkeys(("background_classes", "switch"), why) if self.compat == "release" else {}
 
     def decoupling(self, state: State) -> bool:
         """Whether training is in its first phase, pull and push."""
         if self.compat == "release":
-            return state.epoch <= LAST_PULL_PUSH_EPOCH
+            return state.epoch <= RELEASE_LAST_PULL_PUSH_EPOCH
         done, whole = (state.epoch, state.epochs) if state.epochs > 1 else (state.step, state.steps)
         return done < (whole if self.switch == 1 else min(self.switch * whole, max(whole - 1, 1)))
 
     def phrases(self, state: State | None) -> tuple[str, ...]:
         if self.compat == "release":
-            words = (GENERAL + " " + FOOD).split()
+            words = (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split()
         elif state is None or self.decoupling(state):
             return self.base.phrases(state)
         else:
             words = self.background_classes.split()
-        return (*(fill(self.background_template, word) for word in words), *self.base.phrases(state))
+        return (*(format_template(self.background_template, word) for word in words), *self.base.phrases(state))
 
     def views(self, batch: Batch) -> dict[str, Tensor]:
         if batch.masks is None:
@@ -106,9 +106,9 @@ class Dapt(Wrapper):
             "background": batch.images * (1 - batch.masks),
         }
 
-    def detached(self, state: State) -> frozenset[str]:
+    def stop_gradient_views(self, state: State) -> frozenset[str]:
         stopped = {"foreground", "background"} if self.decoupling(state) else {"foreground"}
-        return self.base.detached(state) | stopped
+        return self.base.stop_gradient_views(state) | stopped
 
     def classify(
         self, image: Tensor, text: Tensor, phrases: Tensor | None, logit_scale: Tensor, prompts: Prompts
@@ -118,7 +118,7 @@ class Dapt(Wrapper):
         logits = self.base.classify(image, text, phrases, logit_scale, prompts)
         if self.compat == "paper" or phrases is None:
             return logits
-        competing = phrases if prompts.novel else phrases[:STRAY]
+        competing = phrases if prompts.novel else phrases[:RELEASE_COMPETING_WORDS]
         stray = logit_scale * image @ competing.T
         return torch.cat([logits, stray if prompts.logit_bias is None else stray + prompts.logit_bias], 1)
 
@@ -130,13 +130,13 @@ class Dapt(Wrapper):
             return losses
         assert out.phrases is not None
         logits = self.classify(foreground.detach(), out.text, out.phrases, out.logit_scale, out.prompts)
-        losses["foreground"] = self.foreground * classification(logits, batch)
-        phrases = out.phrases[STRAY:] if self.compat == "release" else out.phrases
-        losses["background"] = self.background * background_alignment(background, phrases, out.logit_scale)
+        losses["foreground"] = self.foreground * classification_loss(logits, batch)
+        phrases = out.phrases[RELEASE_COMPETING_WORDS:] if self.compat == "release" else out.phrases
+        losses["background"] = self.background * background_alignment_loss(background, phrases, out.logit_scale)
         return losses
 
     def masks(self) -> str | None:
-        source = self.chosen_masks(self.masks_from)
+        source = self.resolve_masks(self.masks_from)
         # The release has a pixel rule of its own for stored masks.
         stored = {"folder": "seem", "beside": "seem"}
         name, colon, path = source.partition(":")

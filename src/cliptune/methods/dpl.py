@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, blended, from_templates, spaced
+from cliptune.backbones.tokenized_text import TokenizedText, average_embeddings, clean_words, tokenize_templates
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
-from cliptune.objectives.distill import kl_mean
-from cliptune.prompts.start import random_tokens
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.objectives.distillation import mean_kl
+from cliptune.prompts.initialization import random_tokens
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from cliptune.backbones.backbone import Backbone
     from cliptune.backbones.teacher import Teacher
     from cliptune.data.loader import ExampleSet
-    from cliptune.model import TunedModel
-    from cliptune.prompts.searched import Searched
+    from cliptune.model.tuned_model import TunedModel
+    from cliptune.prompts.length_search import SearchedPrompts
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Dpl(Method):
     pictures, and the teacher of `distill` knows the last of the sixty sentences alone."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         checks.at_least(self, 0, "longest_text", "longest_image", "distill", "lengths_text", "lengths_image")
         checks.at_least(self, 1, "search_epochs", "search_batch")
         if not self.longest_text and not self.longest_image:
@@ -83,14 +83,14 @@ class Dpl(Method):
         return not self.lengths_text and not self.lengths_image
 
     @property
-    def validates(self) -> str:  # type: ignore[override]
+    def validation_use(self) -> str:  # type: ignore[override]
         return "dpl's search" if self.searching else ""
 
     @property
     def epochs(self) -> int | None:  # type: ignore[override]
         return self.search_epochs if self.searching else None
 
-    def idle(self) -> dict[str, str]:
+    def unused_fields(self) -> dict[str, str]:
         if self.searching:
             return {}
         search = (
@@ -103,7 +103,7 @@ class Dpl(Method):
         return found if self.sentence == "template" else found | {"words": f"sentence is {self.sentence!r}"}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.prompts.searched import Given
+        from cliptune.prompts.length_search import FixedLengthPrompts
 
         if self.searching:
             return self._supernet(backbone, generator)
@@ -117,12 +117,12 @@ class Dpl(Method):
                     f"{name} has {len(lengths)} numbers, but backbone {backbone.name!r} has {depth} such layers; give "
                     f"one number a layer"
                 )
-        return Given(text, image, backbone.text_width, backbone.image_width if image else 0, generator)
+        return FixedLengthPrompts(text, image, backbone.text_width, backbone.image_width if image else 0, generator)
 
-    def _supernet(self, backbone: Backbone, generator: Generator) -> Searched:
+    def _supernet(self, backbone: Backbone, generator: Generator) -> SearchedPrompts:
         import torch
 
-        from cliptune.prompts.searched import Searched
+        from cliptune.prompts.length_search import SearchedPrompts
 
         def tokens(n: int, width: int, uniform: bool) -> Tensor:
             if self.start == "small":
@@ -136,25 +136,25 @@ class Dpl(Method):
         image = (
             tower(self.longest_image, backbone.image_depth, backbone.image_width, False) if self.longest_image else []
         )
-        return Searched(text, image, generator)
+        return SearchedPrompts(text, image, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
-        from cliptune.backbones.teacher import SIXTY
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        from cliptune.backbones.teacher import SIXTY_TEMPLATES
 
         sentence = "template" if self.searching else self.sentence
         if sentence == "ensemble":
-            return blended(backbone.encode, backbone.embed, SIXTY, classnames)
-        chosen = {"template": (f"{self.words} {{}}.",), "custom": templates[:1], "features": SIXTY}[sentence]
-        return from_templates(backbone.encode, chosen, classnames)
+            return average_embeddings(backbone.encode, backbone.embed, SIXTY_TEMPLATES, classnames)
+        chosen = {"template": (f"{self.words} {{}}.",), "custom": templates[:1], "features": SIXTY_TEMPLATES}[sentence]
+        return tokenize_templates(backbone.encode, chosen, classnames)
 
     def prepare(self, model: TunedModel, task: Task) -> ExampleSet | Teacher | None:
         """The pictures that the search looks at, or the teacher that training listens to."""
-        from cliptune.backbones.teacher import SIXTY, Teacher
+        from cliptune.backbones.teacher import SIXTY_TEMPLATES, Teacher
         from cliptune.data.loader import ExampleSet
 
         backbone = model.backbone
         if not self.searching:
-            templates = SIXTY if self.compat == "paper" else SIXTY[-1:]
+            templates = SIXTY_TEMPLATES if self.compat == "paper" else SIXTY_TEMPLATES[-1:]
             return Teacher.of(backbone, model.classnames, templates) if self.distill else None
         if not task.val:
             raise UserError(
@@ -166,14 +166,14 @@ class Dpl(Method):
         """While searching: one step of Adam on the scores, with the loss on validation pictures (first order)."""
         import torch
 
-        from cliptune.prompts.searched import Searched
+        from cliptune.prompts.length_search import SearchedPrompts
 
         learner = model.learner
-        if not isinstance(learner, Searched):
+        if not isinstance(learner, SearchedPrompts):
             return
         batch = self._validation(state.memory, learner.steps, model.backbone.logit_scale.device)
-        with learner.choosing():
-            loss = classification(model({"image": batch.images}, state).logits, batch)
+        with learner.learning_alphas():
+            loss = classification_loss(model({"image": batch.images}, state).logits, batch)
             gradients = torch.autograd.grad(loss, learner.alphas, materialize_grads=True)
         learner.adapt(gradients, self.search_lr, self.search_betas)
 
@@ -189,18 +189,18 @@ class Dpl(Method):
         return examples.batch(default_collate([examples[i] for i in chosen]), device)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        losses = {"ce": classification(out.logits, batch)}
+        losses = {"ce": classification_loss(out.logits, batch)}
         if self.distill and not self.searching:
             teacher: Teacher = state.memory
             # The teacher knows the classes alone, while `out.logits` may have columns that a wrapper added.
             logits = self.classify(out.image["image"], out.text, None, out.logit_scale, out.prompts)
-            losses["distill"] = self.distill * kl_mean(logits, teacher.logits(teacher.image(batch.images)))
+            losses["distill"] = self.distill * mean_kl(logits, teacher.logits(teacher.image(batch.images)))
         return losses
 
-    def following(self, model: TunedModel) -> Method | None:
-        from cliptune.prompts.searched import Searched, likeliest
+    def next_stage(self, model: TunedModel) -> Method | None:
+        from cliptune.prompts.length_search import SearchedPrompts, best_lengths
 
-        if not isinstance(model.learner, Searched):
+        if not isinstance(model.learner, SearchedPrompts):
             return None
-        text, image = map(likeliest, model.learner.alphas)
+        text, image = map(best_lengths, model.learner.alphas)
         return replace(self, lengths_text=text, lengths_image=image)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, spaced, with_context
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
-from cliptune.prompts.start import random_tokens, usable_words
+from cliptune.backbones.tokenized_text import TokenizedText, clean_words, tokenize_with_context
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.prompts.initialization import random_tokens, words_or_random
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
@@ -40,15 +40,15 @@ class Ivlp(Method):
     """Words the first text layer's tokens start from."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         checks.at_least(self, 1, "n_ctx_text", "depth_text", hint="for image tokens alone use vpt")
         checks.at_least(self, 0, "n_ctx_image", "depth_image")
 
     def _words(self, backbone: Backbone) -> str:
-        return usable_words(self.words, self.n_ctx_text, len(backbone.encode.words(self.words)))
+        return words_or_random(self.words, self.n_ctx_text, len(backbone.encode.words(self.words)))
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.prompts.deep import Deep, check_depth
+        from cliptune.prompts.deep import DeepPrompts, check_depth
 
         check_depth(self.depth_text, backbone.text_depth, "text", backbone.name)
         width, words = backbone.text_width, self._words(backbone)
@@ -56,13 +56,13 @@ class Ivlp(Method):
         if words:
             text[0] = backbone.embed_words(words, self.n_ctx_text)
         if not self.n_ctx_image or not self.depth_image:
-            return Deep(text)  # the image tower is not asked for its widths: it may be a ResNet
+            return DeepPrompts(text)  # the image tower is not asked for its widths: it may be a ResNet
         check_depth(self.depth_image, backbone.image_depth, "image", backbone.name)
         width = backbone.image_width
-        return Deep(text, [random_tokens(self.n_ctx_image, width, generator) for _ in range(self.depth_image)])
+        return DeepPrompts(text, [random_tokens(self.n_ctx_image, width, generator) for _ in range(self.depth_image)])
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
-        return with_context(backbone.encode, self._words(backbone), self.n_ctx_text, classnames)
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return tokenize_with_context(backbone.encode, self._words(backbone), self.n_ctx_text, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": classification(out.logits, batch)}
+        return {"ce": classification_loss(out.logits, batch)}

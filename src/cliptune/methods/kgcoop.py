@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, spaced
-from cliptune.methods.base import Method
+from cliptune.backbones.tokenized_text import TokenizedText, clean_words
 from cliptune.methods.coop import CoOp
-from cliptune.objectives.classify import classification
-from cliptune.objectives.knowledge import text_pull
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.objectives.knowledge_guidance import text_distance_loss
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from cliptune.backbones.backbone import Backbone
-    from cliptune.model import TunedModel
+    from cliptune.model.tuned_model import TunedModel
 
 #: What the release starts from, whatever words it is given.
-RELEASED = "a photo of a"
+RELEASED_WORDS = "a photo of a"
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,22 @@ class KgCoOp(Method):
     """Start from the words that are given, or as released from "a photo of a" whenever there are any."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         checks.at_least(self, 0, "weight")
         checks.template("template", self.template or "{}")
         self.coop()  # refuses what no context can be
 
     def coop(self) -> CoOp:
         """The same context without the pull."""
-        return CoOp(self.n_ctx, RELEASED if self.words and self.compat == "release" else self.words)
+        return CoOp(self.n_ctx, RELEASED_WORDS if self.words and self.compat == "release" else self.words)
 
-    def idle(self) -> dict[str, str]:
-        return {name: why for name, why in self.coop().idle().items() if name == "n_ctx"}
+    def unused_fields(self) -> dict[str, str]:
+        return {name: why for name, why in self.coop().unused_fields().items() if name == "n_ctx"}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.coop().learner(backbone, classnames, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return self.coop().sentences(backbone, classnames, templates)
 
     def prepare(self, model: TunedModel, task: Task) -> Tensor:
@@ -70,6 +70,6 @@ class KgCoOp(Method):
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {
-            "ce": classification(out.logits, batch),
-            "knowledge": self.weight * text_pull(out.text, state.memory),
+            "ce": classification_loss(out.logits, batch),
+            "knowledge": self.weight * text_distance_loss(out.text, state.memory),
         }

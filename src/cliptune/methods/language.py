@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, spaced
-from cliptune.methods.base import Method
+from cliptune.backbones.tokenized_text import TokenizedText, clean_words
 from cliptune.methods.ivlp import Ivlp
+from cliptune.model.method import Method
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Language(Method):
     """Words the first layer's tokens start from."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         checks.at_least(self, 1, "n_ctx", "depth")
 
     @property
@@ -45,7 +45,7 @@ class Language(Method):
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.ivlp.learner(backbone, classnames, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return self.ivlp.sentences(backbone, classnames, templates)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:

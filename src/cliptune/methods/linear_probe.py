@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from cliptune.adapters.linear import Linear
+    from cliptune.adapters.linear_head import LinearHead
     from cliptune.backbones.backbone import Backbone
-    from cliptune.model import TunedModel
+    from cliptune.model.tuned_model import TunedModel
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class LinearProbe(Method):
     training starts from zero-shot CLIP."""
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.adapters.linear import Linear
+        from cliptune.adapters.linear_head import LinearHead
 
-        return Linear(len(classnames), backbone.embed_dim)
+        return LinearHead(len(classnames), backbone.embed_dim)
 
     def prepare(self, model: TunedModel, task: Task) -> None:
         import torch
 
         if self.start == "text":
-            learner, bias = cast("Linear", model.learner), model.backbone.logit_bias
+            learner, bias = cast("LinearHead", model.learner), model.backbone.logit_bias
             with torch.no_grad():
-                learner.weight.copy_(model.backbone.logit_scale * model.text_side()[0])
+                learner.weight.copy_(model.backbone.logit_scale * model.encode_classes()[0])
                 if bias is not None:
                     learner.bias.copy_(bias.expand_as(learner.bias))
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": classification(out.logits, batch)}
+        return {"ce": classification_loss(out.logits, batch)}

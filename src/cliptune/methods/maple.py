@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, spaced, with_context
+from cliptune.backbones.tokenized_text import TokenizedText, clean_words, tokenize_with_context
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
-from cliptune.prompts.start import random_tokens, usable_words
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.prompts.initialization import random_tokens, words_or_random
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ class Maple(Method):
     """Words the first layer's tokens start from."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         checks.at_least(self, 1, "n_ctx", "depth")
 
     def _words(self, backbone: Backbone) -> str:
-        return usable_words(self.words, self.n_ctx, len(backbone.encode.words(self.words)))
+        return words_or_random(self.words, self.n_ctx, len(backbone.encode.words(self.words)))
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.prompts.coupled import Coupled
+        from cliptune.prompts.coupled import CoupledPrompts
 
         deepest = max(backbone.text_depth, backbone.image_depth)
         if self.depth > deepest:
@@ -55,10 +55,12 @@ class Maple(Method):
             first = backbone.embed_words(words, self.n_ctx)
         else:
             first = random_tokens(self.n_ctx, backbone.text_width, generator)
-        return Coupled(first, self.depth, backbone.image_width, backbone.text_depth, backbone.image_depth, generator)
+        return CoupledPrompts(
+            first, self.depth, backbone.image_width, backbone.text_depth, backbone.image_depth, generator
+        )
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
-        return with_context(backbone.encode, self._words(backbone), self.n_ctx, classnames)
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return tokenize_with_context(backbone.encode, self._words(backbone), self.n_ctx, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": classification(out.logits, batch)}
+        return {"ce": classification_loss(out.logits, batch)}

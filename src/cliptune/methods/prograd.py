@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, spaced, with_context
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
-from cliptune.objectives.distill import soft_cross_entropy
-from cliptune.objectives.knowledge import without_conflict
-from cliptune.prompts.start import random_tokens
+from cliptune.backbones.tokenized_text import TokenizedText, clean_words, tokenize_with_context
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.objectives.distillation import soft_cross_entropy
+from cliptune.objectives.knowledge_guidance import remove_conflict
+from cliptune.prompts.initialization import random_tokens
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cliptune.backbones.backbone import Backbone
     from cliptune.backbones.teacher import Teacher
-    from cliptune.model import TunedModel
+    from cliptune.model.tuned_model import TunedModel
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ProGrad(Method):
     """Start the vectors before the words at random, or at zero as released."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         least = max(1, len(self.words.split()))
         checks.at_least(self, least, "n_ctx", hint=f"it holds {self.words!r}" if self.words else "")
         checks.positive(self, "temperature")
@@ -64,11 +64,11 @@ class ProGrad(Method):
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         import torch
 
-        from cliptune.prompts.context import Context
+        from cliptune.prompts.context import TextContext
 
         start = random_tokens(self.free, backbone.text_width, generator)
         if not self.words:
-            return Context(start)
+            return TextContext(start)
         tokens = len(backbone.encode.words(self.words))
         if tokens != self.n_ctx - self.free:
             warnings.warn(
@@ -77,10 +77,10 @@ class ProGrad(Method):
             )
         words = backbone.embed_words(self.words, self.n_ctx - self.free)
         start = start.to(words.device)
-        return Context(torch.cat([torch.zeros_like(start) if self.compat == "release" else start, words]))
+        return TextContext(torch.cat([torch.zeros_like(start) if self.compat == "release" else start, words]))
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
-        return with_context(backbone.encode, self.words, self.n_ctx, classnames, self.position, self.free)
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return tokenize_with_context(backbone.encode, self.words, self.n_ctx, classnames, self.position, self.free)
 
     def prepare(self, model: TunedModel, task: Task) -> Teacher:
         from cliptune.backbones.teacher import Teacher
@@ -92,7 +92,7 @@ class ProGrad(Method):
         teacher = state.memory.logits(out.image["image"])
         known = out.logits[:, : teacher.shape[1]]  # a wrapper may let other sentences compete with the classes
         return {
-            "ce": classification(out.logits, batch),
+            "ce": classification_loss(out.logits, batch),
             "kl": soft_cross_entropy(known, teacher, self.temperature),
         }
 
@@ -105,5 +105,5 @@ class ProGrad(Method):
         guides = torch.autograd.grad(losses["kl"], parameters, allow_unused=True)
         for parameter, gradient, guide in zip(parameters, towards, guides, strict=True):
             if gradient is not None and guide is not None:
-                gradient = without_conflict(gradient, guide, self.lam)
+                gradient = remove_conflict(gradient, guide, self.lam)
             parameter.grad = gradient

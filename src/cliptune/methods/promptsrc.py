@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, spaced
-from cliptune.methods.base import Method
+from cliptune.backbones.tokenized_text import TokenizedText, clean_words
 from cliptune.methods.ivlp import Ivlp
-from cliptune.objectives.classify import classification
-from cliptune.objectives.distill import kl_mean
-from cliptune.prompts.aggregate import average, gaussian_weights
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.objectives.distillation import mean_kl
+from cliptune.prompts.averaging import average_states, gaussian_weights
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cliptune.backbones.backbone import Backbone
     from cliptune.backbones.teacher import Teacher
-    from cliptune.model import TunedModel
+    from cliptune.model.tuned_model import TunedModel
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PromptSrc(Method):
     https://arxiv.org/abs/2307.06948. Checked against PromptSRC bb95c77.
     """
 
-    keeps_history = True
+    needs_history = True
 
     n_ctx_text: int = 4
     """Tokens a layer of the text tower."""
@@ -53,7 +53,7 @@ class PromptSrc(Method):
     """How many epochs around it weigh in as well."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         _ = self.ivlp  # complains of bad sizes
         checks.at_least(self, 0, "text_weight", "image_weight")
         checks.finite(self, "aggregate_mean")
@@ -67,13 +67,13 @@ class PromptSrc(Method):
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.ivlp.learner(backbone, classnames, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return self.ivlp.sentences(backbone, classnames, templates)
 
     def prepare(self, model: TunedModel, task: Task) -> Teacher:
-        from cliptune.backbones.teacher import SIXTY, Teacher
+        from cliptune.backbones.teacher import SIXTY_TEMPLATES, Teacher
 
-        return Teacher.of(model.backbone, model.classnames, SIXTY)
+        return Teacher.of(model.backbone, model.classnames, SIXTY_TEMPLATES)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         import torch.nn.functional as F
@@ -83,13 +83,13 @@ class PromptSrc(Method):
         # The teacher knows the classes alone, while `out.logits` may have columns that a wrapper added.
         logits = self.classify(tuned, out.text, None, out.logit_scale, out.prompts)
         return {
-            "ce": classification(out.logits, batch),
+            "ce": classification_loss(out.logits, batch),
             "text": self.text_weight * F.l1_loss(out.text, teacher.text),
             "image": self.image_weight * F.l1_loss(tuned, image),
-            "logits": kl_mean(logits, teacher.logits(image)),
+            "logits": mean_kl(logits, teacher.logits(image)),
         }
 
     def finish(self, model: TunedModel, history: Sequence[Mapping[str, Tensor]]) -> None:
         if history:
             weights = gaussian_weights(len(history), self.aggregate_mean, self.aggregate_std)
-            model.learner.load_state_dict(average(history, weights))
+            model.learner.load_state_dict(average_states(history, weights))

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, clean, spaced
-from cliptune.methods.base import Method
+from cliptune.backbones.tokenized_text import TokenizedText, clean_words, underscores_to_spaces
 from cliptune.methods.maple import Maple
-from cliptune.objectives.classify import classification
-from cliptune.objectives.feature_shift import gram_norms, inconsistency, shifts
-from cliptune.prompts.start import linear
-from cliptune.types import Batch, Outputs, Prompts, State, Task, Trail
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.objectives.feature_shift import gram_norms, relative_shifts, shift_inconsistency
+from cliptune.prompts.initialization import init_linear
+from cliptune.types import Batch, BlockFeatures, Outputs, Prompts, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from cliptune.adapters.surgery import Operated
+    from cliptune.adapters.surgery import SurgeryLearner
     from cliptune.backbones.backbone import Backbone
-    from cliptune.model import TunedModel
+    from cliptune.model.tuned_model import TunedModel
 
 #: The adapters' hidden layer is this many times as wide as features.
-WIDER = 4
+SURGERY_EXPANSION = 4
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Restore(Method):
     """Weight of the feature-shift consistency (lambda_fs)."""
 
     def __post_init__(self):
-        object.__setattr__(self, "words", spaced(self.words))
+        object.__setattr__(self, "words", clean_words(self.words))
         _ = self.maple  # complains of bad sizes
         checks.without_braces("words", self.words)
         checks.between(self, 0, 1, "text_ratio", "image_ratio")
@@ -68,52 +68,52 @@ class Restore(Method):
         """The same prompts without consistency and surgery."""
         return Maple(self.n_ctx, self.depth, self.words)
 
-    def idle(self) -> dict[str, str]:
+    def unused_fields(self) -> dict[str, str]:
         return {} if self.shift_weight else {"shift": "shift_weight is 0"}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.adapters.surgery import Operated, Surgery
+        from cliptune.adapters.surgery import Surgery, SurgeryLearner
 
         prompts = self.maple.learner(backbone, classnames, generator)
-        width, inner = backbone.embed_dim, WIDER * backbone.embed_dim
+        width, inner = backbone.embed_dim, SURGERY_EXPANSION * backbone.embed_dim
         text, image = (
-            Surgery(linear(width, inner, generator), linear(inner, width, generator), ratio)
+            Surgery(init_linear(width, inner, generator), init_linear(inner, width, generator), ratio)
             for ratio in (self.text_ratio, self.image_ratio)
         )
         traced = self.shift == "features" and self.shift_weight > 0
-        return Operated(prompts, text, image, len(deep_tokens(prompts())[0]), traced)
+        return SurgeryLearner(prompts, text, image, len(deep_tokens(prompts())[0]), traced)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return self.maple.sentences(backbone, classnames, templates)
 
-    def prepare(self, model: TunedModel, task: Task) -> Start:
+    def prepare(self, model: TunedModel, task: Task) -> ShiftReference:
         import torch
 
-        learner, trail = operated(model), Trail()
+        learner, trail = surgery_learner(model), BlockFeatures()
         with torch.no_grad():
             if not learner.text_norms.any():  # a trained learner knows where it began
                 for held, tokens in zip((learner.text_norms, learner.image_norms), deep_tokens(learner()), strict=True):
                     held.copy_(gram_norms(tokens))
             if learner.traced:
-                plain = [f"{self.words} {clean(name)}.".lstrip() for name in model.classnames]
+                plain = [f"{self.words} {underscores_to_spaces(name)}.".lstrip() for name in model.classnames]
                 model.backbone.encode_text(model.backbone.plain(plain), Prompts(trail=trail))
-        return Start(learner, model.backbone, trail.text)
+        return ShiftReference(learner, model.backbone, trail.text)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        losses = {"ce": classification(out.logits, batch)}
-        start: Start = state.memory
+        losses = {"ce": classification_loss(out.logits, batch)}
+        start: ShiftReference = state.memory
         if self.shift_weight and out.prompts.trail is not None:
             text, image = start.feature_shifts(out.prompts, batch.images)
-            losses["shift"] = self.shift_weight * inconsistency(text, image)
+            losses["shift"] = self.shift_weight * shift_inconsistency(text, image)
         elif self.shift_weight and len(start.learner.text_norms):  # the first layer takes no part
             text, image = start.norm_shifts(out.prompts)
-            losses["shift"] = self.shift_weight * inconsistency(text, image)
+            losses["shift"] = self.shift_weight * shift_inconsistency(text, image)
         return losses
 
     def after_epoch(self, model: TunedModel, state: State) -> None:
         import torch
 
-        learner = operated(model)
+        learner = surgery_learner(model)
         with torch.no_grad():
             text, image = deep_tokens(learner())
             if state.epoch == state.epochs // 3 and text:
@@ -122,13 +122,13 @@ class Restore(Method):
 
 
 @dataclass(frozen=True)
-class Start:
+class ShiftReference:
     """What shifts are measured from: norms held by the learner, and the frozen model's tokens.
 
     text: the frozen text tower's pooled tokens of the classes `(C, text_width)` after each block, where features count.
     """
 
-    learner: Operated
+    learner: SurgeryLearner
     backbone: Backbone
     text: Sequence[Tensor]
 
@@ -152,7 +152,9 @@ class Start:
         with torch.no_grad():
             self.backbone.encode_image(images, (), plain)
         trail = prompts.trail
-        return shifts(trail.text[:layers], self.text[:layers]), shifts(trail.image[:layers], plain[:layers])
+        return relative_shifts(trail.text[:layers], self.text[:layers]), relative_shifts(
+            trail.image[:layers], plain[:layers]
+        )
 
 
 def deep_tokens(prompts: Prompts) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -162,9 +164,9 @@ def deep_tokens(prompts: Prompts) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...
     return text[:layers], image[:layers]
 
 
-def operated(model: TunedModel) -> Operated:
+def surgery_learner(model: TunedModel) -> SurgeryLearner:
     """The learner that this method made."""
-    from cliptune.adapters.surgery import Operated
+    from cliptune.adapters.surgery import SurgeryLearner
 
-    assert isinstance(model.learner, Operated)
+    assert isinstance(model.learner, SurgeryLearner)
     return model.learner

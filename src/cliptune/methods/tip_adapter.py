@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, cast
 from cliptune import checks
 from cliptune.backbones.features import normalise, scaled_cosines
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
 from cliptune.types import Batch, Example, Outputs, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from cliptune.adapters.cache import Cache
+    from cliptune.adapters.key_value_cache import KeyValueCache
     from cliptune.backbones.backbone import Backbone
     from cliptune.data.loader import ExampleSet
-    from cliptune.data.transforms import Augment
-    from cliptune.model import TunedModel
+    from cliptune.data.transforms import RandomCropFlip
+    from cliptune.model.tuned_model import TunedModel
 
 #: Crops of the remembered pictures keep at least half of the area, as the authors' do.
-SCALE = (0.5, 1.0)
+CROP_SCALE = (0.5, 1.0)
 #: The authors' grid for ImageNet: so many values from the least on, the largest left out.
 LEAST = 0.1
 BETAS, LARGEST_BETA = 200, 7.0
@@ -53,55 +53,57 @@ class TipAdapter(Method):
     def __post_init__(self):
         checks.at_least(self, 0, "alpha", "beta", "crops")
 
-    def idle(self) -> dict[str, str]:
+    def unused_fields(self) -> dict[str, str]:
         return dict.fromkeys(("alpha", "beta"), "search chooses it") if self.search else {}
 
     @property
-    def validates(self) -> str:  # type: ignore[override]
+    def validation_use(self) -> str:  # type: ignore[override]
         return "search" if self.search else ""
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.adapters.cache import Cache
+        from cliptune.adapters.key_value_cache import KeyValueCache
 
-        return Cache(classnames, backbone.embed_dim, self.alpha, self.beta, learned=False)
+        return KeyValueCache(classnames, backbone.embed_dim, self.alpha, self.beta, learned=False)
 
     def prepare(self, model: TunedModel, task: Task) -> Any:
         self.remember(model, task)
         if self.search:
-            choose(model, *validation(model, task))
+            search_hyperparameters(model, *validation_features(model, task))
 
     def remember(self, model: TunedModel, task: Task) -> None:
         """Fill the model's cache: features of the training pictures, averaged over crops, then normalised."""
         import torch
 
-        from cliptune.data.transforms import Augment
+        from cliptune.data.transforms import RandomCropFlip
 
         if not task.train:
             raise UserError("Tip-Adapter remembers training pictures, but there are none; use zeroshot to test alone")
         preprocess = model.backbone.preprocess
-        crop = Augment(preprocess.size, scale=SCALE, interpolation=preprocess.interpolation)
+        crop = RandomCropFlip(preprocess.size, scale=CROP_SCALE, interpolation=preprocess.interpolation)
         augment = crop if self.crops else None
-        pictures = examples(model, task, task.train, augment)
-        keys = [features(model, pictures, crop) for crop in range(max(1, self.crops))]
-        cache(model).fill(normalise(torch.stack(keys).mean(0)), labels(model, task.train))
+        pictures = example_set(model, task, task.train, augment)
+        keys = [encode_examples(model, pictures, crop) for crop in range(max(1, self.crops))]
+        cache_of(model).fill(normalise(torch.stack(keys).mean(0)), example_labels(model, task.train))
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": classification(out.logits, batch)}
+        return {"ce": classification_loss(out.logits, batch)}
 
 
-def cache(model: TunedModel) -> Cache:
+def cache_of(model: TunedModel) -> KeyValueCache:
     """The model's learner."""
-    return cast("Cache", model.learner)
+    return cast("KeyValueCache", model.learner)
 
 
-def examples(model: TunedModel, task: Task, chosen: Sequence[Example], augment: Augment | None = None) -> ExampleSet:
+def example_set(
+    model: TunedModel, task: Task, chosen: Sequence[Example], augment: RandomCropFlip | None = None
+) -> ExampleSet:
     """Some of the task's pictures as the backbone reads them."""
     from cliptune.data.loader import ExampleSet
 
     return ExampleSet(task.dataset, chosen, model.backbone.preprocess, augment=augment, seed=task.seed)
 
 
-def features(model: TunedModel, pictures: ExampleSet, crop: int = 0) -> Tensor:
+def encode_examples(model: TunedModel, pictures: ExampleSet, crop: int = 0) -> Tensor:
     """What the image tower says of all pictures in their order, `(n, d)`, not normalised."""
     import torch
 
@@ -111,30 +113,30 @@ def features(model: TunedModel, pictures: ExampleSet, crop: int = 0) -> Tensor:
         return torch.cat([model.backbone.encode_image(batch.images).float() for batch in batches])
 
 
-def labels(model: TunedModel, chosen: Sequence[Example]) -> Tensor:
+def example_labels(model: TunedModel, chosen: Sequence[Example]) -> Tensor:
     """`(n,)` on the model's device."""
     import torch
 
     return torch.tensor([e.label for e in chosen], device=model.backbone.logit_scale.device)
 
 
-def validation(model: TunedModel, task: Task) -> tuple[Tensor, Tensor, Tensor]:
+def validation_features(model: TunedModel, task: Task) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised features `(v, d)` of the validation pictures, CLIP's logits of them `(v, C)`, their labels `(v,)`."""
     import torch
 
     if not task.val:
         raise UserError(f"search needs validation pictures, but {task.name} has none; give alpha and beta instead")
-    image = normalise(features(model, examples(model, task, task.val)))
+    image = normalise(encode_examples(model, example_set(model, task, task.val)))
     backbone = model.backbone
     with torch.no_grad():
-        logits = scaled_cosines(image, model.text_side()[0], backbone.logit_scale, backbone.logit_bias)
-    return image, logits, labels(model, task.val)
+        logits = scaled_cosines(image, model.encode_classes()[0], backbone.logit_scale, backbone.logit_bias)
+    return image, logits, example_labels(model, task.val)
 
 
-def choose(model: TunedModel, image: Tensor, logits: Tensor, wanted: Tensor) -> None:
+def search_hyperparameters(model: TunedModel, image: Tensor, logits: Tensor, wanted: Tensor) -> None:
     """Take the alpha and beta that suit the validation pictures best, in the authors' grid."""
     alphas, betas = (
         [LEAST + i * (largest - LEAST) / count for i in range(count)]
         for count, largest in ((ALPHAS, LARGEST_ALPHA), (BETAS, LARGEST_BETA))
     )
-    cache(model).choose(image, logits, wanted, alphas, betas)
+    cache_of(model).choose(image, logits, wanted, alphas, betas)

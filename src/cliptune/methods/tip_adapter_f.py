@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cliptune.methods.base import Method
-from cliptune.methods.tip_adapter import TipAdapter, choose, validation
+from cliptune.methods.tip_adapter import TipAdapter, search_hyperparameters, validation_features
+from cliptune.model.method import Method
 from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from cliptune.backbones.backbone import Backbone
-    from cliptune.model import TunedModel
+    from cliptune.model.tuned_model import TunedModel
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,24 @@ class TipAdapterF(Method):
         return TipAdapter(self.alpha, self.beta, self.crops, self.search)
 
     @property
-    def validates(self) -> str:  # type: ignore[override]
+    def validation_use(self) -> str:  # type: ignore[override]
         return "search" if self.search else ""
 
-    def idle(self) -> dict[str, str]:
+    def unused_fields(self) -> dict[str, str]:
         return dict.fromkeys(("alpha", "beta"), "search chooses it") if self.search else {}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.adapters.cache import Cache
+        from cliptune.adapters.key_value_cache import KeyValueCache
 
-        return Cache(classnames, backbone.embed_dim, self.alpha, self.beta, learned=True)
+        return KeyValueCache(classnames, backbone.embed_dim, self.alpha, self.beta, learned=True)
 
     def prepare(self, model: TunedModel, task: Task) -> Any:
         self.untrained.remember(model, task)
-        return validation(model, task) if self.search else None
+        return validation_features(model, task) if self.search else None
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return self.untrained.losses(out, batch, state)
 
     def after_epoch(self, model: TunedModel, state: State) -> None:
         if self.search and state.epoch + 1 == state.epochs:
-            choose(model, *state.memory)
+            search_hyperparameters(model, *state.memory)

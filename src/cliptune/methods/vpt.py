@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, from_templates
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
-from cliptune.prompts.start import random_tokens
+from cliptune.backbones.tokenized_text import TokenizedText, tokenize_templates
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
+from cliptune.prompts.initialization import random_tokens
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class Vpt(Method):
         checks.template("template", self.template or "{}")
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.prompts.deep import Deep, check_depth
+        from cliptune.prompts.deep import DeepPrompts, check_depth
 
         check_depth(self.depth, backbone.image_depth, "image", backbone.name)
         width = backbone.image_width
-        return Deep(image=[random_tokens(self.n_ctx, width, generator) for _ in range(self.depth)])
+        return DeepPrompts(image=[random_tokens(self.n_ctx, width, generator) for _ in range(self.depth)])
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
-        return from_templates(backbone.encode, [self.template or templates[0]], classnames)
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return tokenize_templates(backbone.encode, [self.template or templates[0]], classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": classification(out.logits, batch)}
+        return {"ce": classification_loss(out.logits, batch)}

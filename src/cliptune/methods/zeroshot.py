@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cliptune import checks
-from cliptune.backbones.sentences import Sentences, from_templates
-from cliptune.methods.base import Method
-from cliptune.objectives.classify import classification
+from cliptune.backbones.tokenized_text import TokenizedText, tokenize_templates
+from cliptune.model.method import Method
+from cliptune.objectives.classification import classification_loss
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cliptune.backbones.backbone import Backbone
 
 #: The seven templates CLIP's authors found to be enough on ImageNet.
-SEVEN = (
+SEVEN_TEMPLATES = (
     "itap of a {}.",
     "a bad photo of the {}.",
     "a origami {}.",
@@ -47,25 +47,25 @@ class ZeroShot(Method):
     def __post_init__(self):
         checks.template("template", self.template or "{}")
 
-    def idle(self) -> dict[str, str]:
+    def unused_fields(self) -> dict[str, str]:
         return {"template": "ensemble is CLIP's eighty sentences"} if self.ensemble == "eighty" else {}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        from cliptune.prompts.fixed import NoPrompts
+        from cliptune.prompts.no_prompts import NoPrompts
 
         return NoPrompts()
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Sentences:
+    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         import open_clip
 
         own = (self.template or templates[0],)
         chosen = {
             "single": own,
             # A template is not counted twice where the dataset's own is among the seven.
-            "seven": (*SEVEN, *(t for t in own if t not in SEVEN)),
+            "seven": (*SEVEN_TEMPLATES, *(t for t in own if t not in SEVEN_TEMPLATES)),
             "eighty": tuple(template("{}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES),
         }[self.ensemble]
-        return from_templates(backbone.encode, chosen, classnames)
+        return tokenize_templates(backbone.encode, chosen, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return {"ce": classification(out.logits, batch)}
+        return {"ce": classification_loss(out.logits, batch)}

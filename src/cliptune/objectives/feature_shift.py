@@ -19,7 +19,7 @@ def gram_norms(prompts: Sequence[Tensor]) -> Tensor:
     return torch.stack([(p @ p.T).norm() for p in prompts]) if prompts else torch.zeros(0)
 
 
-def shifts(prompted: Sequence[Tensor], plain: Sequence[Tensor]) -> Tensor:
+def relative_shifts(prompted: Sequence[Tensor], plain: Sequence[Tensor]) -> Tensor:
     """Mean over rows of `||h - h0|| / ||h0||` for each block's tokens `(n, width)` with and without prompts ->
     `(blocks,)`.
 
@@ -31,6 +31,6 @@ def shifts(prompted: Sequence[Tensor], plain: Sequence[Tensor]) -> Tensor:
     return torch.stack([row.mean() for row in moved])
 
 
-def inconsistency(text: Tensor, image: Tensor) -> Tensor:
+def shift_inconsistency(text: Tensor, image: Tensor) -> Tensor:
     """`sum_j (text_j - image_j)^2` over layers, `(layers,)` each -> scalar: zero where both towers shift alike."""
     return (text - image).square().sum()

@@ -11,31 +11,31 @@ import torch
 
 from cliptune import checks, methods
 from cliptune.backbones.backbone import Backbone
-from cliptune.config import Run, chain, with_options
+from cliptune.config import RunConfig, nested_methods, with_options
+from cliptune.dataclass_io import nearest
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
-from cliptune.model import TunedModel
-from cliptune.official.evidence import check, name_in, tails
-from cliptune.official.file import Held
-from cliptune.official.kinds import CTX, sizes
-from cliptune.official.names import official, unlearned
-from cliptune.strict import nearest
+from cliptune.model.method import Method
+from cliptune.model.tuned_model import TunedModel
+from cliptune.official.checkpoint_file import OfficialCheckpoint
+from cliptune.official.compatibility import check_compatible, decode_classname, suffix_tokens
+from cliptune.official.detect import CTX, infer_sizes
+from cliptune.official.tensor_names import official_buffers, official_names
 
 #: The releases that keep a length start from words only up to this many vectors.
-MOST_WORDS = 4
-TEMPLATES = ("a photo of a {}.",)
+MAX_WORD_VECTORS = 4
+DEFAULT_TEMPLATES = ("a photo of a {}.",)
 #: A class name to make a sentence with, to see what else stands in it.
-PROBE = "x"
+PROBE_NAME = "x"
 
 
-def rebuild(
-    held: Held,
+def rebuild_model(
+    held: OfficialCheckpoint,
     name: str,
     backbone: Backbone,
     options: Mapping[str, Any],
     classnames: Sequence[str] = (),
-    templates: Sequence[str] = TEMPLATES,
-) -> tuple[TunedModel, Run]:
+    templates: Sequence[str] = DEFAULT_TEMPLATES,
+) -> tuple[TunedModel, RunConfig]:
     """The tuned model that `held` was saved from, and a run that says what it is; the run's data stay unknown.
 
     name: its method. options: fields of the method that tensors do not tell. classnames: left out, they are read from
@@ -43,18 +43,18 @@ def rebuild(
     """
     for template in templates:
         checks.template("template", template)
-    check(held, backbone)
+    check_compatible(held, backbone)
     method = methods.build(name)
-    told = {key: value for key, value in sizes(held, backbone).items() if key in _fields(method)}
-    method = _with(_with(method, told), options)
-    kept = tails(held, backbone)
+    told = {key: value for key, value in infer_sizes(held, backbone).items() if key in _field_names(method)}
+    method = _with_options(_with_options(method, told), options)
+    kept = suffix_tokens(held, backbone)
     names: Sequence[str] = ()
     if CTX in held.learned:  # else no sentence has anything learned in it
-        method, fixed = _worded(held, method, backbone, "words" in options, kept)
-        names = tuple(name_in(tail, fixed, backbone) for tail in kept or ())
+        method, fixed = _fit_words(held, method, backbone, "words" in options, kept)
+        names = tuple(decode_classname(tail, fixed, backbone) for tail in kept or ())
         if kept is not None and classnames and held.learned[CTX].ndim == 3:
-            _same_order(held, method, backbone, classnames, kept, names)
-        if kept is not None and not classnames and _tails(method, backbone, names)[1] != kept:
+            _check_class_order(held, method, backbone, classnames, kept, names)
+        if kept is not None and not classnames and _sentence_tails(method, backbone, names)[1] != kept:
             names = ()
     if not (classnames or names):
         raise UserError(f"{held.path} does not say its class names; give them in the order of training with --classes")
@@ -63,14 +63,14 @@ def rebuild(
         model = TunedModel(backbone, method, classnames or names, templates)
     except UserError as error:
         raise UserError(f"{held.path} does not fit backbone {backbone.name!r}: {error}") from None
-    fill(model, held)
-    return model.eval(), Run(method, data="")
+    load_tensors(model, held)
+    return model.eval(), RunConfig(method, data="")
 
 
 @torch.no_grad()
-def fill(model: TunedModel, held: Held) -> None:
+def load_tensors(model: TunedModel, held: OfficialCheckpoint) -> None:
     """Put what was learned in its place. Raises `UserError` unless every tensor finds one of its shape."""
-    places = official(model.learner) | unlearned(model.learner)
+    places = official_names(model.learner) | official_buffers(model.learner)
     where = f"{methods.name_of(model.method)} on {model.backbone.name!r}"
     for name in sorted(places.keys() ^ held.learned.keys()):
         raise UserError(f"{held.path} does not fit {where}: it {'lacks' if name in places else 'also holds'} {name}")
@@ -81,22 +81,22 @@ def fill(model: TunedModel, held: Held) -> None:
         place.copy_(held.learned[name])
 
 
-def _worded(
-    held: Held, method: Method, backbone: Backbone, given: bool, kept: list[list[int]] | None
+def _fit_words(
+    held: OfficialCheckpoint, method: Method, backbone: Backbone, given: bool, kept: list[list[int]] | None
 ) -> tuple[Method, list[int]]:
     """The method with the words its sentences were made with, and the tokens that they leave in front of the name.
 
     Words beyond the learned vectors stay ("v1 v2 of a cat."), so they count. The method's own are tried, then none,
     unless the user gave them. Raises `UserError` if they do not fit.
     """
-    own: str = next(getattr(layer, "words", "") for layer in chain(method) if hasattr(layer, "words"))
+    own: str = next(getattr(layer, "words", "") for layer in nested_methods(method) if hasattr(layer, "words"))
     length, why = held.learned[CTX].shape[-2], ""
     for words in (own,) if given else dict.fromkeys((own, "")):
-        if words and not given and (length > MOST_WORDS or len(backbone.encode.words(words)) < length):
+        if words and not given and (length > MAX_WORD_VECTORS or len(backbone.encode.words(words)) < length):
             continue
-        one = _with(method, {"words": words})
-        vectors, (tail,) = _tails(one, backbone, [PROBE])
-        fixed = tail[: len(tail) - len(backbone.encode(f"{PROBE}.")) + 1]
+        one = _with_options(method, {"words": words})
+        vectors, (tail,) = _sentence_tails(one, backbone, [PROBE_NAME])
+        fixed = tail[: len(tail) - len(backbone.encode(f"{PROBE_NAME}.")) + 1]
         if vectors != length:
             why = f"they make {vectors} learned vectors, the file has {length}"
         elif kept is not None and any(tail[: len(fixed)] != fixed for tail in kept):
@@ -107,8 +107,8 @@ def _worded(
     raise UserError(f"words={own!r} do not fit {held.path}: {why}")
 
 
-def _same_order(
-    held: Held,
+def _check_class_order(
+    held: OfficialCheckpoint,
     method: Method,
     backbone: Backbone,
     classnames: Sequence[str],
@@ -118,7 +118,9 @@ def _same_order(
     """Raise `UserError` unless the names are those that the contexts of their own were learned for."""
     if len(classnames) != len(kept):
         raise UserError(f"{held.path} has a context for each of {len(kept)} classes, got {len(classnames)} names")
-    for given, there, name, tail in zip(classnames, kept, names, _tails(method, backbone, classnames)[1], strict=True):
+    for given, there, name, tail in zip(
+        classnames, kept, names, _sentence_tails(method, backbone, classnames)[1], strict=True
+    ):
         if there != tail:
             raise UserError(
                 f"{held.path} has a context for each class, and that of {given!r} stands where it keeps {name!r}; give "
@@ -126,25 +128,25 @@ def _same_order(
             )
 
 
-def _tails(method: Method, backbone: Backbone, names: Sequence[str]) -> tuple[int, list[list[int]]]:
+def _sentence_tails(method: Method, backbone: Backbone, names: Sequence[str]) -> tuple[int, list[list[int]]]:
     """The number of learned vectors in the method's sentences, and for each name the token ids after them, the name
     standing at the end as it does in files."""
-    if "position" in _fields(method):
-        method = _with(method, {"position": "end"})
+    if "position" in _field_names(method):
+        method = _with_options(method, {"position": "end"})
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of words that are not tokens
-        sentences = method.sentences(backbone, names, TEMPLATES)
+        sentences = method.sentences(backbone, names, DEFAULT_TEMPLATES)
     vectors = int(sentences.slots.max()) + 1
     ends = sentences.end.tolist()
     return vectors, [ids[1 + vectors : 1 + end] for ids, end in zip(sentences.ids.tolist(), ends, strict=True)]
 
 
-def _fields(method: Method) -> set[str]:
-    names = {field.name for layer in chain(method) for field in dataclasses.fields(layer)}  # type: ignore[arg-type]
+def _field_names(method: Method) -> set[str]:
+    names = {field.name for layer in nested_methods(method) for field in dataclasses.fields(layer)}  # type: ignore[arg-type]
     return names - {"base"}
 
 
-def _with(method: Method, options: Mapping[str, Any]) -> Method:
+def _with_options(method: Method, options: Mapping[str, Any]) -> Method:
     """The method, or the one inside it, with fields by name. Raises `UserError` for one that it does not have."""
-    for key in options.keys() - _fields(method):
-        raise UserError(f"unknown option {key!r} for {methods.name_of(method)}; {nearest(key, _fields(method))}")
-    return with_options(Run(method), options).method
+    for key in options.keys() - _field_names(method):
+        raise UserError(f"unknown option {key!r} for {methods.name_of(method)}; {nearest(key, _field_names(method))}")
+    return with_options(RunConfig(method), options).method

@@ -6,15 +6,15 @@ import dataclasses
 from importlib import resources
 from typing import Any
 
-from cliptune import methods, plain
-from cliptune.config import Run, chain
-from cliptune.engine.settings import Training
+from cliptune import methods, plain_values
+from cliptune.config import RunConfig, nested_methods
+from cliptune.dataclass_io import build_dataclass
+from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
-from cliptune.methods.base import Method
-from cliptune.strict import structure
+from cliptune.model.method import Method
 
 
-def get(name: str, preset: str = "auto", **base: Any) -> Run:
+def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
     """A run of the method `name` ("maple+dapt") with the settings published for its protocol.
 
     preset: "auto"; "none" for plain defaults; or another file of the method, laid over what "auto" gives.
@@ -28,7 +28,7 @@ def get(name: str, preset: str = "auto", **base: Any) -> Run:
     first = name.partition("+")[0]
     if methods.is_wrapper(methods.get(first)):
         raise UserError(f"{first} goes around another method; write METHOD+{first}, such as coop+{name}")
-    run = Run(method, **base)
+    run = RunConfig(method, **base)
     if preset == "none":
         return run
     parts = name.split("+")
@@ -38,16 +38,16 @@ def get(name: str, preset: str = "auto", **base: Any) -> Run:
     which = "tiny" if run.backbone == "tiny" else run.protocol.replace("-", "_")
     training: dict[str, Any] = {}
     built: Method | None = None
-    for part, layer in zip(parts, list(chain(method))[::-1], strict=True):  # innermost first
+    for part, layer in zip(parts, list(nested_methods(method))[::-1], strict=True):  # innermost first
         fields: dict[str, Any] = {}
         for file in (which, preset):
             content = _read(part, file, run)
             fields |= content.get("method", {})
             training |= content.get("training", {})
         inner = {} if built is None else {"base": built}
-        built = structure(type(layer), fields, **inner)
+        built = build_dataclass(type(layer), fields, **inner)
     assert built is not None
-    return dataclasses.replace(run, method=built, training=structure(Training, training))
+    return dataclasses.replace(run, method=built, training=build_dataclass(TrainConfig, training))
 
 
 def has(name: str, preset: str) -> bool:
@@ -61,19 +61,19 @@ def files(part: str) -> list[str]:
     return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml")) if folder.is_dir() else []
 
 
-def _read(part: str, which: str, run: Run) -> dict[str, dict[str, Any]]:
+def _read(part: str, which: str, run: RunConfig) -> dict[str, dict[str, Any]]:
     """A file's content, as far as it goes for this run."""
     file = resources.files(__name__) / part / f"{which}.yaml"
     if not file.is_file():
         return {}
     try:
-        content = plain.from_yaml(file.read_text(encoding="utf-8"))
+        content = plain_values.from_yaml(file.read_text(encoding="utf-8"))
         return {name: {key: _chosen(value, run) for key, value in held.items()} for name, held in content.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UserError(f"preset {file} cannot be read ({error}); mend it, or choose another --preset") from None
 
 
-def _chosen(value: Any, run: Run) -> Any:
+def _chosen(value: Any, run: RunConfig) -> Any:
     """What a mapping holds for the run: from least numbers of shots to values, or from datasets and `default`."""
     if not isinstance(value, dict):
         return value

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from cliptune.prompts.start import linear
+from cliptune.prompts.initialization import init_linear
 from cliptune.types import Prompts
 
 #: The network's hidden layer is narrower than the feature by this factor.
-BOTTLENECK = 16
+BOTTLENECK_FACTOR = 16
 
 
-class Conditional(nn.Module):
+class ConditionalContext(nn.Module):
     """Context vectors for layer 0 of the text tower, all shifted by one vector a picture.
 
     Args: start: `(n_ctx, width)`. features: width of the pictures' features.
@@ -21,8 +21,11 @@ class Conditional(nn.Module):
     def __init__(self, start: Tensor, features: int, generator: Generator):
         super().__init__()
         self.text = nn.Parameter(start.clone())
-        hidden = max(1, features // BOTTLENECK)
-        self.inner, self.outer = linear(features, hidden, generator), linear(hidden, start.shape[1], generator)
+        hidden = max(1, features // BOTTLENECK_FACTOR)
+        self.inner, self.outer = (
+            init_linear(features, hidden, generator),
+            init_linear(hidden, start.shape[1], generator),
+        )
 
     def shift(self, image: Tensor) -> Tensor:
         """What normalised features `(b, features)` add to every vector: `(b, width)`."""

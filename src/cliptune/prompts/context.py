@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from cliptune.types import Prompts
 
 
-class Context(nn.Module):
+class TextContext(nn.Module):
     """Context vectors for layer 0 of the text tower.
 
     Args: start: `(n_ctx, width)`, shared by all classes, or `(n_classes, n_ctx, width)`, one set a class.

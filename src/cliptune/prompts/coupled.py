@@ -6,11 +6,11 @@ import copy
 
 from torch import Generator, Tensor, nn
 
-from cliptune.prompts.start import linear, random_tokens
+from cliptune.prompts.initialization import init_linear, random_tokens
 from cliptune.types import Prompts
 
 
-class Coupled(nn.Module):
+class CoupledPrompts(nn.Module):
     """Text tokens for the first `depth` layers and, through one linear layer each, the image tokens of the same layers.
 
     Args: first: layer-0 text tokens `(n_ctx, text_width)`. depth: layers prompted, at least 1.
@@ -26,7 +26,7 @@ class Coupled(nn.Module):
         deeper = [random_tokens(n_ctx, text_width, generator) for _ in range(depth - 1)]
         self.text = nn.ParameterList([first.clone(), *deeper])
         # The deep projections start as copies of one layer, as the authors' do; the first has a start of its own.
-        proj, deep = linear(text_width, image_width, generator), linear(text_width, image_width, generator)
+        proj, deep = init_linear(text_width, image_width, generator), init_linear(text_width, image_width, generator)
         coupled = min(depth, image_depth)
         self.to_image = nn.ModuleList([proj, *(copy.deepcopy(deep) for _ in range(coupled - 1))])
 

@@ -10,7 +10,7 @@ from cliptune.errors import UserError
 from cliptune.types import Prompts
 
 
-class Deep(nn.Module):
+class DeepPrompts(nn.Module):
     """Tokens for layers 0, 1, ... of the text tower and of the image tower, which know nothing of each other.
 
     Args: text: `(n_ctx, text_width)` a layer. image: `(n_ctx, image_width)` a layer. A tower may go without.

@@ -12,7 +12,7 @@ from cliptune.errors import UserError
 from cliptune.types import Task
 
 #: Shots that papers report under a protocol, where that is not 16; 0 takes all.
-SHOTS = {"few_shot": (1, 2, 4, 8, 16), "data_efficient": (0,)}
+DEFAULT_SHOTS = {"few_shot": (1, 2, 4, 8, 16), "data_efficient": (0,)}
 
 
 def names() -> list[str]:
@@ -29,6 +29,6 @@ def get(name: str) -> Callable[..., Iterator[Task]]:
     return getattr(importlib.import_module(f"{__name__}.{known}"), known)
 
 
-def takes(name: str, option: str) -> bool:
+def has_option(name: str, option: str) -> bool:
     """Whether a protocol has an option of its own, such as targets."""
     return option in inspect.signature(get(name)).parameters

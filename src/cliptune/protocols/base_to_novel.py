@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.splits import count, halves, note_short, only
+from cliptune.data.splits import base_and_novel, count_classes, select_labels, warn_of_small_classes
 from cliptune.errors import UserError
 from cliptune.types import Task, TestSet
 
@@ -23,23 +23,31 @@ def base_to_novel(
     "novel/joint".
     """
     sizes = dataset.sizes()
-    labels = list(sizes or count(dataset.examples("test")))  # of data to test on alone
-    parts: dict[str, tuple[int, ...]] = dict(zip(("base", "novel"), halves(labels), strict=True))
+    labels = list(sizes or count_classes(dataset.examples("test")))  # of data to test on alone
+    parts: dict[str, tuple[int, ...]] = dict(zip(("base", "novel"), base_and_novel(labels), strict=True))
     if len(parts["novel"]) < 2:
         raise UserError(f"base_to_novel needs at least 4 classes, but {dataset.name} has {len(labels)}; use few_shot")
-    note_short({label: sizes[label] for label in sizes if label in parts["base"]}, shots, dataset.classnames)
+    warn_of_small_classes({label: sizes[label] for label in sizes if label in parts["base"]}, shots, dataset.classnames)
     for seed in seeds:
         train, val = dataset.draw(shots, seed)
         tests = {}
         for part, labels in parts.items():
             names = tuple(dataset.classnames[label] for label in labels)
-            tests[part] = TestSet(only(dataset.examples("test"), labels, shown=True), names)
+            tests[part] = TestSet(select_labels(dataset.examples("test"), labels, shown=True), names)
         if joint:
             tests["joint"] = _joint(dataset, parts)
         base = parts["base"]
         for variant, examples in dataset.variants().items():
-            tests[f"base/{variant}"] = TestSet(only(examples, base), tests["base"].classnames)
-        yield Task("base_to_novel", dataset, only(train, base), only(val, base), tests, tests["base"].classnames, seed)
+            tests[f"base/{variant}"] = TestSet(select_labels(examples, base), tests["base"].classnames)
+        yield Task(
+            "base_to_novel",
+            dataset,
+            select_labels(train, base),
+            select_labels(val, base),
+            tests,
+            tests["base"].classnames,
+            seed,
+        )
 
 
 def _joint(dataset: Dataset, parts: Mapping[str, tuple[int, ...]]) -> TestSet:
@@ -47,4 +55,4 @@ def _joint(dataset: Dataset, parts: Mapping[str, tuple[int, ...]]) -> TestSet:
     order = [label for labels in parts.values() for label in labels]
     held = {f"{part}/joint": frozenset(map(order.index, labels)) for part, labels in parts.items()}
     names = tuple(dataset.classnames[label] for label in order)
-    return TestSet(only(dataset.examples("test"), order, shown=True), names, parts=held)
+    return TestSet(select_labels(dataset.examples("test"), order, shown=True), names, parts=held)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.elsewhere import test_sets
-from cliptune.data.splits import note_short
+from cliptune.data.splits import warn_of_small_classes
+from cliptune.data.transfer_targets import transfer_test_sets
 from cliptune.errors import UserError
 from cliptune.types import Task, TestSet
 
 #: What the papers test on after ImageNet, in their order.
-TEN = (
+TRANSFER_TARGETS = (
     "caltech101",
     "oxford_pets",
     "stanford_cars",
@@ -24,9 +24,9 @@ TEN = (
     "ucf101",
 )
 #: All that the papers' few-shot tables are over, by one name.
-ELEVEN, BENCHMARKS = "benchmarks11", ("imagenet", *TEN)
+BENCHMARKS_NAME, BENCHMARKS = "benchmarks11", ("imagenet", *TRANSFER_TARGETS)
 #: Names that no target may have.
-TAKEN = ("source", "average")
+RESERVED_NAMES = ("source", "average")
 
 
 def cross_dataset(
@@ -37,17 +37,19 @@ def cross_dataset(
 
     targets: specs of datasets, or domains of `dataset`; those of the papers where it is ImageNet and none are named.
     """
-    targets = targets or (TEN if dataset.name == "imagenet" else ())
+    targets = targets or (TRANSFER_TARGETS if dataset.name == "imagenet" else ())
     if not targets:
         raise UserError(f"cross_dataset tests on other data: name some with --targets, as for --data ({dataset.name})")
-    yield from across("cross_dataset", dataset, shots, seeds, test_sets(dataset, targets, TAKEN))
+    yield from transfer_tasks(
+        "cross_dataset", dataset, shots, seeds, transfer_test_sets(dataset, targets, RESERVED_NAMES)
+    )
 
 
-def across(
+def transfer_tasks(
     name: str, dataset: Dataset, shots: int, seeds: Sequence[int], targets: Mapping[str, TestSet]
 ) -> Iterator[Task]:
     """One task a seed, tuned on all classes of `dataset` and tested on its own test set and on `targets`."""
-    note_short(dataset.sizes(), shots, dataset.classnames)
+    warn_of_small_classes(dataset.sizes(), shots, dataset.classnames)
     tests = {"source": TestSet(tuple(dataset.examples("test")), dataset.classnames), **targets}
     for seed in seeds:
         train, val = dataset.draw(shots, seed)

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.elsewhere import test_sets
+from cliptune.data.transfer_targets import transfer_test_sets
 from cliptune.errors import UserError
-from cliptune.protocols.cross_dataset import TAKEN, across
+from cliptune.protocols.cross_dataset import RESERVED_NAMES, transfer_tasks
 from cliptune.types import Task
 
 
@@ -27,7 +27,7 @@ def domain_generalization(
             f"domain_generalization tests on shifted sets, and none are known for {dataset.name}: name some with "
             f"--targets, as for --data"
         )
-    tests = test_sets(dataset, targets, TAKEN)
+    tests = transfer_test_sets(dataset, targets, RESERVED_NAMES)
     known = set(map(_plain, dataset.classnames))
     for name, test in tests.items():
         others = [c for c in test.classnames if _plain(c) not in known]
@@ -36,7 +36,7 @@ def domain_generalization(
                 f"{name} has {len(others)} classes that {dataset.name} has not, such as {others[0]!r}; "
                 f"domain_generalization wants the same classes: use cross_dataset"
             )
-    yield from across("domain_generalization", dataset, shots, seeds, tests)
+    yield from transfer_tasks("domain_generalization", dataset, shots, seeds, tests)
 
 
 def _plain(name: str) -> str:

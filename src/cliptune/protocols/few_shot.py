@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cliptune.data.dataset import Dataset
-from cliptune.data.splits import note_short
+from cliptune.data.splits import warn_of_small_classes
 from cliptune.types import Task, TestSet
 
 
@@ -16,7 +16,7 @@ def few_shot(dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (1, 2,
     "test/<variant>" for the dataset's variants.
     """
     names = dataset.classnames
-    note_short(dataset.sizes(), shots, names)
+    warn_of_small_classes(dataset.sizes(), shots, names)
     for seed in seeds:
         train, val = dataset.draw(shots, seed)
         tests = {"test": TestSet(tuple(dataset.examples("test")), names)}

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from cliptune.errors import UserError
+from cliptune.results.labels import setting_sort_key
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
-from cliptune.results.table import AT, key_text, key_value
-from cliptune.results.variants import ordered
+from cliptune.results.table import PIVOT_MARK, key_text, key_value
 
 #: What counts and is no dimension.
-COUNTS = ("seeds",)
+COUNT_KEYS = ("seeds",)
 
 
 def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("metric",)) -> Table:
@@ -22,7 +22,7 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
     is "metric" or a key of the table but "seeds". A column for a value is named "<metric>[<value>]",
     or "[<value>]" where metrics are rows. Raises `UserError` for a dimension that there is not, or that is in both.
     """
-    dimensions = [*(key for key in table.keys if key not in COUNTS), "metric"]
+    dimensions = [*(key for key in table.keys if key not in COUNT_KEYS), "metric"]
     for name in (*rows, *columns):
         if name not in dimensions:
             raise UserError(f"a table has no dimension {name!r} to turn; it has {', '.join(dimensions)}")
@@ -56,11 +56,11 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
         more = {name: value for name, value in said.items() if name not in own}
         turned.append(Row(str(own["method"]), str(own["data"] or ""), own["shots"], seeds[place], cells, more))
     names = tuple(_heading(head, kinds, table) for head in heads)
-    keys = (*down, *(key for key in table.keys if key in COUNTS))
+    keys = (*down, *(key for key in table.keys if key in COUNT_KEYS))
     notes = table.footnotes
     if across:
         metric = "<metric>" if "metric" in columns else ""
-        notes = (*notes, f"{metric}{AT}{', '.join(across)}]: a column for each value of {_and(across)}.")
+        notes = (*notes, f"{metric}{PIVOT_MARK}{', '.join(across)}]: a column for each value of {_join_and(across)}.")
     return dataclasses.replace(table, columns=names, rows=tuple(turned), keys=keys, footnotes=notes)
 
 
@@ -71,7 +71,7 @@ def _ranks(table: Table, name: str) -> dict[Any, Any]:
     values = list(dict.fromkeys(key_value(row, name) for row in table.rows))
     if name == "method":
         return {value: i for i, value in enumerate(_methods(table))}
-    return {value: (value == AVERAGE, ordered(value)) for value in values}
+    return {value: (value == AVERAGE, setting_sort_key(value)) for value in values}
 
 
 def _methods(table: Table) -> list[str]:
@@ -95,8 +95,8 @@ def _heading(head: tuple, kinds: Sequence[str], table: Table) -> str:
     said = dict(zip(kinds, head, strict=True))
     row = Row("", "", None, 0, (), said)
     values = ", ".join(key_text(row, name) for name in kinds if name != "metric")
-    return f"{said.get('metric', '')}{AT}{values}]" if values else str(said["metric"])
+    return f"{said.get('metric', '')}{PIVOT_MARK}{values}]" if values else str(said["metric"])
 
 
-def _and(names: Sequence[str]) -> str:
+def _join_and(names: Sequence[str]) -> str:
     return " and ".join(names)

@@ -13,24 +13,24 @@ from importlib.resources import files
 from typing import Any
 
 from cliptune.errors import UserError
+from cliptune.results.labels import get_setting, label_methods, natural_sort_key, num_shots
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
-from cliptune.results.table import DIFFERENCE, PUBLISHED, metric_of
-from cliptune.results.variants import labelled, natural, setting, shots_of
+from cliptune.results.table import DIFFERENCE_SUFFIX, PUBLISHED_SUFFIX, metric_of
 from cliptune.types import Result
 
 #: The data sets over which the papers' averages go.
-ELEVEN = frozenset(
+BENCHMARK_DATASETS = frozenset(
     "imagenet caltech101 oxford_pets stanford_cars oxford_flowers food101 fgvc_aircraft sun397 dtd eurosat "
     "ucf101".split()
 )
 #: Names of the same weights with one activation function; OpenAI's were trained with QuickGELU.
-ALIASES = {"ViT-B-16-quickgelu/openai": "ViT-B-16/openai"}
+BACKBONE_ALIASES = {"ViT-B-16-quickgelu/openai": "ViT-B-16/openai"}
 #: What learns nothing has no shots.
-SHOTLESS = ("zeroshot",)
+TRAINING_FREE = ("zeroshot",)
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedResult:
     """One published number.
 
     method: ours where we have it, else as printed. printed: as the source calls it. data: a source of ours,
@@ -50,54 +50,56 @@ class Published:
     note: str
 
 
-FIELDS = tuple(field.name for field in dataclasses.fields(Published))
+CSV_FIELDS = tuple(field.name for field in dataclasses.fields(PublishedResult))
 
 
 @lru_cache
-def read() -> tuple[Published, ...]:
+def load_published() -> tuple[PublishedResult, ...]:
     """All published numbers."""
     text = files("cliptune.results").joinpath("published.csv").read_text(encoding="utf-8")
     return tuple(
-        Published(**{**line, "shots": int(line["shots"]), "value": float(line["value"])})  # type: ignore[arg-type]
+        PublishedResult(**{**line, "shots": int(line["shots"]), "value": float(line["value"])})  # type: ignore[arg-type]
         for line in csv.DictReader(io.StringIO(text))
     )
 
 
-def choose(methods: Sequence[str] = (), data: Sequence[str] = (), protocol: str = "") -> list[Published]:
+def select_published(
+    methods: Sequence[str] = (), data: Sequence[str] = (), protocol: str = ""
+) -> list[PublishedResult]:
     """Those of some methods (ours, or as printed, with their re-runs), data sets and a protocol; () and "" take all.
 
     Raises `UserError` with the nearest names for one that nothing was published of.
     """
-    found = list(read())
+    found = list(load_published())
     for name in methods:
-        if not any(_called(line, name) for line in found):
-            raise _unknown("method", name, {n for line in found for n in (line.method, line.printed)})
+        if not any(_matches_method(line, name) for line in found):
+            raise _unknown_name("method", name, {n for line in found for n in (line.method, line.printed)})
     for name in data:
         if name not in {line.data for line in found}:
-            raise _unknown("data set", name, {line.data for line in found})
+            raise _unknown_name("data set", name, {line.data for line in found})
     wanted = protocol.replace("-", "_")
     if wanted and wanted not in {line.protocol for line in found}:
-        raise _unknown("protocol", wanted, {line.protocol for line in found})
+        raise _unknown_name("protocol", wanted, {line.protocol for line in found})
     return [
         line
         for line in found
-        if (not methods or any(_called(line, name) for name in methods))
+        if (not methods or any(_matches_method(line, name) for name in methods))
         and (not data or line.data in data)
         and wanted in ("", line.protocol)
     ]
 
 
-def as_csv(lines: Sequence[Published]) -> str:
+def published_csv(lines: Sequence[PublishedResult]) -> str:
     """The lines as they stand in the file."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(FIELDS)
+    writer.writerow(CSV_FIELDS)
     for line in lines:
-        writer.writerow([f"{v:.2f}" if isinstance(v := getattr(line, f), float) else v for f in FIELDS])
+        writer.writerow([f"{v:.2f}" if isinstance(v := getattr(line, f), float) else v for f in CSV_FIELDS])
     return out.getvalue()
 
 
-def as_table(lines: Sequence[Published]) -> Table:
+def published_table(lines: Sequence[PublishedResult]) -> Table:
     """A row for each method, data set, protocol and number of shots, metrics side by side, sources as footnotes."""
     metrics = [name for name in ("base", "novel", "hm", "test") if any(line.metric == name for line in lines)]
     sources = {source: i for i, source in enumerate(dict.fromkeys(line.source for line in lines), 1)}
@@ -116,19 +118,19 @@ def as_table(lines: Sequence[Published]) -> Table:
     return Table(tuple(metrics), tuple(made), (*notes, *odd), ("method", "data", "protocol", "shots", "source"))
 
 
-def beside(table: Table, results: Sequence[Result], apart: Sequence[str] = ()) -> Table:
+def add_published(table: Table, results: Sequence[Result], apart: Sequence[str] = ()) -> Table:
     """The table with two more columns after each metric: what was published of the same method, data, protocol, shots
     and backbone, and ours minus that; with footnotes of the sources, or of why there is nothing.
 
     results, apart: those that the table was made of.
     """
-    named = labelled(results, apart)
+    named = label_methods(results, apart)
     used: dict[str, None] = {}
     rows: list[list[Cell | None]] = []
     for row in table.rows:
         cells: list[Cell | None] = []
         for column, cell in zip(table.columns, row.cells, strict=True):
-            line = None if cell is None else _of(row, metric_of(row, column), named, table, apart)
+            line = None if cell is None else _find_published(row, metric_of(row, column), named, table, apart)
             cells.append(cell)
             if cell is None or line is None:
                 cells += [None, None]
@@ -137,7 +139,7 @@ def beside(table: Table, results: Sequence[Result], apart: Sequence[str] = ()) -
             cells += [Cell(line.value, None, row.seeds), Cell(cell.mean - line.value, None, row.seeds)]
         rows.append(cells)
     keep = [i for i in range(3 * len(table.columns)) if i % 3 == 0 or any(cells[i] is not None for cells in rows)]
-    heads = [column + end for column in table.columns for end in ("", PUBLISHED, DIFFERENCE)]
+    heads = [column + end for column in table.columns for end in ("", PUBLISHED_SUFFIX, DIFFERENCE_SUFFIX)]
     notes = (
         [
             "Published: ViT-B/16 with OpenAI's weights, mean over three seeds unless the source says otherwise; "
@@ -145,7 +147,7 @@ def beside(table: Table, results: Sequence[Result], apart: Sequence[str] = ()) -
             f"Sources: {'; '.join(used)}.",
         ]
         if used
-        else [f"No published numbers beside these: {_why(named)}."]
+        else [f"No published numbers beside these: {_missing_reason(named)}."]
     )
     turned = [
         dataclasses.replace(row, cells=tuple(cells[i] for i in keep))
@@ -155,38 +157,42 @@ def beside(table: Table, results: Sequence[Result], apart: Sequence[str] = ()) -
     return dataclasses.replace(table, columns=columns, rows=tuple(turned), footnotes=(*table.footnotes, *notes))
 
 
-def facts(result: Result) -> tuple[str, str, str, str]:
+def comparison_key(result: Result) -> tuple[str, str, str, str]:
     """Method, data, protocol and backbone of a result, as they are called in `published.csv`."""
     config = result.config
     told = result.provenance.get("backbone") or "/".join(
         str(config[key]) for key in ("backbone", "pretrained") if config.get(key)
     )
     protocol = str(config.get("protocol", "")).replace("-", "_")
-    return result.method.split(" (")[0], result.data, protocol, ALIASES.get(str(told), str(told))
+    return result.method.split(" (")[0], result.data, protocol, BACKBONE_ALIASES.get(str(told), str(told))
 
 
-def _of(row: Row, metric: str, named: Sequence[Result], table: Table, apart: Sequence[str]) -> Published | None:
+def _find_published(
+    row: Row, metric: str, named: Sequence[Result], table: Table, apart: Sequence[str]
+) -> PublishedResult | None:
     """What was published of a row, the first in the file."""
-    own = [r for r in named if r.method == row.method and shots_of(r) == row.shots and row.data in (r.data, AVERAGE)]
-    own = [r for r in own if all(setting(r, key) == value for key, value in row.more.items() if key in apart)]
-    if row.data == AVERAGE and {other.data for other in table.rows} - {AVERAGE} != ELEVEN:
+    own = [r for r in named if r.method == row.method and num_shots(r) == row.shots and row.data in (r.data, AVERAGE)]
+    own = [r for r in own if all(get_setting(r, key) == value for key, value in row.more.items() if key in apart)]
+    if row.data == AVERAGE and {other.data for other in table.rows} - {AVERAGE} != BENCHMARK_DATASETS:
         return None
-    settings = {(method, protocol, backbone) for method, _, protocol, backbone in map(facts, own)}
+    settings = {(method, protocol, backbone) for method, _, protocol, backbone in map(comparison_key, own)}
     if len(settings) != 1:
         return None
     method, protocol, backbone = settings.pop()
-    for line in read():
+    for line in load_published():
         same = (line.method, line.data, line.protocol, line.backbone, line.metric)
-        if same == (method, row.data, protocol, backbone, metric) and (line.shots == row.shots or method in SHOTLESS):
+        if same == (method, row.data, protocol, backbone, metric) and (
+            line.shots == row.shots or method in TRAINING_FREE
+        ):
             return line
     return None
 
 
-def _why(results: Sequence[Result]) -> str:
+def _missing_reason(results: Sequence[Result]) -> str:
     """What of the runs nothing was published of, the most telling first."""
-    found = [facts(result) for result in results]
+    found = [comparison_key(result) for result in results]
     for part, what, place in ((3, "backbone", "backbone"), (2, "protocol", "protocol"), (1, "data", "data")):
-        known = {getattr(line, place) for line in read()}
+        known = {getattr(line, place) for line in load_published()}
         mine = {fact[part] for fact in found}
         if not mine & known:
             said = " and ".join(sorted(mine - {""}) or ["none that they name"])
@@ -195,11 +201,11 @@ def _why(results: Sequence[Result]) -> str:
     return "none is for these methods with these data, shots and protocol"
 
 
-def _called(line: Published, name: str) -> bool:
+def _matches_method(line: PublishedResult, name: str) -> bool:
     wanted = name.lower()
     return wanted in (line.method.lower(), line.printed.lower(), line.printed.lower().split(" (")[0])
 
 
-def _unknown(what: str, name: str, known: set[str]) -> UserError:
-    close: Any = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known, key=natural)[:12]
+def _unknown_name(what: str, name: str, known: set[str]) -> UserError:
+    close: Any = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known, key=natural_sort_key)[:12]
     return UserError(f"nothing published of the {what} {name!r} is known; nearest: {', '.join(close)}")

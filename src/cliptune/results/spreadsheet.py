@@ -7,7 +7,7 @@ import io
 import math
 
 #: How cells begin that spreadsheets take for formulas.
-FORMULA = tuple("=+-@\t\r\n")
+FORMULA_PREFIXES = tuple("=+-@\t\r\n")
 
 
 def safe_cells(text: str) -> str:
@@ -15,7 +15,9 @@ def safe_cells(text: str) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for row in csv.reader(io.StringIO(text, newline="")):
-        writer.writerow([f"'{cell}" if cell.startswith(FORMULA) and not _is_number(cell) else cell for cell in row])
+        writer.writerow(
+            [f"'{cell}" if cell.startswith(FORMULA_PREFIXES) and not _is_number(cell) else cell for cell in row]
+        )
     return out.getvalue()
 
 

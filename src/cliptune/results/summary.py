@@ -9,24 +9,23 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cliptune.errors import UserError
-from cliptune.results import student
-from cliptune.results.cells import Cell as Cell
-from cliptune.results.cells import chosen, over_data, over_runs, over_seeds
-from cliptune.results.cells import is_whole as is_whole
-from cliptune.results.cells import metric_names as metric_names
-from cliptune.results.variants import labelled, method_order, ordered, setting, shots_of
+from cliptune.results import t_distribution
+from cliptune.results.aggregate import Cell as Cell
+from cliptune.results.aggregate import aggregate_datasets, aggregate_runs, mean_over_seeds, select_metrics
+from cliptune.results.aggregate import metric_names as metric_names
+from cliptune.results.labels import get_setting, label_methods, method_order, num_shots, setting_sort_key
 from cliptune.types import Result
 
 #: Background of a test picture -> suffix of the metric: "base/swap" is accuracy on base with swapped backgrounds.
-BACKGROUNDS = {"original": "", "same": "/same", "swapped": "/swap", "plain": "/none"}
-COSTS = ("parameters", "seconds", "cpu_seconds", "peak_memory_mib")
-KEYS = ("method", "data", "shots", "seeds")
+BACKGROUND_SUFFIXES = {"original": "", "same": "/same", "swapped": "/swap", "plain": "/none"}
+COST_COLUMNS = ("parameters", "seconds", "cpu_seconds", "peak_memory_mib")
+KEY_COLUMNS = ("method", "data", "shots", "seeds")
 #: What stands in the column of data for an average over all data sets.
 AVERAGE = "average"
 #: What stands after a mean: the standard deviation, the half-width of the 95 % interval, or the standard error.
 Spread = Literal["std", "ci95", "se"]
 #: What stands after ±.
-SPREADS: dict[Spread, str] = {
+SPREAD_NOTES: dict[Spread, str] = {
     "std": "± is the standard deviation over seeds (ddof = 1).",
     "ci95": "± is the 95 % interval of the mean over n seeds: Student's t with n - 1 degrees of freedom times "
     "standard deviation (ddof = 1) / sqrt(n).",
@@ -57,7 +56,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
-    keys: tuple[str, ...] = KEYS
+    keys: tuple[str, ...] = KEY_COLUMNS
     spread: Spread = "std"
     differences: bool = False
 
@@ -82,44 +81,48 @@ def summarise(
     """
     if not results:
         raise UserError("there is no result to summarise: train something first")
-    names = chosen(results, metrics)
-    costs = tuple(c for c in COSTS if cost and any(c in r.cost for r in results))
-    named = labelled(results, apart)
-    groups = grouped(named, apart, per_seed)
+    names = select_metrics(results, metrics)
+    costs = tuple(c for c in COST_COLUMNS if cost and any(c in r.cost for r in results))
+    named = label_methods(results, apart)
+    groups = group_runs(named, apart, per_seed)
     order = {name: i for i, name in enumerate(method_order(named))}
 
     def place(key: tuple) -> tuple:
         data, method, shots, *more = key
-        return data, order[method], -1 if shots is None else shots, [ordered(value) for value in more]
+        return data, order[method], -1 if shots is None else shots, [setting_sort_key(value) for value in more]
 
     rows = []
     keys = (*apart, *(("seed",) if per_seed else ()))
     for key in sorted(groups, key=place):
         data, method, shots, *more = key
         runs = groups[key]
-        cells = [over_runs(runs, name) for name in names]
-        cells += [over_seeds(r.cost[c] for r in runs if c in r.cost) for c in costs]
+        cells = [aggregate_runs(runs, name) for name in names]
+        cells += [mean_over_seeds(r.cost[c] for r in runs if c in r.cost) for c in costs]
         rows.append(Row(method, data, shots, len(runs), tuple(cells), dict(zip(keys, more, strict=True))))
     notes = _footnotes(names, rows, spread, per_seed)
     blank = sum(not result.metrics for result in results)
     if blank:
         notes.append(f"{blank} of {len(results)} runs were tested on no image, and have no accuracy.")
     if average:
-        averages, told = _averages(groups, keys, names, costs, sorted({key[1:] for key in groups}, key=_after(order)))
+        averages, told = _average_rows(
+            groups, keys, names, costs, sorted({key[1:] for key in groups}, key=_average_sort_key(order))
+        )
         rows, notes = [*rows, *averages], [*notes, *told]
     shown = ("method", "data", "shots", *keys, *(() if per_seed else ("seeds",)))
     return Table(names + costs, tuple(rows), tuple(notes), shown, spread)
 
 
-def grouped(results: Sequence[Result], apart: Sequence[str] = (), per_seed: bool = False) -> dict[tuple, list[Result]]:
+def group_runs(
+    results: Sequence[Result], apart: Sequence[str] = (), per_seed: bool = False
+) -> dict[tuple, list[Result]]:
     """Results that differ in their seeds alone, by data, method, shots, settings `apart` (and the seed).
 
     Raises `UserError` when one run is there twice.
     """
     groups: dict[tuple, list[Result]] = defaultdict(list)
     for result in results:
-        more = [setting(result, key) for key in apart] + ([result.seed] if per_seed else [])
-        runs = groups[(result.data, result.method, shots_of(result), *more)]
+        more = [get_setting(result, key) for key in apart] + ([result.seed] if per_seed else [])
+        runs = groups[(result.data, result.method, num_shots(result), *more)]
         if any(run.seed == result.seed for run in runs):
             raise UserError(
                 f"{result.method} on {result.data} with seed {result.seed} is there twice; keep one of the two"
@@ -128,19 +131,19 @@ def grouped(results: Sequence[Result], apart: Sequence[str] = (), per_seed: bool
     return groups
 
 
-def half_width(cell: Cell, spread: Spread) -> float | None:
+def spread_width(cell: Cell, spread: Spread) -> float | None:
     """What stands after a cell's mean; None where there is nothing to say."""
     if cell.std is None or cell.seeds < 2 or spread == "std":
         return cell.std
     error = cell.std / math.sqrt(cell.seeds)
-    return error if spread == "se" else student.quantile(0.95, cell.seeds - 1) * error
+    return error if spread == "se" else t_distribution.two_sided_quantile(0.95, cell.seeds - 1) * error
 
 
-def _after(order: Mapping[str, int]):
-    return lambda key: (order[key[0]], -1 if key[1] is None else key[1], [ordered(value) for value in key[2:]])
+def _average_sort_key(order: Mapping[str, int]):
+    return lambda key: (order[key[0]], -1 if key[1] is None else key[1], [setting_sort_key(value) for value in key[2:]])
 
 
-def _averages(
+def _average_rows(
     groups: Mapping[tuple, list[Result]],
     keys: Sequence[str],
     metrics: Sequence[str],
@@ -157,7 +160,7 @@ def _averages(
         if len(parts) < len(datasets):
             left.append(f"{method} with {'all' if shots == 0 else shots} shots")
             continue
-        cells = [over_data(parts, name) for name in metrics] + [None] * len(costs)
+        cells = [aggregate_datasets(parts, name) for name in metrics] + [None] * len(costs)
         seeds = min(len(runs) for runs in parts)
         rows.append(Row(method, AVERAGE, shots, seeds, tuple(cells), dict(zip(keys, more, strict=True))))
     notes = []
@@ -175,7 +178,7 @@ def _footnotes(metrics: Sequence[str], rows: Sequence[Row], spread: Spread, per_
     notes = ["Accuracies are top-1, in percent."]
     cells = [(row, cell) for row in rows for cell in row.cells if cell is not None]
     if any(cell.std is not None for _, cell in cells):
-        notes.append(SPREADS[spread])
+        notes.append(SPREAD_NOTES[spread])
     if not per_seed and any(row.seeds == 1 for row in rows):
         notes.append("A row of one seed has no standard deviation: its differences may be chance.")
     if any(name.partition("/")[0] == "hm" for name in metrics):

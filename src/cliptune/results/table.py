@@ -14,25 +14,25 @@ from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from cliptune.results.cells import called
-from cliptune.results.summary import AVERAGE, COSTS, Cell, Row, half_width
+from cliptune.results.aggregate import display_name
+from cliptune.results.summary import AVERAGE, COST_COLUMNS, Cell, Row, spread_width
 from cliptune.results.summary import Table as Table
 from cliptune.results.summary import metric_names as metric_names
 from cliptune.results.summary import summarise as summarise
 
-NOTHING = "–"
+MISSING = "–"
 TITLES = {"hm": "HM", "cpu_seconds": "CPU seconds", "peak_memory_mib": "peak MiB"}
 #: Columns of text; the others hold numbers.
-TEXT = ("method", "data", "protocol", "selector", "metric", "backbone")
+TEXT_COLUMNS = ("method", "data", "protocol", "selector", "metric", "backbone")
 #: What stands between a metric and that which it is a column for: "test[16]" is test with 16 shots.
-AT = "["
+PIVOT_MARK = "["
 #: Ends of columns that set published numbers beside a metric.
-PUBLISHED, DIFFERENCE = "_published", "_difference"
-WIDTH = 100  # columns of a terminal
+PUBLISHED_SUFFIX, DIFFERENCE_SUFFIX = "_published", "_difference"
+TERMINAL_WIDTH = 100  # columns of a terminal
 
 
 @dataclass(frozen=True)
-class Shown:
+class FormattedCell:
     """A cell as people read it: mean, deviation and a remark, each perhaps empty, and whether it is the best."""
 
     mean: str
@@ -47,21 +47,21 @@ def to_rich(table: Table, *, digits: int = 1) -> Group:
 
     Where numbers do not fit beside their deviations, these go below them.
     """
-    keys, said = folded(table)
+    keys, said = split_shared_keys(table)
     body = shown(table, digits)
     widths = [max([len(k), *(len(key_text(row, k)) for row in table.rows)]) for k in keys]
-    heads = [title(c).replace(" published", "\npaper").replace(" difference", "\ndiff") for c in table.columns]
+    heads = [column_title(c).replace(" published", "\npaper").replace(" difference", "\ndiff") for c in table.columns]
     widths += [
-        max([*map(len, head.split("\n")), *(len(_joined(r[j].mean, r[j], "±")) for r in body)])
+        max([*map(len, head.split("\n")), *(len(_join_cell(r[j].mean, r[j], "±")) for r in body)])
         for j, head in enumerate(heads)
     ]
     taken = sum(widths) + len(widths) + 1  # a space between columns, and at the edges, is the box's
-    gap = 2 if taken + 2 * len(widths) <= WIDTH else 1
-    between = " " if taken + gap * len(widths) <= WIDTH else "\n"
+    gap = 2 if taken + 2 * len(widths) <= TERMINAL_WIDTH else 1
+    between = " " if taken + gap * len(widths) <= TERMINAL_WIDTH else "\n"
     drawn = RichTable(box=box.SIMPLE_HEAD)
     drawn.pad_edge, drawn.padding = False, (0, gap, 0, 0)
     for key, width in zip(keys, widths, strict=False):
-        text = key in TEXT
+        text = key in TEXT_COLUMNS
         drawn.add_column(
             key, justify="left" if text else "right", overflow="fold", no_wrap=not text, min_width=min(width, 20)
         )
@@ -79,12 +79,12 @@ def to_rich(table: Table, *, digits: int = 1) -> Group:
 
 def to_markdown(table: Table, *, digits: int = 1) -> str:
     """A pipe table and its footnotes."""
-    lines = [[*table.keys, *map(title, table.columns)]]
-    lines.append(["---" if k in TEXT else "--:" for k in table.keys] + ["--:"] * len(table.columns))
+    lines = [[*table.keys, *map(column_title, table.columns)]]
+    lines.append(["---" if k in TEXT_COLUMNS else "--:" for k in table.keys] + ["--:"] * len(table.columns))
     for row, cells in zip(table.rows, shown(table, digits), strict=True):
         means = [(f"**{c.mean}**" if c.best else c.mean, c) for c in cells]
         lines.append(
-            [key_text(row, k).replace("|", "\\|") for k in table.keys] + [_joined(mean, c, "±") for mean, c in means]
+            [key_text(row, k).replace("|", "\\|") for k in table.keys] + [_join_cell(mean, c, "±") for mean, c in means]
         )
     body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return body + "\n\n" + "\n".join(table.footnotes) + "\n"
@@ -98,16 +98,16 @@ def to_csv(table: Table) -> str:
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    measured = [i for i, column in enumerate(table.columns) if not beside(column)]
+    measured = [i for i, column in enumerate(table.columns) if not is_comparison_column(column)]
     tested = any(cell.p is not None for row in table.rows for cell in row.cells if cell is not None)
     ends = [table.spread, *(["p"] if tested else []), "seeds"]
-    names = [called(column) for column in table.columns]
+    names = [display_name(column) for column in table.columns]
     writer.writerow([*table.keys, *names, *(f"{names[i]}_{end}" for i in measured for end in ends)])
     for row in table.rows:
-        line = [called(row.more[key]) if key == "metric" else key_value(row, key) for key in table.keys]
+        line = [display_name(row.more[key]) if key == "metric" else key_value(row, key) for key in table.keys]
         line += [None if cell is None else cell.mean for cell in row.cells]
         for cell in (row.cells[i] for i in measured):
-            said = {} if cell is None else {table.spread: half_width(cell, table.spread), "p": cell.p}
+            said = {} if cell is None else {table.spread: spread_width(cell, table.spread), "p": cell.p}
             said["seeds"] = None if cell is None else cell.seeds
             line += [said.get(end) for end in ends]
         writer.writerow(line)
@@ -116,32 +116,37 @@ def to_csv(table: Table) -> str:
 
 def to_latex(table: Table, *, digits: int = 1) -> str:
     """A `tabular` for the booktabs package, with the footnotes as comments."""
-    lines = [f"% {_tex(note)}" for note in table.footnotes]
-    aligned = "".join("l" if key in TEXT else "r" for key in table.keys) + "r" * len(table.columns)
+    lines = [f"% {_escape_latex(note)}" for note in table.footnotes]
+    aligned = "".join("l" if key in TEXT_COLUMNS else "r" for key in table.keys) + "r" * len(table.columns)
     lines += [rf"\begin{{tabular}}{{{aligned}}}", r"\toprule"]
-    lines += [" & ".join(_tex(name) for name in [*table.keys, *map(title, table.columns)]) + r" \\", r"\midrule"]
+    lines += [
+        " & ".join(_escape_latex(name) for name in [*table.keys, *map(column_title, table.columns)]) + r" \\",
+        r"\midrule",
+    ]
     for row, cells in zip(table.rows, shown(table, digits), strict=True):
-        means = [(rf"\textbf{{{_tex(c.mean)}}}" if c.best else _tex(c.mean), c) for c in cells]
+        means = [(rf"\textbf{{{_escape_latex(c.mean)}}}" if c.best else _escape_latex(c.mean), c) for c in cells]
         lines.append(
-            " & ".join([_tex(key_text(row, k)) for k in table.keys] + [_joined(m, c, r"$\pm$") for m, c in means])
+            " & ".join(
+                [_escape_latex(key_text(row, k)) for k in table.keys] + [_join_cell(m, c, r"$\pm$") for m, c in means]
+            )
             + r" \\"
         )
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def title(column: str) -> str:
+def column_title(column: str) -> str:
     """A column's heading."""
-    metric, at, place = column.partition(AT)
-    for end in (PUBLISHED, DIFFERENCE):
+    metric, at, place = column.partition(PIVOT_MARK)
+    for end in (PUBLISHED_SUFFIX, DIFFERENCE_SUFFIX):
         if metric.endswith(end):
-            return f"{title(metric.removesuffix(end))} {end[1:]}" + (f" {at}{place}" if at else "")
-    part, slash, variant = called(metric).partition("/")
+            return f"{column_title(metric.removesuffix(end))} {end[1:]}" + (f" {at}{place}" if at else "")
+    part, slash, variant = display_name(metric).partition("/")
     return TITLES.get(part, part) + slash + variant + (f" {at}{place}" if metric and at else place.rstrip("]"))
 
 
-def beside(column: str) -> bool:
+def is_comparison_column(column: str) -> bool:
     """Whether a column sets something beside another one, which has the measurement."""
-    return column.partition(AT)[0].endswith((PUBLISHED, DIFFERENCE))
+    return column.partition(PIVOT_MARK)[0].endswith((PUBLISHED_SUFFIX, DIFFERENCE_SUFFIX))
 
 
 def key_value(row: Row, key: str) -> Any:
@@ -153,11 +158,11 @@ def key_text(row: Row, key: str) -> str:
     """The same as text."""
     value = key_value(row, key)
     if key == "metric":
-        return title(str(value))
-    return NOTHING if value is None else "all" if key == "shots" and value == 0 else str(value)
+        return column_title(str(value))
+    return MISSING if value is None else "all" if key == "shots" and value == 0 else str(value)
 
 
-def folded(table: Table) -> tuple[tuple[str, ...], str]:
+def split_shared_keys(table: Table) -> tuple[tuple[str, ...], str]:
     """The key columns in which rows differ, and a phrase with what they share: "emoji, 16 shots, 3 seeds"."""
     first, rest = table.keys[:1], table.keys[1:]
     shared = (
@@ -168,77 +173,77 @@ def folded(table: Table) -> tuple[tuple[str, ...], str]:
     words = [
         f"{said} {k}" if k in ("shots", "seeds") else said if k in ("data", "method", "metric") else f"{k} {said}"
         for k, said in shared.items()
-        if said != NOTHING
+        if said != MISSING
     ]
     words = [word[:-1] if word in ("1 shots", "1 seeds") else word for word in words]
     return (*first, *(k for k in rest if k not in shared)), ", ".join(words)
 
 
-def shown(table: Table, digits: int = 1) -> list[list[Shown]]:
+def shown(table: Table, digits: int = 1) -> list[list[FormattedCell]]:
     """Every cell as text. Best is the highest accuracy, as printed, of methods with the same data, shots, ...; a gap, a
     cost, a difference and what others published have no best."""
     highest: dict[tuple, list[float]] = defaultdict(list)
     for row in table.rows:
         for j, cell in enumerate(row.cells):
             if cell is not None:
-                highest[_rivals(row, j)].append(round(cell.mean, digits))
+                highest[_ranking_group(row, j)].append(round(cell.mean, digits))
     rows = []
     for row in table.rows:
         cells = []
         for j, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
             metric = metric_of(row, column)
-            rivals = highest[_rivals(row, j)]
-            ranked = metric not in COSTS and not metric.endswith("/gap") and len(rivals) > 1
-            ranked = ranked and not beside(column) and not table.differences
+            rivals = highest[_ranking_group(row, j)]
+            ranked = metric not in COST_COLUMNS and not metric.endswith("/gap") and len(rivals) > 1
+            ranked = ranked and not is_comparison_column(column) and not table.differences
             best = cell is not None and ranked and round(cell.mean, digits) == max(rivals)
-            cells.append(_shown(metric, cell, row, digits, best, table))
+            cells.append(_format_cell(metric, cell, row, digits, best, table))
         rows.append(cells)
     return rows
 
 
 def metric_of(row: Row, column: str) -> str:
     """The metric in a cell, which the column names, or the row where metrics are rows."""
-    return str(row.more["metric"]) if "metric" in row.more else column.partition(AT)[0]
+    return str(row.more["metric"]) if "metric" in row.more else column.partition(PIVOT_MARK)[0]
 
 
-def _rivals(row: Row, column: int) -> tuple:
+def _ranking_group(row: Row, column: int) -> tuple:
     return row.data, row.shots, *row.more.values(), column
 
 
-def _shown(metric: str, cell: Cell | None, row: Row, digits: int, best: bool, table: Table) -> Shown:
+def _format_cell(metric: str, cell: Cell | None, row: Row, digits: int, best: bool, table: Table) -> FormattedCell:
     if cell is None:
-        return Shown(NOTHING)
+        return FormattedCell(MISSING)
     remark = f"({cell.seeds})" if cell.seeds < row.seeds and row.data != AVERAGE else ""
-    if metric in COSTS:
-        return Shown(f"{cell.mean:,.{1 if 'seconds' in metric else 0}f}", remark=remark)
-    remark = " ".join(part for part in (remark, "" if cell.p is None else p_text(cell.p)) if part)
-    width = half_width(cell, table.spread)
-    sign = "+" if table.differences or metric.endswith(DIFFERENCE) else ""
+    if metric in COST_COLUMNS:
+        return FormattedCell(f"{cell.mean:,.{1 if 'seconds' in metric else 0}f}", remark=remark)
+    remark = " ".join(part for part in (remark, "" if cell.p is None else format_p(cell.p)) if part)
+    width = spread_width(cell, table.spread)
+    sign = "+" if table.differences or metric.endswith(DIFFERENCE_SUFFIX) else ""
     mean = round(cell.mean, digits) + 0.0  # no "-0.0"
-    return Shown(f"{mean:{sign}.{digits}f}", "" if width is None else f"{width:.{digits}f}", remark, best)
+    return FormattedCell(f"{mean:{sign}.{digits}f}", "" if width is None else f"{width:.{digits}f}", remark, best)
 
 
-def p_text(p: float) -> str:
+def format_p(p: float) -> str:
     """ "p=0.012", "p<0.001"."""
     return "p<0.001" if p < 0.001 else f"p={p:.3f}"
 
 
-def _joined(mean: str, cell: Shown, sign: str) -> str:
+def _join_cell(mean: str, cell: FormattedCell, sign: str) -> str:
     return " ".join(part for part in (mean, f"{sign} {cell.std}" if cell.std else "", cell.remark) if part)
 
 
-def _styled(cell: Shown, between: str) -> Text:
-    rest = _joined("", cell, "±")
+def _styled(cell: FormattedCell, between: str) -> Text:
+    rest = _join_cell("", cell, "±")
     return Text.assemble((cell.mean, "bold" if cell.best else ""), (f"{between}{rest}" if rest else "", "dim"))
 
 
-def _tex(text: str) -> str:
+def _escape_latex(text: str) -> str:
     """`text` with what TeX reads as commands made plain."""
     special = {
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
-        NOTHING: "--",
+        MISSING: "--",
         "±": r"$\pm$",
     }
     return re.sub(r"[\\~^&%$#_{}–±]", lambda found: special.get(found[0], "\\" + found[0]), text)

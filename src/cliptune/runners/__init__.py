@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from cliptune.errors import UserError
-from cliptune.runners.base import Runner
+from cliptune.runners.job import Runner
 
 NAMES = ("local", "ray")
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 
-class Display:
+class SweepDisplay:
     """Shows `done` of `total` runs and those at work, which go by any object of the caller's."""
 
     def __init__(self, console: Console, total: int, done: int):
@@ -27,7 +27,7 @@ class Display:
         )
         self._all = self.progress.add_task("runs", total=total, completed=done, left="")
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> SweepDisplay:
         self.progress.start()
         return self
 
@@ -55,7 +55,7 @@ class Display:
         self.progress.update(self._all, completed=self.done)
         self._until(left)
         if self.progress.disable:
-            rest = f"; {words(left)} left" if left is not None and self.done < self.total else ""
+            rest = f"; {format_duration(left)} left" if left is not None and self.done < self.total else ""
             self.say(f"{self.done} of {self.total}: {what}{rest}")
 
     def say(self, text: str) -> None:
@@ -71,10 +71,10 @@ class Display:
     def _until(self, left: float | None) -> None:
         if left is not None:
             end = time.strftime("%H:%M", time.localtime(time.time() + left))
-            self.progress.update(self._all, left=f"{words(left)} left, until {end}")
+            self.progress.update(self._all, left=f"{format_duration(left)} left, until {end}")
 
 
-def words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """About how long that is."""
     for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:

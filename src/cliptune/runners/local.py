@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
-from cliptune.runners.base import News, Runner
-from cliptune.runners.board import Board, Item
-from cliptune.runners.work import Desk
+from cliptune.runners.job import JobEvent, Runner
+from cliptune.runners.scheduler import QueuedJob, Scheduler
+from cliptune.runners.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Local(Runner):
 
     workers: int = 1
 
-    def run(self, board: Board, desk: Desk) -> None:
+    def run(self, board: Scheduler, desk: Worker) -> None:
         count = min(self.workers, len(board.waiting))
         if count > 1:
-            _in_processes(board, desk, count)
+            _run_in_processes(board, desk, count)
             return
         while board.left:
             if item := board.next():
@@ -41,17 +41,17 @@ class Local(Runner):
                 board.pause()
 
 
-def _in_processes(board: Board, desk: Desk, count: int) -> None:
+def _run_in_processes(board: Scheduler, desk: Worker, count: int) -> None:
     """Each worker gets the next run when it is done with its last; a dead one is replaced."""
-    board.insist_on_one_device()
+    board.require_single_device()
     board.workers = count
-    workers = [_Worker(i, count, desk.folder) for i in range(count)]
+    workers = [_WorkerProcess(i, count, desk.folder) for i in range(count)]
     try:
         while board.left:
             for i, worker in enumerate(workers):
                 if worker.item is None and (item := board.next()):
                     if not worker.process.is_alive():
-                        workers[i] = worker = _Worker(i, count, desk.folder)
+                        workers[i] = worker = _WorkerProcess(i, count, desk.folder)
                     worker.give(item)
             wait([w for worker in workers if worker.item for w in (worker.mail, worker.process.sentinel)], 0.2)
             for worker in workers:
@@ -65,19 +65,19 @@ def _in_processes(board: Board, desk: Desk, count: int) -> None:
             worker.stop()
 
 
-class _Worker:
+class _WorkerProcess:
     """A process and what it is at."""
 
     def __init__(self, number: int, of: int, folder: Path | None):
         context = multiprocessing.get_context("spawn")
-        self.item: Item | None = None
+        self.item: QueuedJob | None = None
         self.mail, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, number + 1, folder), daemon=False)
-        with _environment(_share(number, of)):
+        self.process = context.Process(target=_worker_main, args=(theirs, number + 1, folder), daemon=False)
+        with _environment(_resource_share(number, of)):
             self.process.start()
         theirs.close()  # so that its end is the pipe's
 
-    def give(self, item: Item) -> None:
+    def give(self, item: QueuedJob) -> None:
         """Have it do a run."""
         self.item = item
         try:
@@ -85,7 +85,7 @@ class _Worker:
         except OSError:  # it is dead, which `listen` finds
             pass
 
-    def listen(self, board: Board) -> None:
+    def listen(self, board: Scheduler) -> None:
         """Pass on what it said, or that it died."""
         alive = self.process.is_alive()  # before its last words are read
         try:
@@ -100,7 +100,7 @@ class _Worker:
             alive = False
         if self.item is not None and not alive:
             item, self.item = self.item, None
-            board.died(item, _reason(self.process.exitcode))
+            board.died(item, _exit_reason(self.process.exitcode))
 
     def stop(self) -> None:
         """End it, if need be by force."""
@@ -110,13 +110,13 @@ class _Worker:
         self.mail.close()
 
 
-def _serve(mail: Connection, number: int, folder: Path | None) -> None:
+def _worker_main(mail: Connection, number: int, folder: Path | None) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides what becomes of all
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    threading.Thread(target=_follow, daemon=True).start()
-    warnings.showwarning = lambda message, *_, **__: mail.send(News("note", str(message)))
-    desk = Desk(folder)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    warnings.showwarning = lambda message, *_, **__: mail.send(JobEvent("note", str(message)))
+    desk = Worker(folder)
     try:
         while True:
             entry = mail.recv()
@@ -125,7 +125,7 @@ def _serve(mail: Connection, number: int, folder: Path | None) -> None:
         os._exit(0)  # at once: nothing is left to be done, and what libraries do at the end of a process takes time
 
 
-def _follow() -> None:
+def _exit_with_parent() -> None:
     """Go when the first process does, however it ended."""
     first = multiprocessing.parent_process()
     if first is not None:
@@ -133,7 +133,7 @@ def _follow() -> None:
         os._exit(1)
 
 
-def _share(number: int, of: int) -> dict[str, str]:
+def _resource_share(number: int, of: int) -> dict[str, str]:
     """A worker's part of the machine, as environment variables that are read before torch starts."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, cores // of))}
@@ -159,7 +159,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _reason(code: int | None) -> str:
+def _exit_reason(code: int | None) -> str:
     """What the end of a process says of it."""
     if code is not None and code < 0:
         return f"was killed by signal {-code}" + (" (for want of memory, perhaps)" if code == -9 else "")

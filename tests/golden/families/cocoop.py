@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from cliptune.methods.cocoop import CoCoOp
-from cliptune.prompts.conditional import Conditional
+from cliptune.prompts.conditional import ConditionalContext
 from cliptune.types import State
 from golden.case import Case
 from golden.compare import Report
@@ -22,7 +22,7 @@ def check(case: Case, report: Report) -> None:
     batch, state = batch_of(report), State(0, 1)
     out = compare_step(report, model, batch, state)
     compare_outputs(report, out)
-    assert isinstance(model.learner, Conditional)
+    assert isinstance(model.learner, ConditionalContext)
     report.tensor("meta_net_bias", model.learner.shift(out.image["image"]))
     compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
     compare_trace(report, model, batch, state)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from cliptune.backbones.sentences import Sentences, clean
+from cliptune.backbones.tokenized_text import TokenizedText, underscores_to_spaces
 from cliptune.methods.coop import CoOp
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import State
 from golden.case import Case
 from golden.compare import Report
@@ -32,7 +32,7 @@ def check(case: Case, report: Report) -> None:
     compare_tokens(report, at_end)
     report.value("end", sentences.end.tolist(), at_end.end.tolist())
     if "name_lens" in case.json:
-        lengths = [len(case.backbone.encode(clean(name))) - 2 for name in case.classnames]
+        lengths = [len(case.backbone.encode(underscores_to_spaces(name))) - 2 for name in case.classnames]
         report.value("name_lens", lengths, case.json["name_lens"])
     if report.wants("prompt_embeddings_sample"):
         shape = case.tensors["prompt_embeddings_sample"].shape
@@ -41,10 +41,10 @@ def check(case: Case, report: Report) -> None:
 
 
 @torch.no_grad()
-def embeddings(model: TunedModel, sentences: Sentences) -> Tensor:
+def embeddings(model: TunedModel, sentences: TokenizedText) -> Tensor:
     """Layer-0 tokens `(n, context_length, width)` of whole padded sentences, without positional embeddings."""
     tower, length = model.backbone.text_tower, model.backbone.context_length
-    whole = Sentences(padded(sentences.ids, length), padded(sentences.slots, length, -1), sentences.end)
+    whole = TokenizedText(padded(sentences.ids, length), padded(sentences.slots, length, -1), sentences.end)
     row, position = torch.ones_like(whole.ids).nonzero(as_tuple=True)
     tokens = tower.embed(whole, model.learner().text, row, position).unflatten(0, (len(whole), length))
     return tokens - tower.module.get_parameter("positional_embedding")

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import torch
 
-from cliptune.backbones.sentences import Sentences
-from cliptune.methods.dapt import STRAY, Dapt
-from cliptune.model import TunedModel
+from cliptune.backbones.tokenized_text import TokenizedText
+from cliptune.methods.dapt import RELEASE_COMPETING_WORDS, Dapt
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, Outputs, State
 from golden.case import Case
 from golden.compare import Report
@@ -48,7 +48,7 @@ def build(case: Case, report: Report, method: Dapt) -> TunedModel:
     return model
 
 
-def background(case: Case, method: Dapt) -> Sentences:
+def background(case: Case, method: Dapt) -> TokenizedText:
     """The sentences about backgrounds, which deep prompts enter but not the learned context."""
     return case.backbone.plain(method.phrases(None))
 
@@ -82,6 +82,6 @@ def compare_logits(report: Report, method: Dapt, out: Outputs) -> None:
         out.image["image"], out.text, out.phrases, out.logit_scale, replace(out.prompts, novel=True)
     )
     report.tensor("logits_forward_test", novel)
-    scenery = method.base.classify(backdrop, out.phrases[STRAY:], None, out.logit_scale, out.prompts)
+    scenery = method.base.classify(backdrop, out.phrases[RELEASE_COMPETING_WORDS:], None, out.logit_scale, out.prompts)
     report.tensor("logits_bg", scenery)
     report.tensor("pseudo_label", scenery.argmax(-1))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from cliptune.backbones.teacher import SIXTY
+from cliptune.backbones.teacher import SIXTY_TEMPLATES
 from cliptune.methods.dpl import Dpl
-from cliptune.prompts.searched import likeliest
+from cliptune.prompts.length_search import best_lengths
 from cliptune.types import State
 from golden.case import Case
 from golden.compare import Report
@@ -45,7 +45,7 @@ def _subnet(case: Case, report: Report) -> None:
     lengths = {"lengths_text": tuple(hyper["lengths_text"]), "lengths_image": tuple(hyper["lengths_vision"])}
     for name, recorded in (("lengths_text", "alphas_txt"), ("lengths_image", "alphas_img")):
         if report.wants(recorded):
-            report.value(f"{name} found", likeliest(torch.from_numpy(case.tensors[recorded])), lengths[name])
+            report.value(f"{name} found", best_lengths(torch.from_numpy(case.tensors[recorded])), lengths[name])
             report.used([recorded])
     sentence = SENTENCES[hyper["ctx_init"]]
     own = case.strings()["dpl_by_dataset"][hyper["dataset"]] if sentence == "custom" else "a photo of a {}."
@@ -54,7 +54,9 @@ def _subnet(case: Case, report: Report) -> None:
     teacher = method.prepare(model, None)  # type: ignore[arg-type]  # it looks at a task only to search
     state = State(0, 1, teacher)
 
-    _compare_strings(case, report, {"template": (f"{method.words} {{}}.",), "custom": (own,)}.get(sentence, SIXTY))
+    _compare_strings(
+        case, report, {"template": (f"{method.words} {{}}.",), "custom": (own,)}.get(sentence, SIXTY_TEMPLATES)
+    )
     image = teacher.image(batch.images)
     report.tensor("teacher_text_features", teacher.text)
     report.tensor("teacher_logits", teacher.logits(image))
@@ -79,6 +81,6 @@ def _compare_strings(case: Case, report: Report, sentences: Sequence[str]) -> No
     if "templates" in case.json:
         report.value("templates", list(sentences), case.json["templates"])
     if "n_imagenet_templates" in case.json:
-        report.value("n_imagenet_templates", len(SIXTY), case.json["n_imagenet_templates"])
+        report.value("n_imagenet_templates", len(SIXTY_TEMPLATES), case.json["n_imagenet_templates"])
     if "teacher_template" in case.json:
-        report.value("teacher_template", SIXTY[-1], case.json["teacher_template"])
+        report.value("teacher_template", SIXTY_TEMPLATES[-1], case.json["teacher_template"])

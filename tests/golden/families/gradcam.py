@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cliptune.masks.gradcam import activation_and_gradient, saliency, to_masks, to_unit
 from cliptune.methods.dapt import Dapt
+from cliptune.saliency.gradcam import activation_and_gradient, gradcam, resize_and_normalize, threshold_maps
 from golden.case import Case
 from golden.compare import Report
 from golden.families.dapt import build
@@ -27,21 +27,21 @@ def check(case: Case, report: Report) -> None:
         if report.wants(name):  # recorded with tokens first, and some of the channels
             report.tensor(name, value.transpose(0, 1)[..., : case.tensors[name].shape[-1]])
 
-    cam = saliency(model, images, labels)
-    unit = to_unit(cam, size, batch_maximum=True)
+    cam = gradcam(model, images, labels)
+    unit = resize_and_normalize(cam, size, batch_maximum=True)
     report.tensor("cam_lowres", cam)
     report.tensor("saliency", unit)
-    report.masked("mask", to_masks(cam, size, threshold, batch_maximum=True), _far(unit, threshold))
+    report.masked("mask", threshold_maps(cam, size, threshold, batch_maximum=True), _far(unit, threshold))
 
-    singles = [saliency(model, image[None], label[None]) for image, label in zip(images, labels, strict=True)]
-    masks = torch.cat([to_masks(single, size, threshold, batch_maximum=True) for single in singles])
-    units = torch.cat([to_unit(single, size, batch_maximum=True) for single in singles])
+    singles = [gradcam(model, image[None], label[None]) for image, label in zip(images, labels, strict=True)]
+    masks = torch.cat([threshold_maps(single, size, threshold, batch_maximum=True) for single in singles])
+    units = torch.cat([resize_and_normalize(single, size, batch_maximum=True) for single in singles])
     report.masked("mask_batch1", masks, _far(units, threshold))
 
     # For pictures in the paper: probabilities instead of logits, and values above the threshold kept as they are.
-    shown = saliency(model, images, labels, "probability")
-    unit = to_unit(shown, size, batch_maximum=True)
-    kept = unit * to_masks(shown, size, threshold, batch_maximum=True)
+    shown = gradcam(model, images, labels, "probability")
+    unit = resize_and_normalize(shown, size, batch_maximum=True)
+    kept = unit * threshold_maps(shown, size, threshold, batch_maximum=True)
     report.tensor("cam_lowres_vis_variant", shown)
     report.masked("saliency_vis_variant", kept, _far(unit, threshold))
 

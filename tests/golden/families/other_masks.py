@@ -8,7 +8,7 @@ import re
 import torch
 
 from cliptune.masks.grid import cell_size, grid_mask
-from cliptune.masks.values import Values, foreground_of
+from cliptune.masks.pixel_encoding import PixelEncoding, decode_foreground
 from golden.case import Case
 from golden.compare import Report
 
@@ -36,5 +36,5 @@ def _grid(case: Case, report: Report) -> None:
 def _stored(case: Case, report: Report) -> None:
     report.tensor("values", torch.tensor(case.hyper["values"]))
     values = case.tensors["values"].astype("uint8")
-    mask, _ = foreground_of(values, Values("release"))
+    mask, _ = decode_foreground(values, PixelEncoding("release"))
     report.tensor("mask", torch.from_numpy(mask / 255).float().reshape(case.tensors["mask"].shape))

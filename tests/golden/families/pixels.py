@@ -8,7 +8,7 @@ from importlib.metadata import version
 from PIL import Image
 
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.data.transforms import evaluation, normalise
+from cliptune.data.transforms import evaluation_view, normalise
 from golden.case import Case
 from golden.compare import Bound, Report
 
@@ -19,7 +19,7 @@ def check(case: Case, report: Report) -> None:
     hyper = case.hyper
     bound = Bound(1e-6 if _same_versions(case.notes) else 2e-2)
     for name in [name for name in case.tensors if name.startswith("pixels.")]:
-        pixels = evaluation(Image.fromarray(case.tensors[name]), Preprocess((hyper["out"],) * 2))
+        pixels = evaluation_view(Image.fromarray(case.tensors[name]), Preprocess((hyper["out"],) * 2))
         report.used([name])
         report.tensor(name.replace("pixels", "output"), normalise(pixels, hyper["mean"], hyper["std"]), bound)
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from cliptune.engine.optim import sgd
 from cliptune.methods.prograd import ProGrad
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
 from golden.case import Case, Unsound
 from golden.compare import Bound, Report

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cliptune.backbones.teacher import SIXTY, Teacher
+from cliptune.backbones.teacher import SIXTY_TEMPLATES, Teacher
 from cliptune.methods.promptsrc import PromptSrc
-from cliptune.model import TunedModel
-from cliptune.prompts.aggregate import average, gaussian_weights
+from cliptune.model.tuned_model import TunedModel
+from cliptune.prompts.averaging import average_states, gaussian_weights
 from cliptune.types import Batch, State
 from golden.case import Case
 from golden.compare import Report
@@ -26,8 +26,8 @@ def _trained(case: Case, report: Report) -> None:
     weights = {"text_weight": float(hyper["text_loss_weight"]), "image_weight": float(hyper["image_loss_weight"])}
     method = PromptSrc(**prompts(case), **weights)
     model, batch = tuned(case, report, method), batch_of(report)
-    templates = case.json.get("teacher_templates", SIXTY)
-    report.value("teacher_templates", list(SIXTY), list(templates))
+    templates = case.json.get("teacher_templates", SIXTY_TEMPLATES)
+    report.value("teacher_templates", list(SIXTY_TEMPLATES), list(templates))
     teacher = Teacher.of(case.backbone, case.classnames, templates)
     state = State(0, 1, teacher)
     compare_outputs(report, compare_step(report, model, batch, state))
@@ -57,4 +57,4 @@ def _aggregated(case: Case, report: Report) -> None:
         weights = gaussian_weights(epochs, mean, std)
         states = [{"x": case.input(f"state.{key}.{epoch}")} for epoch in range(epochs)]
         report.tensor(f"weights.{key}", weights)
-        report.tensor(f"aggregated.{key}", average(states, weights)["x"])
+        report.tensor(f"aggregated.{key}", average_states(states, weights)["x"])

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import torch
 
-from cliptune.adapters.surgery import Operated
+from cliptune.adapters.surgery import SurgeryLearner
 from cliptune.methods.restore import Restore, deep_tokens
-from cliptune.model import TunedModel
+from cliptune.model.tuned_model import TunedModel
 from cliptune.objectives.feature_shift import gram_norms
 from cliptune.types import Batch, State, Task
 from golden.case import Case
@@ -31,7 +31,7 @@ def check(case: Case, report: Report) -> None:
         model = tuned(case, report, method)
         compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
     learner, batch = model.learner, batch_of(report)
-    assert isinstance(learner, Operated)
+    assert isinstance(learner, SurgeryLearner)
     later = copy.deepcopy(learner.state_dict())
     with torch.no_grad():
         for name, value in case.beginnings.items():

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from cliptune.data.splits import draw, halves, only, split_trainval
+from cliptune.data.splits import base_and_novel, draw_few_shot, select_labels, split_trainval
 from cliptune.types import Example
 from golden.case import Case
 from golden.compare import Report
@@ -19,14 +19,14 @@ def check(case: Case, report: Report) -> None:
     lists = {name: _examples(content[f"{name}_labels"]) for name in ("train", "val", "test")}
     for result in content["results"]:
         name = f"results[{result['shots']} shots, seed {result['seed']}]"
-        train, val = draw(lists["train"], lists["val"], result["shots"], result["seed"])
+        train, val = draw_few_shot(lists["train"], lists["val"], result["shots"], result["seed"])
         chosen = {"train": train, "val": val}
         for part, examples in chosen.items():
             report.value(f"{name}.{part}", _indices(examples), result[part])
-        labels = halves([example.label for example in chosen["train"]])
+        labels = base_and_novel([example.label for example in chosen["train"]])
         for half, own in zip(("base", "new"), labels, strict=True):
             for part, want in result.get(half, {}).items():
-                report.value(f"{name}.{half}.{part}", _both(only({**lists, **chosen}[part], own)), want)
+                report.value(f"{name}.{half}.{part}", _both(select_labels({**lists, **chosen}[part], own)), want)
         report.all_known(name, result, "shots", "seed", "train", "val", "base", "new")
     cuts = [key for key in content if key.startswith("split_trainval_seed")]
     for key in cuts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cliptune.backbones.sentences import Sentences
+from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.methods.zeroshot import ZeroShot
 from golden.case import Case, Unsound
 from golden.compare import Report
@@ -29,10 +29,10 @@ def check(case: Case, report: Report) -> None:
     compare_tokens(report, _template_first(sentences))
 
 
-def _template_first(sentences: Sentences) -> Sentences:
+def _template_first(sentences: TokenizedText) -> TokenizedText:
     """The library lists a class's templates side by side, the recordings a template's classes."""
     order = torch.arange(len(sentences)).unflatten(0, (-1, sentences.per_class)).T.flatten()
-    return Sentences(sentences.ids[order], sentences.slots[order], sentences.end[order])
+    return TokenizedText(sentences.ids[order], sentences.slots[order], sentences.end[order])
 
 
 def _dataset_template(case: Case) -> str:

@@ -1,0 +1,134 @@
+"""From what a user calls a backbone to where it comes from; nothing is read or downloaded here."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cliptune.backbones.listing import list_backbones, list_pretrained_tags
+from cliptune.errors import UserError
+
+#: Suffixes of weights files, which need not exist to be told from names.
+WEIGHTS_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".npz", ".th", ".onnx")
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+#: What asks for weights that were never trained.
+RANDOM = "random"
+#: Tags that a refusal lists.
+MAX_LISTED_TAGS = 6
+#: The copies of OpenAI's models on Hugging Face, which are for transformers, and open_clip's names for them.
+OPENAI_HUB_COPIES = {
+    "openai/clip-vit-base-patch32": "ViT-B-32",
+    "openai/clip-vit-base-patch16": "ViT-B-16",
+    "openai/clip-vit-large-patch14": "ViT-L-14",
+    "openai/clip-vit-large-patch14-336": "ViT-L-14-336",
+}
+
+
+@dataclass(frozen=True)
+class BackboneSource:
+    """Where a backbone comes from.
+
+    kind: "tiny"; "file" and "folder", whose path is `name`; "hub", whose ORG/REPO it is; or "architecture", which is
+    filled with `pretrained`: a tag of open_clip, a file's path or "random". note: what to tell the user of a name that
+    was understood though open_clip spells it otherwise.
+    """
+
+    kind: Literal["tiny", "file", "folder", "hub", "architecture"]
+    name: str
+    pretrained: str = ""
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the backbone is called in messages and records."""
+        prefix = {"folder": "local-dir:", "hub": "hf-hub:"}.get(self.kind, "")
+        return f"{prefix}{self.name}" + (f"/{self.pretrained}" if self.pretrained else "")
+
+
+def resolve_backbone(name: str, pretrained: str = "") -> BackboneSource:
+    """The source that `name` and `pretrained` say.
+
+    Names spelled otherwise than in open_clip, such as OpenAI's "ViT-B/16" and "ViT-L/14@336px", are understood. Raises
+    `UserError` with the nearest names for an unknown one, for an architecture without weights, and for weights beside a
+    backbone that brings its own.
+    """
+    found, implied = match_architecture(name)
+    pretrained = pretrained or implied
+    path = Path(name.removeprefix("local-dir:")).expanduser()
+    folder = bool(name) and path.is_dir() and (found is None or (path / OPEN_CLIP_CONFIG).is_file())
+    if name == "tiny":
+        source = BackboneSource("tiny", name)
+    elif name.startswith("hf-hub:"):
+        source = BackboneSource("hub", name.removeprefix("hf-hub:"))
+    elif folder:
+        source = BackboneSource("folder", str(path))
+    elif path.suffix.lower() in WEIGHTS_SUFFIXES or path.is_file():
+        source = BackboneSource("file", str(path))
+    elif found is not None:
+        filled = f" with --pretrained {implied}" if implied else ""
+        note = "" if found == name else f"{name} is taken for open_clip's {found}{filled}"
+        return BackboneSource("architecture", found, _weights(found, pretrained), note)
+    elif re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) and not re.match(r"(?i)(vit\b|rn\d)", name):
+        source = BackboneSource("hub", name)
+    elif "/" in name and not re.match(r"(?i)(vit\b|rn\d)", name):
+        raise UserError(f"there is no backbone at {name!r}: no such file or folder")
+    else:
+        nearest = ", ".join(_close(name, 0.4)) or "tiny"
+        raise UserError(f"unknown backbone {name!r}; nearest: {nearest} (cliptune list backbones shows all)")
+    if pretrained:
+        own = "the bundled tiny backbone" if source.kind == "tiny" else f"the {source.kind} {source.name}"
+        raise UserError(
+            f"--pretrained {pretrained} goes with the name of an architecture, but {own} brings its own weights: say "
+            f"--backbone ViT-B-16 --pretrained {pretrained}, or leave --pretrained out"
+        )
+    return source
+
+
+def _weights(model: str, pretrained: str) -> str:
+    """`pretrained` as a tag, an expanded path or "random". Raises `UserError` for what is none of them."""
+    known = list_pretrained_tags(model)
+    path = Path(pretrained).expanduser()
+    if not pretrained:
+        more = f" and {len(known) - MAX_LISTED_TAGS} more" if len(known) > MAX_LISTED_TAGS else ""
+        said = (
+            f"one of {', '.join(known[:MAX_LISTED_TAGS])}{more}, or a file"
+            if known
+            else "a file (no weights are published)"
+        )
+        raise UserError(
+            f"backbone {model} needs weights: say --pretrained with {said}; random asks for untrained weights"
+        )
+    if pretrained == RANDOM or pretrained in known:
+        return pretrained
+    if path.exists():
+        return str(path)
+    cleaned = pretrained.lower().replace("-", "_")
+    if cleaned in known:
+        return cleaned
+    close = difflib.get_close_matches(pretrained, known, n=3, cutoff=0.3)
+    nearest = ", ".join(close or known[:MAX_LISTED_TAGS]) or "none"
+    raise UserError(f"unknown weights {pretrained!r} for {model}; nearest: {nearest}, or a file's path")
+
+
+def match_architecture(name: str) -> tuple[str | None, str]:
+    """open_clip's name for an architecture, however its letters and numbers are put together, or None; and the tag
+    that the name implies."""
+    models = list_backbones()[1:]
+    if name in models:
+        return name, ""
+    if name in OPENAI_HUB_COPIES:
+        return OPENAI_HUB_COPIES[name], "openai"
+    plain = {_letters(model): model for model in models}
+    return plain.get(_letters(name.replace("@", "-").removesuffix("px"))), ""
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[-_/ ]", "", name.lower())
+
+
+def _close(name: str, cutoff: float) -> list[str]:
+    plain = {_letters(known): known for known in list_backbones()}
+    return [plain[found] for found in difflib.get_close_matches(_letters(name), plain, n=3, cutoff=cutoff)]

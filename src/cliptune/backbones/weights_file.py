@@ -1,0 +1,192 @@
+"""Tensors of a weights file in open_clip's naming, whatever they are wrapped in; no code of a file is run."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from cliptune.backbones import huggingface
+from cliptune.backbones.checkpoint_layouts import OPENAI_METADATA, extract_clip, strip_prefixes
+from cliptune.errors import UserError
+
+_scalar = np.float64(0).__reduce__()[0]
+#: What checkpoints hold beside tensors and does nothing when it is read: settings, and numbers of numpy.
+SAFE_GLOBALS = [
+    argparse.Namespace,
+    np.dtype,
+    *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *(type(np.dtype(kind)) for kind in "fdilqB?"),
+]
+#: Files that are something else, by their first bytes.
+FOREIGN_HEADERS = {
+    b"version https://git-lfs": "is a Git LFS pointer, not the weights: run git lfs pull in its repository",
+    b"<!doctype html": "is a web page, not weights: download the file itself",
+    b"<html": "is a web page, not weights: download the file itself",
+    b"\x89HDF": "is an HDF5 file; save the weights with PyTorch, as safetensors",
+}
+#: The part of a CoCa that writes captions, which no feature comes from.
+UNUSED_PREFIX = "text_decoder."
+#: Formats of other libraries, by suffix.
+FOREIGN_SUFFIXES = {
+    ".npz": "are weights of big_vision: take the same model by its open_clip name, such as --backbone ViT-B-16-SigLIP "
+    "--pretrained webli",
+    ".onnx": "is an exported graph; give the weights that it was exported from, as .pt or .safetensors",
+    ".json": "is no weights file; of sharded weights, load the model with transformers and save its state_dict() whole",
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a file holds.
+
+    state: float32 tensors named as in open_clip's `CLIP` or `CustomTextCLIP`. quick_gelu: whether they were trained
+    with OpenAI's activation; None where the file does not say.
+    """
+
+    path: str
+    state: dict[str, Tensor]
+    quick_gelu: bool | None = None
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor], path: str, openai: bool = False) -> Weights:
+        """The tensors of a bare CLIP, without what OpenAI's files hold beside weights. Raises `UserError` for tensors
+        that are not finite numbers."""
+        openai = openai or "input_resolution" in state
+        bare = {k: v for k, v in state.items() if k not in OPENAI_METADATA and not k.endswith("position_ids")}
+        if huggingface.has_transformers_names(bare):
+            bare = huggingface.to_open_clip(bare, path)
+        _check_numbers(bare, path)
+        return cls(path, {k: v.float() for k, v in bare.items()}, True if openai else None)
+
+
+def read_weights(path: Path) -> Weights:
+    """The CLIP in a weights file.
+
+    Takes state dicts of open_clip, OpenAI (also its TorchScript archives) and transformers' `CLIPModel`, plain or under
+    the usual wrappers: a key such as `state_dict` or `model`, prefixes such as `module.` or `clip_model.`, and further
+    tensors beside the CLIP's, which a warning names. Raises `UserError` if the file is missing, broken, unsafe, or
+    holds something else.
+    """
+    if path.is_dir():
+        raise UserError(describe_unusable_folder(path))
+    if not path.is_file():
+        raise UserError(f"no weights file at {path}; check the path")
+    scripted = _is_torchscript(path)
+    loaded = _scripted(path) if scripted else _loaded(path)
+    return Weights.of(strip_prefixes(extract_clip(loaded, str(path)), str(path)), str(path), scripted)
+
+
+def read_folder_weights(folder: Path, configuration: str) -> Weights:
+    """The weights in a folder that has a configuration, the file that open_clip takes. Raises `UserError` where there
+    is none, or they lie in several."""
+    if any(folder.glob("*.index.json")):
+        raise UserError(describe_unusable_folder(folder))
+    file = open_clip.factory._find_checkpoint_in_dir(folder)
+    if file is None:
+        raise UserError(f"{folder} has {configuration} but no weights (.safetensors, .bin or .pth); copy them there")
+    return read_weights(Path(file))
+
+
+def describe_unusable_folder(path: Path) -> str:
+    """What a folder is that is no open_clip model, and the way out."""
+    if (path / "latest").is_file() or any(path.glob("*mp_rank_*")) or any(path.glob("global_step*")):
+        return (
+            f"{path} is a DeepSpeed checkpoint, whose tensors lie in several files: run its zero_to_fp32.py and give "
+            f"the file that it writes"
+        )
+    if any(path.glob("*.index.json")) or any(path.glob("*-of-*.*")) or (path / ".metadata").is_file():
+        return f"{path} holds weights in several files (shards): load them once and save one state_dict() as a file"
+    files = sorted(p.name for p in path.iterdir() if p.suffix in (".pt", ".pth", ".bin", ".safetensors", ".ckpt"))
+    inside = f"it holds {', '.join(files[:5])}: give a file's path" if files else "it holds no weights file either"
+    return f"{path} has no open_clip_config.json, so it is no backbone; {inside}"
+
+
+def _loaded(path: Path) -> Any:
+    """What the file's format makes of it. Raises `UserError`."""
+    suffix = path.suffix.lower()
+    if suffix in FOREIGN_SUFFIXES:
+        raise UserError(f"{path} {FOREIGN_SUFFIXES[suffix]}")
+    with path.open("rb") as file:
+        head = file.read(64)
+    for start, said in FOREIGN_HEADERS.items():
+        if head.lower().startswith(start.lower()):
+            raise UserError(f"{path} {said}")
+    if not head:
+        raise UserError(f"{path} is empty; copy or download it again")
+    try:
+        if suffix == ".safetensors":
+            _not_ours(path)
+            return safetensors.torch.load_file(str(path))
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except (RuntimeError, SafetensorError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read as weights ({_line(error)}); copy or download it again") from None
+    except Exception as error:  # the unpickler's own errors have no common class
+        raise UserError(_unsafe(path, str(error))) from None
+
+
+def _scripted(path: Path) -> dict[str, Tensor]:
+    try:
+        with warnings.catch_warnings():  # torch announces the end of TorchScript, not of these files
+            warnings.simplefilter("ignore")
+            return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+    except (RuntimeError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a TorchScript archive ({_line(error)}); download it again") from None
+
+
+def _not_ours(path: Path) -> None:
+    with safe_open(str(path), "pt") as file:
+        if "cliptune-1" in (file.metadata() or {}):
+            raise UserError(
+                f"{path} is the checkpoint of a run, not a backbone: cliptune evaluate or predict take it, and ct.load"
+            )
+
+
+def _unsafe(path: Path, error: str) -> str:
+    """The sentence on a file that the unpickler refused."""
+    found = re.search(r"GLOBAL ([\w.]+)", error)
+    if not found:
+        return f"{path} is not a plain tensor file; save its state_dict() as safetensors"
+    whole = re.search(r"(^|\.)(open_clip|clip|transformers|nn|modules?|models?)\.", found[1]) is not None
+    tensors = ".state_dict()" if whole else "['state_dict']"
+    return (
+        f"{path} is not a plain tensor file: it holds a Python object ({found[1]}), and reading one can run code; if "
+        f"you trust it, save its tensors alone: torch.save(torch.load({path.name!r}, weights_only=False){tensors}, "
+        f"'weights.pt')"
+    )
+
+
+def _check_numbers(state: Mapping[str, Tensor], path: str) -> None:
+    """Raise `UserError` for tensors that are not finite floating-point numbers."""
+    for name, tensor in state.items():
+        if tensor.is_quantized or tensor.layout != torch.strided or tensor.is_complex():
+            raise UserError(f"{path} holds {name} as {tensor.dtype}, {tensor.layout}; save plain float weights")
+        if not tensor.is_floating_point() and not name.endswith("num_batches_tracked"):
+            raise UserError(f"{path} holds {name} as {tensor.dtype}, as quantised weights are; save float weights")
+        if not name.startswith(UNUSED_PREFIX) and not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"{path} has numbers in {name} that are not finite (NaN or infinity)")
+
+
+def _is_torchscript(path: Path) -> bool:
+    """OpenAI published its models as TorchScript archives, which hold a `constants.pkl` and code."""
+    return zipfile.is_zipfile(path) and any(n.endswith("constants.pkl") for n in zipfile.ZipFile(path).namelist())
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(" .:") if lines else type(error).__name__

@@ -1,0 +1,17 @@
+"""All pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cliptune.coresets.common.signals import Selection
+
+if TYPE_CHECKING:
+    from cliptune.coresets.common.pool import Pool
+
+
+def full(pool: Pool) -> Selection:
+    """Every picture, whatever the fraction: what coresets are compared with."""
+    import torch
+
+    return Selection(torch.arange(len(pool.labels), device=pool.labels.device))

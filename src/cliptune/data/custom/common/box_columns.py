@@ -1,0 +1,58 @@
+"""Boxes in columns of a table of images, where each row may hold one object of an image."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cliptune import boxes
+from cliptune.boxes import Box
+from cliptune.data.custom.common.table import TextTable
+
+
+@dataclass(frozen=True)
+class ImageBoxes:
+    """The boxes of each image by its key, (left, top, right, bottom) in pixels or, if `shares`, as shares of its
+    sides."""
+
+    held: dict[str, tuple[Box, ...]]
+    shares: bool
+
+
+def read_box_columns(table: TextTable, image: int, key: Callable[[str], str]) -> ImageBoxes | None:
+    """The boxes of a table's images; None where no columns hold any.
+
+    image: the column of paths, of which `key` makes keys. Boxes that are empty are left out, with a warning; another
+    says how lists of four numbers are read. Raises `UserError` for cells that are no numbers.
+    """
+    titles = {title.lower().replace(" ", "").replace("_", ""): place for place, title in enumerate(table.header)}
+    columns = boxes.find_box_columns([title for title, place in titles.items() if place != image])
+    if not columns:
+        return None
+    found: list[tuple[int, str, list[float]]] = []
+    for line, row in table.rows:
+        cells = {name: row[titles[name]] for name in columns}
+        numbers = boxes.parse_box_cells(cells, columns, f"line {line} of {table.path}")
+        found += [(line, key(row[image]), four) for four in numbers]
+    sides = boxes.is_xywh(columns, [four for *_, four in found])
+    corners = [(line, name, [x, y, x + w, y + h] if sides else [x, y, w, h]) for line, name, (x, y, w, h) in found]
+    held: dict[str, tuple[Box, ...]] = {}
+    empty = []
+    for line, name, (left, top, right, bottom) in corners:
+        if left < right and top < bottom:
+            held[name] = (*held.get(name, ()), (left, top, right, bottom))
+        else:
+            empty.append(line)
+    if empty:
+        warnings.warn(
+            f"{len(empty)} boxes of {table.path} are empty, the first in line {empty[0]}: left out", stacklevel=3
+        )
+    if len(columns) == 1 and held:
+        how = "left, top, width, height" if sides else "left, top, right, bottom"
+        other = "xmin,ymin,xmax,ymax" if sides else "x,y,w,h"
+        warnings.warn(
+            f"the column {columns[0]} of {table.path} is read as {how}; four columns {other} would say otherwise",
+            stacklevel=3,
+        )
+    return ImageBoxes(held, boxes.is_normalized(box for group in held.values() for box in group))

@@ -1,0 +1,153 @@
+"""Class folders as people have them: which are parts, which classes, and what lies beside them."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from cliptune.data.custom.common.build import listed, split_named
+from cliptune.data.custom.common.walk import folder_error, is_junk
+from cliptune.data.image_io import IMAGE_SUFFIXES
+from cliptune.errors import UserError
+
+#: Folders of masks, which some keep beside those of the classes.
+MASK_FOLDERS = ("mask", "masks")
+
+
+def subfolders(home: Path) -> list[Path]:
+    """Folders in one, in alphabetical order, links to folders among them."""
+    try:
+        with os.scandir(home) as held:
+            return sorted(Path(entry.path) for entry in held if not is_junk(entry.name) and entry.is_dir())
+    except OSError as error:
+        raise folder_error(error) from None
+
+
+def split_folders(root: Path) -> dict[str, Path]:
+    """The folders of the three parts that are there, by part; {} where classes lie side by side.
+
+    A folder such as "test" is a part if it holds class folders. One that holds images itself is a class beside others
+    ("train", the vehicle), but has no labels beside a training part; both are said. Raises `UserError` where two stand
+    for the same part, and for parts without one for training.
+    """
+    called: dict[str, Path] = {}
+    others = []
+    for folder in subfolders(root):
+        part = split_named(folder.name)
+        if part and part in called:
+            raise UserError(f"{root} has both {called[part].name} and {folder.name}; keep one {part} folder")
+        if part:
+            called[part] = folder
+        elif folder.name.lower() not in MASK_FOLDERS:
+            others.append(folder)
+    found = {part: folder for part, folder in called.items() if _holds_classes(folder)}
+    flat = [folder for part, folder in called.items() if part not in found]
+    if not found and others and flat:
+        them = " and ".join(folder.name for folder in flat) + (" are each" if len(flat) > 1 else " is")
+        warnings.warn(f"{them} taken for a class of {root}, as it holds images, not class folders", stacklevel=3)
+        return {}
+    if called and "train" not in called:
+        or_class = f", or rename {listed([p.name for p in found.values()])} if it is a class" if others else ""
+        raise UserError(
+            f"{root} has {', '.join(p.name for p in called.values())} but no train folder; add one, or put the classes "
+            f"side by side{or_class}"
+        )
+    if "train" not in found:
+        return called
+    for folder in flat:
+        warnings.warn(f"{folder} holds no class folders, so its images have no labels: left out", stacklevel=3)
+    beside = [folder.name for folder in others if _has_images(folder)]
+    if beside:
+        warnings.warn(
+            f"beside {' and '.join(folder.name for folder in found.values())}, {root} has {listed(beside)}: left out",
+            stacklevel=3,
+        )
+    return found
+
+
+def class_folders(homes: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
+    """Class -> part -> its folder, in alphabetical order; `homes` are the parts' folders.
+
+    Folders of other parts belong to the training folder of their name, also where the name is written with other
+    capitals, blanks or Unicode composition, which is said.
+    """
+    found = {folder.name: {"train": folder} for folder in subfolders(homes["train"])}
+    alike: dict[str, list[str]] = {}
+    for name in found:
+        alike.setdefault(_plain(name), []).append(name)
+    for part, home in homes.items():
+        for folder in subfolders(home) if part != "train" else ():
+            near = alike.get(_plain(folder.name), [])
+            name = folder.name if folder.name in found or len(near) != 1 else near[0]
+            if part in found.get(name, {}):
+                raise UserError(f"{found[name][part]} and {folder} are both called {name!r} in training; keep one")
+            if name != folder.name:
+                warnings.warn(f"{folder} is taken for class {name!r} of {homes['train']}", stacklevel=3)
+            found.setdefault(name, {})[part] = folder
+    return dict(sorted(found.items()))
+
+
+def warn_of_loose_images(homes: Mapping[str, Path], root: Path) -> None:
+    """Warn of images that lie beside class folders."""
+    for home in {root, *homes.values()}:
+        loose = [name for name in os.listdir(home) if _is_image(name) and (home / name).is_file()]
+        if loose:
+            warnings.warn(
+                f"{len(loose)} image{'s lie' if len(loose) > 1 else ' lies'} in {home} itself, in no class folder "
+                f"({listed(loose, 3)}): left out",
+                stacklevel=3,
+            )
+
+
+def drop_mask_folders(classes: list[str], home: Path) -> list[str]:
+    """Classes less a folder of masks, unless there would be fewer than two left (mask and no_mask)."""
+    kept = [name for name in classes if name.lower() not in MASK_FOLDERS]
+    masks = sorted(set(classes) - set(kept))
+    if not masks or len(kept) < 2:
+        return classes
+    path = home / masks[0]
+    warnings.warn(
+        f"{path} is taken for masks of the pictures, not for a class; use them with --masks-from folder:{path}, or "
+        f"rename the folder if it is a class",
+        stacklevel=3,
+    )
+    return kept
+
+
+def check_folder_depth(root: Path, home: Path, filled: list[str]) -> None:
+    """Raise `UserError` where classes lie one folder deeper, or hold training and test pictures of their own."""
+    for name in filled:
+        inner = {split_named(folder.name): folder for folder in subfolders(home / name)}
+        if "train" not in inner or inner.keys().isdisjoint({"val", "test"}):
+            continue
+        if subfolders(inner["train"]):
+            raise UserError(f"{home / name} is a dataset of its own, with a train folder; say folder:{home / name}")
+        wanted = f"{root}/train/{name}/<picture>.jpg"
+        raise UserError(f"{home / name} has a train folder inside; parts hold the classes: expected {wanted}")
+    if len(filled) == 1 and home == root and len(subfolders(root / filled[0])) > 1:
+        raise UserError(
+            f"{root} has one class only ({filled[0]}); if the classes are the folders inside it, say "
+            f"folder:{root / filled[0]}"
+        )
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Whether there are folders inside, and not more images beside these than a few that were mislaid."""
+    inner = subfolders(folder)
+    return bool(inner) and sum(map(_is_image, os.listdir(folder))) <= len(inner)
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
+
+
+def _is_image(name: str) -> bool:
+    return not is_junk(name) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether there is an image at any depth; one that cannot be listed has none to show."""
+    return any(_is_image(name) for _, _, files in os.walk(folder) for name in files)

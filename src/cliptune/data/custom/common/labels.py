@@ -1,0 +1,87 @@
+"""Labels and class names of datasets in Python, got without decoding their images where they keep them apart."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from cliptune.errors import UserError
+
+#: Where torchvision's datasets, and those made in their likeness, keep labels: a list of them, or of (path, label).
+LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "samples", "_samples", "imgs", "y")
+
+
+def base_dataset(held: Any) -> Any:
+    """The dataset within subsets and concatenations."""
+    from torch.utils.data import ConcatDataset, Subset
+
+    while isinstance(held, (Subset, ConcatDataset)):
+        held = held.dataset if isinstance(held, Subset) else held.datasets[0]
+    return held
+
+
+def stored_classnames(held: Any) -> list[str] | None:
+    """The class names a dataset says of itself, or None."""
+    for home in ("classes", "categories"):
+        names = getattr(base_dataset(held), home, None)
+        if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
+            return list(names)
+    return None
+
+
+def read_labels(held: Any, what: str) -> list[int]:
+    """The label of each item, in order. Raises `UserError` for what is no sequence of (image, label)."""
+    try:
+        count = len(held)
+        held.__getitem__  # noqa: B018
+    except (TypeError, AttributeError, NotImplementedError):
+        raise UserError(
+            f"{what} is a {type(held).__name__}; expected a torch dataset or a sequence that has a length and items"
+        ) from None
+    if not count:
+        raise UserError(f"{what} is empty")
+    return _stored_labels(held, what) or [_label(_item(held, i, what)[1], i, what) for i in range(count)]
+
+
+def _stored_labels(held: Any, what: str) -> list[int] | None:
+    """Labels that are kept apart from images, if they are those that items bring."""
+    from torch.utils.data import ConcatDataset, Subset, TensorDataset
+
+    if isinstance(held, Subset):
+        within = _stored_labels(held.dataset, what)
+        return None if within is None else [within[i] for i in held.indices]
+    if isinstance(held, ConcatDataset):
+        pieces = [_stored_labels(piece, what) for piece in held.datasets]
+        return None if any(piece is None for piece in pieces) else [label for piece in pieces for label in piece or ()]
+    if isinstance(held, TensorDataset) and len(held.tensors) > 1:
+        return [_label(label, i, what) for i, label in enumerate(held.tensors[1].tolist())]
+    change = getattr(held, "target_transform", None) or (lambda label: label)
+    for home in LABEL_ATTRIBUTES:
+        try:
+            rows = getattr(held, home)
+            rows = rows.tolist() if hasattr(rows, "tolist") else list(rows)
+            labels = [operator.index(change(row[1] if isinstance(row, (tuple, list)) else row)) for row in rows]
+            ends = (0, len(held) - 1)
+            if len(labels) == len(held) and all(labels[i] == _label(_item(held, i, what)[1], i, what) for i in ends):
+                return labels
+        except (AttributeError, TypeError, ValueError, IndexError):  # UserErrors are among them: items will tell
+            continue
+    return None
+
+
+def _item(held: Any, place: int, what: str) -> Sequence[Any]:
+    try:
+        item = held[place]
+    except Exception as error:  # theirs: the object's own code may raise anything
+        raise UserError(f"item {place} of {what} cannot be had: {type(error).__name__}: {error}") from error
+    if not isinstance(item, (tuple, list)) or len(item) < 2:
+        raise UserError(f"item {place} of {what} is a {type(item).__name__}; expected (image, label)")
+    return item
+
+
+def _label(label: Any, place: int, what: str) -> int:
+    try:
+        return operator.index(label)
+    except TypeError:
+        raise UserError(f"item {place} of {what} has the label {str(label)[:60]}; expected a whole number") from None

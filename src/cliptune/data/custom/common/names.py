@@ -1,0 +1,72 @@
+"""Names of folders and labels as words for a sentence."""
+
+from __future__ import annotations
+
+import unicodedata
+import warnings
+from collections.abc import Sequence
+
+import regex
+
+from cliptune.data.public.common import wnids
+from cliptune.errors import UserError
+
+#: Marks that datasets put in front of a name: a WordNet id (n01440764_tench), a number and a dot (001.Albatross).
+ID_PREFIX = regex.compile(r"^(?:n\d{8}[\s_.-]+|\d+\.\s*)(?=\p{L})")
+#: A name that says nothing: a number, or a WordNet id alone.
+ID_ONLY = regex.compile(r"n?\d+")
+
+
+def readable_name(name: str) -> str:
+    """A name as words: the mark in front of it dropped, and its words parted at spaces and underscores, or, if it has
+    neither, at hyphens, or else where CamelCase begins one.
+
+    A name keeps to one convention, so that "McLaren MP4-12C" and "american_t-shirt" keep what is part of their words.
+    Hyphens stay beside single letters and digits (t-shirt, F-16); a capital after a first small letter begins no word
+    (iPhone).
+    """
+    words = ID_PREFIX.sub("", unicodedata.normalize("NFC", name).strip(" _-"))
+    if regex.search(r"[\s_]", words):
+        words = words.replace("_", " ")
+    elif "-" in words:
+        words = regex.sub(r"(?<=\p{L}{2})-+(?=\p{L}{2})", " ", words)
+    else:
+        words = regex.sub(r"(?<=\p{L}\p{Ll})(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll}{2})", " ", words)
+    return " ".join(words.split()) or name
+
+
+def prompt_classnames(
+    names: Sequence[str], where: str, raw: bool = False, hint: str = "words would help"
+) -> tuple[str, ...]:
+    """Class names as they go into sentences, made `readable` unless `raw`; notes say what is lost or missing in them.
+
+    WordNet ids of ImageNet's classes get its words.
+
+    Raises `UserError` where two become one, as the tokenizer reads them.
+    """
+    words_of = {} if raw else wnids.names_of_wnids(names)
+    read = tuple(names if raw else (words_of.get(name) or readable_name(name) for name in names))
+    first: dict[str, str] = {}
+    for name, words in zip(names, read, strict=True):
+        key = words.lower()
+        if key in first:
+            how = " or keep names as they are (--raw-names)" if first[key].lower() != name.lower() and not raw else ""
+            raise UserError(f"two classes of {where}, {first[key]!r} and {name!r}, read as {key!r}; rename one{how}")
+        first[key] = name
+    if words_of:
+        (wnid, words), more = next(iter(words_of.items())), f" (and {len(words_of) - 1} more)" * (len(words_of) > 1)
+        warnings.warn(
+            f"class {wnid!r} of {where} is read as ImageNet's {words!r}{more}; --raw-names keeps names as they are",
+            stacklevel=2,
+        )
+    marked = [(name, words) for name, words in zip(names, read, strict=True) if not raw and ID_PREFIX.match(name)]
+    if marked:
+        (name, words), more = marked[0], f" (and {len(marked) - 1} more likewise)" * (len(marked) > 1)
+        warnings.warn(f"class {name!r} is read as {words!r}{more}; --raw-names keeps names as they are", stacklevel=2)
+    bare = [words for words in read if ID_ONLY.fullmatch(words)]
+    if bare:
+        warnings.warn(
+            f"class names such as {bare[0]!r} in {where} say nothing to a model that reads them; {hint}",
+            stacklevel=2,
+        )
+    return read

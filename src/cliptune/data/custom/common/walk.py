@@ -1,0 +1,73 @@
+"""Image files under a folder: which are read, which are passed over, and which are counted as not read."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from cliptune.data.image_io import HEIC_SUFFIXES, IMAGE_SUFFIXES
+from cliptune.errors import UserError
+
+#: Folders and files that file systems, viewers and archives leave behind; hidden ones (`._1.jpg`) are litter as well.
+JUNK_FOLDERS = ("@eadir", "__macosx", "$recycle.bin", "system volume information")
+JUNK_FILES = ("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r")
+#: Texts and tables that lie beside images and are no images that a user could miss.
+TEXT_SUFFIXES = {
+    *(".txt", ".md", ".rst", ".html", ".htm", ".log", ".ini", ".cfg", ".toml", ".yaml", ".yml", ".csv", ".tsv"),
+    *(".json", ".jsonl", ".xml", ".xmp", ".aae", ".py", ".ipynb", ".sh", ".md5", ".sha1", ".sha256"),
+}
+#: Kinds named in a sentence.
+NAMED = 5
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of that name is passed over without a word."""
+    return name.startswith((".", "~$")) or name.lower() in JUNK_FOLDERS or name.lower() in JUNK_FILES
+
+
+def find_images(folder: Path, unread: Counter[str], onerror: Callable[[OSError], None] | None = None) -> list[Path]:
+    """Image files at any depth, in alphabetical order; suffixes of other files are counted in `unread`.
+
+    Litter and texts count as neither. A link that leads nowhere is among the images, so that reading them says it.
+    onerror: receives the error of a folder that cannot be listed; by default it is raised as a `UserError`.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise folder_error(error)
+
+    found, base, seen = [], os.path.realpath(folder), set[str]()
+    for place, folders, files in os.walk(folder, onerror=onerror or refuse, followlinks=True):
+        folders[:] = [name for name in folders if not is_junk(name) and _once(Path(place, name), base, seen)]
+        suffixes = [(name, os.path.splitext(name)[1].lower()) for name in files if not is_junk(name)]
+        found += [Path(place, name) for name, suffix in suffixes if suffix in IMAGE_SUFFIXES]
+        unread.update(suffix for _, suffix in suffixes if suffix not in IMAGE_SUFFIXES and suffix not in TEXT_SUFFIXES)
+    return sorted(found)
+
+
+def _once(folder: Path, base: str, seen: set[str]) -> bool:
+    """Whether to look into a folder: links to what is looked at anyway, or that lead in circles, are passed over."""
+    if not folder.is_symlink():
+        return True
+    real = os.path.realpath(folder)
+    inside = os.path.commonpath([real, base]) in (real, base)
+    again = real in seen
+    seen.add(real)
+    return not (inside or again)
+
+
+def skipped_files_message(folder: Path, unread: Counter[str]) -> str:
+    """The sentence about files that are not read, with each kind's number."""
+    kinds = unread.most_common()
+    shown = ", ".join(f"{suffix or 'no suffix'}: {count}" for suffix, count in kinds[:NAMED])
+    shown += f" and {len(kinds) - NAMED} more kinds" if len(kinds) > NAMED else ""
+    way = (
+        'pip install "cliptune[heic]" reads HEIC' if HEIC_SUFFIXES & unread.keys() else "convert images to JPEG or PNG"
+    )
+    return f"{unread.total()} of the files in {folder} are of kinds that are not read ({shown}): left out; {way}"
+
+
+def folder_error(error: OSError) -> UserError:
+    """The sentence about a folder that cannot be listed."""
+    return UserError(f"cannot look into {error.filename}: {(error.strerror or 'unknown reason').lower()}")

@@ -1,0 +1,223 @@
+"""Your own pictures: a table with a line for each, of path, label and, if you like, split and mask."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.common.box_columns import read_box_columns
+from cliptune.data.custom.common.build import SPLIT_NAMES, LabeledExamples, build_splits, split_named
+from cliptune.data.custom.common.multi_label import Splitter, label_splitter
+from cliptune.data.custom.common.table import TextTable, line_numbers, read_table
+from cliptune.data.dataset import Dataset
+from cliptune.data.exists import missing_files
+from cliptune.data.image_io import IMAGE_SUFFIXES
+from cliptune.errors import UserError
+from cliptune.files import read_text
+from cliptune.types import Example
+
+#: What people call the columns, likeliest first; case and punctuation do not count.
+IMAGE = (
+    *("path", "filepath", "imagepath", "imgpath", "relativepath", "relpath", "impath"),
+    *("file", "filename", "imagefile", "imagefilename", "imagename", "image", "img", "picture", "photo", "imageid"),
+)
+LABEL = ("label", "class", "category", "target", "classlabel", "labelid", "classid", "categoryid")
+NAME = ("classname", "labelname", "categoryname", "targetname", "name", "labeltext", "class", "category", "label")
+SPLIT = ("split", "subset", "set", "fold", "partition", "part", "phase")
+MASK = ("mask", "maskpath", "maskfile", "maskfilename", "segmentation")
+#: A file beside the table with the names of classes 0, 1, ..., a line each.
+CLASSES = "classes.txt"
+
+
+class Csv(Dataset):
+    """The pictures a table lists; relative paths count from its folder, or from `reading.root`.
+
+    Without a split column, each class is cut as folders are, whatever the order of the lines. Labels that are all whole
+    numbers keep their order; a column of names or `classes.txt` beside the table says what they are called. Several
+    labels in one cell make the data multi-label (`tags.splitter`), as do several lines of an image with a box each;
+    boxes are foregrounds.
+    """
+
+    def __init__(self, file: str | Path, reading: DataConfig | None = None):
+        reading = reading or DataConfig()
+        self.file = Path(file).expanduser()
+        if not self.file.is_file():
+            raise UserError(_absent(self.file))
+        self.name = self.file.stem
+        self.root = Path(reading.root).expanduser() if reading.root else self.file.parent
+        table = read_table(self.file)
+        image = _needed(table, table.column(IMAGE, reading.image_column), "pictures' paths", "path", "--image-column")
+        label = _needed(table, table.column(LABEL + NAME, reading.label_column), "labels", "label", "--label-column")
+        if not table.rows:
+            raise UserError(f"{self.file} has a header, but no lines below it; add a line for each picture")
+        self._boxes = read_box_columns(table, image, _key)
+        every, table, shown = table, *self._distinct(table, image, label)
+        table = self._present(table, image, reading.skip_bad)
+        kept = [_key(row[image]) for _, row in table.rows]
+        cells = [cell for key in kept for cell in shown[key]] if self._boxes else [row[label] for _, row in table.rows]
+        split = label_splitter(cells, str(self.file), reading.label_separator) or _whole
+        labels = {value for cell in cells for value in split(cell)}
+        whole = all(re.fullmatch(r"[+-]?\d+", value) for value in labels)
+        classes = sorted(labels, key=int) if whole else sorted(labels)
+        names = table.column([name for name in NAME if table.column([name]) not in (image, label)])
+        titles = _titles(every, label, names, classes, split) if whole else None
+        self.classnames, self._splits = build_splits(
+            self._found(table, image, {key: _labels(shown[key], split) for key in kept}),
+            str(self.file),
+            classes=classes,
+            titles=titles,
+            raw_names=reading.raw_names,
+            hint=f"a column of names, or a {CLASSES} beside the file with a name a line, would give words",
+        )
+
+    @classmethod
+    def from_spec(cls, argument: str, reading: DataConfig) -> Csv:
+        if not argument:
+            raise UserError("csv needs a file: --data csv:FILE")
+        return cls(argument, reading)
+
+    def examples(self, split: str) -> list[Example]:
+        return self._splits[split]
+
+    def aside(self) -> list[Example]:
+        return self._splits["aside"]
+
+    def evaluation_examples(self) -> list[Example]:
+        return self._splits["tested"]
+
+    def _distinct(self, table: TextTable, image: int, label: int) -> tuple[TextTable, dict[str, list[str]]]:
+        """The table with one line for each image, and the cells of labels that it has by its key.
+
+        Lines said twice are left out, with a note; where lines hold boxes, those of an image may differ in these and in
+        their labels. Raises `UserError` for empty fields and for contradictions.
+        """
+        empty = [line for line, row in table.rows if not row[image] or not row[label]]
+        if empty:
+            raise UserError(
+                f"no path or no label in {line_numbers(empty)} of {self.file}; fill it in or remove the line"
+            )
+        seen: dict[str, tuple[int, tuple[str, ...]]] = {}
+        shown: dict[str, list[str]] = {}
+        same = [place for place in range(len(table.header)) if place != image]
+        if self._boxes:  # each line is an object
+            same = [place for place in (table.column(SPLIT), table.column(MASK)) if place is not None]
+        for line, row in table.rows:
+            first, other = seen.setdefault(_key(row[image]), (line, row))
+            shown.setdefault(_key(row[image]), []).append(row[label])
+            if any(other[place] != row[place] for place in same):
+                raise UserError(
+                    f"{line_numbers([first, line])} of {self.file} both list {row[image]}, "
+                    "and differ; list a picture once"
+                )
+        if len(seen) < len(table.rows) and not self._boxes:
+            warnings.warn(f"{len(table.rows) - len(seen)} lines of {self.file} repeat others: left out", stacklevel=3)
+        return TextTable(table.path, table.header, tuple(seen.values())), shown
+
+    def _present(self, table: TextTable, image: int, skip: bool) -> TextTable:
+        """The table without pictures that are not there, where they may be skipped. Raises `UserError` if not."""
+        folders: dict[Path, list[str]] = {}
+        paths = [self.root / _key(row[image]) for _, row in table.rows]
+        for path in paths:
+            folders.setdefault(path.parent, []).append(path.name)
+        lost = {folder / name for folder, held in folders.items() for name in missing_files(folder, held)}
+        if not lost:
+            return table
+        gone = [(line, row[image]) for (line, row), path in zip(table.rows, paths, strict=True) if path in lost]
+        shown = ", ".join(f"{name} (line {line})" for line, name in gone[:3])
+        said = f"{len(gone)} of {len(paths)} pictures of {self.file} are not there: {shown}"
+        said += f" and {len(gone) - 3} more" * (len(gone) > 3)
+        if skip:
+            warnings.warn(f"{said}: left out", stacklevel=3)
+            kept = [row for row, path in zip(table.rows, paths, strict=True) if path not in lost]
+            return TextTable(table.path, table.header, tuple(kept))
+        hint = "" if Path(gone[0][1]).suffix.lower() in IMAGE_SUFFIXES else ", with their suffixes"
+        raise UserError(f"{said}; paths count from {self.root}{hint} (another folder: --root; leave out: --skip-bad)")
+
+    def _found(
+        self, table: TextTable, image: int, labels: Mapping[str, tuple[str, ...]]
+    ) -> Mapping[str, LabeledExamples]:
+        """Examples by part, in the order of their paths, as folders are walked."""
+        split, mask = table.column(SPLIT), table.column(MASK)
+        found: dict[str, list[tuple[str | tuple[str, ...], Example]]] = {part: [] for part in SPLIT_NAMES}
+        for line, row in sorted(table.rows, key=lambda held: PurePosixPath(_key(held[1][image])).parts):
+            part = "train" if split is None else split_named(row[split])
+            if part is None:
+                raise UserError(
+                    f"{table.header[split or 0]} {row[split or 0]!r} in line {line} of {self.file} is none of train, "
+                    f"val, test"
+                )
+            key = _key(row[image])
+            masked = self.root / _key(row[mask]) if mask is not None and row[mask] else None
+            if not labels[key]:
+                raise UserError(f"no label in {line_numbers([line])} of {self.file}; fill it in or remove the line")
+            boxes, shares = (self._boxes.held.get(key, ()), self._boxes.shares) if self._boxes else ((), False)
+            example = Example(key, -1, self.root / key, masked, boxes=boxes, shares=shares)
+            found[part].append((labels[key], example))
+        if not found["train"]:
+            raise UserError(f"{self.file} lists no train pictures; {table.header[split or 0]} says which those are")
+        return {part: rows for part, rows in found.items() if rows}
+
+
+def _absent(file: Path) -> str:
+    if file.is_dir():
+        return f"{file} is a folder, not a table; folders of classes are read by folder:{file}"
+    return f"no file at {file}; check the path after csv:"
+
+
+def _needed(table: TextTable, column: int | None, what: str, name: str, flag: str) -> int:
+    if column is not None:
+        return column
+    if any(Path(title).suffix.lower() in IMAGE_SUFFIXES for title in table.header):
+        raise UserError(f"{table.path} has no header line; begin it with one such as path,label")
+    raise UserError(
+        f"which column of {table.path} holds the {what}? It has {', '.join(table.header)}; call one {name}, or say "
+        f"which with {flag}"
+    )
+
+
+def _key(path: str) -> str:
+    """A path as written, with / between its parts."""
+    return posixpath.normpath(path.replace("\\", "/"))
+
+
+def _whole(cell: str) -> tuple[str, ...]:
+    """One label per cell."""
+    return (cell,)
+
+
+def _labels(cells: Sequence[str], split: Splitter) -> tuple[str, ...]:
+    """All labels in some cells, each once."""
+    return tuple(dict.fromkeys(label for cell in cells for label in split(cell)))
+
+
+def _titles(table: TextTable, label: int, names: int | None, classes: list[str], split: Splitter) -> dict[str, str]:
+    """What numbered classes are called. Raises `UserError` for one of two names, or of none."""
+    if names is not None:
+        titles: dict[str, str] = {}
+        for line, row in table.rows:
+            labels, called = split(row[label]), split(row[names]) if len(split(row[label])) > 1 else (row[names],)
+            if len(labels) != len(called):
+                raise UserError(
+                    f"line {line} of {table.path} has {len(labels)} labels ({row[label]}), but {len(called)} names "
+                    f"({row[names]}); give each label a name"
+                )
+            for value, name in zip(labels, called, strict=True):
+                if titles.setdefault(value, name) != name or not name:
+                    told = f"{titles[value]!r} before and {name!r} in line {line}"
+                    raise UserError(f"{table.path} calls class {value} {told}; give each class one name")
+        return titles
+    file = table.path.parent / CLASSES
+    if not file.is_file():
+        return {value: str(int(value)) for value in classes}
+    held = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    outside = [value for value in classes if not 0 <= int(value) < len(held)]
+    if outside:
+        raise UserError(
+            f"{file} names classes 0 to {len(held) - 1}, but {table.path} has class {outside[0]}; add its line, or "
+            f"count from 0"
+        )
+    return {value: held[int(value)] for value in classes}

@@ -1,0 +1,94 @@
+"""Your own pictures: one folder a class."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from pathlib import Path
+
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.common.build import build_splits
+from cliptune.data.custom.common.class_folders import (
+    check_folder_depth,
+    class_folders,
+    drop_mask_folders,
+    split_folders,
+    warn_of_loose_images,
+)
+from cliptune.data.custom.common.multi_label import warn_of_combined_names
+from cliptune.data.custom.common.walk import find_images, skipped_files_message
+from cliptune.data.dataset import Dataset
+from cliptune.errors import UserError
+from cliptune.types import Example
+
+
+class Folder(Dataset):
+    """Pictures under `root/<class>/`, at any depth, or under `root/{train,val,test}/<class>/`.
+
+    Without those parts each class is cut reproducibly, 50 % training, 20 % validation, 30 % test; a training part
+    alone gives its share to what is missing. Class names are folder names made readable ("red_fox" -> "red fox",
+    "RedFox" -> "Red Fox").
+    """
+
+    def __init__(self, root: str | Path, raw_names: bool = False):
+        self.root = Path(root).expanduser()
+        if not self.root.is_dir():
+            raise UserError(_absent(self.root))
+        self.name = self.root.resolve().name or str(self.root)
+        homes = split_folders(self.root) or {"train": self.root}
+        folders = class_folders(homes)
+        classes = drop_mask_folders(list(folders), homes["train"])
+        foreign: Counter[str] = Counter()
+        files = {
+            part: {name: find_images(folders[name][part], foreign) for name in classes if part in folders[name]}
+            for part in homes
+        }
+        if foreign:
+            warnings.warn(skipped_files_message(self.root, foreign), stacklevel=2)
+        filled = [name for name in classes if files["train"].get(name)]
+        check_folder_depth(self.root, homes["train"], filled)
+        if not filled:
+            raise UserError(
+                f"{self.root} holds no pictures in class folders; expected {homes['train']}/<class>/<picture>.jpg"
+            )
+        warn_of_loose_images(homes, self.root)
+        warn_of_combined_names(filled, str(self.root))
+        self.classnames, self._splits = build_splits(
+            {
+                part: [(name, self._example(path)) for name, paths in groups.items() for path in paths]
+                for part, groups in files.items()
+            },
+            str(self.root),
+            classes=classes,
+            raw_names=raw_names,
+        )
+
+    @classmethod
+    def from_spec(cls, argument: str, reading: DataConfig) -> Folder:
+        if not argument:
+            raise UserError("folder needs a path: --data folder:PATH")
+        return cls(argument, reading.raw_names)
+
+    def examples(self, split: str) -> list[Example]:
+        return self._splits[split]
+
+    def aside(self) -> list[Example]:
+        return self._splits["aside"]
+
+    def evaluation_examples(self) -> list[Example]:
+        return self._splits["tested"]
+
+    def _example(self, path: Path) -> Example:
+        return Example(path.relative_to(self.root).as_posix(), -1, path)
+
+
+def _absent(root: Path) -> str:
+    """Why there is nothing to look through at `root`."""
+    if not root.is_file():
+        return f"no folder at {root}; check the path after folder:"
+    if root.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"):
+        return f"{root} is an archive; unpack it and give the folder"
+    if root.suffix.lower() in (".csv", ".tsv", ".json"):
+        kind = "json" if root.suffix.lower() == ".json" else "csv"
+        return f"{root} is a file, not a folder; a list of pictures is read by {kind}:{root}"
+    return f"{root} is a file, not a folder; give the folder that holds the classes"

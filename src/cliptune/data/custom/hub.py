@@ -1,0 +1,169 @@
+"""Datasets of the Hugging Face hub, or saved by its package on disk: hub:USER/NAME, hub:PATH."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.common.build import LabeledExamples, build_splits, split_named
+from cliptune.data.custom.common.multi_label import label_splitter
+from cliptune.data.dataset import Dataset
+from cliptune.data.image_io import read_image, read_image_bytes
+from cliptune.errors import UserError
+from cliptune.types import DecodedImage, Example
+
+if TYPE_CHECKING:
+    import datasets
+
+#: What people call the columns, likeliest first, where their types do not tell.
+IMAGE = ("image", "img", "picture", "photo", "images", "pixel_values", "jpg", "png")
+LABEL = ("label", "labels", "class", "category", "target", "fine_label", "class_name", "y", "cls")
+#: What may follow the name, after a comma.
+OPTIONS = ("config", "revision")
+
+
+class Hub(Dataset):
+    """A dataset of pictures and labels as the `datasets` package loads it; keys are a split's name and a row's number.
+
+    held: its splits by name. Those called train, validation (or val, valid, dev) and test are taken as such; missing
+    ones take a share of training, as with folders. A single split of another name is training's.
+    """
+
+    def __init__(self, held: Mapping[str, datasets.Dataset], name: str, reading: DataConfig | None = None):
+        reading = reading or DataConfig()
+        self.name = name
+        self._parts = _parts(held, name)
+        features = self._parts["train"][1].features
+        self.image = _column(features, reading.image_column, "Image", IMAGE, name, "--image-column")
+        label = _column(features, reading.label_column, "ClassLabel", LABEL, name, "--label-column")
+        kind = features[label]
+        self._pictures = {split: rows.select_columns(self.image) for split, rows in self._parts.values()}
+        titles = getattr(kind, "names", None)
+        found: dict[str, Any] = {part: self._found(part, label) for part in self._parts}
+        cells = [cell for rows in found.values() for cell, _ in rows]
+        split = None if titles is not None else label_splitter(cells, name, reading.label_separator)
+        if split is not None:
+            found = {part: [(split(cell), example) for cell, example in rows] for part, rows in found.items()}
+            cells = [label for cell in cells for label in split(cell)]
+        whole = titles is not None or all(cell.lstrip("-").isdecimal() for cell in cells)
+        values = sorted(set(cells), key=int if whole else str)
+        if titles is not None:
+            values = [str(i) for i in range(len(titles))]
+        self.classnames, self._splits = build_splits(
+            found,
+            name,
+            classes=values,
+            titles=None if titles is None else dict(zip(values, titles, strict=True)),
+            raw_names=reading.raw_names,
+        )
+
+    @classmethod
+    def from_spec(cls, argument: str, reading: DataConfig) -> Hub:
+        name, *rest = (part.strip() for part in argument.split(","))
+        knobs = {knob: value for knob, _, value in (part.partition("=") for part in rest)}
+        if not name or not all(knobs.values()) or not knobs.keys() <= set(OPTIONS):
+            raise UserError(
+                f"hub takes a dataset's name and, after commas, config=NAME and revision=NAME, got {argument!r}: "
+                f"--data hub:USER/NAME"
+            )
+        return cls(load_splits(name, knobs.get("config"), knobs.get("revision")), name, reading)
+
+    def examples(self, split: str) -> list[Example]:
+        return self._splits[split]
+
+    def aside(self) -> list[Example]:
+        return self._splits["aside"]
+
+    def evaluation_examples(self) -> list[Example]:
+        return self._splits["tested"]
+
+    def read(self, example: Example) -> DecodedImage:
+        split, _, row = example.key.rpartition("/")
+        value = self._pictures[split][int(row)][self.image]
+        held: dict[str, Any] = (
+            value if isinstance(value, dict) else {"path" if isinstance(value, str) else "bytes": value}
+        )
+        if held.get("bytes") is None and held.get("path"):
+            return read_image(Path(held["path"]))
+        return read_image_bytes(held.get("bytes") or b"", f"{example.key} of {self.name}")
+
+    def _found(self, part: str, label: str) -> LabeledExamples:
+        """Examples of a part with their labels as text, none of the pictures decoded."""
+        name, rows = self._parts[part]
+        labels = rows.select_columns(label).with_format("arrow")[:][label].to_pylist()
+        lost = [i for i, value in enumerate(labels) if value is None or value == "" or value == -1]
+        if lost:  # hidden labels of test sets are -1
+            warnings.warn(
+                f"{len(lost)} of {len(labels)} {name} pictures of {self.name} have no label: left out", stacklevel=4
+            )
+        odd = next((value for value in labels if not isinstance(value, (str, int, type(None)))), None)
+        if odd is not None:
+            raise UserError(f"column {label!r} of {self.name} holds {odd!r}; a label is a name or a whole number")
+        gone = set(lost)
+        return [(str(value), Example(f"{name}/{i}", -1)) for i, value in enumerate(labels) if i not in gone]
+
+
+def load_splits(name: str, config: str | None = None, revision: str | None = None) -> Mapping[str, datasets.Dataset]:
+    """The splits of a dataset of the hub, of one saved on disk, or of a folder or parquet file that the package reads.
+
+    Raises `UserError` where the package lacks, or with the reason why it cannot load the dataset.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise UserError('hub data needs the package datasets: pip install "cliptune[hub]"') from None
+    path = Path(name).expanduser()
+    try:
+        if path.is_dir() and any((path / file).is_file() for file in ("dataset_dict.json", "state.json")):
+            held: Any = datasets.load_from_disk(str(path))
+        elif path.is_file():
+            held = datasets.load_dataset("parquet", data_files=str(path))
+        else:
+            held = datasets.load_dataset(str(path) if path.is_dir() else name, config, revision=revision)
+    except Exception as error:  # whatever the package, its network or its parsers raise: the sentence says it
+        told = error.__cause__ if type(error).__name__.startswith("DatasetGeneration") else None
+        reason = (str(told or error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(
+            f"dataset {name!r} cannot be loaded: {reason}; check the name and the connection, or give the path of a "
+            f"saved copy"
+        ) from None
+    return held if isinstance(held, Mapping) else {str(held.split or "train"): held}
+
+
+def _parts(held: Mapping[str, datasets.Dataset], name: str) -> dict[str, tuple[str, datasets.Dataset]]:
+    """Part -> what the dataset calls it, and its rows with pictures as they are stored."""
+    import datasets
+
+    found = {part: split for split in reversed(list(held)) if (part := split_named(split))}
+    if len(held) == 1 and not found:
+        found = {"train": next(iter(held))}
+    if "train" not in found:
+        raise UserError(f"{name} has no train split; it has {', '.join(held)}")
+    left = set(held) - set(found.values())
+    if left:
+        warnings.warn(f"splits of {name} that are not used: {', '.join(sorted(left))}", stacklevel=4)
+    parts = {}
+    for part, split in found.items():
+        rows = held[split].with_format(None)
+        for column, kind in rows.features.items():
+            if isinstance(kind, datasets.Image):
+                rows = rows.cast_column(column, datasets.Image(decode=False))
+        parts[part] = split, rows
+    return parts
+
+
+def _column(features: Mapping[str, Any], asked: str, kind: str, names: tuple[str, ...], data: str, flag: str) -> str:
+    """The column asked for, or the one of a kind, or the one with the likeliest name. Raises `UserError`."""
+    if asked:
+        if asked not in features:
+            raise UserError(f"{data} has no column {asked!r}; it has {', '.join(features)}")
+        return asked
+    typed = [column for column, feature in features.items() if type(feature).__name__ == kind]
+    ranked = [name for name in names if name in typed] or typed or [name for name in names if name in features]
+    if not ranked or (len(typed) > 1 and typed == ranked):
+        what = "pictures" if kind == "Image" else "labels"
+        raise UserError(f"which column of {data} holds the {what}? It has {', '.join(features)}; say with {flag}")
+    return ranked[0]

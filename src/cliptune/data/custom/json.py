@@ -1,0 +1,75 @@
+"""Your own pictures: a split file as the published ones are, train, val and test lists of [path, label, name]."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.common.build import listed
+from cliptune.data.custom.common.multi_label import warn_of_combined_names
+from cliptune.data.dataset import Dataset
+from cliptune.data.exists import missing_files
+from cliptune.data.public.common import split_file
+from cliptune.errors import UserError
+from cliptune.types import Example
+
+
+class Json(Dataset):
+    """The pictures a split file lists; its paths count from its folder, or from `reading.root`.
+
+    Nothing is cut from training: parts are as the file has them, and "val" may be absent. Names are written for text
+    already and stay as they are.
+    """
+
+    def __init__(self, file: str | Path, reading: DataConfig | None = None):
+        reading = reading or DataConfig()
+        self.file = Path(file).expanduser()
+        if not self.file.is_file():
+            raise UserError(
+                f"{self.file} is a folder, not a split file; folders of classes are read by folder:{self.file}"
+                if self.file.is_dir()
+                else f"no file at {self.file}; check the path after json:"
+            )
+        self.name = self.file.stem
+        self.root = Path(reading.root).expanduser() if reading.root else self.file.parent
+        self.classnames, parts = split_file.read_split_file(
+            self.file, self.root, fix="mend the file", optional=("val",)
+        )
+        if len(self.classnames) < 2:
+            only = listed(self.classnames)
+            raise UserError(f"{self.file} has one class only ({only}); classification needs at least two")
+        warn_of_combined_names(self.classnames, str(self.file))
+        if not parts["test"]:
+            raise UserError(f"{self.file} lists no test pictures; mend the file")
+        self._splits = self._present(parts, reading.skip_bad)
+        untrained = set(range(len(self.classnames))) - {e.label for e in self._splits["train"]}
+        if untrained:
+            names = listed([self.classnames[label] for label in untrained])
+            warnings.warn(f"no training pictures of {names} in {self.file}", stacklevel=2)
+        untested = set(range(len(self.classnames))) - {e.label for e in self._splits["test"]}
+        if untested:
+            names = listed([self.classnames[label] for label in untested])
+            warnings.warn(f"no test pictures of {names} in {self.file}: accuracy says nothing of it", stacklevel=2)
+
+    @classmethod
+    def from_spec(cls, argument: str, reading: DataConfig) -> Json:
+        if not argument:
+            raise UserError("json needs a file: --data json:FILE")
+        return cls(argument, reading)
+
+    def examples(self, split: str) -> list[Example]:
+        return self._splits[split]
+
+    def _present(self, parts: dict[str, list[Example]], skip: bool) -> dict[str, list[Example]]:
+        """The parts without pictures that are not there, where they may be skipped. Raises `UserError` if not."""
+        keys = [e.key for examples in parts.values() for e in examples]
+        lost = missing_files(self.root, keys)
+        if not lost:
+            return parts
+        said = f"{len(lost)} of {len(keys)} pictures of {self.file} are not there: {listed(lost, 3)}"
+        if not skip:
+            raise UserError(f"{said}; paths count from {self.root} (another folder: --root; leave out: --skip-bad)")
+        warnings.warn(f"{said}: left out", stacklevel=3)
+        gone = set(lost)
+        return {part: [e for e in examples if e.key not in gone] for part, examples in parts.items()}

@@ -1,0 +1,226 @@
+"""Pictures that Python holds: torch datasets, or any sequences, of (image, label)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.common.build import build_splits
+from cliptune.data.custom.common.labels import base_dataset, read_labels, stored_classnames
+from cliptune.data.custom.common.multi_label import warn_of_combined_names
+from cliptune.data.dataset import Dataset
+from cliptune.data.image_io import from_pil
+from cliptune.data.range_warnings import collect_assumed_ranges
+from cliptune.data.splits import exclude
+from cliptune.errors import UserError
+from cliptune.types import DecodedImage, Example
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Of what records call the data of such runs: `python:NAME@FINGERPRINT`.
+PREFIX = "python"
+#: How many pictures, evenly spread over all, a fingerprint looks at.
+HASHED_IMAGES = 16
+
+
+class TorchDataset(Dataset):
+    """Torch datasets by part; keys are the part's name and the place in it. Their images and labels are read anew each
+    time, so they should not be random."""
+
+    def __init__(
+        self,
+        held: Mapping[str, Any],
+        classnames: Sequence[str] | None = None,
+        *,
+        masks: Sequence[Any] | None = None,
+        name: str = "",
+    ):
+        first = next(iter(held.values()))
+        self.name = name or type(base_dataset(first)).__name__
+        named = classnames if classnames is not None else stored_classnames(first)
+        if named is None:
+            raise UserError(f"what are the classes of {self.name} called? Say classnames=[...], in the order of labels")
+        if isinstance(named, str):
+            raise UserError(f"classnames is a list of names, got {named!r}")
+        if masks is not None and len(masks) != len(held["train"]):
+            raise UserError(
+                f"there are {len(masks)} masks for {len(held['train'])} training pictures; give one for each"
+            )
+        self._held, self._masks = dict(held), masks
+        found = {part: self._found(part, len(named)) for part in held}
+        if "train" not in found:  # something to be tested on
+            self.classnames = tuple(map(str, named))
+            self._splits = {"train": [], "val": [], "test": [e for _, e in found["test"]], "aside": []}
+            return
+        warn_of_combined_names([str(title) for title in named], self.name)
+        titles = {str(i): str(title) for i, title in enumerate(named)}
+        self.classnames, self._splits = build_splits(
+            found, self.name, classes=list(titles), titles=titles, raw_names=classnames is not None
+        )
+
+    @classmethod
+    def from_spec(cls, argument: str, reading: DataConfig) -> TorchDataset:
+        raise UserError(
+            f"the run's data, {argument.partition('@')[0]}, was an object in Python; pass it (evaluate(data=...)), or "
+            f"name other data"
+        )
+
+    def examples(self, split: str) -> list[Example]:
+        return self._splits[split]
+
+    def aside(self) -> list[Example]:
+        return self._splits["aside"]
+
+    def read(self, example: Example) -> DecodedImage:
+        part, _, place = example.key.partition("/")
+        what = f"image {place} of {self.name}'s {part} part"
+        try:
+            picture = to_image(self._held[part][int(place)][0], what)
+        except UserError:
+            raise
+        except Exception as error:  # theirs: the object's own code may raise anything
+            raise UserError(f"{what} cannot be had: {type(error).__name__}: {error}") from error
+        if self._masks is None or part != "train":
+            return picture
+        mask = to_mask(self._masks[int(place)], f"mask {place} of {self.name}")
+        if mask.shape[-2:] != picture.image.shape[-2:]:
+            sizes = [f"{shape[-1]}x{shape[-2]}" for shape in (mask.shape, picture.image.shape)]
+            raise UserError(f"mask {place} of {self.name} is {sizes[0]} but its picture is {sizes[1]} pixels")
+        return DecodedImage(picture.image, mask)
+
+    def _found(self, part: str, classes: int) -> list[tuple[str, Example]]:
+        labels = read_labels(self._held[part], f"{self.name}'s {part} part")
+        wrong = next((i for i, label in enumerate(labels) if not 0 <= label < classes), None)
+        if wrong is not None:
+            raise UserError(
+                f"image {wrong} of {self.name}'s {part} part has label {labels[wrong]}, but there are {classes} class "
+                f"names, for labels 0 to {classes - 1}"
+            )
+        return [(str(label), Example(f"{part}/{i}", label)) for i, label in enumerate(labels)]
+
+
+def from_torch(
+    train: Any = None,
+    classnames: Sequence[str] | None = None,
+    *,
+    val: Any = None,
+    test: Any = None,
+    masks: Sequence[Any] | None = None,
+    name: str = "",
+) -> Dataset:
+    """Make a dataset of torch datasets, or of any sequences, of `(image, label)`, for `train` and `evaluate`.
+
+    Images are PIL images, tensors `(C, H, W)` or arrays `(H, W, C)`, uint8 or float in [0, 1], not normalised and not
+    augmented. Labels are integers from 0.
+
+    Args:
+        train: What is trained on; left out of what is only tested.
+        classnames: In the order of labels; by default the dataset's own `classes`, made readable.
+        val: Validation images; by default a share of `train`, as with folders.
+        test: Test images; by default a share of `train`.
+        masks: The foreground of each training image, `(H, W)`: 0/1, 0/255, or in between.
+        name: What records call it; by default the name of its class.
+
+    Raises:
+        UserError: If labels, class names or masks do not fit.
+    """
+    parts = {part: held for part, held in (("train", train), ("val", val), ("test", test)) if held is not None}
+    if "train" not in parts and "test" not in parts:
+        raise UserError("no pictures given; pass train=, or test= for what is only tested")
+    return TorchDataset(parts, classnames, masks=masks, name=name)
+
+
+def as_dataset(data: Any) -> Dataset:
+    """What `train(data=...)` was given, other than a name, as a dataset. Raises `UserError`."""
+    if isinstance(data, Path):
+        raise UserError(f"data={str(data)!r} is a path; say of what: data='folder:{data}'")
+    return data if isinstance(data, Dataset) else from_torch(data)
+
+
+def as_test_dataset(data: Any, classnames: Sequence[str]) -> Dataset:
+    """What `evaluate(data=...)` was given: of a torch dataset, all is tested, among its own classes or `classnames`."""
+    if isinstance(data, (Dataset, Path)):
+        return as_dataset(data)
+    return from_torch(test=data, classnames=None if stored_classnames(data) else classnames)
+
+
+def python_spec(dataset: Dataset) -> str:
+    """What records call a dataset that came as an object: `python:NAME@FINGERPRINT`, of class names, keys, labels and a
+    few pictures."""
+    parts = {part: dataset.examples(part) for part in ("train", "val", "test")}
+    if aside := dataset.aside():  # names stay those of earlier versions, which always set these aside
+        parts |= {"train": exclude(parts["train"], aside), "val": aside}
+    everything = [e for examples in parts.values() for e in examples]
+    told = [list(dataset.classnames), [[(e.key, e.label) for e in examples] for examples in parts.values()]]
+    digest = hashlib.sha256(repr(told).encode())
+    with collect_assumed_ranges():  # reading them for training says what is assumed of them
+        for example in everything[:: max(1, len(everything) // HASHED_IMAGES)]:
+            digest.update(dataset.read(example).image.contiguous().numpy().tobytes())
+    return f"{PREFIX}:{dataset.name}@{digest.hexdigest()[:12]}"
+
+
+def to_image(image: Any, what: str) -> DecodedImage:
+    """A PIL picture, a tensor `(C, H, W)` or `(H, W)`, or an array `(H, W, C)` or `(H, W)`, as a picture; a fourth
+    channel is its transparency. Raises `UserError`."""
+    from torch import Tensor
+    from torchvision.transforms.v2.functional import to_pil_image
+
+    if isinstance(image, Image.Image):
+        return from_pil(image)
+    pixels = _to_uint8(image, what)
+    if pixels.shape[0] not in (1, 3, 4):
+        order = "(C, H, W)" if isinstance(image, Tensor) else "(H, W, C)"
+        raise UserError(f"{what} has the shape {tuple(image.shape)}; expected {order} with 1, 3 or 4 channels")
+    if len(pixels) == 4:
+        return from_pil(to_pil_image(pixels))
+    return DecodedImage(pixels.expand(3, -1, -1).contiguous())
+
+
+def to_mask(mask: Any, what: str) -> Tensor:
+    """uint8 `(1, H, W)`, 255 = foreground, of a mask in which 1 or 255 is. Raises `UserError`."""
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
+    values = pil_to_tensor(mask.convert("L")) if isinstance(mask, Image.Image) else _to_uint8(mask, what)
+    if len(values) != 1:
+        raise UserError(f"{what} has {len(values)} channels; a mask has one")
+    return values * 255 if values.max() <= 1 else values
+
+
+def _to_uint8(image: Any, what: str) -> Tensor:
+    """uint8 `(C, H, W)` of a tensor or an array."""
+    import torch
+    from torch import Tensor
+
+    if isinstance(image, np.ndarray):
+        if image.dtype.kind not in "buif":
+            raise UserError(f"{what} is an array of {image.dtype}; expected uint8, or float in [0, 1]")
+        # PyTorch warns of arrays that cannot be written to, and knows the machine's byte order alone.
+        tensor = torch.from_numpy(np.require(image, image.dtype.newbyteorder("="), ["C", "W"]))
+        tensor = tensor.permute(2, 0, 1) if tensor.ndim == 3 else tensor
+    elif isinstance(image, Tensor):
+        tensor = image.detach().cpu().as_subclass(Tensor)
+    else:
+        raise UserError(f"{what} is a {type(image).__name__}; expected a PIL picture, a tensor or an array")
+    tensor = tensor[None] if tensor.ndim == 2 else tensor
+    if tensor.ndim != 3 or not tensor.numel():
+        raise UserError(f"{what} has the shape {tuple(image.shape)}; expected one picture")
+    if tensor.dtype == torch.uint8:
+        return tensor.contiguous()
+    if tensor.dtype == torch.bool:
+        return tensor.to(torch.uint8) * 255
+    if not tensor.is_floating_point():
+        raise UserError(f"{what} is of {tensor.dtype}; expected uint8, or float in [0, 1]")
+    low, high = float(tensor.min()), float(tensor.max())
+    if not (low >= 0 and high <= 1):
+        raise UserError(
+            f"{what} has values from {low:.3g} to {high:.3g}; floats are in [0, 1], so give images without Normalize, "
+            f"or as uint8"
+        )
+    return (tensor.float() * 255).round().to(torch.uint8)

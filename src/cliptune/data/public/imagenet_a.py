@@ -1,0 +1,26 @@
+"""ImageNet-A: photographs of 200 of ImageNet's classes that a ResNet-50 got wrong."""
+
+from __future__ import annotations
+
+from cliptune.data.public.common.imagenet_variant import ImageNetVariant
+from cliptune.data.public.common.spec import DatasetSpec, Layout, archive_layouts
+
+
+class ImageNetA(ImageNetVariant):
+    """Hendrycks et al., Natural Adversarial Examples, CVPR 2021, https://arxiv.org/abs/1907.07174."""
+
+    subset = "a"
+    card = DatasetSpec(
+        name="imagenet_a",
+        title="ImageNetA",
+        layouts=(
+            Layout("CoOp", "imagenet-adversarial", "imagenet-a"),
+            *archive_layouts("imagenet-adversarial", "imagenet-adversarial", "imagenet-a"),
+            Layout("archive", "", "imagenet-a"),
+        ),
+        classes=200,
+        counts=(0, 0, 7_500),
+        classnames_sha256="4b36c17b1b1b",
+        source="imagenet-a.tar, see https://github.com/hendrycks/natural-adv-examples",
+        caveats=("A set to test on alone.", "Told apart are its own 200 classes, not ImageNet's 1,000."),
+    )

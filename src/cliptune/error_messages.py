@@ -1,0 +1,80 @@
+"""Sentences about what the system says, and about errors that no one foresaw, whose traceback goes to a file."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from cliptune.errors import UserError, shown
+from cliptune.files import cache_folder
+
+#: "~name" where a value may begin with a path: --out=~name/x, folder:~name.
+HOME_PATH = re.compile(r"(?:--[\w.-]+=)?(?:[a-z]+:)?(~[\w.-]+)(?:/|$)")
+#: Environment variables of launchers and of threads.
+INTEGER_VARIABLES = (
+    "LOCAL_RANK",
+    "RANK",
+    "GROUP_RANK",
+    "NODE_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "OMP_NUM_THREADS",
+)
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raise `UserError` for an argument that no path or name can be: NUL, bytes that are no text, an unknown home."""
+    for argument in arguments:
+        if "\0" in argument:
+            raise UserError(f"the argument {shown(argument)} has a NUL character, which no path or name has")
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"the argument {shown(argument)} is not UTF-8; rename the file or folder") from None
+        home = HOME_PATH.match(argument)
+        if home and os.path.expanduser(home[1]) == home[1]:
+            raise UserError(f"there is no user {home[1][1:]!r}, so {shown(argument)} names no folder")
+
+
+def check_environment() -> None:
+    """Raise `UserError` for a variable of launchers or threads that is no whole number, which libraries read so."""
+    for name in INTEGER_VARIABLES:
+        value = os.environ.get(name, "")
+        if value and not re.fullmatch(r"\d+(,\d+)*", value.strip()):
+            raise UserError(f"the environment variable {name} is a whole number, not {shown(value)}; unset it")
+
+
+def describe_os_error(error: OSError) -> str:
+    """What the system refused, and on which file where it says so."""
+    what = (error.strerror or type(error).__name__).lower()
+    where = shown(str(error.filename)) if error.filename is not None else "what a command prints or keeps"
+    return f"{where} cannot be read or written: {what}"
+
+
+def describe_unexpected(error: Exception, arguments: Sequence[str]) -> str:
+    """A sentence about any other error. Its traceback is written to a file, whose path is in the sentence."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if names & {"MemoryError", "OutOfMemoryError"} or "not enough memory" in str(error):
+        what = "this machine has too little memory for it; take a smaller batch_size or backbone"
+    else:
+        said = " ".join(str(error).split())
+        what = f"unexpected {type(error).__name__}" + (f": {said[:200]}" if said else "")
+    about = f"cliptune {' '.join(arguments)}\nPython {platform.python_version()} on {platform.platform()}\n\n"
+    text = about + "".join(traceback.format_exception(error))
+    for folder in (cache_folder("tracebacks"), Path(tempfile.gettempdir())):
+        path = folder / f"traceback-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError:
+            continue
+        return f"{what}; the traceback is in {path}"
+    sys.stderr.write(text)
+    return what

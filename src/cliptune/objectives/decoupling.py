@@ -1,0 +1,30 @@
+"""DAPT's three terms: pull to the foreground and push from the background, and align either with sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def pull_push(image: Tensor, foreground: Tensor, background: Tensor, margin: float) -> Tensor:
+    """Triplet hinge on L2-normalised features, each `(b, d)` -> scalar (DAPT, visual decoupling).
+
+    mean_b max(0, margin + ||u - sg(u_fg)|| - ||u - sg(u_bg)||): the gradient reaches the whole image's feature alone.
+    `pairwise_distance` adds 1e-6 to every coordinate, which keeps the norm differentiable at zero.
+    """
+    import torch.nn.functional as F
+
+    near = F.pairwise_distance(image, foreground.detach())
+    far = F.pairwise_distance(image, background.detach())
+    return F.relu(margin + near - far).mean()
+
+
+def background_alignment_loss(background: Tensor, phrases: Tensor, logit_scale: Tensor) -> Tensor:
+    """Cross-entropy of background features `(b, d)` with the nearest of the sentences `(p, d)`, its own
+    pseudo-label."""
+    import torch.nn.functional as F
+
+    cosines = background @ phrases.T
+    return F.cross_entropy(logit_scale * cosines, cosines.argmax(-1))

@@ -1,0 +1,169 @@
+"""What a checkpoint of the authors' code holds: tensors by their official names. Nothing in the file is executed."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cliptune.errors import UserError, shown
+from cliptune.files import open_regular
+
+#: Kept by the authors' code, of no use here: a frozen second image tower, KgCoOp's idle parameters, the first token.
+UNUSED = re.compile(r"prompt_learner\.(token_prefix|token_midfix|bias_vectors|ZS_image)|image_encoder_ori\.")
+SUFFIX = "prompt_learner.token_suffix"
+LEARNED = re.compile(
+    r"prompt_learner\.(ctx$|proj\.|compound_prompts_text\.|compound_prompt_projections\.|meta_net\.|ctx_(img|txt)_lst\.)"
+    r"|(image|text)_encoder\.(.+\.)?VPT(_shallow)?$|(text|visual)_adapter\.|(text|vis)_cali_ratio$"
+)
+TOWERS = re.compile(r"(image|text)_encoder\.|logit_scale$")
+#: Types of objects that the authors' training loop keeps beside the tensors: a warm-up schedule holds the schedule that
+#: follows it, which holds the optimizer. Numbers of numpy may stand for accuracies.
+IGNORED_TYPES = (
+    *(f"torch.optim.{name}" for name in ("sgd.SGD", "adam.Adam", "adamw.AdamW", "rmsprop.RMSprop", "radam.RAdam")),
+    *(f"torch.optim.lr_scheduler.{name}" for name in ("CosineAnnealingLR", "StepLR", "MultiStepLR", "LambdaLR")),
+    *(f"dassl.optim.radam.{name}" for name in ("RAdam", "PlainRAdam", "AdamW")),
+    *(f"dassl.optim.lr_scheduler.{name}" for name in ("ConstantWarmupScheduler", "LinearWarmupScheduler")),
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+    "builtins.dict",
+)
+#: Layout and device of a plain tensor.
+DENSE_CPU = (torch.strided, "cpu")
+
+
+@dataclass(frozen=True)
+class OfficialCheckpoint:
+    """What the file at `path` holds.
+
+    learned: official name -> float32 tensor. towers: the frozen CLIP's tensors, where the whole model was kept.
+    suffix: embeddings `(classes, n, width)` of the sentences after the learned context. unused: names that tell whose
+    file it is.
+    """
+
+    path: Path
+    learned: Mapping[str, Tensor]
+    towers: Mapping[str, Tensor]
+    suffix: Tensor | None
+    unused: frozenset[str]
+
+
+def read_official(path: Path) -> OfficialCheckpoint:
+    """Read a file of `torch.save`, or the only one in a folder.
+
+    Raises `UserError` if it is missing, damaged, needs code to load or holds something else.
+    """
+    path = _find_file(path.expanduser())
+    content = _load_file(path)
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()) or not state:
+        raise UserError(f"{path} holds no state dict; give the model.pth.tar-N or model-best.pth.tar of a run")
+    for name, tensor in state.items():
+        _check_tensor(path, name, tensor)
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    if not any(name.startswith(("prompt_learner.", "image_encoder.", "text_encoder.")) for name in state):
+        state = {f"prompt_learner.{name}": tensor for name, tensor in state.items()}  # the learner alone was kept
+    unused = frozenset(name for name in state if UNUSED.match(name))
+    learned = {name: tensor for name, tensor in state.items() if LEARNED.match(name)}
+    towers = {name: t for name, t in state.items() if TOWERS.match(name) and name not in learned}
+    strange = state.keys() - unused - learned.keys() - towers.keys() - {SUFFIX}
+    if strange:
+        raise UserError(f"{path} holds {min(strange)[:80]}, which none of the known methods keeps")
+    if "prompt_learner.bias_vectors" in unused:  # KgCoOp keeps a network that it never calls
+        learned = {name: tensor for name, tensor in learned.items() if ".meta_net." not in name}
+    whole = next((name for name, tensor in learned.items() if not tensor.is_floating_point()), None)
+    if whole:
+        raise UserError(f"{path} holds {whole} as {learned[whole].dtype}; what is learned is floating point")
+    learned = {name: tensor.float() for name, tensor in learned.items() if tensor.numel()}
+    broken = next((name for name, tensor in learned.items() if not tensor.isfinite().all()), None)
+    if broken:
+        raise UserError(
+            f"{path} holds numbers in {broken} that are not finite: its training diverged; take an earlier one"
+        )
+    return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused)
+
+
+def _check_tensor(path: Path, name: Any, tensor: Tensor) -> None:
+    """Raise `UserError` for a tensor that is no plain one, or that a few numbers of the file make a huge one of."""
+    plain = type(tensor) in (Tensor, torch.nn.Parameter) and (tensor.layout, tensor.device.type) == DENSE_CPU
+    if not isinstance(name, str) or not plain or tensor.is_quantized or tensor.is_nested or tensor.is_complex():
+        raise UserError(
+            f"{path} holds {shown(name)} as a tensor that is sparse, quantised, complex, nested or empty of numbers; "
+            f"save plain ones with torch.save(model.state_dict(), FILE)"
+        )
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise UserError(f"{path} holds {name[:80]} of {tuple(tensor.shape)} numbers, of which it has but a part")
+
+
+def _find_file(path: Path) -> Path:
+    """The file itself, or the only checkpoint under a folder."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(f"no file at {path}; check the path")
+    found = sorted(path.rglob("model*.pth.tar*"))
+    if len(found) != 1:
+        names = ", ".join(str(p.relative_to(path)) for p in found[:4]) or "no model.pth.tar-N"
+        raise UserError(f"{path} is a folder with {names}; give one file")
+    return found[0]
+
+
+def _load_file(path: Path) -> Any:
+    """The file's content, with nothing in place of the training loop's objects."""
+    try:
+        with open_regular(path) as file:
+            size, packed = os.fstat(file.fileno()).st_size, zipfile.is_zipfile(file)
+        if packed:
+            with zipfile.ZipFile(path) as archive:
+                whole = sum(entry.file_size for entry in archive.infolist())
+            if whole > 2 * size:  # torch packs nothing
+                raise UserError(f"{path} unpacks from {size:,} bytes to {whole:,}, as no file of torch.save does")
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_placeholder_types()):
+            warnings.simplefilter("ignore")  # of formats that torch will give up some day
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except Exception as error:  # torch's, pickle's and zip's own have no common class
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        if code:
+            raise UserError(
+                f"{path} needs code to load ({code[1][:80]}), and code in a file is never run; where you trust it, "
+                f"save its tensors alone with torch.save(model.state_dict(), FILE)"
+            ) from None
+        raise UserError(
+            f"{path} is damaged, truncated or no file of torch.save ({type(error).__name__}); get a whole copy"
+        ) from None
+
+
+class _Placeholder:
+    """Takes the place of an object that the file describes: made from anything, it keeps and does nothing."""
+
+    def __new__(cls, *described: Any):
+        return super().__new__(cls)
+
+    def __init__(self, *described: Any):
+        pass
+
+    def __setstate__(self, described: Any):
+        pass
+
+
+def _placeholder_types() -> list[Any]:
+    """A class for each name in `FORGOTTEN`, which the unpickler finds by it, so that the real one is never called."""
+
+    def named(name: str, base: type, **more: Any) -> type:
+        module, _, own = name.rpartition(".")
+        return type(own, (base,), {"__module__": module, "__qualname__": own, **more})
+
+    # An optimizer's state is a defaultdict, filled item by item, which the unpickler allows for a plain dict alone.
+    plain = named("collections.defaultdict", object, __new__=lambda cls, *described: {})
+    return [plain, *(named(name, _Placeholder) for name in IGNORED_TYPES)]

@@ -1,0 +1,95 @@
+"""Names in the state dicts of the authors' repositories -> the tensors of a learner.
+
+A new kind of learner needs one entry: a function with `@official.register`.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from torch import Tensor, nn
+
+from cliptune.adapters.surgery import SurgeryLearner
+from cliptune.errors import UserError
+from cliptune.prompts.conditional import ConditionalContext
+from cliptune.prompts.context import TextContext
+from cliptune.prompts.coupled import CoupledPrompts
+from cliptune.prompts.deep import DeepPrompts
+from cliptune.prompts.length_search import FixedLengthPrompts, SearchedPrompts
+from cliptune.prompts.no_prompts import NoPrompts
+
+
+@singledispatch
+def official_names(learner: nn.Module) -> dict[str, Tensor]:
+    """Official name -> parameter, for every parameter of `learner`."""
+    raise UserError(f"no official names are known for a learner of type {type(learner).__name__}")
+
+
+@official_names.register
+def _(learner: NoPrompts) -> dict[str, Tensor]:
+    return {}
+
+
+@official_names.register
+def _(learner: TextContext) -> dict[str, Tensor]:
+    return {"prompt_learner.ctx": learner.text}
+
+
+@official_names.register
+def _(learner: ConditionalContext) -> dict[str, Tensor]:
+    found = {"ctx": learner.text}
+    for name, linear in {"linear1": learner.inner, "linear2": learner.outer}.items():
+        found |= {f"meta_net.{name}.weight": linear.weight, f"meta_net.{name}.bias": linear.bias}
+    return {f"prompt_learner.{name}": parameter for name, parameter in found.items()}
+
+
+@official_names.register
+def _(learner: CoupledPrompts) -> dict[str, Tensor]:
+    found = {f"compound_prompts_text.{i - 1}" if i else "ctx": tokens for i, tokens in enumerate(learner.text)}
+    for i, linear in enumerate(learner.to_image):
+        name = f"compound_prompt_projections.{i - 1}" if i else "proj"
+        found |= {f"{name}.weight": linear.weight, f"{name}.bias": linear.bias}
+    return {f"prompt_learner.{name}": parameter for name, parameter in found.items()}
+
+
+@official_names.register
+def _(learner: DeepPrompts) -> dict[str, Tensor]:
+    found = {}
+    for tower, layers, first in (
+        ("text", learner.text, "prompt_learner.ctx"),
+        ("image", learner.image, "image_encoder.VPT"),
+    ):
+        for i, tokens in enumerate(layers):
+            found[f"{tower}_encoder.transformer.resblocks.{i}.VPT_shallow" if i else first] = tokens
+    return found
+
+
+@official_names.register
+def _(learner: SurgeryLearner) -> dict[str, Tensor]:
+    found = official_names(learner.prompts)
+    for name, surgery in (("text_adapter", learner.text), ("visual_adapter", learner.image)):
+        for official_name, module in (("post_ln", surgery.norm), ("FFN.0", surgery.widen), ("FFN.2", surgery.narrow)):
+            found[f"{name}.{official_name}.weight"] = module.weight
+            found[f"{name}.{official_name}.bias"] = module.bias
+    return found
+
+
+@official_names.register
+def _(learner: SearchedPrompts) -> dict[str, Tensor]:
+    found = {"alphas_txt": learner.alphas_text, "alphas_img": learner.alphas_image}
+    for tower, layers in (("ctx_txt_lst", learner.text), ("ctx_img_lst", learner.image)):
+        found |= {f"{tower}.{i}.{n}": tokens for i, own in enumerate(layers) for n, tokens in enumerate(own)}  # type: ignore[arg-type]
+    return {f"prompt_learner.{name}": parameter for name, parameter in found.items()}
+
+
+@official_names.register
+def _(learner: FixedLengthPrompts) -> dict[str, Tensor]:
+    towers = {"ctx_txt_lst": learner.text, "ctx_img_lst": learner.image}
+    return {f"prompt_learner.{tower}.{i}": tokens for tower, own in towers.items() for i, tokens in own.items()}
+
+
+def official_buffers(learner: nn.Module) -> dict[str, Tensor]:
+    """Official name -> tensor of what is kept beside the parameters, though no gradient moves it."""
+    if not isinstance(learner, SurgeryLearner):
+        return {}
+    return {"text_cali_ratio": learner.text.ratio, "vis_cali_ratio": learner.image.ratio}

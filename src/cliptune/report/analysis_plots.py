@@ -1,0 +1,100 @@
+"""Figures beside those of `plots`: accuracy by shots, feature shift by layer, a matrix of confusions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from cliptune.report.confusion import ConfusionCounts
+from cliptune.report.plots import add_legend, new_axes
+from cliptune.report.prompt_words import FeatureShift
+from cliptune.report.theme import LIGHT, MethodStyle, Theme
+from cliptune.results.aggregate import aggregate_runs
+from cliptune.results.summary import group_runs
+from cliptune.types import Result
+
+
+def plot_shots(
+    results: Sequence[Result], looks: Mapping[str, MethodStyle], *, metric: str, theme: Theme = LIGHT
+) -> Figure | None:
+    """`metric` by training images a class, a line a method with std over seeds; what was run with one number only
+    (zero-shot) is a level line. None where there are fewer than two numbers. results: of one data set."""
+    points: dict[str, dict[int, tuple[float, float]]] = {}
+    for (_, method, shots, *_), runs in group_runs(results).items():
+        cell = aggregate_runs(runs, metric)
+        if cell is not None and shots:  # all of them (0) has no place on the axis
+            points.setdefault(method, {})[shots] = cell.mean, cell.std or 0.0
+    every = sorted({shots for held in points.values() for shots in held})
+    if len(every) < 2:
+        return None
+    figure, axes = new_axes(3.5, theme)
+    for method in (m for m in looks if m in points):
+        look, held = looks[method], points[method]
+        if len(held) == 1:
+            axes.axhline(next(iter(held.values()))[0], color=look.colour, linestyle="--", linewidth=1.5, label=method)
+            continue
+        x = sorted(held)
+        axes.errorbar(
+            *(x, [held[k][0] for k in x]),
+            **{"yerr": [held[k][1] for k in x], "color": look.colour, "linestyle": look.dash, "linewidth": 2},
+            **{"marker": look.marker, "markersize": 5, "elinewidth": 1, "label": method},
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(every, [str(k) for k in every])
+    axes.minorticks_off()
+    axes.set_xlabel("training images a class")
+    axes.set_ylabel("harmonic mean (%)" if metric == "hm" else f"accuracy on {metric} (%)")
+    add_legend(figure, axes, theme)
+    return figure
+
+
+def plot_feature_shifts(
+    shifts: Sequence[FeatureShift], looks: Mapping[str, MethodStyle], *, theme: Theme = LIGHT
+) -> Figure | None:
+    """How far tokens move the text tower (solid) and the image tower (dashed) after each block, a colour a method."""
+    if not shifts:
+        return None
+    figure, axes = new_axes(3.5, theme)
+    for one in shifts:
+        look = looks.get(one.method, MethodStyle(theme.quiet, "o", "-"))
+        for values, dash, label in ((one.text, "-", one.method), (one.image, (0, (3, 2)), None)):
+            axes.plot(
+                *(range(1, 1 + len(values)), values),
+                **{"color": look.colour, "linestyle": dash, "linewidth": 2, "label": label},
+                **{"marker": look.marker, "markersize": 5},
+            )
+    axes.set_xlabel("block")
+    axes.set_ylabel("shift relative to the frozen model")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles = axes.get_legend_handles_labels()[0]
+    dashes: tuple[tuple[str, Any], ...] = (("text", "-"), ("image", (0, (3, 2))))
+    towers = [Line2D([], [], color=theme.quiet, linestyle=dash, label=tower) for tower, dash in dashes]
+    add_legend(figure, axes, theme, [*handles, *towers])
+    return figure
+
+
+def plot_confusion(one: ConfusionCounts, method: str, look: MethodStyle, *, theme: Theme = LIGHT) -> Figure | None:
+    """Rows: true classes; columns: answers; the fuller the colour, the larger the share of the class's pictures."""
+    counts = np.array(one.counts[method], dtype=float)
+    share = counts / counts.sum(1, keepdims=True).clip(1)
+    n = len(one.classnames)
+    figure, axes = new_axes(0.9 + 0.155 * max(n, 12), theme)
+    shade = LinearSegmentedColormap.from_list("", [theme.paper, look.colour])
+    axes.imshow(share, cmap=shade, vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    names = [name if len(name) <= 18 else name[:17] + "…" for name in one.classnames]
+    small = 9 if n <= 20 else 8
+    axes.set_yticks(range(n), names, fontsize=small)
+    axes.set_xticks(range(n), names, fontsize=small, rotation=90)
+    axes.tick_params(length=0, pad=2)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.set_ylabel("true class")
+    axes.set_xlabel("answer")
+    return figure

@@ -1,0 +1,53 @@
+"""How far learned prompts move either tower, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from cliptune import experiment
+from cliptune.backbones.tokenized_text import tokenize_templates
+from cliptune.data.loader import ExampleSet
+from cliptune.model.tuned_model import TunedModel
+from cliptune.objectives.feature_shift import relative_shifts
+from cliptune.report.collect.confusion import WHOLE_TEST_SETS
+from cliptune.report.collect.models import RestoredModels, first_test_set, sample_examples
+from cliptune.report.prompt_words import FeatureShift
+from cliptune.types import BlockFeatures, Prompts
+
+#: Test pictures that the image tower's shift is a mean over.
+NUM_IMAGES = 64
+#: What both towers' shift is measured from: these words before the class name, no image tokens.
+PLAIN_TEMPLATE = "a photo of a {}."
+
+
+@torch.no_grad()
+def collect_feature_shifts(held: RestoredModels) -> list[FeatureShift]:
+    """For each row with tokens in both towers: the relative change of pooled tokens after each block, as RESTORE
+    measures it, before the first step and as trained."""
+    found = []
+    for label, model in held.models.items():
+        prompts = model.prompts()
+        if not prompts.image or (prompts.text is None and not prompts.text_deep) or prompts.conditional is not None:
+            continue
+        start = experiment.untrained_model(held.runs[label], held.task).eval()
+        (text0, image0), (text, image) = (_tower_shifts(one, held) for one in (start, model))
+        found.append(FeatureShift(label, text, image, text0, image0))
+    return found
+
+
+def _tower_shifts(model: TunedModel, held: RestoredModels) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Shift of the text tower and of the image tower after each of their blocks."""
+    backbone, prompts, trail, plain = model.backbone, model.prompts(), BlockFeatures(), BlockFeatures()
+    backbone.class_features(model._sentences, replace(prompts, trail=trail))
+    backbone.encode_text(tokenize_templates(backbone.encode, (PLAIN_TEMPLATE,), model.classnames), Prompts(trail=plain))
+    name = first_test_set(held, WHOLE_TEST_SETS)
+    chosen = sample_examples(held.task.tests[name].examples, NUM_IMAGES)
+    views = ExampleSet(held.task.dataset, chosen, backbone.preprocess, preset=held.preset)
+    images = next(views.in_order(len(chosen), backbone.logit_scale.device)).images
+    backbone.encode_image(images, prompts.image, trail.image, prompts.image_kv)
+    backbone.encode_image(images, (), plain.image)
+    return tuple(relative_shifts(trail.text, plain.text).tolist()), tuple(
+        relative_shifts(trail.image, plain.image).tolist()
+    )

@@ -1,0 +1,200 @@
+"""A restored run's reliance on backgrounds, measured and kept beside its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
+
+from cliptune import experiment, masks, methods, model_io
+from cliptune.analysis.reliance import compute_reliance
+from cliptune.config import RunConfig, non_default_fields, with_options
+from cliptune.data import sources
+from cliptune.data.config import DataConfig
+from cliptune.data.dataset import Dataset
+from cliptune.data.loader import ExampleSet
+from cliptune.data.transforms import evaluation_view, normalise
+from cliptune.data.validate import drop_unreadable, find_unreadable
+from cliptune.engine.nan_checks import check_logits
+from cliptune.errors import UserError
+from cliptune.files import write_json
+from cliptune.masks.mixed import MixedMasks
+from cliptune.masks.source import MaskSource
+from cliptune.masks.validate import is_empty, is_full
+from cliptune.model.tuned_model import TunedModel
+from cliptune.report.collect.models import sample_examples
+from cliptune.report.collect.panels import gradcam_maps
+from cliptune.report.reliance_records import FILE_PREFIX, RelianceRecord
+from cliptune.run_dir import CHECKPOINT
+from cliptune.types import DecodedImage, Example, TestSet
+
+#: Test sets that are asked about where none is named, the most telling first: the bundled drawings before the scenery
+#: of training, as backgrounds of other data's test sets are like those of training.
+PREFERRED_TEST_SETS = ("base/same", "test/same", "base", "test")
+
+
+@dataclass(frozen=True)
+class RelianceOptions:
+    """What is measured: `data` "" is the run's own, `test` "" the first of `PREFERRED`; at most `images` pictures.
+    `masks` "auto" takes those that come with the data, and Grad-CAM's for images without one."""
+
+    data: str = ""
+    test: str = ""
+    masks: str = "auto"
+    images: int = 500
+    seed: int = 1
+    true: bool = False
+
+
+def reliance_file(folder: Path, asked: RelianceOptions) -> Path:
+    """Where the answer is kept: under the plain name, or with a hash of what was asked where that is unusual."""
+    plain = json.dumps(asdict(asked), sort_keys=True)
+    rest = "" if asked == RelianceOptions() else "-" + hashlib.sha256(plain.encode()).hexdigest()[:8]
+    return folder / f"{FILE_PREFIX}{rest}.json"
+
+
+def measure_reliance(
+    folder: Path,
+    asked: RelianceOptions,
+    reading: DataConfig | None = None,
+    tick: Callable[[str, int, int], None] = lambda what, done, total: None,
+    allow_code: bool = False,
+) -> tuple[RelianceRecord, Path]:
+    """Measure the run or checkpoint at `folder`, and leave the answer beside it.
+
+    Larger images are shrunk to the size that the model sees before anything is done to them. tick: receives what is
+    being done, and how many of how many are done. allow_code: as for `ct.load`. Raises `UserError`.
+    """
+    model, run = model_io.load_model(folder, allow_code=allow_code)
+    checkpoint = folder / CHECKPOINT if folder.is_dir() else folder
+    run = with_options(run, non_default_fields(reading)) if reading is not None else run
+    dataset, test, name = _choose_test_set(folder, run, model, asked)
+    test = dataclasses.replace(test, examples=sample_examples(test.examples, asked.images))
+    model = model.with_classes(test.classnames).to(experiment.launch_fabric(run.device, 1, run.precision).device).eval()
+    pictures, chosen, left_out, where = _images_with_masks(model, dataset, test, asked, partial(tick, "masks"))
+    classes = [frozenset(e.labels or (e.label,)) for e in chosen]
+    saliency = (lambda images, labels: gradcam_maps(model, images, labels)) if model.backbone.has_vit else None
+    try:
+        found = compute_reliance(
+            pictures,
+            classes,
+            lambda images: _logits(model, images, run.training.augment),
+            saliency,  # type: ignore[arg-type]
+            mean=model.backbone.preprocess.mean,
+            seed=asked.seed,
+            true=asked.true,
+            tick=_cumulative(partial(tick, "backgrounds"), len(chosen)),
+        )
+    except ValueError as error:
+        raise UserError(f"{name} of {asked.data or run.data}: {error}") from None
+    measured = RelianceRecord(
+        data=asked.data or run.data,
+        test=name,
+        masks=where,
+        seed=asked.seed,
+        saliency="true" if asked.true else "predicted",
+        checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12],
+        reliance=dataclasses.replace(found, left_out=left_out),
+    )
+    path = reliance_file(checkpoint.parent, asked)
+    write_json(path, measured.to_dict())
+    return measured, path
+
+
+def _choose_test_set(
+    folder: Path, run: RunConfig, model: TunedModel, asked: RelianceOptions
+) -> tuple[Dataset, TestSet, str]:
+    if asked.data and asked.data != run.data:
+        dataset = sources.get(asked.data, dataclasses.replace(run.reading, draws=""))
+        examples = tuple(sample_examples(dataset.evaluation_examples(), asked.images))
+        find_unreadable(examples)  # says what is assumed of deep images; bad ones are left out when masks are read
+        tests = {"test": TestSet(examples, dataset.classnames)}
+    else:
+        task, _ = drop_unreadable(model_io.load_task(folder, run, model.classnames))
+        dataset, tests = task.dataset, {name: test for name, test in task.tests.items() if test.examples}
+    if not tests:
+        raise UserError(f"{asked.data or run.data} has no test images; name other data with --data")
+    if asked.test and asked.test not in tests:
+        raise UserError(f"no test set is called {asked.test!r}; there are {', '.join(tests)}")
+    name = asked.test or next((name for name in PREFERRED_TEST_SETS if name in tests), next(iter(tests)))
+    return getattr(tests[name], "dataset", None) or dataset, tests[name], name
+
+
+def _images_with_masks(
+    model: TunedModel, dataset: Dataset, test: TestSet, asked: RelianceOptions, tick: Callable[[int, int], None]
+) -> tuple[Callable[[int], DecodedImage], list[Example], dict[str, int], str]:
+    """A reader of pictures with masks, the examples that have usable ones, how many were left out for what, and where
+    the masks come from."""
+    backbone = model.backbone
+    examples = ExampleSet(dataset, test.examples, backbone.preprocess, shrink=True)
+    examples.masks, where = _mask_source(examples, asked, backbone.has_vit)
+    if examples.masks.uses_model:  # one that is not tuned, so that all runs are seen through the same masks
+        plain = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
+        examples.masks.refresh(plain.eval(), examples, 0)
+    usable, left_out, why = list[int](), {"no mask": 0, "no foreground": 0, "no background": 0}, ""
+    for i in range(len(examples)):
+        tick(i + 1, len(examples))
+        try:
+            mask = examples.mask(i)
+        except UserError as error:
+            left_out["no mask"] += 1
+            why = why or str(error)
+            continue
+        empty, full = is_empty(mask), is_full(mask)
+        left_out["no foreground"] += empty
+        left_out["no background"] += full
+        if not (empty or full):
+            usable.append(i)
+    if not usable:
+        raise UserError(f"none of {len(examples)} pictures has a usable mask{f'; the first: {why}' if why else ''}")
+
+    def read(i: int) -> DecodedImage:
+        return DecodedImage(examples.picture(usable[i]).image, examples.mask(usable[i]))
+
+    return read, [test.examples[i] for i in usable], {k: n for k, n in left_out.items() if n}, where
+
+
+def _mask_source(examples: ExampleSet, asked: RelianceOptions, has_vit: bool) -> tuple[MaskSource, str]:
+    """The source of masks, and what to call it."""
+    if asked.masks != "auto":
+        return masks.get(asked.masks, asked.seed), asked.masks
+    brought = {
+        e.key for i, e in enumerate(examples.examples) if e.mask or e.boxes or examples.picture(i).mask is not None
+    }
+    total = len(examples.examples)
+    if len(brought) == total or not has_vit:
+        return masks.get("data"), "data"
+    warnings.warn(
+        f"{len(brought)} of {total} images bring a mask: foregrounds of the others come from Grad-CAM of the model "
+        f"before tuning; --masks-from data takes only images that bring one",
+        stacklevel=4,
+    )
+    return (MixedMasks(brought), "data, gradcam") if brought else (masks.get("gradcam"), "gradcam")
+
+
+@torch.no_grad()
+def _logits(model: TunedModel, images: Sequence[Tensor], augment: str) -> Tensor:
+    backbone, preprocess = model.backbone, model.backbone.preprocess
+    views = torch.stack([evaluation_view(to_pil_image(image), preprocess, augment) for image in images])
+    pixels = normalise(views, preprocess.mean, preprocess.std).to(backbone.logit_scale.device)
+    return check_logits(model({"image": pixels}).logits[:, : len(model.classnames)]).float().cpu()
+
+
+def _cumulative(tick: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
+        tick(done, total)
+
+    return tell

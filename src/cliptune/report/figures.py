@@ -1,0 +1,142 @@
+"""Plots as a page embeds them: by day and by night, with words for those who cannot see them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from cliptune.report import analysis_plots as curves_
+from cliptune.report import plots
+from cliptune.report.confusion import ConfusionCounts
+from cliptune.report.describe import join_words
+from cliptune.report.prompt_words import FeatureShift
+from cliptune.report.theme import DARK, LIGHT, UNTRAINED_COLOUR, MethodStyle, Theme
+from cliptune.results.aggregate import is_whole_test_set, metric_names
+from cliptune.results.labels import method_order
+from cliptune.results.prompt_lengths import prompt_lengths
+from cliptune.results.table import column_title
+from cliptune.types import Result
+
+#: Classes up to which confusions are shown as a matrix.
+MAX_MATRIX_CLASSES = 40
+
+
+@dataclass(frozen=True)
+class EmbeddedPlot:
+    """A figure on light and on dark paper, as data URIs; size in CSS pixels."""
+
+    light: str
+    dark: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+
+
+def training_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
+    """Training loss by epoch, and validation accuracy where it was measured."""
+    several = len({r.seed for r in results}) > 1
+    over = "Mean over seeds; the shade is their range. " if several else ""
+    words = {
+        "loss": ("training loss", "Each method minimises a sum of its own losses: compare shapes, not heights."),
+        "shift": (
+            "inconsistency of the feature shift",
+            "RESTORE's penalty: squared difference between the towers' shifts, summed over layers, times its weight.",
+        ),
+        "val": ("validation accuracy", "Accuracy on the validation shots."),
+    }
+
+    def drawn(what: str, name: str, caption: str) -> EmbeddedPlot | None:
+        alt = f"Line chart of {name} by epoch for {_methods(results)}."
+        return _embed(lambda t: plots.plot_training_curves(results, looks, what=what, theme=t), alt, over + caption)
+
+    return [plot for what, (name, caption) in words.items() if (plot := drawn(what, name, caption))]
+
+
+def background_figure(results: Sequence[Result], looks: Mapping[str, MethodStyle], part: str) -> EmbeddedPlot | None:
+    """Accuracy on the test set `part` by background."""
+    alt = f"Bar chart of accuracy on {part} by background for {_methods(results)}; the table has its numbers."
+    return _embed(lambda t: plots.plot_backgrounds(results, looks, part=part, theme=t), alt, "")
+
+
+def base_novel_figure(results: Sequence[Result], looks: Mapping[str, MethodStyle], heading: str) -> EmbeddedPlot | None:
+    """Accuracy on base against novel classes."""
+    alt = f"Scatter plot of base against novel accuracy for {_methods(results)}; the table has its numbers."
+    caption = "Up and to the right is better; along a grey line the harmonic mean is the same."
+    whole = f"{heading}. {caption}" if heading else caption
+    return _embed(lambda t: plots.plot_base_novel(results, looks, theme=t), alt, whole)
+
+
+def prompt_length_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
+    """Tokens in each layer, a plot for each method that has a number for each."""
+
+    def drawn(method: str) -> EmbeddedPlot | None:
+        runs = [result for result in results if result.method == method]
+        several = len([run for run in runs if prompt_lengths(run)]) > 1
+        alt = f"Grid of layers and numbers of tokens for {method}; the cell of each layer's number is filled."
+        caption = f"{method}. The darker, the more of its runs have that number there." if several else f"{method}."
+        return _embed(lambda theme: plots.plot_prompt_lengths(runs, looks[method], theme=theme), alt, caption)
+
+    return [plot for method in method_order(results) if (plot := drawn(method))]
+
+
+def shots_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
+    """Accuracy by training images a class, a plot for each data set and each metric of a whole test set."""
+    found = []
+    for data in sorted({r.data for r in results}):
+        there = [r for r in results if r.data == data]
+        for metric in (name for name in metric_names(there) if is_whole_test_set(name)):
+            alt = f"Line chart of {metric} on {data} by training images a class for {_methods(there)}."
+            over = "Bars: standard deviation over seeds." if len({r.seed for r in there}) > 1 else ""
+            caption = f"{data}, {column_title(metric)}. {over}"
+            plot = _embed(lambda t, m=metric, d=there: curves_.plot_shots(d, looks, metric=m, theme=t), alt, caption)
+            found += [plot] if plot else []
+    return found
+
+
+def feature_shift_figure(found: Sequence[FeatureShift], looks: Mapping[str, MethodStyle]) -> EmbeddedPlot | None:
+    """How far tokens move both towers, block by block."""
+    alt = f"Line chart of the shift of both towers by block for {join_words(one.method for one in found)}."
+    caption = "Where the two lines of a method lie together, its tokens move both towers alike."
+    return _embed(lambda theme: curves_.plot_feature_shifts(found, looks, theme=theme), alt, caption) if found else None
+
+
+def confusion_figures(
+    found: Sequence[ConfusionCounts], results: Sequence[Result], looks: Mapping[str, MethodStyle]
+) -> list[EmbeddedPlot]:
+    """A matrix for zero-shot and one for the best method on each test set of few classes."""
+    plots_ = []
+    for one in (one for one in found if len(one.classnames) <= MAX_MATRIX_CLASSES):
+        right = {method: sum(row[i] for i, row in enumerate(counts)) for method, counts in one.counts.items()}
+        best = max((m for m in right if m != one.untuned), key=lambda m: right[m], default=None)
+        for method in dict.fromkeys(m for m in (one.untuned, best) if m):
+            look = looks.get(method, MethodStyle(UNTRAINED_COLOUR, "o", "-"))
+            share = 100 * right[method] / max(one.pictures, 1)
+            alt = f"Matrix of true classes and answers of {method} on {one.name}; the table has the largest numbers."
+            caption = (
+                f"{method} on {column_title(one.name)}: {share:.1f} % lie on the diagonal, where answers are right."
+            )
+            plot = _embed(lambda t, o=one, m=method, k=look: curves_.plot_confusion(o, m, k, theme=t), alt, caption)
+            plots_ += [plot] if plot else []
+    return plots_
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """`data` as a data URI of an image."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _embed(draw: Callable[[Theme], Figure | None], alt: str, caption: str) -> EmbeddedPlot | None:
+    light, dark = draw(LIGHT), draw(DARK)
+    if light is None or dark is None:
+        return None
+    day, night = (data_uri("svg+xml", plots.to_svg(figure).encode()) for figure in (light, dark))
+    width, height = (round(inches * 96) for inches in light.get_size_inches())
+    return EmbeddedPlot(day, night, width, height, alt, caption)
+
+
+def _methods(results: Sequence[Result]) -> str:
+    return join_words(method_order(results))

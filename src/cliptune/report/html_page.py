@@ -1,0 +1,190 @@
+"""One self-contained page about a set of results: no network, no other files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cliptune.report import describe, figures
+from cliptune.report.figures import EmbeddedPlot, data_uri
+from cliptune.report.html_table import HtmlTable, shared_values, to_html_table
+from cliptune.report.overlay import heatmap_bytes, image_bytes
+from cliptune.report.panels import NO_PREDICTION, Panel, Prediction
+from cliptune.report.recommendation import recommend
+from cliptune.report.report_data import ReportData
+from cliptune.report.sections import class_tables, reliance, words
+from cliptune.report.theme import MethodStyle, method_styles
+from cliptune.results.aggregate import display_name, split_metric
+from cliptune.results.labels import label_methods, method_order, num_shots
+from cliptune.results.summary import BACKGROUND_SUFFIXES, COST_COLUMNS, Table, metric_names, summarise
+from cliptune.results.table import column_title as title_of
+from cliptune.results.table import split_shared_keys
+from cliptune.types import Result
+
+
+@dataclass(frozen=True)
+class ResultGroup:
+    """What is shown apart for each data set and number of shots."""
+
+    heading: str
+    reliance: tuple[HtmlTable, ...]
+    bars: tuple[EmbeddedPlot, ...]
+    scatter: EmbeddedPlot | None
+    curves: list[EmbeddedPlot]
+    layers: list[EmbeddedPlot]
+
+
+def render_page(
+    results: Sequence[Result], findings: ReportData | None = None, *, title: str, notes: Sequence[str] = ()
+) -> str:
+    """The page as HTML text; what there is no data for is left out.
+
+    findings: what checkpoints and files beside the records add. title: the page's heading. notes: further footnotes,
+    plain text. Raises `UserError` as `summarise` does.
+    """
+    results = label_methods(sorted(results, key=lambda r: (r.data, r.method, r.seed, r.task)))
+    findings = findings or ReportData()
+    styles, order = method_styles(results), method_order(results)
+    main, cost = _main_tables(results)
+    groups = _result_groups(results, styles)
+    sheet = to_html_table(main, f"Accuracy in percent{shared_values(main)}")
+    footnotes = dict.fromkeys(sheet.footnotes)
+    for group in groups:
+        footnotes |= dict.fromkeys(note for sheet_ in group.reliance for note in sheet_.footnotes)
+    compared = {name for group in groups for sheet_ in group.reliance for name, _ in sheet_.head}
+    measured, measured_meanings = reliance(findings.reliance, order)
+    concluded = recommend(results)
+    environment = Environment(
+        loader=PackageLoader("cliptune.results"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        sentence=describe.summary_sentence(results),
+        verdicts=concluded,
+        facts=describe.provenance_facts(results),
+        main=sheet,
+        several=len({row.data for row in main.rows}) > 1,
+        shots=figures.shots_figures(results, styles),
+        cost=cost,
+        groups=groups,
+        measured=measured,
+        measured_meanings=measured_meanings,
+        classes=[class_tables(one, order) for one in findings.classes],
+        confusions=figures.confusion_figures(findings.classes, results, styles),
+        task=findings.task,
+        panels=[_panel_context(panel) for panel in findings.panels],
+        answering=_panel_methods(results, findings.panels),
+        not_asked=NO_PREDICTION,
+        words=words(findings.words),
+        shifts=figures.feature_shift_figure(findings.shifts, styles),
+        looks=styles,
+        meanings=[
+            (title_of(k), describe.COLUMN_MEANINGS[k])
+            for k in (*split_shared_keys(main)[0], *main.columns)
+            if k in describe.COLUMN_MEANINGS
+        ],
+        cost_meanings=[
+            (title_of(k), describe.COLUMN_MEANINGS[k])
+            for k in COST_COLUMNS
+            if cost and (title_of(k), True) in cost.head
+        ],
+        background_meanings=[pair for pair in describe.BACKGROUND_MEANINGS.items() if pair[0] in compared],
+        footnotes=[*footnotes, *describe.cautions(results), *findings.notes, *notes],
+    )
+
+
+def _main_tables(results: Sequence[Result]) -> tuple[Table, HtmlTable | None]:
+    """Accuracy at the end of training, whatever has a section of its own left out; and what it cost."""
+    apart = {
+        f"{part}{suffix}"
+        for part in ("hm", *_sets_with_backgrounds(results))
+        for suffix in (*BACKGROUND_SUFFIXES.values(), "/gap")
+        if suffix
+    }
+    names = [name for name in metric_names(results) if name not in apart and "@" not in name]
+    spent = summarise(results, [], cost=True)
+    said = (
+        f"Cost of one run, mean over seeds{shared_values(spent)}"
+        if any(r.seeds > 1 for r in spent.rows)
+        else f"Cost{shared_values(spent)}"
+    )
+    return summarise(results, names), to_html_table(spent, said) if spent.columns else None
+
+
+def _by_data_and_shots(results: Sequence[Result]) -> dict[tuple[str, int | None], list[Result]]:
+    """Results by data set and shots."""
+    split: dict[tuple[str, int | None], list[Result]] = defaultdict(list)
+    for result in sorted(results, key=lambda r: (r.data, -1 if (s := num_shots(r)) is None else s)):
+        split[result.data, num_shots(result)].append(result)
+    return split
+
+
+def _result_groups(results: Sequence[Result], styles: Mapping[str, MethodStyle]) -> list[ResultGroup]:
+    apart = _by_data_and_shots(results)
+    groups = []
+    for (data, shots), runs in apart.items():
+        words = data if shots is None else f"{data}, {'all' if shots == 0 else shots} shot{'' if shots == 1 else 's'}"
+        heading = words if len(apart) > 1 else ""
+        parts = _sets_with_backgrounds(runs)
+        seen = tuple(_background_table(runs, part) for part in parts)
+        bars = tuple(plot for part in parts if (plot := figures.background_figure(runs, styles, part)))
+        groups.append(
+            ResultGroup(
+                *(heading, seen, bars, figures.base_novel_figure(runs, styles, heading)),
+                *(figures.training_figures(runs, styles), figures.prompt_length_figures(runs, styles)),
+            )
+        )
+    return groups
+
+
+def _background_table(results: Sequence[Result], part: str) -> HtmlTable:
+    known = metric_names(results)
+    columns = [part + suffix for suffix in (*BACKGROUND_SUFFIXES.values(), "/gap") if part + suffix in known]
+    table = summarise(results, columns)
+    return to_html_table(
+        table, f"Accuracy on {part} by background, in percent{shared_values(table)}", _background_title
+    )
+
+
+def _sets_with_backgrounds(results: Sequence[Result]) -> list[str]:
+    """Test sets that were seen on more than one background."""
+    known = metric_names(results)
+    parts = dict.fromkeys(split_metric(name)[0] for name in known if not name.startswith("hm"))
+    return [part for part in parts if sum(part + suffix in known for suffix in BACKGROUND_SUFFIXES.values()) > 1]
+
+
+def _background_title(column: str) -> str:
+    """A background's name, as the heading of a column."""
+    return display_name(column).partition("/")[2] or next(iter(BACKGROUND_SUFFIXES))
+
+
+def _panel_context(panel: Panel) -> dict[str, object]:
+    """A panel with its pictures as data URIs; answers by method."""
+
+    def seen(answer: Prediction) -> str | None:
+        if answer.saliency is None:
+            return None
+        return data_uri("jpeg", heatmap_bytes(panel.image, answer.saliency, panel.mask, kind="jpeg"))
+
+    answers = {answer.method: (answer, seen(answer), panel.turned(answer)) for answer in panel.answers}
+    return {
+        "title": panel.title,
+        "label": title_of(panel.label),
+        "picture": data_uri("jpeg", image_bytes(panel.image, panel.mask, kind="jpeg")),
+        "answers": answers,
+        "outlined": panel.mask is not None,
+        "compared": any(turned for *_, turned in answers.values()),
+    }
+
+
+def _panel_methods(results: Sequence[Result], panels: Sequence[Panel]) -> list[str]:
+    """Methods that answer in some panel: as they come those that no table has, then the others in their order."""
+    there = dict.fromkeys(answer.method for panel in panels for answer in panel.answers)
+    return [m for m in there if m not in method_order(results)] + [m for m in method_order(results) if m in there]

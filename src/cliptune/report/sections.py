@@ -1,0 +1,143 @@
+"""Sections of the page about findings: backgrounds, classes, learned context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cliptune.analysis.background_conditions import CONDITIONS
+from cliptune.report import reliance_records as kept
+from cliptune.report.confusion import ConfusionCounts, most_changed_classes, most_confused_pairs
+from cliptune.report.html_table import HtmlTable, number_cell, text_cell
+from cliptune.report.panels import NO_GRADCAM
+from cliptune.report.prompt_words import PromptWords
+from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord
+from cliptune.report.sampling_error import wilson_interval
+from cliptune.results.table import column_title
+
+#: Columns of the table of reliance.
+RELIANCE_COLUMNS = (*CONDITIONS, "drop", "energy", "pointing")
+#: With more methods than this, tables by class show the first of them only.
+MAX_METHODS = 12
+#: What stands in brackets after a share.
+INTERVAL_NAME = "95 % interval (Wilson)"
+#: A change of this many points gets all of its colour.
+FULL_TINT_POINTS = 50
+
+
+def reliance(
+    measured: Mapping[str, Sequence[RelianceRecord]], order: Sequence[str]
+) -> tuple[list[HtmlTable], list[tuple]]:
+    """A table for all that was measured alike, and what its columns mean."""
+    placed = {label: measured[label] for label in [*order, *measured] if label in measured}
+    sheets = []
+    for table in kept.tabulate_reliance(placed):
+        data, test, masks, saliency = table.heading
+        pictures = " or ".join(map(str, table.pictures))
+        areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
+        caption = f"{column_title(test)} of {data}, {pictures} pictures, percent; masks from {masks}; Grad-CAM of the "
+        caption += f"{saliency} class" + (f"; {areas[0]:.0f} % of the area is object" if areas else "")
+        if any(values["energy"] is None for *_, values in table.rows):
+            caption += f"; – where there is {NO_GRADCAM}"
+        several = any(n > 1 for _, n, _ in table.rows)
+        head = [
+            ("method", False),
+            *([("seeds", True)] if several else []),
+            *((name, True) for name in RELIANCE_COLUMNS),
+        ]
+        rows = []
+        for label, n, values in table.rows:
+            cells = [
+                number_cell(values[c], error=table.errors.get(label) if c == "drop" else None) for c in RELIANCE_COLUMNS
+            ]
+            rows.append((text_cell(label), *([number_cell(n, digits=0)] if several else []), *cells))
+        sheets.append(HtmlTable(caption, tuple(head), tuple(rows)))
+    return sheets, [(name, {**CONDITIONS, **EXTRA_COLUMNS}[name]) for name in RELIANCE_COLUMNS] if sheets else []
+
+
+@dataclass(frozen=True)
+class ClassTables:
+    """Tables about the classes of one test set, either perhaps None."""
+
+    changes: HtmlTable | None
+    confused: HtmlTable | None
+
+
+def class_tables(one: ConfusionCounts, order: Sequence[str]) -> ClassTables:
+    """Where methods differ from zero-shot, and what they take for what."""
+    methods = [m for m in order if m in one.counts and m != one.untuned]
+    methods = [*methods, *(m for m in one.counts if m not in methods and m != one.untuned)]
+    left = f" The first {MAX_METHODS} of {len(methods)} methods." if len(methods) > MAX_METHODS else ""
+    methods = methods[:MAX_METHODS]
+    shown = ConfusionCounts(one.name, one.classnames, one.untuned, {m: one.counts[m] for m in (one.untuned, *methods)})
+    return ClassTables(_changes_table(shown, methods, left), _confusion_table(shown, methods, left))
+
+
+def _changes_table(one: ConfusionCounts, methods: Sequence[str], left: str) -> HtmlTable | None:
+    chosen = most_changed_classes(one)
+    if not chosen:
+        return None
+    changes = {method: one.changes(method) for method in methods}
+    of = (
+        f"the {len(chosen)} of {len(one.classnames)} classes that change most"
+        if len(chosen) < len(one.classnames)
+        else "each class"
+    )
+    caption = f"{column_title(one.name)}: accuracy on {of}, in percent, with its {INTERVAL_NAME}.{left}"
+    rows = []
+    for i in chosen:
+        tints = [max(-1, min(1, changes[m][i] / FULL_TINT_POINTS)) for m in methods]
+        cells = [
+            number_cell(one.right(m, i), digits=0, interval=one.interval(m, i), tint=tint)
+            for m, tint in zip((one.untuned, *methods), (0.0, *tints), strict=True)
+        ]
+        rows.append((text_cell(one.classnames[i]), number_cell(one.images(i), digits=0), *cells))
+    head = (("class", False), ("images", True), (one.untuned, True), *((m, True) for m in methods))
+    return HtmlTable(caption, head, tuple(rows))
+
+
+def _confusion_table(one: ConfusionCounts, methods: Sequence[str], left: str) -> HtmlTable | None:
+    mixes = most_confused_pairs(one)
+    if not mixes:
+        return None
+    caption = f"{column_title(one.name)}: images of one class that are taken for another, "
+    caption += "percent of the class's images, with "
+    caption += f"its {INTERVAL_NAME}.{left}"
+    rows = []
+    for mix in mixes:
+        pair, images = f"{one.classnames[mix.true]} → {one.classnames[mix.taken]}", one.images(mix.true)
+        shares = [
+            number_cell(
+                mix.share[m], digits=0, interval=wilson_interval(one.counts[m][mix.true][mix.taken], images), tint=tint
+            )
+            for m in (one.untuned, *methods)
+            for tint in [-mix.share[m] / 100]
+        ]
+        rows.append((text_cell(pair), number_cell(images, digits=0), *shares))
+    head = (("class → answer", False), ("images", True), *((m, True) for m in (one.untuned, *methods)))
+    return HtmlTable(caption, head, tuple(rows))
+
+
+@dataclass(frozen=True)
+class PromptWordsTable:
+    """A method's context as a line of its vectors' nearest words, and a table with distances."""
+
+    method: str
+    line: str
+    sheet: HtmlTable
+
+
+def words(found: Sequence[PromptWords]) -> list[PromptWordsTable]:
+    """For each method its context in words."""
+    made = []
+    for one in found:
+        rows = []
+        for i, (near, like) in enumerate(zip(one.euclidean, one.cosine, strict=True)):
+            said = [", ".join(f"{word} {value:.2f}" for word, value in row) for row in (near, like)]
+            rows.append((number_cell(i + 1, digits=0), *map(text_cell, said)))
+        head = (("vector", True), ("nearest by Euclidean distance", False), ("nearest by cosine", False))
+        line = " · ".join(row[0][0] for row in one.euclidean if row)
+        made.append(
+            PromptWordsTable(one.method, line, HtmlTable(f"{one.method}: {len(rows)} vectors", head, tuple(rows)))
+        )
+    return made

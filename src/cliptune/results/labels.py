@@ -1,0 +1,103 @@
+"""Telling runs apart: the number of shots, and one name for each configuration of a method."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cliptune.types import Result
+
+#: What a configuration may differ in without becoming another method: columns of a table, and where it was computed.
+NON_METHOD_SETTINGS = frozenset({"seed", "data", "shots", "device", "devices"})
+IMPORTED_SUFFIX = " (imported)"
+
+
+def num_shots(result: Result) -> int | None:
+    """Training images a class, from the configuration; 0 stands for all, None for not said."""
+    return result.config.get("shots")
+
+
+def get_setting(result: Result, key: str) -> Any:
+    """A setting by its name, "fraction" or "training.epochs", a list as text; None if the configuration does not
+    say."""
+    value: Any = result.config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if isinstance(value, Mapping):
+        return json.dumps(value, sort_keys=True)
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def label_methods(results: Sequence[Result], aside: Sequence[str] = ()) -> list[Result]:
+    """The results, with what a configuration differs in added to its method's name: "coop (n_ctx=4)".
+
+    So runs of different settings are never averaged. Names stay as they are where the settings agree. What was read
+    from logs of other code, which say little of settings, is called "coop (imported)" where it stands beside other
+    runs.
+
+    aside: settings that do not tell methods apart.
+    """
+    imported = ["imported_from" in result.provenance for result in results]
+    mixed = len(set(imported)) > 1
+    named = [
+        dataclasses.replace(result, method=f"{result.method}{IMPORTED_SUFFIX}")
+        if mixed and other and IMPORTED_SUFFIX not in result.method
+        else result
+        for result, other in zip(results, imported, strict=True)
+    ]
+    groups: dict[tuple, list[int]] = defaultdict(list)
+    for i, result in enumerate(named):
+        groups[
+            (result.data, result.method, num_shots(result), *(str(get_setting(result, key)) for key in aside))
+        ].append(i)
+    for places in groups.values():
+        settings = [{k: v for k, v in _flatten(results[i].config) if k not in aside} for i in places]
+        differing = [k for k in sorted(set().union(*settings)) if len({s.get(k) for s in settings}) > 1]
+        short = [k.rpartition(".")[2] for k in differing]
+        keys = short if len(set(short)) == len(short) else differing
+        for i, known in zip(places, settings, strict=True):
+            words = ", ".join(f"{key}={known.get(full, 'default')}" for key, full in zip(keys, differing, strict=True))
+            if words:
+                named[i] = dataclasses.replace(named[i], method=f"{named[i].method} ({words})")
+    return named
+
+
+def methods_that_train(results: Sequence[Result]) -> dict[str, bool]:
+    """For each method whether it has learned parameters; one that does not say is taken to."""
+    found: dict[str, bool] = {}
+    for result in results:
+        found[result.method] = found.get(result.method, False) or result.cost.get("parameters", 1) > 0
+    return found
+
+
+def method_order(results: Sequence[Result]) -> list[str]:
+    """Method names: those that learn nothing first, then each base method followed by what wraps it."""
+    found = methods_that_train(results)
+    return sorted(found, key=lambda name: (found[name], [natural_sort_key(part) for part in name.split("+")]))
+
+
+def natural_sort_key(text: str) -> list[tuple[int, int, str]]:
+    """A sort key that counts: "n_ctx=4" before "n_ctx=16"."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def setting_sort_key(value: Any) -> tuple:
+    """A sort key for settings of any kind: what is not said, then numbers by size, then text as `natural` has it."""
+    if isinstance(value, (int, float)):
+        return 1, value, []
+    return (0, 0, []) if value is None else (2, 0, natural_sort_key(str(value)))
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted key and value of every setting that makes a difference to the numbers."""
+    for key, value in config.items():
+        if not prefix and key in NON_METHOD_SETTINGS:
+            continue
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

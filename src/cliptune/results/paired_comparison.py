@@ -1,0 +1,176 @@
+"""Is one method better than another, beyond chance of the seeds? Differences seed by seed, and how sure they are."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Literal
+
+from cliptune.errors import UserError
+from cliptune.results import t_distribution
+from cliptune.results.aggregate import Cell, aggregate_runs, select_metrics
+from cliptune.results.labels import label_methods, method_order, num_shots, setting_sort_key
+from cliptune.results.summary import Row, Table, group_runs
+from cliptune.types import Result
+
+#: Seeds in common from which on anything is claimed.
+MIN_SEEDS = 3
+PairedTest = Literal["t", "flips"]
+
+
+def compare_to_baseline(
+    results: Sequence[Result],
+    baseline: str,
+    metrics: Sequence[str] | None = None,
+    test: PairedTest = "t",
+    apart: Sequence[str] = (),
+) -> Table:
+    """Each method minus `baseline` on the same data, shots and seeds: mean difference in points, its standard error, p.
+
+    test: "t", the paired t test, or "flips", the exact test that flips the signs of the differences. p is corrected
+    for all comparisons of the table (Holm). There is no number where fewer than three seeds are common.
+    apart: settings that are told apart in columns of their own, and are the same in what is compared.
+    Raises `UserError` when nothing is there to compare.
+    """
+    names = select_metrics(results, metrics)
+    named = label_methods(results, apart)
+    methods = method_order(named)
+    if baseline not in methods:
+        raise UserError(f"no result is of {baseline!r} to compare with; there are {', '.join(methods)}")
+    runs = {
+        (data, shots, *more, method): {run.seed: run for run in held}
+        for (data, method, shots, *more), held in group_runs(named, apart).items()
+    }
+    rows, notes = [], dict[str, None]()
+    for place in sorted({key[:-1] for key in runs}, key=_row_sort_key):
+        data, shots, *more = place
+        for method in methods:
+            mine, theirs = runs.get((*place, method)), _baseline_runs(runs, place, baseline)
+            if method == baseline or mine is None:
+                continue
+            pairs = [
+                (mine[s], theirs[s]) for s in sorted(mine.keys() & theirs.keys()) if _is_comparable(mine[s], theirs[s])
+            ]
+            said = [] if shots is None else [f"{'all' if shots == 0 else shots} shots"]
+            said += [f"{key} {value}" for key, value in zip(apart, more, strict=True)]
+            if len(pairs) < MIN_SEEDS:
+                notes[
+                    _missing_reason(", ".join([f"{method} on {data}", *said]), baseline, len(pairs), mine, theirs)
+                ] = None
+            cells = tuple(_difference_cell(pairs, name, test) for name in names)
+            rows.append(Row(method, data, shots, len(pairs), cells, dict(zip(apart, more, strict=True))))
+    if not rows:
+        raise UserError(f"there is nothing beside {baseline} to compare")
+    corrected = _holm_correction(
+        [cell.p for row in rows for cell in row.cells if cell is not None and cell.p is not None]
+    )
+    rows = [_with_corrected_p(row, corrected) for row in rows]
+    keys = ("method", "data", "shots", *apart, "seeds")
+    return Table(names, tuple(rows), (*_footnotes(baseline, rows, test), *notes), keys, "se", differences=True)
+
+
+def _row_sort_key(place: tuple) -> tuple:
+    data, shots, *more = place
+    return data, -1 if shots is None else shots, [setting_sort_key(value) for value in more]
+
+
+def _baseline_runs(runs: Mapping[tuple, dict[int, Result]], place: tuple, baseline: str) -> dict[int, Result]:
+    """The baseline's runs; of one that learns nothing, those of any number of shots serve."""
+    if (*place, baseline) in runs:
+        return runs[*place, baseline]
+    others = [held for key, held in sorted(runs.items(), key=str) if key[0] == place[0] and key[-1] == baseline]
+    still = [held for held in others if all(r.cost.get("parameters", 1) == 0 for r in held.values())]
+    return still[0] if still else {}
+
+
+def _is_comparable(one: Result, other: Result) -> bool:
+    """Whether two runs were tested on as many pictures and, with equal shots, on the same data; both if not said."""
+    key = "data_fingerprint" if num_shots(one) == num_shots(other) else "test_images"
+    said = [r.provenance[key] for r in (one, other) if key in r.provenance]
+    return len(said) < 2 or said[0] == said[1]
+
+
+def _difference_cell(pairs: Sequence[tuple[Result, Result]], name: str, test: PairedTest) -> Cell | None:
+    values = [(aggregate_runs([mine], name), aggregate_runs([theirs], name)) for mine, theirs in pairs]
+    gained = sorted(mine.mean - theirs.mean for mine, theirs in values if mine is not None and theirs is not None)
+    if len(gained) < MIN_SEEDS:
+        return None
+    mean, std = statistics.fmean(gained), statistics.stdev(gained)
+    return Cell(
+        mean, std, len(gained), _sign_flip_p(gained) if test == "flips" else _paired_t_p(mean, std, len(gained))
+    )
+
+
+def _paired_t_p(mean: float, std: float, n: int) -> float | None:
+    """p of the paired t test; None where all differences are the same, as then nothing tells how they vary."""
+    if std < 1e-9:
+        return 1.0 if abs(mean) < 1e-9 else None
+    return t_distribution.two_sided_p(mean / (std / math.sqrt(n)), n - 1)
+
+
+def _sign_flip_p(gained: Sequence[float]) -> float:
+    """p of the exact test: the share of all ways to flip signs that give a sum as far from 0."""
+    total = abs(math.fsum(gained)) - 1e-9
+    sizes = [abs(value) for value in gained]
+    ways = [
+        abs(math.fsum(sign * size for sign, size in zip(signs, sizes, strict=True))) for signs in _signs(len(sizes))
+    ]
+    return sum(way >= total for way in ways) / len(ways)
+
+
+def _signs(n: int):
+    if n > 16:
+        raise UserError(f"the exact test takes at most 16 seeds, here are {n}; use --test t")
+    return product((-1, 1), repeat=n)
+
+
+def _holm_correction(found: Sequence[float]) -> dict[float, float]:
+    """Each p -> p corrected for all of them: the smallest times n, the next times n - 1, ..., never falling."""
+    corrected: dict[float, float] = {}
+    running = 0.0
+    for i, p in enumerate(sorted(found)):
+        running = max(running, min(1.0, (len(found) - i) * p))
+        corrected.setdefault(p, running)
+    return corrected
+
+
+def _with_corrected_p(row: Row, corrected: dict[float, float]) -> Row:
+    cells = [
+        cell if cell is None or cell.p is None else Cell(cell.mean, cell.std, cell.seeds, corrected[cell.p])
+        for cell in row.cells
+    ]
+    return replace(row, cells=tuple(cells))
+
+
+def _missing_reason(where: str, baseline: str, common: int, mine: dict[int, Result], theirs: dict[int, Result]) -> str:
+    if not theirs:
+        return f"No claim for {where}: {baseline} was not run there."
+    if len(mine.keys() & theirs.keys()) > common:
+        return f"No claim for {where}: {baseline} was trained or tested on other pictures."
+    seeds = f"{common} seed{'' if common == 1 else 's'}"
+    return f"No claim for {where}: it has {seeds} in common with {baseline}, fewer than {MIN_SEEDS}."
+
+
+def _footnotes(baseline: str, rows: Sequence[Row], test: PairedTest) -> list[str]:
+    tests = sum(cell is not None and cell.p is not None for row in rows for cell in row.cells)
+    how = "paired t test" if test == "t" else "exact test by flipping the signs of the differences"
+    notes = [
+        f"Points gained over {baseline} with the same data, shots and seeds: mean difference ± its standard error."
+    ]
+    if tests:
+        notes.append(
+            f"p: two-sided {how}, Holm-corrected for the {tests} comparisons in this table. It speaks of other seeds "
+            "(draws of training pictures, starts), not of other test pictures."
+        )
+    least = min((cell.seeds for row in rows for cell in row.cells if cell is not None), default=MIN_SEEDS)
+    if tests and test == "t" and least < 6:
+        notes.append(
+            "With few seeds the t test leans on differences being normal; the test that does not (--test flips) cannot "
+            f"go below p = {2 / 2**least:.4g} with {least} seeds."
+        )
+    if any(cell is not None and cell.p is None for row in rows for cell in row.cells):
+        notes.append("No p where the difference is the same with every seed: nothing tells how it varies.")
+    return notes

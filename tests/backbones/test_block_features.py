@@ -1,0 +1,94 @@
+"""Pooled tokens after each block are the textbook's, however the towers save work."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+import textbook
+from cliptune.backbones.packed_text_tower import PackedTextTower
+from cliptune.backbones.tokenized_text import tokenize_with_context
+from cliptune.methods.dapt import Dapt
+from cliptune.methods.restore import Restore
+from cliptune.model.tuned_model import TunedModel
+from cliptune.types import Batch, BlockFeatures, Prompts, State
+from tiny_clips import NAMES, VITS, backbone, learned, pictures, same_gradients
+
+WORDS = "a photo of a"
+CLEAN = [name.replace("_", " ") for name in NAMES]
+
+
+@contextmanager
+def inputs_of(modules):
+    """What the textbook's pass hands to these modules, in order."""
+    held = []
+    hooks = [m.register_forward_pre_hook(lambda _, given: held.append(given[0])) for m in modules]
+    yield held
+    for hook in hooks:
+        hook.remove()
+
+
+def text_by_hand(of, context, deep):
+    """`(n, width)` at end-of-text after each block: what goes into the next block, or into the final norm."""
+    ids, _ = textbook.prompted(of.encode, WORDS, CLEAN)
+    with inputs_of([*list(of.text.transformer.resblocks)[1:], of.text.ln_final]) as held:
+        textbook.text_features(of.model, ids, context, deep)
+    return [x[torch.arange(len(ids)), ids.argmax(-1)] for x in held]
+
+
+def image_by_hand(of, images, prompts):
+    """`(b, width)` of the class token, likewise."""
+    tower = of.visual
+    with inputs_of([*(block.ln_1 for block in list(tower.transformer.resblocks)[1:]), tower.ln_post]) as held:
+        textbook.image_features(of.model, images, prompts)
+    return [*(x[:, 0] for x in held[:-1]), held[-1]]
+
+
+def compare(got, wanted, leaves):
+    assert len(got) == len(wanted)
+    for one, other in zip(got, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    same_gradients(sum(x[:, :7].sum() for x in got), sum(x[:, :7].sum() for x in wanted), leaves)
+
+
+@pytest.mark.parametrize("shape", VITS)
+@pytest.mark.parametrize("chunk", [4096, 12], ids=["whole", "in pieces"])
+def test_text(shape, chunk):
+    of = backbone(shape)
+    context, deep = learned(3, of.text_width), [learned(3, of.text_width, seed=1)]
+    tower, trail = PackedTextTower(of.text, of.fast_linear, chunk), BlockFeatures()
+    sentences = tokenize_with_context(of.encode, WORDS, 3, NAMES)
+    features = tower(sentences, Prompts(context, tuple(deep), trail=trail))
+    compare(trail.text, text_by_hand(of, context, deep), [context, *deep])
+    assert trail.image == []
+    assert torch.equal(features, tower(sentences, Prompts(context, tuple(deep))))
+
+
+@pytest.mark.parametrize("shape", VITS)
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_images(shape, depth):
+    of = backbone(shape)
+    prompts, images = [learned(2, of.image_width, seed=i) for i in range(depth)], pictures(of)
+    trail = []
+    features = of.encode_image(images, prompts, trail)
+    wanted = image_by_hand(of, images, prompts)
+    if prompts:
+        compare(trail, wanted, prompts)
+    for got, one in zip(trail, wanted, strict=True):
+        torch.testing.assert_close(got, one, rtol=1e-4, atol=1e-4)
+    assert torch.equal(features, of.encode_image(images, prompts))
+
+
+def test_a_model_leaves_the_classes_and_the_picture_itself_alone():
+    of = backbone("deep_image")
+    model = TunedModel(of, Dapt(base=Restore(depth=2)), NAMES).train()
+    images = pictures(of)
+    batch = Batch(images, torch.tensor([0, 1, 2]), (images[:, :1] > 0).float())
+    trail = model(model.method.views(batch), State(0, 10)).prompts.trail
+    assert trail is not None
+    assert [x.shape for x in trail.text] == [(len(NAMES), of.text_width)] * of.text_depth
+    assert [x.shape for x in trail.image] == [(3, of.image_width)] * of.image_depth
+    torch.testing.assert_close(
+        trail.image[1], image_by_hand(of, images, model.learner().image)[1], rtol=1e-4, atol=1e-4
+    )
+    assert model.eval()({"image": images}).prompts.trail is None

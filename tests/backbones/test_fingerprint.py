@@ -1,0 +1,107 @@
+"""A checkpoint belongs to weights and to all that computes with them; older ones to weights alone."""
+
+import copy
+import hashlib
+
+import pytest
+
+import tiny_clips
+from cliptune.backbones import fingerprints
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.preprocess import Preprocess
+from cliptune.backbones.tokenizer import ClipTokenizer
+from cliptune.errors import UserError
+
+CONFIG = {
+    "embed_dim": 24,
+    "text_cfg": {"width": 64, "heads": 4, "layers": 2},
+    "vision_cfg": {"width": 96, "head_width": 48, "layers": 2, "patch_size": 8, "image_size": 32},
+}
+
+
+def made(quick_gelu=False, tokenizer=None, preprocess=None, model=None, **fields):
+    """One set of weights in a model with fields of its towers changed."""
+    config = {key: dict(value) if isinstance(value, dict) else value for key, value in CONFIG.items()}
+    for name, value in fields.items():
+        tower, _, rest = name.partition("_")
+        config[f"{tower}_cfg"][rest] = value
+    model = tiny_clips.clip(config, quick_gelu)
+    model.load_state_dict(tiny_clips.clip(CONFIG).state_dict())
+    backbone = Backbone("x", model, tokenizer or ClipTokenizer(77), fast_linear=False)
+    if preprocess:
+        backbone.__dict__["preprocess"] = preprocess
+    return backbone
+
+
+PLAIN = ClipTokenizer(77)
+PLAIN.clean_fn = str
+OTHERS = {
+    "activation": {"quick_gelu": True},
+    "heads of the text tower": {"text_heads": 2},
+    "heads of the image tower": {"vision_head_width": 24},
+    "pooling of the text tower": {"text_pool_type": "last"},
+    "pooling of the image tower": {"vision_pool_type": "avg"},
+    "epsilon": {"text_norm_kwargs": {"eps": 1e-3}},
+    "mask": {"text_no_causal_mask": True},
+    "tokenizer": {"tokenizer": PLAIN},
+    "mean": {"preprocess": Preprocess((32, 32), mean=(0.5,) * 3)},
+    "resize mode": {"preprocess": Preprocess((32, 32), "squash")},
+    "interpolation": {"preprocess": Preprocess((32, 32), interpolation="bilinear")},
+}
+
+
+def test_the_same_is_the_same():
+    assert made().fingerprint == made().fingerprint == Backbone("y", made().model, ClipTokenizer(77)).fingerprint
+    fingerprints.check_same_backbone(made(), fingerprints.describe_backbone(made()), "c")
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_whatever_computes_is_covered(kind):
+    other, held = made(**OTHERS[kind]), fingerprints.describe_backbone(made())
+    assert fingerprints.weights_fingerprint(other.model) == held["weights"] and other.fingerprint != held["fingerprint"]
+    with pytest.raises(UserError, match="with the same weights, but computed otherwise: .*, not .*; load it that way"):
+        fingerprints.check_same_backbone(other, held, "c")
+
+
+def test_weights_are_covered():
+    for name in ("visual.proj", "text_projection", "ln_final.bias"):
+        other = made()
+        other.model.get_parameter(name).data += 1e-3
+        assert other.fingerprint != made().fingerprint
+        with pytest.raises(
+            UserError, match=r"c was trained on backbone 'x' \(.{16}\), not on 'x' \(.{16}\); load that"
+        ):
+            fingerprints.check_same_backbone(other, fingerprints.describe_backbone(made()), "c")
+
+
+def test_checkpoints_of_before_say_their_weights_alone():
+    """By the formula of then, written down again."""
+    digest, model = hashlib.sha256(), made().model
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(value.flatten()[:: max(1, value.numel() // 4096)].numpy().tobytes())
+    old = {"name": "x", "fingerprint": digest.hexdigest()[:16]}
+    fingerprints.check_same_backbone(made(), old, "c")
+    fingerprints.check_same_backbone(made(quick_gelu=True), old, "c")
+    with pytest.raises(UserError, match="was trained on backbone 'x'"):
+        other = copy.deepcopy(model)
+        other.visual.proj.data += 1e-3
+        fingerprints.check_same_backbone(Backbone("x", other, None), old, "c")
+
+
+def test_the_bundled_ones_is_that_of_kept_records(tiny_backbone):
+    assert fingerprints.weights_fingerprint(tiny_backbone.model) == "0c4a198132910bdd"
+
+
+def test_what_a_version_does_not_say_is_no_difference():
+    held = fingerprints.describe_backbone(made())
+    held["settings"] = {"text tower": {"heads": [4]}}
+    held["fingerprint"] = "another version's"
+    fingerprints.check_same_backbone(made(), held, "c")
+
+
+def test_it_is_taken_where_towers_are_not_open_clips_own():
+    for shape in ("resnet", "timm"):
+        backbone = tiny_clips.backbone(shape)
+        assert backbone.fingerprint != tiny_clips.backbone("deep_image").fingerprint
+        assert fingerprints.forward_settings(backbone)["image tower"]["kind"] in ("ModifiedResNet", "TimmModel")

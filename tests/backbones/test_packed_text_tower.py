@@ -1,0 +1,204 @@
+"""Both towers give the textbook's numbers, whatever they save."""
+
+import pytest
+import torch
+
+import textbook
+from cliptune.backbones import packed_text_tower
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.features import normalise
+from cliptune.backbones.packed_text_tower import PackedTextTower
+from cliptune.backbones.tokenized_text import tokenize_templates, tokenize_with_context
+from cliptune.errors import UserError
+from cliptune.types import Prompts
+from tiny_clips import NAMES, SHAPES, VITS, backbone, learned, normal, pictures, same_gradients
+
+WORDS = "a photo of a"
+SCENERY = ("a clean origami sky.", "a clean origami railway bridge.", "x", "a clean origami water.")
+
+
+def close(got, wanted):
+    torch.testing.assert_close(normalise(got), normalise(wanted), rtol=0, atol=1e-5)
+
+
+def deep_prompts(of: Backbone, n_ctx: int, depth: int) -> list:
+    return [learned(n_ctx, of.text_width, seed=10 + i) for i in range(depth)]
+
+
+def both(of: Backbone, position: str, per_class: bool, depth: int, n_ctx: int = 3, words: str = WORDS, tower=None):
+    """Our features, the textbook's, and the leaves."""
+    shape = (len(NAMES), n_ctx) if per_class else (n_ctx,)
+    context, deep = learned(*shape, of.text_width), deep_prompts(of, n_ctx, depth)
+    names = [name.replace("_", " ") for name in NAMES]
+    ids, lengths = textbook.prompted(of.encode, words, names)
+    wanted = textbook.text_features(of.model, ids, context, deep, position, lengths)
+    # Frozen words between context and name exist with the name at the end alone.
+    sentences = tokenize_with_context(of.encode, words, n_ctx, NAMES, position)
+    got = (tower or of.text_tower)(sentences, Prompts(text=context, text_deep=tuple(deep)))
+    return got, wanted, [context, *deep]
+
+
+@pytest.mark.parametrize("shape", VITS)
+@pytest.mark.parametrize("position", ["end", "middle", "front"])
+@pytest.mark.parametrize("per_class", [False, True], ids=["shared", "per_class"])
+@pytest.mark.parametrize("deep", [False, True], ids=["shallow", "deep"])
+def test_text(shape, position, per_class, deep):
+    of = backbone(shape)
+    n_ctx, words = (3, WORDS) if position == "end" else (4, WORDS)
+    got, wanted, leaves = both(of, position, per_class, of.text_depth - 1 if deep else 0, n_ctx, words)
+    close(got, wanted)
+    direction = normal(*got.shape, seed=7)
+    same_gradients((normalise(got) * direction).sum(), (normalise(wanted) * direction).sum(), leaves)
+
+
+@pytest.mark.parametrize("shape", VITS)
+@pytest.mark.parametrize("fast", [True, False], ids=["onednn", "plain"])
+def test_text_partly_deep_by_either_route(shape, fast):
+    got, wanted, leaves = both(backbone(shape, fast), "end", False, 1, n_ctx=2)
+    close(got, wanted)
+    same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), leaves)
+
+
+@pytest.mark.parametrize("shape", VITS)
+@pytest.mark.parametrize("per_class", [False, True], ids=["shared", "per_class"])
+@pytest.mark.parametrize("chunk", [1, 20])
+def test_chunks_change_nothing(shape, per_class, chunk):
+    of = backbone(shape)
+    cut = PackedTextTower(of.model, True, chunk=chunk)
+    whole, _, leaves = both(of, "end", per_class, 2)
+    pieces, _, own = both(of, "end", per_class, 2, tower=cut)
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5)
+    direction = normal(*whole.shape, seed=7)
+    for got, wanted in zip(
+        torch.autograd.grad((pieces * direction).sum(), own),
+        torch.autograd.grad((whole * direction).sum(), leaves),
+        strict=True,
+    ):
+        assert (got - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+def test_chunks_are_recomputed_only_where_a_gradient_flows(monkeypatch):
+    of, calls = backbone("deep_text"), []
+    monkeypatch.setattr(packed_text_tower, "checkpoint", lambda f, *a, **_: calls.append(len(a[0])) or f(*a))
+    cut = PackedTextTower(of.model, True, chunk=1)
+    with torch.no_grad():
+        both(of, "end", False, 0, tower=cut)
+    assert not calls
+    both(of, "end", False, 0, tower=cut)
+    assert calls == [1] * len(NAMES)
+
+
+@pytest.mark.parametrize("shape", VITS)
+@pytest.mark.parametrize("depth", [0, 2])
+@pytest.mark.parametrize("fit", [5, 2, 0.4], ids=["together", "two at a time", "cut between classes"])
+def test_a_context_for_each_picture(shape, depth, fit):
+    of = backbone(shape)
+    contexts, deep = learned(5, 3, of.text_width), deep_prompts(of, 3, depth)
+    sentences = tokenize_with_context(of.encode, WORDS, 3, NAMES)
+    tokens = len(NAMES) * int((sentences.end - sentences.shared_prefix(True) + 1).max())
+    tower = PackedTextTower(of.model, True, chunk=int(fit * tokens))
+    got = tower.each(sentences, contexts, Prompts(text_deep=tuple(deep)))
+    ids, _ = textbook.prompted(of.encode, WORDS, [name.replace("_", " ") for name in NAMES])
+    wanted = torch.stack([textbook.text_features(of.model, ids, context, deep) for context in contexts])
+    close(got, wanted)
+    direction = normal(*got.shape, seed=7)
+    same_gradients((normalise(got) * direction).sum(), (normalise(wanted) * direction).sum(), [contexts, *deep])
+
+
+@pytest.mark.parametrize("shape", VITS)
+@pytest.mark.parametrize(
+    "texts", [SCENERY, SCENERY[:1], (SCENERY[0],) * 2, SCENERY[1:3]], ids=["four", "one", "twice", "two"]
+)
+def test_sentences_without_context(shape, texts):
+    of = backbone(shape)
+    close(of.encode_text(of.plain(texts)), textbook.text_features(of.model, textbook.tokens(of.encode, texts)))
+
+
+@pytest.mark.parametrize("n_ctx", [1, 2, 4])
+def test_deep_prompts_enter_sentences_without_context(n_ctx):
+    """DAPT's scenery: layer 0 is frozen, deeper layers hold the learned tokens at the same positions, words or not."""
+    of = backbone("deep_text")
+    deep = deep_prompts(of, n_ctx, of.text_depth - 1)
+    got = of.encode_text(of.plain(SCENERY), Prompts(text=learned(n_ctx, of.text_width), text_deep=tuple(deep)))
+    wanted = textbook.text_features(of.model, textbook.tokens(of.encode, SCENERY), None, deep)
+    close(got, wanted)
+    same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), deep)
+
+
+@pytest.mark.parametrize("shape", [*VITS, "resnet"])
+def test_several_sentences_a_class(shape):
+    of, templates = backbone(shape), ("a photo of a {}.", "{}", "a bad picture of many {} in the snow.")
+    got = of.class_features(tokenize_templates(of.encode, templates, NAMES))
+    for row, name in zip(got, NAMES, strict=True):
+        texts = [template.format(name.replace("_", " ")) for template in templates]
+        each = textbook.unit(textbook.text_features(of.model, textbook.tokens(of.encode, texts)))
+        torch.testing.assert_close(row, textbook.unit(each.mean(0)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", VITS)
+@pytest.mark.parametrize("depth", [0, 1, 2, None], ids=["none", "shallow", "two", "all"])
+@pytest.mark.parametrize("fast", [True, False], ids=["onednn", "plain"])
+def test_images(shape, depth, fast):
+    of = backbone(shape, fast)
+    depth = of.image_depth if depth is None else depth
+    prompts = [learned(2, of.image_width, seed=i) for i in range(depth)]
+    images = pictures(of)
+    got, wanted = of.encode_image(images, prompts), textbook.image_features(of.model, images, prompts)
+    close(got, wanted)
+    assert got.requires_grad == bool(prompts)
+    tokens = of.image_tower.before_last(images, prompts)
+    assert tokens.shape == (3, 1 + of.patch_grid[0] * of.patch_grid[1] + 2 * bool(depth), of.image_width)
+    if prompts:
+        direction = normal(*got.shape, seed=7)
+        same_gradients((normalise(got) * direction).sum(), (normalise(wanted) * direction).sum(), prompts)
+
+
+def test_prompts_of_different_lengths():
+    of = backbone("deep_image")
+    prompts = [learned(n, of.image_width, seed=n) for n in (3, 1, 2)]
+    got, wanted = of.encode_image(pictures(of), prompts), textbook.image_features(of.model, pictures(of), prompts)
+    close(got, wanted)
+    same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), prompts)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_graphs_exist_only_where_something_trains(shape):
+    of = backbone(shape)
+    assert not of.encode_image(pictures(of)).requires_grad
+    assert not of.encode_text(of.plain(SCENERY)).requires_grad
+    context = learned(2, of.text_width)
+    sentences = tokenize_with_context(of.encode, WORDS, 2, NAMES)
+    assert of.encode_text(sentences, Prompts(text=context)).requires_grad
+    with torch.no_grad():
+        assert not of.encode_text(sentences, Prompts(text=context)).requires_grad
+    assert all(p.grad is None and not p.requires_grad for p in of.parameters())
+
+
+def test_resnet_takes_text_prompts_alone():
+    of = backbone("resnet")
+    got, wanted, leaves = both(of, "end", False, 1)
+    close(got, wanted)
+    same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), leaves)
+    close(of.encode_image(pictures(of)), textbook.image_features(of.model, pictures(of)))
+    with pytest.raises(UserError, match="resnet.*visual prompts"):
+        of.encode_image(pictures(of), [learned(2, 16)])
+
+
+@pytest.mark.parametrize("shape", VITS)
+def test_bfloat16(shape):
+    """Runs, forward and backward, and stays near; never the default."""
+    of = backbone(shape)
+    prompts, context = [learned(2, of.image_width)], learned(2, of.text_width)
+    deep = tuple(deep_prompts(of, 2, 1))
+    sentences = tokenize_with_context(of.encode, WORDS, 2, NAMES)
+
+    def features():
+        text = of.class_features(sentences, Prompts(text=context, text_deep=deep))
+        return normalise(of.encode_image(pictures(of), prompts)), text
+
+    with torch.autocast("cpu", torch.bfloat16):
+        low = features()
+    for near, exact in zip(low, features(), strict=True):
+        assert near.dtype == torch.float32 and (near - exact).abs().max() < 0.1
+    sum(part[:, :5].sum() for part in low).backward()
+    assert all(leaf.grad is not None and leaf.grad.dtype == torch.float32 for leaf in (context, *deep, *prompts))

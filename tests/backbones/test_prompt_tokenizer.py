@@ -1,0 +1,230 @@
+"""Token ids are those of open_clip's tokenizer, and learned context stands where words would."""
+
+import random
+
+import pytest
+import torch
+from open_clip.tokenizer import HFTokenizer, SigLipTokenizer, SimpleTokenizer
+
+import tiny_tokenizers
+from cliptune.backbones.prompt_tokenizer import PromptTokenizer
+from cliptune.backbones.tokenized_text import tokenize_fixed, tokenize_with_context
+from cliptune.backbones.tokenizer import ClipTokenizer
+from cliptune.errors import UserError
+
+LENGTH = 30
+TEXTS = (
+    "a photo of a cat.",
+    "A Red Fox, e.g. St. Bernard!",
+    "x",
+    "the  dog\t_and_ the   horse",
+    "fish &amp; chips",
+    "",
+)
+ALL = [*tiny_tokenizers.FRAMES]
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    """A function: kind of tokenizer and open_clip's arguments -> open_clip's tokenizer."""
+
+    def made(kind: str, **options) -> HFTokenizer:
+        folder = tmp_path_factory.mktemp(kind)
+        tiny_tokenizers.save(kind, folder)
+        return HFTokenizer(str(folder), context_length=LENGTH, **options)
+
+    return made
+
+
+def rows(tokenizer, texts=TEXTS) -> torch.Tensor:
+    """Our ids, padded to the full length."""
+    return tokenize_fixed(PromptTokenizer("x", tokenizer, LENGTH, whole=True), texts).ids
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("clean", ["whitespace", "lower", "canonicalize"])
+def test_ids_are_open_clips(load, kind, clean):
+    tokenizer = load(kind, clean=clean)
+    assert torch.equal(rows(tokenizer), tokenizer(list(TEXTS)))
+
+
+def test_ids_with_separators_stripped(load):
+    tokenizer = load("bert", strip_sep_token=True)
+    wanted = tokenizer(list(TEXTS))
+    assert torch.equal(rows(tokenizer), wanted) and not (wanted == tokenizer.tokenizer.sep_token_id).any()
+
+
+def test_ids_with_a_class_token_after_the_padding(load):
+    tokenizer = load("xlm", tokenizer_mode="clips")
+    tokenizer.tokenizer.add_special_tokens({"cls_token": "X"})
+    wanted = tokenizer(list(TEXTS))
+    assert torch.equal(rows(tokenizer), wanted) and (wanted[:, -1] == tokenizer.tokenizer.cls_token_id).all()
+    encode = PromptTokenizer("x", tokenizer, LENGTH, "last", whole=True)
+    sentences = tokenize_with_context(encode, "", 2, ["cat"])
+    assert sentences.ids[0, -1] == wanted[0, -1] and sentences.slots[0, :4].tolist() == [-1, 0, 1, -1]
+
+
+def test_ids_padded_in_front(load):
+    tokenizer = load("t5")
+    tokenizer.tokenizer.padding_side = "left"
+    assert torch.equal(rows(tokenizer), tokenizer(list(TEXTS)))
+    with pytest.raises(UserError, match="gives words no fixed place in a sentence, which learned context needs"):
+        tokenize_with_context(PromptTokenizer("x", tokenizer, LENGTH), "", 2, ["cat"])
+
+
+def test_ids_of_siglips_importer(load):
+    tokenizer = SigLipTokenizer.__new__(SigLipTokenizer)
+    tokenizer.tokenizer, tokenizer.context_length = load("siglip").tokenizer, LENGTH
+    assert torch.equal(rows(tokenizer), tokenizer(list(TEXTS)))
+
+
+@pytest.mark.parametrize("clean", ["whitespace", "lower", "canonicalize"])
+@pytest.mark.parametrize("reduction", ["", "simple", "random", "shuffle"])
+def test_clips_own_tokenizer_keeps_its_arguments(clean, reduction):
+    theirs = SimpleTokenizer(context_length=LENGTH, clean=clean, reduction_mask=reduction)
+    random.seed(0)
+    wanted = theirs(list(TEXTS))
+    assert torch.equal(rows(ClipTokenizer.like(theirs)), wanted)
+    assert torch.equal(rows(ClipTokenizer(LENGTH, clean=clean, reduction_mask=reduction)), wanted)
+
+
+def test_further_special_tokens_of_clips_tokenizer():
+    theirs = SimpleTokenizer(context_length=LENGTH, additional_special_tokens=["<mask>"])
+    texts = ["a <mask> cat", "<|endoftext|> <mask>"]
+    own = rows(ClipTokenizer.like(theirs), texts)
+    assert own[0].tolist() == theirs([texts[0]])[0].tolist() and 49408 in own[0]
+    assert own[1, :4].tolist() == [49406, 49407, 49408, 49407]
+    assert "<start_of_text>" in theirs.encoder, "open_clip's own tokenizer was changed"
+
+
+def test_words_picked_by_syntax_need_nltk(monkeypatch):
+    theirs = SimpleTokenizer(context_length=LENGTH, reduction_mask="syntax")
+    monkeypatch.setitem(__import__("sys").modules, "nltk", None)
+    with pytest.raises(UserError, match="picks words by syntax, which needs nltk"):
+        rows(ClipTokenizer.like(theirs))
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_too_long_sentences_are_refused(load, kind):
+    encode = PromptTokenizer("small", load(kind), 20)
+    with pytest.raises(UserError, match=r"^the sentence 'a photo of .*' takes \d+ tokens, but 'small' reads 20; short"):
+        encode("a photo of a cat " * 5)
+    for call in (
+        lambda: tokenize_with_context(encode, "", 18, ["red fox red fox"]),
+        lambda: tokenize_with_context(encode, "", 21, ["x"]),
+    ):
+        with pytest.raises(UserError, match="but 'small' reads 20"):
+            call()
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("words", ["", "a photo of"])
+def test_context_stands_where_words_would(load, kind, words):
+    """All around the vectors is as in the fixed sentence: the name's tokens, what frames them, the padding."""
+    tokenizer = load(kind)
+    encode, names = PromptTokenizer("x", tokenizer, LENGTH, "last", whole=True), ["cat", "red_fox"]
+    sentences, (lead, tail) = tokenize_with_context(encode, words, 3, names), encode.frame
+    for ids, slots, name in zip(sentences.ids, sentences.slots, ("cat", "red fox"), strict=True):
+        fixed = encode.words(words or "X X X")
+        whole = encode.words(f"{words or 'X X X'} {name}.")
+        assert slots.tolist()[: len(lead) + 3] == [-1] * len(lead) + [0, 1, 2]
+        assert (slots[len(lead) + 3 :] == -1).all()
+        after = whole[3:] if words else whole[len(fixed) :]
+        assert after, "the name is not swallowed"
+        assert ids.tolist()[len(lead) + 3 :][: len(after) + len(tail)] == [*after, *tail]
+        assert (ids[len(lead) + 3 + len(after) + len(tail) :] == encode.pad).all() and ids[: len(lead)].tolist() == lead
+    if words and len(encode.words(words)) == 3:
+        assert torch.equal(sentences.ids, tokenizer([f"{words} {name}." for name in ("cat", "red fox")]))
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("position, before", [("end", 4), ("middle", 2), ("front", 0)])
+def test_the_name_stands_where_it_is_asked_for(load, kind, position, before):
+    encode = PromptTokenizer("x", load(kind), LENGTH, whole=True)
+    (ids,), (slots,) = (lambda s: (s.ids, s.slots))(tokenize_with_context(encode, "", 4, ["red fox"], position))
+    fixed = encode.words("X X X X")
+    name = encode.words("X X X X red fox")[len(fixed) :]
+    at = encode.lead + before
+    assert ids[at : at + len(name)].tolist() == name and (slots[at : at + len(name)] == -1).all()
+    assert [s for s in slots.tolist() if s >= 0] == [0, 1, 2, 3]
+    assert (
+        encode.words("X X X X red fox.")[len(fixed) + len(name) :]
+        == ids[at + len(name) :][slots[at + len(name) :] < 0][
+            : len(encode.words("X X X X red fox.")) - len(fixed) - len(name)
+        ].tolist()
+    )
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_vectors_before_those_of_words(load, kind):
+    """ProGrad's: each takes one position, however many tokens a placeholder is."""
+    encode = PromptTokenizer("x", load(kind), LENGTH, whole=True)
+    words = encode.words("X X a photo")[len(encode.words("X X")) :]
+    sentences = tokenize_with_context(encode, "a photo", 2 + len(words), ["cat"], free=2)
+    ids, slots, first = sentences.ids[0].tolist(), sentences.slots[0].tolist(), encode.lead
+    assert ids[first + 2 : first + 2 + len(words)] == words
+    assert slots[first:].index(-1) == 2 + len(words) and sum(slot >= 0 for slot in slots) == 2 + len(words)
+    name = encode.words("X X a photo cat.")[len(encode.words("X X a photo")) :]
+    assert ids[first + 2 + len(words) :][: len(name)] == name
+
+
+def test_a_tokenizer_that_joins_words_is_refused():
+    class Joining(SimpleTokenizer):
+        def encode(self, text):
+            return [len(text) % 97]
+
+    with pytest.raises(UserError, match="joins 'X X' with the class name 'cat', so learned context has no place"):
+        tokenize_with_context(PromptTokenizer("x", Joining(), 77), "", 2, ["cat"])
+
+
+@pytest.mark.parametrize("pool", ["argmax", "eos", "first", "last"])
+@pytest.mark.parametrize("layout", ["plain", "front", "clips"])
+def test_rows_are_cut_behind_what_full_rows_pool(load, layout, pool):
+    """A causal tower needs no more than the pooled token and what stands before it, at the places of the full row."""
+    tokenizer = load("xlm", tokenizer_mode="clips" if layout == "clips" else None)
+    tokenizer.tokenizer.add_special_tokens({"cls_token": "X"})
+    tokenizer.tokenizer.padding_side = "left" if layout == "front" else "right"
+    texts = ["the cat", "a photo of a red fox in the sky"]
+    full = tokenizer(texts)
+    got = tokenize_fixed(PromptTokenizer("x", tokenizer, LENGTH, pool, 2), texts)
+    assert torch.equal(got.end, PromptTokenizer("x", None, LENGTH, pool, 2).pooled(full))
+    assert torch.equal(got.ids, full[:, : got.ids.shape[1]]) and got.ids.shape[1] > got.end.max()
+
+
+@pytest.mark.parametrize(
+    "pool, eos, wanted", [("argmax", 0, [2, 0]), ("eos", 7, [1, 0]), ("first", 0, [0, 0]), ("last", 0, [4, 4])]
+)
+def test_pooled_positions(pool, eos, wanted):
+    ids = torch.tensor([[3, 7, 9, 9, 0], [5, 4, 0, 0, 0]])
+    assert PromptTokenizer("x", None, 5, pool, eos).pooled(ids).tolist() == wanted
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_names_that_mean_nothing_or_the_same(load, kind):
+    encode = PromptTokenizer("x", load(kind, clean="canonicalize"), LENGTH)
+    with pytest.warns(UserWarning, match=r"^backbone 'x' reads the class names 'cat' and 'Cat!' as the same$"):
+        encode.check_names(["dog", "cat", "Cat!"])
+    with pytest.warns(UserWarning, match=r"^backbone 'x' reads nothing in the class name '!\?'$"):
+        encode.check_names(["!?"])
+    if encode.tokenizer.tokenizer.unk_token_id is not None and kind != "roberta":  # bytes are always known
+        with pytest.warns(UserWarning, match=r"^backbone 'x' never saw .* of the class name '犬'$"):
+            encode.check_names(["犬"])
+
+
+@pytest.mark.parametrize(
+    "kind, word, piece", [("t5", "cat", "▁cat"), ("roberta", "photo", "Ġphoto"), ("bert", "fox", "fox")]
+)
+def test_words_of_the_vocabulary(load, kind, word, piece):
+    tokenizer = load(kind)
+    encode, own = PromptTokenizer("x", tokenizer, LENGTH), tokenizer.tokenizer
+    vocabulary = encode.vocabulary(len(own) + 3)
+    assert len(vocabulary) == len(own) + 3 and vocabulary[-1] == ("", False)
+    assert vocabulary[own.convert_tokens_to_ids(piece)] == (word, True)
+    assert not any(usable for token, (_, usable) in enumerate(vocabulary) if token in own.all_special_ids)
+
+
+def test_a_missing_padding_token_is_said(load):
+    tokenizer = load("t5")
+    tokenizer.tokenizer.pad_token = None
+    with pytest.raises(UserError, match="the tokenizer of backbone 'x' has no padding token"):
+        rows(tokenizer)

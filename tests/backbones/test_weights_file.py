@@ -1,0 +1,204 @@
+"""Weights files as people have them: wrapped, prefixed, half; and what is no CLIP, in a sentence."""
+
+import argparse
+import warnings
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import tiny_clips
+from cliptune.backbones.weights_file import read_weights
+from cliptune.errors import UserError
+
+CONFIG = {
+    "embed_dim": 24,
+    "text_cfg": {"width": 64, "heads": 1, "layers": 2},
+    "vision_cfg": {"width": 128, "layers": 2, "patch_size": 8, "image_size": 32},
+}
+STATE = tiny_clips.clip(CONFIG).state_dict()
+NUMBERS = {"input_resolution": torch.tensor(32), "context_length": torch.tensor(77), "vocab_size": torch.tensor(49408)}
+
+
+def prefixed(prefix, state=STATE):
+    return OrderedDict((prefix + name, tensor) for name, tensor in state.items())
+
+
+def same(held, state=STATE):
+    return held.keys() == state.keys() and all(torch.equal(held[name], state[name].float()) for name in held)
+
+
+WRAPPED = {
+    "plain": STATE,
+    "state_dict": {"epoch": 3, "state_dict": STATE, "optimizer": {"state": {0: torch.zeros(2)}, "param_groups": []}},
+    "open_clip": {"epoch": 3, "name": "x", "state_dict": prefixed("module.")},
+    "model": {"model": STATE},
+    "model_state_dict": {"model_state_dict": STATE, "loss": 0.1},
+    "ema": {"ema": STATE, "step": 4},
+    "deep": {"checkpoint": {"model": {"state_dict": STATE}}},
+    "compiled": prefixed("_orig_mod."),
+    "compiled in parallel": prefixed("module._orig_mod."),
+    "lightning": {"state_dict": prefixed("clip_model."), "pytorch-lightning_version": "2.4", "callbacks": {}},
+    "prefix of several parts": prefixed("module.backbone.clip."),
+    "a model in it": {**prefixed("visual_model.", {}), **prefixed("model.")},
+    "settings": {"args": argparse.Namespace(lr=0.1), "best": np.float64(0.5), "state_dict": STATE},
+    "half": {name: tensor.half() for name, tensor in STATE.items()},
+    "bfloat16": {name: tensor.bfloat16() for name, tensor in STATE.items()},
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_what_is_wrapped_is_found(tmp_path, kind):
+    torch.save(WRAPPED[kind], tmp_path / "w.pt")
+    held = read_weights(tmp_path / "w.pt")
+    state = WRAPPED[kind] if kind in ("half", "bfloat16") else STATE
+    assert same(held.state, state) and held.quick_gelu is None
+    assert {tensor.dtype for tensor in held.state.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt", ".th", ".weights", ".safetensors"])
+def test_any_suffix(tmp_path, suffix):
+    path = tmp_path / f"w{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(STATE, path)
+    assert same(read_weights(path).state)
+
+
+def test_openais_numbers_say_its_activation(tmp_path):
+    torch.save({**STATE, **NUMBERS}, tmp_path / "w.pt")
+    held = read_weights(tmp_path / "w.pt")
+    assert same(held.state) and held.quick_gelu is True
+
+
+def archive(path, state):
+    class Empty(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x
+
+    root = Empty()
+    for name, tensor in state.items():
+        *folders, last = name.split(".")
+        at = root
+        for folder in folders:
+            if not hasattr(at, folder):
+                at.add_module(folder, Empty())
+            at = getattr(at, folder)
+        at.register_parameter(last, torch.nn.Parameter(tensor.clone(), requires_grad=False))
+    with warnings.catch_warnings():  # TorchScript is on its way out, but OpenAI's files are made of it
+        warnings.simplefilter("ignore")
+        torch.jit.script(root).save(str(path))
+
+
+def test_a_torchscript_archive_is_openais(tmp_path):
+    archive(tmp_path / "ViT.pt", STATE)
+    held = read_weights(tmp_path / "ViT.pt")
+    assert same(held.state) and held.quick_gelu is True
+
+
+def test_what_lies_beside_is_named(tmp_path):
+    torch.save({**prefixed("clip."), "head.weight": torch.zeros(2), "head.bias": torch.zeros(2)}, tmp_path / "w.pt")
+    with pytest.warns(UserWarning, match="tensors beside the CLIP, left out: head.weight, head.bias$"):
+        assert same(read_weights(tmp_path / "w.pt").state)
+    torch.save({"ema": {k: v + 1 for k, v in STATE.items()}, "model": STATE}, tmp_path / "w.pt")
+    with pytest.warns(UserWarning, match="several models; taken: model, not ema$"):
+        assert same(read_weights(tmp_path / "w.pt").state)
+
+
+class Code:
+    def __reduce__(self):
+        return print, ("run",)
+
+
+IMAGE = {name: tensor for name, tensor in STATE.items() if name.startswith("visual.")}
+TEXT = {name: tensor for name, tensor in STATE.items() if not name.startswith("visual.")}
+NOT = {
+    "code": ({"x": Code()}, "not a plain tensor file: it holds a Python object .*weights_only=False"),
+    "a module": (torch.nn.Linear(2, 2), r"it holds a Python object .*weights_only=False\).state_dict\(\)"),
+    "nothing": ({}, "holds no CLIP: it is empty"),
+    "a list": ([torch.zeros(2)], "holds a list, not a state dict"),
+    "a tensor": (torch.zeros(2), "holds a Tensor, not a state dict"),
+    "another model": ({"layer.weight": torch.zeros(2)}, r"holds no CLIP: it holds layer.weight \(tensor\)"),
+    "an optimizer": ({"optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}}}, r"it holds optimizer \(dict\)"),
+    "an image tower": (IMAGE, "holds an image tower alone"),
+    "a bare image tower": ({k.removeprefix("visual."): v for k, v in IMAGE.items()}, "holds an image tower alone"),
+    "a text tower": (TEXT, "holds a text tower alone"),
+    "two models": ({**prefixed("student."), **prefixed("teacher.")}, "several models .*'student.', 'teacher.'"),
+    "LoRA": ({**STATE, "visual.proj.lora_A": torch.zeros(2)}, "holds LoRA matrices .*merge them"),
+    "learned prompts": ({"state_dict": {"prompt_learner.ctx": torch.zeros(4, 8)}}, "cliptune import"),
+    "integers": ({**STATE, "visual.proj": STATE["visual.proj"].to(torch.int8)}, "visual.proj as torch.int8"),
+    "NaN": ({**STATE, "visual.proj": STATE["visual.proj"] * float("nan")}, "visual.proj that are not finite"),
+    "sparse": ({**STATE, "visual.proj": STATE["visual.proj"].to_sparse()}, "visual.proj as .*sparse"),
+}
+
+
+def refused(path, reason):
+    with pytest.raises(UserError, match=reason) as told:
+        read_weights(path)
+    said = str(told.value)
+    assert "\n" not in said and not said.rstrip().endswith(":") and str(path) in said
+
+
+@pytest.mark.filterwarnings("ignore:.*sparse:UserWarning")
+@pytest.mark.parametrize("kind", NOT)
+def test_what_is_no_clip_is_a_sentence(tmp_path, capsys, kind):
+    content, reason = NOT[kind]
+    torch.save(content, tmp_path / "w.pt")
+    refused(tmp_path / "w.pt", reason)
+    assert "run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "is empty"),
+        (b"not weights", "cannot be read as weights|not a plain tensor file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "is a web page"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_files_of_other_kinds(tmp_path, content, reason, suffix):
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(content)
+    refused(path, reason)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_truncated_files(tmp_path, suffix):
+    path = tmp_path / f"w{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(STATE, path)
+    path.write_bytes(path.read_bytes()[:3000])
+    refused(path, "cannot be read as weights|not a plain tensor file")
+
+
+@pytest.mark.parametrize("name, reason", [("w.npz", "big_vision"), ("w.onnx", "exported graph"), ("w.json", "shard")])
+def test_formats_of_other_libraries(tmp_path, name, reason):
+    (tmp_path / name).write_bytes(b"PK")
+    refused(tmp_path / name, reason)
+
+
+def test_a_runs_checkpoint_is_no_backbone(tmp_path):
+    save_file({"x": torch.zeros(2)}, tmp_path / "checkpoint.safetensors", metadata={"cliptune-1": "{}"})
+    refused(tmp_path / "checkpoint.safetensors", "checkpoint of a run, not a backbone")
+
+
+@pytest.mark.parametrize(
+    "files, reason",
+    [
+        (["latest", "global_step5/mp_rank_00_model_states.pt"], "DeepSpeed .*zero_to_fp32"),
+        (["model.safetensors.index.json", "model-00001-of-00002.safetensors"], r"several files \(shards\)"),
+        ([".metadata", "__0_0.distcp"], "several files"),
+        (["epoch_1.pt", "epoch_2.pt"], "no open_clip_config.json.*epoch_1.pt, epoch_2.pt: give a file's path"),
+        (["readme.md"], "it holds no weights file either"),
+    ],
+)
+def test_folders(tmp_path, files, reason):
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    refused(tmp_path, reason)
+
+
+def test_a_missing_file(tmp_path):
+    refused(tmp_path / "none.pt", "no weights file at .*none.pt; check the path")

@@ -1,0 +1,87 @@
+"""A method that lives in someone else's package works as those of the house do."""
+
+import sys
+
+import pytest
+import torch
+
+import cliptune as ct
+from cliptune import config
+
+METHOD = '''
+"""One shift of every class's first token."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+
+from cliptune.backbones.tokenized_text import with_context
+from cliptune.model.method import Method
+from cliptune.prompts.context import Context
+from cliptune.prompts.initialization import random_tokens
+
+
+@dataclass(frozen=True)
+class Shift(Method):
+    """Two vectors, kept small."""
+
+    decay: float = 0.5
+    """Weight of their size."""
+
+    def learner(self, backbone, classnames, generator):
+        return Context(random_tokens(2, backbone.text_width, generator))
+
+    def sentences(self, backbone, classnames, templates):
+        return with_context(backbone.encode, "", 2, classnames)
+
+    def losses(self, out, batch, state):
+        return {"ce": F.cross_entropy(out.logits, batch.labels), "size": self.decay * out.prompts.text.square().mean()}
+'''
+NAME = "shifting.method:Shift"
+
+
+@pytest.fixture
+def outsider(tmp_path, monkeypatch):
+    package = tmp_path / "site" / "shifting"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "method.py").write_text(METHOD)
+    monkeypatch.syspath_prepend(package.parent)
+    return NAME
+
+
+def test_train_save_load_and_resume(outsider, tmp_path, photos):
+    run = ct.train(outsider, data=f"folder:{photos}", shots=2, epochs=2, decay=2.0, out=tmp_path / "run")
+    assert run.result is not None and run.result.method == NAME
+    assert set(run.result.history[0]) == {"epoch", "lr", "loss", "ce", "size"}
+    again = ct.load(tmp_path / "run", allow_code=True)
+    pictures = sorted((photos / "cat").iterdir())
+    assert torch.equal(again.logits(pictures), run.logits(pictures))
+    assert config.to_dict(again.run)["method"] == {"name": NAME, "decay": 2.0}
+
+
+def test_wrapped(outsider, photos):
+    masks = photos.parent / "masks"
+    run = ct.train(
+        f"{outsider}+dapt", data=f"folder:{photos}", shots=2, epochs=2, decay=0.1, masks_from=f"folder:{masks}"
+    )
+    assert run.run.method.base.decay == 0.1
+    assert run.result is not None and run.result.method == f"{NAME}+dapt"
+
+
+def test_on_the_command_line(outsider, cli, tmp_path, photos):
+    data = ("--data", f"folder:{photos}", "--shots", 1, "--epochs", 1)
+    said = cli("train", outsider, *data, "--decay", "0.25", "--out", tmp_path / "run")
+    assert (said.code, said.err.count("cliptune: ")) == (0, 0), said.err
+    assert cli("predict", tmp_path / "run", photos / "cat" / "0.png", "--allow-code").code == 0
+    said = cli("train", outsider, *data, "--dcay", "0.25")
+    assert said.code == 2 and "nearest: --decay" in said.err
+
+
+def test_its_module_gone(outsider, tmp_path, photos, monkeypatch):
+    ct.train(outsider, data=f"folder:{photos}", shots=1, epochs=1, out=tmp_path / "run")
+    monkeypatch.setattr("sys.path", [p for p in sys.path if not p.startswith(str(tmp_path))])
+    for module in ("shifting.method", "shifting"):
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(ct.UserError, match=f"method '{NAME}' cannot be imported"):
+        ct.load(tmp_path / "run", allow_code=True)

@@ -1,0 +1,94 @@
+"""What coreset methods say of wrong input."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cliptune import coresets
+from cliptune.coresets import Signals, select
+from cliptune.errors import UserError
+from naive_coresets import pool
+
+
+@pytest.mark.parametrize("method", [name for name in coresets.names() if name not in ("full", "uniform")])
+def test_what_is_missing_is_named(method):
+    _, labels = pool(6)
+    with pytest.raises(UserError, match=f"^{method} needs the signal '(features|logits|correct)'"):
+        select(method, Signals(), labels, 0.5)
+
+
+def test_dapt_glister_and_held_out_classes():
+    signals, labels = pool(12)
+    with pytest.raises(UserError, match="glister needs the signal 'val_features'"):
+        select("glister", replace(signals, val_features=None, val_labels=None), labels, 0.5, variant="dapt")
+    lacking = replace(signals, val_labels=torch.zeros(9, dtype=torch.long))
+    for method, options in (("glister", {}), ("gradmatch", {"validation": True})):
+        with pytest.raises(UserError, match=f"{method} .*held-out picture.* class 1"):
+            select(method, lacking, labels, 0.5, **options)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"method": "kcenter"}, "unknown coreset method 'kcenter'; nearest: k_center"),
+        ({"method": "no.such:thing"}, "cannot be imported"),
+        ({"fraction": 0}, "fraction=0 is not above 0 and at most 1"),
+        ({"fraction": 1.2}, "fraction=1.2 is not above 0"),
+        ({"fraction": float("nan")}, "fraction=nan"),
+        ({"fraction": 0.01, "balanced": False}, "fraction=0.01 of 6 pictures is none; take at least 0.17"),
+        ({"variant": "official"}, "variant='official' is neither 'paper' nor 'dapt'"),
+        ({"method": "herding", "nearest": 3}, "herding has no option 'nearest'; it has none"),
+        ({"method": "cal", "nearest": 3}, "cal has no option 'nearest'; it has neighbours"),
+        ({"method": "cal", "neighbours": 0}, "neighbours=0 is below 1"),
+        ({"method": "uncertainty", "measure": "doubt"}, "measure='doubt' is none of margin"),
+        ({"method": "submodular", "function": "sum"}, "function='sum' is none of graph_cut"),
+        ({"method": "submodular", "slack": 0.1}, "slack=0.1 is of function=facility_location alone; graph_cut looks"),
+        ({"method": "submodular", "function": "facility_location", "slack": 1}, "slack=1 is not between 0 and 1"),
+        ({"slack": 0.1, "balanced": False}, "craig with slack=0.1 goes class by class; balanced=False needs slack"),
+        ({"method": "gradmatch", "ridge": "much"}, "ridge='much' of gradmatch is no number"),
+        ({"method": "gradmatch", "validation": 1}, "validation=1 of gradmatch is no true or false"),
+        ({"method": "cal", "neighbours": 2.5}, "neighbours=2.5 of cal is no whole number"),
+        ({"method": "gradmatch", "ridge": 0}, "ridge=0 is not above 0"),
+        ({"method": "glister", "updates": 0}, "updates=0 at least 1"),
+        ({"seed": 1, "generator": torch.Generator()}, "two ways to say the same"),
+        ({"labels": torch.rand(6)}, "labels must be whole numbers, one a picture; they are float32 of shape"),
+        ({"labels": ["cat"] * 6}, "labels must be whole numbers, one a picture; they are list"),
+        ({"labels": torch.zeros(0, dtype=torch.long)}, "labels must be"),
+        ({"labels": torch.tensor([0, 1, 2, 3, 0, 1])}, "labels hold 3, but classes are counted from 0 to 2"),
+        ({"labels": torch.tensor([0, 1, 2, -1, 0, 1])}, "labels hold -1"),
+        ({"labels": torch.zeros(5, dtype=torch.long)}, "features are of 6 pictures, but there are 5 labels"),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_told(change, said):
+    signals, labels = pool(6)
+    arguments = {"method": "craig", "signals": signals, "labels": labels, "fraction": 0.5} | change
+    with pytest.raises(UserError, match=f".*{said}"):
+        select(**arguments)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda s: {"features": 3 * s.features}, "features must have length 1, but row 0 has 3; divide"),
+        (lambda s: {"features": s.features[:, :5]}, "features must have length 1"),
+        (lambda s: {"text": s.text[:, :5]}, "features differ in width: features 8, text 5"),
+        (lambda s: {"logits": s.logits[:, :2]}, "signals differ in classes: logits 2, val_logits 3, text 3"),
+        (lambda s: {"logits": s.logits[0]}, "logits must be logits"),
+        (lambda s: {"logits": s.logits.index_fill(0, torch.tensor(4), torch.nan)}, "no finite number, first in row 4"),
+        (lambda s: {"correct": s.correct.T}, "correct are of 6 pictures|correct are of"),
+        (lambda s: {"val_labels": s.val_labels[:4]}, "val_features are of 9 pictures, but there are 4 labels"),
+        (lambda s: {"val_labels": s.val_labels + 1}, "val_labels hold 3"),
+    ],
+)
+def test_signals_that_do_not_fit(change, said):
+    signals, labels = pool(7)
+    with pytest.raises(UserError, match=said):
+        select("craig", replace(signals, **change(signals)), labels, 0.5)
+
+
+def test_a_margin_needs_two_classes_and_forgetting_right_or_wrong():
+    with pytest.raises(UserError, match="a margin is between two classes"):
+        select("uncertainty", Signals(logits=torch.zeros(4, 1)), torch.zeros(4, dtype=torch.long), 0.5)
+    with pytest.raises(UserError, match="correct must hold True or False"):
+        select("forgetting", Signals(correct=torch.rand(3, 4)), torch.zeros(4, dtype=torch.long), 0.5)

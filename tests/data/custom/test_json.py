@@ -1,0 +1,101 @@
+"""Split files of one's own."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import cliptune as ct
+from cliptune.data import sources
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.json import Json
+from cliptune.errors import UserError
+
+PATHS = [f"photos/{name}/{i}.png" for name in ("cat", "red_fox") for i in range(4)]
+ITEMS = [[path, PATHS.index(path) // 4, path.split("/")[1]] for path in PATHS]
+PARTS = {"train": ITEMS[::2], "val": ITEMS[1:2] + ITEMS[5:6], "test": ITEMS[3:4] + ITEMS[7:]}
+
+
+@pytest.fixture
+def split(tmp_path):
+    """Writes a split file beside eight pictures."""
+    for name in PATHS:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 6)).save(tmp_path / name)
+
+    def write(content, folder: Path = tmp_path) -> Path:
+        (folder / "split.json").write_text(content if isinstance(content, str) else json.dumps(content))
+        return folder / "split.json"
+
+    return write
+
+
+def test_parts_and_names_are_as_the_file_has_them(split):
+    dataset = Json(split(PARTS))
+    assert dataset.classnames == ("cat", "red_fox")
+    for part, items in PARTS.items():
+        assert [[e.key, e.label] for e in dataset.examples(part)] == [item[:2] for item in items]
+    assert dataset.read(dataset.examples("test")[0]).image.shape == (3, 6, 8)
+
+
+@pytest.mark.parametrize("parts", [PARTS | {"val": []}, {k: v for k, v in PARTS.items() if k != "val"}])
+def test_without_validation(split, parts):
+    path = split(parts)
+    assert Json(path).examples("val") == []
+    options = {"data": f"json:{path}", "shots": 1, "epochs": 1}
+    with pytest.raises(ct.UserError, match="keep=best needs validation pictures, but few_shot has none; use keep=last"):
+        ct.train("coop", **options, keep="best")
+    assert set(ct.train("coop", **options, keep="last").evaluate()) == {"test"}
+
+
+def test_paths_count_from_the_root_that_is_given(split, tmp_path):
+    (tmp_path / "lists").mkdir()
+    path = split(PARTS, tmp_path / "lists")
+    with pytest.raises(
+        UserError, match=f"8 of 8 pictures of {path} are not there: .*; paths count from {tmp_path}/lists"
+    ):
+        Json(path)
+    assert len(sources.get(f"json:{path}", DataConfig(root=str(tmp_path))).examples("train")) == 4
+
+
+def test_pictures_that_are_not_there(split, tmp_path):
+    path = split(PARTS)
+    (tmp_path / PATHS[0]).unlink()
+    said = f"^1 of 8 pictures of {path} are not there: {PATHS[0]}"
+    with pytest.raises(UserError, match=said + "; paths count from .*leave out: --skip-bad"):
+        Json(path)
+    with pytest.warns(UserWarning, match=said + ": left out"):
+        assert len(Json(path, DataConfig(skip_bad=True)).examples("train")) == 3
+
+
+def test_a_class_that_is_only_tested(split):
+    with pytest.warns(UserWarning, match="no training pictures of red_fox in"):
+        Json(split({"train": ITEMS[:3], "test": ITEMS[3:]}))
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        ("[", "is not a split file with train, val and test lists"),
+        ([1], "it holds a list"),
+        ({"train": ITEMS}, "no list test in it"),
+        ({"train": ITEMS, "test": []}, "lists no test pictures; mend the file"),
+        ({"train": ITEMS[:4], "test": ITEMS[:0] + [["x.png", 0, "cat"]]}, r"one class only \(cat\)"),
+        ({"train": ITEMS[:1], "test": ITEMS}, "twice, in train and in test; mend the file"),
+        ({"train": [["a.png", "cat"]], "test": ITEMS}, r"train entry 0 is \['a.png', 'cat'\]"),
+        ({"train": [["a.png", 7, "cat"]], "test": ITEMS}, "labels of .* are not 0 to 2; mend the file|both"),
+    ],
+)
+def test_what_is_no_split(split, content, reason):
+    with pytest.raises(UserError, match=reason):
+        Json(split(content))
+
+
+def test_what_is_no_file(tmp_path):
+    with pytest.raises(UserError, match="json needs a file: --data json:FILE"):
+        sources.get("json:")
+    with pytest.raises(UserError, match="no file at .*none.json; check the path after json:"):
+        sources.get(f"json:{tmp_path}/none.json")
+    with pytest.raises(UserError, match="is a folder, not a split file"):
+        sources.get(f"json:{tmp_path}")

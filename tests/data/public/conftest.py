@@ -1,0 +1,12 @@
+"""What tests of sources share."""
+
+import pytest
+
+import mini_public_datasets
+from cliptune.data import sources
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """A root with a few pets, and their split."""
+    return tmp_path, mini_public_datasets.write_dataset(sources.public_specs()["oxford_pets"], tmp_path)

@@ -1,0 +1,135 @@
+"""Unpacking: all of it or nothing, and nothing outside."""
+
+import errno
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cliptune.data.public.download import archives
+from cliptune.data.public.download.archives import unpack
+from cliptune.errors import UserError
+from make_archives import link, tarred, zipped
+
+FILES = {"dtd/images/banded/x.jpg": b"x" * 5000, "dtd/labels/all.txt": b"all", "__MACOSX/dtd/._x": b"no"}
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A function that writes an archive and unpacks it: the folder it should be in."""
+
+    def call(name: str, content: bytes, **more) -> Path:
+        (tmp_path / name).write_bytes(content)
+        unpack(tmp_path / name, tmp_path / "out", **more)
+        return tmp_path / "out"
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.zip", zipped(FILES)), ("a.tar", tarred(FILES, "w")), ("a.tar.gz", tarred(FILES)), ("a.tgz", tarred(FILES))],
+)
+def test_every_kind(opened, tmp_path, name, content):
+    told = []
+    out = opened(name, content, watch=lambda *args: told.append(args))
+    assert tree(out) == {k: v for k, v in FILES.items() if not k.startswith("__")}
+    assert told[-1][0] == f"unpacking {name}" and told[-1][1] <= told[-1][2]
+    assert sorted(os.listdir(tmp_path)) == [name, "out"]
+
+
+def test_links_become_files(opened):
+    out = opened("a.tgz", tarred({"a/x": b"1", "a/soft": link("a/soft", "x"), "h": link("h", "a/x", tarfile.LNKTYPE)}))
+    assert tree(out) == {"a/x": b"1", "a/soft": b"1", "h": b"1"}
+    assert not any(p.is_symlink() for p in out.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "member"),
+    [
+        ("a.zip", zipped({"ok": b"", "../out.txt": b"!"}), "'../out.txt', which would land outside"),
+        ("a.zip", zipped({"a/..\\..\\b": b"!"}), "would land outside"),
+        ("a.zip", zipped({"/etc/cliptune": b"!"}), "'/etc/cliptune', which would land outside"),
+        ("a.zip", zipped({"C:/x": b"!"}), "'C:/x', which would land outside"),
+        ("a.tgz", tarred({"ok": b"", "a/../../out.txt": b"!"}), "would land outside"),
+        ("a.tgz", tarred({"/etc/cliptune": b"!"}), "'/etc/cliptune', which would land outside"),
+        ("a.tgz", tarred({"x": link("x", "/etc/passwd")}), "'x', a link out of it to '/etc/passwd'"),
+        ("a.tgz", tarred({"x": link("x", "../../y", tarfile.LNKTYPE)}), "a link out of it"),
+        ("a.tgz", tarred({"x": link("x", "", tarfile.FIFOTYPE)}), "'x', which is neither file nor folder"),
+    ],
+)
+def test_members_that_would_land_outside(opened, tmp_path, name, content, member):
+    with pytest.raises(UserError, match=member.replace("\\", "\\\\")) as refusal:
+        opened(name, content)
+    assert str(tmp_path / name) in str(refusal.value)
+    assert os.listdir(tmp_path) == [name], "the archive stays, nothing else"
+
+
+def test_a_link_in_a_zip(opened):
+    import io
+
+    out = io.BytesIO()
+    info = zipfile.ZipInfo("x")
+    info.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    with pytest.raises(UserError, match="holds a link, 'x'"):
+        opened("a.zip", out.getvalue())
+
+
+BROKEN = bytearray(zipped({"x": os.urandom(3000)}))
+BROKEN[1000] ^= 255
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.zip", zipped(FILES)[:-30]),
+        ("a.zip", bytes(BROKEN)),
+        ("a.zip", b"<html>moved</html>"),
+        ("a.zip", b""),
+        ("a.tar.gz", tarred({"x": os.urandom(50_000)})[:-3000]),
+        ("a.tgz", b"<html>moved</html>"),
+        ("a.tar", tarred({"x": os.urandom(50_000)}, "w")[:30_000]),
+    ],
+)
+def test_a_damaged_archive_is_set_aside(opened, tmp_path, name, content):
+    with pytest.raises(UserError, match=f"{name} is damaged or no archive .*; it is now .*damaged, and"):
+        opened(name, content)
+    assert os.listdir(tmp_path) == [f"{name}.damaged"]
+
+
+def test_a_full_disk_leaves_only_the_archive(opened, tmp_path, monkeypatch):
+    real = Path.open
+
+    def full(self, mode="r", *args, **kwargs):
+        if mode == "wb" and self.name == "all.txt":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(UserError, match="the disk of .* is full; make room, and the same command goes on"):
+        opened("a.zip", zipped(FILES))
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_too_little_room_is_told_first(opened, tmp_path, monkeypatch):
+    def little(folder, needed, what):
+        raise UserError(f"{what} needs {needed}")
+
+    monkeypatch.setattr(archives, "check_free_space", little)
+    with pytest.raises(UserError, match=r"what is in a\.zip needs 5005"):
+        opened("a.zip", zipped(FILES))
+    assert os.listdir(tmp_path) == ["a.zip"]
+
+
+def test_what_a_stopped_run_left_goes(opened, tmp_path):
+    (tmp_path / "out.unpacking").mkdir()
+    (tmp_path / "out.unpacking" / "half").write_text("x")
+    assert "half" not in tree(opened("a.zip", zipped(FILES)))

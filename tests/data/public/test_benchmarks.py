@@ -1,0 +1,177 @@
+"""The benchmarks with split files: known to the last picture, opened and tuned on in every layout."""
+
+import hashlib
+import json
+import os
+import random
+
+import pytest
+
+import cliptune as ct
+import mini_public_datasets
+from cliptune.data import sources
+from cliptune.data.config import ROOT_VARIABLE
+from cliptune.data.public.common import split_file
+from cliptune.data.public.common.spec import short_sha256
+from cliptune.errors import UserError
+from mini_public_datasets import miniature, open_dataset
+
+NAMES = (
+    "caltech101",
+    "oxford_pets",
+    "stanford_cars",
+    "oxford_flowers",
+    "food101",
+    "fgvc_aircraft",
+    "sun397",
+    "dtd",
+    "eurosat",
+    "ucf101",
+)
+CARDS = {name: sources.public_specs()[name] for name in NAMES}
+LAYOUTS = [(name, number) for name in NAMES for number in range(len(CARDS[name].layouts))]
+unseen = pytest.mark.filterwarnings("ignore:backbone 'tiny' never saw .*:UserWarning")
+
+
+def published(card):
+    file = mini_public_datasets.SPLITS / card.split
+    if not card.split or not file.is_file():
+        pytest.skip(f"../shared/data/splits/{card.split or 'of ' + card.name} is not here")
+    return file
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("food101", "fgvc_aircraft", "sun397")])
+def test_the_published_splits(name):
+    card = CARDS[name]
+    file = published(card)
+    names, parts = split_file.read_split_file(file, file.parent)
+    assert short_sha256(file.read_bytes()) == card.split_sha256
+    assert short_sha256("\n".join(names).encode()) == card.classnames_sha256
+    assert len(names) == len(set(names)) == card.classes
+    assert tuple(len(part) for part in parts.values()) == card.counts
+    assert {e.label for e in parts["train"]} == {e.label for e in parts["test"]} == set(range(card.classes))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cards_say_what_a_user_needs(name):
+    card = CARDS[name]
+    assert card.name == name and card.layouts[0].kind == "CoOp" and len(card.layouts) > 1
+    assert len(set(card.layouts)) == len(card.layouts) == len({x.tell for x in card.layouts})
+    assert "https://" in card.source and card.caveats and all(trap.endswith(".") for trap in card.caveats)
+    assert not card.source.endswith(".") and "  " not in card.source
+    assert bool(card.split) != bool(card.lists)
+    for mark in (card.split_sha256, card.classnames_sha256):
+        assert mark == "" or (len(mark) == 12 and int(mark, 16) >= 0)
+    assert all(template.count("{}") == 1 for template in card.templates)
+
+
+def test_sentences_and_masks_are_those_of_the_field():
+    assert {name: card.templates[0] for name, card in CARDS.items() if card.templates != ("a photo of a {}.",)} == {
+        "oxford_pets": "a photo of a {}, a type of pet.",
+        "oxford_flowers": "a photo of a {}, a type of flower.",
+        "fgvc_aircraft": "a photo of a {}, a type of aircraft.",
+        "food101": "a photo of {}, a type of food.",
+        "dtd": "{} texture.",
+        "eurosat": "a centered satellite photo of {}.",
+        "ucf101": "a photo of a person doing {}.",
+    }
+    flat = {"oxford_pets", "stanford_cars", "oxford_flowers", "fgvc_aircraft"}
+    assert {name: card.masks for name, card in CARDS.items()} == {
+        name: "flat" if name in flat else "SUN397" if name == "sun397" else "class" for name in NAMES
+    }
+
+
+@miniature
+@unseen
+@pytest.mark.parametrize(
+    "name, number", LAYOUTS, ids=[f"{n}-{CARDS[n].layouts[i].home or '.'}-{i}" for n, i in LAYOUTS]
+)
+def test_tunes_and_tests_in_every_layout(tmp_path, name, number):
+    layout = CARDS[name].layouts[number]
+    split = mini_public_datasets.write_dataset(CARDS[name], tmp_path, layout)
+    before = sorted(p for p in tmp_path.rglob("*"))
+    dataset = open_dataset(name, tmp_path)
+    assert dataset.place.layout == layout
+    for part in mini_public_datasets.PARTS:
+        assert [[e.key, e.label, dataset.classnames[e.label]] for e in dataset.examples(part)] == split[part]
+    tuned = ct.train("coop", data=name, root=str(tmp_path), shots=1, epochs=1, n_ctx=2)
+    assert tuned.classnames == dataset.classnames and tuned.model.templates == CARDS[name].templates
+    assert set(tuned.evaluate(name)) == {"test"} and tuned.evaluate(name) == tuned.evaluate()
+    assert sorted(p for p in tmp_path.rglob("*")) == before, "something was written into the data"
+
+
+@miniature
+@pytest.mark.parametrize("name", NAMES)
+def test_made_up_stand_ins_have_the_form_of_the_published(tmp_path, name):
+    card = CARDS[name]
+    split = mini_public_datasets.make_split(card)
+    mini_public_datasets.write_dataset(card, tmp_path, split=split)
+    dataset = open_dataset(name, tmp_path)
+    assert len(dataset.classnames) == 4 and [len(dataset.examples(part)) for part in mini_public_datasets.PARTS] == [
+        12,
+        8,
+        8,
+    ]
+    if card.split and (mini_public_datasets.SPLITS / card.split).is_file():
+        real = mini_public_datasets.mini_split(card)
+        assert {path.count("/") for path, *_ in split["train"]} == {path.count("/") for path, *_ in real["train"]}
+
+
+@miniature
+def test_draws_are_the_published_rule_on_the_files_order(pets):
+    root, split = pets
+    rng = random.Random(0)
+    wanted = []
+    for part, shots in (("train", 2), ("val", 2)):
+        for label in dict.fromkeys(label for _, label, _ in split[part]):
+            wanted += [item[0] for item in rng.sample([x for x in split[part] if x[1] == label], shots)]
+    train, val = open_dataset("oxford_pets", root).draw(2, 0)
+    assert [e.key for e in train + val] == wanted
+
+
+def test_the_published_split_is_not_warned_of(tmp_path):
+    card = CARDS["oxford_pets"]
+    content = json.loads(published(card).read_text(encoding="utf-8"))
+    images = tmp_path / "oxford-iiit-pet" / "images"
+    images.mkdir(parents=True)
+    (tmp_path / card.split).write_bytes(published(card).read_bytes())
+    one = tmp_path / "one.jpg"
+    one.write_bytes(mini_public_datasets.jpeg(0))
+    for path in {item[0] for part in mini_public_datasets.PARTS for item in content[part]}:
+        os.link(one, images / path)
+    dataset = open_dataset("oxford_pets", tmp_path)
+    train, val = dataset.draw(16, 1)
+    drawn = hashlib.sha256("\n".join(e.key for e in train + val).encode()).hexdigest()[:12]
+    assert drawn == "c9fb98462393" and dataset.read(train[0]).image.shape == (3, 48, 48)
+
+
+@miniature
+def test_the_root_from_the_environment(pets, monkeypatch):
+    monkeypatch.setenv(ROOT_VARIABLE, str(pets[0]))
+    assert sources.get("oxford_pets").name == "oxford_pets"
+
+
+@miniature
+@unseen
+def test_from_the_command_line(cli, pets, tmp_path):
+    root, _ = pets
+    said = cli(
+        "train", "coop", "--data", "oxford_pets", "--root", root, "--shots", 1, "--epochs", 1, "--out", tmp_path / "run"
+    )
+    assert said.code == 0 and "test" in said.out and said.err.count("is not the published split") == 1
+    again = cli("evaluate", tmp_path / "run", "--root", root)
+    assert again.code == 0 and again.out == said.out
+
+
+@miniature
+@unseen
+def test_imported_draws_are_trained_on_and_not_looked_for_elsewhere(pets, tmp_path):
+    root, _ = pets
+    train, val = open_dataset("oxford_pets", root).draw(1, 9)
+    mini_public_datasets.write_pickled_draw(tmp_path / "draws" / "shot_1-seed_1.pkl", train=train, val=val)
+    dataset = open_dataset("oxford_pets", root, draws=str(tmp_path / "draws"))
+    assert dataset.draw(1, 1) == (train, val) != open_dataset("oxford_pets", root).draw(1, 1)
+    tuned = ct.train("coop", data="oxford_pets", root=str(root), draws=str(tmp_path / "draws"), shots=1, epochs=1)
+    assert tuned.run.reading.draws and set(tuned.evaluate("oxford_pets")) == {"test"}
+    with pytest.raises(UserError, match=r"no shot_2-seed_1\.pkl in .*; check --draws"):
+        ct.train("coop", data="oxford_pets", root=str(root), draws=str(tmp_path / "draws"), shots=2, epochs=1)

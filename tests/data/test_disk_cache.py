@@ -1,0 +1,225 @@
+"""What is kept on disk gives the same numbers as what is read; nothing that happens to it can do more than slow."""
+
+import errno
+import os
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cliptune.backbones.preprocess import Preprocess
+from cliptune.data import dataset, disk_cache
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.folder import Folder
+from cliptune.data.loader import ExampleSet
+from cliptune.data.transforms import RandomCropFlip
+from cliptune.files import CACHE_VARIABLE
+from cliptune.masks.from_dataset import DataMasks
+from tiny_tasks import drawings, task
+
+CPU = torch.device("cpu")
+PREPROCESS = Preprocess((32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of six pictures, some transparent, no two of a size."""
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        path = tmp_path / "photos" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (40 + i, 60 - i, 4 if i % 3 == 0 else 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return tmp_path / "photos"
+
+
+def examples(folder, augment=True, use=True, **more):
+    data = Folder(folder)
+    data.reading = DataConfig(cache=use)
+    chosen = [e for part in ("train", "val", "test") for e in data.examples(part)]
+    return ExampleSet(data, chosen, PREPROCESS, augment=RandomCropFlip(32) if augment else None, seed=1, **more)
+
+
+def digest(held, workers=0):
+    trained = list(held.epoch_batches(1, 4, CPU, workers=workers)) if held.augment else []
+    return [b.images for b in (*trained, *held.in_order(5, CPU, workers=workers))]
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def entries(store):
+    return sorted(p for p in store.folder.glob("?/*"))
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_what_is_put_is_got(store, mask, picture):
+    assert store.get(b"k" * 32) is None
+    assert store.put(b"k" * 32, picture(mask=mask)) is True
+    for got in (store.get(b"k" * 32), disk_cache.DiskCache(store.folder).get(b"k" * 32)):
+        assert got.image.equal(picture().image)
+        assert got.mask.equal(picture().mask) if mask else got.mask is None
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("augment", [True, False])
+def test_the_numbers_are_the_same_with_and_without_and_with_workers(store, folder, augment):
+    plain = digest(examples(folder, augment, use=False))
+    assert not entries(store), "--no-cache keeps nothing"
+    assert same(digest(examples(folder, augment)), plain) and len(entries(store)) == 12
+    assert same(digest(examples(folder, augment)), plain), "from the cache"
+    for use in (True, False):
+        assert same(digest(examples(folder, augment, use=use), workers=2), plain)
+    assert len(entries(store)) == 12
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_fill_it_too(store, folder):
+    plain = digest(examples(folder, False, use=False))
+    assert same(digest(examples(folder, False, keep=False), workers=2), plain) and len(entries(store)) == 12
+
+
+def test_a_file_is_decoded_once(store, folder, monkeypatch):
+    read, original = [], dataset.read_image
+    monkeypatch.setattr(dataset, "read_image", lambda path: (read.append(path), original(path))[1])
+    for _ in range(3):
+        digest(examples(folder))
+    assert len(read) == 12
+    digest(examples(folder, augment=False))
+    digest(examples(folder, augment=False))
+    assert len(read) == 24, "evaluation keeps views of its own"
+
+
+def test_masks_come_along(store, folder):
+    masked = examples(folder, masks=DataMasks())
+    masked.examples = [e for e in masked.examples if masked.picture(masked.examples.index(e)).mask is not None]
+    again = examples(folder, masks=DataMasks())
+    again.examples = masked.examples
+    assert len(masked.examples) == 4
+    for one, other in zip(masked.in_order(4, CPU), again.in_order(4, CPU), strict=True):
+        assert torch.equal(one.masks, other.masks) and 0.1 < one.masks.mean() < 0.9
+
+
+def test_views_of_another_size_are_others(store, folder):
+    """Evaluation views are kept as they are cut, for one size of images."""
+    kept = {}
+    for size in (32, 24, 32):
+        held = examples(folder, augment=False)
+        seen = ExampleSet(held.dataset, held.examples, replace(PREPROCESS, size=(size, size)))
+        kept[size] = digest(seen)
+        assert {tuple(b.shape[-2:]) for b in kept[size]} == {(size, size)}
+    fresh = examples(folder, augment=False, use=False)
+    for size, views in kept.items():
+        assert same(views, digest(ExampleSet(fresh.dataset, fresh.examples, replace(PREPROCESS, size=(size, size)))))
+
+
+def test_a_changed_picture_is_another(store, folder):
+    digest(examples(folder, augment=False))
+    path = next(folder.glob("a/*"))
+    before = path.stat()
+    pixels = np.asarray(Image.open(path)).copy()
+    Image.fromarray(255 - pixels).save(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert same(digest(examples(folder, augment=False)), digest(examples(folder, augment=False, use=False)))
+    assert len(entries(store)) == 13
+
+
+def test_a_copy_elsewhere_is_the_same(store, folder, tmp_path):
+    digest(examples(folder))
+    folder.rename(tmp_path / "moved")
+    digest(examples(tmp_path / "moved"))
+    assert len(entries(store)) == 12
+
+
+def test_writing_into_what_is_mapped_leaves_the_file_alone(store, picture):
+    store.put(b"k" * 32, picture())
+    store.get(b"k" * 32).image.zero_()
+    assert store.get(b"k" * 32).image.equal(picture().image)
+
+
+def test_many_write_the_same_at_once(store, picture):
+    stores = [disk_cache.DiskCache(store.folder) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: stores[i % 8].put(b"%032d" % (i % 5), picture(i % 5)), range(200)))
+    assert len(entries(store)) == 5 and not list(store.folder.rglob("*.tmp"))
+    assert all(store.get(b"%032d" % i).image.equal(picture(i).image) for i in range(5))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_full_disk_means_no_cache_and_one_note(store, folder, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    plain = digest(examples(folder, use=False))
+    monkeypatch.setattr(disk_cache.os, "replace", refuse)
+    with pytest.warns(UserWarning, match=f"are not kept in .* \\({os.strerror(number).lower()}\\)") as told:
+        assert same(digest(examples(folder)), plain) and same(digest(examples(folder)), plain)
+    assert len(told) == 1 and not list(store.folder.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be(tmp_path, folder, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "store"))
+    with pytest.warns(UserWarning, match="are not kept in .*; set CLIPTUNE_CACHE to another folder, or say --no-cache"):
+        first = digest(examples(folder))
+    assert same(first, digest(examples(folder, use=False)))
+
+
+def test_it_is_bounded(store, monkeypatch, picture):
+    monkeypatch.setattr(disk_cache, "RECOUNT_BYTES", 400)
+    monkeypatch.setattr(disk_cache, "MAX_CACHE_BYTES", 2000)
+    with pytest.warns(UserWarning, match="no room"):
+        for i in range(40):
+            store.put(b"%032d" % i, picture(i))
+    assert 1000 < sum(p.stat().st_size for p in entries(store)) <= 2000
+    assert store.get(b"%032d" % 0) is not None, "what is in use stays"
+
+
+def test_what_nobody_used_for_long_makes_room(store, monkeypatch, picture):
+    monkeypatch.setattr(disk_cache, "RECOUNT_BYTES", 400)
+    monkeypatch.setattr(disk_cache, "MAX_CACHE_BYTES", 2000)
+    for i in range(4):
+        store.put(b"%032d" % i, picture(i))
+        aged = time.time() - 2 * disk_cache.UNUSED_SECONDS - i
+        os.utime(store._path(b"%032d" % i), (aged, aged))
+    left = store.folder / "a"
+    left.mkdir(exist_ok=True)
+    (left / "torn.1234.tmp").write_bytes(b"of a process that was killed")
+    os.utime(left / "torn.1234.tmp", (0, 0))
+    assert store.get(b"%032d" % 3) is not None, "used again"
+    fresh = disk_cache.DiskCache(store.folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for i in range(4, 7):
+            assert fresh.put(b"%032d" % i, picture(i))
+    assert fresh.get(b"%032d" % 3) is not None and fresh.get(b"%032d" % 2) is None
+    assert not (left / "torn.1234.tmp").exists()
+
+
+def test_drawings_are_not_kept(store):
+    toy = task()
+    list(ExampleSet(drawings(), toy.train, PREPROCESS).in_order(5, CPU))
+    assert not entries(store)
+
+
+def test_small_pictures_are_not_worth_a_file(store, folder, monkeypatch):
+    monkeypatch.setattr(disk_cache, "MIN_ENTRY_BYTES", 1 << 15)
+    digest(examples(folder))
+    assert not entries(store)
+
+
+def test_shrinking_once(store, folder):
+    held = examples(folder)
+    held.dataset.reading = DataConfig(shrink=20)
+    small = ExampleSet(held.dataset, held.examples, PREPROCESS, augment=RandomCropFlip(32))
+    sizes = {min(small.picture(i).image.shape[-2:]) for i in range(12)}
+    assert sizes == {20}
+    again = ExampleSet(held.dataset, held.examples, PREPROCESS, augment=RandomCropFlip(32))
+    assert same(digest(again), digest(small))
+    assert not same(digest(small), digest(examples(folder)))

@@ -1,0 +1,150 @@
+"""Datasets by spec."""
+
+import json
+from collections import Counter
+
+import pytest
+
+import fake_voc
+import mini_public_datasets
+from cliptune.data import sources
+from cliptune.data.config import DataConfig
+from cliptune.data.dataset import Dataset
+from cliptune.data.public.common.wnids import wnids
+from cliptune.errors import UserError
+from tiny_tasks import write_images
+
+
+def test_every_file_is_a_source_that_says_what_it_is():
+    import importlib
+
+    for name in sources.names():
+        assert importlib.import_module(sources.dataset_class(name).__module__).__doc__
+
+
+def test_what_follows_the_colon_is_the_sources_own(tmp_path):
+    write_images(tmp_path / "pictures", each=3)
+    assert sources.get("emoji").name == "emoji"
+    assert len(sources.get("emoji:train_per_class=1").examples("train")) == len(sources.get("emoji").classnames)
+    assert sources.get(f"folder:{tmp_path / 'pictures'}").classnames == ("cat", "horse", "pig")
+
+
+@pytest.mark.parametrize(
+    "spec, hint",
+    [
+        ("emojy", "nearest: emoji"),
+        ("photos", "folder:PATH"),
+        ("floder:x", "nearest: folder"),
+        ("", "your own pictures: folder:PATH"),
+        ("/home/me/photos", "folder:PATH"),
+    ],
+)
+def test_an_unknown_name_shows_the_nearest(spec, hint):
+    with pytest.raises(UserError, match=f"unknown dataset '{spec}'; nearest: .*") as told:
+        sources.get(spec)
+    assert hint in str(told.value)
+
+
+def test_folder_needs_a_path():
+    for spec in ("folder", "folder:"):
+        with pytest.raises(UserError, match="folder needs a path: --data folder:PATH"):
+            sources.get(spec)
+
+
+def imagenet(name, folder, *parts):
+    """A spec of ImageNet or of a test set like it, with a picture or a few in each class."""
+    kind = sources.dataset_class(name)
+    ids = wnids(getattr(kind, "subset", ""))
+    names = [str(label) for label in range(len(ids))] if getattr(kind, "numbered", False) else ids
+    images = folder / kind.card.layouts[0].home / kind.card.layouts[0].images
+    for part in parts or ("",):
+        mini_public_datasets.write_class_folders(images / part, names, each=2 if part == "train" else 1)
+    return name, DataConfig(root=str(folder))
+
+
+def split_file(folder):
+    split = mini_public_datasets.make_split(sources.public_specs()["dtd"])
+    mini_public_datasets.write_images(folder, [item for part in split.values() for item in part])
+    (folder / "split.json").write_text(json.dumps(split))
+    return f"json:{folder / 'split.json'}"
+
+
+def table(folder):
+    write_images(folder, each=5)
+    rows = [f"{p.relative_to(folder)},{p.parent.name}" for p in sorted(folder.rglob("*.png"))]
+    (folder / "table.csv").write_text("\n".join(["path,label", *rows]))
+    return f"csv:{folder / 'table.csv'}"
+
+
+def saved(folder):
+    datasets = pytest.importorskip("datasets", reason="the package datasets is not installed")
+    pictures = sorted(write_images(folder / "pictures", each=5).rglob("*.png"))
+    columns = {"image": [str(p) for p in pictures], "label": [p.parent.name for p in pictures]}
+    datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image()).save_to_disk(folder / "saved")
+    return f"hub:{folder / 'saved'}"
+
+
+#: How a source is opened in a folder of its own: a spec, or a spec and a reading. Benchmarks open by their cards.
+OPENED = {
+    "emoji": lambda folder: "emoji:train_per_class=2,test_per_class=2",
+    "folder": lambda folder: f"folder:{write_images(folder, each=3)}",
+    "csv": table,
+    "json": split_file,
+    "hub": saved,
+    "imagenet": lambda folder: imagenet("imagenet", folder, "train", "val"),
+    "imagenetv2": lambda folder: imagenet("imagenetv2", folder),
+    "imagenet_sketch": lambda folder: imagenet("imagenet_sketch", folder),
+    "imagenet_a": lambda folder: imagenet("imagenet_a", folder),
+    "imagenet_r": lambda folder: imagenet("imagenet_r", folder),
+    "pascal_voc": lambda folder: ("pascal_voc", DataConfig(root=str(fake_voc.write_voc(folder)))),
+}
+#: Those that have no pictures to train on.
+TESTED_ON = {"imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"}
+#: Names that stand for two classes each.
+TWICE = {"missile", "sunglasses"}
+
+
+def spec_of(name, folder):
+    if name in OPENED:
+        told = OPENED[name](folder)
+        return told if isinstance(told, tuple) else (told, DataConfig())
+    assert name in mini_public_datasets.FORMS, (
+        f"a new source needs a line in OPENED, or a form in standins.FORMS: {name}"
+    )
+    mini_public_datasets.write_dataset(sources.public_specs()[name], folder)
+    return name, DataConfig(root=str(folder))
+
+
+@pytest.mark.filterwarnings("ignore:.* is not the published split of ", "ignore:Pascal VOC in .* training pictures")
+@pytest.mark.parametrize("name", sources.names())
+def test_every_source_keeps_the_interface(tmp_path, name):
+    spec, reading = spec_of(name, tmp_path)
+    dataset, again = (sources.get(spec, reading) for _ in range(2))
+    assert isinstance(dataset, Dataset) and dataset.name
+    repeated = {n for n, count in Counter(dataset.classnames).items() if count > 1}
+    assert repeated <= (TWICE if name.startswith("imagenet") else set())
+    assert all(template.count("{}") == 1 for template in dataset.templates)
+    keys = set()
+    for split in ("train", "val", "test"):
+        examples = dataset.examples(split)
+        assert examples == again.examples(split), "the order is fixed"
+        assert not keys & {e.key for e in examples}, "no picture in two splits"
+        keys |= {e.key for e in examples}
+        assert all(0 <= label < len(dataset.classnames) for e in examples for label in (e.label, *e.labels))
+    assert dataset.examples("test") and bool(dataset.examples("train")) == (name not in TESTED_ON)
+    picture = dataset.read(dataset.examples("test")[0])
+    assert picture.image.shape[0] == 3 and str(picture.image.dtype) == "torch.uint8"
+    train, val = dataset.draw(1, 1)
+    assert (train, val) == again.draw(1, 1) and bool(train) == (name not in TESTED_ON)
+    assert not {e.key for e in train + val} & {e.key for e in dataset.examples("test")}
+    for examples in dataset.variants().values():
+        assert [e.label for e in examples] == [e.label for e in dataset.examples("test")]
+
+
+@pytest.mark.parametrize("name", sources.public_specs())
+def test_every_public_dataset_takes_the_root_alone(tmp_path, name):
+    assert sources.public_specs()[name].name == name
+    with pytest.raises(UserError, match=f"{name} takes nothing after a colon, got 'x'; say where with --root"):
+        sources.get(f"{name}:x", DataConfig(root=str(tmp_path)))
+    with pytest.raises(UserError, match=f"no {sources.public_specs()[name].title} under .*: looked for "):
+        sources.get(name, DataConfig(root=str(tmp_path)))

@@ -1,0 +1,169 @@
+"""All test sets of a task: other datasets, joint answers, averages, and on the way through training."""
+
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cliptune import experiment, load, protocols, tasks
+from cliptune.config import RunConfig
+from cliptune.data.custom.folder import Folder
+from cliptune.data.validate import drop_unreadable
+from cliptune.engine.config import TrainConfig
+from cliptune.engine.evaluate import predict_logits
+from cliptune.engine.evaluate_task import evaluate_task
+from cliptune.errors import UserError
+from cliptune.methods.coop import CoOp
+from cliptune.methods.zeroshot import ZeroShot
+from tiny_tasks import write_images
+
+BRIEF = TrainConfig(epochs=3, lr=0.1, batch_size=4, augment="none")
+
+
+@pytest.fixture
+def animals(tmp_path):
+    return write_images(tmp_path / "animals", classes=("cat", "horse", "pig", "mouse"), each=6)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    return write_images(tmp_path / "pets", classes=("cat", "mouse"), each=7)
+
+
+def across(animals, pets, **more):
+    base = {"shots": 2, "protocol": "cross_dataset", "targets": (f"folder:{pets}",), "training": BRIEF}
+    return RunConfig(**{"method": CoOp(n_ctx=2), "data": f"folder:{animals}", **base, **more})
+
+
+def test_targets_are_told_apart_by_their_own_names_in_their_own_sentences(animals, pets, tiny_backbone):
+    source = Folder(animals)
+    (task,) = protocols.get("cross_dataset")(source, shots=2, seeds=(1,), targets=(f"folder:{pets}",))
+    test = replace(task.tests["pets"], templates=("a drawing of a {}.",))
+    task = replace(task, tests={**task.tests, "pets": test})
+    run = across(animals, pets, method=ZeroShot())
+    found = evaluate_task(experiment.untrained_model(run, task), task)
+    alone = experiment.untrained_model(run, task).with_classes(("cat", "mouse"), ("a drawing of a {}.",))
+    answers = predict_logits(alone, Folder(pets), replace(test, dataset=None, templates=()))
+    right = [int(a.argmax()) == e.label for a, e in zip(answers, test.examples, strict=True)]
+    assert answers.shape[1] == 2 and found["pets"] == pytest.approx(100 * sum(right) / len(right))
+    plain = predict_logits(alone.with_classes(("cat", "mouse"), ("a photo of a {}.",)), Folder(pets), test)
+    assert torch.equal(plain, answers), "the test set's own sentences"
+
+
+def test_average_is_over_the_targets(animals, pets, tmp_path):
+    more = write_images(tmp_path / "more", classes=("horse", "pig"), each=5)
+    run = across(animals, pets, targets=(f"folder:{pets}", f"folder:{more}"))
+    _, result = experiment.run_experiment(run, tmp_path / "r")
+    assert list(result.metrics) == ["source", "pets", "more", "average"]
+    assert result.metrics["average"] == pytest.approx((result.metrics["pets"] + result.metrics["more"]) / 2)
+    again = load(tmp_path / "r")
+    assert again.evaluate() == result.metrics, "also of a run that was loaded"
+    assert again.evaluate(f"folder:{pets}")["test"] >= 0, "and on other data"
+
+
+def test_a_method_with_something_for_each_class_has_no_average(animals, pets):
+    run = across(animals, pets, method=CoOp(n_ctx=2, class_specific=True))
+    with pytest.warns(UserWarning, match="not tested on pets: CoOp learned something of its own for each class"):
+        _, result = experiment.run_experiment(run)
+    assert list(result.metrics) == ["source"]
+
+
+def test_domains_of_the_same_classes_suit_every_method():
+    data = "emoji:styles=fluent-flat,train_per_class=1,val_per_class=1,test_per_class=1"
+    run = RunConfig(CoOp(n_ctx=2, class_specific=True), data=data, shots=1, protocol="domain_generalization",
+              training=replace(BRIEF, epochs=0))  # fmt: skip
+    _, result = experiment.run_experiment(run)
+    assert list(result.metrics) == ["source", "fluent-3d", "noto", "average"]
+
+
+def test_bad_pictures_of_a_target_are_those_of_that_target(animals, pets):
+    (pets / "cat" / "0.png").write_bytes(b"no picture")
+    run = across(animals, pets)
+    task = tasks.build_task(run)
+    with pytest.raises(UserError, match=r"1 of 14 pictures cannot be read: .*pets/cat/0.png"):
+        drop_unreadable(task)
+    lenient = across(animals, pets, reading=replace(run.reading, skip_bad=True))
+    with pytest.warns(UserWarning, match="1 of 14 pictures cannot be read and are left out"):
+        rest, bad = drop_unreadable(tasks.build_task(lenient))
+    assert list(bad) == ["pets/cat/0.png"] and len(rest.tests["pets"].examples) == 13
+    assert rest.tests["source"] == task.tests["source"] and len(rest.train) == len(task.train)
+
+
+@pytest.mark.parametrize("option, value", [("targets", ("noto",)), ("joint", True)])
+def test_options_of_other_protocols_are_refused(animals, pets, option, value):
+    run = across(animals, pets, protocol="few_shot", targets=())
+    with pytest.raises(UserError, match=f"few_shot has no {option}, only "):
+        tasks.build_task(replace(run, **{option: value}))
+
+
+def test_joint_answers_by_part(animals, tmp_path):
+    run = RunConfig(
+        CoOp(n_ctx=2), data=f"folder:{animals}", shots=2, protocol="base_to_novel", joint=True, training=BRIEF
+    )
+    model, result = experiment.run_experiment(run, tmp_path / "r")
+    plain_model, plain = experiment.run_experiment(replace(run, joint=False))
+    assert {k: v for k, v in result.metrics.items() if "joint" not in k} == plain.metrics
+    assert result.history == plain.history
+    task = tasks.build_task(run)
+    test = task.tests["joint"]
+    answers = predict_logits(model, task.dataset, test).argmax(1).tolist()
+    for part, labels in (("base/joint", (0, 1)), ("novel/joint", (2, 3)), ("joint", (0, 1, 2, 3))):
+        right = [a == e.label for a, e in zip(answers, test.examples, strict=True) if e.label in labels]
+        assert result.metrics[part] == pytest.approx(100 * sum(right) / len(right))
+    assert load(tmp_path / "r").evaluate() == result.metrics
+
+
+@pytest.fixture
+def on_the_way(animals):
+    return RunConfig(CoOp(n_ctx=2), data=f"folder:{animals}", shots=2, protocol="base_to_novel", training=BRIEF,
+               evaluate_at=(1, 3))  # fmt: skip
+
+
+def test_tests_on_the_way_change_nothing(on_the_way):
+    model, result = experiment.run_experiment(on_the_way)
+    plain_model, plain = experiment.run_experiment(replace(on_the_way, evaluate_at=()))
+    assert [{k: v for k, v in row.items() if k[0] != "@"} for row in result.history] == list(plain.history)
+    for name, tensor in model.learner.state_dict().items():
+        assert torch.equal(tensor, plain_model.learner.state_dict()[name])
+    assert {k: v for k, v in result.metrics.items() if "@" not in k} == plain.metrics
+    assert {k for k in result.metrics if "@" in k} == {"base@1", "novel@1", "base@3", "novel@3"}
+    assert [sorted(k for k in row if k[0] == "@") for row in result.history] == [
+        ["@base", "@novel"],
+        [],
+        ["@base", "@novel"],
+    ]
+    assert result.metrics["base@3"] == result.metrics["base"] and result.metrics["novel@3"] == result.metrics["novel"]
+    short = replace(on_the_way, evaluate_at=(), training=replace(BRIEF, epochs=3))
+    assert plain.config == {**experiment.to_dict(short)}
+
+
+def test_a_run_that_goes_on_has_what_was_measured_before(on_the_way, tmp_path, monkeypatch):
+    _, whole = experiment.run_experiment(on_the_way)
+    from cliptune.engine.resume import TrainingProgress
+
+    save = TrainingProgress.save
+
+    def save_and_die(self, path, model, optimizer):
+        save(self, path, model, optimizer)
+        if len(self.history) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingProgress, "save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run_experiment(on_the_way, tmp_path / "r")
+    monkeypatch.setattr(TrainingProgress, "save", save)
+    _, rest = experiment.run_experiment(on_the_way, tmp_path / "r")
+    assert (rest.metrics, rest.history) == (whole.metrics, whole.history)
+
+
+def test_an_epoch_that_never_comes_is_said(on_the_way):
+    with pytest.warns(UserWarning, match="evaluate_at asks for epoch 9, but coop trains for 3"):
+        _, result = experiment.run_experiment(replace(on_the_way, evaluate_at=(2, 9)))
+    assert "base@2" in result.metrics and "base@9" not in result.metrics
+    with warnings.catch_warnings():  # what trains nothing has no epochs
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")
+        experiment.run_experiment(replace(on_the_way, method=ZeroShot()))
+    with pytest.raises(UserError, match="evaluate_at must be at least 1"):
+        replace(on_the_way, evaluate_at=(0,))

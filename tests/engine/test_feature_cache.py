@@ -1,0 +1,80 @@
+"""Cached features are those the tower gives, in the batches that pictures would have come in."""
+
+import pytest
+import torch
+
+import tiny_clips
+from cliptune.backbones.features import normalise
+from cliptune.data.loader import ExampleSet
+from cliptune.data.transforms import RandomCropFlip
+from cliptune.engine.feature_cache import FeatureCache
+from cliptune.engine.fit import training_set
+from cliptune.errors import UserError
+from cliptune.masks.full import FullMasks
+from cliptune.masks.grid import GridMasks
+from cliptune.methods.coop import CoOp
+from cliptune.methods.dapt import Dapt
+from cliptune.methods.maple import Maple
+from tiny_tasks import QUICK, model, task
+
+COOP = CoOp(n_ctx=2)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return tiny_clips.backbone("deep_image")
+
+
+def examples_of(backbone, toy, masks=None):
+    augment = RandomCropFlip(backbone.image_size)
+    return ExampleSet(toy.dataset, toy.train, backbone.preprocess, masks=masks, augment=augment, seed=5)
+
+
+@pytest.mark.parametrize("method", [COOP, Dapt(COOP, masks_from="full")], ids=["one view", "three views"])
+def test_every_batch_is_what_the_tower_would_have_said(backbone, method):
+    toy = task()
+    tuned = model(method, backbone, toy)
+    masks = None if method.masks() is None else FullMasks()
+    cache = FeatureCache(tuned, examples_of(backbone, toy, masks), 2)
+    for epoch in (0, 1):
+        examples = examples_of(backbone, toy, masks)
+        pairs = zip(cache.epoch_batches(epoch, 4), examples.epoch_batches(epoch, 4, torch.device("cpu")), strict=True)
+        for (batch, views), pictured in pairs:
+            with torch.no_grad():
+                wanted = tuned.encode_views(method.views(pictured))
+            assert views.keys() == wanted.keys()
+            for name in wanted:
+                assert torch.allclose(normalise(views[name]), wanted[name], atol=1e-5), name
+            assert torch.equal(batch.labels, pictured.labels) and torch.equal(batch.index, pictured.index)
+            assert batch.images is views["image"]
+
+
+def test_views_come_round_again_in_another_order(backbone):
+    cache = FeatureCache(model(COOP, backbone, task()), examples_of(backbone, task()), 2)
+
+    def rows(epoch):
+        return {int(i): f for b, v in cache.epoch_batches(epoch, 4) for i, f in zip(b.index, v["image"], strict=True)}
+
+    first, second, third = rows(0), rows(1), rows(2)
+    assert list(first) != list(third)
+    assert all(torch.equal(first[i], third[i]) for i in first)
+    assert not any(torch.equal(first[i], second[i]) for i in first)
+
+
+def test_image_tokens_cannot_be_cached(backbone):
+    with pytest.raises(UserError, match="cached_views needs a text-only method"):
+        FeatureCache(model(Maple(depth=2), backbone, task()), examples_of(backbone, task()), 1)
+
+
+def test_masks_that_change_cannot_be_cached(backbone):
+    with pytest.raises(UserError, match="cached_views needs masks that stay the same"):
+        FeatureCache(model(COOP, backbone, task()), examples_of(backbone, task(), GridMasks()), 1)
+
+
+def test_a_training_set_reads_and_masks_every_picture_once(backbone, monkeypatch):
+    toy, seen = task(), []
+    read = type(toy.dataset).read
+    monkeypatch.setattr(type(toy.dataset), "read", lambda self, e: (seen.append(e.key), read(self, e))[1])
+    examples = training_set(model(Dapt(COOP), backbone, toy), toy, QUICK)
+    list(examples.epoch_batches(0, 4, torch.device("cpu")))
+    assert sorted(seen) == sorted(e.key for e in toy.train)

@@ -1,0 +1,79 @@
+"""Features of test pictures on disk: the same numbers, computed once, by settings and pictures told apart."""
+
+import os
+
+import pytest
+import torch
+
+from cliptune.data import sources
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.folder import Folder
+from cliptune.engine import evaluate, feature_store
+from cliptune.methods.maple import Maple
+from cliptune.methods.zeroshot import ZeroShot
+from cliptune.model.tuned_model import TunedModel
+from cliptune.types import TestSet
+from tiny_tasks import drawings, write_images
+
+
+@pytest.fixture
+def asked(tmp_path, tiny_backbone, monkeypatch):
+    """A function that tests anew and says the logits and how many pictures the tower saw."""
+    write_images(tmp_path / "p", each=4)
+    seen = []
+    encode = type(tiny_backbone).encode_image
+    monkeypatch.setattr(
+        type(tiny_backbone), "encode_image", lambda self, x, *a, **k: (seen.append(len(x)), encode(self, x, *a, **k))[1]
+    )
+
+    def ask(method=None, dataset=None, folder=tmp_path / "shared", **more):
+        evaluate._kept.clear()
+        seen.clear()
+        dataset = dataset or Folder(tmp_path / "p")
+        examples = tuple(dataset.examples("train")[:6])
+        model = TunedModel(tiny_backbone, method or ZeroShot(), dataset.classnames)
+        with feature_store.within(folder):
+            said = evaluate.predict_logits(model, dataset, TestSet(examples, dataset.classnames), batch_size=4, **more)
+        return said, sum(seen)
+
+    return ask
+
+
+def test_computed_once_with_the_same_numbers(asked):
+    plain, _ = asked(folder=None)
+    first, looked = asked()
+    again, none = asked()
+    assert (looked, none) == (6, 0)
+    assert torch.equal(plain, first) and torch.equal(first, again)
+
+
+def test_what_decides_the_pictures_is_told_apart(asked, tmp_path):
+    asked()
+    assert asked(preset="coop-2021")[1] == 6
+    assert asked(dataset=sources.get(f"folder:{tmp_path / 'p'}", DataConfig(shrink=40)))[1] == 6
+    assert asked()[1] == 0
+    some = next((tmp_path / "p").rglob("*.png"))
+    os.utime(some, (1, 1))
+    assert asked()[1] == 6
+
+
+def test_a_learned_image_tower_shares_nothing(asked, tmp_path):
+    asked(Maple(depth=2))
+    assert not (tmp_path / "shared").exists()
+
+
+def test_drawings_say_what_they_are_made_of(asked):
+    assert asked(dataset=drawings())[1] == 6 and asked(dataset=drawings())[1] == 0
+
+
+def test_damaged_features_are_made_again(asked, tmp_path):
+    first, _ = asked()
+    (file,) = (tmp_path / "shared" / "features").glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:100])
+    assert asked()[1] == 6 and asked()[1] == 0
+    assert torch.equal(asked()[0], first)
+
+
+def test_a_disk_that_takes_nothing_is_no_reason_to_stop(asked, tmp_path):
+    (tmp_path / "file").touch()
+    assert asked(folder=tmp_path / "file")[1] == 6

@@ -1,0 +1,85 @@
+"""Small datasets on servers of their own, as their sites and the collection have them."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+import mini_public_datasets
+from cliptune.data import sources
+from cliptune.data.config import DataConfig
+from cliptune.data.public import download as module
+from cliptune.data.public.common.spec import locate
+from cliptune.data.public.download import DownloadOptions
+from cliptune.data.public.download.recipes import RECIPES
+from make_archives import tarred, zipped
+
+CARDS = sources.public_specs()
+#: The archives of the original sites, and how paths in the dataset's CoOp folder are called in them.
+SITES = {
+    "oxford_pets": {"images.tar.gz": ("images/", "images/"), "annotations.tar.gz": ("annotations/", "annotations/")},
+    "oxford_flowers": {"102flowers.tgz": ("jpg/", "jpg/")},
+    "food101": {"food-101.tar.gz": ("", "food-101/")},
+    "fgvc_aircraft": {"fgvc-aircraft-2013b.tar.gz": ("", "fgvc-aircraft-2013b/data/")},
+    "sun397": {"SUN397.tar.gz": ("SUN397/", "SUN397/")},
+    "dtd": {"dtd-r1.0.1.tar.gz": ("", "dtd/")},
+    "eurosat": {"EuroSAT.zip": ("2750/", "2750/")},
+    "caltech101": {"caltech-101.zip": ("101_ObjectCategories/", "101_ObjectCategories/")},
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A function that gives the files of a small dataset by their path in its CoOp folder."""
+
+    def call(name: str) -> dict[str, bytes]:
+        mini_public_datasets.write_dataset(CARDS[name], tmp_path / "made")
+        home = tmp_path / "made" / CARDS[name].layouts[0].home
+        return {p.relative_to(home).as_posix(): p.read_bytes() for p in home.rglob("*") if p.is_file()}
+
+    return call
+
+
+@pytest.fixture
+def original(site, made, monkeypatch):
+    """A function that puts a small dataset on its own site, without digests; the order that fetches it there."""
+
+    def call(name: str) -> DownloadOptions:
+        files, split, recipe = made(name), CARDS[name].split, RECIPES[name]
+        site.files[f"/{split}"] = files.pop(split, b"")
+        files["annotations/list.txt"] = b"?"
+        for archive, (own, called) in SITES[name].items():
+            held = {called + path.removeprefix(own): x for path, x in files.items() if path.startswith(own)}
+            packed = zipped(held) if archive.endswith(".zip") else tarred(held)
+            if name == "caltech101":
+                packed = zipped({"caltech-101/101_ObjectCategories.tar.gz": tarred(held), "caltech-101/x.tar": b"?"})
+            site.files[f"/{archive}"] = packed
+        remotes = tuple(dataclasses.replace(remote, digest="") for remote in recipe.remote_files)
+        monkeypatch.setitem(RECIPES, name, dataclasses.replace(recipe, remote_files=remotes))
+        monkeypatch.setattr(module, "short_sha256", lambda content: CARDS[name].split_sha256)
+        return DownloadOptions("original", site.url)
+
+    return call
+
+
+@pytest.fixture
+def dtd(hub, made):
+    """DTD in the collection; the order that fetches it there."""
+    return DownloadOptions(mirror=hub("dtd.zip", zipped({f"dtd/{path}": x for path, x in made("dtd").items()})).url)
+
+
+def assert_complete(name: str, root: Path) -> None:
+    """The dataset is read, in the CoOp layout, and nothing else is left."""
+    place = locate(CARDS[name], root)
+    assert place.layout.kind == "CoOp"
+    with pytest.warns(UserWarning, match="not the published"):
+        dataset = sources.get(name, DataConfig(root=str(root)))
+    assert len(dataset.examples("train")) == 12 and dataset.read(dataset.examples("test")[0])
+    assert os.listdir(root) == [Path(RECIPES[name].home).parts[0]]

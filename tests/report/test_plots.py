@@ -1,0 +1,94 @@
+"""Figures show what the records say, look alike, and leave no trace."""
+
+import xml.etree.ElementTree as ET
+
+import matplotlib
+import pytest
+
+from cliptune.report import plots
+from cliptune.report.theme import DARK, method_styles
+from cliptune.types import Result
+
+
+@pytest.fixture(scope="module")
+def styles(study):
+    return method_styles(study)
+
+
+def test_each_method_has_one_look_and_no_two_the_same(record):
+    results = [record(f"m{i}", base=1.0) for i in range(12)] + [record("still", parameters=0.0, base=1.0)]
+    made = method_styles(results)
+    assert list(made)[0] == "still"
+    assert len({look.colour for look in made.values()}) == 13
+    assert method_styles(results[::-1]) == made
+
+
+def test_a_curve_is_the_mean_over_seeds(study, styles):
+    axes = plots.plot_training_curves(study, styles).axes[0]
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert set(lines) == {"maple", "maple+dapt"}  # zeroshot has no history
+    expected = [sum(3 / (e + s) for s in (1, 2, 3)) / 3 for e in range(3)]
+    assert list(lines["maple"].get_ydata()) == pytest.approx(expected)
+    assert list(lines["maple"].get_xdata()) == [1, 2, 3]
+    assert lines["maple"].get_color() == styles["maple"].colour
+
+
+def test_seeds_of_different_length_share_what_both_have(record):
+    results = [record(seed=1, epochs=2), record(seed=2, epochs=4)]
+    assert len(plots.plot_training_curves(results, method_styles(results)).axes[0].get_lines()[0].get_xdata()) == 2
+
+
+def test_bars_have_the_tables_lengths(study, styles):
+    axes = plots.plot_backgrounds(study, styles).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["zeroshot", "maple", "maple+dapt"]
+    lengths = [bar.get_width() for bar in axes.patches]
+    assert len(lengths) == 12
+    assert lengths[:3] == pytest.approx([51 + 2 / 3, 56 + 2 / 3, 46 + 2 / 3])
+
+
+def test_points_lie_at_base_and_novel(study, styles):
+    axes = plots.plot_base_novel(study, styles, theme=DARK).axes[0]
+    handles, labels = axes.get_legend_handles_labels()
+    at = {
+        label: (h.lines[0].get_xdata()[0], h.lines[0].get_ydata()[0]) for h, label in zip(handles, labels, strict=True)
+    }
+    assert at["maple"] == (pytest.approx(52 + 2 / 3), pytest.approx(38 + 2 / 7))
+
+
+def test_what_there_is_no_data_for_is_not_drawn(record):
+    results = [record(base=50.0)]
+    assert plots.plot_training_curves(results, method_styles(results)) is None
+    assert plots.plot_backgrounds(results, method_styles(results)) is None
+    assert plots.plot_base_novel(results, method_styles(results)) is None
+    apart = [record("a", base=1.0), record("b", novel=1.0)]
+    assert plots.plot_base_novel(apart, method_styles(apart)) is None
+
+
+def test_zero_and_equal_accuracies_can_be_drawn(record):
+    results = [record(name, base=0.0, novel=0.0) for name in "ab"]
+    assert plots.to_svg(plots.plot_base_novel(results, method_styles(results)))
+
+
+def test_svg_is_well_formed_self_contained_and_repeats(study, styles):
+    text, again = (plots.to_svg(plots.plot_backgrounds(study, styles)) for _ in range(2))
+    assert text == again
+    root = ET.fromstring(text)
+    links = [v for node in root.iter() for k, v in node.attrib.items() if k.endswith("href")]
+    assert all(link.startswith("#") for link in links)
+    assert "DejaVu" not in text
+    assert "maple+dapt" in text
+
+
+def test_png(study, styles):
+    assert plots.to_png(plots.plot_base_novel(study, styles)).startswith(b"\x89PNG")
+
+
+def test_settings_of_matplotlib_are_as_before(study, styles):
+    before = dict(matplotlib.rcParams)
+    plots.to_svg(plots.plot_training_curves(study, styles))
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_method_that_records_no_cost_can_be_drawn():
+    results = [Result("t", "m", "d", s, {"base": 1.0, "novel": 2.0}, {}) for s in (1, 2)]
+    assert plots.plot_base_novel(results, method_styles(results))

@@ -1,0 +1,112 @@
+"""The answer at the top of the page: right, and careful."""
+
+from pathlib import Path
+
+import pytest
+
+from cliptune.report.recommendation import margin_over, recommend
+from cliptune.results.store import load_results
+
+DEMO = Path(__file__).parents[2] / "benchmarks" / "results" / "demo"
+
+
+def made(record, **methods):
+    """Three seeds of "test" accuracy for each method; zeroshot learns nothing."""
+    return [
+        record(name, seed, test=value, parameters=0.0 if name == "zeroshot" else float(1000 * len(name)))
+        for name, values in methods.items()
+        for seed, value in enumerate(values, 1)
+    ]
+
+
+def test_a_clear_lead(record):
+    (one,) = recommend(made(record, zeroshot=(40, 40, 40), coop=(60, 61, 62), maple=(50, 51.2, 52)))
+    assert one.answer == "coop has the highest accuracy on test: 61.0 %, 9.9 points above maple."
+    assert one.heading == ""
+    assert any("beyond chance of the seeds" in note for note in one.notes)
+    assert "Over zeroshot, which learns nothing, coop gains 21.0 points." in one.notes
+
+
+def test_a_lead_that_may_be_chance_names_the_rivals_and_the_cheapest(record):
+    (one,) = recommend(made(record, maple=(50, 60, 70), ivlp=(52, 57, 68), zeroshot=(10, 10, 11)))
+    assert one.answer == (
+        "No clear winner: maple has the highest accuracy on test, 60.0 %, but ivlp (59.0 %) is within one standard "
+        "error of it."
+    )
+    words = " ".join(one.notes)
+    assert "Not surely above ivlp: over the seeds they share (at least 3)" in words
+    assert "Of these ivlp learns the fewest numbers, 4,000 against 5,000." in words
+
+
+def test_one_seed_is_judged_by_its_test_images(record):
+    """960 images at 50 %: one standard error is 1.6 points, of a difference 2.3."""
+    for other, clear in ((47.0, True), (48.0, False)):
+        (one,) = recommend([record("coop", base=50.0), record("maple", base=other)])
+        assert (
+            one.answer.startswith("coop has the highest" if clear else "No clear winner: coop has the highest") is True
+        )
+        assert "(one standard error is 2.3 points on these test images)" in one.notes[0]
+
+
+def test_a_tie_has_no_winner(record):
+    (one,) = recommend([record("coop", test=60.0), record("maple", test=60.0), record("ivlp", test=60.0)])
+    assert one.answer.startswith(
+        "No clear winner: coop has the highest accuracy on test, 60.0 %, but ivlp (60.0 %) and "
+    )
+
+
+def test_the_kept_demo_has_no_clear_winner():
+    """MaPLe is 0.2 points above MaPLe+DAPT, and zero-shot keeps novel classes as well as they do."""
+    (one,) = recommend(load_results(DEMO))
+    assert one.answer == (
+        "No clear winner: maple has the highest harmonic mean of base and novel accuracy, 43.7 %, but maple+dapt "
+        "(43.5 %) is within one standard error of it."
+    )
+    words = " ".join(one.notes)
+    assert "coop (46.7 %, not clearly above coop+dapt, maple and maple+dapt)" in words
+    assert "No tuned method keeps" not in words
+
+
+def test_one_seed_is_told_to_be_one(record):
+    (one,) = recommend([record("coop", test=60.0), record("maple", test=50.0)])
+    assert "one seed" in one.notes[0] and "--seeds 1 2 3" in one.notes[0]
+
+
+def test_base_novel_and_backgrounds(study):
+    (one,) = recommend(study)
+    words = " ".join(one.notes)
+    assert "harmonic mean of base and novel" in one.answer
+    assert "Best on base classes: maple (52.7 %)" in words or "Best on base classes:" in words
+    assert "leans least on backgrounds" in words
+
+
+def test_nothing_learned_may_be_best(record):
+    (one,) = recommend(made(record, zeroshot=(70, 70, 70), coop=(60, 61, 62)))
+    assert "no tuned method here is better than leaving the model as it is" in " ".join(one.notes)
+
+
+def test_novel_knowledge_lost_is_told(record):
+    runs = [record("zeroshot", base=40.0, novel=60.0, parameters=0.0), record("coop", base=80.0, novel=50.0)]
+    assert "No tuned method keeps what the untuned model knows" in " ".join(recommend(runs)[0].notes)
+
+
+def test_data_sets_apart_and_the_most_shots(record):
+    runs = [record(m, data=d, shots=k, test=float(k + len(m))) for m in ("a", "bb") for d in "xy" for k in (1, 4)]
+    found = recommend(runs)
+    assert [one.heading for one in found] == ["x, 4 training images a class", "y, 4 training images a class"]
+    assert all(one.answer.startswith("bb has the highest accuracy on test: 6.0 %") for one in found)
+
+
+def test_one_method_is_not_ranked(record):
+    assert recommend([record("coop", test=1.0)]) == []
+    assert recommend([record("coop", test=1.0), record("maple", other__same=2.0)]) == []
+
+
+def test_a_lead_by_hand(record):
+    runs = made(record, a=(5, 7, 6), b=(1, 2, 3))
+    found = margin_over(runs[:3], runs[3:], "test")
+    assert (found.mean, found.seeds) == (4.0, 3)
+    assert found.half == pytest.approx(4.302653 * 1.0 / 3**0.5, rel=1e-5)  # differences 4, 5, 3; t(0.975, 2)
+    assert found.sure
+    alone = margin_over(runs[:1], runs[4:], "test")
+    assert alone.half is None and alone.seeds == 0 and not alone.sure and alone.mean == 2.5

@@ -1,0 +1,219 @@
+"""Segmenters of transformers: tiny random models of the real classes, through the files they are kept in."""
+
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cliptune.data.custom.folder import Folder
+from cliptune.errors import UserError
+from cliptune.segmentation.make import make_masks
+from cliptune.segmentation.pretrained import load_pretrained
+from cliptune.segmentation.sam import SAM, SamSegmenter
+from cliptune.segmentation.text_segmenter import CLIPSEG, SAM3, TextSegmenter
+from tiny_segmenters import TINY
+from tiny_tasks import drawings, write_images
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+KINDS = {"clipseg": CLIPSEG, "sam": SAM, "sam2": SAM, "sam3": SAM3}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A function that keeps a tiny model in a folder, once."""
+    root = tmp_path_factory.mktemp("models")
+    transformers.logging.disable_progress_bar()
+
+    def keep(name):
+        if not (root / name).is_dir():
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(1)
+                model, processor = TINY[name]()
+                with torch.no_grad():
+                    for parameter in model.parameters():
+                        parameter.add_(0.3 * torch.randn_like(parameter))  # fresh ones say next to nothing
+                model.save_pretrained(root / name)
+                processor.save_pretrained(root / name)
+        return root / name
+
+    return keep
+
+
+def segmenter_of(name, folder, **more):
+    loaded = load_pretrained(KINDS[name], str(folder))
+    if KINDS[name] != SAM:
+        return TextSegmenter(loaded, **more)
+    return SamSegmenter(loaded, lambda images, labels: torch.rand(len(images), 1, 4, 4), points=3, chunk=5)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Pictures of three shapes."""
+    from PIL import Image
+
+    root = write_images(tmp_path_factory.mktemp("data") / "photos", each=4)
+    for name, size in (("horse", (50, 30)), ("pig", (20, 70))):
+        for file in (root / name).iterdir():
+            Image.open(file).resize(size).save(file)
+    return Folder(root)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_kind_makes_maps_of_the_pictures_sizes(kept, photos, name, tmp_path):
+    examples = photos.examples("train")
+    segmenter = segmenter_of(name, kept(name))
+    torch.manual_seed(0)
+    found = list(segmenter.segment(photos, examples))
+    assert [example for example, _ in found] == examples
+    for example, mask in found:
+        assert mask.shape == photos.read(example).image.shape[-2:]
+        assert 0 <= mask.min() < mask.max() <= 1 and not mask.requires_grad
+    done = make_masks(photos, examples, segmenter, tmp_path / "out", soft=True)
+    assert (done.made, done.missing) == (len(examples), {})
+
+
+@pytest.mark.parametrize("name", ["clipseg", "sam3"])
+def test_a_map_does_not_depend_on_its_batch(kept, photos, name):
+    examples = photos.examples("train")[::3]
+    segmenter = segmenter_of(name, kept(name))
+    together = dict(segmenter.segment(photos, examples))
+    for example in examples:
+        ((_, alone),) = segmenter.segment(photos, [example])
+        assert torch.allclose(alone, together[example], atol=1e-4)
+
+
+def test_clipseg_says_what_the_library_says(kept, photos):
+    model, processor = (
+        cls.from_pretrained(kept("clipseg"))
+        for cls in (transformers.CLIPSegForImageSegmentation, transformers.CLIPSegProcessor)
+    )
+    example = photos.examples("train")[-1]
+    image = photos.read(example).image
+    for prompt, sentence in (("", "a photo of a pig."), ("{}", "pig")):
+        inputs = processor(text=[sentence], images=[image], return_tensors="pt")
+        with torch.no_grad():
+            logits = model.eval()(**inputs).logits.reshape(1, 1, 32, 32)
+        ((_, found),) = segmenter_of("clipseg", kept("clipseg"), prompt=prompt).segment(photos, [example])
+        expected = F.interpolate(logits, image.shape[-2:], mode="bilinear")[0, 0].sigmoid()
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sam", "sam2"])
+def test_sam_draws_one_of_the_librarys_masks(kept, photos, name):
+    """Around the middle of the picture, where a grid of one point lies."""
+    segmenter = segmenter_of(name, kept(name))
+    segmenter.points = 1
+    processor = transformers.AutoProcessor.from_pretrained(kept(name))
+    for example in photos.examples("train")[::3]:
+        image = photos.read(example).image
+        height, width = image.shape[-2:]
+        inputs = processor(images=[image], input_points=[[[[width / 2, height / 2]]]], return_tensors="pt")
+        sizes = [inputs.pop(key) for key in ("original_sizes", "reshaped_input_sizes") if key in inputs]
+        with torch.no_grad():
+            out = segmenter.loaded.model(**{k: v.float() for k, v in inputs.items() if "labels" not in k})
+        (candidates,) = processor.post_process_masks(out.pred_masks, *sizes)
+        ((_, found),) = segmenter.segment(photos, [example])
+        differing = [float(((found > 0.5) != mask).float().mean()) for mask in candidates[0]]
+        assert min(differing) < 0.01 < max(differing), differing
+
+
+def test_words_decide(kept, photos):
+    example = photos.examples("train")[0]
+    maps = [
+        next(segmenter_of("clipseg", kept("clipseg"), prompt=prompt).segment(photos, [example]))[1]
+        for prompt in ("{}", "no {} at all")
+    ]
+    assert not torch.allclose(*maps)
+
+
+def test_of_several_classes_the_map_is_the_largest(kept):
+    from dataclasses import replace
+
+    segmenter, example = segmenter_of("clipseg", kept("clipseg")), drawings().examples("train")[0]
+    one, other, both = (
+        next(segmenter.segment(drawings(), [replace(example, labels=labels)]))[1] for labels in ((3,), (90,), (3, 90))
+    )
+    assert torch.allclose(both, torch.maximum(one, other), atol=1e-5) and not torch.allclose(one, other)
+
+
+def test_prompts_and_thresholds_by_default(kept):
+    clipseg, sam3 = (segmenter_of(name, kept(name)) for name in ("clipseg", "sam3"))
+    assert (clipseg.threshold, sam3.threshold) == (0.4, 0.5)
+    assert (clipseg.about["prompt"], sam3.about["prompt"]) == ("template", "{}")
+    with pytest.raises(UserError, match="needs exactly one {}"):
+        segmenter_of("clipseg", kept("clipseg"), prompt="a thing")
+
+
+def test_unreadable_pictures_are_named_beside_the_maps(kept, tmp_path):
+    photos = Folder(write_images(tmp_path / "photos", each=4))
+    examples = photos.examples("train")
+    for example in (examples[0], examples[2]):
+        example.path.write_bytes(b"junk")
+    for name in ("clipseg", "sam"):
+        found = dict(segmenter_of(name, kept(name)).segment(photos, examples))
+        assert {e for e, result in found.items() if isinstance(result, str)} == {examples[0], examples[2]}
+        assert len(found) == len(examples)
+        assert len(list(segmenter_of(name, kept(name)).segment(photos, examples[:1]))) == 1
+
+
+def test_models_of_another_kind_are_refused(kept, tmp_path):
+    with pytest.raises(UserError, match="is a sam model; --with clipseg takes clipseg"):
+        load_pretrained(CLIPSEG, str(kept("sam")))
+    with pytest.raises(UserError, match="is a clipseg model; --with sam takes sam, sam2, sam2_video"):
+        load_pretrained(SAM, str(kept("clipseg")))
+    with pytest.raises(UserError, match="no model folder at .*; check --model"):
+        load_pretrained(SAM, str(tmp_path / "nowhere" / "at" / "all"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="does not say what model it is|holds no model") as told:
+        load_pretrained(SAM, str(tmp_path / "empty"))
+    assert "\n" not in str(told.value)
+
+
+def test_broken_and_incomplete_folders(kept, tmp_path):
+    import shutil
+
+    broken = shutil.copytree(kept("clipseg"), tmp_path / "broken")
+    (broken / "model.safetensors").write_bytes(b"junk")
+    with pytest.raises(UserError, match="holds no model for --with clipseg that can be loaded") as told:
+        load_pretrained(CLIPSEG, str(broken))
+    assert "\n" not in str(told.value)
+    from safetensors.torch import load_file, save_file
+
+    lacking = shutil.copytree(kept("clipseg"), tmp_path / "lacking")
+    tensors = load_file(lacking / "model.safetensors")
+    tensors.pop("decoder.film_add.weight")
+    save_file(tensors, lacking / "model.safetensors", metadata={"format": "pt"})
+    with pytest.warns(UserWarning, match="lacks 1 of the model's tensors, first decoder.film_add.weight"):
+        load_pretrained(CLIPSEG, str(lacking))
+
+
+def test_without_the_hub_it_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="the model some/model is neither .*hf download some/model .*--model FOLDER"):
+        load_pretrained(CLIPSEG, "some/model")
+
+
+def test_without_transformers_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UserError, match=r'pip install "cliptune\[masks\]"'):
+        load_pretrained(CLIPSEG)
+
+
+def test_an_older_transformers_is_told(monkeypatch):
+    from types import ModuleType
+
+    old = ModuleType("transformers")
+    old.__version__ = "4.46"
+    monkeypatch.setitem(sys.modules, "transformers", old)
+    with pytest.raises(UserError, match="transformers 4.46 does not know Sam3Model"):
+        load_pretrained(SAM3)
+
+
+def test_the_library_is_left_as_talkative_as_it_was(kept):
+    transformers.logging.set_verbosity_info()
+    try:
+        load_pretrained(CLIPSEG, str(kept("clipseg")))
+        assert transformers.logging.get_verbosity() == transformers.logging.INFO
+    finally:
+        transformers.logging.set_verbosity_warning()

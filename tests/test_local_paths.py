@@ -1,0 +1,129 @@
+"""Runs that were moved, and commands given from another folder, find data and weights."""
+
+import json
+import shutil
+
+import pytest
+
+import cliptune as ct
+from cliptune import config, local_paths, presets
+from cliptune.engine import checkpoint
+from tiny_tasks import BRIEFLY, write_images
+
+
+@pytest.fixture
+def project(tmp_path, cli, monkeypatch):
+    """A folder with photos and a run of them, both named by relative paths."""
+    home = tmp_path / "project"
+    write_images(home / "photos", each=4)
+    monkeypatch.chdir(home)
+    assert cli("train", "coop", "--data", "folder:photos", *BRIEFLY, "--out", "runs/one").code == 0
+    return home
+
+
+def test_the_record_and_the_checkpoint_keep_both_paths(project):
+    kept = {"photos": [str(project / "photos"), "../../photos"]}
+    record = json.loads((project / "runs/one/result.json").read_text())
+    assert record["provenance"]["places"] == kept and record["config"]["data"] == "folder:photos"
+    assert checkpoint.read_checkpoint(project / "runs/one/checkpoint.safetensors")[1]["places"] == kept
+    assert config.from_dict(record["config"]).data == "folder:photos"
+
+
+@pytest.mark.parametrize("move", ["nothing", "both", "data beside what was"])
+def test_a_run_finds_its_data_from_anywhere(project, tmp_path, monkeypatch, move):
+    before = json.loads((project / "runs/one/result.json").read_text())["metrics"]
+    if move == "both":
+        project = project.rename(tmp_path / "elsewhere")
+    (tmp_path / "far").mkdir()
+    write_images(tmp_path / "far" / "photos", classes=("mouse", "bear"), each=4)  # others of the same name
+    monkeypatch.chdir(tmp_path / "far")
+    run = ct.load(project / "runs" / "one")
+    assert run.evaluate() == before == run.result.metrics
+    assert run.run.data == f"folder:{project / 'photos'}"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "background"])
+def test_commands_find_it_too(project, tmp_path, monkeypatch, cli, command):
+    monkeypatch.chdir(tmp_path)
+    masks = ("--masks-from", "grid") if command == "background" else ()
+    said = cli(command, project / "runs" / "one", *masks)
+    assert said.code == 0
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "background"])
+def test_data_that_is_gone_is_named_with_every_place(project, tmp_path, monkeypatch, cli, command):
+    moved = tmp_path / "moved" / "to" / "run"
+    shutil.copytree(project / "runs" / "one", moved)
+    shutil.rmtree(project / "photos")
+    monkeypatch.chdir(tmp_path)
+    said = cli(command, moved)
+    assert said.code == 2 and "Traceback" not in said.err
+    for place in (project / "photos", tmp_path / "moved" / "photos", tmp_path / "photos"):
+        assert str(place) in said.err
+    assert ct.load(moved).classnames == ("cat", "horse", "pig")
+
+
+def test_the_place_named_stays_where_it_means_the_same(project):
+    assert ct.load("runs/one").run.data == "folder:photos"
+
+
+def test_a_checkpoint_alone_has_no_record(project, tmp_path):
+    shutil.copy(project / "runs/one/checkpoint.safetensors", tmp_path / "x.safetensors")
+    assert ct.load(tmp_path / "x.safetensors").result is None
+    assert ct.load(project / "runs/one/checkpoint.safetensors").result.data == "folder:photos"
+
+
+def test_runs_of_earlier_versions_keep_working(project):
+    path = project / "runs/one/checkpoint.safetensors"
+    tensors, about = checkpoint.read_checkpoint(path)
+    del about["places"]
+    checkpoint.write_checkpoint(path, tensors, about)
+    assert ct.load("runs/one").evaluate() == ct.load("runs/one").result.metrics
+
+
+def test_every_path_that_a_run_names(tmp_path, monkeypatch):
+    home, far = tmp_path / "a", tmp_path / "b"
+    for name in ("photos,2", "masks", "data", "clip"):
+        (home / name).mkdir(parents=True)
+    for name in ("weights.pt", "t.csv"):
+        (home / name).touch()
+    options = {"backbone": "clip", "pretrained": "weights.pt", "targets": ("csv:t.csv", "dtd")}
+    run = presets.get("coop+dapt", "none", data="folder:photos,2", **options)
+    run = config.with_options(run, {"masks_from": "folder:masks,values=grey", "root": "data"})
+    monkeypatch.chdir(home)
+    kept = local_paths.record_paths(run, home / "run")
+    assert kept["t.csv"] == [str(home / "t.csv"), "../t.csv"] and len(kept) == 6
+    home = home.rename(far)
+    monkeypatch.chdir(tmp_path)
+    moved = local_paths.relocate_paths(run, kept, far / "run")
+    assert moved.data == f"folder:{far}/photos,2" and moved.method.masks_from == f"folder:{far}/masks,values=grey"
+    assert (moved.backbone, moved.pretrained) == (str(far / "clip"), str(far / "weights.pt"))
+    assert moved.targets == (f"csv:{far}/t.csv", "dtd") and moved.reading.root == str(far / "data")
+    assert local_paths.relocate_paths(run, {"photos,2": "no list", "t.csv": [3]}, far) == run, (
+        "headers of others are not believed"
+    )
+
+
+def test_weights_that_are_gone_are_one_sentence(project, tmp_path):
+    path = project / "runs/one/checkpoint.safetensors"
+    tensors, about = checkpoint.read_checkpoint(path)
+    about["config"]["backbone"] = "my.safetensors"
+    about["places"]["my.safetensors"] = [str(tmp_path / "my.safetensors"), "../my.safetensors"]
+    checkpoint.write_checkpoint(path, tensors, about)
+    with pytest.raises(ct.UserError, match=f"looked for {tmp_path}/my.safetensors and {project}/runs/my.safetensors"):
+        ct.load(path)
+
+
+def test_runs_of_earlier_versions_keep_the_names_of_their_classes(tmp_path):
+    """Folders called by WordNet ids have words by now."""
+    root = write_images(tmp_path / "photos", each=4)
+    for name, wnid in zip(("cat", "horse", "pig"), ("n02123045", "n02389026", "n02395406"), strict=True):
+        (root / name).rename(root / wnid)
+    with pytest.warns(UserWarning):
+        old = ct.train("coop", data=f"folder:{root}", shots=1, epochs=1, raw_names=True, out=tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    tensors, about = checkpoint.read_checkpoint(path)
+    del about["config"]["reading"]
+    checkpoint.write_checkpoint(path, tensors, about)
+    with pytest.warns(UserWarning):
+        assert ct.load(tmp_path / "run").evaluate() == old.result.metrics
