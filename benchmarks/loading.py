@@ -65,8 +65,8 @@ class Files(Dataset):
 class Textbook(torch.utils.data.Dataset):
     """What the released codes do with a picture; the boxes and flips are cliptune's, so that pixels compare."""
 
-    def __init__(self, examples: ExampleSet, training: bool):
-        self.examples, self.training = examples, training
+    def __init__(self, examples: ExampleSet, training: bool, epoch: int = 0):
+        self.examples, self.training, self.epoch = examples, training, epoch
         self.finish = T.Compose([T.ToTensor(), T.Normalize(MEAN, STD)])
         self.evaluation = T.Compose([T.Resize(SIZE, T.InterpolationMode.BICUBIC), T.CenterCrop(SIZE)])
 
@@ -82,7 +82,7 @@ class Textbook(torch.utils.data.Dataset):
         image = Image.open(path).convert("RGB")
         if not self.training:
             return self.evaluation(image)
-        augment, stream = self.examples.augment, view(self.examples, i)
+        augment, stream = self.examples.augment, random_stream(self.examples, i, self.epoch)
         assert isinstance(augment, RandomCropFlip)
         box = augment.box(image.height, image.width, stream)
         image = F.crop(image, *box)
@@ -90,8 +90,8 @@ class Textbook(torch.utils.data.Dataset):
         return F.hflip(image) if stream.random() < augment.flip else image
 
 
-def view(examples: ExampleSet, i: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=[examples.seed, (examples.epoch << 32) + i]))
+def random_stream(examples: ExampleSet, i: int, epoch: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[examples.seed, (epoch << 32) + i]))
 
 
 class Bench:
@@ -174,10 +174,10 @@ class Bench:
         """Grey levels between both sides before they are normalised, over `CROPS` views of each picture, or its one
         evaluation view: the largest, how many of the values differ by more than one, and the shares."""
         ours, counts = self.examples(False, training, exact), np.zeros(256, dtype=np.int64)
-        book = Textbook(ours, training)
-        for ours.epoch in range(CROPS if training else 1):
+        for epoch in range(CROPS if training else 1):
+            book = Textbook(ours, training, epoch)
             for i in range(self.count):
-                gap = (ours[i][0].int() - F.pil_to_tensor(book.pixels(i)).int()).abs()
+                gap = (ours.item(i, epoch)[0].int() - F.pil_to_tensor(book.pixels(i)).int()).abs()
                 counts += np.bincount(gap.numpy().ravel(), minlength=256)
         values, above = int(counts.sum()), int(counts[2:].sum())
         return {

@@ -91,7 +91,8 @@ def test_every_phase_lowers_its_loss(name, backbone):
     tuned, toy = model(method, backbone, task()), task()
     if not method.trains:
         pytest.skip("nothing to learn")
-    (batch,) = training_set(tuned, toy, QUICK).epoch_batches(0, len(toy.train), torch.device("cpu"))
+    examples, masks = training_set(tuned, toy, QUICK)
+    (batch,) = examples.epoch_batches(0, len(toy.train), torch.device("cpu"), masks=masks)
     memory = method.prepare(tuned, toy)
     for epoch in (0, 9):
         state, sums = State(epoch, 10, memory), []

@@ -97,12 +97,11 @@ def test_a_file_is_decoded_once(store, folder, monkeypatch):
 
 
 def test_masks_come_along(store, folder):
-    masked = examples(folder, masks=DataMasks())
-    masked.examples = [e for e in masked.examples if masked.picture(masked.examples.index(e)).mask is not None]
-    again = examples(folder, masks=DataMasks())
-    again.examples = masked.examples
-    assert len(masked.examples) == 4
-    for one, other in zip(masked.in_order(4, CPU), again.in_order(4, CPU), strict=True):
+    every, masks = examples(folder), DataMasks()
+    transparent = [e for i, e in enumerate(every.examples) if every.image(i).mask is not None]
+    assert len(transparent) == 4
+    masked, again = (ExampleSet(every.dataset, transparent, PREPROCESS, augment=every.augment) for _ in range(2))
+    for one, other in zip(masked.in_order(4, CPU, masks=masks), again.in_order(4, CPU, masks=masks), strict=True):
         assert torch.equal(one.masks, other.masks) and 0.1 < one.masks.mean() < 0.9
 
 
@@ -218,7 +217,7 @@ def test_shrinking_once(store, folder):
     held = examples(folder)
     held.dataset.reading = DataConfig(shrink=20)
     small = ExampleSet(held.dataset, held.examples, PREPROCESS, augment=RandomCropFlip(32))
-    sizes = {min(small.picture(i).image.shape[-2:]) for i in range(12)}
+    sizes = {min(small.image(i).image.shape[-2:]) for i in range(12)}
     assert sizes == {20}
     again = ExampleSet(held.dataset, held.examples, PREPROCESS, augment=RandomCropFlip(32))
     assert same(digest(again), digest(small))

@@ -23,12 +23,10 @@ CPU = torch.device("cpu")
 PREPROCESS = Preprocess((32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
 
-def made(seed=1, augment=True, masks=None, examples=None):
+def made(seed=1, augment=True, examples=None):
     toy = task()
     chosen = toy.train if examples is None else examples
-    return ExampleSet(
-        toy.dataset, chosen, PREPROCESS, masks=masks, augment=RandomCropFlip(32) if augment else None, seed=seed
-    )
+    return ExampleSet(toy.dataset, chosen, PREPROCESS, augment=RandomCropFlip(32) if augment else None, seed=seed)
 
 
 def images(examples, epoch):
@@ -60,8 +58,8 @@ def test_what_was_drawn_before_does_not_matter():
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_change_nothing():
-    alone = list(made(masks=DataMasks()).epoch_batches(1, 5, CPU))
-    helped = list(made(masks=DataMasks()).epoch_batches(1, 5, CPU, workers=2))
+    alone = list(made().epoch_batches(1, 5, CPU, masks=DataMasks()))
+    helped = list(made().epoch_batches(1, 5, CPU, masks=DataMasks(), workers=2))
     for one, other in zip(alone, helped, strict=True):
         for name in ("images", "labels", "masks", "index"):
             assert torch.equal(getattr(one, name), getattr(other, name)), name
@@ -128,16 +126,16 @@ def test_in_order_gives_evaluation_views_without_masks():
 
 
 def test_masks_come_with_the_batch_as_shares():
-    batches = list(made(masks=DataMasks()).epoch_batches(0, 4, CPU))
+    batches = list(made().epoch_batches(0, 4, CPU, masks=DataMasks()))
     for batch in batches:
         assert batch.masks.shape == (4, 1, 32, 32) and batch.masks.dtype == torch.float32
         assert 0 <= batch.masks.min() and batch.masks.max() <= 1
-    assert next(iter(made(masks=FullMasks()).epoch_batches(0, 4, CPU))).masks.min() == 1
+    assert next(iter(made().epoch_batches(0, 4, CPU, masks=FullMasks()))).masks.min() == 1
 
 
 def test_whole_pictures_come_with_keys_and_labels():
     toy = task()
-    pieces = list(made().whole(5))
+    pieces = list(made().squashed_batches(5))
     assert [k for keys, _, _ in pieces for k in keys] == [e.key for e in toy.train]
     assert torch.cat([labels for _, _, labels in pieces]).tolist() == [e.label for e in toy.train]
     assert [images.shape for _, images, _ in pieces] == [(5, 3, 32, 32), (5, 3, 32, 32), (2, 3, 32, 32)]
@@ -149,5 +147,5 @@ def test_pictures_are_read_once_while_memory_lasts(monkeypatch, memory, reads):
     monkeypatch.setattr(image_store, "MAX_MEMORY_BYTES", memory)
     monkeypatch.setattr(type(drawings()), "read", lambda self, e: (count.append(e.key), read(self, e))[1])
     examples = made()
-    one, other = examples.picture(3), examples.picture(3)
+    one, other = examples.image(3), examples.image(3)
     assert torch.equal(one.image, other.image) and len(count) == reads

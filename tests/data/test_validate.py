@@ -188,7 +188,7 @@ def test_assumed_ranges_of_images_in_memory_are_said_once_a_kind():
     reader = ImageStore(data)
     with pytest.warns(UserWarning, match="of 8 x 8 pixels: 16-bit values are read as 12 bits") as told:
         for example in data.examples("train"):
-            reader.picture(example)
+            reader.image(example)
     assert len(told) == 1
 
 

@@ -25,9 +25,9 @@ def backbone():
     return tiny_clips.backbone("deep_image")
 
 
-def examples_of(backbone, toy, masks=None):
+def examples_of(backbone, toy):
     augment = RandomCropFlip(backbone.image_size)
-    return ExampleSet(toy.dataset, toy.train, backbone.preprocess, masks=masks, augment=augment, seed=5)
+    return ExampleSet(toy.dataset, toy.train, backbone.preprocess, augment=augment, seed=5)
 
 
 @pytest.mark.parametrize("method", [COOP, Dapt(COOP, masks_from="full")], ids=["one view", "three views"])
@@ -35,10 +35,10 @@ def test_every_batch_is_what_the_tower_would_have_said(backbone, method):
     toy = task()
     tuned = model(method, backbone, toy)
     masks = None if method.masks() is None else FullMasks()
-    cache = FeatureCache(tuned, examples_of(backbone, toy, masks), 2)
+    cache = FeatureCache(tuned, examples_of(backbone, toy), 2, masks)
     for epoch in (0, 1):
-        examples = examples_of(backbone, toy, masks)
-        pairs = zip(cache.epoch_batches(epoch, 4), examples.epoch_batches(epoch, 4, torch.device("cpu")), strict=True)
+        pictures = examples_of(backbone, toy).epoch_batches(epoch, 4, torch.device("cpu"), masks=masks)
+        pairs = zip(cache.epoch_batches(epoch, 4), pictures, strict=True)
         for (batch, views), pictured in pairs:
             with torch.no_grad():
                 wanted = tuned.encode_views(method.views(pictured))
@@ -68,13 +68,13 @@ def test_image_tokens_cannot_be_cached(backbone):
 
 def test_masks_that_change_cannot_be_cached(backbone):
     with pytest.raises(UserError, match="cached_views needs masks that stay the same"):
-        FeatureCache(model(COOP, backbone, task()), examples_of(backbone, task(), GridMasks()), 1)
+        FeatureCache(model(COOP, backbone, task()), examples_of(backbone, task()), 1, GridMasks())
 
 
 def test_a_training_set_reads_and_masks_every_picture_once(backbone, monkeypatch):
     toy, seen = task(), []
     read = type(toy.dataset).read
     monkeypatch.setattr(type(toy.dataset), "read", lambda self, e: (seen.append(e.key), read(self, e))[1])
-    examples = training_set(model(Dapt(COOP), backbone, toy), toy, QUICK)
-    list(examples.epoch_batches(0, 4, torch.device("cpu")))
+    examples, masks = training_set(model(Dapt(COOP), backbone, toy), toy, QUICK)
+    list(examples.epoch_batches(0, 4, torch.device("cpu"), masks=masks))
     assert sorted(seen) == sorted(e.key for e in toy.train)

@@ -222,11 +222,11 @@ def test_views_are_resized_as_the_reading_says(backbone, exact):
     toy = task()
     dataset = copy(toy.dataset)
     dataset.reading = DataConfig(exact_resize=exact)
-    examples = training_set(model(COOP, backbone, toy), replace(toy, dataset=dataset), QUICK)
+    examples, _ = training_set(model(COOP, backbone, toy), replace(toy, dataset=dataset), QUICK)
     resize, other = (resize_with_pillow, resize_image) if exact else (resize_image, resize_with_pillow)
     size, told_apart = backbone.image_size, False
     for i in range(len(examples)):
-        view, picture = examples[i][0], examples.picture(i).image
+        view, picture = examples.item(i)[0], examples.image(i).image
         assert torch.equal(view, resize(picture, size, size))
         told_apart |= not torch.equal(view, other(picture, size, size))
     assert told_apart

@@ -36,9 +36,8 @@ def views(root, source):
     dataset = Folder(root / "photos")
     chosen = [e for part in ("train", "val", "test") for e in dataset.examples(part)]
     prepared = Preprocess((SIZE, SIZE))
-    made = ExampleSet(dataset, chosen, prepared, masks=source, augment=RandomCropFlip(SIZE), seed=SEED)
-    made.epoch = EPOCH
-    return chosen, [made[i][1][0].numpy() for i in range(len(made))]
+    made = ExampleSet(dataset, chosen, prepared, augment=RandomCropFlip(SIZE), seed=SEED)
+    return chosen, [made.item(i, EPOCH, source)[1][0].numpy() for i in range(len(made))]
 
 
 def textbook(path, place, *, release):

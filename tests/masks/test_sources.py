@@ -14,6 +14,7 @@ from cliptune.masks.from_dataset import DataMasks
 from cliptune.masks.full import FullMasks
 from cliptune.masks.grid import CELL_SIZES, GridMasks, cell_size, grid_mask
 from cliptune.masks.pixel_encoding import PixelEncoding
+from cliptune.masks.source import ModelMaskSource
 from cliptune.saliency.gradcam import GradCamMasks
 from cliptune.types import DecodedImage, Example
 
@@ -108,8 +109,8 @@ def test_grids_differ_by_picture_epoch_and_seed_and_by_nothing_else():
     assert torch.equal(first, GridMasks(seed=1).mask(EXAMPLE, picture()))
     assert set(first.unique().tolist()) == {0, 255} and first.shape == (1, 64, 64)
     others = [GridMasks(seed=2).mask(EXAMPLE, picture()), source.mask(Example("cat/2.png", 0), picture())]
-    source.refresh(None, None, 1)  # type: ignore[arg-type]
-    others.append(source.mask(EXAMPLE, picture()))
+    others.append(source.for_epoch(1).mask(EXAMPLE, picture()))
+    assert torch.equal(first, source.for_epoch(0).mask(EXAMPLE, picture()))
     assert not any(torch.equal(first, other) for other in others)
 
 
@@ -124,7 +125,7 @@ def test_auto_says_which_images_bring_no_mask():
         UserWarning, match=r"^1 of 3 training images bring a mask .* such as cat/1\.png: .* other 2 come"
     ):
         source = masks.choose_source("auto", {EXAMPLE.key}, 3)
-    assert source.changes and source.uses_model
+    assert source.changes and isinstance(source, ModelMaskSource)
     own = torch.arange(64, dtype=torch.uint8).view(1, 8, 8)
     assert source.mask(EXAMPLE, picture(8, 8, own)) is own
     source.made.maps["cat/2.png"] = torch.eye(2)[None]

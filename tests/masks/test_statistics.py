@@ -12,7 +12,6 @@ from cliptune.errors import UserError
 from cliptune.masks.folder import FolderMasks
 from cliptune.masks.from_dataset import AlphaMasks, DataMasks
 from cliptune.masks.full import FullMasks
-from cliptune.masks.source import MaskSource
 from cliptune.masks.statistics import MaskStatistics, find_outliers, iou, mean_by_class, measure_masks
 from cliptune.masks.validate import validate_masks
 from cliptune.types import DecodedImage, Example
@@ -22,9 +21,9 @@ def plane(*rows):
     return torch.tensor([rows], dtype=torch.uint8)
 
 
-def examples(photos, source: MaskSource) -> ExampleSet:
+def examples(photos) -> ExampleSet:
     dataset = Folder(photos)
-    return ExampleSet(dataset, dataset.examples("train"), Preprocess((32, 32)), masks=source)
+    return ExampleSet(dataset, dataset.examples("train"), Preprocess((32, 32)))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,7 @@ def test_intersection_over_union(one, other, wanted):
 
 
 def test_measured_by_hand(photos):
-    found, faults = measure_masks(examples(photos, FolderMasks(photos.parent / "masks")), FullMasks())
+    found, faults = measure_masks(examples(photos), FolderMasks(photos.parent / "masks"), FullMasks())
     assert not faults and [row.index for row in found] == list(range(len(found)))
     for row in found:
         pixels = np.asarray(Image.open(photos.parent / "masks" / row.key), dtype=float)
@@ -56,20 +55,20 @@ def test_faults_do_not_stop_the_rest(photos, tmp_path):
         kept = tmp_path / path.parent.name / path.name
         kept.parent.mkdir(exist_ok=True)
         kept.write_bytes(path.read_bytes())
-    chosen = examples(photos, FolderMasks(tmp_path))
+    chosen, source = examples(photos), FolderMasks(tmp_path)
     keys = [example.key for example in chosen.examples]
     (tmp_path / keys[0]).unlink()
     (tmp_path / keys[1]).write_bytes((tmp_path / keys[1]).read_bytes()[:-40])  # a whole head
     Image.new("L", (7, 90)).save(tmp_path / keys[2])
     Image.new("L", (64, 64)).save(tmp_path / keys[3])
-    found, faults = measure_masks(chosen)
+    found, faults = measure_masks(chosen, source)
     assert {fault.key: fault.kind for fault in faults} == dict(
         zip(keys, ("missing", "unreadable", "wrong shape"), strict=False)
     )
     assert [row.key for row in found] == keys[3:] and [row.empty for row in found][:2] == [True, False]
-    _, against = measure_masks(examples(photos, FullMasks()), FolderMasks(tmp_path))
+    _, against = measure_masks(chosen, FullMasks(), source)
     assert len(against) == 3, "the other source's faults count as well"
-    _, lacking = measure_masks(examples(photos, DataMasks()))
+    _, lacking = measure_masks(chosen, DataMasks())
     assert {fault.kind for fault in lacking} == {"missing"} and len(lacking) == len(keys)
 
 
@@ -88,7 +87,7 @@ def test_outliers_are_unlike_their_own_class():
 
 
 def test_empty_and_full_masks_are_named_before_training(photos, tmp_path):
-    chosen = examples(photos, FolderMasks(tmp_path))
+    chosen, source = examples(photos), FolderMasks(tmp_path)
     for i, example in enumerate(chosen.examples):
         (tmp_path / example.key).parent.mkdir(exist_ok=True)
         values = np.zeros((64, 64), np.uint8)
@@ -96,17 +95,17 @@ def test_empty_and_full_masks_are_named_before_training(photos, tmp_path):
         Image.fromarray(values).save(tmp_path / example.key)
     keys, total = [e.key for e in chosen.examples], len(chosen)
     with pytest.warns(UserWarning) as noted:
-        validate_masks(chosen)
+        validate_masks(chosen, source)
     assert [str(n.message) for n in noted] == [
         f"5 of {total} masks have no foreground: {', '.join(keys[:3])}, ...; cliptune masks check shows them",
         f"1 of {total} masks have no background: {keys[5]}; cliptune masks check shows them",
     ]
-    validate_masks(examples(photos, FullMasks()))  # says nothing: all foreground is what was asked for
+    validate_masks(chosen, FullMasks())  # says nothing: all foreground is what was asked for
 
 
 def test_masks_that_cannot_be_had_are_counted(photos):
     with pytest.raises(UserError, match=r"^(\d+) of \1 pictures have no usable mask; the first: .* brings no mask"):
-        validate_masks(examples(photos, DataMasks()))
+        validate_masks(examples(photos), DataMasks())
 
 
 def test_a_file_that_the_data_names_comes_before_transparency(tmp_path):

@@ -149,7 +149,8 @@ def test_other_class_names():
 def test_every_view_meets_the_sentences_of_the_whole_picture(name):
     toy, method = task(), methods.build(name)
     found = model(method, tiny_clips.backbone("deep_image"), toy)
-    (batch,) = training_set(found, toy, QUICK).epoch_batches(0, len(toy.train), torch.device("cpu"))
+    examples, masks = training_set(found, toy, QUICK)
+    (batch,) = examples.epoch_batches(0, len(toy.train), torch.device("cpu"), masks=masks)
     state, view = State(9, 10), "foreground" if "dapt" in name else "pasted"
     out = found(method.views(batch), state)
     alone = found({"image": batch.images}, state).text

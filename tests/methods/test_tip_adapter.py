@@ -45,9 +45,9 @@ def test_keys_are_the_normalised_means_over_crops(kind, crops, backbone):
     seen = pictures(backbone, toy.train, RandomCropFlip(backbone.image_size, scale=(0.5, 1.0)) if crops else None)
     for i in range(len(toy.train)):
         features = []
-        for seen.epoch in range(max(1, crops)):
+        for epoch in range(max(1, crops)):
             with torch.no_grad():
-                features.append(textbook.image_features(backbone.model, pixels(backbone, seen[i][0])))
+                features.append(textbook.image_features(backbone.model, pixels(backbone, seen.item(i, epoch)[0])))
         key = textbook.unit(sum(features) / len(features))[0]
         torch.testing.assert_close(tuned.learner.keys[i].detach(), key, rtol=0, atol=1e-5)
     assert tuned.learner.labels.tolist() == [e.label for e in toy.train]

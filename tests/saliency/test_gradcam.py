@@ -95,9 +95,9 @@ def test_a_mask_is_what_reaches_the_threshold():
 def test_refreshed_masks_are_the_models_maps_of_whole_pictures(backbone, batch_size):
     toy = task()
     tuned = model(Dapt(COOP, masks_from="gradcam"), backbone, toy)
-    examples = training_set(tuned, toy, QUICK)
-    source = examples.masks = GradCamMasks(0.4, batch_size)
-    source.refresh(tuned, examples, 0)
+    examples, _ = training_set(tuned, toy, QUICK)
+    source = GradCamMasks(0.4, batch_size)
+    source.refresh(tuned, examples.squashed_batches(batch_size))
     assert tuned.training, "left as it was"
     for example in toy.train:
         picture = toy.dataset.read(example)
@@ -132,9 +132,9 @@ def test_training_sees_masks_made_anew_each_epoch(backbone):
     assert all(len(epoch) == len(toy.train) for epoch in epochs)
 
     start = model(runs[0], backbone, toy)
-    examples = training_set(start, toy, QUICK)
-    examples.masks.refresh(start, examples, 0)
-    for batch in examples.epoch_batches(0, 4, torch.device("cpu")):
+    examples, masks = training_set(start, toy, QUICK)
+    masks.refresh(start, examples.squashed_batches(masks.batch_size))
+    for batch in examples.epoch_batches(0, 4, torch.device("cpu"), masks=masks):
         for i, mask in zip(batch.index.tolist(), batch.masks, strict=True):
             assert torch.equal(mask, epochs[0][i]), "the first epoch's masks are the untrained model's"
 

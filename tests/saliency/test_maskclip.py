@@ -40,10 +40,10 @@ def test_maps_of_drawings_find_the_object():
     run = config.with_options(presets.get("maple+dapt"), {"masks_from": "data", "shots": 1})
     task = tasks.build_task(run)
     model = experiment.untrained_model(run, task).eval()
-    examples = training_set(model, task, run.training)
-    keys, images, labels = next(examples.whole(64))
+    examples, source = training_set(model, task, run.training)
+    keys, images, labels = next(examples.squashed_batches(64))
     cut = threshold_maps(maskclip(model, images, labels), images.shape[-2:])
-    exact = torch.stack([examples.mask(i) for i in range(len(keys))]).float() / 255
+    exact = torch.stack([examples.mask(i, source) for i in range(len(keys))]).float() / 255
     exact = F.interpolate(exact, cut.shape[-2:])
     overlap = (cut * exact).sum((1, 2, 3)) / (cut + exact).clamp(max=1).sum((1, 2, 3))
     area = cut.mean((1, 2, 3))

@@ -133,6 +133,7 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
     any."""
     from cliptune.data.loader import ExampleSet
     from cliptune.data.transforms import shrink
+    from cliptune.masks.source import ModelMaskSource
     from cliptune.report.overlay import MAX_SHORT_SIDE
 
     spec = options.masks_from
@@ -142,10 +143,11 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
     if spec == "none":
         return [(picture.image, None) for picture in pictures]
     source = masks.get("data" if spec == "auto" else spec, options.seed)
-    if source.uses_model:
+    if isinstance(source, ModelMaskSource):
         with _in_short():
             model = model_of(options, dataset)
-            source.refresh(model, ExampleSet(dataset, examples, model.backbone.preprocess, keep=False), 0)
+            seen = ExampleSet(dataset, examples, model.backbone.preprocess, keep=False)
+            source.refresh(model, seen.squashed_batches(source.batch_size))
     made, failed = [], []
     for example, picture in zip(examples, pictures, strict=True):
         try:
@@ -176,7 +178,7 @@ def _about_masks(options: DataShow, shown: Sequence[Any]) -> str:
     if not count:
         return "no masks"
     whose = "brought by the pictures" if options.masks_from in ("auto", "data") else f"from {options.masks_from}"
-    if options.masks_from != "auto" and masks.get(options.masks_from).uses_model:
+    if options.masks_from != "auto" and masks.uses_model(options.masks_from):
         whose += f" of {options.run or f'the untuned {options.backbone}'}"
     of = "" if count == len(shown) else f" of {count} of {len(shown)} pictures"
     return f"masks{of} {whose}: foreground outlined, background dimmed"

@@ -87,6 +87,7 @@ def check(arguments: list[str]) -> None:
     from cliptune import experiment
     from cliptune.data.loader import ExampleSet
     from cliptune.data.validate import find_unreadable as looked
+    from cliptune.masks.source import ModelMaskSource
     from cliptune.masks.statistics import measure_masks
     from cliptune.masks.validate import uninformative_message
     from cliptune.report.mask_sheet import MaskReport, mask_sheet_png, report_dict, report_lines
@@ -94,22 +95,24 @@ def check(arguments: list[str]) -> None:
     backbone = experiment.cached_backbone(options.backbone, options.pretrained, options.activation)
     examples = ExampleSet(dataset, chosen, backbone.preprocess)
     looked(chosen)  # which says what is assumed of deep images
-    examples.masks = source_of(spec, examples, options.seed)
+    source = source_of(spec, examples, options.seed)
     against = source_of(options.against, examples, options.seed) if options.against else None
-    for source in (examples.masks, against):
-        if source is not None and source.uses_model:
+    for each in (source, against):
+        if isinstance(each, ModelMaskSource):
             model = model_of(options, dataset)
-            examples.preprocess = model.backbone.preprocess
-            source.refresh(model, examples, 0)
+            seen = ExampleSet(dataset, chosen, model.backbone.preprocess)
+            each.refresh(model, seen.squashed_batches(each.batch_size))
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with progress_display(console) as progress:
         watcher = ProgressBar(progress, "masks")
-        rows, faults = measure_masks(examples, against, lambda done: watcher.other("looking at", done, len(chosen)))
+        rows, faults = measure_masks(
+            examples, source, against, lambda done: watcher.other("looking at", done, len(chosen))
+        )
     report = MaskReport(
         spec, options.against, options.data, options.split, dataset.classnames, tuple(rows), tuple(faults)
     )
     if options.out is not None:
-        write_bytes(options.out, mask_sheet_png(report, examples, against, random.Random(options.seed)))
+        write_bytes(options.out, mask_sheet_png(report, examples, source, against, random.Random(options.seed)))
     if options.format == "json":
         sys.stdout.write(json.dumps(report_dict(report), indent=2, ensure_ascii=False) + "\n")
     else:
@@ -117,9 +120,9 @@ def check(arguments: list[str]) -> None:
     if options.out is not None:
         console.print(f"picture in {options.out}")
     said = uninformative_message(sum(row.empty for row in rows), sum(row.full for row in rows), len(rows))
-    if said and not examples.masks.whole:
+    if said and not source.whole:
         console.print(said)
-    if faults or (said and not examples.masks.whole):
+    if faults or (said and not source.whole):
         sys.exit(1)
 
 
@@ -129,7 +132,7 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
     brought = {
         e.key
         for i, e in enumerate(examples.examples if spec == "auto" else ())
-        if e.mask is not None or e.boxes or examples.picture(i).mask is not None
+        if e.mask is not None or e.boxes or examples.image(i).mask is not None
     }
     return masks.choose_source(spec, brought, len(keys), seed)
 

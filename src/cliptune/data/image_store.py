@@ -41,7 +41,7 @@ class ImageStore:
         """For a worker that is not forked: it maps files anew, instead of being sent their content."""
         return {**self.__dict__, "_mapped": {}}
 
-    def picture(self, example: Example) -> DecodedImage:
+    def image(self, example: Example) -> DecodedImage:
         """The example as read, shrunk if that is asked for."""
         return self.file(example, "", lambda picture: picture)
 

@@ -1,11 +1,11 @@
-"""Examples to batches: read once, masked, augmented from per-example random streams."""
+"""Batches of examples: images are read once, masked, and augmented from one random stream per example and epoch."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -28,23 +28,41 @@ from cliptune.data.transforms import (
 from cliptune.errors import UserError
 from cliptune.types import Batch, DecodedImage, Example
 
-if TYPE_CHECKING:
-    from cliptune.masks.source import MaskSource
-
-#: Batches that are being read while one is used.
+#: Batches that are read ahead of the one in use.
 PREFETCH_BATCHES = 2
-#: Image, mask, label, position.
+#: Image, mask, label and position of one example.
 Item = tuple[Tensor, Tensor, int, int]
 
 
-class ExampleSet(torch.utils.data.Dataset):
-    """Pictures of some examples at the model's size, with their masks where a source is given.
+class Masks(Protocol):
+    """What an example set needs of a mask source (see `masks.source.MaskSource`)."""
 
-    Args: preprocess: of the backbone. masks: source of foregrounds or None. augment: training views, or None for
-    evaluation's, of the training preset `preset`. keep: what is read, for the next time. shrink: larger images to the
-    size that the model sees, as evaluation does.
-        seed: of the augmentation; a view depends on seed, epoch and the example's position alone, so that neither the
-        number of workers nor an interruption changes it.
+    @property
+    def changes(self) -> bool: ...
+
+    @property
+    def thresholds_views(self) -> bool: ...
+
+    def mask(self, example: Example, image: DecodedImage, /) -> Tensor: ...
+
+    def stored(self, example: Example, image: DecodedImage, /) -> Tensor: ...
+
+    def foreground(self, numbers: Tensor, /) -> Tensor: ...
+
+
+class ExampleSet:
+    """Images of examples at the backbone's size. Immutable: the epoch and the masks are arguments of its methods.
+
+    Args:
+        dataset: Reads the examples.
+        examples: The examples, in the order that positions `i` refer to.
+        preprocess: Preprocessing of the backbone.
+        augment: Training views, or None for the evaluation view.
+        preset: Name of the training preset whose evaluation view is used (see `transforms.evaluation_view`).
+        seed: Seed of order and augmentation. A view depends on the seed, the epoch and the example's position alone, so
+            neither the number of workers nor an interruption changes it.
+        keep: Keep images in memory, or mapped from the disk cache, for the next epoch.
+        shrink: Shrink larger images to the backbone's size when they are read, as the evaluation view does.
     """
 
     def __init__(
@@ -53,81 +71,73 @@ class ExampleSet(torch.utils.data.Dataset):
         examples: Sequence[Example],
         preprocess: Preprocess,
         *,
-        masks: MaskSource | None = None,
         augment: TrainingView | None = None,
         preset: str = "crop",
         seed: int = 0,
         keep: bool = True,
         shrink: bool = False,
     ):
-        self.dataset, self.examples, self.preprocess = dataset, list(examples), preprocess
-        self.masks, self.augment, self.preset, self.seed, self.epoch = masks, augment, preset, seed, 0
+        self.dataset, self.examples, self.preprocess = dataset, tuple(examples), preprocess
+        self.augment, self.preset, self.seed = augment, preset, seed
         self.targets, self.weights = multi_hot(self.examples), example_weights(self.examples)
-        self._reader = ImageStore(dataset, keep, preprocess if shrink else None)
+        self._store = ImageStore(dataset, keep, preprocess if shrink else None)
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def picture(self, i: int) -> DecodedImage:
-        """The `i`-th picture as read."""
-        return self._reader.picture(self.examples[i])
+    def image(self, i: int) -> DecodedImage:
+        """The `i`-th image as read."""
+        return self._store.image(self.examples[i])
 
     def view(self, i: int) -> Tensor:
-        """The `i`-th picture's evaluation view, uint8 `(3, height, width)` of the backbone's size."""
+        """The evaluation view of the `i`-th image, uint8 `(3, height, width)` of the backbone's size."""
         kind = f"{'squeezed' if self.preset == 'coop-2021' else 'evaluation'} {self.preprocess.pixels}"
 
-        def make(picture: DecodedImage) -> DecodedImage:
-            return DecodedImage(evaluation_view(to_pil_image(picture.image), self.preprocess, self.preset))
+        def make(image: DecodedImage) -> DecodedImage:
+            return DecodedImage(evaluation_view(to_pil_image(image.image), self.preprocess, self.preset))
 
-        return self._reader.file(self.examples[i], kind, make).image
+        return self._store.file(self.examples[i], kind, make).image
 
-    def mask(self, i: int) -> Tensor:
-        """The `i`-th foreground, uint8 `(1, H, W)`, from the source."""
-        source, example, picture = self.masks, self.examples[i], self.picture(i)
-        assert source is not None
-        if source.changes:
-            return source.mask(example, picture)
-        return self._reader.once(("mask", example.key), lambda: DecodedImage(source.mask(example, picture))).image
+    def mask(self, i: int, masks: Masks) -> Tensor:
+        """The `i`-th foreground mask, uint8 `(1, H, W)` of the image's size, 255 = foreground."""
+        example, image = self.examples[i], self.image(i)
+        if masks.changes:
+            return masks.mask(example, image)
+        return self._store.once((masks, "mask", example.key), lambda: DecodedImage(masks.mask(example, image))).image
 
-    def stored(self, i: int) -> Tensor:
-        """What views cut the `i`-th foreground from, uint8 `(1, H, W)`."""
-        source, example, picture = self.masks, self.examples[i], self.picture(i)
-        assert source is not None
-        if not source.thresholds_views:
-            return self.mask(i)
-        return self._reader.once(("stored", example.key), lambda: DecodedImage(source.stored(example, picture))).image
+    def training_view(self, i: int, epoch: int = 0, masks: Masks | None = None) -> tuple[Tensor, Tensor | None]:
+        """Augmented views of the `i`-th image, uint8 `(3, height, width)`, and of its mask, `(1, height, width)`."""
+        assert self.augment is not None
+        image = DecodedImage(self.image(i).image, None if masks is None else self._stored_mask(i, masks))
+        stream = np.random.Generator(np.random.Philox(key=[self.seed, (epoch << 32) + i]))
+        # Values that are thresholded after resizing are resized as the release does it, to the bit.
+        resize_mask = resize_with_pillow if masks is not None and masks.thresholds_views else resize_nearest
+        view = self.augment(image, stream, resize_mask)
+        return view.image, view.mask if masks is None or view.mask is None else masks.foreground(view.mask)
 
-    def __getitem__(self, i: int) -> Item:
-        """uint8 image `(3, height, width)`, uint8 mask `(1, height, width)` or `(0,)`, label, position."""
-        if self.augment is None:
-            image, mask = self.view(i), None
-        else:
-            source = self.masks
-            picture = DecodedImage(self.picture(i).image, None if source is None else self.stored(i))
-            stream = np.random.Generator(np.random.Philox(key=[self.seed, (self.epoch << 32) + i]))
-            # Numbers that are thresholded afterwards are resized as the release does it, to the bit.
-            view = self.augment(
-                picture, stream, resize_with_pillow if source and source.thresholds_views else resize_nearest
-            )
-            image, mask = view.image, view.mask
-            mask = mask if source is None or mask is None else source.foreground(mask)
+    def item(self, i: int, epoch: int = 0, masks: Masks | None = None) -> Item:
+        """The `i`-th image, mask (of shape `(0,)` if there is none), label and position; the training view if the set
+        augments."""
+        image, mask = (self.view(i), None) if self.augment is None else self.training_view(i, epoch, masks)
         return image, torch.empty(0, dtype=torch.uint8) if mask is None else mask, self.examples[i].label, i
 
     def batch(self, raw: Sequence[Tensor], device: torch.device) -> Batch:
-        """Collated items -> a normalised `Batch` on `device`."""
+        """Normalised `Batch` on `device` from collated items."""
         image, mask, label, index = (part.to(device, non_blocking=True) for part in raw)
-        masks = None if self.masks is None or self.augment is None else mask.float() / 255
-        return Batch(self._normalised(image), label, masks, index, *self.extras(raw[3], device))
+        masks = mask.float() / 255 if mask.numel() else None
+        return Batch(self._normalised(image), label, masks, index, *self.targets_and_weights(raw[3], device))
 
-    def extras(self, index: Tensor | list[int], device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-        """Targets and weights of a `Batch` of the examples at `index`."""
-        targets, weights = (None if held is None else held[index].to(device) for held in (self.targets, self.weights))
+    def targets_and_weights(
+        self, index: Tensor | list[int], device: torch.device
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Targets and weights of the examples at `index`, as a `Batch` has them."""
+        targets, weights = (None if all_ is None else all_[index].to(device) for all_ in (self.targets, self.weights))
         return targets, weights
 
     def order(self, epoch: int, batch_size: int, rank: int = 0, world: int = 1) -> list[list[int]]:
-        """Positions in the batches of an epoch; the last incomplete batch is dropped if there is a full one.
+        """Positions in the batches of an epoch. The last incomplete batch is dropped unless it is the only one.
 
-        The order depends on seed and epoch alone; process `rank` of `world` takes every `world`-th example.
+        The order depends on the seed and the epoch alone; process `rank` of `world` takes every `world`-th example.
         """
         shuffled = np.random.Generator(np.random.Philox(key=[self.seed, (1 << 62) + epoch])).permutation(len(self))
         mine = shuffled[: len(shuffled) // world * world][rank::world].tolist()
@@ -135,52 +145,83 @@ class ExampleSet(torch.utils.data.Dataset):
         return batches[:-1] if len(batches) > 1 and len(batches[-1]) < batch_size else batches
 
     def epoch_batches(
-        self, epoch: int, batch_size: int, device: torch.device, *, workers: int = 0, rank: int = 0, world: int = 1
+        self,
+        epoch: int,
+        batch_size: int,
+        device: torch.device,
+        *,
+        masks: Masks | None = None,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
     ) -> Iterator[Batch]:
-        """Shuffled training batches of an epoch, in the order that `order` gives."""
-        self.epoch = epoch
-        yield from self._loaded(self.order(epoch, batch_size, rank, world), device, workers)
+        """Shuffled batches of an epoch, in the order that `order` gives.
 
-    def in_order(self, batch_size: int, device: torch.device, *, workers: int = 0) -> Iterator[Batch]:
-        """All examples once, in their order."""
-        places = list(range(len(self)))
-        batches = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
-        yield from self._loaded(batches, device, workers)
+        Args:
+            masks: Source of the foreground masks, or None for batches without masks.
+            workers: Worker processes; 0 reads in threads of this process.
+        """
+        yield from self._loaded(self.order(epoch, batch_size, rank, world), device, workers, epoch, masks)
 
-    def whole(self, batch_size: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-        """Keys, normalised whole pictures `(b, 3, height, width)` squeezed to the backbone's size, and labels: what
-        Grad-CAM looks at."""
+    def in_order(
+        self,
+        batch_size: int,
+        device: torch.device,
+        *,
+        epoch: int = 0,
+        masks: Masks | None = None,
+        workers: int = 0,
+    ) -> Iterator[Batch]:
+        """All examples once, in their order. epoch: selects the training views of a set that augments."""
+        positions = list(range(len(self)))
+        batches = [positions[start : start + batch_size] for start in range(0, len(positions), batch_size)]
+        yield from self._loaded(batches, device, workers, epoch, masks)
+
+    def squashed_batches(self, batch_size: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
+        """Keys, whole images squashed to the backbone's size and normalised `(b, 3, height, width)`, and labels `(b,)`:
+        what saliency maps are computed from."""
         for start in range(0, len(self), batch_size):
             chosen = range(start, min(start + batch_size, len(self)))
-            images = torch.stack([squash(self.picture(i).image, self.preprocess) for i in chosen])
+            images = torch.stack([squash(self.image(i).image, self.preprocess) for i in chosen])
             labels = torch.tensor([self.examples[i].label for i in chosen])
             yield [self.examples[i].key for i in chosen], self._normalised(images), labels
+
+    def _stored_mask(self, i: int, masks: Masks) -> Tensor:
+        """What training views cut the `i`-th mask from, uint8 `(1, H, W)`."""
+        if not masks.thresholds_views:
+            return self.mask(i, masks)
+        example, image = self.examples[i], self.image(i)
+        place = masks, "stored", example.key
+        return self._store.once(place, lambda: DecodedImage(masks.stored(example, image))).image
 
     def _normalised(self, images: Tensor) -> Tensor:
         return normalise(images, self.preprocess.mean, self.preprocess.std)
 
-    def _loaded(self, batches: Sequence[Sequence[int]], device: torch.device, workers: int) -> Iterator[Batch]:
+    def _loaded(
+        self, batches: Sequence[Sequence[int]], device: torch.device, workers: int, epoch: int, masks: Masks | None
+    ) -> Iterator[Batch]:
         if not workers:
-            raws = (collate(items) for items in self._fetched(batches))
+            raws = (collate(items) for items in self._fetched(batches, epoch, masks))
         else:
-            raws = DataLoader(_ErrorsAsText(self), num_workers=workers, collate_fn=collate, batch_sampler=batches)  # type: ignore[arg-type]
+            items = _Items(self, epoch, masks)
+            raws = DataLoader(items, num_workers=workers, collate_fn=collate, batch_sampler=batches)  # type: ignore[arg-type]
         for raw in raws:
             if isinstance(raw, str):
                 raise UserError(raw)
             yield self.batch(raw, device)
 
-    def _fetched(self, batches: Sequence[Sequence[int]]) -> Iterator[list[Item]]:
-        """The items of each batch. Files are read by as many threads as compute, `AHEAD` batches before they are asked
-        for: decoding and resizing leave the interpreter free."""
-        threads = torch.get_num_threads() if self._reader.files else 1
+    def _fetched(self, batches: Sequence[Sequence[int]], epoch: int, masks: Masks | None) -> Iterator[list[Item]]:
+        """Items of each batch. Files are read `PREFETCH_BATCHES` ahead by as many threads as PyTorch computes with, as
+        decoding and resizing release the interpreter lock."""
+        threads = torch.get_num_threads() if self._store.files else 1
         if threads < 2:
-            yield from ([self[i] for i in chosen] for chosen in batches)
+            yield from ([self.item(i, epoch, masks) for i in chosen] for chosen in batches)
             return
         pool = ThreadPoolExecutor(threads)
         try:
             waiting: deque[list[Future[Item]]] = deque()
             for chosen in batches:
-                waiting.append([pool.submit(self.__getitem__, i) for i in chosen])
+                waiting.append([pool.submit(self.item, i, epoch, masks) for i in chosen])
                 if len(waiting) > PREFETCH_BATCHES:
                     yield [item.result() for item in waiting.popleft()]
             while waiting:
@@ -189,34 +230,37 @@ class ExampleSet(torch.utils.data.Dataset):
             pool.shutdown(cancel_futures=True)
 
 
-class _ErrorsAsText(torch.utils.data.Dataset):
-    """Items, or what a `UserError` said: as an exception, a worker's would come wrapped in its traceback."""
+class _Items(torch.utils.data.Dataset):
+    """Items of an epoch by position, or the text of a `UserError`: an exception from a worker process would arrive
+    wrapped in its traceback."""
 
-    def __init__(self, examples: ExampleSet):
-        self.examples = examples
+    def __init__(self, examples: ExampleSet, epoch: int, masks: Masks | None):
+        self.examples, self.epoch, self.masks = examples, epoch, masks
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def __getitem__(self, i: int) -> Item | str:
         try:
-            return self.examples[i]
+            return self.examples.item(i, self.epoch, self.masks)
         except UserError as error:
             return str(error)
 
 
 def example_weights(examples: Sequence[Example]) -> Tensor | None:
-    """float32 `(n,)`, 1 on average, of examples that do not all weigh the same; None of others."""
-    held = torch.tensor([e.weight for e in examples], dtype=torch.float64)
-    return None if not len(held) or bool((held == held[0]).all()) else (held / held.mean()).float()
+    """float32 `(n,)` with mean 1, or None if all examples weigh the same."""
+    weights = torch.tensor([e.weight for e in examples], dtype=torch.float64)
+    return None if not len(weights) or bool((weights == weights[0]).all()) else (weights / weights.mean()).float()
 
 
 def collate(items: Sequence[Item | str]) -> list[Tensor] | str:
-    """Items to a batch, or what went wrong with one. Images keep their channels last in memory, as resizing leaves
-    them, until they are normalised."""
-    held = [item for item in items if not isinstance(item, str)]
-    if len(held) < len(items):
-        return next(item for item in items if isinstance(item, str))
-    images, *rest = zip(*held, strict=True)
+    """A batch of items, or the first error text among them.
+
+    Images keep the memory layout that resizing leaves, channels last, until they are normalised.
+    """
+    error = next((item for item in items if isinstance(item, str)), None)
+    if error is not None:
+        return error
+    images, *rest = zip(*items, strict=True)
     stacked = torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
     return [stacked, *(default_collate(list(part)) for part in rest)]

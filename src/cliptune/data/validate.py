@@ -129,7 +129,7 @@ def list_unreadable(bad: Mapping[str, str], examples: Mapping[str, Example]) -> 
 
 def _read(reader: ImageStore, example: Example) -> bool | str:
     try:
-        reader.picture(example)
+        reader.image(example)
     except UserError as error:
         return getattr(error, "why", str(error))
     return True

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cliptune.data.loader import ExampleSet
 from cliptune.errors import UserError
+from cliptune.masks.source import MaskSource
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch
 
@@ -23,13 +24,13 @@ class FeatureCache:
     """
 
     @torch.no_grad()
-    def __init__(self, model: TunedModel, examples: ExampleSet, count: int):
+    def __init__(self, model: TunedModel, examples: ExampleSet, count: int, masks: MaskSource | None = None):
         prompts = model.learner()
         if not prompts.fixed_image:
             raise UserError(
                 "cached_views needs a text-only method, but this one learns image tokens; leave cached_views at 0"
             )
-        if examples.masks is not None and examples.masks.changes:
+        if masks is not None and masks.changes:
             raise UserError(
                 "cached_views needs masks that stay the same; leave it at 0 or take masks from data or a folder"
             )
@@ -38,8 +39,10 @@ class FeatureCache:
         self.labels = torch.tensor([e.label for e in examples.examples], device=device)
         self.features: list[dict[str, Tensor]] = []
         for view in range(count):
-            examples.epoch = view
-            rows = [model.encode_images(model.method.views(b), prompts) for b in examples.in_order(64, device)]
+            rows = [
+                model.encode_images(model.method.views(b), prompts)
+                for b in examples.in_order(64, device, epoch=view, masks=masks)
+            ]
             self.features.append({name: torch.cat([row[name] for row in rows]) for name in rows[0]})
 
     def epoch_batches(
@@ -50,5 +53,5 @@ class FeatureCache:
         for index in self.examples.order(epoch, batch_size, rank, world):
             chosen = torch.from_numpy(np.asarray(index)).to(self.labels.device)
             views = {name: rows[chosen] for name, rows in held.items()}
-            extras = self.examples.extras(index, chosen.device)
+            extras = self.examples.targets_and_weights(index, chosen.device)
             yield Batch(views["image"], self.labels[chosen], None, chosen, *extras), views

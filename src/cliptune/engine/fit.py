@@ -24,6 +24,7 @@ from cliptune.engine.optim import learning_rate, make_optimizer
 from cliptune.engine.resume import TrainingProgress
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
+from cliptune.masks.source import MaskSource, ModelMaskSource
 from cliptune.masks.validate import validate_masks
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State, Task, TestSet
@@ -55,7 +56,7 @@ def fit(
         raise UserError(f"keep=best needs validation pictures, but {task.name} has none; use keep=last")
     optimizer = make_optimizer(parameters, training)
     scaler = torch.amp.GradScaler(fabric.device.type, enabled=fabric._precision.precision == "16-mixed")
-    examples = training_set(model, task, training, watchers)
+    examples, masks = training_set(model, task, training, watchers)
     held = resume_file if resume_file is not None and resume_file.is_file() else None
     if held:
         TrainingProgress.take_route(held, model)
@@ -63,7 +64,7 @@ def fit(
     progress = TrainingProgress.load(held, model, optimizer) if held else TrainingProgress()
     steps = max(1, len(examples) // fabric.world_size // training.batch_size)
     state = State(len(progress.history), training.epochs, memory, steps=steps)
-    batches = _source(model, examples, training, fabric)
+    batches = _source(model, examples, masks, training, fabric)
     for watcher in watchers:
         watcher.begin(training.epochs, steps, state.epoch)
     try:
@@ -77,8 +78,8 @@ def fit(
             )
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            if examples.masks is not None:
-                examples.masks.refresh(model, examples, state.epoch)
+            if isinstance(masks, ModelMaskSource):
+                masks.refresh(model, examples.squashed_batches(masks.batch_size))
             model.train()
             seen: list[dict[str, float]] = []
             for step, (batch, views) in enumerate(batches(state.epoch)):
@@ -119,8 +120,13 @@ def fit(
     return progress.history
 
 
-def training_set(model: TunedModel, task: Task, training: TrainConfig, watchers: Sequence[Watcher] = ()) -> ExampleSet:
-    """The task's training pictures, each read and masked once, so that broken ones stop the run before it starts."""
+def training_set(
+    model: TunedModel, task: Task, training: TrainConfig, watchers: Sequence[Watcher] = ()
+) -> tuple[ExampleSet, MaskSource | None]:
+    """The task's training images and the source of their masks (None for methods without masks).
+
+    Every image and every mask that stays the same is read once, so that unreadable ones stop the run before it starts.
+    """
     preprocess, spec = model.backbone.preprocess, model.method.masks()
     augment = PRESETS[training.augment](
         preprocess.size, exact=task.dataset.reading.exact_resize, interpolation=preprocess.interpolation
@@ -130,19 +136,20 @@ def training_set(model: TunedModel, task: Task, training: TrainConfig, watchers:
     for i in range(len(examples)):
         try:
             example = task.train[i]
-            if examples.picture(i).mask is not None or example.mask is not None or example.boxes:
+            if examples.image(i).mask is not None or example.mask is not None or example.boxes:
                 brought.add(task.train[i].key)
         except UnreadableImageError as error:
             bad[task.train[i].key] = error.why
         for watcher in watchers:
             watcher.other("reading", i + 1, len(examples))
     raise_if_unreadable(bad, {e.key: e for e in task.train})
-    if spec is not None:
-        examples.masks = mask_sources.choose_source(spec, brought, len({e.key for e in task.train}), task.seed)
-        examples.masks.check(task.train)
-        if not examples.masks.changes:
-            validate_masks(examples)
-    return examples
+    if spec is None:
+        return examples, None
+    masks = mask_sources.choose_source(spec, brought, len({e.key for e in task.train}), task.seed)
+    masks.check(task.train)
+    if not masks.changes:
+        validate_masks(examples, masks)
+    return examples, masks
 
 
 def validate(model: TunedModel, task: Task, training: TrainConfig) -> float:
@@ -151,19 +158,20 @@ def validate(model: TunedModel, task: Task, training: TrainConfig) -> float:
     return accuracy(predict_logits(model, task.dataset, test, preset=training.augment, workers=training.workers), test)
 
 
-def _source(model: TunedModel, examples: ExampleSet, training: TrainConfig, fabric: Fabric):
+def _source(model: TunedModel, examples: ExampleSet, masks: MaskSource | None, training: TrainConfig, fabric: Fabric):
     """A function of the epoch that yields batches with their views, from pictures or from cached features."""
     place = {"rank": fabric.global_rank, "world": fabric.world_size}
-    if training.cached_views and examples.masks is not None and examples.masks.changes:
+    if training.cached_views and masks is not None and masks.changes:
         said = "is left out, as masks change from epoch to epoch"
         warnings.warn(f"cached_views={training.cached_views} {said}", stacklevel=3)
     elif training.cached_views:
-        cache = FeatureCache(model, examples, training.cached_views)
+        cache = FeatureCache(model, examples, training.cached_views, masks)
         return lambda epoch: cache.epoch_batches(epoch, training.batch_size, **place)
 
     def batches(epoch: int) -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
+        epoch_masks = None if masks is None else masks.for_epoch(epoch)
         for batch in examples.epoch_batches(
-            epoch, training.batch_size, fabric.device, workers=training.workers, **place
+            epoch, training.batch_size, fabric.device, masks=epoch_masks, workers=training.workers, **place
         ):
             yield batch, model.method.views(batch)
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor
 
 from cliptune.masks.source import MaskSource
 from cliptune.types import DecodedImage, Example
-
-if TYPE_CHECKING:
-    from cliptune.data.loader import ExampleSet
-    from cliptune.model.tuned_model import TunedModel
 
 #: Sizes a cell may have, in pixels, in the order the release draws from.
 CELL_SIZES = (32, 16)
@@ -41,11 +36,11 @@ class GridMasks(MaskSource):
 
     changes = True
 
-    def __init__(self, seed: int = 0):
-        self.seed, self.epoch = seed, 0
+    def __init__(self, seed: int = 0, epoch: int = 0):
+        self.seed, self.epoch = seed, epoch
 
-    def refresh(self, model: TunedModel, examples: ExampleSet, epoch: int) -> None:
-        self.epoch = epoch
+    def for_epoch(self, epoch: int) -> GridMasks:
+        return GridMasks(self.seed, epoch)
 
     def mask(self, example: Example, picture: DecodedImage) -> Tensor:
         rng = random.Random(zlib.crc32(f"{self.seed}/{self.epoch}/{example.key}".encode()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +13,6 @@ from cliptune.errors import UserError
 from cliptune.types import DecodedImage, Example
 
 if TYPE_CHECKING:
-    from cliptune.data.loader import ExampleSet
     from cliptune.model.tuned_model import TunedModel
 
 
@@ -40,8 +39,6 @@ class MaskSource(ABC):
     changes = False
     #: Whether masks that are foreground all over are what is wanted.
     whole = False
-    #: Whether `refresh` asks a model.
-    uses_model = False
     #: Whether views are cut from `stored` numbers, resized as images are (bicubic), and become masks only then.
     thresholds_views = False
 
@@ -72,5 +69,23 @@ class MaskSource(ABC):
                 f"(--skip-bad leaves them out)"
             )
 
-    def refresh(self, model: TunedModel, examples: ExampleSet, epoch: int) -> None:
-        """Before each epoch."""
+    def for_epoch(self, epoch: int) -> MaskSource:
+        """The source whose masks an epoch uses: itself, unless masks depend on the epoch."""
+        return self
+
+
+class ModelMaskSource(MaskSource):
+    """A source that computes masks with the model being tuned. `refresh` is called before each epoch."""
+
+    changes = True
+    #: Images per batch that `refresh` gets.
+    batch_size: int
+
+    @abstractmethod
+    def refresh(self, model: TunedModel, batches: Iterable[tuple[list[str], Tensor, Tensor]]) -> None:
+        """Compute the masks of all examples.
+
+        Args:
+            model: The model as trained so far.
+            batches: Keys, whole normalised images `(b, 3, H, W)` and labels `(b,)` (`ExampleSet.squashed_batches`).
+        """

@@ -39,15 +39,17 @@ class MaskStatistics:
 
 
 def measure_masks(
-    examples: ExampleSet, against: MaskSource | None = None, tick: Callable[[int], None] = lambda done: None
+    examples: ExampleSet,
+    source: MaskSource,
+    against: MaskSource | None = None,
+    tick: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[MaskStatistics], list[MaskProblem]]:
-    """All masks of the set's source that can be had, and what is wrong with the others (of `against`, too).
+    """Statistics of the masks that `source` (and `against`) has for the examples, and the problems of the other masks.
 
     tick: told how many are done.
     """
-    assert examples.masks is not None
-    sources = [source for source in (examples.masks, against) if source is not None]
-    seen = {fault.key: fault for source in sources for fault in reversed(source.faults(examples.examples))}
+    sources = [source] if against is None else [source, against]
+    seen = {fault.key: fault for each in sources for fault in reversed(each.faults(examples.examples))}
     rows, faults = list[MaskStatistics](), list[MaskProblem]()
     for i, example in enumerate(examples.examples):
         tick(i + 1)
@@ -55,8 +57,8 @@ def measure_masks(
             faults.append(seen[example.key])
             continue
         try:
-            picture = examples.picture(i)
-            masks = [source.mask(example, picture) for source in sources]
+            image = examples.image(i)
+            masks = [each.mask(example, image) for each in sources]
         except MissingMaskError as error:
             faults.append(MaskProblem(example.key, "missing", str(error)))
             continue

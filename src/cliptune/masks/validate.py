@@ -30,13 +30,13 @@ def is_full(mask: Tensor) -> bool:
     return int(mask.min()) >= 128
 
 
-def validate_masks(examples: ExampleSet) -> None:
+def validate_masks(examples: ExampleSet, source: MaskSource) -> None:
     """Read the masks of all examples; warn of empty and full ones. Raises `UserError` that counts those without one, or
     where all of them are empty or full."""
     failed, empty, full = list[str](), list[str](), list[str]()
     for i, example in enumerate(examples.examples):
         try:
-            mask = examples.mask(i)
+            mask = examples.mask(i, source)
         except UserError as error:
             failed.append(str(error))
             continue
@@ -47,10 +47,9 @@ def validate_masks(examples: ExampleSet) -> None:
     if failed:
         count = f"{len(failed)} of {len(examples)} pictures have no usable mask; the first: " if len(failed) > 1 else ""
         raise UserError(count + failed[0])
-    whole = examples.masks is not None and examples.masks.whole
-    if not whole and (said := uninformative_message(len(empty), len(full), len(examples))):
+    if not source.whole and (said := uninformative_message(len(empty), len(full), len(examples))):
         raise UserError(said)
-    warn_of_uninformative(empty, full, len(examples), whole=whole)
+    warn_of_uninformative(empty, full, len(examples), whole=source.whole)
 
 
 def drop_unusable(task: Task, source: MaskSource) -> tuple[Task, dict[str, str]]:

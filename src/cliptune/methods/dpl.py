@@ -186,7 +186,7 @@ class Dpl(Method):
         else:
             epoch, place = divmod(step, len(examples.order(0, self.search_batch)))
             chosen = examples.order(epoch, self.search_batch)[place]
-        return examples.batch(default_collate([examples[i] for i in chosen]), device)
+        return examples.batch(default_collate([examples.item(i) for i in chosen]), device)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         losses = {"ce": classification_loss(out.logits, batch)}

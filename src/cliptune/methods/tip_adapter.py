@@ -107,8 +107,7 @@ def encode_examples(model: TunedModel, pictures: ExampleSet, crop: int = 0) -> T
     """What the image tower says of all pictures in their order, `(n, d)`, not normalised."""
     import torch
 
-    pictures.epoch = crop
-    batches = pictures.in_order(64, model.backbone.logit_scale.device)
+    batches = pictures.in_order(64, model.backbone.logit_scale.device, epoch=crop)
     with torch.no_grad():
         return torch.cat([model.backbone.encode_image(batch.images).float() for batch in batches])
 

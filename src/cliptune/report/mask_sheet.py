@@ -117,16 +117,18 @@ def report_lines(report: MaskReport) -> list[str]:
     return lines
 
 
-def mask_sheet_png(report: MaskReport, examples: ExampleSet, against: MaskSource | None, rng: random.Random) -> bytes:
+def mask_sheet_png(
+    report: MaskReport, examples: ExampleSet, source: MaskSource, against: MaskSource | None, rng: random.Random
+) -> bytes:
     """PNG of the masks over their pictures, what is worst first."""
     rows = list(report.rows)
 
     def tile(row: MaskStatistics) -> Tile:
-        picture, example = examples.picture(row.index), examples.examples[row.index]
-        masks = [examples.mask(row.index)] + ([] if against is None else [against.mask(example, picture)])
+        image, example = examples.image(row.index), examples.examples[row.index]
+        masks = [examples.mask(row.index, source)] + ([] if against is None else [against.mask(example, image)])
         agreed = "" if row.iou is None else f", IoU {row.iou:.2f}"
         title = f"{report.classnames[row.label]} {_percent(row.share)}{agreed}"
-        small = [shrink(DecodedImage(picture.image, mask), MAX_SHORT_SIDE) for mask in masks]
+        small = [shrink(DecodedImage(image.image, mask), MAX_SHORT_SIDE) for mask in masks]
         return Tile(small[0].image, tuple(one.mask for one in small), title, row.key)
 
     def section(heading: str, chosen: Sequence[MaskStatistics]) -> SheetSection:

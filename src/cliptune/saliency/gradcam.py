@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cliptune.backbones.features import image_features
-from cliptune.masks.source import MaskSource
+from cliptune.masks.source import ModelMaskSource
 from cliptune.types import DecodedImage, Example
 
 if TYPE_CHECKING:
-    from cliptune.data.loader import ExampleSet
     from cliptune.model.tuned_model import TunedModel
 
 Score = Literal["logit", "probability"]
@@ -84,23 +83,20 @@ def resize_and_normalize(cam: Tensor, size: tuple[int, int], *, batch_maximum: b
     return full / (largest + 1e-6) if batch_maximum else full / largest.clamp_min(torch.finfo(full.dtype).tiny)
 
 
-class GradCamMasks(MaskSource):
+class GradCamMasks(ModelMaskSource):
     """Masks made anew before each epoch from the model as it then is, on whole pictures.
 
     Args: saliency: model, images, labels -> maps `(b, 1, g, g)`, not negative; by default Grad-CAM's.
     """
 
-    changes = True
-    uses_model = True
-
     def __init__(self, threshold: float = 0.5, batch_size: int = 64, saliency: Callable[..., Tensor] = gradcam):
         self.threshold, self.batch_size, self.saliency = threshold, batch_size, saliency
         self.maps: dict[str, Tensor] = {}
 
-    def refresh(self, model: TunedModel, examples: ExampleSet, epoch: int) -> None:
+    def refresh(self, model: TunedModel, batches: Iterable[tuple[list[str], Tensor, Tensor]]) -> None:
         training = model.training
         model.eval()
-        for keys, images, labels in examples.whole(self.batch_size):
+        for keys, images, labels in batches:
             device = model.backbone.logit_scale.device
             cam = self.saliency(model, images.to(device), labels.to(device)).cpu()
             self.maps.update(zip(keys, cam, strict=True))

@@ -53,4 +53,4 @@ def test_the_original_is_what_evaluation_sees(large, interpolation):
     examples = reliance.ExampleSet(dataset, dataset.evaluation_examples(), preprocess, shrink=True)
     for i, example in enumerate(examples.examples[:3]):
         whole = evaluation_view(to_pil_image(dataset.read(example).image), preprocess)
-        assert torch.equal(evaluation_view(to_pil_image(examples.picture(i).image), preprocess), whole)
+        assert torch.equal(evaluation_view(to_pil_image(examples.image(i).image), preprocess), whole)

@@ -28,7 +28,7 @@ from cliptune.engine.nan_checks import check_logits
 from cliptune.errors import UserError
 from cliptune.files import write_json
 from cliptune.masks.mixed import MixedMasks
-from cliptune.masks.source import MaskSource
+from cliptune.masks.source import MaskSource, ModelMaskSource
 from cliptune.masks.validate import is_empty, is_full
 from cliptune.model.tuned_model import TunedModel
 from cliptune.report.collect.models import sample_examples
@@ -136,15 +136,15 @@ def _images_with_masks(
     the masks come from."""
     backbone = model.backbone
     examples = ExampleSet(dataset, test.examples, backbone.preprocess, shrink=True)
-    examples.masks, where = _mask_source(examples, asked, backbone.has_vit)
-    if examples.masks.uses_model:  # one that is not tuned, so that all runs are seen through the same masks
+    source, where = _mask_source(examples, asked, backbone.has_vit)
+    if isinstance(source, ModelMaskSource):  # one that is not tuned, so that all runs are seen through the same masks
         plain = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
-        examples.masks.refresh(plain.eval(), examples, 0)
+        source.refresh(plain.eval(), examples.squashed_batches(source.batch_size))
     usable, left_out, why = list[int](), {"no mask": 0, "no foreground": 0, "no background": 0}, ""
     for i in range(len(examples)):
         tick(i + 1, len(examples))
         try:
-            mask = examples.mask(i)
+            mask = examples.mask(i, source)
         except UserError as error:
             left_out["no mask"] += 1
             why = why or str(error)
@@ -158,7 +158,7 @@ def _images_with_masks(
         raise UserError(f"none of {len(examples)} pictures has a usable mask{f'; the first: {why}' if why else ''}")
 
     def read(i: int) -> DecodedImage:
-        return DecodedImage(examples.picture(usable[i]).image, examples.mask(usable[i]))
+        return DecodedImage(examples.image(usable[i]).image, examples.mask(usable[i], source))
 
     return read, [test.examples[i] for i in usable], {k: n for k, n in left_out.items() if n}, where
 
@@ -168,7 +168,7 @@ def _mask_source(examples: ExampleSet, asked: RelianceOptions, has_vit: bool) ->
     if asked.masks != "auto":
         return masks.get(asked.masks, asked.seed), asked.masks
     brought = {
-        e.key for i, e in enumerate(examples.examples) if e.mask or e.boxes or examples.picture(i).mask is not None
+        e.key for i, e in enumerate(examples.examples) if e.mask or e.boxes or examples.image(i).mask is not None
     }
     total = len(examples.examples)
     if len(brought) == total or not has_vit:
