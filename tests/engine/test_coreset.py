@@ -49,7 +49,7 @@ def test_selectors_are_told_what_the_untrained_model_says(tiny_backbone):
     pictures = ExampleSet(toy.dataset, toy.train, tiny_backbone.preprocess)
     with torch.no_grad():
         for i in (0, 5, 11):
-            image, _, label, _ = pictures[i]
+            image, _, label, _ = pictures.item(i)
             one = pictures.batch([image[None], torch.empty(1, 0), torch.tensor([label]), torch.tensor([i])], "cpu")
             out = tuned({"image": one.images})
             torch.testing.assert_close(held.features[i], out.image["image"][0], atol=1e-5, rtol=1e-4)

@@ -63,7 +63,7 @@ def test_logits_of_test_pictures(backbone):
 
         def seen(examples):
             read = pictures(backbone, examples)
-            images = torch.cat([pixels(backbone, read[i][0]) for i in range(len(read))])
+            images = torch.cat([pixels(backbone, read.item(i)[0]) for i in range(len(read))])
             return textbook.unit(textbook.image_features(backbone.model, images))
 
         image, keys = seen(toy.tests["test"].examples), seen(toy.train)
@@ -123,7 +123,7 @@ def test_the_loss_and_its_first_step(backbone):
     tuned = model(TipAdapterF(crops=0), backbone, toy)
     memory = tuned.method.prepare(tuned, toy)
     read = pictures(backbone, toy.train)
-    views = {"image": torch.cat([pixels(backbone, read[i][0]) for i in range(len(read))])}
+    views = {"image": torch.cat([pixels(backbone, read.item(i)[0]) for i in range(len(read))])}
     out, labels = tuned(views, State(0, 1, memory)), tuned.learner.labels
     out.logits.retain_grad()
     loss = tuned.method.losses(out, next(read.in_order(12, torch.device("cpu"))), State(0, 1, memory))
