@@ -10,31 +10,6 @@ from typing import Any
 from cliptune.results.labels import get_setting, method_order, num_shots
 from cliptune.types import Result
 
-COLUMN_MEANINGS = {
-    "method": "What was learned; a+b is method a wrapped in b. Settings stand in brackets where runs differ in them.",
-    "data": "The data set that was trained and tested on.",
-    "shots": "Training images a class.",
-    "seeds": "Runs that differ only in their random seed: draw of the training images, start values, order.",
-    "base": "Accuracy (top-1, percent) on test images of the classes that were trained on, told apart from each other.",
-    "novel": "The same on classes that training never saw, told apart from each other.",
-    "test": "Accuracy (top-1, percent) on test images of all classes.",
-    "source": "Accuracy (top-1, percent) on test images of the data trained on; further columns are of other data.",
-    "average": "Mean over the other test sets, without source.",
-    "hm": "Harmonic mean of base and novel: high only if both are.",
-    "parameters": "Numbers that training changes; the backbone is frozen.",
-    "seconds": "Wall-clock time of training, tests left out.",
-    "cpu_seconds": "Processor time of training over all threads, which other work on the machine disturbs less.",
-    "peak_memory_mib": "Most memory in use, in MiB: the accelerator's, or else the process's.",
-}
-BACKGROUND_MEANINGS = {
-    "original": "The test image as the data set gives it.",
-    "same": "The object before the background its class usually has in training.",
-    "swapped": "The object before the usual background of another class.",
-    "plain": "The object before an even grey.",
-    "gap": "Same minus swapped, in points: what only the background gains. At equal accuracy, nearer to 0 is better.",
-}
-
-
 #: What tells backbones apart in a record: their weights, and, in newer ones, these with what else computes.
 BACKBONE_KEYS = ("backbone_fingerprint", "backbone_settings")
 

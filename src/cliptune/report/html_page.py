@@ -18,11 +18,15 @@ from cliptune.report.report_data import ReportData
 from cliptune.report.sections import class_tables, reliance, words
 from cliptune.report.theme import MethodStyle, method_styles
 from cliptune.results.aggregate import display_name, split_metric
+from cliptune.results.columns import BACKGROUNDS, COLUMNS, COST_COLUMNS, GAP_MEANING
 from cliptune.results.labels import label_methods, method_order, num_shots
-from cliptune.results.summary import BACKGROUND_SUFFIXES, COST_COLUMNS, Table, metric_names, summarise
+from cliptune.results.summary import Table, metric_names, summarise
 from cliptune.results.table import column_title as title_of
 from cliptune.results.table import split_shared_keys
 from cliptune.types import Result
+
+#: Suffixes of metrics by background.
+SUFFIXES = tuple(b.suffix for b in BACKGROUNDS)
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,9 @@ def render_page(
     compared = {name for group in groups for sheet_ in group.reliance for name, _ in sheet_.head}
     measured, measured_meanings = reliance(findings.reliance, order)
     concluded = recommend(results)
+    background_meanings = [*((b.name, b.meaning) for b in BACKGROUNDS), ("gap", GAP_MEANING)]
     environment = Environment(
-        loader=PackageLoader("cliptune.results"),
+        loader=PackageLoader("cliptune.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -85,19 +90,16 @@ def render_page(
         words=words(findings.words),
         shifts=figures.feature_shift_figure(findings.shifts, styles),
         looks=styles,
-        meanings=[
-            (title_of(k), describe.COLUMN_MEANINGS[k])
-            for k in (*split_shared_keys(main)[0], *main.columns)
-            if k in describe.COLUMN_MEANINGS
-        ],
-        cost_meanings=[
-            (title_of(k), describe.COLUMN_MEANINGS[k])
-            for k in COST_COLUMNS
-            if cost and (title_of(k), True) in cost.head
-        ],
-        background_meanings=[pair for pair in describe.BACKGROUND_MEANINGS.items() if pair[0] in compared],
+        meanings=_meanings((*split_shared_keys(main)[0], *main.columns)),
+        cost_meanings=_meanings([name for name in COST_COLUMNS if cost and (title_of(name), True) in cost.head]),
+        background_meanings=[pair for pair in background_meanings if pair[0] in compared],
         footnotes=[*footnotes, *describe.cautions(results), *findings.notes, *notes],
     )
+
+
+def _meanings(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Title and meaning of those columns that have a meaning."""
+    return [(title_of(name), COLUMNS[name].meaning) for name in names if name in COLUMNS and COLUMNS[name].meaning]
 
 
 def _main_tables(results: Sequence[Result]) -> tuple[Table, HtmlTable | None]:
@@ -105,7 +107,7 @@ def _main_tables(results: Sequence[Result]) -> tuple[Table, HtmlTable | None]:
     apart = {
         f"{part}{suffix}"
         for part in ("hm", *_sets_with_backgrounds(results))
-        for suffix in (*BACKGROUND_SUFFIXES.values(), "/gap")
+        for suffix in (*SUFFIXES, "/gap")
         if suffix
     }
     names = [name for name in metric_names(results) if name not in apart and "@" not in name]
@@ -146,7 +148,7 @@ def _result_groups(results: Sequence[Result], styles: Mapping[str, MethodStyle])
 
 def _background_table(results: Sequence[Result], part: str) -> HtmlTable:
     known = metric_names(results)
-    columns = [part + suffix for suffix in (*BACKGROUND_SUFFIXES.values(), "/gap") if part + suffix in known]
+    columns = [part + suffix for suffix in (*SUFFIXES, "/gap") if part + suffix in known]
     table = summarise(results, columns)
     return to_html_table(
         table, f"Accuracy on {part} by background, in percent{shared_values(table)}", _background_title
@@ -157,12 +159,12 @@ def _sets_with_backgrounds(results: Sequence[Result]) -> list[str]:
     """Test sets that were seen on more than one background."""
     known = metric_names(results)
     parts = dict.fromkeys(split_metric(name)[0] for name in known if not name.startswith("hm"))
-    return [part for part in parts if sum(part + suffix in known for suffix in BACKGROUND_SUFFIXES.values()) > 1]
+    return [part for part in parts if sum(part + suffix in known for suffix in SUFFIXES) > 1]
 
 
 def _background_title(column: str) -> str:
     """A background's name, as the heading of a column."""
-    return display_name(column).partition("/")[2] or next(iter(BACKGROUND_SUFFIXES))
+    return display_name(column).partition("/")[2] or BACKGROUNDS[0].name
 
 
 def _panel_context(panel: Panel) -> dict[str, object]:

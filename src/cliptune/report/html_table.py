@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cliptune.results.columns import is_text
 from cliptune.results.summary import Table
-from cliptune.results.table import TEXT_COLUMNS, FormattedCell, key_text, key_value, shown, split_shared_keys
+from cliptune.results.table import FormattedCell, key_text, key_value, shown, split_shared_keys
 from cliptune.results.table import column_title as title_of
 
 
@@ -35,7 +36,7 @@ class HtmlTable:
 def to_html_table(table: Table, caption: str, heading: Callable[[str], str] = title_of) -> HtmlTable:
     """A summary as a sheet; columns that say the same in every row are left to the caption."""
     keys, _ = split_shared_keys(table)
-    head = [(k, k not in TEXT_COLUMNS) for k in keys] + [(heading(c), True) for c in table.columns]
+    head = [(k, not is_text(k)) for k in keys] + [(heading(c), True) for c in table.columns]
     rows = []
     for row, cells in zip(table.rows, shown(table), strict=True):
         entries = [

@@ -22,8 +22,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from cliptune.report.theme import LIGHT, MethodStyle, Theme
+from cliptune.results.columns import BACKGROUNDS
 from cliptune.results.prompt_lengths import prompt_lengths
-from cliptune.results.summary import BACKGROUND_SUFFIXES, summarise
+from cliptune.results.summary import summarise
 from cliptune.types import Result
 
 FIGURE_WIDTH = 4.5  # inches: text stays readable when the figure shrinks to a phone's width
@@ -76,7 +77,7 @@ def plot_backgrounds(
     None if there is but one background.
     """
     there = {r for result in results for r in result.metrics}
-    modes = {mode: part + suffix for mode, suffix in BACKGROUND_SUFFIXES.items() if part + suffix in there}
+    modes = {b.name: part + b.suffix for b in BACKGROUNDS if part + b.suffix in there}
     if len(modes) < 2:
         return None
     table = summarise(results, tuple(modes.values()))

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cliptune.errors import UserError
+from cliptune.results.columns import BACKGROUNDS
 from cliptune.results.labels import natural_sort_key
 from cliptune.types import Result
 
 #: Variants of test sets that records call otherwise than people: name in records -> name in tables, pages and CSV.
-DISPLAY_NAMES = {"swap": "swapped", "none": "plain"}
+DISPLAY_NAMES = {b.suffix[1:]: b.name for b in BACKGROUNDS if b.suffix[1:] not in ("", b.name)}
 
 
 @dataclass(frozen=True)

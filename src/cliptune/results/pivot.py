@@ -30,7 +30,9 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
         if name in columns:
             raise UserError(f"{name} cannot stand both in rows and in columns")
     if "method" in columns:
-        raise UserError("methods stand in rows; columns take any of " + ", ".join(set(dimensions) - {"method"}))
+        raise UserError(
+            "methods stand in rows; columns take any of " + ", ".join(name for name in dimensions if name != "method")
+        )
     if not rows and tuple(columns) == ("metric",):
         return table
     across = [name for name in columns if name != "metric"]

@@ -13,12 +13,10 @@ from cliptune.results import t_distribution
 from cliptune.results.aggregate import Cell as Cell
 from cliptune.results.aggregate import aggregate_datasets, aggregate_runs, mean_over_seeds, select_metrics
 from cliptune.results.aggregate import metric_names as metric_names
+from cliptune.results.columns import COST_COLUMNS
 from cliptune.results.labels import get_setting, label_methods, method_order, num_shots, setting_sort_key
 from cliptune.types import Result
 
-#: Background of a test picture -> suffix of the metric: "base/swap" is accuracy on base with swapped backgrounds.
-BACKGROUND_SUFFIXES = {"original": "", "same": "/same", "swapped": "/swap", "plain": "/none"}
-COST_COLUMNS = ("parameters", "seconds", "cpu_seconds", "peak_memory_mib")
 KEY_COLUMNS = ("method", "data", "shots", "seeds")
 #: What stands in the column of data for an average over all data sets.
 AVERAGE = "average"
@@ -82,7 +80,7 @@ def summarise(
     if not results:
         raise UserError("there is no result to summarise: train something first")
     names = select_metrics(results, metrics)
-    costs = tuple(c for c in COST_COLUMNS if cost and any(c in r.cost for r in results))
+    costs = tuple(n for n, c in COST_COLUMNS.items() if cost and any(c.of(r) is not None for r in results))
     named = label_methods(results, apart)
     groups = group_runs(named, apart, per_seed)
     order = {name: i for i, name in enumerate(method_order(named))}
@@ -97,7 +95,7 @@ def summarise(
         data, method, shots, *more = key
         runs = groups[key]
         cells = [aggregate_runs(runs, name) for name in names]
-        cells += [mean_over_seeds(r.cost[c] for r in runs if c in r.cost) for c in costs]
+        cells += [mean_over_seeds(v for r in runs if (v := COST_COLUMNS[c].of(r)) is not None) for c in costs]
         rows.append(Row(method, data, shots, len(runs), tuple(cells), dict(zip(keys, more, strict=True))))
     notes = _footnotes(names, rows, spread, per_seed)
     blank = sum(not result.metrics for result in results)

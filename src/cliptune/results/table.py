@@ -15,15 +15,13 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from cliptune.results.aggregate import display_name
-from cliptune.results.summary import AVERAGE, COST_COLUMNS, Cell, Row, spread_width
+from cliptune.results.columns import COLUMNS, COST_COLUMNS, is_text
+from cliptune.results.summary import AVERAGE, Cell, Row, spread_width
 from cliptune.results.summary import Table as Table
 from cliptune.results.summary import metric_names as metric_names
 from cliptune.results.summary import summarise as summarise
 
 MISSING = "–"
-TITLES = {"hm": "HM", "cpu_seconds": "CPU seconds", "peak_memory_mib": "peak MiB"}
-#: Columns of text; the others hold numbers.
-TEXT_COLUMNS = ("method", "data", "protocol", "selector", "metric", "backbone")
 #: What stands between a metric and that which it is a column for: "test[16]" is test with 16 shots.
 PIVOT_MARK = "["
 #: Ends of columns that set published numbers beside a metric.
@@ -50,7 +48,7 @@ def to_rich(table: Table, *, digits: int = 1) -> Group:
     keys, said = split_shared_keys(table)
     body = shown(table, digits)
     widths = [max([len(k), *(len(key_text(row, k)) for row in table.rows)]) for k in keys]
-    heads = [column_title(c).replace(" published", "\npaper").replace(" difference", "\ndiff") for c in table.columns]
+    heads = [_terminal_title(column) for column in table.columns]
     widths += [
         max([*map(len, head.split("\n")), *(len(_join_cell(r[j].mean, r[j], "±")) for r in body)])
         for j, head in enumerate(heads)
@@ -61,7 +59,7 @@ def to_rich(table: Table, *, digits: int = 1) -> Group:
     drawn = RichTable(box=box.SIMPLE_HEAD)
     drawn.pad_edge, drawn.padding = False, (0, gap, 0, 0)
     for key, width in zip(keys, widths, strict=False):
-        text = key in TEXT_COLUMNS
+        text = is_text(key)
         drawn.add_column(
             key, justify="left" if text else "right", overflow="fold", no_wrap=not text, min_width=min(width, 20)
         )
@@ -77,10 +75,16 @@ def to_rich(table: Table, *, digits: int = 1) -> Group:
     return Group(*([Text(f" {said}")] if said else []), drawn, *([Text(notes)] if notes else []))
 
 
+def _terminal_title(column: str) -> str:
+    """A column's title in two short lines where it has two words."""
+    title = column_title(column).replace("trainable ", "trainable\n")
+    return title.replace(" published", "\npaper").replace(" difference", "\ndiff")
+
+
 def to_markdown(table: Table, *, digits: int = 1) -> str:
     """A pipe table and its footnotes."""
     lines = [[*table.keys, *map(column_title, table.columns)]]
-    lines.append(["---" if k in TEXT_COLUMNS else "--:" for k in table.keys] + ["--:"] * len(table.columns))
+    lines.append(["---" if is_text(k) else "--:" for k in table.keys] + ["--:"] * len(table.columns))
     for row, cells in zip(table.rows, shown(table, digits), strict=True):
         means = [(f"**{c.mean}**" if c.best else c.mean, c) for c in cells]
         lines.append(
@@ -117,7 +121,7 @@ def to_csv(table: Table) -> str:
 def to_latex(table: Table, *, digits: int = 1) -> str:
     """A `tabular` for the booktabs package, with the footnotes as comments."""
     lines = [f"% {_escape_latex(note)}" for note in table.footnotes]
-    aligned = "".join("l" if key in TEXT_COLUMNS else "r" for key in table.keys) + "r" * len(table.columns)
+    aligned = "".join("l" if is_text(key) else "r" for key in table.keys) + "r" * len(table.columns)
     lines += [rf"\begin{{tabular}}{{{aligned}}}", r"\toprule"]
     lines += [
         " & ".join(_escape_latex(name) for name in [*table.keys, *map(column_title, table.columns)]) + r" \\",
@@ -141,7 +145,8 @@ def column_title(column: str) -> str:
         if metric.endswith(end):
             return f"{column_title(metric.removesuffix(end))} {end[1:]}" + (f" {at}{place}" if at else "")
     part, slash, variant = display_name(metric).partition("/")
-    return TITLES.get(part, part) + slash + variant + (f" {at}{place}" if metric and at else place.rstrip("]"))
+    titled = COLUMNS[part].title if part in COLUMNS else ""
+    return (titled or part) + slash + variant + (f" {at}{place}" if metric and at else place.rstrip("]"))
 
 
 def is_comparison_column(column: str) -> bool:
@@ -215,7 +220,7 @@ def _format_cell(metric: str, cell: Cell | None, row: Row, digits: int, best: bo
         return FormattedCell(MISSING)
     remark = f"({cell.seeds})" if cell.seeds < row.seeds and row.data != AVERAGE else ""
     if metric in COST_COLUMNS:
-        return FormattedCell(f"{cell.mean:,.{1 if 'seconds' in metric else 0}f}", remark=remark)
+        return FormattedCell(f"{cell.mean:,.{COST_COLUMNS[metric].decimals}f}", remark=remark)
     remark = " ".join(part for part in (remark, "" if cell.p is None else format_p(cell.p)) if part)
     width = spread_width(cell, table.spread)
     sign = "+" if table.differences or metric.endswith(DIFFERENCE_SUFFIX) else ""

@@ -1,0 +1,5 @@
+"""Results made by hand."""
+
+from example_results import panel, record, study
+
+__all__ = ["panel", "record", "study"]
