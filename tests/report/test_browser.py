@@ -109,7 +109,7 @@ def test_tables_that_scroll_show_it_until_their_end(page):
 def test_no_panel_is_half_empty(page):
     shares = page.run(
         "[...document.querySelectorAll('.plot')].filter(p => p.getBoundingClientRect().width)"
-        ".map(p => p.querySelector('img').getBoundingClientRect().width / p.getBoundingClientRect().width)"
+        ".map(p => p.querySelector('svg').getBoundingClientRect().width / p.getBoundingClientRect().width)"
     )
     assert shares and min(shares) > 0.8
 

@@ -1,6 +1,5 @@
 """One page that stands alone, says everything once, and leaves out what it has no data for."""
 
-import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -59,13 +58,14 @@ def headings(text):
 
 def test_it_is_well_formed_and_refers_to_nothing_outside(whole):
     page = Page(whole)
-    assert "http://" not in whole and "https://" not in whole and "url(" not in whole
+    assert "http://" not in whole and "https://" not in whole
     addresses = [a[k] for _, a in page.tags for k in ("src", "srcset", "href") if k in a]
-    assert addresses and all(a.startswith("data:image/") for a in addresses)
+    addresses += [a["xlink:href"] for _, a in page.tags if "xlink:href" in a] + re.findall(r"url\(([^)]*)", whole)
+    assert addresses and all(a.startswith(("data:image/", "#")) for a in addresses)
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(set(ids)) == len(ids) and {a[1:] for a in addresses if a[0] == "#"} <= set(ids)
     assert not page.all("link")
     assert any("default-src 'none'" in a.get("content", "") for a in page.all("meta"))
-    for svg in re.findall(r"data:image/svg\+xml;base64,([^\"]+)", whole):
-        assert not re.search(r'href="(?!#)', base64.b64decode(svg).decode())
 
 
 def test_it_says_what_it_shows(whole):

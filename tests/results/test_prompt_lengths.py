@@ -1,6 +1,5 @@
 """Tokens in each layer, from whatever method's settings say so."""
 
-import base64
 import re
 from dataclasses import replace
 
@@ -60,5 +59,4 @@ def test_runs_that_found_different_lengths_are_one_row_of_the_page(searched):
     headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
     assert headings == ["Which method to use", "Accuracy", "Cost", "Tokens in each layer", "Notes", "How it was made"]
     assert "lengths_text" not in text and "any+around. The darker, the more of its runs" in text
-    drawn = [base64.b64decode(svg).decode() for svg in re.findall(r"data:image/svg\+xml;base64,([^\"]+)", text)]
-    assert any("tokens, image" in svg for svg in drawn)
+    assert ">tokens, image<" in text

@@ -6,23 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cliptune.report.confusion import ConfusionCounts
-from cliptune.report.plots import add_legend, new_axes
 from cliptune.report.prompt_words import FeatureShift
-from cliptune.report.theme import LIGHT, MethodStyle, Theme
+from cliptune.report.svg import add_legend, new_axes, shades
+from cliptune.report.theme import QUIET, MethodStyle
 from cliptune.results.aggregate import aggregate_runs
 from cliptune.results.summary import group_runs
 from cliptune.types import Result
 
 
-def plot_shots(
-    results: Sequence[Result], looks: Mapping[str, MethodStyle], *, metric: str, theme: Theme = LIGHT
-) -> Figure | None:
+def plot_shots(results: Sequence[Result], looks: Mapping[str, MethodStyle], *, metric: str) -> Figure | None:
     """`metric` by training images a class, a line a method with std over seeds; what was run with one number only
     (zero-shot) is a level line. None where there are fewer than two numbers. results: of one data set."""
     points: dict[str, dict[int, tuple[float, float]]] = {}
@@ -33,7 +30,7 @@ def plot_shots(
     every = sorted({shots for held in points.values() for shots in held})
     if len(every) < 2:
         return None
-    figure, axes = new_axes(3.5, theme)
+    figure, axes = new_axes(3.5)
     for method in (m for m in looks if m in points):
         look, held = looks[method], points[method]
         if len(held) == 1:
@@ -50,19 +47,17 @@ def plot_shots(
     axes.minorticks_off()
     axes.set_xlabel("training images a class")
     axes.set_ylabel("harmonic mean (%)" if metric == "hm" else f"accuracy on {metric} (%)")
-    add_legend(figure, axes, theme)
+    add_legend(figure, axes)
     return figure
 
 
-def plot_feature_shifts(
-    shifts: Sequence[FeatureShift], looks: Mapping[str, MethodStyle], *, theme: Theme = LIGHT
-) -> Figure | None:
+def plot_feature_shifts(shifts: Sequence[FeatureShift], looks: Mapping[str, MethodStyle]) -> Figure | None:
     """How far tokens move the text tower (solid) and the image tower (dashed) after each block, a colour a method."""
     if not shifts:
         return None
-    figure, axes = new_axes(3.5, theme)
+    figure, axes = new_axes(3.5)
     for one in shifts:
-        look = looks.get(one.method, MethodStyle(theme.quiet, "o", "-"))
+        look = looks.get(one.method, MethodStyle(QUIET, "o", "-"))
         for values, dash, label in ((one.text, "-", one.method), (one.image, (0, (3, 2)), None)):
             axes.plot(
                 *(range(1, 1 + len(values)), values),
@@ -75,19 +70,18 @@ def plot_feature_shifts(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles = axes.get_legend_handles_labels()[0]
     dashes: tuple[tuple[str, Any], ...] = (("text", "-"), ("image", (0, (3, 2))))
-    towers = [Line2D([], [], color=theme.quiet, linestyle=dash, label=tower) for tower, dash in dashes]
-    add_legend(figure, axes, theme, [*handles, *towers])
+    towers = [Line2D([], [], color=QUIET, linestyle=dash, label=tower) for tower, dash in dashes]
+    add_legend(figure, axes, [*handles, *towers])
     return figure
 
 
-def plot_confusion(one: ConfusionCounts, method: str, look: MethodStyle, *, theme: Theme = LIGHT) -> Figure | None:
+def plot_confusion(one: ConfusionCounts, method: str, look: MethodStyle) -> Figure | None:
     """Rows: true classes; columns: answers; the fuller the colour, the larger the share of the class's pictures."""
     counts = np.array(one.counts[method], dtype=float)
     share = counts / counts.sum(1, keepdims=True).clip(1)
     n = len(one.classnames)
-    figure, axes = new_axes(0.9 + 0.155 * max(n, 12), theme)
-    shade = LinearSegmentedColormap.from_list("", [theme.paper, look.colour])
-    axes.imshow(share, cmap=shade, vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    figure, axes = new_axes(0.9 + 0.155 * max(n, 12))
+    axes.imshow(share, cmap=shades(look.colour), vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     names = [name if len(name) <= 18 else name[:17] + "…" for name in one.classnames]
     small = 9 if n <= 20 else 8
     axes.set_yticks(range(n), names, fontsize=small)

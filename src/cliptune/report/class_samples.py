@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from cliptune.report.contact_sheet import draw_text, load_font
 from cliptune.report.overlay import draw_masks
-from cliptune.report.theme import LIGHT
+from cliptune.report.theme import GRID, PAPER, QUIET
 
 HEIGHT, GAP, APART, MARGIN = 132, 6, 26, 24
 NAME, SMALL, LINE = 15, 13, 19
@@ -42,11 +42,11 @@ def class_samples_png(title: str, lines: Sequence[str], blocks: Sequence[ClassSa
     heads = [LINE * max(len(names[i]) for i in row) + 6 for row in rows]  # a row of short names needs no second line
     width = max(2 * MARGIN + columns * (wide + APART) - APART, 480)
     top = MARGIN + 30 + len(lines) * LINE + 12
-    page = Image.new("RGB", (width, top + sum(heads) + len(rows) * (HEIGHT + APART) - APART + MARGIN), LIGHT.paper)
+    page = Image.new("RGB", (width, top + sum(heads) + len(rows) * (HEIGHT + APART) - APART + MARGIN), PAPER)
     draw = ImageDraw.Draw(page)
     draw_text(draw, (MARGIN, MARGIN - 4), title, 20, width - 2 * MARGIN, bold=True)
     for i, line in enumerate(lines):
-        draw_text(draw, (MARGIN, MARGIN + 28 + i * LINE), line, SMALL, width - 2 * MARGIN, LIGHT.quiet)
+        draw_text(draw, (MARGIN, MARGIN + 28 + i * LINE), line, SMALL, width - 2 * MARGIN, QUIET)
     for row, head in zip(rows, heads, strict=True):
         for column, i in enumerate(row):
             left = MARGIN + column * (wide + APART)
@@ -91,7 +91,7 @@ def _draw_name(
         draw_text(draw, (left, top + i * LINE), line, NAME, width, bold=True)
     used = math.ceil(load_font(NAME, True).getlength(lines[-1])) + 8
     if used + load_font(SMALL, False).getlength(remark) <= width:
-        draw_text(draw, (left + used, top + (len(lines) - 1) * LINE + 2), remark, SMALL, width, LIGHT.quiet)
+        draw_text(draw, (left + used, top + (len(lines) - 1) * LINE + 2), remark, SMALL, width, QUIET)
 
 
 def _paste_image(page: Image.Image, place: tuple[int, int], cell: int, image: Any, mask: Any) -> None:
@@ -102,5 +102,5 @@ def _paste_image(page: Image.Image, place: tuple[int, int], cell: int, image: An
     shown = Image.fromarray(draw_masks(np.asarray(image), masks, side=side, dim=True))
     left, top = place[0] + (cell - shown.width) // 2, place[1] + (HEIGHT - shown.height) // 2
     if shown.size != (cell, HEIGHT):
-        ImageDraw.Draw(page).rectangle((*place, place[0] + cell - 1, place[1] + HEIGHT - 1), fill=LIGHT.grid)
+        ImageDraw.Draw(page).rectangle((*place, place[0] + cell - 1, place[1] + HEIGHT - 1), fill=GRID)
     page.paste(shown, (left, top))

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cliptune.report.overlay import draw_masks
-from cliptune.report.theme import LIGHT
+from cliptune.report.theme import GRID, INK, PAPER, QUIET
 
 SIDE, GAP, MARGIN = 180, 12, 20
 LINE = 18  # pixels from line to line
@@ -47,11 +47,11 @@ def contact_sheet_png(title: str, lines: Sequence[str], sections: Sequence[Sheet
     row = SIDE + 2 * LINE + GAP + 6
     rows = [-(-len(section.tiles) // columns) for section in sections]
     top = MARGIN + 28 + LINE * len(lines) + GAP
-    canvas = Image.new("RGB", (width, top + sum(n * row + 34 for n in rows) + MARGIN), LIGHT.paper)
+    canvas = Image.new("RGB", (width, top + sum(n * row + 34 for n in rows) + MARGIN), PAPER)
     draw = ImageDraw.Draw(canvas)
     draw_text(draw, (MARGIN, MARGIN - 4), title, 18, width - 2 * MARGIN, bold=True)
     for i, line in enumerate(lines):
-        draw_text(draw, (MARGIN, MARGIN + 26 + i * LINE), line, 13, width - 2 * MARGIN, LIGHT.quiet)
+        draw_text(draw, (MARGIN, MARGIN + 26 + i * LINE), line, 13, width - 2 * MARGIN, QUIET)
     for section, n in zip(sections, rows, strict=True):
         draw_text(draw, (MARGIN, top + 6), section.heading, 14, width - 2 * MARGIN, bold=True)
         for i, tile in enumerate(section.tiles):
@@ -65,11 +65,11 @@ def contact_sheet_png(title: str, lines: Sequence[str], sections: Sequence[Sheet
 
 def _draw_tile(canvas: Image.Image, draw: ImageDraw.ImageDraw, place: tuple[int, int], tile: Tile, dim: bool) -> None:
     left, top = place
-    draw.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), fill=LIGHT.grid)
+    draw.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), fill=GRID)
     picture = Image.fromarray(draw_masks(np.asarray(tile.image), tile.masks, side=SIDE, dim=dim))
     canvas.paste(picture, (left + (SIDE - picture.width) // 2, top + (SIDE - picture.height) // 2))
     draw_text(draw, (left, top + SIDE + 3), tile.title, 13, SIDE)
-    draw_text(draw, (left, top + SIDE + 3 + LINE), tile.note, 12, SIDE, LIGHT.quiet)
+    draw_text(draw, (left, top + SIDE + 3 + LINE), tile.note, 12, SIDE, QUIET)
 
 
 def draw_text(
@@ -78,7 +78,7 @@ def draw_text(
     text: str,
     size: int,
     width: int,
-    colour: str = LIGHT.ink,
+    colour: str = INK,
     *,
     bold: bool = False,
 ) -> None:

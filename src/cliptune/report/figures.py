@@ -13,7 +13,8 @@ from cliptune.report import plots
 from cliptune.report.confusion import ConfusionCounts
 from cliptune.report.describe import join_words
 from cliptune.report.prompt_words import FeatureShift
-from cliptune.report.theme import DARK, LIGHT, UNTRAINED_COLOUR, MethodStyle, Theme
+from cliptune.report.svg import to_svg
+from cliptune.report.theme import UNTRAINED_COLOUR, MethodStyle
 from cliptune.results.aggregate import is_whole_test_set, metric_names
 from cliptune.results.labels import method_order
 from cliptune.results.prompt_lengths import prompt_lengths
@@ -26,12 +27,9 @@ MAX_MATRIX_CLASSES = 40
 
 @dataclass(frozen=True)
 class EmbeddedPlot:
-    """A figure on light and on dark paper, as data URIs; size in CSS pixels."""
+    """A figure as inline SVG, its text alternative and its caption."""
 
-    light: str
-    dark: str
-    width: int
-    height: int
+    svg: str
     alt: str
     caption: str
 
@@ -51,7 +49,7 @@ def training_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]
 
     def drawn(what: str, name: str, caption: str) -> EmbeddedPlot | None:
         alt = f"Line chart of {name} by epoch for {_methods(results)}."
-        return _embed(lambda t: plots.plot_training_curves(results, looks, what=what, theme=t), alt, over + caption)
+        return _embed(lambda: plots.plot_training_curves(results, looks, what=what), alt, over + caption)
 
     return [plot for what, (name, caption) in words.items() if (plot := drawn(what, name, caption))]
 
@@ -59,7 +57,7 @@ def training_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]
 def background_figure(results: Sequence[Result], looks: Mapping[str, MethodStyle], part: str) -> EmbeddedPlot | None:
     """Accuracy on the test set `part` by background."""
     alt = f"Bar chart of accuracy on {part} by background for {_methods(results)}; the table has its numbers."
-    return _embed(lambda t: plots.plot_backgrounds(results, looks, part=part, theme=t), alt, "")
+    return _embed(lambda: plots.plot_backgrounds(results, looks, part=part), alt, "")
 
 
 def base_novel_figure(results: Sequence[Result], looks: Mapping[str, MethodStyle], heading: str) -> EmbeddedPlot | None:
@@ -67,7 +65,7 @@ def base_novel_figure(results: Sequence[Result], looks: Mapping[str, MethodStyle
     alt = f"Scatter plot of base against novel accuracy for {_methods(results)}; the table has its numbers."
     caption = "Up and to the right is better; along a grey line the harmonic mean is the same."
     whole = f"{heading}. {caption}" if heading else caption
-    return _embed(lambda t: plots.plot_base_novel(results, looks, theme=t), alt, whole)
+    return _embed(lambda: plots.plot_base_novel(results, looks), alt, whole)
 
 
 def prompt_length_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
@@ -78,7 +76,7 @@ def prompt_length_figures(results: Sequence[Result], looks: Mapping[str, MethodS
         several = len([run for run in runs if prompt_lengths(run)]) > 1
         alt = f"Grid of layers and numbers of tokens for {method}; the cell of each layer's number is filled."
         caption = f"{method}. The darker, the more of its runs have that number there." if several else f"{method}."
-        return _embed(lambda theme: plots.plot_prompt_lengths(runs, looks[method], theme=theme), alt, caption)
+        return _embed(lambda: plots.plot_prompt_lengths(runs, looks[method]), alt, caption)
 
     return [plot for method in method_order(results) if (plot := drawn(method))]
 
@@ -92,7 +90,7 @@ def shots_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -
             alt = f"Line chart of {metric} on {data} by training images a class for {_methods(there)}."
             over = "Bars: standard deviation over seeds." if len({r.seed for r in there}) > 1 else ""
             caption = f"{data}, {column_title(metric)}. {over}"
-            plot = _embed(lambda t, m=metric, d=there: curves_.plot_shots(d, looks, metric=m, theme=t), alt, caption)
+            plot = _embed(lambda m=metric, d=there: curves_.plot_shots(d, looks, metric=m), alt, caption)
             found += [plot] if plot else []
     return found
 
@@ -101,7 +99,7 @@ def feature_shift_figure(found: Sequence[FeatureShift], looks: Mapping[str, Meth
     """How far tokens move both towers, block by block."""
     alt = f"Line chart of the shift of both towers by block for {join_words(one.method for one in found)}."
     caption = "Where the two lines of a method lie together, its tokens move both towers alike."
-    return _embed(lambda theme: curves_.plot_feature_shifts(found, looks, theme=theme), alt, caption) if found else None
+    return _embed(lambda: curves_.plot_feature_shifts(found, looks), alt, caption) if found else None
 
 
 def confusion_figures(
@@ -119,7 +117,7 @@ def confusion_figures(
             caption = (
                 f"{method} on {column_title(one.name)}: {share:.1f} % lie on the diagonal, where answers are right."
             )
-            plot = _embed(lambda t, o=one, m=method, k=look: curves_.plot_confusion(o, m, k, theme=t), alt, caption)
+            plot = _embed(lambda o=one, m=method, k=look: curves_.plot_confusion(o, m, k), alt, caption)
             plots_ += [plot] if plot else []
     return plots_
 
@@ -129,13 +127,9 @@ def data_uri(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _embed(draw: Callable[[Theme], Figure | None], alt: str, caption: str) -> EmbeddedPlot | None:
-    light, dark = draw(LIGHT), draw(DARK)
-    if light is None or dark is None:
-        return None
-    day, night = (data_uri("svg+xml", plots.to_svg(figure).encode()) for figure in (light, dark))
-    width, height = (round(inches * 96) for inches in light.get_size_inches())
-    return EmbeddedPlot(day, night, width, height, alt, caption)
+def _embed(draw: Callable[[], Figure | None], alt: str, caption: str) -> EmbeddedPlot | None:
+    figure = draw()
+    return None if figure is None else EmbeddedPlot(to_svg(figure), alt, caption)
 
 
 def _methods(results: Sequence[Result]) -> str:

@@ -5,37 +5,29 @@ Each function takes results of one data set and one number of shots. No pyplot, 
 
 from __future__ import annotations
 
-import io
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from cliptune.report.theme import LIGHT, MethodStyle, Theme
+from cliptune.report.svg import add_legend, new_axes, new_figure, shades
+from cliptune.report.theme import GRID, INK, PAPER, QUIET, MethodStyle, tint
 from cliptune.results.columns import BACKGROUNDS
 from cliptune.results.prompt_lengths import prompt_lengths
 from cliptune.results.summary import summarise
 from cliptune.types import Result
 
-FIGURE_WIDTH = 4.5  # inches: text stays readable when the figure shrinks to a phone's width
-FONT_FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 MIN_AXIS_SPAN = 6.0  # points: smaller differences should look small
 #: Background -> how much of the colour fills its bars, and their hatch, so that colour itself is left to methods.
 BACKGROUND_FILLS = {"original": (1.0, None), "same": (0.5, None), "swapped": (0.1, "/////"), "plain": (0.0, None)}
 
 
 def plot_training_curves(
-    results: Sequence[Result], looks: Mapping[str, MethodStyle], *, what: str = "loss", theme: Theme = LIGHT
+    results: Sequence[Result], looks: Mapping[str, MethodStyle], *, what: str = "loss"
 ) -> Figure | None:
     """`what` of each epoch ("loss", "val", ...), a line a method: the mean over seeds, their range shaded.
 
@@ -48,7 +40,7 @@ def plot_training_curves(
             runs[result.method].append(points)
     if not runs:
         return None
-    figure, axes = new_axes(3.5, theme)
+    figure, axes = new_axes(3.5)
     for method in (m for m in looks if m in runs):
         look, seeds = looks[method], runs[method]
         epochs = sorted(set.intersection(*(set(points) for points in seeds)))
@@ -65,12 +57,12 @@ def plot_training_curves(
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy on validation shots (%)" if what == "val" else what)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    add_legend(figure, axes, theme)
+    add_legend(figure, axes)
     return figure
 
 
 def plot_backgrounds(
-    results: Sequence[Result], looks: Mapping[str, MethodStyle], *, part: str = "base", theme: Theme = LIGHT
+    results: Sequence[Result], looks: Mapping[str, MethodStyle], *, part: str = "base"
 ) -> Figure | None:
     """Accuracy on the test set `part` by background, a group of bars a method, with std over seeds.
 
@@ -83,28 +75,29 @@ def plot_backgrounds(
     table = summarise(results, tuple(modes.values()))
     bar, gap = 0.2, 0.3
     group = bar * len(modes) + gap
-    figure, axes = new_axes(1.0 + 0.85 * group * len(table.rows), theme)
+    figure, axes = new_axes(1.0 + 0.85 * group * len(table.rows))
     for i, row in enumerate(table.rows):
         colour = looks[row.method].colour
         for j, (mode, cell) in enumerate(zip(modes, row.cells, strict=True)):
             if cell is not None:
                 y = i * group + j * bar
-                axes.barh(y, cell.mean, bar * 0.86, **_filled(mode, colour, theme))
+                axes.barh(y, cell.mean, bar * 0.86, **_bar_style(mode, colour))
                 if cell.std:
-                    axes.errorbar(cell.mean, y, xerr=cell.std, color=theme.ink, elinewidth=1, capsize=0)
+                    axes.errorbar(cell.mean, y, xerr=cell.std, color=INK, elinewidth=1, capsize=0)
     axes.set_yticks(
         [i * group + bar * (len(modes) - 1) / 2 for i in range(len(table.rows))], [row.method for row in table.rows]
     )
     axes.set_ylim(group * len(table.rows) - gap, -gap)
     axes.set_xlabel(f"accuracy on {part} (%)")
     axes.grid(False, axis="y")
-    axes.tick_params(axis="y", length=0, labelcolor=theme.ink)
-    add_legend(figure, axes, theme, [Patch(label=mode, **_filled(mode, theme.quiet, theme)) for mode in modes])
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    add_legend(figure, axes, [Patch(label=mode, **_bar_style(mode, QUIET)) for mode in modes])
     return figure
 
 
 def plot_base_novel(
-    results: Sequence[Result], looks: Mapping[str, MethodStyle], *, theme: Theme = LIGHT
+    results: Sequence[Result],
+    looks: Mapping[str, MethodStyle],
 ) -> Figure | None:
     """Accuracy on base against novel classes, a point a method with std over seeds, on lines of equal harmonic mean."""
     there = {name for result in results for name in result.metrics}
@@ -114,29 +107,29 @@ def plot_base_novel(
     points = [(method, base, novel) for method, base, novel in rows if base is not None and novel is not None]
     if not points:
         return None
-    figure, axes = new_axes(3.9, theme)
+    figure, axes = new_axes(3.9)
     for method, base, novel in points:
         look = looks[method]
         axes.errorbar(
             *(base.mean, novel.mean, novel.std or None, base.std or None),
             **{"fmt": look.marker, "color": look.colour, "markersize": 9, "label": method, "elinewidth": 1.2},
-            **{"markeredgecolor": theme.paper, "markeredgewidth": 0.8, "zorder": 3},
+            **{"markeredgecolor": PAPER, "markeredgewidth": 0.8, "zorder": 3},
         )
     axes.margins(0.15)
     for low, high, put in ((*axes.get_xlim(), axes.set_xlim), (*axes.get_ylim(), axes.set_ylim)):
         lacking = max(0.0, MIN_AXIS_SPAN - (high - low)) / 2
         put(low - lacking, high + lacking)
     x, y = np.meshgrid(np.linspace(*axes.get_xlim(), 200).clip(1e-6), np.linspace(*axes.get_ylim(), 200).clip(1e-6))
-    lines = axes.contour(x, y, 2 * x * y / (x + y), levels=6, colors=theme.quiet, linewidths=0.7, alpha=0.6, zorder=1)
-    axes.clabel(lines, fmt="HM %g", fontsize=8, colors=theme.quiet)
+    lines = axes.contour(x, y, 2 * x * y / (x + y), levels=6, colors=QUIET, linewidths=0.7, alpha=0.6, zorder=1)
+    axes.clabel(lines, fmt="HM %g", fontsize=8, colors=QUIET)
     axes.set_xlabel("accuracy on base classes (%)")
     axes.set_ylabel("accuracy on novel classes (%)")
     axes.grid(False)
-    add_legend(figure, axes, theme)
+    add_legend(figure, axes)
     return figure
 
 
-def plot_prompt_lengths(results: Sequence[Result], look: MethodStyle, *, theme: Theme = LIGHT) -> Figure | None:
+def plot_prompt_lengths(results: Sequence[Result], look: MethodStyle) -> Figure | None:
     """Tokens in each layer of one method's runs, a row of cells a length: the darker, the more runs have it there.
 
     None if the records say nothing of it.
@@ -146,81 +139,29 @@ def plot_prompt_lengths(results: Sequence[Result], look: MethodStyle, *, theme: 
     if not parts:
         return None
     longest = max(n for found in runs for lengths in found.values() for n in lengths)
-    figure = Figure(figsize=(FIGURE_WIDTH, 0.5 + (0.6 + 0.24 * (longest + 1)) * len(parts)), facecolor=theme.paper)
-    FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained")
-    shade = LinearSegmentedColormap.from_list("", [theme.paper, look.colour])
+    figure = new_figure(0.5 + (0.6 + 0.24 * (longest + 1)) * len(parts))
     for i, part in enumerate(parts):
         rows = [found[part] for found in runs if part in found]
         layers = max(map(len, rows))
         share = np.zeros((longest + 1, layers))
         for row in rows:
             share[list(row), range(len(row))] += 1 / len(rows)
-        axes = figure.add_subplot(len(parts), 1, i + 1, facecolor=theme.paper)
+        axes = figure.add_subplot(len(parts), 1, i + 1, facecolor="none")
         edges = np.arange(layers + 1) + 0.5, np.arange(longest + 2) - 0.5
-        axes.pcolormesh(*edges, share, cmap=shade, vmin=0, vmax=1, edgecolors=theme.grid, linewidth=0.8)
+        axes.pcolormesh(*edges, share, cmap=shades(look.colour), vmin=0, vmax=1, edgecolors=GRID, linewidth=0.8)
         axes.set_xticks(range(1, layers + 1))
         axes.set_yticks(range(longest + 1))
         axes.set_ylabel(f"tokens, {part}")
         for label in (axes.xaxis.label, axes.yaxis.label):
-            label.set(color=theme.quiet, fontsize=10)
-        axes.tick_params(length=0, labelcolor=theme.quiet, labelsize=10)
+            label.set(color=QUIET, fontsize=10)
+        axes.tick_params(length=0, labelcolor=QUIET, labelsize=10)
         axes.spines[:].set_visible(False)
-    figure.axes[-1].set_xlabel("layer", color=theme.quiet, fontsize=10)
+    figure.axes[-1].set_xlabel("layer", color=QUIET, fontsize=10)
     return figure
 
 
-def to_svg(figure: Figure) -> str:
-    """The figure as SVG with live text in the reader's font; the same bytes for the same figure."""
-    out = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cliptune"}):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return re.sub(r"(?<=font-family: )[^;\"]*", FONT_FAMILY, out.getvalue())
-
-
-def to_png(figure: Figure, *, dpi: int = 150) -> bytes:
-    """The figure as PNG."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=dpi)
-    return out.getvalue()
-
-
-def new_axes(height: float, theme: Theme) -> tuple[Figure, Axes]:
-    """A figure of the house's width and one axes with quiet lines."""
-    figure = Figure(figsize=(FIGURE_WIDTH, height), facecolor=theme.paper, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(facecolor=theme.paper)
-    axes.set_axisbelow(True)
-    axes.grid(True, color=theme.grid, linewidth=0.8)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(theme.grid)
-    axes.tick_params(color=theme.grid, labelcolor=theme.quiet, labelsize=10)
-    axes.xaxis.label.set(color=theme.quiet, fontsize=10)
-    axes.yaxis.label.set(color=theme.quiet, fontsize=10)
-    return figure, axes
-
-
-def add_legend(figure: Figure, axes: Axes, theme: Theme, handles: Sequence[Artist] | None = None) -> None:
-    """Above the axes, in as many columns as its words leave room for."""
-    entries = handles or axes.get_legend_handles_labels()[0]
-    longest = max(len(str(entry.get_label())) for entry in entries)
-    columns = min(len(entries), 3 if longest < 11 else 2 if longest < 20 else 1)
-    lines = -(-len(entries) // columns)
-    figure.set_figheight(figure.get_figheight() + 0.2 * (lines - 1))
-    figure.legend(
-        handles=entries,
-        loc="outside upper left",
-        ncols=columns,
-        frameon=False,
-        fontsize=10,
-        labelcolor=theme.ink,
-        handlelength=2.4,
-    )
-
-
-def _filled(mode: str, colour: str, theme: Theme) -> dict[str, Any]:
-    """How a bar of a background looks; opaque, as SVG viewers drop hatches from translucent fills."""
-    share, hatch = BACKGROUND_FILLS[mode]
-    ink, paper = (np.array(to_rgb(c)) for c in (colour, theme.paper))
-    return {"facecolor": tuple(share * ink + (1 - share) * paper), "edgecolor": colour, "hatch": hatch, "linewidth": 1}
+def _bar_style(background: str, colour: str) -> dict[str, Any]:
+    """How the bars of a background look."""
+    share, hatch = BACKGROUND_FILLS[background]
+    fill = {0.0: PAPER, 1.0: colour}.get(share) or tint(colour, share)
+    return {"facecolor": fill, "edgecolor": colour, "hatch": hatch, "linewidth": 1}
