@@ -37,9 +37,14 @@ def test_it_is_kept_beside_the_record_and_stands_in_the_report(cli, run):
     said = cli("report", run.parent, "--pictures", 1, "--out", run / "page.html")
     page = (run / "page.html").read_text(encoding="utf-8")
     assert said.code == 0, said.err
-    for heading in ("Reliance on the background", "Class by class", "Learned context in words", "Example images"):
+    for heading in (
+        "Reliance on the background",
+        "Accuracy per class",
+        "Nearest words to the learned context",
+        "Example images",
+    ):
         assert f">{heading}</h2>" in page, heading
-    assert "6 pictures" in page and "zero-shot" in page
+    assert "6 images" in page and "zero-shot" in page
 
 
 def test_a_table_for_people(cli, run):
@@ -85,4 +90,4 @@ def test_there_must_be_a_run(cli, tmp_path):
 def test_a_damaged_file_is_named(cli, run):
     (run / "background.json").write_text("{}")
     said = cli("report", run.parent, "--pictures", 0)
-    assert said.code == 2 and "background.json is not what cliptune background writes" in said.err
+    assert said.code == 2 and "background.json was not written by cliptune background" in said.err

@@ -82,4 +82,4 @@ def test_commands(folder, cutouts, cli, tmp_path, name, method):
         said = cli(*command)
         assert said.code == 0, said.err
     page = (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
-    assert ("Learned context in words" in page) == (method == "coop")
+    assert ("Nearest words to the learned context" in page) == (method == "coop")

@@ -12,8 +12,8 @@ ONE = ConfusionCounts(
 
 
 def test_changes_are_in_points_of_each_class():
-    assert ONE.pictures == 30
-    assert ONE.right("coop", 2) == 40 and ONE.right("coop", 3) is None
+    assert ONE.num_images == 30
+    assert ONE.accuracy("coop", 2) == 40 and ONE.accuracy("coop", 3) is None
     assert ONE.changes("coop") == {0: 10, 1: 50, 2: -60}
 
 
@@ -25,5 +25,5 @@ def test_the_most_changed_from_gained_to_lost():
 
 def test_the_most_confused_pairs():
     found = most_confused_pairs(ONE, 2)
-    assert [(m.true, m.taken) for m in found] == [(2, 1), (1, 0)]
+    assert [(m.true, m.predicted) for m in found] == [(2, 1), (1, 0)]
     assert found[0].share == {"zeroshot": 0, "coop": 60}

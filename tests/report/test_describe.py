@@ -9,7 +9,7 @@ from cliptune.report import describe
 
 def test_the_sentence_says_what_was_compared_and_how(study):
     assert describe.summary_sentence(study) == (
-        "Accuracy of zeroshot, maple and maple+dapt with 16 training images a class on emoji, tested on 960 base and "
+        "Accuracy of zeroshot, maple and maple+dapt with 16 training images per class on emoji, tested on 960 base and "
         "400 novel images, averaged over seeds 1, 2 and 3; made with cliptune 0.1.0 and torch 2.9.0."
     )
 
@@ -24,8 +24,8 @@ def test_the_sentence_leaves_out_what_is_not_said(record):
 @pytest.mark.parametrize(
     "configs, said",
     [
-        ([{"shots": 1}], "1 training image a class"),
-        ([{"shots": 4}, {"shots": 1}, {"shots": 0}], "1, 4 and all training images a class"),
+        ([{"shots": 1}], "1 training image per class"),
+        ([{"shots": 4}, {"shots": 1}, {"shots": 0}], "1, 4 and all training images per class"),
         ([{"shots": 0}], "all training images"),
         ([{"shots": 0, "fraction": 0.05}], "5 % of the training images"),
         ([{"shots": 0, "fraction": 0.1}, {"shots": 0}], "10 and 100 % of the training images"),
@@ -51,7 +51,7 @@ def test_facts_name_fingerprints_by_seed(study):
 
 
 def test_the_standard_error_is_of_the_smallest_whole_test_set(study):
-    assert any("On 400 test images" in note and "2.5 points" in note for note in describe.cautions(study))
+    assert any("has 400 images" in note and "2.5 points" in note for note in describe.cautions(study))
 
 
 def changed(result, **provenance):
@@ -61,9 +61,9 @@ def changed(result, **provenance):
 def test_different_data_backbones_and_versions_are_told(study):
     first, *rest = study
     for key, value, said in (
-        ("data_fingerprint", "other", "not all methods were trained and tested on the same images"),
+        ("data_fingerprint", "other", "trained or tested on other images"),
         ("backbone_fingerprint", "other", "different backbones"),
-        ("versions", {"cliptune": "0.2.0"}, "different versions"),
+        ("versions", {"cliptune": "0.2.0"}, "different software versions"),
     ):
         assert any(said in note for note in describe.cautions([changed(first, **{key: value}), *rest]))
         assert not any(said in note for note in describe.cautions(study))

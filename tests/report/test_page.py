@@ -72,7 +72,7 @@ def test_it_says_what_it_shows(whole):
     page = Page(whole)
     assert headings(whole) == [
         *("Which method to use", "Accuracy", "Cost", "Reliance on the background", "Example images", "Training"),
-        *("Notes", "How it was made"),
+        *("Notes", "Provenance"),
     ]
     for words in (
         "A study",
@@ -81,7 +81,7 @@ def test_it_says_what_it_shows(whole):
         "maple+dapt",
         "ddof = 1",
         "harmonic mean",
-        "400 test images",
+        "has 400 images",
         "emoji161",
     ):
         assert words in page.text
@@ -92,6 +92,7 @@ def test_it_says_what_it_shows(whole):
 def test_it_can_be_read_without_eyes(whole):
     page = Page(whole)
     assert all(a.get("alt") for a in page.all("img"))
+    assert all(a.get("aria-label") for _, a in page.tags if a.get("role") == "img")
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(a.get("scope") in ("row", "col") for a in page.all("th"))
     ids = [a["id"] for _, a in page.tags if "id" in a]
@@ -113,7 +114,7 @@ def test_the_same_records_give_the_same_page(study, panel, whole):
 def test_without_panels_history_or_backgrounds_sections_are_absent(record):
     text = html_page.render_page([record(base=50.0, novel=40.0)], title="One run")
     Page(text)
-    assert headings(text) == ["Accuracy", "Cost", "Notes", "How it was made"]
+    assert headings(text) == ["Accuracy", "Cost", "Notes", "Provenance"]
     assert "Grad-CAM" not in text and "swapped" not in text
 
 
@@ -128,7 +129,7 @@ def test_data_sets_and_shots_are_shown_apart(record):
     text = html_page.render_page(results, title="t")
     apart = [h for h in re.findall(r"<h3>([^<]*)</h3>", text) if not h.startswith("What")]
     assert apart == ["cars, all shots", "cars, 4 shots", "pets, 4 shots"]
-    assert "best of each column and data set" in Page(text).text
+    assert "highest value of each column and dataset" in Page(text).text
 
 
 def test_names_cannot_break_the_page(record, panel):
@@ -145,8 +146,8 @@ def test_answers_may_be_missing_or_without_a_map_and_say_why(record, panel):
     page = Page(text)
     assert text.count("data:image/jpeg") == 2 + 2
     assert not re.search(r"<td>\s*</td>", text)
-    assert "no Grad-CAM: the image tower is no ViT ✓ right:" in page.text
-    assert "not asked: it does not know these classes, or has no checkpoint" in page.text
+    assert "no Grad-CAM: the image tower is not a ViT ✓ right:" in page.text
+    assert "no prediction: no checkpoint, or it does not support these classes" in page.text
     assert page.text.count(", no mask") == 1
 
 
@@ -154,18 +155,18 @@ def test_a_map_that_is_zero_says_so(record, panel):
     (answer,) = panel("coop", saliency=False).answers
     seen = replace(panel("coop"), answers=(replace(answer, why=EMPTY_GRADCAM),))
     text = Page(html_page.render_page([record("coop", base=1.0)], ReportData([seen]), title="t")).text
-    assert "Grad-CAM is zero all over ✓ right: cat" in text and "no ViT" not in text
+    assert "Grad-CAM is zero everywhere ✓ right: cat" in text and "no ViT" not in text
 
 
 def test_classes_come_with_their_images_and_intervals(record):
     counts = {"zeroshot": [[8, 2, 0], [0, 20, 0], [0, 0, 0]], "maple": [[10, 0, 0], [5, 15, 0], [0, 0, 0]]}
     one = ConfusionCounts("base", ("cat", "dog", "emu"), "zeroshot", counts)
     text = Page(html_page.render_page([record("maple", base=1.0)], ReportData(classes=[one]), title="t")).text
-    assert "base: accuracy on the 2 of 3 classes that change most, in percent, with its 95 % interval (Wilson)" in text
+    assert "base: accuracy on the 2 of 3 classes that change most, in percent, with the 95 % interval (Wilson)" in text
     assert "class images zeroshot maple cat" in text
     assert "cat 10 80 (49–94) 100 (72–100)" in text
     assert "dog 20 100 (84–100) 75 (53–89)" in text
-    assert "class → answer images zeroshot maple dog → cat 20 0 (0–16) 25 (11–47)" in text
+    assert "class → prediction images zeroshot maple dog → cat 20 0 (0–16) 25 (11–47)" in text
 
 
 def test_many_methods(record):

@@ -57,6 +57,6 @@ def test_cells_hold_the_share_of_runs(searched):
 def test_runs_that_found_different_lengths_are_one_row_of_the_page(searched):
     text = html_page.render_page(searched, title="t")
     headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
-    assert headings == ["Which method to use", "Accuracy", "Cost", "Tokens in each layer", "Notes", "How it was made"]
-    assert "lengths_text" not in text and "any+around. The darker, the more of its runs" in text
+    assert headings == ["Which method to use", "Accuracy", "Cost", "Tokens in each layer", "Notes", "Provenance"]
+    assert "lengths_text" not in text and "any+around. Darker cells: more runs" in text
     assert ">tokens, image<" in text

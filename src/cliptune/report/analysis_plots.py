@@ -20,7 +20,7 @@ from cliptune.types import Result
 
 
 def plot_shots(results: Sequence[Result], looks: Mapping[str, MethodStyle], *, metric: str) -> Figure | None:
-    """`metric` by training images a class, a line a method with std over seeds; what was run with one number only
+    """`metric` by training images per class, a line a method with std over seeds; what was run with one number only
     (zero-shot) is a level line. None where there are fewer than two numbers. results: of one data set."""
     points: dict[str, dict[int, tuple[float, float]]] = {}
     for (_, method, shots, *_), runs in group_runs(results).items():
@@ -45,7 +45,7 @@ def plot_shots(results: Sequence[Result], looks: Mapping[str, MethodStyle], *, m
     axes.set_xscale("log", base=2)
     axes.set_xticks(every, [str(k) for k in every])
     axes.minorticks_off()
-    axes.set_xlabel("training images a class")
+    axes.set_xlabel("training images per class")
     axes.set_ylabel("harmonic mean (%)" if metric == "hm" else f"accuracy on {metric} (%)")
     add_legend(figure, axes)
     return figure

@@ -1,4 +1,4 @@
-"""A set of results in words: what was compared, how it was got, what its columns mean, what to keep in mind."""
+"""Describe a set of results in words: what was compared, provenance, and cautions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from cliptune.results.labels import get_setting, method_order, num_shots
 from cliptune.types import Result
 
-#: What tells backbones apart in a record: their weights, and, in newer ones, these with what else computes.
+#: Fields of a record that identify the backbone: its weights and, in newer records, its other settings.
 BACKBONE_KEYS = ("backbone_fingerprint", "backbone_settings")
 
 
 def summary_sentence(results: Sequence[Result]) -> str:
-    """What was compared and how it was made, in one sentence."""
+    """One sentence on what was compared, on which data, with which software."""
     methods, seeds = method_order(results), sorted({r.seed for r in results})
     named = join_words(methods) if len(methods) <= 4 else f"{len(methods)} methods"
     over = (
@@ -31,13 +31,13 @@ def summary_sentence(results: Sequence[Result]) -> str:
 
 
 def describe_training_data(results: Sequence[Result]) -> str:
-    """What runs were trained on: "16 training images a class", "10 % of the training images"; "" if none says."""
+    """Describe the training data: "16 training images per class", "10 % of the training images"; "" if unknown."""
     shots = sorted({s for s in map(num_shots, results) if s is not None})
     if not shots:
         return ""
     if shots != [0]:
         words = [*map(str, filter(None, shots)), *(["all"] if 0 in shots else [])]
-        return f"{join_words(words)} training image{'' if shots == [1] else 's'} a class"
+        return f"{join_words(words)} training image{'' if shots == [1] else 's'} per class"
     shares = sorted({1.0 if (share := get_setting(r, "fraction")) is None else share for r in results})
     if shares == [1]:
         return "all training images"
@@ -45,7 +45,7 @@ def describe_training_data(results: Sequence[Result]) -> str:
 
 
 def provenance_facts(results: Sequence[Result]) -> list[tuple[str, str]]:
-    """Term and value of what the records say about their making; what they do not say is left out."""
+    """Terms and values on provenance from the records; unknown ones are omitted."""
     prints: dict[str, dict[int, None]] = defaultdict(dict)
     for result in sorted(results, key=lambda r: (r.data, r.seed)):
         if "data_fingerprint" in result.provenance:
@@ -66,7 +66,7 @@ def provenance_facts(results: Sequence[Result]) -> list[tuple[str, str]]:
 
 
 def cautions(results: Sequence[Result]) -> list[str]:
-    """What the records say against taking the numbers at their word."""
+    """Reasons in the records to be careful with the numbers."""
     notes = []
     prints: dict[tuple[str, int | None, int], set[str]] = defaultdict(set)
     for result in results:
@@ -74,31 +74,31 @@ def cautions(results: Sequence[Result]) -> list[str]:
             prints[result.data, num_shots(result), result.seed].add(str(result.provenance["data_fingerprint"]))
     if any(len(found) > 1 for found in prints.values()):
         notes.append(
-            "Careful: for the same data, shots and seed, not all methods were trained and tested on the same images."
+            "Careful: with the same data, shots and seed, some methods were trained or tested on other images."
         )
     if any(len({r.provenance[key] for r in results if key in r.provenance}) > 1 for key in BACKBONE_KEYS):
-        notes.append("Careful: the methods stand on different backbones.")
+        notes.append("Careful: the methods use different backbones.")
     if len(_distinct(results, lambda p: _format_items(_get_mapping(p, "versions")))) > 1:
-        notes.append("Careful: the runs were made with different versions of the software.")
+        notes.append("Careful: the runs used different software versions.")
     counts = [n for r in results for name, n in _get_mapping(r.provenance, "test_images").items() if "/" not in name]
     if counts:
         least = min(counts)
         error = 50 / math.sqrt(least)
         notes.append(
-            f"On {least:,} test images, the fewest of a test set, chance alone moves an accuracy by up to {error:.1f} "
-            "points (one standard error); methods tested on the same images share part of it."
+            f"The smallest test set has {least:,} images, so one standard error of an accuracy is at most {error:.1f} "
+            "points. Methods tested on the same images share part of this error."
         )
     return notes
 
 
 def describe_test_images(results: Sequence[Result]) -> str:
-    """Size of each whole test set, "960 base and 960 novel images"; empty if not said or not the same for all."""
+    """Size of each whole test set, "960 base and 960 novel images"; empty if unknown or different between runs."""
     said = {_format_items(_get_mapping(r.provenance, "test_images"), "{1:,} {0}", "/") for r in results}
     return f"{join_words(said.pop().split(', '))} images" if len(said) == 1 and "" not in said else ""
 
 
 def describe_versions(results: Sequence[Result]) -> str:
-    """The library's version, or versions, and of what it stands on."""
+    """Versions of cliptune and torch."""
     keep = ("cliptune", "torch")
 
     def said(provenance: Mapping[str, Any]) -> str:
@@ -119,7 +119,7 @@ def _format_items(values: Mapping[str, Any], form: str = "{0} {1}", without: str
 
 
 def _get_mapping(provenance: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A named part of the provenance; empty if it is not there, as the page must do without it."""
+    """A mapping in the provenance, or an empty one if it is missing."""
     found = provenance.get(key)
     return found if isinstance(found, Mapping) else {}
 

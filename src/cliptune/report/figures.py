@@ -1,4 +1,4 @@
-"""Plots as a page embeds them: by day and by night, with words for those who cannot see them."""
+"""Figures of the page with captions and text alternatives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cliptune.results.prompt_lengths import prompt_lengths
 from cliptune.results.table import column_title
 from cliptune.types import Result
 
-#: Classes up to which confusions are shown as a matrix.
+#: Largest number of classes shown as a confusion matrix.
 MAX_MATRIX_CLASSES = 40
 
 
@@ -37,12 +37,15 @@ class EmbeddedPlot:
 def training_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
     """Training loss by epoch, and validation accuracy where it was measured."""
     several = len({r.seed for r in results}) > 1
-    over = "Mean over seeds; the shade is their range. " if several else ""
+    over = "Mean over seeds; the shaded band is their range. " if several else ""
     words = {
-        "loss": ("training loss", "Each method minimises a sum of its own losses: compare shapes, not heights."),
+        "loss": (
+            "training loss",
+            "Each method minimises its own sum of losses, so only the shapes of the curves are comparable.",
+        ),
         "shift": (
             "inconsistency of the feature shift",
-            "RESTORE's penalty: squared difference between the towers' shifts, summed over layers, times its weight.",
+            "RESTORE's penalty: weight times the squared difference between the towers' shifts, summed over layers.",
         ),
         "val": ("validation accuracy", "Accuracy on the validation shots."),
     }
@@ -63,32 +66,32 @@ def background_figure(results: Sequence[Result], looks: Mapping[str, MethodStyle
 def base_novel_figure(results: Sequence[Result], looks: Mapping[str, MethodStyle], heading: str) -> EmbeddedPlot | None:
     """Accuracy on base against novel classes."""
     alt = f"Scatter plot of base against novel accuracy for {_methods(results)}; the table has its numbers."
-    caption = "Up and to the right is better; along a grey line the harmonic mean is the same."
+    caption = "Higher and further right is better; the harmonic mean is constant along a grey line."
     whole = f"{heading}. {caption}" if heading else caption
     return _embed(lambda: plots.plot_base_novel(results, looks), alt, whole)
 
 
 def prompt_length_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
-    """Tokens in each layer, a plot for each method that has a number for each."""
+    """Prompt tokens per layer: a plot for each method with a length per layer."""
 
     def drawn(method: str) -> EmbeddedPlot | None:
         runs = [result for result in results if result.method == method]
         several = len([run for run in runs if prompt_lengths(run)]) > 1
         alt = f"Grid of layers and numbers of tokens for {method}; the cell of each layer's number is filled."
-        caption = f"{method}. The darker, the more of its runs have that number there." if several else f"{method}."
+        caption = f"{method}. Darker cells: more runs with that number of tokens." if several else f"{method}."
         return _embed(lambda: plots.plot_prompt_lengths(runs, looks[method]), alt, caption)
 
     return [plot for method in method_order(results) if (plot := drawn(method))]
 
 
 def shots_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
-    """Accuracy by training images a class, a plot for each data set and each metric of a whole test set."""
+    """Accuracy by training images per class: a plot for each dataset and each metric of a whole test set."""
     found = []
     for data in sorted({r.data for r in results}):
         there = [r for r in results if r.data == data]
         for metric in (name for name in metric_names(there) if is_whole_test_set(name)):
-            alt = f"Line chart of {metric} on {data} by training images a class for {_methods(there)}."
-            over = "Bars: standard deviation over seeds." if len({r.seed for r in there}) > 1 else ""
+            alt = f"Line chart of {metric} on {data} by training images per class for {_methods(there)}."
+            over = "Error bars: standard deviation over seeds." if len({r.seed for r in there}) > 1 else ""
             caption = f"{data}, {column_title(metric)}. {over}"
             plot = _embed(lambda m=metric, d=there: curves_.plot_shots(d, looks, metric=m), alt, caption)
             found += [plot] if plot else []
@@ -96,34 +99,32 @@ def shots_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -
 
 
 def feature_shift_figure(found: Sequence[FeatureShift], looks: Mapping[str, MethodStyle]) -> EmbeddedPlot | None:
-    """How far tokens move both towers, block by block."""
+    """Feature shift of both towers after each block."""
     alt = f"Line chart of the shift of both towers by block for {join_words(one.method for one in found)}."
-    caption = "Where the two lines of a method lie together, its tokens move both towers alike."
+    caption = "Where the two lines of a method coincide, its tokens shift both towers equally."
     return _embed(lambda: curves_.plot_feature_shifts(found, looks), alt, caption) if found else None
 
 
 def confusion_figures(
     found: Sequence[ConfusionCounts], results: Sequence[Result], looks: Mapping[str, MethodStyle]
 ) -> list[EmbeddedPlot]:
-    """A matrix for zero-shot and one for the best method on each test set of few classes."""
+    """Confusion matrices of zero-shot and the best method, for test sets of at most `MAX_MATRIX_CLASSES` classes."""
     plots_ = []
     for one in (one for one in found if len(one.classnames) <= MAX_MATRIX_CLASSES):
         right = {method: sum(row[i] for i, row in enumerate(counts)) for method, counts in one.counts.items()}
         best = max((m for m in right if m != one.untuned), key=lambda m: right[m], default=None)
         for method in dict.fromkeys(m for m in (one.untuned, best) if m):
             look = looks.get(method, MethodStyle(UNTRAINED_COLOUR, "o", "-"))
-            share = 100 * right[method] / max(one.pictures, 1)
-            alt = f"Matrix of true classes and answers of {method} on {one.name}; the table has the largest numbers."
-            caption = (
-                f"{method} on {column_title(one.name)}: {share:.1f} % lie on the diagonal, where answers are right."
-            )
+            share = 100 * right[method] / max(one.num_images, 1)
+            alt = f"Confusion matrix of {method} on {one.name}; the table has the largest numbers."
+            caption = f"{method} on {column_title(one.name)}: {share:.1f} % of the predictions are correct (diagonal)."
             plot = _embed(lambda o=one, m=method, k=look: curves_.plot_confusion(o, m, k), alt, caption)
             plots_ += [plot] if plot else []
     return plots_
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    """`data` as a data URI of an image."""
+    """Image `data` as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 

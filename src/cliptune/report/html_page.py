@@ -1,4 +1,4 @@
-"""One self-contained page about a set of results: no network, no other files."""
+"""The report: one self-contained HTML page about a set of results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cliptune.report.overlay import heatmap_bytes, image_bytes
 from cliptune.report.panels import NO_PREDICTION, Panel, Prediction
 from cliptune.report.recommendation import recommend
 from cliptune.report.report_data import ReportData
-from cliptune.report.sections import class_tables, reliance, words
+from cliptune.report.sections import class_tables, prompt_word_tables, reliance_tables
 from cliptune.report.theme import MethodStyle, method_styles
 from cliptune.results.aggregate import display_name, split_metric
 from cliptune.results.columns import BACKGROUNDS, COLUMNS, COST_COLUMNS, GAP_MEANING
@@ -31,7 +31,7 @@ SUFFIXES = tuple(b.suffix for b in BACKGROUNDS)
 
 @dataclass(frozen=True)
 class ResultGroup:
-    """What is shown apart for each data set and number of shots."""
+    """The parts of the page that exist once for each dataset and number of shots."""
 
     heading: str
     reliance: tuple[HtmlTable, ...]
@@ -44,10 +44,16 @@ class ResultGroup:
 def render_page(
     results: Sequence[Result], findings: ReportData | None = None, *, title: str, notes: Sequence[str] = ()
 ) -> str:
-    """The page as HTML text; what there is no data for is left out.
+    """Render the page as HTML. Sections without data are omitted.
 
-    findings: what checkpoints and files beside the records add. title: the page's heading. notes: further footnotes,
-    plain text. Raises `UserError` as `summarise` does.
+    Args:
+        results: the records.
+        findings: what was collected from checkpoints and from files beside the records.
+        title: the heading of the page.
+        notes: further footnotes as plain text.
+
+    Raises:
+        UserError: as `summarise`.
     """
     results = label_methods(sorted(results, key=lambda r: (r.data, r.method, r.seed, r.task)))
     findings = findings or ReportData()
@@ -59,7 +65,7 @@ def render_page(
     for group in groups:
         footnotes |= dict.fromkeys(note for sheet_ in group.reliance for note in sheet_.footnotes)
     compared = {name for group in groups for sheet_ in group.reliance for name, _ in sheet_.head}
-    measured, measured_meanings = reliance(findings.reliance, order)
+    measured, measured_meanings = reliance_tables(findings.reliance, order)
     concluded = recommend(results)
     background_meanings = [*((b.name, b.meaning) for b in BACKGROUNDS), ("gap", GAP_MEANING)]
     environment = Environment(
@@ -87,7 +93,7 @@ def render_page(
         panels=[_panel_context(panel) for panel in findings.panels],
         answering=_panel_methods(results, findings.panels),
         not_asked=NO_PREDICTION,
-        words=words(findings.words),
+        words=prompt_word_tables(findings.words),
         shifts=figures.feature_shift_figure(findings.shifts, styles),
         looks=styles,
         meanings=_meanings((*split_shared_keys(main)[0], *main.columns)),
@@ -103,7 +109,7 @@ def _meanings(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _main_tables(results: Sequence[Result]) -> tuple[Table, HtmlTable | None]:
-    """Accuracy at the end of training, whatever has a section of its own left out; and what it cost."""
+    """Tables of final accuracy, without the variants that have a section of their own, and of cost."""
     apart = {
         f"{part}{suffix}"
         for part in ("hm", *_sets_with_backgrounds(results))
@@ -156,19 +162,19 @@ def _background_table(results: Sequence[Result], part: str) -> HtmlTable:
 
 
 def _sets_with_backgrounds(results: Sequence[Result]) -> list[str]:
-    """Test sets that were seen on more than one background."""
+    """Test sets with metrics for more than one background."""
     known = metric_names(results)
     parts = dict.fromkeys(split_metric(name)[0] for name in known if not name.startswith("hm"))
     return [part for part in parts if sum(part + suffix in known for suffix in SUFFIXES) > 1]
 
 
 def _background_title(column: str) -> str:
-    """A background's name, as the heading of a column."""
+    """The column title of a background."""
     return display_name(column).partition("/")[2] or BACKGROUNDS[0].name
 
 
 def _panel_context(panel: Panel) -> dict[str, object]:
-    """A panel with its pictures as data URIs; answers by method."""
+    """Template variables of a panel: images as data URIs, predictions by method."""
 
     def seen(answer: Prediction) -> str | None:
         if answer.saliency is None:
@@ -187,6 +193,6 @@ def _panel_context(panel: Panel) -> dict[str, object]:
 
 
 def _panel_methods(results: Sequence[Result], panels: Sequence[Panel]) -> list[str]:
-    """Methods that answer in some panel: as they come those that no table has, then the others in their order."""
+    """Methods with a prediction in some panel: first those that no table has, then the others in table order."""
     there = dict.fromkeys(answer.method for panel in panels for answer in panel.answers)
     return [m for m in there if m not in method_order(results)] + [m for m in method_order(results) if m in there]

@@ -1,4 +1,4 @@
-"""Tables as a page shows them: what a cell says, what it is sorted by, how it is tinted."""
+"""Tables of the HTML page: text, sort value and tint of each cell."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from cliptune.results.table import column_title as title_of
 
 @dataclass(frozen=True)
 class HtmlCell:
-    """A cell of a page's table: what it says, and what it is sorted by.
-
-    tint: from -1 (all of the colour for worse) to 1 (all of the colour for better).
-    """
+    """A cell: its text, the value that it is sorted by, and a tint from -1 (worse) to 1 (better)."""
 
     shown: FormattedCell
     value: str | float
@@ -25,7 +22,7 @@ class HtmlCell:
 
 @dataclass(frozen=True)
 class HtmlTable:
-    """A table for the page: `head` holds title and whether it is of numbers; the first entry of a row heads it."""
+    """A table: `head` holds a title and whether the column is numeric; the first cell of a row is its header."""
 
     caption: str
     head: tuple[tuple[str, bool], ...]
@@ -34,7 +31,7 @@ class HtmlTable:
 
 
 def to_html_table(table: Table, caption: str, heading: Callable[[str], str] = title_of) -> HtmlTable:
-    """A summary as a sheet; columns that say the same in every row are left to the caption."""
+    """Convert a summary. Key columns with one value for all rows are left to the caption."""
     keys, _ = split_shared_keys(table)
     head = [(k, not is_text(k)) for k in keys] + [(heading(c), True) for c in table.columns]
     rows = []
@@ -48,13 +45,13 @@ def to_html_table(table: Table, caption: str, heading: Callable[[str], str] = ti
 
 
 def shared_values(table: Table) -> str:
-    """What all rows share, to end a caption with."""
+    """The values that all rows share, as the end of a caption."""
     said = split_shared_keys(table)[1]
     return f": {said}" if said else ""
 
 
 def text_cell(words: str) -> HtmlCell:
-    """A cell of words."""
+    """A text cell."""
     return HtmlCell(FormattedCell(words), words)
 
 
@@ -67,7 +64,7 @@ def number_cell(
     interval: tuple[float, float] | None = None,
     tint: float = 0.0,
 ) -> HtmlCell:
-    """A cell of a number, with its standard error or interval; a dash, which sorts last, where there is none."""
+    """A numeric cell with its standard error or interval; a dash, which sorts last, for None."""
     if value is None:
         return HtmlCell(FormattedCell("–"), "")
     said = f"{round(value, digits) + 0.0:{sign}.{digits}f}"

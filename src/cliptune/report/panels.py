@@ -1,4 +1,4 @@
-"""One test picture and what each method says about it."""
+"""A test image and the prediction of each method."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 
-#: Why an answer may have no saliency: the backbone has no place for Grad-CAM, or the map is zero everywhere.
-NO_GRADCAM = "no Grad-CAM: the image tower is no ViT"
-EMPTY_GRADCAM = "Grad-CAM is zero all over"
-#: Why a method may have no answer to an image.
-NO_PREDICTION = "not asked: it does not know these classes, or has no checkpoint"
+#: Why a prediction may have no saliency: the backbone does not support Grad-CAM, or the map is zero everywhere.
+NO_GRADCAM = "no Grad-CAM: the image tower is not a ViT"
+EMPTY_GRADCAM = "Grad-CAM is zero everywhere"
+#: Why a method may have no prediction for an image.
+NO_PREDICTION = "no prediction: no checkpoint, or it does not support these classes"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A method's top class, its probability in [0, 1], and whether that is right.
+    """A method's predicted class, its probability in [0, 1], and whether it is correct.
 
-    `saliency` is where it looked: float `(h, w)` in [0, 1], of any size, array or CPU tensor, or None. `why` says why
-    there is none.
+    `saliency` is a float map `(h, w)` in [0, 1] of any size, an array or CPU tensor, or None for the reason in `why`.
     """
 
     method: str
@@ -38,11 +37,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Panel:
-    """A test picture: `image` uint8 `(3, H, W)`, `mask` uint8 `(1, H, W)` with 255 = foreground or None.
+    """A test image and its predictions.
 
-    Both may be arrays or CPU tensors.
-    `title` says what it shows ("monkey on grass"), `label` where it is from ("base/swap"), `untuned` whose answer the
-    others gain or lose against, if it is among them.
+    `image` is uint8 `(3, H, W)`; `mask` is uint8 `(1, H, W)` with 255 = foreground, or None. Both may be arrays or CPU
+    tensors. `title` describes the image ("monkey on grass"), `label` names the test set ("base/swap"), and `untuned`
+    the method that the others are compared with.
     """
 
     title: str
@@ -53,7 +52,7 @@ class Panel:
     untuned: str = ""
 
     def turned(self, answer: Prediction) -> str:
-        """ "gained" or "lost" where the untuned model's answer was wrong or right and this is not; else ""."""
+        """Compare with the untuned model: "gained" if only `answer` is correct, "lost" if only that one is, else ""."""
         was = next((a.correct for a in self.answers if a.method == self.untuned), answer.correct)
         return "" if was == answer.correct else "gained" if answer.correct else "lost"
 
@@ -62,4 +61,4 @@ class Panel:
         if image.ndim != 3 or image.shape[0] != 3 or image.dtype != np.uint8:
             raise ValueError(f"image must be uint8 (3, H, W), got {image.dtype} {image.shape}")
         if self.mask is not None and np.shape(self.mask) != (1, *image.shape[1:]):
-            raise ValueError(f"mask must be (1, H, W) of its image's {image.shape[1:]}, got {np.shape(self.mask)}")
+            raise ValueError(f"mask must be (1, H, W) with the image's {image.shape[1:]}, got {np.shape(self.mask)}")

@@ -1,16 +1,16 @@
-"""What was learned, for people: context in words, and how far tokens move either tower."""
+"""Learned context as words, and the feature shift caused by learned tokens."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Word and value, nearest first, for each context vector.
+#: (word, distance or similarity) pairs for each context vector, nearest first.
 NearestWords = tuple[tuple[tuple[str, float], ...], ...]
 
 
 @dataclass(frozen=True)
 class PromptWords:
-    """A method's context vectors as their nearest words: by Euclidean distance, and by cosine."""
+    """Nearest words to a method's context vectors, by Euclidean distance and by cosine similarity."""
 
     method: str
     euclidean: NearestWords
@@ -19,8 +19,10 @@ class PromptWords:
 
 @dataclass(frozen=True)
 class FeatureShift:
-    """How far a method's tokens move the pooled token of either tower after each block, relative to the frozen model:
-    as trained, and before the first step."""
+    """Relative change of the pooled token of both towers after each block when a method's tokens are added.
+
+    `text` and `image` are measured after training, `text_start` and `image_start` before the first step.
+    """
 
     method: str
     text: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""Which method to use, in a few sentences made from the numbers alone."""
+"""Recommend a method in a few sentences derived from the results."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from cliptune.results.summary import group_runs
 from cliptune.results.table import column_title
 from cliptune.types import Result
 
-#: What methods are ranked by, the first that is there; else the first metric of a whole test set.
+#: Methods are ranked by the first of these that was measured, else by the first metric of a whole test set.
 RANKING_METRICS = ("hm", "average", "test")
-#: With more methods than this, the best owes something to chance alone.
+#: From this number of competitors on, selecting the best is noticeably biased.
 SELECTION_BIAS_COUNT = 4
-#: Methods that can be named before they are only counted.
+#: Longest list of methods that is written out.
 MAX_NAMED = 4
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """About one data set (and number of shots): the sentence that answers, then what qualifies it."""
+    """The recommendation for one dataset and number of shots, and notes that qualify it."""
 
     heading: str
     answer: str
@@ -35,9 +35,13 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Margin:
-    """How far the best is above another on the seeds that both have: mean, and half its 95 % interval or None.
+    """Difference between the best method and another, in points.
 
-    error: One standard error of it, over the seeds, or where there is one seed, of the test images; None if unknown.
+    Args:
+        mean: the mean difference.
+        half: half the width of its 95 % confidence interval over seeds; None with fewer than two shared seeds.
+        seeds: number of shared seeds.
+        error: its standard error, over seeds if there are several, else over test images; None if unknown.
     """
 
     mean: float
@@ -46,37 +50,37 @@ class Margin:
     error: float | None = None
 
     @property
-    def sure(self) -> bool:
-        """Whether the interval leaves out zero."""
+    def significant(self) -> bool:
+        """Whether the confidence interval is above zero."""
         return self.half is not None and self.mean > self.half
 
     @property
     def clear(self) -> bool:
-        """Whether it is more than one standard error."""
+        """Whether the mean exceeds one standard error."""
         return self.mean > (self.error or 0)
 
 
 def recommend(results: Sequence[Result]) -> list[Recommendation]:
-    """One for each data set, where methods can be ranked; of several numbers of shots, for the largest."""
+    """One recommendation per dataset with at least two ranked methods, at the largest number of shots."""
     results = label_methods(results)
     found = []
     for data in sorted({r.data for r in results}):
         there = [r for r in results if r.data == data]
         counts = {num_shots(r) for r in there}
         shots = 0 if 0 in counts else max(counts, key=lambda s: -1 if s is None else s)
-        held = {key[1]: runs for key, runs in group_runs([r for r in there if num_shots(r) == shots]).items()}
+        runs_of = {key[1]: runs for key, runs in group_runs([r for r in there if num_shots(r) == shots]).items()}
         several = len(counts) > 1
         few = describe_training_data([r for r in there if num_shots(r) == shots])
         words = f"{data}, {few}" if few else data
         one = _recommend_for(
-            held, words if several or len({r.data for r in results}) > 1 else "", methods_that_train(there)
+            runs_of, words if several or len({r.data for r in results}) > 1 else "", methods_that_train(there)
         )
         found += [one] if one else []
     return found
 
 
 def margin_over(best: Sequence[Result], other: Sequence[Result], metric: str) -> Margin:
-    """`best` over `other`, seed by seed where they share seeds, else of their means."""
+    """Margin of `best` over `other`: paired by seed if they share seeds, else between their means."""
     one, two = ({r.seed: c.mean for r in runs if (c := aggregate_runs([r], metric))} for runs in (best, other))
     pairs = [one[seed] - two[seed] for seed in sorted(one.keys() & two.keys())]
     if len(pairs) > 1:
@@ -91,18 +95,18 @@ def margin_over(best: Sequence[Result], other: Sequence[Result], metric: str) ->
 
 
 def _recommend_for(
-    held: Mapping[str, Sequence[Result]], heading: str, learned: Mapping[str, bool]
+    runs_of: Mapping[str, Sequence[Result]], heading: str, trains: Mapping[str, bool]
 ) -> Recommendation | None:
-    names = [name for name in metric_names([r for runs in held.values() for r in runs]) if is_whole_test_set(name)]
+    names = [name for name in metric_names([r for runs in runs_of.values() for r in runs]) if is_whole_test_set(name)]
     metric = next((name for name in RANKING_METRICS if name in names), next(iter(names), None))
     if metric is None:
         return None
-    cells = {method: cell for method, runs in held.items() if (cell := aggregate_runs(runs, metric)) is not None}
+    cells = {method: cell for method, runs in runs_of.items() if (cell := aggregate_runs(runs, metric)) is not None}
     ranked = sorted(cells, key=lambda method: (-cells[method].mean, method))
     if len(ranked) < 2:
         return None
     best, second = ranked[:2]
-    leads = {method: margin_over(held[best], held[method], metric) for method in ranked[1:]}
+    leads = {method: margin_over(runs_of[best], runs_of[method], metric) for method in ranked[1:]}
     of = {"hm": "harmonic mean of base and novel accuracy"}.get(metric, f"accuracy on {column_title(metric)}")
     near = [method for method, one in leads.items() if not one.clear]
     if near:
@@ -113,26 +117,31 @@ def _recommend_for(
     else:
         over = cells[best].mean - cells[second].mean
         answer = f"{best} has the highest {of}: {cells[best].mean:.1f} %, {over:.1f} points above {second}."
-    notes = _certainty_notes(held, best, leads)
-    still = [method for method in ranked if not learned.get(method, True)]
-    if still and best not in still:
-        gain, within = cells[best].mean - cells[still[0]].mean, ", within one standard error" * (still[0] in near)
-        notes.append(f"Over {still[0]}, which learns nothing, {best} gains {gain:.1f} points{within}.")
-    elif still:
-        notes.append(f"{best} learns nothing: no tuned method here is better than leaving the model as it is.")
+    notes = _certainty_notes(runs_of, best, leads)
+    untrained = [method for method in ranked if not trains.get(method, True)]
+    if untrained and best not in untrained:
+        gain, within = (
+            cells[best].mean - cells[untrained[0]].mean,
+            ", within one standard error" * (untrained[0] in near),
+        )
+        notes.append(f"{best} is {gain:.1f} points above {untrained[0]}, which has no trainable parameters{within}.")
+    elif untrained:
+        notes.append(f"{best} has no trainable parameters: no tuned method here improves on the untuned model.")
     if metric == "hm":
-        notes += _base_novel_notes(held, learned, still)
-    notes += _background_notes(held, learned)
+        notes += _base_novel_notes(runs_of, trains, untrained)
+    notes += _background_notes(runs_of, trains)
     return Recommendation(heading, answer, tuple(notes))
 
 
-def _certainty_notes(held: Mapping[str, Sequence[Result]], best: str, leads: Mapping[str, Margin]) -> list[str]:
-    """How far the order can be trusted, and what is the cheapest of those that the best is not surely above."""
+def _certainty_notes(runs_of: Mapping[str, Sequence[Result]], best: str, leads: Mapping[str, Margin]) -> list[str]:
+    """Notes on significance, and the smallest of the methods that do not differ significantly from the best."""
     if all(one.half is None for one in leads.values()):
         error = next(iter(leads.values())).error
         size = "" if error is None else f" (one standard error is {error:.1f} points on these test images)"
-        return [f"This is from one seed, so small differences may be chance{size}: repeat with several, --seeds 1 2 3."]
-    close = [method for method in leads if not leads[method].sure]
+        return [
+            f"With one seed, small differences may be due to chance{size}. Use several seeds, such as --seeds 1 2 3."
+        ]
+    close = [method for method in leads if not leads[method].significant]
     fewest = min(one.seeds for one in leads.values())
     notes = []
     if close:
@@ -142,75 +151,79 @@ def _certainty_notes(held: Mapping[str, Sequence[Result]], best: str, leads: Map
             else f"{len(close)} other methods ({join_words(close[:2])} next)"
         )
         notes.append(
-            f"Not surely above {named}: over the seeds they share (at least {fewest}), the 95 % interval of the "
-            f"difference reaches zero."
+            f"The difference from {named} is not significant: its 95 % confidence interval over the shared seeds "
+            f"(at least {fewest}) includes zero."
         )
-        cheap = min([best, *close], key=lambda method: (_mean_cost(held[method], "parameters"), method))
-        few, many = (_mean_cost(held[method], "parameters") for method in (cheap, best))
+        cheap = min([best, *close], key=lambda method: (_mean_cost(runs_of[method], "parameters"), method))
+        few, many = (_mean_cost(runs_of[method], "parameters") for method in (cheap, best))
         if few < many < math.inf:
-            notes.append(f"Of these {cheap} learns the fewest numbers, {few:,.0f} against {many:,.0f}.")
+            notes.append(
+                f"Of these, {cheap} has the fewest trainable parameters: {few:,.0f} compared with {many:,.0f}."
+            )
     else:
         notes.append(
-            f"That is beyond chance of the seeds: the 95 % intervals of all differences (at least {fewest} "
-            "shared seeds) leave out zero."
+            f"All differences are significant over seeds: their 95 % confidence intervals (at least {fewest} shared "
+            "seeds) exclude zero."
         )
     if len(leads) >= SELECTION_BIAS_COUNT:
-        notes.append(f"The best of {len(leads) + 1} is picked after the fact, which flatters it a little.")
+        notes.append(f"Selecting the best of {len(leads) + 1} methods on the test set biases its accuracy upwards.")
     if fewest < 3:
-        notes.append("Two seeds say little about chance: three or more are usual.")
+        notes.append("Two seeds give a poor estimate of the variance; three or more are common.")
     return notes
 
 
 def _base_novel_notes(
-    held: Mapping[str, Sequence[Result]], learned: Mapping[str, bool], still: Sequence[str]
+    runs_of: Mapping[str, Sequence[Result]], trains: Mapping[str, bool], untrained: Sequence[str]
 ) -> list[str]:
-    """Who is best on base and on novel classes, and whether anyone keeps what zero-shot knows of novel ones."""
-    tops = {part: _best_on_set(held, part) for part in ("base", "novel")}
+    """The best methods on base and novel classes, and whether all tuned methods lose accuracy on novel ones."""
+    tops = {part: _best_on_set(runs_of, part) for part in ("base", "novel")}
     if tops["base"] is None or tops["novel"] is None:
         return []
-    notes = [f"Best on base classes: {tops['base'].said}; on novel ones: {tops['novel'].said}."]
+    notes = [f"Best on base classes: {tops['base'].text}; on novel ones: {tops['novel'].text}."]
     near = (tops["novel"].method, *tops["novel"].near)
-    tuned = [method for method in held if learned.get(method, True)]
-    if tops["novel"].method in still and tuned and not any(method in near for method in tuned):
-        notes[0] += " No tuned method keeps what the untuned model knows of novel classes."
+    tuned = [method for method in runs_of if trains.get(method, True)]
+    if tops["novel"].method in untrained and tuned and not any(method in near for method in tuned):
+        notes[0] += " Every tuned method is clearly below the untuned model on novel classes."
     return notes
 
 
-def _background_notes(held: Mapping[str, Sequence[Result]], learned: Mapping[str, bool]) -> list[str]:
-    """Which tuned method leans least on backgrounds, where that was measured."""
+def _background_notes(runs_of: Mapping[str, Sequence[Result]], trains: Mapping[str, bool]) -> list[str]:
+    """The tuned methods that rely least and most on backgrounds, if measured."""
     for part in ("base", "test"):
-        gaps = {m: aggregate_runs(runs, f"{part}/gap") for m, runs in held.items() if learned.get(m, True)}
+        gaps = {m: aggregate_runs(runs, f"{part}/gap") for m, runs in runs_of.items() if trains.get(m, True)}
         known = {method: abs(cell.mean) for method, cell in gaps.items() if cell is not None}
         if len(known) > 1:
             least, most = min(known, key=lambda m: (known[m], m)), max(known, key=lambda m: (known[m], m))
             return [
-                f"Of the tuned methods {least} leans least on backgrounds ({known[least]:.1f} points between the "
-                f"background of training and another), {most} most ({known[most]:.1f})."
+                f"Of the tuned methods, {least} relies least on backgrounds ({known[least]:.1f} points between the "
+                f"training background and another one), and {most} most ({known[most]:.1f})."
             ]
     return []
 
 
 @dataclass(frozen=True)
 class BestOnSet:
-    """The method with the highest accuracy on a test set, and those that it is not clearly above."""
+    """The method with the highest accuracy on a test set, and the methods within one standard error of it."""
 
     method: str
     accuracy: float
     near: tuple[str, ...]
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """ "coop (46.7 %)", or "coop (46.7 %, not clearly above maple)"."""
         rest = join_words(self.near) if len(self.near) <= MAX_NAMED else f"{len(self.near)} others"
         return f"{self.method} ({self.accuracy:.1f} %{f', not clearly above {rest}' if self.near else ''})"
 
 
-def _best_on_set(held: Mapping[str, Sequence[Result]], part: str) -> BestOnSet | None:
-    cells = {method: cell.mean for method, runs in held.items() if (cell := aggregate_runs(runs, part)) is not None}
+def _best_on_set(runs_of: Mapping[str, Sequence[Result]], part: str) -> BestOnSet | None:
+    cells = {method: cell.mean for method, runs in runs_of.items() if (cell := aggregate_runs(runs, part)) is not None}
     if not cells:
         return None
     best = max(cells, key=lambda method: cells[method])
-    near = [method for method in cells if method != best and not margin_over(held[best], held[method], part).clear]
+    near = [
+        method for method in cells if method != best and not margin_over(runs_of[best], runs_of[method], part).clear
+    ]
     return BestOnSet(best, cells[best], tuple(near))
 
 

@@ -1,6 +1,6 @@
-"""Reliance on backgrounds as kept beside records, read back, and as tables.
+"""Background reliance files beside records: reading them, and tables of them.
 
-What is kept is JSON of the fields of `Measured`: what was asked of which checkpoint, and the numbers.
+A file is the JSON of a `RelianceRecord`: the settings, the checkpoint and the measured values.
 """
 
 from __future__ import annotations
@@ -17,22 +17,30 @@ from cliptune.errors import UserError
 from cliptune.files import read_text
 from cliptune.results import store
 
-#: Files are called this, or this, a hyphen and more.
+#: File names: this, or this followed by a hyphen and a hash.
 FILE_PREFIX = "background"
-#: Columns after those of `CONDITIONS`: name -> what it is.
+#: Columns after those of `CONDITIONS`: name -> meaning.
 EXTRA_COLUMNS: Mapping[str, str] = {
-    "drop": "Original minus swapped, in points, with the standard error of the difference on these pictures.",
-    "followed": "How many of the swapped pictures are given the class whose background they got.",
-    "energy": "Share of the saliency (Grad-CAM) that lies on the object.",
-    "pointing": "How often the most salient pixel lies on the object.",
-    "area": "Share of the pictures that is object: what saliency spread evenly would get.",
+    "drop": "Original minus swapped, in points, with the standard error of the difference on these images.",
+    "followed": "Share of swapped images that are predicted as the class of their new background.",
+    "energy": "Share of the saliency (Grad-CAM) that is on the object.",
+    "pointing": "Share of images whose most salient pixel is on the object.",
+    "area": "Share of the image area that is object: the expected energy of uniform saliency.",
 }
 
 
 @dataclass(frozen=True)
 class RelianceRecord:
-    """`reliance` of a checkpoint (a hash of its file), on which pictures, with which masks. saliency: of which class,
-    "predicted" or "true". seed: of the swapped backgrounds."""
+    """The background reliance of one checkpoint.
+
+    Args:
+        data, test: the dataset and the test set.
+        masks: the source of the masks.
+        seed: selects the swapped backgrounds.
+        saliency: the class that Grad-CAM explains, "predicted" or "true".
+        checkpoint: a hash of the checkpoint file.
+        reliance: the measured values.
+    """
 
     data: str
     test: str
@@ -43,17 +51,17 @@ class RelianceRecord:
     reliance: Reliance
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """The record as plain JSON values."""
         return asdict(self)
 
     @property
-    def asked(self) -> tuple[str, str, str, str]:
-        """What makes numbers comparable between runs."""
+    def settings(self) -> tuple[str, str, str, str]:
+        """The settings that must agree for values to be comparable."""
         return self.data, self.test, self.masks, self.saliency
 
 
 def load_reliance(path: Path) -> RelianceRecord:
-    """What `Measured.to_dict` was written to `path`. Raises `UserError` naming a file that is damaged."""
+    """Read the record in `path`. Raises `UserError` if the file is damaged."""
     text = read_text(path, store.MAX_RECORD_BYTES)
     try:
         content = plain_values.from_json(text)
@@ -61,41 +69,50 @@ def load_reliance(path: Path) -> RelianceRecord:
     except (ValueError, TypeError, KeyError):
         found = None
     if found is None or not _is_valid(found):
-        raise UserError(f"{path} is not what cliptune background writes: remove it, and measure again")
+        raise UserError(
+            f"{path} was not written by cliptune background, or is damaged: remove it and run the command again"
+        )
     return found
 
 
-def _is_valid(one: RelianceRecord) -> bool:
-    """Whether a file's values are such as are measured."""
-    said = one.reliance
-    shares = (said.followed, said.area, *(v for v in (said.energy, said.pointing) if v is not None))
+def _is_valid(record: RelianceRecord) -> bool:
+    """Whether the values have the types and ranges that `cliptune background` writes."""
+    values = record.reliance
+    shares = (values.followed, values.area, *(v for v in (values.energy, values.pointing) if v is not None))
     return (
-        all(isinstance(text, str) for text in (*one.asked, one.checkpoint))
-        and all(map(store.is_count, (one.seed, said.pictures, said.blank)))
-        and said.pictures > 0
+        all(isinstance(text, str) for text in (*record.settings, record.checkpoint))
+        and all(map(store.is_count, (record.seed, values.pictures, values.blank)))
+        and values.pictures > 0
         and all(map(store.is_finite, shares))
-        and store.is_mapping_of(store.is_finite)(said.accuracy)
-        and all(map(store.is_mapping_of(store.is_count), (said.lost, said.gained, said.left_out)))
-        and set(CONDITIONS) <= said.accuracy.keys()
-        and "swapped" in said.lost.keys() & said.gained.keys()
-        and all(said.lost[name] + said.gained.get(name, 0) <= said.pictures for name in said.lost)
+        and store.is_mapping_of(store.is_finite)(values.accuracy)
+        and all(map(store.is_mapping_of(store.is_count), (values.lost, values.gained, values.left_out)))
+        and set(CONDITIONS) <= values.accuracy.keys()
+        and "swapped" in values.lost.keys() & values.gained.keys()
+        and all(values.lost[name] + values.gained.get(name, 0) <= values.pictures for name in values.lost)
     )
 
 
 def run_reliance(folder: Path) -> list[RelianceRecord]:
-    """What is kept in a run's folder: of what was asked alike, the answer from the most pictures."""
+    """The records in the folder of a run; for equal settings, the one measured on most images."""
     found: dict[tuple, RelianceRecord] = {}
     for one in (load_reliance(path) for path in sorted(folder.glob(f"{FILE_PREFIX}*.json"))):
-        held = found.get(one.asked)
+        held = found.get(one.settings)
         if held is None or held.reliance.pictures < one.reliance.pictures:
-            found[one.asked] = one
+            found[one.settings] = one
     return list(found.values())
 
 
 @dataclass(frozen=True)
 class RelianceTable:
-    """Rows of label, number of runs and values by column of `CONDITIONS` and `MORE` in percent, None where there is
-    none; `errors` of "drop", over pictures of one run, or None where several runs were averaged."""
+    """Reliance measured with equal settings.
+
+    Args:
+        heading: dataset, test set, mask source and class of the saliency.
+        pictures: numbers of test images.
+        rows: label, number of runs, and values in percent by column of `CONDITIONS` and `EXTRA_COLUMNS` (None if
+            unknown).
+        errors: standard error of "drop" over the images of one run; None for averages over several runs.
+    """
 
     heading: tuple[str, str, str, str]
     pictures: tuple[int, ...]
@@ -104,19 +121,19 @@ class RelianceTable:
 
 
 def tabulate_reliance(measured: Mapping[str, Sequence[RelianceRecord]]) -> list[RelianceTable]:
-    """A table for all that was asked alike, a row for each label: means over its runs."""
+    """One table per setting with a row per label, the mean over its runs."""
     found = []
-    for asked in dict.fromkeys(one.asked for runs in measured.values() for one in runs):
+    for settings in dict.fromkeys(one.settings for runs in measured.values() for one in runs):
         rows, errors, pictures = [], dict[str, float | None](), set[int]()
         for label, runs in measured.items():
-            alike = [one.reliance for one in runs if one.asked == asked]
+            alike = [one.reliance for one in runs if one.settings == settings]
             if not alike:
                 continue
             pictures |= {one.pictures for one in alike}
             each = [_values(one) for one in alike]
             rows.append((label, len(alike), {name: _mean([values[name] for values in each]) for name in each[0]}))
             errors[label] = alike[0].drop("swapped")[1] if len(alike) == 1 else None
-        found.append(RelianceTable(asked, tuple(sorted(pictures)), tuple(rows), errors))
+        found.append(RelianceTable(settings, tuple(sorted(pictures)), tuple(rows), errors))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a report shows beside its records: all of it may be absent."""
+"""Contents of a report other than records; all are optional."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from cliptune.report.reliance_records import RelianceRecord
 
 @dataclass(frozen=True)
 class ReportData:
-    """From restored checkpoints: `panels`, `classes` of one task, `words`, `shifts`; from files beside records:
-    `reliance` by method. task: in words, what the checkpoints are of. notes: further footnotes, plain text."""
+    """Data that the page shows besides the records.
+
+    Args:
+        panels, classes, words, shifts: collected from the checkpoints of one task.
+        reliance: background reliance by method, from files beside the records.
+        task: a description of the task of the checkpoints.
+        notes: further footnotes as plain text.
+    """
 
     panels: Sequence[Panel] = ()
     classes: Sequence[ConfusionCounts] = ()

@@ -1,4 +1,4 @@
-"""What chance does to an accuracy because the test images are few: standard errors, and intervals of shares."""
+"""Sampling error of accuracies on finite test sets: standard errors and Wilson intervals."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from cliptune.results.aggregate import aggregate_runs, split_metric
 from cliptune.types import Result
 
-#: Of the normal distribution, between whose ends 95 % lie.
+#: 97.5 % quantile of the normal distribution: 95 % lie within plus or minus this.
 NORMAL_QUANTILE_95 = 1.959963984540054
 
 
 def sampling_error(runs: Sequence[Result], metric: str) -> float | None:
-    """One standard error of an accuracy in percent, as runs on the same test images have it: binomial, of their mean
-    accuracy. Of hm by its derivatives, of an average over its test sets. None where no run says how many images."""
+    """Standard error, in points, of a mean accuracy over runs on the same test images.
+
+    Binomial for a test set, by the delta method for hm, combined over test sets for an average. None if no run records
+    the number of test images.
+    """
     counts = next((n for run in runs if isinstance(n := run.provenance.get("test_images"), dict)), {})
     part, rest = split_metric(metric)
     if part == "hm":
@@ -35,7 +38,7 @@ def sampling_error(runs: Sequence[Result], metric: str) -> float | None:
 
 
 def wilson_interval(right: int, of: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, in percent, from `right` of `of` images; it holds for few and for all."""
+    """Wilson 95 % interval, in percent, of the share `right / of`; valid for small `of` and for shares of 0 and 1."""
     if not of:
         return 0.0, 100.0
     share, z = right / of, NORMAL_QUANTILE_95**2 / of

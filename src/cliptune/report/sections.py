@@ -1,4 +1,4 @@
-"""Sections of the page about findings: backgrounds, classes, learned context."""
+"""Tables of the page that need checkpoints or files beside records: backgrounds, classes, learned context."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord
 from cliptune.report.sampling_error import wilson_interval
 from cliptune.results.table import column_title
 
-#: Columns of the table of reliance.
+#: Columns of the table of background reliance.
 RELIANCE_COLUMNS = (*CONDITIONS, "drop", "energy", "pointing")
-#: With more methods than this, tables by class show the first of them only.
+#: Tables per class show at most this many methods.
 MAX_METHODS = 12
-#: What stands in brackets after a share.
+#: Name of the interval in brackets after a share.
 INTERVAL_NAME = "95 % interval (Wilson)"
-#: A change of this many points gets all of its colour.
+#: Change in points at which a cell has the full colour.
 FULL_TINT_POINTS = 50
 
 
-def reliance(
+def reliance_tables(
     measured: Mapping[str, Sequence[RelianceRecord]], order: Sequence[str]
 ) -> tuple[list[HtmlTable], list[tuple]]:
-    """A table for all that was measured alike, and what its columns mean."""
+    """One table per measurement setting, and the meanings of its columns."""
     placed = {label: measured[label] for label in [*order, *measured] if label in measured}
     sheets = []
     for table in kept.tabulate_reliance(placed):
         data, test, masks, saliency = table.heading
-        pictures = " or ".join(map(str, table.pictures))
+        images = " or ".join(map(str, table.pictures))
         areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
-        caption = f"{column_title(test)} of {data}, {pictures} pictures, percent; masks from {masks}; Grad-CAM of the "
-        caption += f"{saliency} class" + (f"; {areas[0]:.0f} % of the area is object" if areas else "")
+        caption = f"{column_title(test)} of {data}, {images} images, percent; masks from {masks}; Grad-CAM of the "
+        caption += f"{saliency} class" + (f"; objects cover {areas[0]:.0f} % of the area" if areas else "")
         if any(values["energy"] is None for *_, values in table.rows):
-            caption += f"; – where there is {NO_GRADCAM}"
+            caption += f"; –: {NO_GRADCAM}"
         several = any(n > 1 for _, n, _ in table.rows)
         head = [
             ("method", False),
@@ -57,17 +57,17 @@ def reliance(
 
 @dataclass(frozen=True)
 class ClassTables:
-    """Tables about the classes of one test set, either perhaps None."""
+    """Tables about the classes of one test set; either may be None."""
 
     changes: HtmlTable | None
     confused: HtmlTable | None
 
 
 def class_tables(one: ConfusionCounts, order: Sequence[str]) -> ClassTables:
-    """Where methods differ from zero-shot, and what they take for what."""
+    """Tables of the classes that change most from zero-shot, and of the pairs that are confused most."""
     methods = [m for m in order if m in one.counts and m != one.untuned]
     methods = [*methods, *(m for m in one.counts if m not in methods and m != one.untuned)]
-    left = f" The first {MAX_METHODS} of {len(methods)} methods." if len(methods) > MAX_METHODS else ""
+    left = f" Only the first {MAX_METHODS} of {len(methods)} methods are shown." if len(methods) > MAX_METHODS else ""
     methods = methods[:MAX_METHODS]
     shown = ConfusionCounts(one.name, one.classnames, one.untuned, {m: one.counts[m] for m in (one.untuned, *methods)})
     return ClassTables(_changes_table(shown, methods, left), _confusion_table(shown, methods, left))
@@ -83,12 +83,12 @@ def _changes_table(one: ConfusionCounts, methods: Sequence[str], left: str) -> H
         if len(chosen) < len(one.classnames)
         else "each class"
     )
-    caption = f"{column_title(one.name)}: accuracy on {of}, in percent, with its {INTERVAL_NAME}.{left}"
+    caption = f"{column_title(one.name)}: accuracy on {of}, in percent, with the {INTERVAL_NAME}.{left}"
     rows = []
     for i in chosen:
         tints = [max(-1, min(1, changes[m][i] / FULL_TINT_POINTS)) for m in methods]
         cells = [
-            number_cell(one.right(m, i), digits=0, interval=one.interval(m, i), tint=tint)
+            number_cell(one.accuracy(m, i), digits=0, interval=one.interval(m, i), tint=tint)
             for m, tint in zip((one.untuned, *methods), (0.0, *tints), strict=True)
         ]
         rows.append((text_cell(one.classnames[i]), number_cell(one.images(i), digits=0), *cells))
@@ -100,35 +100,38 @@ def _confusion_table(one: ConfusionCounts, methods: Sequence[str], left: str) ->
     mixes = most_confused_pairs(one)
     if not mixes:
         return None
-    caption = f"{column_title(one.name)}: images of one class that are taken for another, "
+    caption = f"{column_title(one.name)}: images of one class predicted as another, "
     caption += "percent of the class's images, with "
-    caption += f"its {INTERVAL_NAME}.{left}"
+    caption += f"the {INTERVAL_NAME}.{left}"
     rows = []
     for mix in mixes:
-        pair, images = f"{one.classnames[mix.true]} → {one.classnames[mix.taken]}", one.images(mix.true)
+        pair, images = f"{one.classnames[mix.true]} → {one.classnames[mix.predicted]}", one.images(mix.true)
         shares = [
             number_cell(
-                mix.share[m], digits=0, interval=wilson_interval(one.counts[m][mix.true][mix.taken], images), tint=tint
+                mix.share[m],
+                digits=0,
+                interval=wilson_interval(one.counts[m][mix.true][mix.predicted], images),
+                tint=tint,
             )
             for m in (one.untuned, *methods)
             for tint in [-mix.share[m] / 100]
         ]
         rows.append((text_cell(pair), number_cell(images, digits=0), *shares))
-    head = (("class → answer", False), ("images", True), *((m, True) for m in (one.untuned, *methods)))
+    head = (("class → prediction", False), ("images", True), *((m, True) for m in (one.untuned, *methods)))
     return HtmlTable(caption, head, tuple(rows))
 
 
 @dataclass(frozen=True)
 class PromptWordsTable:
-    """A method's context as a line of its vectors' nearest words, and a table with distances."""
+    """A method's context: the nearest word of each vector in one line, and a table with distances."""
 
     method: str
     line: str
     sheet: HtmlTable
 
 
-def words(found: Sequence[PromptWords]) -> list[PromptWordsTable]:
-    """For each method its context in words."""
+def prompt_word_tables(found: Sequence[PromptWords]) -> list[PromptWordsTable]:
+    """One table of nearest words per method."""
     made = []
     for one in found:
         rows = []

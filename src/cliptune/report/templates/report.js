@@ -1,4 +1,4 @@
-// Sorting: each heading becomes a button; high first, then low first, then as it was.
+// Sorting: each heading becomes a button that cycles through descending, ascending and the original order.
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
   const original = [...body.rows];
@@ -24,12 +24,12 @@ function sorted(rows, column, numeric, sign) {
   const compare = (a, b) => (numeric ? a - b : a.localeCompare(b, undefined, { numeric: true }));
   return [...rows].sort((a, b) => {
     const [x, y] = [value(a), value(b)];
-    if (x === "" || y === "") return (x === "") - (y === ""); // what is missing stays last
+    if (x === "" || y === "") return (x === "") - (y === ""); // missing values stay last
     return sign * compare(x, y);
   });
 }
 
-// Tables wider than their place say so, and are shaded until the last column is reached.
+// Tables wider than the page show a hint, and a shadow until they are scrolled to the last column.
 for (const wide of document.querySelectorAll(".wide")) {
   const scroll = wide.querySelector(".scroll");
   const look = () => {
