@@ -6,9 +6,10 @@ import math
 import pytest
 
 from cliptune.errors import UserError
+from cliptune.results.formatting import format_cells
 from cliptune.results.paired_comparison import compare_to_baseline
 from cliptune.results.t_distribution import two_sided_p
-from cliptune.results.table import shown, to_csv
+from cliptune.results.table import to_csv
 
 
 def runs(record, method, values, **more):
@@ -25,8 +26,8 @@ def test_difference_error_and_p_of_one_pair(record):
     assert (row.method, row.seeds) == ("coop", 4)
     assert row.cells[0].mean == pytest.approx(mean)
     assert row.cells[0].p == pytest.approx(two_sided_p(mean / (std / 2), 3))
-    assert shown(table)[0][0].mean == "+2.8"
-    assert shown(table)[0][0].std == f"{std / 2:.1f}"
+    assert format_cells(table)[0][0].mean == "+2.8"
+    assert format_cells(table)[0][0].std == f"{std / 2:.1f}"
     assert to_csv(table).splitlines()[0] == "method,data,shots,seeds,test,test_se,test_p,test_seeds"
 
 

@@ -169,8 +169,8 @@ def test_the_average_over_data_sets_is_of_means_and_its_hm_of_the_averages(recor
 
 
 def test_the_interval_is_students(record):
-    from cliptune.results.table import shown
+    from cliptune.results.formatting import format_cells
 
     table = summarise([record(seed=s, base=b) for s, b in ((1, 49.0), (2, 50.0), (3, 51.0))], spread="ci95")
-    assert shown(table, 3)[0][0].std == f"{4.30265 / math.sqrt(3):.3f}"
+    assert format_cells(table, 3)[0][0].std == f"{4.30265 / math.sqrt(3):.3f}"
     assert any("95 % interval" in note and "n - 1 degrees of freedom" in note for note in table.footnotes)

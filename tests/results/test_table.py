@@ -8,7 +8,10 @@ import re
 import pytest
 from rich.console import Console
 
-from cliptune.results.table import metric_names, shown, summarise, to_csv, to_latex, to_markdown, to_rich
+from cliptune.results.aggregate import metric_names
+from cliptune.results.formatting import format_cells
+from cliptune.results.summary import summarise
+from cliptune.results.table import to_csv, to_latex, to_markdown, to_rich
 
 
 def printed(table, width=100):
@@ -71,7 +74,7 @@ def test_a_terminal_of_100_columns_shows_every_number(study, metrics):
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 100
     assert "emoji, 16 shots, 3 seeds" in text
-    for row, cells in zip(table.rows, shown(table), strict=True):
+    for row, cells in zip(table.rows, format_cells(table), strict=True):
         assert row.method in text
         assert all(f"{c.mean} ± {c.std}" in text if c.std else c.mean in text for c in cells)
 
@@ -88,7 +91,7 @@ def test_nothing_is_cut_off_however_many_columns(record, columns):
     table = summarise(results)
     text = plain(printed(table))
     assert "…" not in text
-    assert all(cell.mean in text for cells in shown(table) for cell in cells)
+    assert all(cell.mean in text for cells in format_cells(table) for cell in cells)
     assert text.count("target") == columns
 
 
@@ -104,9 +107,9 @@ def test_the_best_is_bold_among_the_rows_of_its_data(record):
         record("a", data="y", base=10.0),
     ]
     table = summarise(results, ["base", "base/gap"], cost=True)
-    best = [[c.best for c in row] for row in shown(table)]
+    best = [[c.best for c in row] for row in format_cells(table)]
     assert best == [[True] + [False] * 4, [True] + [False] * 4, [False] * 5, [False] * 5]  # as printed, two are best
-    assert [row[0].best for row in shown(table, 2)] == [True, False, False, False]
+    assert [row[0].best for row in format_cells(table, 2)] == [True, False, False, False]
     assert "\x1b[1m50.0\x1b[0m" in printed(table)
 
 

@@ -10,7 +10,7 @@ from cliptune.commands.parse import parse
 from cliptune.commands.results_table import TableFormat, check_safe_cells, format_table
 from cliptune.files import write_text
 from cliptune.results import published
-from cliptune.results.spreadsheet import safe_cells
+from cliptune.results.table import escape_formulas
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def results_published(arguments: list[str]) -> None:
     lines = published.select_published(options.method, options.data, options.protocol)
     if options.format == "csv":
         text = published.published_csv(lines)
-        text = safe_cells(text) if options.safe_cells else text
+        text = escape_formulas(text) if options.safe_cells else text
     else:
         text = format_table(published.published_table(lines), options.format, digits=2)
     if options.out is None:

@@ -14,10 +14,10 @@ from cliptune.commands.output import UNLIMITED_WIDTH, table_console
 from cliptune.commands.parse import parse, split_first
 from cliptune.errors import UserError
 from cliptune.files import write_text
-from cliptune.results import paired_comparison, published, spreadsheet, store, summary, table
+from cliptune.results import paired_comparison, published, store, summary, table
 from cliptune.results.labels import get_setting
 from cliptune.results.pivot import COUNT_KEYS, pivot
-from cliptune.results.table import Table
+from cliptune.results.summary import Table
 from cliptune.types import Result
 
 TableFormat = Literal["terminal", "markdown", "csv", "latex"]
@@ -147,7 +147,7 @@ def format_table(made: Table, form: TableFormat, digits: int, safe_cells: bool =
     """A table as text; for a terminal, without colours."""
     if form == "csv":
         text = table.to_csv(made)
-        return spreadsheet.safe_cells(text) if safe_cells else text
+        return table.escape_formulas(text) if safe_cells else text
     if form == "markdown":
         return table.to_markdown(made, digits=digits)
     if form == "latex":

@@ -16,9 +16,9 @@ from cliptune.report.prompt_words import FeatureShift
 from cliptune.report.svg import to_svg
 from cliptune.report.theme import UNTRAINED_COLOUR, MethodStyle
 from cliptune.results.aggregate import is_whole_test_set, metric_names
+from cliptune.results.formatting import column_title
 from cliptune.results.labels import method_order
 from cliptune.results.prompt_lengths import prompt_lengths
-from cliptune.results.table import column_title
 from cliptune.types import Result
 
 #: Largest number of classes shown as a confusion matrix.

@@ -19,10 +19,10 @@ from cliptune.report.sections import class_tables, prompt_word_tables, reliance_
 from cliptune.report.theme import MethodStyle, method_styles
 from cliptune.results.aggregate import display_name, split_metric
 from cliptune.results.columns import BACKGROUNDS, COLUMNS, COST_COLUMNS, GAP_MEANING
+from cliptune.results.formatting import column_title as title_of
+from cliptune.results.formatting import split_shared_keys
 from cliptune.results.labels import label_methods, method_order, num_shots
 from cliptune.results.summary import Table, metric_names, summarise
-from cliptune.results.table import column_title as title_of
-from cliptune.results.table import split_shared_keys
 from cliptune.types import Result
 
 #: Suffixes of metrics by background.

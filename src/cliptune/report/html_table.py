@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cliptune.results.columns import is_text
+from cliptune.results.formatting import FormattedCell, format_cells, key_text, key_value, split_shared_keys
+from cliptune.results.formatting import column_title as title_of
 from cliptune.results.summary import Table
-from cliptune.results.table import FormattedCell, key_text, key_value, shown, split_shared_keys
-from cliptune.results.table import column_title as title_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def to_html_table(table: Table, caption: str, heading: Callable[[str], str] = ti
     keys, _ = split_shared_keys(table)
     head = [(k, not is_text(k)) for k in keys] + [(heading(c), True) for c in table.columns]
     rows = []
-    for row, cells in zip(table.rows, shown(table), strict=True):
+    for row, cells in zip(table.rows, format_cells(table), strict=True):
         entries = [
             HtmlCell(FormattedCell(key_text(row, k)), v if (v := key_value(row, k)) is not None else "") for k in keys
         ]

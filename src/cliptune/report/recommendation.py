@@ -11,9 +11,9 @@ from cliptune.report.describe import describe_training_data, join_words
 from cliptune.report.sampling_error import sampling_error
 from cliptune.results import t_distribution
 from cliptune.results.aggregate import aggregate_runs, is_whole_test_set, metric_names
+from cliptune.results.formatting import column_title
 from cliptune.results.labels import label_methods, methods_that_train, num_shots
 from cliptune.results.summary import group_runs
-from cliptune.results.table import column_title
 from cliptune.types import Result
 
 #: Methods are ranked by the first of these that was measured, else by the first metric of a whole test set.

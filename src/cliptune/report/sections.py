@@ -13,7 +13,7 @@ from cliptune.report.panels import NO_GRADCAM
 from cliptune.report.prompt_words import PromptWords
 from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord
 from cliptune.report.sampling_error import wilson_interval
-from cliptune.results.table import column_title
+from cliptune.results.formatting import column_title
 
 #: Columns of the table of background reliance.
 RELIANCE_COLUMNS = (*CONDITIONS, "drop", "energy", "pointing")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cliptune.errors import UserError
+from cliptune.results.formatting import PIVOT_MARK, key_text, key_value
 from cliptune.results.labels import setting_sort_key
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
-from cliptune.results.table import PIVOT_MARK, key_text, key_value
 
 #: What counts and is no dimension.
 COUNT_KEYS = ("seeds",)

@@ -13,9 +13,9 @@ from importlib.resources import files
 from typing import Any
 
 from cliptune.errors import UserError
+from cliptune.results.formatting import DIFFERENCE_SUFFIX, PUBLISHED_SUFFIX, metric_of
 from cliptune.results.labels import get_setting, label_methods, natural_sort_key, num_shots
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
-from cliptune.results.table import DIFFERENCE_SUFFIX, PUBLISHED_SUFFIX, metric_of
 from cliptune.types import Result
 
 #: The data sets over which the papers' averages go.
