@@ -29,7 +29,7 @@ def photos(tmp_path: Path) -> Path:
 
 # A few pictures a class, without masks, under names the tiny backbone knows or not: each is said once.
 @pytest.mark.filterwarnings(
-    "ignore:the pictures bring no masks", "ignore:.*fewer than", "ignore:backbone 'tiny' never saw"
+    "ignore:the images have no masks", "ignore:.*fewer than", "ignore:backbone 'tiny' never saw"
 )
 def test_python_of_the_readme_runs(photos: Path, monkeypatch, capsys):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

@@ -44,18 +44,18 @@ def test_mask_of_another_size(train, masks):
     for path in masks.rglob("*.png"):
         Image.new("L", (30, 20)).save(path)
     assert re.search(
-        r"mask .*png is 30x20 but its picture is 64x64", train("coop+dapt", "--masks-from", f"folder:{masks}")
+        r"mask .*png is 30x20 but its image is 64x64", train("coop+dapt", "--masks-from", f"folder:{masks}")
     )
 
 
 def test_missing_mask(train, masks):
     shutil.rmtree(masks / "pig")
     said = train("coop+dapt", "--masks-from", f"folder:{masks}")
-    wanted = r"masks of 2 of 6 pictures cannot be used \(2 missing\): pig/\d\.png has no mask under .*; add it or"
+    wanted = r"masks of 2 of 6 images cannot be used \(2 missing\): pig/\d\.png has no mask under .*; add it or"
     assert re.search(wanted, said)
     assert "no mask folder at" in train("coop+dapt", "--masks-from", "folder:nowhere")
     assert "unknown mask source 'gradcma'; known: auto, data" in train("coop+dapt", "--masks-from", "gradcma")
-    assert "brings no mask" in train("coop+dapt", "--masks-from", "data")
+    assert "has no mask" in train("coop+dapt", "--masks-from", "data")
 
 
 def test_missing_masks_can_be_left_out(cli, photos, masks, tmp_path):
@@ -63,7 +63,7 @@ def test_missing_masks_can_be_left_out(cli, photos, masks, tmp_path):
     command = ("train", "coop+dapt", "--data", f"folder:{photos}", *BRIEFLY, "--masks-from", f"folder:{masks}")
     said = cli(*command, "--skip-bad", "--out", tmp_path / "run")
     assert said.code == 0, said.err
-    assert "masks of 2 of 6 pictures cannot be used and these are left out, such as: pig/" in said.err
+    assert "masks of 2 of 6 images cannot be used and these images are skipped; the first: pig/" in said.err
     left_out = store.load_result(tmp_path / "run" / "result.json").provenance["left_out"]
     assert len(left_out) == 2 and all(key.startswith("pig/") for key in left_out)
 
@@ -104,4 +104,4 @@ def test_masks_that_are_all_full(train, masks):
     for path in masks.rglob("*.png"):
         Image.new("L", (64, 64), 2).save(path)
     said = train("coop+dapt", "--masks-from", f"folder:{masks}")
-    assert "not one of 6 masks has any background, so that foreground is all there is: say what their numbers" in said
+    assert "none of the 6 masks has any background" in said

@@ -93,7 +93,7 @@ def test_masks_that_say_nothing(check, photos, tmp_path, values, lack):
         Image.fromarray(np.resize(np.array(values, np.uint8), (64, 64))).save(place)
     said = check(f"folder:{tmp_path}", "--format", "json")
     content = json.loads(said.out)
-    assert said.code == 1 and f"not one of 12 masks has any {lack}, so that" in said.err
+    assert said.code == 1 and f"none of the 12 masks has any {lack}" in said.err
     assert sum(content["foreground"]["histogram"]) == 12 and content["foreground"]["mean"] == values[0]
 
 
@@ -111,5 +111,5 @@ def test_one_transparent_image_among_others(cli, photos, cutouts, tmp_path):
         "train", "maple+dapt", "--data", f"folder:{root}", "--shots", 1, "--epochs", 1, "--out", tmp_path / "run"
     )
     assert said.code == 0, said.err
-    assert "1 of 3 training images bring a mask (transparency or a mask file), such as cat/" in said.err
+    assert "1 of 3 training images have a mask of their own (transparency or a mask file), for example cat/" in said.err
     assert "the other 2 come from Grad-CAM" in said.err

@@ -112,7 +112,8 @@ def test_sam_is_shown_where_the_class_is(photos, trained, monkeypatch):
 
     model = type("Model", (), {"device": "cpu"})()
     monkeypatch.setattr(
-        "cliptune.masks.pretrained.load_pretrained", lambda kind, name, device: PretrainedModel(kind, name, model, None)
+        "cliptune.segmentation.pretrained.load_pretrained",
+        lambda kind, name, device: PretrainedModel(kind, name, model, None),
     )
     dataset = Folder(photos)
     examples = dataset.examples("train")[:3]

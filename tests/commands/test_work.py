@@ -65,7 +65,10 @@ def test_masks_and_tensorboard(cli, tmp_path, photos):
 def test_pictures_without_masks_are_said_to_use_grad_cam(cli, tmp_path, photos):
     said = cli("train", "maple+dapt", "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "r")
     assert said.code == 0
-    assert "note: the pictures bring no masks: foregrounds come from Grad-CAM of the model being tuned\n" in said.err
+    assert (
+        "note: the images have no masks of their own: foregrounds come from Grad-CAM of the model being tuned\n"
+        in said.err
+    )
 
 
 def test_the_same_command_twice_gives_the_same_bytes(cli, tmp_path, photos):
@@ -169,7 +172,7 @@ def test_classes_that_a_method_cannot_take_are_a_dash(cli, tmp_path, four, photo
     page = (out / "report.html").read_text(encoding="utf-8")
     assert said.code == 0 and "linear_probe" in page and ("–" in page or not others), said.err
     monkeypatch.setattr(
-        "cliptune.gallery.pictures.PREFERRED_TEST_SETS", ("novel",)
+        "cliptune.report.collect.panels.PREFERRED_TEST_SETS", ("novel",)
     )  # pictures of classes it cannot take
     assert cli("report", out, "--pictures", 2).code == 0
     said = cli("evaluate", out / "linear_probe" / "seed1", "--data", f"folder:{photos}")

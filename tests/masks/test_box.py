@@ -89,21 +89,21 @@ def test_pixels_are_those_of_the_upright_file(tmp_path):
         (
             "a.csv",
             csv(("a.jpg", 5, 2, 5, 4)),
-            r"a\.csv line 2: the box 5,2,5,4 is empty; .*; none of .*a\.csv is a box",
+            r"a\.csv line 2: the box 5,2,5,4 is empty; .*a\.csv holds no valid box",
         ),
         ("a.csv", csv(("a.jpg", 1, 2, "x", 4)), r"a\.csv line 2: \['1', '2', 'x', '4'\] is not a box"),
         ("a.csv", csv(("a.jpg", 1, 2)), r"line 2: \['1', '2', None, None\] is not a box"),
         ("a.csv", csv(("a.jpg", 1, 2, 3, 4), header="path,a,b,c,d"), "line 2: no box; name the columns xmin,ymin"),
-        ("a.csv", csv((1, 2, 3, 4), header="xmin,ymin,xmax,ymax"), "line 2: no picture is named; call the column path"),
+        ("a.csv", csv((1, 2, 3, 4), header="xmin,ymin,xmax,ymax"), "line 2: no image is named; call the column path"),
         ("a.csv", csv(("a.jpg", 1, 2, "x", 4), header="path,x,y,w,h"), "line 2: .* is not a box of x, y, width"),
         ("a.csv", "", "a.csv holds no boxes"),
         ("a.json", "{", r"a\.json line 1: no JSON"),
         ("a.json", {"a.jpg": [[1, 2, 3]]}, r"a\.json, a\.jpg: \[1, 2, 3\] is not a box"),
         ("a.json", {"a.jpg": "x"}, "a.jpg: 'x' is not a box"),
         ("a.json", {"a.jpg": None}, "a.jpg: None is not a box"),
-        ("a.json", [1], r"a\.json, entry 1: 1 is no record"),
+        ("a.json", [1], r"a\.json, entry 1: 1 is not a record"),
         ("a.json", [{"path": "a.jpg", "boxes": [7]}], "entry 1: 7 is not a box"),
-        ("a.json", 3, "neither pictures with boxes nor"),
+        ("a.json", 3, "neither images with boxes nor"),
         ("a.json", {"images": [], "annotations": [{"image_id": 1, "bbox": [1, 2, 3, 4]}]}, "lacks 1 in its images"),
         ("a.xml", "<a>", r"annotation .*a\.xml cannot be read"),
         ("a.xml", XML.format(OBJECT.format(1, "", 3, 4)), r"a\.xml, object 1: .* is not a box"),
@@ -143,9 +143,9 @@ BAD = {
 def test_a_bad_box_is_a_fault_of_its_picture(tmp_path, name):
     rows = [("good.jpg", 0, 0, 3, 4), *((name, *box) for name, (box, _) in BAD.items())]
     source = masks.get(f"box:{write(tmp_path / 'a.csv', csv(*rows))}")
-    (fault,) = source.faults([Example("good.jpg", 0), Example(name, 0)])
+    (fault,) = source.find_problems([Example("good.jpg", 0), Example(name, 0)])
     assert fault.key == name and fault.kind == "bad box" and re.search(BAD[name][1], fault.text)
-    with pytest.raises(UserError, match=r"masks of 1 of 2 pictures cannot be used \(1 bad box\): .*--skip-bad leaves"):
+    with pytest.raises(UserError, match=r"masks of 1 of 2 images cannot be used \(1 bad box\): .*--skip-bad skips"):
         source.check([Example("good.jpg", 0), Example(name, 0)])
     blank = DecodedImage(torch.zeros(3, 4, 6, dtype=torch.uint8))
     assert int((source.mask(Example("good.jpg", 0), blank) > 0).sum()) == 12
@@ -155,8 +155,8 @@ def test_a_bad_box_is_a_fault_of_its_picture(tmp_path, name):
 
 def test_a_bad_box_beside_good_ones_is_left_out(tmp_path):
     source = masks.get(f"box:{write(tmp_path / 'a.csv', csv(('a.jpg', 0, 0, 3, 4), ('a.jpg', 5, 2, 5, 4)))}")
-    with pytest.warns(UserWarning, match=r"boxes of 1 of 1 pictures are left out beside good ones \(.*line 3: the box"):
-        assert source.faults([Example("a.jpg", 0)]) == []
+    with pytest.warns(UserWarning, match=r"boxes of 1 of 1 images are skipped, .*line 3: the box"):
+        assert source.find_problems([Example("a.jpg", 0)]) == []
 
 
 def test_boxes_outside_of_their_picture(tmp_path):
@@ -167,8 +167,8 @@ def test_boxes_outside_of_their_picture(tmp_path):
         examples.append(Example(f"{name}.png", 0, tmp_path / f"{name}.png"))
     path = write(tmp_path / "a.csv", csv(*((f"{name}.png", *box) for name, box in rows.items())))
     source = masks.get(f"box:{path}")
-    with pytest.warns(UserWarning, match=r"boxes of 1 of 4 pictures reach beyond them, such as beyond\.png of 80x40"):
-        faults = source.faults(examples)
+    with pytest.warns(UserWarning, match=r"boxes of 1 of 4 images exceed them .* example beyond\.png of 80x40"):
+        faults = source.find_problems(examples)
     assert [(fault.key, fault.kind) for fault in faults] == [("out.png", "bad box"), ("thin.png", "bad box")]
     mask = source.mask(examples[2], DecodedImage(torch.zeros(3, 20, 40, dtype=torch.uint8)))
     assert int((mask > 0).sum()) == 20 * 8

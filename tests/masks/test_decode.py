@@ -29,7 +29,7 @@ def test_more_than_255_labels(tmp_path, kind, suffix):
     ids = np.zeros((60, 90), kind)
     ids[:30, :45] = np.arange(1350).reshape(30, 45) % 600 + 1
     mask, remark = coded(Image.fromarray(ids), tmp_path, suffix)
-    assert mask.float().mean() == 255 / 4 and "holds 600 numbers up to 600, read as labels" in remark
+    assert mask.float().mean() == 255 / 4 and "holds 600 values up to 600, read as labels" in remark
 
 
 def test_more_than_255_labels_written_as_colours(tmp_path):
@@ -50,7 +50,7 @@ def test_void_of_signed_numbers_and_of_colours(tmp_path):
 
 @pytest.mark.parametrize(
     "value, said",
-    [(np.nan, "negative or no numbers"), (-0.5, "negative or no numbers"), (300.5, "fractions up to 300")],
+    [(np.nan, "negative or non-finite"), (-0.5, "negative or non-finite"), (300.5, "fractions up to 300")],
 )
 def test_floats_that_are_no_mask(tmp_path, value, said):
     values = ROUND.astype(np.float32)
@@ -70,7 +70,7 @@ needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no shared/data/real b
 @needs_real
 def test_masks_that_datasets_ship():
     def share(folder: str, values: PixelEncoding) -> float:
-        masks = [read_mask(path, values=values)[0] for path in sorted((REAL / folder).rglob("*.png"))]
+        masks = [read_mask(path, encoding=values)[0] for path in sorted((REAL / folder).rglob("*.png"))]
         return sum(float(mask.float().mean()) / 255 for mask in masks) / len(masks)
 
     assert 0.2 < share("pets26/label", PixelEncoding()) < 0.6

@@ -93,14 +93,14 @@ def test_faults_are_counted_before_training(tmp_path):
     keys = [f"cat/{i}.jpg" for i in range(4)] + ["cat/7.jpg", "dog/7.jpg"]
     examples = [Example(key, 0, save(tmp_path / "photos" / key, grid(1))) for key in keys]
     masks = FolderMasks(tmp_path / "m")
-    assert {f.key: f.kind for f in masks.faults(examples)} == {
+    assert {f.key: f.kind for f in masks.find_problems(examples)} == {
         "cat/0.jpg": "missing",
         "cat/2.jpg": "wrong shape",
         "cat/3.jpg": "unreadable",
         "dog/7.jpg": "shared",
     }
     counts = "1 missing, 1 wrong shape, 1 unreadable, 1 shared"
-    with pytest.raises(UserError, match=rf"^masks of 4 of 6 pictures cannot be used \({counts}\): cat/0\.jpg has no"):
+    with pytest.raises(UserError, match=rf"^masks of 4 of 6 images cannot be used \({counts}\): cat/0\.jpg has no"):
         masks.check(examples)
     with pytest.raises(UserError, match=r"no mask for cat/0\.jpg"):
         masks.mask(examples[0], PICTURE)
@@ -119,9 +119,7 @@ def test_a_mask_of_the_same_shape_is_resized(tmp_path, rows, columns):
 
 def test_a_mask_of_another_shape(tmp_path):
     save(tmp_path / "a.png", np.zeros((6, 4)))
-    with pytest.raises(
-        UserError, match=r"a\.png is 4x6 but its picture is 6x4 pixels, of another shape; make the mask"
-    ):
+    with pytest.raises(UserError, match=r"a\.png is 4x6 but its image is 6x4 pixels, of another shape; make the mask"):
         FolderMasks(tmp_path).mask(Example("a.png", 0), PICTURE)
 
 
@@ -138,7 +136,7 @@ def test_a_mask_made_before_exif_turned_its_picture_is_turned_alike(tmp_path, tu
     example, picture, masks = Example("a.jpg", 0, path), read_image(path), FolderMasks(tmp_path / "masks")
     assert picture.image.shape == (3, 80, 40)
     masks.check([example])
-    with pytest.warns(UserWarning, match=r"a\.png was made before EXIF turned its picture, so it is turned alike"):
+    with pytest.warns(UserWarning, match=r"a\.png was made before its image's EXIF"):
         mask = masks.mask(example, picture)
     assert ((mask > 127) == (picture.image[:1] > 127)).float().mean() > 0.99
     assert masks.mask(example, picture).equal(mask), "and nothing is said again"

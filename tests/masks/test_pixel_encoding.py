@@ -31,13 +31,13 @@ def read(values, kind="auto", **more):
         ([255, 255], [255, 255], ""),
         ([*range(0, 255, 5)], [*range(0, 255, 5)], ""),
         ([0, 51, 102, 255], [0, 51, 102, 255], "holds 3 levels (51, 102, 255), read as grey"),
-        ([0, 1, 7, 20], [0, 255, 255, 255], "holds small numbers up to 20, read as labels"),
+        ([0, 1, 7, 20], [0, 255, 255, 255], "holds small values up to 20, read as labels"),
         ([0, 1, 7, 20, 255], [0, 255, 255, 255, 0], "foreground, 255 is void"),
         ([1, 2, 3], [255, 0, 0], "holds 1 and 2 and 3 without 0, read as trimap: 1 is foreground, 2 background"),
         ([1, 3], [255, 0], "read as trimap"),
         ([2, 2], [255, 255], ""),
-        ([1, 2, 3, 4], [255] * 4, "holds small numbers up to 4, read as labels"),
-        ([0, 1, 2, 3], [0, 255, 255, 255], "holds small numbers up to 3, read as labels"),
+        ([1, 2, 3, 4], [255] * 4, "holds small values up to 4, read as labels"),
+        ([0, 1, 2, 3], [0, 255, 255, 255], "holds small values up to 3, read as labels"),
     ],
 )
 def test_left_to_itself(raw, wanted, remark):
@@ -64,13 +64,13 @@ def test_told(raw, release, labels):
 @pytest.mark.parametrize(
     "raw, wanted, remark",
     [
-        ([0, 1, 255, 300], [0, 255, 255, 255], "holds 3 numbers up to 300, read as labels: all but 0 are foreground;"),
+        ([0, 1, 255, 300], [0, 255, 255, 255], "holds 3 values up to 300, read as labels: all but 0 are foreground;"),
         ([0, 24000, 26001, 65535], [0, 255, 255, 0], "read as labels: all but 0 are foreground, 65535 is void"),
         ([0, 65535], [0, 255], ""),
         ([0, 300], [0, 255], ""),
-        ([0, 257, 514], [0, 255, 255], "holds small numbers up to 2, read as labels"),
+        ([0, 257, 514], [0, 255, 255], "holds small values up to 2, read as labels"),
         ([257 * level for level in range(256)], [*range(256)], ""),
-        ([*range(0, 3000)], [0] + [255] * 2999, "holds 2,999 numbers up to 2,999, read as labels"),
+        ([*range(0, 3000)], [0] + [255] * 2999, "holds 2,999 values up to 2,999, read as labels"),
         ([*range(0, 65535, 129)], [round(v / 257) for v in range(0, 65535, 129)], ""),
     ],
 )
@@ -90,7 +90,7 @@ def test_deep_numbers_as_told():
 
 
 def test_the_release_says_when_it_makes_a_usual_mask_background():
-    assert "folder: reads it as meant" in read([0, 255], "release")[1]
+    assert "folder: reads 255 as foreground" in read([0, 255], "release")[1]
     assert read([0, 1, 255], "release")[1] == "" == read([0, 0], "release")[1]
 
 
@@ -120,10 +120,10 @@ def test_spelling(text, path, values):
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("a,values=soft", "values=soft .*it is auto, grey, labels .void, too. or trimap"),
+        ("a,values=soft", "values=soft .*use auto, grey, trimap or labels"),
         ("a,values=grey,void=3", "values=grey"),
-        ("a,void=x", "numbers from 0: void=255"),
-        ("a,foreground=1+-3", "numbers from 0: void=255"),
+        ("a,void=x", "integers from 0, as in void=255"),
+        ("a,foreground=1+-3", "integers from 0, as in void=255"),
     ],
 )
 def test_misspelt(text, said):
@@ -198,5 +198,5 @@ def test_other_codings(tmp_path):
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_a_photograph_is_no_mask(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
-    with pytest.raises(UserError, match=rf"mask .*a\.{suffix} is a coloured picture; masks are grey"):
+    with pytest.raises(UserError, match=rf"mask .*a\.{suffix} is a coloured image; masks are grey"):
         coded(Image.fromarray(noise), tmp_path, suffix)

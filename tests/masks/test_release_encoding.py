@@ -82,4 +82,4 @@ def test_the_mask_itself_is_of_the_pictures_size(root):
     picture = dataset.read(example)
     stored, mask = source.stored(example, picture), source.mask(example, picture)
     assert stored.shape == mask.shape == (1, 48, 64) and torch.equal(source.foreground(stored), mask)
-    assert source.faults([example]) == []
+    assert source.find_problems([example]) == []

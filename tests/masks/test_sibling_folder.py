@@ -51,7 +51,7 @@ def test_white_is_foreground_beside_and_void_to_the_release(tmp_path):
     example = Example("x", 0, save(tmp_path / "images" / "a.png"))
     save(tmp_path / "mask" / "a.png")
     assert masks.get("beside").mask(example, PICTURE).min() == 255
-    with pytest.warns(UserWarning, match=r"a\.png holds 0 and 255 alone, all background to the release's rule"):
+    with pytest.warns(UserWarning, match=r"a\.png holds only 0 and 255, all background by the release"):
         assert masks.get("seem").mask(example, PICTURE).max() == 0
 
 
@@ -59,13 +59,13 @@ def test_a_class_may_be_called_mask(tmp_path):
     paths = [save(tmp_path / "images" / name / "1.png") for name in ("mask", "cat")]
     examples = [Example(f"{path.parent.name}/1.png", i, path) for i, path in enumerate(paths)]
     assert SiblingFolderMasks().find(examples[0]) is None
-    with pytest.raises(UserError, match=r"masks of 2 of 2 pictures cannot be used \(2 missing\)"):
+    with pytest.raises(UserError, match=r"masks of 2 of 2 images cannot be used \(2 missing\)"):
         SiblingFolderMasks().check(examples)
 
 
 def test_nothing_beside(tmp_path):
     drawn = Example("drawn", 0)
-    with pytest.raises(UserError, match="drawn has no mask in a folder mask or masks beside its folders"):
+    with pytest.raises(UserError, match="drawn has no mask in a folder mask or masks next to the images"):
         SiblingFolderMasks().check([drawn])
     with pytest.raises(UserError, match="unpack the archive of masks there, or name its folder: folder:PATH"):
         SiblingFolderMasks().mask(drawn, PICTURE)

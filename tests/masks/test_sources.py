@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from cliptune.masks.from_dataset import DataMasks
 from cliptune.masks.full import FullMasks
 from cliptune.masks.grid import CELL_SIZES, GridMasks, cell_size, grid_mask
 from cliptune.masks.pixel_encoding import PixelEncoding
+from cliptune.masks.saliency_masks import GradCamMasks
 from cliptune.masks.source import ModelMaskSource
-from cliptune.saliency.gradcam import GradCamMasks
 from cliptune.types import DecodedImage, Example
 
 EXAMPLE = Example("cat/1.png", 0)
@@ -30,7 +31,7 @@ def test_by_name(tmp_path):
         assert type(masks.get(spec)) is kind
     folder, seem = masks.get(f"folder:{tmp_path}"), masks.get(f"seem:{tmp_path}")
     assert isinstance(folder, FolderMasks) and isinstance(seem, FolderMasks)
-    assert folder.root == tmp_path and (folder.reader.values.kind, seem.reader.values.kind) == ("auto", "release")
+    assert folder.root == tmp_path and (folder.reader.encoding.kind, seem.reader.encoding.kind) == ("auto", "release")
 
 
 def test_what_is_drawn_takes_the_runs_seed():
@@ -41,9 +42,9 @@ def test_what_is_drawn_takes_the_runs_seed():
 def test_values_are_told_after_the_path(tmp_path):
     source = masks.get(f"folder:{tmp_path},foreground=1+3")
     assert isinstance(source, FolderMasks) and source.root == tmp_path
-    assert source.reader.values == PixelEncoding("labels", foreground=(1, 3))
+    assert source.reader.encoding == PixelEncoding("labels", foreground=(1, 3))
     seem = masks.get(f"seem:{tmp_path},foreground=1")
-    assert isinstance(seem, FolderMasks) and seem.root == tmp_path and seem.reader.values == PixelEncoding("release")
+    assert isinstance(seem, FolderMasks) and seem.root == tmp_path and seem.reader.encoding == PixelEncoding("release")
 
 
 @pytest.mark.parametrize("spec", ["gradcma", "", "folder", "folder:", "data:x", "full:1", "auto"])
@@ -58,7 +59,7 @@ def test_auto_takes_the_datas_masks_where_every_image_has_one():
         assert isinstance(masks.choose_source("auto", {"a", "b"}, 2), DataMasks)
         assert isinstance(masks.choose_source("full", {"a"}, 2), FullMasks)
         assert isinstance(masks.choose_source("gradcam", (), 2), GradCamMasks)
-    with pytest.warns(UserWarning, match="the pictures bring no masks: foregrounds come from Grad-CAM"):
+    with pytest.warns(UserWarning, match="foregrounds come from Grad-CAM"):
         assert isinstance(masks.choose_source("auto", (), 2), GradCamMasks)
 
 
@@ -75,7 +76,7 @@ def test_only_masks_that_change_say_so():
 def test_data_masks_are_the_pictures_own():
     own = torch.arange(12, dtype=torch.uint8).view(1, 3, 4)
     assert DataMasks().mask(EXAMPLE, picture(3, 4, own)) is own
-    with pytest.raises(UserError, match=r"cat/1\.png brings no mask .*; choose another source: folder:PATH or gradcam"):
+    with pytest.raises(UserError, match=r"cat/1\.png has no mask .*; choose another source: folder:PATH or gradcam"):
         DataMasks().mask(EXAMPLE, picture())
 
 
@@ -121,14 +122,13 @@ def test_half_of_a_picture_is_hidden_on_average():
 
 
 def test_auto_says_which_images_bring_no_mask():
-    with pytest.warns(
-        UserWarning, match=r"^1 of 3 training images bring a mask .* such as cat/1\.png: .* other 2 come"
-    ):
+    with pytest.warns(UserWarning, match=r"^1 of 3 training images have a mask .* example cat/1\.png: .* other 2 come"):
         source = masks.choose_source("auto", {EXAMPLE.key}, 3)
     assert source.changes and isinstance(source, ModelMaskSource)
     own = torch.arange(64, dtype=torch.uint8).view(1, 8, 8)
     assert source.mask(EXAMPLE, picture(8, 8, own)) is own
-    source.made.maps["cat/2.png"] = torch.eye(2)[None]
+    source = replace(source, computed=replace(source.computed, maps={"cat/2.png": torch.eye(2)[None]}))
     made = source.mask(Example("cat/2.png", 0), picture(8, 8))
     assert made.shape == (1, 8, 8) and set(made.unique().tolist()) == {0, 255}
-    assert [fault.key for fault in source.faults([Example("cat/1.png", 0, mask=Path("gone.png"))])] == ["cat/1.png"]
+    problems = source.find_problems([Example("cat/1.png", 0, mask=Path("gone.png"))])
+    assert [problem.key for problem in problems] == ["cat/1.png"]

@@ -104,7 +104,7 @@ def test_empty_and_full_masks_are_named_before_training(photos, tmp_path):
 
 
 def test_masks_that_cannot_be_had_are_counted(photos):
-    with pytest.raises(UserError, match=r"^(\d+) of \1 pictures have no usable mask; the first: .* brings no mask"):
+    with pytest.raises(UserError, match=r"^(\d+) of \1 images have no usable mask; the first: .* has no mask"):
         validate_masks(examples(photos), DataMasks())
 
 

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 import tiny_clips
 from cliptune.data.transforms import normalise, squash
 from cliptune.engine.fit import fit, training_set
+from cliptune.masks.saliency_masks import GradCamMasks
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.maple import Maple
 from cliptune.saliency.gradcam import (
-    GradCamMasks,
     activation_and_gradient,
     gradcam,
     resize_and_normalize,
@@ -96,8 +96,8 @@ def test_refreshed_masks_are_the_models_maps_of_whole_pictures(backbone, batch_s
     toy = task()
     tuned = model(Dapt(COOP, masks_from="gradcam"), backbone, toy)
     examples, _ = training_set(tuned, toy, QUICK)
-    source = GradCamMasks(0.4, batch_size)
-    source.refresh(tuned, examples.squashed_batches(batch_size))
+    source = GradCamMasks(threshold=0.4, batch_size=batch_size)
+    source = source.refreshed(tuned, examples.squashed_batches(batch_size))
     assert tuned.training, "left as it was"
     for example in toy.train:
         picture = toy.dataset.read(example)
@@ -133,7 +133,7 @@ def test_training_sees_masks_made_anew_each_epoch(backbone):
 
     start = model(runs[0], backbone, toy)
     examples, masks = training_set(start, toy, QUICK)
-    masks.refresh(start, examples.squashed_batches(masks.batch_size))
+    masks = masks.refreshed(start, examples.squashed_batches(masks.batch_size))
     for batch in examples.epoch_batches(0, 4, torch.device("cpu"), masks=masks):
         for i, mask in zip(batch.index.tolist(), batch.masks, strict=True):
             assert torch.equal(mask, epochs[0][i]), "the first epoch's masks are the untrained model's"

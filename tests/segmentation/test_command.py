@@ -141,7 +141,7 @@ mask(jobs[2]).resize((5, 50)).save(jobs[2]["output"])
     done = make_masks(photos, examples, tool, tmp_path / "out")
     assert done.made == 1 and list(done.missing) == [examples[i].key for i in (4, 1, 2, 3)]
     reasons = [done.missing[examples[i].key] for i in (1, 2, 3, 4)]
-    words = ("cannot be read", "5x50 but its picture is 64x64", "the program made none", str(examples[4].path))
+    words = ("cannot be read", "5x50 but its image is 64x64", "the program made none", str(examples[4].path))
     assert all(word in reason for word, reason in zip(words, reasons, strict=True)), reasons
     assert not any("cliptune-masks-" in reason for reason in reasons)
 

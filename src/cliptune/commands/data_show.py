@@ -147,7 +147,7 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
         with _in_short():
             model = model_of(options, dataset)
             seen = ExampleSet(dataset, examples, model.backbone.preprocess, keep=False)
-            source.refresh(model, seen.squashed_batches(source.batch_size))
+            source = source.refreshed(model, seen.squashed_batches(source.batch_size))
     made, failed = [], []
     for example, picture in zip(examples, pictures, strict=True):
         try:

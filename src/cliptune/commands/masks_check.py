@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,10 +23,11 @@ from cliptune.data.splits import sample_few_shot
 from cliptune.engine.watchers import ProgressBar, progress_display
 from cliptune.errors import UserError
 from cliptune.files import check_file, write_bytes
+from cliptune.types import Example
 
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
-    from cliptune.masks.source import MaskSource
+    from cliptune.masks.source import MaskSource, ModelMaskSource
     from cliptune.model.tuned_model import TunedModel
 
 
@@ -97,11 +99,10 @@ def check(arguments: list[str]) -> None:
     looked(chosen)  # which says what is assumed of deep images
     source = source_of(spec, examples, options.seed)
     against = source_of(options.against, examples, options.seed) if options.against else None
-    for each in (source, against):
-        if isinstance(each, ModelMaskSource):
-            model = model_of(options, dataset)
-            seen = ExampleSet(dataset, chosen, model.backbone.preprocess)
-            each.refresh(model, seen.squashed_batches(each.batch_size))
+    if isinstance(source, ModelMaskSource):
+        source = _refresh(source, options, dataset, chosen)
+    if isinstance(against, ModelMaskSource):
+        against = _refresh(against, options, dataset, chosen)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with progress_display(console) as progress:
         watcher = ProgressBar(progress, "masks")
@@ -135,6 +136,17 @@ def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
         if e.mask is not None or e.boxes or examples.image(i).mask is not None
     }
     return masks.choose_source(spec, brought, len(keys), seed)
+
+
+def _refresh(
+    source: ModelMaskSource, options: MasksCheck, dataset: Dataset, examples: Sequence[Example]
+) -> ModelMaskSource:
+    """The source with the masks of `examples`, from the model that the options name."""
+    from cliptune.data.loader import ExampleSet
+
+    model = model_of(options, dataset)
+    images = ExampleSet(dataset, examples, model.backbone.preprocess)
+    return source.refreshed(model, images.squashed_batches(source.batch_size))
 
 
 def model_of(options: Any, dataset: Dataset) -> TunedModel:

@@ -78,8 +78,6 @@ def fit(
             )
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            if isinstance(masks, ModelMaskSource):
-                masks.refresh(model, examples.squashed_batches(masks.batch_size))
             model.train()
             seen: list[dict[str, float]] = []
             for step, (batch, views) in enumerate(batches(state.epoch)):
@@ -170,6 +168,8 @@ def _source(model: TunedModel, examples: ExampleSet, masks: MaskSource | None, t
 
     def batches(epoch: int) -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
         epoch_masks = None if masks is None else masks.for_epoch(epoch)
+        if isinstance(epoch_masks, ModelMaskSource):
+            epoch_masks = epoch_masks.refreshed(model, examples.squashed_batches(epoch_masks.batch_size))
         for batch in examples.epoch_batches(
             epoch, training.batch_size, fabric.device, masks=epoch_masks, workers=training.workers, **place
         ):

@@ -1,95 +1,104 @@
-"""Mask sources by name."""
+"""Mask sources: where the foreground masks of training images come from, by name."""
 
 from __future__ import annotations
 
 import importlib
 import warnings
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from cliptune.errors import UserError
-from cliptune.masks.pixel_encoding import PixelEncoding, parse_path_options
 
 if TYPE_CHECKING:
     from cliptune.masks.source import MaskSource
 
-#: What stands alone, and what takes something after a colon: name -> module and class. Imported when one
-#: is asked for, as they need PyTorch.
-PLAIN = {
-    "data": "masks.from_dataset.DataMasks",
-    "alpha": "masks.from_dataset.AlphaMasks",
-    "beside": "masks.sibling_folder.SiblingFolderMasks",
-    "seem": "masks.sibling_folder.SiblingFolderMasks",
-    "full": "masks.full.FullMasks",
-    "gradcam": "saliency.gradcam.GradCamMasks",
-    "grid": "masks.grid.GridMasks",
-    "maskclip": "saliency.gradcam.GradCamMasks",
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """A mask source in `SOURCES`.
+
+    Args:
+        target: "module:Class", relative to this package. Imported on first use, as mask sources need PyTorch.
+        argument: Whether the name is followed by a colon and an argument, as in "folder:PATH".
+        uses_model: Whether the masks are computed with the model being tuned.
+    """
+
+    target: str
+    argument: Literal["none", "optional", "required"] = "none"
+    uses_model: bool = False
+
+
+#: Every mask source. To add one, write a `MaskSource` with `from_spec` and add its line here.
+SOURCES = {
+    "data": SourceEntry("from_dataset:DataMasks"),
+    "alpha": SourceEntry("from_dataset:AlphaMasks"),
+    "beside": SourceEntry("sibling_folder:SiblingFolderMasks"),
+    "seem": SourceEntry("sibling_folder:SeemMasks", "optional"),
+    "folder": SourceEntry("folder:FolderMasks", "required"),
+    "box": SourceEntry("box:BoxMasks", "required"),
+    "full": SourceEntry("full:FullMasks"),
+    "grid": SourceEntry("grid:GridMasks"),
+    "gradcam": SourceEntry("saliency_masks:GradCamMasks", uses_model=True),
+    "maskclip": SourceEntry("saliency_masks:MaskClipMasks", uses_model=True),
 }
-PATHS = {"folder": "masks.folder.FolderMasks", "seem": "masks.folder.FolderMasks", "box": "masks.box.BoxMasks"}
-#: Values as the released DAPT reads them.
-RELEASE_ENCODING = PixelEncoding("release")
 
 
 def check_spec(spec: str, auto: bool = True) -> None:
-    """Raise `UserError` unless `spec` names a source; auto: or is "auto"."""
-    name, colon, argument = spec.partition(":")
-    if not (auto and spec == "auto") and not (argument if name in PATHS and colon else name in PLAIN and not colon):
-        known = ", ".join(["auto", *PLAIN, *(f"{name}:PATH" for name in PATHS)])
-        raise UserError(f"unknown mask source {spec!r}; known: {known}")
+    """Raise `UserError` unless `spec` names a mask source. auto: Also accept "auto"."""
+    if auto and spec == "auto":
+        return
+    name, colon, _ = spec.partition(":")
+    forms = {"none": {name}, "required": {f"{name}:PATH"}, "optional": {name, f"{name}:PATH"}}
+    form = f"{name}:PATH" if colon else name
+    if name not in SOURCES or form not in forms[SOURCES[name].argument] or spec == f"{name}:":
+        known = [name for name, entry in SOURCES.items() if entry.argument != "required"]
+        known += [f"{name}:PATH" for name, entry in SOURCES.items() if entry.argument != "none"]
+        raise UserError(f"unknown mask source {spec!r}; known: {', '.join(['auto', *known])}")
 
 
 def uses_model(spec: str) -> bool:
-    """Whether the source makes masks with a model, the one being tuned."""
-    return spec in ("gradcam", "maskclip")
+    """Whether the source `spec` computes masks with the model being tuned."""
+    name = spec.partition(":")[0]
+    return name in SOURCES and SOURCES[name].uses_model
 
 
 def get(spec: str, seed: int = 0) -> MaskSource:
-    """`"data"`, `"gradcam"`, `"folder:PATH"`, ... -> a source. Raises `UserError` for anything else.
+    """The mask source of a spec such as "data", "gradcam" or "folder:PATH". Raises `UserError` for an unknown one.
 
-    folder takes `PATH,values=labels,void=255,foreground=1+3`; seem is SEEM's archive in the dataset's own folders, or
-    at `PATH`, whose values are read as the released DAPT does. seed: of sources that draw.
+    seed: Seed of sources that draw random masks.
     """
     check_spec(spec, auto=False)
     name, _, argument = spec.partition(":")
-    file, _, kind = (PATHS if argument else PLAIN)[name].rpartition(".")
-    made: Any = getattr(importlib.import_module(f"cliptune.{file}"), kind)
-    match name:
-        case "folder":
-            return made(*parse_path_options(argument))
-        case "seem":  # its rule leaves nothing to choose
-            return made(*([parse_path_options(argument)[0]] if argument else []), RELEASE_ENCODING)
-        case "box":
-            return made(argument)
-        case "grid":
-            return made(seed)
-        case "maskclip":
-            from cliptune.saliency import maskclip
-
-            return made(saliency=maskclip.maskclip)
-    return made()
+    module, _, kind = SOURCES[name].target.partition(":")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), kind).from_spec(argument, seed)
 
 
-def choose_source(spec: str, brought: Collection[str], total: int, seed: int = 0) -> MaskSource:
-    """`get(spec)`; "auto" is the masks that come with the data where each of `total` training images has one, Grad-CAM
-    for those that have none, and a note of how many that are.
+def choose_source(spec: str, provided: Collection[str], total: int, seed: int = 0) -> MaskSource:
+    """`get(spec)`, where "auto" is resolved by what the data provides.
 
-    brought: keys of the images that have one.
+    "auto" uses the masks that come with the data where all `total` training images have one, Grad-CAM where none has,
+    and otherwise Grad-CAM for the images without one. It warns whenever Grad-CAM is used.
+
+    Args:
+        provided: Keys of the images that come with a mask.
     """
     if spec != "auto":
         return get(spec, seed)
-    if len(brought) == total:
+    if len(provided) == total:
         return get("data")
-    if not brought:
+    if not provided:
         warnings.warn(
-            "the pictures bring no masks: foregrounds come from Grad-CAM of the model being tuned", stacklevel=2
+            "the images have no masks of their own: foregrounds come from Grad-CAM of the model being tuned",
+            stacklevel=2,
         )
         return get("gradcam")
     warnings.warn(
-        f"{len(brought)} of {total} training images bring a mask (transparency or a mask file), such as "
-        f"{min(brought)}: theirs are used, and foregrounds of the other {total - len(brought)} come from Grad-CAM of "
-        f"the model being tuned; --masks-from gradcam treats all alike",
+        f"{len(provided)} of {total} training images have a mask of their own (transparency or a mask file), for "
+        f"example {min(provided)}: these are used, and foregrounds of the other {total - len(provided)} come from "
+        f"Grad-CAM of the model being tuned; use --masks-from gradcam to treat all images alike",
         stacklevel=2,
     )
-    from cliptune.masks.mixed import MixedMasks
+    from cliptune.masks.saliency_masks import MixedMasks
 
-    return MixedMasks(brought)
+    return MixedMasks(frozenset(provided))

@@ -18,76 +18,84 @@ from cliptune.types import DecodedImage, Example
 
 
 class BoxMasks(MaskSource):
-    """Everything within a picture's boxes; their file or folder is `read_boxes`'s.
+    """Everything inside an image's boxes is foreground. `path` is a file or folder that `read_boxes` reads.
 
-    Pixel coordinates count on the picture as its EXIF turns it; a picture read smaller than its file has them scaled.
-    What of a box lies outside of its picture is cut off.
+    Pixel coordinates refer to the image as its EXIF orientation turns it. They are scaled if the image was read at a
+    smaller size than its file has, and boxes are clipped to the image.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path).expanduser()
         self.boxes: BoxTable = read_boxes(self.path)
 
-    def faults(self, examples: Sequence[Example]) -> list[MaskProblem]:
-        found, lacking = list[MaskProblem](), list[str]()
+    @classmethod
+    def from_spec(cls, argument: str, seed: int) -> BoxMasks:
+        return cls(argument)
+
+    def find_problems(self, examples: Sequence[Example]) -> list[MaskProblem]:
+        problems, skipped = list[MaskProblem](), list[str]()
         for example in examples:
-            boxes, bad = self.boxes.of(example.key), self.boxes.fault(example.key)
+            boxes, invalid = self.boxes.boxes_of(example.key), self.boxes.problem(example.key)
             if boxes:
-                lacking += [bad] if bad else []
-            elif bad:
-                found.append(MaskProblem(example.key, "bad box", bad))
+                skipped += [invalid] if invalid else []
+            elif invalid:
+                problems.append(MaskProblem(example.key, "bad box", invalid))
             else:
                 text = f"has no box in {self.path}; add one or choose another source (gradcam, data)"
-                found.append(MaskProblem(example.key, "missing", f"{example.key} {text}"))
-        if lacking:
+                problems.append(MaskProblem(example.key, "missing", f"{example.key} {text}"))
+        if skipped:
             warnings.warn(
-                f"boxes of {len(lacking)} of {len(examples)} pictures are left out beside good ones ({lacking[0]})",
+                f"invalid boxes of {len(skipped)} of {len(examples)} images are skipped, their valid ones are used "
+                f"({skipped[0]})",
                 stacklevel=2,
             )
-        shares = self.boxes.normalised
-        return found + ([] if shares else find_boxes_outside([(e, self.boxes.of(e.key)) for e in examples]))
+        if self.boxes.normalized:
+            return problems
+        return problems + find_boxes_outside([(e, self.boxes.boxes_of(e.key)) for e in examples])
 
-    def mask(self, example: Example, picture: DecodedImage) -> Tensor:
-        found = self.boxes.of(example.key)
-        if not found:
-            bad = self.boxes.fault(example.key)
-            raise MissingMaskError(bad or f"no box for {example.key} in {self.path}; add one or use masks_from=gradcam")
-        return rasterize_boxes(found, self.boxes.normalised, example, picture)
+    def mask(self, example: Example, image: DecodedImage) -> Tensor:
+        boxes = self.boxes.boxes_of(example.key)
+        if not boxes:
+            missing = f"no box for {example.key} in {self.path}; add one or use masks_from=gradcam"
+            raise MissingMaskError(self.boxes.problem(example.key) or missing)
+        return rasterize_boxes(boxes, self.boxes.normalized, example, image)
 
 
 def find_boxes_outside(pairs: Sequence[tuple[Example, Sequence[Box]]]) -> list[MaskProblem]:
-    """Faults of examples whose boxes, in pixels, all lie outside of their files' images.
+    """Problems of examples whose boxes, in pixels, all lie outside their image.
 
-    Warns with a count of those that reach beyond by more than a pixel.
+    Warns with the number of images that boxes exceed by more than a pixel.
     """
-    found, beyond = list[MaskProblem](), list[str]()
+    problems, exceeding = list[MaskProblem](), list[str]()
     for example, boxes in pairs:
         if not boxes or example.path is None:
             continue
         try:
             size = image_size(example.path, upright=True)
         except UserError:
-            continue  # whoever reads the picture says it
+            continue  # reading the image reports it
         if all(_pixel_slices(box, size) is None for box in boxes):
-            text = f"{_describe_box(boxes[0], example, size)} shows nothing within it; correct the box or remove it"
-            found.append(MaskProblem(example.key, "bad box", text))
+            text = f"{_describe_box(boxes[0], example, size)} has no pixel inside it; correct the box or remove it"
+            problems.append(MaskProblem(example.key, "bad box", text))
         elif any(right > size[1] + 1 or bottom > size[0] + 1 for _, _, right, bottom in boxes):
-            beyond.append(_describe_box(max(boxes, key=lambda box: max(box[2:])), example, size))
-    if beyond:
+            exceeding.append(_describe_box(max(boxes, key=lambda box: max(box[2:])), example, size))
+    if exceeding:
         warnings.warn(
-            f"boxes of {len(beyond)} of {len(pairs)} pictures reach beyond them, such as {beyond[0]}: they are cut "
-            f"off; are they of pictures of another size?",
+            f"boxes of {len(exceeding)} of {len(pairs)} images exceed them and are clipped, for example "
+            f"{exceeding[0]}; are they for images of another size?",
             stacklevel=3,
         )
-    return found
+    return problems
 
 
-def rasterize_boxes(boxes: Sequence[Box], shares: bool, example: Example, picture: DecodedImage) -> Tensor:
-    """uint8 `(1, H, W)`: 255 within any of the boxes, which are in pixels of the example's file or, if `shares`, in
-    shares of its sides."""
-    height, width = picture.image.shape[-2:]
+def rasterize_boxes(boxes: Sequence[Box], normalized: bool, example: Example, image: DecodedImage) -> Tensor:
+    """uint8 `(1, H, W)` of the image's size, 255 inside any of the boxes.
+
+    normalized: Boxes are fractions of width and height. Otherwise they are in pixels of the example's file.
+    """
+    height, width = image.image.shape[-2:]
     rows, columns = (1, 1)
-    if not shares:
+    if not normalized:
         rows, columns = (height, width) if example.path is None else image_size(example.path, upright=True)
     mask = torch.zeros(1, height, width, dtype=torch.uint8)
     for left, top, right, bottom in boxes:
@@ -99,7 +107,7 @@ def rasterize_boxes(boxes: Sequence[Box], shares: bool, example: Example, pictur
 
 
 def _pixel_slices(box: Box, size: tuple[int, int]) -> tuple[slice, slice] | None:
-    """Rows and columns of a box in pixels that lie in an image of `size` (H, W), None if none do."""
+    """Rows and columns of a box in pixels, clipped to an image of `size` (H, W); None if nothing is left."""
     left, top, right, bottom = (round(x) for x in box)
     rows, columns = slice(max(0, top), min(size[0], bottom)), slice(max(0, left), min(size[1], right))
     return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None

@@ -1,4 +1,4 @@
-"""Boxes of pictures from CSV, JSON or XML."""
+"""Reads the boxes of images from CSV, JSON or XML."""
 
 from __future__ import annotations
 
@@ -16,32 +16,34 @@ from cliptune.boxes import CORNERS, SIDES, Box, is_normalized, parse_box
 from cliptune.errors import UserError, shown
 from cliptune.files import read_bytes, read_text
 
-#: The picture that a box is of, and the box or what is wrong with it.
+#: The name of an image, and a box or the error message about it.
 ParsedRow = tuple[str, Box | str]
 
-#: Names of columns and keys, lower case, that say which picture is meant.
+#: Lower-case names of columns and keys that hold the image's path.
 IMAGE_COLUMNS = ("path", "filename", "file_name", "file", "image", "picture", "image_path", "filepath", "key")
 
 
 @dataclass(frozen=True)
 class BoxTable:
-    """Boxes by picture, each (left, top, right, bottom), in pixels or, if `normalised`, as shares of width and height.
+    """Boxes by image. An image is found by its relative path, the end of it, or its name without suffix.
 
-    bad: what is wrong with the first bad box of a picture. A picture is found by its relative path, by the end of it,
-    or by its name without suffix (as annotations have it).
+    Args:
+        boxes: Boxes (left, top, right, bottom) by image.
+        normalized: Boxes are fractions of width and height. Otherwise they are in pixels.
+        invalid: The message about the first invalid box, by image.
     """
 
-    held: dict[str, tuple[Box, ...]]
-    normalised: bool
-    bad: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, tuple[Box, ...]]
+    normalized: bool
+    invalid: dict[str, str] = field(default_factory=dict)
 
-    def of(self, key: str) -> tuple[Box, ...]:
-        """The boxes of a picture, none if there is no word of it."""
-        return next((self.held[name] for name in _lookup_keys(key) if name in self.held), ())
+    def boxes_of(self, key: str) -> tuple[Box, ...]:
+        """The valid boxes of an image, possibly none."""
+        return next((self.boxes[name] for name in _lookup_keys(key) if name in self.boxes), ())
 
-    def fault(self, key: str) -> str:
-        """What is wrong with a box of a picture, or ""."""
-        return next((self.bad[name] for name in _lookup_keys(key) if name in self.bad), "")
+    def problem(self, key: str) -> str:
+        """The message about an invalid box of an image, or ""."""
+        return next((self.invalid[name] for name in _lookup_keys(key) if name in self.invalid), "")
 
 
 def _lookup_keys(key: str) -> list[str]:
@@ -51,12 +53,13 @@ def _lookup_keys(key: str) -> list[str]:
 
 
 def read_boxes(path: Path) -> BoxTable:
-    """The boxes of a CSV, JSON or XML file, or of a folder of XML annotations (Pascal VOC's, Oxford Pets').
+    """Read a CSV, JSON or XML file, or a folder of XML annotations (Pascal VOC, Oxford Pets).
 
-    CSV: a column that names the picture and four numbers, xmin,ymin,xmax,ymax (x1,y1,x2,y2; left,top,right,bottom) or
-    x,y,w,h; several rows for several boxes. JSON: `{"cat/1.jpg": [[left, top, right, bottom], ...]}`, a list of records
-    with those columns or `boxes`, or COCO's `images` and `annotations`. A box that is none is a fault of its picture.
-    Raises `UserError` for a file that is wrong as a whole, or holds no box that is one.
+    CSV: a column with the image's path and four columns xmin,ymin,xmax,ymax (x1,y1,x2,y2; left,top,right,bottom) or
+    x,y,w,h; one row per box. JSON: `{"cat/1.jpg": [[left, top, right, bottom], ...]}`, a list of records with those
+    columns or with `boxes`, or `images` and `annotations` as in COCO. An invalid box is a problem of its image alone.
+
+    Raises `UserError` if the file cannot be parsed or holds no valid box.
     """
     if path.is_dir():
         files = sorted(path.rglob("*.xml"))
@@ -77,36 +80,35 @@ def read_boxes(path: Path) -> BoxTable:
             raise UserError(f"boxes cannot be read from {path} ({type(error).__name__}: {error})") from None
     if not found:
         raise UserError(f"{path} holds no boxes")
-    held, bad = dict[str, tuple[Box, ...]](), dict[str, str]()
+    valid, invalid = dict[str, tuple[Box, ...]](), dict[str, str]()
     for name, box in found:
         if isinstance(box, str):
-            bad.setdefault(name, box)
+            invalid.setdefault(name, box)
         else:
-            held[name] = (*held.get(name, ()), box)
-    if not held:
-        first = next(iter(bad.values()))
-        raise UserError(f"{first}; none of {path} is a box")
-    return BoxTable(held, is_normalized(box for boxes in held.values() for box in boxes), bad)
+            valid[name] = (*valid.get(name, ()), box)
+    if not valid:
+        raise UserError(f"{next(iter(invalid.values()))}; {path} holds no valid box")
+    return BoxTable(valid, is_normalized(box for boxes in valid.values() for box in boxes), invalid)
 
 
 def _parse_record(row: dict[Any, Any], where: str) -> Iterator[ParsedRow]:
-    """Picture and box, or several `boxes`, of named values."""
+    """The image's name with its box, or with each of several `boxes`."""
     row = {str(name).strip().lower(): value for name, value in row.items() if name is not None}
-    picture = next((row[name] for name in IMAGE_COLUMNS if row.get(name)), None)
-    if picture is None:
-        raise UserError(f"{where}: no picture is named; call the column path")
+    image = next((row[name] for name in IMAGE_COLUMNS if row.get(name)), None)
+    if image is None:
+        raise UserError(f"{where}: no image is named; call the column path")
     for given in ("boxes", "box"):
         if given in row:
             for box in row[given] if given == "boxes" and isinstance(row[given], list) else [row[given]]:
-                yield _image_name(picture), parse_box(box, where)
+                yield _image_name(image), parse_box(box, where)
             return
     for names in CORNERS:
         if set(names) <= row.keys():
-            yield _image_name(picture), parse_box([row[name] for name in names], where)
+            yield _image_name(image), parse_box([row[name] for name in names], where)
             return
     for names in SIDES:
         if set(names) <= row.keys():
-            yield _image_name(picture), parse_box([row[name] for name in names], where, sides=True)
+            yield _image_name(image), parse_box([row[name] for name in names], where, sides=True)
             return
     raise UserError(f"{where}: no box; name the columns xmin,ymin,xmax,ymax, or x,y,w,h")
 
@@ -124,7 +126,7 @@ def _parse_json(path: Path) -> Iterator[ParsedRow]:
     except json.JSONDecodeError as error:
         raise UserError(f"{path} line {error.lineno}: no JSON ({error.msg})") from None
     except (ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise error if isinstance(error, UserError) else UserError(f"{path} holds no boxes: {reason}") from None
     if isinstance(content, dict) and "annotations" in content:
         yield from _parse_coco(content, path)
@@ -136,10 +138,10 @@ def _parse_json(path: Path) -> Iterator[ParsedRow]:
     elif isinstance(content, list):
         for i, row in enumerate(content, 1):
             if not isinstance(row, dict):
-                raise UserError(f"{path}, entry {i}: {shown(row)} is no record of a picture and its box")
+                raise UserError(f"{path}, entry {i}: {shown(row)} is not a record with an image and its box")
             yield from _parse_record(row, f"{path}, entry {i}")
     else:
-        raise UserError(f"{path} holds neither pictures with boxes nor a list of records")
+        raise UserError(f"{path} holds neither images with boxes nor a list of records")
 
 
 def _parse_coco(content: dict[str, Any], path: Path) -> Iterator[ParsedRow]:
@@ -153,7 +155,7 @@ def _parse_coco(content: dict[str, Any], path: Path) -> Iterator[ParsedRow]:
 
 
 def _parse_xml(path: Path, name: Path) -> Iterator[ParsedRow]:
-    """Boxes of an annotation; the picture is the file's own name, as its `<filename>` is often wrong."""
+    """Boxes of an annotation file. The image is named by the file itself, as its `<filename>` is often wrong."""
     try:
         root = ElementTree.fromstring(read_bytes(path))
     except ElementTree.ParseError as error:
@@ -162,6 +164,6 @@ def _parse_xml(path: Path, name: Path) -> Iterator[ParsedRow]:
         yield name.as_posix(), parse_box([box.findtext(side) for side in CORNERS[0]], f"{path}, object {i}")
 
 
-def _image_name(picture: Any) -> str:
-    """A path as keys are written."""
-    return PurePosixPath(str(picture).strip().replace("\\", "/")).as_posix()
+def _image_name(value: Any) -> str:
+    """A path in the form of example keys."""
+    return PurePosixPath(str(value).strip().replace("\\", "/")).as_posix()

@@ -1,4 +1,4 @@
-"""Mask files that a source finds for its pictures, and the rule by which the released DAPT reads them."""
+"""Sources that read one mask file per image."""
 
 from __future__ import annotations
 
@@ -13,49 +13,47 @@ from cliptune.masks.pixel_encoding import PixelEncoding, decode_foreground
 from cliptune.masks.source import MaskSource, MissingMaskError
 from cliptune.types import DecodedImage, Example
 
-STORED_ENCODING = PixelEncoding("stored")
-
 
 class FileMasks(MaskSource):
-    """A source of mask files: a leaf says which file belongs to a picture.
+    """Base class of sources of mask files. A subclass implements `find`.
 
-    With `Values("release")`, training views crop and resize the stored numbers as they do the image (bicubic), and only
-    then is 255 background and any other number from 1 foreground. Interpolation makes numbers that no file holds: a rim
-    of small numbers around an object becomes foreground, and inside an object of 254 some become 255 and thereby
-    background. Otherwise views resize masks by nearest neighbour.
+    With `PixelEncoding("release")`, training views crop and resize the stored values as they do the image (bicubic).
+    Only then is 255 background and any other value from 1 foreground. Interpolation creates values that no file holds:
+    a rim of small values around an object becomes foreground, and inside an object of 254 some pixels become 255 and
+    thereby background. With any other encoding, views resize masks by nearest neighbour.
     """
 
-    def __init__(self, values: PixelEncoding | None = None):
-        self.reader = MaskReader(values or PixelEncoding())
-        self._numbers = MaskReader(STORED_ENCODING)
+    def __init__(self, encoding: PixelEncoding | None = None):
+        self.reader = MaskReader(encoding or PixelEncoding())
+        self._stored_reader = MaskReader(PixelEncoding("stored"))
 
     @abstractmethod
     def find(self, example: Example) -> Path | None:
         """The mask file of an example, or None."""
 
     @abstractmethod
-    def lacking(self, example: Example) -> str:
-        """The sentence about an example without a mask file."""
+    def missing_message(self, example: Example) -> str:
+        """The error message for an example without a mask file."""
 
     @property
     def thresholds_views(self) -> bool:  # type: ignore[override]
-        return self.reader.values.kind == "release"
+        return self.reader.encoding.kind == "release"
 
-    def mask(self, example: Example, picture: DecodedImage) -> Tensor:
-        return self.reader.read(self._file(example), example, picture)
+    def mask(self, example: Example, image: DecodedImage) -> Tensor:
+        return self.reader.read(self._file(example), example, image)
 
-    def stored(self, example: Example, picture: DecodedImage) -> Tensor:
-        reader = self._numbers if self.thresholds_views else self.reader
-        return reader.read(self._file(example), example, picture)
+    def stored(self, example: Example, image: DecodedImage) -> Tensor:
+        reader = self._stored_reader if self.thresholds_views else self.reader
+        return reader.read(self._file(example), example, image)
 
-    def foreground(self, numbers: Tensor) -> Tensor:
+    def foreground(self, values: Tensor) -> Tensor:
         if not self.thresholds_views:
-            return numbers
-        mask, _ = decode_foreground(numbers[0].numpy(), self.reader.values)
+            return values
+        mask, _ = decode_foreground(values[0].numpy(), self.reader.encoding)
         return torch.from_numpy(mask)[None]
 
     def _file(self, example: Example) -> Path:
         path = self.find(example)
         if path is None:
-            raise MissingMaskError(self.lacking(example))
+            raise MissingMaskError(self.missing_message(example))
         return path

@@ -1,4 +1,4 @@
-"""Mask files of examples: found by the picture's path, looked over before training, read when asked for."""
+"""Mask files of examples: lookup by the image's path, checks before training, reading."""
 
 from __future__ import annotations
 
@@ -15,63 +15,61 @@ from cliptune.masks.pixel_encoding import PixelEncoding
 from cliptune.masks.source import MaskProblem
 from cliptune.types import DecodedImage, Example
 
-#: Suffixes a mask may have in place of its picture's, after PNG.
+#: Suffixes that a mask may have in place of its image's, tried after PNG.
 OTHER_SUFFIXES = (".PNG", ".jpg", ".jpeg", ".JPEG", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm")
 
 
 def find_mask_file(root: Path, relative: Path) -> Path | None:
-    """The mask of the picture `relative` in the folder `root`: the longest end of that path under which there is one.
+    """The mask in the folder `root` of the image `relative`, at the longest end of that path where there is one.
 
-    So masks may lie by relative path, by class folder and name, or by name alone; with the picture's suffix, as PNG,
-    with "_mask" after the name, or with another picture suffix.
+    So masks may be sorted by relative path, by class folder and name, or by name alone. A mask has the image's suffix,
+    the suffix .png (also after the image's suffix or after "_mask"), or another image suffix.
     """
-    # A list of pictures may name them by whole paths; under those, or above `root`, a picture would be its own mask.
+    # A list of images may have absolute paths. Under those, or above `root`, an image would be its own mask.
     parts = [part for part in relative.parts if part not in (relative.anchor, "..")]
     for start in range(len(parts)):
-        place = root.joinpath(*parts[start:])
-        if place.parent.is_dir():
-            found = next((name for name in _candidates(place) if name.is_file()), None)
+        path = root.joinpath(*parts[start:])
+        if path.parent.is_dir():
+            found = next((name for name in _candidates(path) if name.is_file()), None)
             if found:
                 return found
     return None
 
 
-def _candidates(place: Path) -> Iterator[Path]:
-    yield place
-    for stem in (place.stem, place.name, f"{place.stem}_mask"):
-        yield place.with_name(f"{stem}.png")
+def _candidates(path: Path) -> Iterator[Path]:
+    yield path
+    for stem in (path.stem, path.name, f"{path.stem}_mask"):
+        yield path.with_name(f"{stem}.png")
     for suffix in OTHER_SUFFIXES:
-        yield place.with_name(place.stem + suffix)
+        yield path.with_name(path.stem + suffix)
 
 
 def find_file_problems(
-    examples: Sequence[Example], find: Callable[[Example], Path | None], where: str, *, alone: bool = True
+    examples: Sequence[Example], find: Callable[[Example], Path | None], where: str, *, unique: bool = True
 ) -> list[MaskProblem]:
-    """What headers of pictures and masks tell: masks that are missing, broken, of another shape, or (`alone`) found for
-    more than one picture.
+    """Problems of mask files that headers show: missing, unreadable, of another shape than the image, or (`unique`)
+    found for more than one image.
 
-    where: where they were looked for, for the sentence.
+    Args:
+        find: Returns the mask file of an example, or None.
+        where: Where masks are searched, for the messages.
     """
-    found, users = list[MaskProblem](), dict[Path, str]()
-    pictures = {example.path.absolute() for example in examples if example.path is not None}
+    problems, users = list[MaskProblem](), dict[Path, str]()
+    images = {example.path.absolute() for example in examples if example.path is not None}
     for example in examples:
-        path = find(example)
-        if path is not None and path.absolute() in pictures:  # a class may be called "mask"
-            text = (
-                f"{example.key} has no mask {where}, where {path} is a picture itself; choose another place or source"
-            )
-            found.append(MaskProblem(example.key, "missing", text))
+        key, path = example.key, find(example)
+        if path is not None and path.absolute() in images:  # a class may be called "mask"
+            text = f"{key} has no mask {where}, where {path} is an image itself; choose another place or source"
+            problems.append(MaskProblem(key, "missing", text))
         elif path is None:
-            text = f"{example.key} has no mask {where}; add it or choose another source (gradcam, data)"
-            found.append(MaskProblem(example.key, "missing", text))
-        elif alone and users.setdefault(path, example.key) != example.key:
-            text = (
-                f"{path} is found for {users[path]} and for {example.key}; put masks into folders as the pictures are"
-            )
-            found.append(MaskProblem(example.key, "shared", text))
-        elif fault := _shape_problem(example, path):
-            found.append(fault)
-    return found
+            text = f"{key} has no mask {where}; add it or choose another source (gradcam, data)"
+            problems.append(MaskProblem(key, "missing", text))
+        elif unique and users.setdefault(path, key) != key:
+            text = f"{path} is found for {users[path]} and for {key}; sort masks into the same folders as the images"
+            problems.append(MaskProblem(key, "shared", text))
+        elif problem := _shape_problem(example, path):
+            problems.append(problem)
+    return problems
 
 
 def _shape_problem(example: Example, mask: Path) -> MaskProblem | None:
@@ -82,30 +80,36 @@ def _shape_problem(example: Example, mask: Path) -> MaskProblem | None:
     try:
         size = None if example.path is None else image_size(example.path, upright=True)
     except UserError:
-        return None  # whoever reads the picture says it
+        return None  # reading the image reports it
     if size is None or match_orientation(shape, size, example.path) is not None:
         return None
     text = (
-        f"mask {mask} is {shape[1]}x{shape[0]} but its picture is {size[1]}x{size[0]} pixels, of another shape; make "
-        f"the mask from the same picture"
+        f"mask {mask} is {shape[1]}x{shape[0]} but its image is {size[1]}x{size[0]} pixels, of another shape; make the "
+        f"mask from the same image"
     )
     return MaskProblem(example.key, "wrong shape", text)
 
 
 @dataclass
 class MaskReader:
-    """Reads mask files; what is remarkable is said of the first file alone."""
+    """Reads mask files. Warns of each kind of remark once, for the first file.
 
-    values: PixelEncoding = field(default_factory=PixelEncoding)
-    said: set[str] = field(default_factory=set)
+    Args:
+        encoding: What pixel values mean.
+        warned: Kinds of remarks that were warned of.
+    """
 
-    def read(self, path: Path, example: Example, picture: DecodedImage) -> Tensor:
-        """uint8 `(1, H, W)` of the picture's size. Raises `UserError` naming the file."""
-        height, width = picture.image.shape[-2:]
-        mask, remark = read_mask(path, (height, width), example.path, self.values)
-        # "holds ..., read as labels" or "was made ...": numbers differ from file to file.
+    encoding: PixelEncoding = field(default_factory=PixelEncoding)
+    warned: set[str] = field(default_factory=set)
+
+    def read(self, path: Path, example: Example, image: DecodedImage) -> Tensor:
+        """The mask, uint8 `(1, H, W)` of the image's size. Raises `UserError` naming the file."""
+        height, width = image.image.shape[-2:]
+        mask, remark = read_mask(path, (height, width), example.path, self.encoding)
+        # Values in the remark differ from file to file, so its kind is the reading ("holds ..., read as labels") or
+        # its first word ("was made ...").
         kind = (remark.partition("read as ")[2] or remark).split(" ")[0]
-        if remark and kind not in self.said:
-            self.said.add(kind)
+        if remark and kind not in self.warned:
+            self.warned.add(kind)
             warnings.warn(f"mask {path} {remark}", stacklevel=2)
         return mask

@@ -1,8 +1,9 @@
-"""Masks that come with the data: mask files it names, exact masks of drawings, transparency of picture files."""
+"""Masks that come with the data: mask files and boxes that the dataset names, exact masks of sprites, transparency."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor
 
@@ -13,40 +14,40 @@ from cliptune.types import DecodedImage, Example
 
 
 class DataMasks(MaskSource):
-    """The mask file that the dataset names for a picture, or its boxes, or the mask that reading the picture gave."""
+    """The mask file that the dataset names for an image, else its boxes, else the mask that reading the image gave."""
 
     def __init__(self):
         self.reader = MaskReader()
 
-    def faults(self, examples: Sequence[Example]) -> list[MaskProblem]:
-        named = [e for e in examples if e.mask is not None]
-
-        def find(example: Example):
+    def find_problems(self, examples: Sequence[Example]) -> list[MaskProblem]:
+        def find(example: Example) -> Path | None:
             return example.mask if example.mask is not None and example.mask.is_file() else None
 
-        boxed = [(e, e.boxes) for e in examples if e.mask is None and not e.shares]
-        return find_file_problems(named, find, "where the dataset says it is", alone=False) + find_boxes_outside(boxed)
+        with_file = [e for e in examples if e.mask is not None]
+        with_boxes = [(e, e.boxes) for e in examples if e.mask is None and not e.shares]
+        problems = find_file_problems(with_file, find, "where the dataset says it is", unique=False)
+        return problems + find_boxes_outside(with_boxes)
 
-    def mask(self, example: Example, picture: DecodedImage) -> Tensor:
+    def mask(self, example: Example, image: DecodedImage) -> Tensor:
         if example.mask is not None:
-            return self.reader.read(example.mask, example, picture)
+            return self.reader.read(example.mask, example, image)
         if example.boxes:
-            return rasterize_boxes(example.boxes, example.shares, example, picture)
-        return transparency(example, picture)
+            return rasterize_boxes(example.boxes, example.shares, example, image)
+        return transparency(example, image)
 
 
 class AlphaMasks(MaskSource):
-    """The picture's transparency, whatever mask files there are."""
+    """The image's transparency, even where there are mask files."""
 
-    def mask(self, example: Example, picture: DecodedImage) -> Tensor:
-        return transparency(example, picture)
+    def mask(self, example: Example, image: DecodedImage) -> Tensor:
+        return transparency(example, image)
 
 
-def transparency(example: Example, picture: DecodedImage) -> Tensor:
-    """The mask that reading the picture gave. Raises `NoMask` naming a picture that brings none."""
-    if picture.mask is None:
+def transparency(example: Example, image: DecodedImage) -> Tensor:
+    """The mask that reading the image gave. Raises `MissingMaskError` if there is none."""
+    if image.mask is None:
         raise MissingMaskError(
-            f"{example.path or example.key} brings no mask (no transparency, no mask file); choose another "
-            f"source: folder:PATH or gradcam"
+            f"{example.path or example.key} has no mask (no transparency, no mask file); choose another source: "
+            f"folder:PATH or gradcam"
         )
-    return picture.mask
+    return image.mask

@@ -1,4 +1,4 @@
-"""No mask at all: everything is foreground. The control."""
+"""Masks that are foreground everywhere: the control."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class FullMasks(MaskSource):
 
     whole = True
 
-    def mask(self, example: Example, picture: DecodedImage) -> Tensor:
-        return torch.full((1, *picture.image.shape[-2:]), 255, dtype=torch.uint8)
+    def mask(self, example: Example, image: DecodedImage) -> Tensor:
+        return torch.full((1, *image.image.shape[-2:]), 255, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""What the numbers in a mask file mean: black and white, grey, labels, trimaps, as PNG or through JPEG's noise."""
+"""The meaning of pixel values in mask files: black and white, grey, labels or trimaps, also after JPEG compression."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from PIL import Image
 
 from cliptune.errors import UserError
 
-#: The label number that VOC and those who follow it give to pixels of no class; the last one of 16 bits likewise.
+#: Labels of pixels without a class in files of 8 bits (as in Pascal VOC) and of 16 bits.
 VOID_8_BIT, VOID_16_BIT = 255, 65535
-#: What one grey level of eight bits is in 16.
+#: One grey level of 8 bits, in 16 bits.
 GREY_STEP_16_BIT = 257
-#: Trimaps, such as those of Oxford Pets, hold these numbers and no other.
+#: The only values in a trimap, such as those of Oxford Pets.
 TRIMAP_FOREGROUND, TRIMAP_BACKGROUND, TRIMAP_BORDER = 1, 2, 3
-#: Numbers up to this one are labels rather than grey: a soft mask has some above.
+#: Values up to this one are labels rather than grey, as a soft mask has some above.
 MAX_LABEL = 64
 #: A soft mask has more levels than this.
 MAX_LISTED_LEVELS = 16
-#: The largest number that JPEG makes of zeros and ones.
+#: The largest value that JPEG compression makes of zeros and ones.
 MAX_JPEG_OF_BINARY = 8
 
-#: How to say what is meant.
+#: The way out when the automatic choice is wrong.
 OVERRIDE_HINT = "if that is wrong, add ,values=grey or ,values=labels (with foreground=1 or void=0) to the path"
 USER_KINDS = ("auto", "grey", "labels", "trimap")
 
@@ -32,13 +32,16 @@ EncodingKind = Literal["auto", "grey", "labels", "trimap", "release", "stored"]
 
 @dataclass(frozen=True)
 class PixelEncoding:
-    """How numbers are read.
+    """How pixel values are decoded.
 
-    kind: "auto" decides file by file (see `foreground_of`); "grey" is v / 255, or v / 65535; "labels" is any number but
-    0 and `void`; "trimap" is 1 foreground, 2 background, 3 border, which is no foreground; "release" is the rule of the
-    released DAPT, 255 -> 0 and any other from 1 -> 1, under which a usual 0/255 mask is all background; "stored" leaves
-    the numbers as they are, for that rule to read later. void: by default 255, or 65535 where there are numbers above
-    255. foreground: the labels that alone count as such; empty for all.
+    Args:
+        kind: "auto" decides for each file (see `decode_foreground`). "grey" is v / 255, or v / 65535. "labels" makes
+            any value but 0 and `void` foreground. "trimap" is 1 foreground, 2 background, 3 border, which is not
+            foreground. "release" is the rule of the released DAPT: 255 is background, any other value from 1 is
+            foreground, so that an ordinary mask of 0 and 255 is all background. "stored" leaves the values unchanged,
+            for the "release" rule to decode them after resizing.
+        void: The label without a class. By default 255, or 65535 if there are values above 255.
+        foreground: The labels that are foreground; empty for all.
     """
 
     kind: EncodingKind = "auto"
@@ -47,112 +50,120 @@ class PixelEncoding:
 
 
 def parse_path_options(text: str) -> tuple[str, PixelEncoding]:
-    """A path and how its masks are read, from `PATH,values=labels,void=255,foreground=1+3`; each knob may be left out.
+    """Parse `PATH,values=labels,void=255,foreground=1+3` into a path and an encoding. Each option may be omitted.
 
-    `void` and `foreground` speak of labels, so they imply `values=labels`. Raises `UserError` for a value of the wrong
-    kind.
+    `void` and `foreground` are about labels, so they imply `values=labels`. Raises `UserError` for an invalid value.
     """
-    path, held = text, dict[str, str]()
+    path, options = text, dict[str, str]()
     while True:
-        rest, comma, knob = path.rpartition(",")
-        name, equals, value = knob.partition("=")
+        rest, comma, option = path.rpartition(",")
+        name, equals, value = option.partition("=")
         if not (comma and equals and name.strip() in ("values", "void", "foreground")):
             break
-        path, held[name.strip()] = rest, value.strip()
-    kind = held.get("values", "labels" if held else "auto")
-    if kind not in USER_KINDS or (len(held) > ("values" in held) and kind != "labels"):
+        path, options[name.strip()] = rest, value.strip()
+    kind = options.get("values", "labels" if options else "auto")
+    if kind not in USER_KINDS or (len(options) > ("values" in options) and kind != "labels"):
         raise UserError(
-            f"masks cannot be read with values={kind} in {text!r}; it is auto, grey, labels (void, too) or trimap"
+            f"masks cannot be read with values={kind} in {text!r}; use auto, grey, trimap or labels (also with void)"
         )
     try:
-        void = int(held["void"]) if "void" in held else None
-        foreground = tuple(int(number) for number in held.get("foreground", "").split("+") if number)
+        void = int(options["void"]) if "void" in options else None
+        foreground = tuple(int(number) for number in options.get("foreground", "").split("+") if number)
         if not all(0 <= number < 1 << 32 for number in (void or 0, *foreground)):
             raise ValueError
     except ValueError:
-        raise UserError(f"labels of masks are numbers from 0: void=255, foreground=1+3; got {text!r}") from None
+        raise UserError(f"labels of masks are integers from 0, as in void=255,foreground=1+3; got {text!r}") from None
     return path, PixelEncoding(kind, void, foreground)  # type: ignore[arg-type]
 
 
-def decode_foreground(numbers: np.ndarray, values: PixelEncoding, *, palette: bool = False, noisy: bool = False):
-    """`(foreground, remark)` of the whole numbers `(H, W)` of a file, from 0: uint8 in 0..255, and what was not
-    obvious, or "".
+def decode_foreground(
+    values: np.ndarray, encoding: PixelEncoding, *, palette: bool = False, is_jpeg: bool = False
+) -> tuple[np.ndarray, str]:
+    """Decode the non-negative integers `(H, W)` of a mask file.
 
-    palette: they are indexes into colours. noisy: they were JPEG-coded. Of what is left to decide ("auto"), colours are
-    labels; one level above 0, whatever it is, is foreground ({0, 1}, {0, 255}, {0, 254}, {0, 15}); 1, 2 and 3 without 0
-    are a trimap and several small numbers are labels, which is remarked, as are a few larger ones; anything else is
-    grey. JPEG's noise around two levels is cut in the middle. Numbers above 255 are grey where they are the 256 greys
-    in 16 bits, or are many and use the whole range; else they are labels.
+    With the encoding "auto": colours are labels. A single value above 0 is foreground ({0, 1}, {0, 255}, {0, 254},
+    {0, 15}). 1, 2 and 3 without 0 are a trimap, and several small values are labels; both give a remark, as do a few
+    larger values. Anything else is grey. JPEG noise around two levels is cut in the middle. Values above 255 are grey
+    if they are the 256 greys in 16 bits, or if they are many and use the whole range; otherwise they are labels.
+
+    Args:
+        palette: The values are indices of colours.
+        is_jpeg: The file was JPEG-compressed.
+
+    Returns:
+        The foreground, uint8 `(H, W)` in 0..255, and a remark about an ambiguous choice, or "".
     """
-    if values.kind == "release":
+    if encoding.kind == "release":
         remark = ""
-        if not ((numbers > 0) & (numbers < VOID_8_BIT)).any() and numbers.max() == VOID_8_BIT:
-            remark = "holds 0 and 255 alone, all background to the release's rule; folder: reads it as meant"
-        return _to_mask((numbers > 0) & (numbers != VOID_8_BIT)), remark
-    if values.kind == "labels":
-        return _decode_labels(numbers, values), ""
-    if values.kind == "stored":
-        return numbers, ""
-    if values.kind == "trimap":
-        return _to_mask(numbers == TRIMAP_FOREGROUND), ""
-    top = int(numbers.max())
-    if values.kind == "grey":
-        return _decode_grey(numbers, top), ""
-    levels = _levels(numbers)
+        if not ((values > 0) & (values < VOID_8_BIT)).any() and values.max() == VOID_8_BIT:
+            remark = "holds only 0 and 255, all background by the release's rule; folder: reads 255 as foreground"
+        return _to_mask((values > 0) & (values != VOID_8_BIT)), remark
+    if encoding.kind == "labels":
+        return _decode_labels(values, encoding), ""
+    if encoding.kind == "stored":
+        return values, ""
+    if encoding.kind == "trimap":
+        return _to_mask(values == TRIMAP_FOREGROUND), ""
+    top = int(values.max())
+    if encoding.kind == "grey":
+        return _decode_grey(values, top), ""
+    return _decode_auto(values, encoding, palette, is_jpeg)
+
+
+def _decode_auto(values: np.ndarray, encoding: PixelEncoding, palette: bool, is_jpeg: bool) -> tuple[np.ndarray, str]:
+    """Choose the encoding of a file by its values (see `decode_foreground`)."""
+    top, levels = int(values.max()), _levels(values)
     if top > 255 and not palette and top <= VOID_16_BIT:
         if not (levels % GREY_STEP_16_BIT).any():
-            numbers, levels, top = _decode_grey(numbers, top), levels // GREY_STEP_16_BIT, top // GREY_STEP_16_BIT
+            values, levels, top = _decode_grey(values, top), levels // GREY_STEP_16_BIT, top // GREY_STEP_16_BIT
         elif len(levels) > 256 and top > 0.9 * VOID_16_BIT:
-            return _decode_grey(numbers, top), ""
+            return _decode_grey(values, top), ""
     lowest = int(levels[0])
     levels = levels[levels > 0]
-    if noisy and top <= MAX_JPEG_OF_BINARY:
-        return _to_mask(numbers > 0), ""
-    if noisy:
-        level = np.median(numbers[numbers > top / 2])
-        if np.mean((numbers <= level / 8) | (abs(numbers - level) <= level / 8)) >= 0.9:
-            return _to_mask(numbers > level / 2), ""
+    if is_jpeg and top <= MAX_JPEG_OF_BINARY:
+        return _to_mask(values > 0), ""
+    if is_jpeg:
+        level = np.median(values[values > top / 2])
+        if np.mean((values <= level / 8) | (abs(values - level) <= level / 8)) >= 0.9:
+            return _to_mask(values > level / 2), ""
     if len(levels) <= 1:
-        return _to_mask(numbers > 0), ""
-    inner = int(levels[levels != VOID_8_BIT].max())
+        return _to_mask(values > 0), ""
     if palette:
-        return _decode_labels(numbers, values), ""
+        return _decode_labels(values, encoding), ""
     if lowest >= TRIMAP_FOREGROUND and top <= TRIMAP_BORDER:
-        held = " and ".join(map(str, levels))
-        return _to_mask(numbers == TRIMAP_FOREGROUND), (
-            f"holds {held} without 0, read as trimap: 1 is foreground, 2 background, 3 border; {OVERRIDE_HINT}"
+        return _to_mask(values == TRIMAP_FOREGROUND), (
+            f"holds {' and '.join(map(str, levels))} without 0, read as trimap: 1 is foreground, 2 background, 3 "
+            f"border; {OVERRIDE_HINT}"
         )
-    if top > VOID_8_BIT:
-        how = f"holds {len(levels):,} numbers up to {top:,}, read as labels: all but 0 are foreground"
-        return _decode_labels(
-            numbers, values
-        ), f"{how}{', 65535 is void' if top == VOID_16_BIT else ''}; {OVERRIDE_HINT}"
-    if inner <= MAX_LABEL:
-        how = f"holds small numbers up to {inner}, read as labels: all but 0 are foreground"
-        return _decode_labels(numbers, values), f"{how}{', 255 is void' if top == VOID_8_BIT else ''}; {OVERRIDE_HINT}"
-    shown = f"holds {len(levels)} levels ({', '.join(map(str, levels))}), read as grey; {OVERRIDE_HINT}"
-    return numbers, shown if len(levels) <= MAX_LISTED_LEVELS else ""
+    largest_label = int(levels[levels != VOID_8_BIT].max())
+    if top > VOID_8_BIT or largest_label <= MAX_LABEL:
+        many = f"{len(levels):,} values up to {top:,}" if top > VOID_8_BIT else f"small values up to {largest_label}"
+        void = f", {top} is void" if top in (VOID_8_BIT, VOID_16_BIT) else ""
+        remark = f"holds {many}, read as labels: all but 0 are foreground{void}; {OVERRIDE_HINT}"
+        return _decode_labels(values, encoding), remark
+    remark = f"holds {len(levels)} levels ({', '.join(map(str, levels))}), read as grey; {OVERRIDE_HINT}"
+    return values, remark if len(levels) <= MAX_LISTED_LEVELS else ""
 
 
-def _decode_labels(numbers: np.ndarray, values: PixelEncoding) -> np.ndarray:
-    if values.foreground:
-        return _to_mask(np.isin(numbers, values.foreground))
-    void = values.void if values.void is not None else VOID_8_BIT if numbers.max() <= VOID_8_BIT else VOID_16_BIT
-    return _to_mask((numbers > 0) & (numbers != void))
+def _decode_labels(values: np.ndarray, encoding: PixelEncoding) -> np.ndarray:
+    if encoding.foreground:
+        return _to_mask(np.isin(values, encoding.foreground))
+    void = encoding.void if encoding.void is not None else VOID_8_BIT if values.max() <= VOID_8_BIT else VOID_16_BIT
+    return _to_mask((values > 0) & (values != void))
 
 
-def _decode_grey(numbers: np.ndarray, top: int) -> np.ndarray:
-    """uint8 of greys of eight or 16 bits; more than that is white."""
+def _decode_grey(values: np.ndarray, top: int) -> np.ndarray:
+    """uint8 of greys of 8 or 16 bits. Larger values are white."""
     if top <= 255:
-        return numbers.astype(np.uint8)
-    return (numbers / GREY_STEP_16_BIT).round().clip(0, 255).astype(np.uint8)
+        return values.astype(np.uint8)
+    return (values / GREY_STEP_16_BIT).round().clip(0, 255).astype(np.uint8)
 
 
-def _levels(numbers: np.ndarray) -> np.ndarray:
-    """Sorted distinct numbers; of bytes without sorting all of them, which takes seconds for large masks."""
-    if numbers.dtype == np.uint8:
-        return np.flatnonzero(Image.fromarray(numbers).histogram())
-    return np.unique(numbers)
+def _levels(values: np.ndarray) -> np.ndarray:
+    """Sorted distinct values. uint8 is counted instead of sorted, which would take seconds for large masks."""
+    if values.dtype == np.uint8:
+        return np.flatnonzero(Image.fromarray(values).histogram())
+    return np.unique(values)
 
 
 def _to_mask(where: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where the foreground of a training picture comes from."""
+"""The interface of mask sources."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from cliptune.errors import UserError
 from cliptune.types import DecodedImage, Example
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from cliptune.model.tuned_model import TunedModel
 
 
 class MissingMaskError(UserError):
-    """A picture has no mask where a source looks for it."""
+    """A source has no mask for an image."""
 
 
 MaskProblemKind = Literal["missing", "wrong shape", "unreadable", "shared", "bad box"]
@@ -25,7 +27,7 @@ MaskProblemKind = Literal["missing", "wrong shape", "unreadable", "shared", "bad
 
 @dataclass(frozen=True)
 class MaskProblem:
-    """Why a picture has no usable mask: its example's key, of what kind, and the sentence about it."""
+    """Why an image has no usable mask: the key of its example, the kind of problem and a message."""
 
     key: str
     kind: MaskProblemKind
@@ -33,59 +35,70 @@ class MaskProblem:
 
 
 class MaskSource(ABC):
-    """Gives each picture a map of its foreground, which every geometric transform then moves with the picture."""
+    """Provides a foreground mask for each image. Geometric augmentations apply to the mask as to the image."""
 
-    #: Whether masks change from epoch to epoch, so that nothing made from them may be kept.
+    #: Whether masks change from epoch to epoch, so that they, and views cut with them, must not be cached.
     changes = False
-    #: Whether masks that are foreground all over are what is wanted.
+    #: Whether masks that are foreground everywhere are intended, so that they cause no warning.
     whole = False
-    #: Whether views are cut from `stored` numbers, resized as images are (bicubic), and become masks only then.
+    #: Whether training views resize the values of `stored` like the image (bicubic) and threshold them afterwards.
     thresholds_views = False
 
+    @classmethod
+    def from_spec(cls, argument: str, seed: int) -> MaskSource:
+        """The source for the `argument` of a spec, the text after the colon of "name:argument" ("" without one).
+
+        seed: Seed of random masks.
+        """
+        return cls()
+
     @abstractmethod
-    def mask(self, example: Example, picture: DecodedImage) -> Tensor:
-        """uint8 `(1, H, W)`, 255 = foreground, of the picture's size. Raises `NoMask` or another `UserError`."""
+    def mask(self, example: Example, image: DecodedImage) -> Tensor:
+        """The foreground mask, uint8 `(1, H, W)` of the image's size, 255 = foreground.
 
-    def stored(self, example: Example, picture: DecodedImage) -> Tensor:
-        """What training views are cut from: uint8 `(1, H, W)` of the picture's size. By default the mask itself."""
-        return self.mask(example, picture)
+        Raises `MissingMaskError` if there is none, and `UserError` if it cannot be used.
+        """
 
-    def foreground(self, numbers: Tensor) -> Tensor:
-        """The mask, 255 = foreground, of a view `(1, h, w)` of what `stored` returned."""
-        return numbers
+    def stored(self, example: Example, image: DecodedImage) -> Tensor:
+        """The values that training views crop and resize, uint8 `(1, H, W)`. By default the mask itself."""
+        return self.mask(example, image)
 
-    def faults(self, examples: Sequence[Example]) -> list[MaskProblem]:
-        """What can be seen to be wrong without reading pictures or masks, an example's at a time."""
+    def foreground(self, values: Tensor) -> Tensor:
+        """The mask, 255 = foreground, of a training view `(1, h, w)` of the values that `stored` returned."""
+        return values
+
+    def find_problems(self, examples: Sequence[Example]) -> list[MaskProblem]:
+        """Problems that are visible without decoding images or masks, at most one per example."""
         return []
 
     def check(self, examples: Sequence[Example]) -> None:
-        """Before training: raise `UserError` that counts faults and shows the first."""
-        found = self.faults(examples)
-        if found:
-            counts = {kind: sum(f.kind == kind for f in found) for kind in dict.fromkeys(f.kind for f in found)}
-            said = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        """Raise `UserError` if there are problems, with their counts and the first message."""
+        problems = self.find_problems(examples)
+        if problems:
+            kinds = [problem.kind for problem in problems]
+            counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
             raise UserError(
-                f"masks of {len(found)} of {len(examples)} pictures cannot be used ({said}): {found[0].text} "
-                f"(--skip-bad leaves them out)"
+                f"masks of {len(problems)} of {len(examples)} images cannot be used ({counts}): {problems[0].text} "
+                f"(--skip-bad skips these images)"
             )
 
     def for_epoch(self, epoch: int) -> MaskSource:
-        """The source whose masks an epoch uses: itself, unless masks depend on the epoch."""
+        """The source to use in an epoch: itself, unless masks depend on the epoch."""
         return self
 
 
 class ModelMaskSource(MaskSource):
-    """A source that computes masks with the model being tuned. `refresh` is called before each epoch."""
+    """A source that computes masks with the model being tuned, before each epoch."""
 
     changes = True
-    #: Images per batch that `refresh` gets.
-    batch_size: int
+    #: Images per batch that `refreshed` expects.
+    batch_size: int = 64
 
     @abstractmethod
-    def refresh(self, model: TunedModel, batches: Iterable[tuple[list[str], Tensor, Tensor]]) -> None:
-        """Compute the masks of all examples.
+    def refreshed(self, model: TunedModel, batches: Iterable[tuple[list[str], Tensor, Tensor]]) -> Self:
+        """A source with the masks of all examples, computed with the model as trained so far.
 
         Args:
-            model: The model as trained so far.
+            model: The model. It is put into evaluation mode meanwhile.
             batches: Keys, whole normalised images `(b, 3, H, W)` and labels `(b,)` (`ExampleSet.squashed_batches`).
         """

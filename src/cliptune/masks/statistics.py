@@ -1,4 +1,4 @@
-"""What masks are like: how much is foreground, which lack, which stand out, how far two sources agree."""
+"""Mask statistics: foreground share, missing masks, outliers, agreement (IoU) of two sources."""
 
 from __future__ import annotations
 
@@ -17,16 +17,27 @@ from cliptune.masks.validate import is_empty, is_full
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
 
-#: A mask is unlike its class if its share is this far from the class's median, in robust deviations and in itself.
+#: A mask is an outlier if its foreground share differs from the class median by more than this many robust standard
+#: deviations and by more than this share.
 DEVIATIONS, MIN_DISTANCE = 3.5, 0.2
-#: Pictures that a class needs for that.
+#: Number of images that a class needs for outliers to be determined.
 MIN_CLASS_SIZE = 4
 
 
 @dataclass(frozen=True)
 class MaskStatistics:
-    """One mask: `share` of foreground, `soft` share of pixels that are neither 0 nor 255, `iou` with the other source's
-    (None without one). `index` is its example's position, `label` its class."""
+    """Statistics of one mask.
+
+    Args:
+        index: Position of its example.
+        key: Key of its example.
+        label: Class of its example.
+        share: Share of foreground, in [0, 1].
+        soft: Share of pixels that are neither 0 nor 255.
+        empty: Whether no pixel is mostly foreground.
+        full: Whether no pixel is mostly background.
+        iou: Intersection over union with the mask of the other source, or None without one.
+    """
 
     index: int
     key: str
@@ -46,24 +57,24 @@ def measure_masks(
 ) -> tuple[list[MaskStatistics], list[MaskProblem]]:
     """Statistics of the masks that `source` (and `against`) has for the examples, and the problems of the other masks.
 
-    tick: told how many are done.
+    tick: Called with the number of examples done.
     """
     sources = [source] if against is None else [source, against]
-    seen = {fault.key: fault for each in sources for fault in reversed(each.faults(examples.examples))}
-    rows, faults = list[MaskStatistics](), list[MaskProblem]()
+    known = {p.key: p for each in sources for p in reversed(each.find_problems(examples.examples))}
+    rows, problems = list[MaskStatistics](), list[MaskProblem]()
     for i, example in enumerate(examples.examples):
         tick(i + 1)
-        if example.key in seen:
-            faults.append(seen[example.key])
+        if example.key in known:
+            problems.append(known[example.key])
             continue
         try:
             image = examples.image(i)
             masks = [each.mask(example, image) for each in sources]
         except MissingMaskError as error:
-            faults.append(MaskProblem(example.key, "missing", str(error)))
+            problems.append(MaskProblem(example.key, "missing", str(error)))
             continue
         except UserError as error:
-            faults.append(MaskProblem(example.key, "unreadable", str(error)))
+            problems.append(MaskProblem(example.key, "unreadable", str(error)))
             continue
         own = masks[0]
         rows.append(
@@ -78,19 +89,18 @@ def measure_masks(
                 iou=iou(own, masks[1]) if against is not None else None,
             )
         )
-    return rows, faults
+    return rows, problems
 
 
 def iou(one: Tensor, other: Tensor) -> float:
-    """Sum of the smaller over sum of the larger values: intersection over union, also of soft masks; 1 if both are
-    empty."""
+    """Intersection over union, for soft masks the sum of minima over the sum of maxima; 1 if both are empty."""
     a, b = one.float(), other.float()
     union = a.maximum(b).sum().item()
     return a.minimum(b).sum().item() / union if union else 1.0
 
 
 def mean_by_class(rows: Sequence[MaskStatistics], value: Callable[[MaskStatistics], float]) -> dict[int, float]:
-    """The mean of a value over each class's masks, smallest first."""
+    """Mean of a value per class, in ascending order."""
     groups: dict[int, list[float]] = {}
     for row in rows:
         groups.setdefault(row.label, []).append(value(row))
@@ -98,8 +108,7 @@ def mean_by_class(rows: Sequence[MaskStatistics], value: Callable[[MaskStatistic
 
 
 def find_outliers(rows: Sequence[MaskStatistics]) -> list[tuple[MaskStatistics, float]]:
-    """Masks whose share of foreground is unlike that of the others of their class, with the class's median; the most
-    unlike first."""
+    """Masks whose foreground share differs from that of their class, with the class median; the largest first."""
     found = []
     for label in dict.fromkeys(row.label for row in rows):
         group = [row for row in rows if row.label == label]
@@ -108,7 +117,7 @@ def find_outliers(rows: Sequence[MaskStatistics]) -> list[tuple[MaskStatistics, 
         shares = np.array([row.share for row in group])
         middle = float(np.median(shares))
         away = abs(shares - middle)
-        # 1.4826 makes the median distance the deviation of a normal distribution.
+        # 1.4826 times the median absolute deviation estimates the standard deviation of a normal distribution.
         reach = max(MIN_DISTANCE, DEVIATIONS * 1.4826 * float(np.median(away)))
         found += [(row, middle) for row, distance in zip(group, away, strict=True) if distance > reach]
     return sorted(found, key=lambda item: -abs(item[0].share - item[1]))

@@ -1,4 +1,4 @@
-"""Every mask is read once before training: missing ones stop it, as do masks that all say nothing; others are named."""
+"""Checks of masks before training: missing masks and masks without information stop the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cliptune.types import Task
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
 
-#: Pictures named in a note.
+#: Number of images that a warning names.
 MAX_NAMED = 3
 
 
@@ -31,8 +31,10 @@ def is_full(mask: Tensor) -> bool:
 
 
 def validate_masks(examples: ExampleSet, source: MaskSource) -> None:
-    """Read the masks of all examples; warn of empty and full ones. Raises `UserError` that counts those without one, or
-    where all of them are empty or full."""
+    """Read the masks of all examples and warn of empty and full ones.
+
+    Raises `UserError` with the number of images without a usable mask, or if all masks are empty or all are full.
+    """
     failed, empty, full = list[str](), list[str](), list[str]()
     for i, example in enumerate(examples.examples):
         try:
@@ -45,43 +47,44 @@ def validate_masks(examples: ExampleSet, source: MaskSource) -> None:
         elif is_full(mask):
             full.append(example.key)
     if failed:
-        count = f"{len(failed)} of {len(examples)} pictures have no usable mask; the first: " if len(failed) > 1 else ""
+        count = f"{len(failed)} of {len(examples)} images have no usable mask; the first: " if len(failed) > 1 else ""
         raise UserError(count + failed[0])
-    if not source.whole and (said := uninformative_message(len(empty), len(full), len(examples))):
-        raise UserError(said)
+    if not source.whole and (message := uninformative_message(len(empty), len(full), len(examples))):
+        raise UserError(message)
     warn_of_uninformative(empty, full, len(examples), whole=source.whole)
 
 
 def drop_unusable(task: Task, source: MaskSource) -> tuple[Task, dict[str, str]]:
-    """The task without training images whose masks have faults, and what is wrong with each, by key.
+    """Remove training images whose masks have problems.
 
-    Warns of what is left out. Raises `UserError` where nothing is left.
+    Returns the task without them, and the problems by example key. Warns of what is removed. Raises `UserError` if
+    nothing is left.
     """
-    bad = {fault.key: fault.text for fault in source.faults(task.train)}
-    rest = tuple(example for example in task.train if example.key not in bad)
-    if bad:
-        first = next(iter(bad.values()))
-        said = f"masks of {len(bad)} of {len(task.train)} pictures cannot be used"
+    problems = {problem.key: problem.text for problem in source.find_problems(task.train)}
+    rest = tuple(example for example in task.train if example.key not in problems)
+    if problems:
+        first = next(iter(problems.values()))
+        message = f"masks of {len(problems)} of {len(task.train)} images cannot be used"
         if not rest:
-            raise UserError(f"{said}: {first}")
-        warnings.warn(f"{said} and these are left out, such as: {first}", stacklevel=3)
-    return replace(task, train=rest), bad
+            raise UserError(f"{message}: {first}")
+        warnings.warn(f"{message} and these images are skipped; the first: {first}", stacklevel=3)
+    return replace(task, train=rest), problems
 
 
 def uninformative_message(empty: int, full: int, total: int) -> str:
-    """What is wrong with masks that are all empty or all full, or "" where some are neither."""
+    """The error message for masks that are all empty or all full, or "" if some are neither."""
     for count, lack, other in ((empty, "foreground", "background"), (full, "background", "foreground")):
         if total and count == total:
             return (
-                f"not one of {total} masks has any {lack}, so that {other} is all there is: say what their numbers "
-                f"mean (folder:PATH,values=labels,foreground=1 or values=trimap), or choose another source (gradcam; "
+                f"none of the {total} masks has any {lack}, all pixels are {other}: say what their values mean "
+                f"(folder:PATH,values=labels,foreground=1 or values=trimap), or choose another source (gradcam; "
                 f"full is the control)"
             )
     return ""
 
 
 def warn_of_uninformative(empty: Sequence[str], full: Sequence[str], total: int, *, whole: bool = False) -> None:
-    """Warn of masks without any foreground, and (unless `whole` is wanted) of those without any background."""
+    """Warn of masks without foreground and, unless `whole`, of masks without background."""
     for keys, lack in ((empty, "foreground"), ((), "") if whole else (full, "background")):
         if keys:
             shown = ", ".join(keys[:MAX_NAMED]) + (", ..." if len(keys) > MAX_NAMED else "")

@@ -1,8 +1,7 @@
-"""Grad-CAM of the model being tuned, through the last block alone (DAPT-G)."""
+"""Grad-CAM of a tuned model with respect to the input of its last visual block (DAPT-G)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -11,8 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cliptune.backbones.features import image_features
-from cliptune.masks.source import ModelMaskSource
-from cliptune.types import DecodedImage, Example
 
 if TYPE_CHECKING:
     from cliptune.model.tuned_model import TunedModel
@@ -23,11 +20,16 @@ Score = Literal["logit", "probability"]
 def activation_and_gradient(
     model: TunedModel, images: Tensor, labels: Tensor, score: Score = "logit"
 ) -> tuple[Tensor, Tensor]:
-    """LN1's output in the last visual block, and the gradient of the true class's score with respect to it.
+    """Output of the first layer norm in the last visual block, and the gradient of the true class's score.
 
-    images: normalised `(b, 3, H, W)`. Both results `(b, 1 + patches + prompts, image_width)`. score: "logit" is the
-    true
-    class's logit among all sentences, divided by the number of logits; "probability" its softmax among the classes.
+    Args:
+        images: Normalised images `(b, 3, H, W)`.
+        labels: True classes `(b,)`.
+        score: "logit" is the true class's logit among all sentences, divided by the number of logits. "probability" is
+            its softmax among the classes.
+
+    Returns:
+        Two tensors `(b, 1 + patches + prompts, image_width)`.
     """
     tower, method = model.backbone.image_tower, model.method
     with torch.no_grad():
@@ -35,8 +37,8 @@ def activation_and_gradient(
         x = tower.before_last(images, prompts.image, lent=prompts.image_kv)
         activation = tower.blocks[-1].normed(x)
         last = partial(tower.from_last, lent=prompts.image_kv)
-        seen = None if prompts.conditional is None else image_features(last(x, activation), prompts)
-        text, phrases = model.encode_classes(None, prompts, seen)
+        condition = None if prompts.conditional is None else image_features(last(x, activation), prompts)
+        text, phrases = model.encode_classes(None, prompts, condition)
     activation.requires_grad_()
     with torch.enable_grad():
         image = image_features(last(x, activation), prompts)
@@ -53,7 +55,8 @@ def activation_and_gradient(
 
 
 def gradcam(model: TunedModel, images: Tensor, labels: Tensor, score: Score = "logit") -> Tensor:
-    """Grad-CAM maps `(b, 1, g, g)`, not negative: channels weighted by their mean gradient over the patches."""
+    """Grad-CAM maps `(b, 1, g, g)`, non-negative: channels weighted by their mean gradient over the patches
+    (Selvaraju et al., ICCV 2017, https://arxiv.org/abs/1610.02391). Arguments as for `activation_and_gradient`."""
     activation, gradient = activation_and_gradient(model, images, labels, score)
     rows, columns = model.backbone.patch_grid
     patches = slice(1, 1 + rows * columns)
@@ -65,46 +68,18 @@ def gradcam(model: TunedModel, images: Tensor, labels: Tensor, score: Score = "l
 def threshold_maps(
     cam: Tensor, size: tuple[int, int], threshold: float = 0.5, *, batch_maximum: bool = False
 ) -> Tensor:
-    """`(b, 1, g, g)` -> float 0/1 `(b, 1, *size)`: resized, divided by the maximum, cut at `threshold`.
+    """Masks `(b, 1, *size)` of 0.0 and 1.0 from maps `(b, 1, g, g)`: resized, divided by the maximum, thresholded.
 
-    The maximum is each image's own; the release divides by the batch's (`batch_maximum`), so that an image's mask
-    depends on its
-    neighbours and weak images get none.
+    batch_maximum: Divide by the maximum over the batch, as the released DAPT does, instead of each image's own. The
+        mask of an image then depends on the other images of its batch, and weak maps give empty masks.
     """
     return (resize_and_normalize(cam, size, batch_maximum=batch_maximum) >= threshold).float()
 
 
 def resize_and_normalize(cam: Tensor, size: tuple[int, int], *, batch_maximum: bool = False) -> Tensor:
-    """Maps resized to `size` and scaled to [0, 1]."""
+    """Non-negative maps `(b, 1, g, g)`, resized to `size` and scaled to [0, 1]."""
     full = F.interpolate(cam, size, mode="bilinear", align_corners=True)
     largest = full.amax() if batch_maximum else full.amax((1, 2, 3), keepdim=True)
-    # The release's guard is sized for logits divided by their number; an image's own maximum needs only protection
-    # from zero.
+    # The release adds 1e-6, sized for logits divided by their number. With an image's own maximum, only division by
+    # zero must be avoided.
     return full / (largest + 1e-6) if batch_maximum else full / largest.clamp_min(torch.finfo(full.dtype).tiny)
-
-
-class GradCamMasks(ModelMaskSource):
-    """Masks made anew before each epoch from the model as it then is, on whole pictures.
-
-    Args: saliency: model, images, labels -> maps `(b, 1, g, g)`, not negative; by default Grad-CAM's.
-    """
-
-    def __init__(self, threshold: float = 0.5, batch_size: int = 64, saliency: Callable[..., Tensor] = gradcam):
-        self.threshold, self.batch_size, self.saliency = threshold, batch_size, saliency
-        self.maps: dict[str, Tensor] = {}
-
-    def refresh(self, model: TunedModel, batches: Iterable[tuple[list[str], Tensor, Tensor]]) -> None:
-        training = model.training
-        model.eval()
-        for keys, images, labels in batches:
-            device = model.backbone.logit_scale.device
-            cam = self.saliency(model, images.to(device), labels.to(device)).cpu()
-            self.maps.update(zip(keys, cam, strict=True))
-        model.train(training)
-
-    def mask(self, example: Example, picture: DecodedImage) -> Tensor:
-        height, width = picture.image.shape[-2:]
-        # As `to_masks`, without its copies: four bytes a pixel of a photograph are many.
-        return (resize_and_normalize(self.maps[example.key][None], (height, width))[0] >= self.threshold).to(
-            torch.uint8
-        ) * 255

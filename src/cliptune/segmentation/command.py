@@ -148,7 +148,7 @@ def _collect_masks(
 
 def _read_map(path: Path, size: tuple[int, int]) -> Tensor:
     """A mask as a map `(H, W)` in [0, 1]. Raises `UserError` for what is no mask of that shape."""
-    mask = read_mask(path, size, values=PixelEncoding("grey"))[0][0].float()
+    mask = read_mask(path, size, encoding=PixelEncoding("grey"))[0][0].float()
     return mask / (1 if mask.max() <= 1 else 255)
 
 

@@ -32,7 +32,7 @@ def test_trimaps_are_masks_in_every_layout(tmp_path, layout):
         for example in (*dataset.examples("train"), *dataset.examples("test")):
             mask = source.mask(example, dataset.read(example))
             assert mask[0, :, :16].min() == 255 and not mask[0, :, 16:].any()
-    assert source.faults(dataset.examples("train")) == []
+    assert source.find_problems(dataset.examples("train")) == []
 
 
 @miniature

@@ -27,7 +27,7 @@ from cliptune.data.validate import drop_unreadable, find_unreadable
 from cliptune.engine.nan_checks import check_logits
 from cliptune.errors import UserError
 from cliptune.files import write_json
-from cliptune.masks.mixed import MixedMasks
+from cliptune.masks.saliency_masks import MixedMasks
 from cliptune.masks.source import MaskSource, ModelMaskSource
 from cliptune.masks.validate import is_empty, is_full
 from cliptune.model.tuned_model import TunedModel
@@ -139,7 +139,7 @@ def _images_with_masks(
     source, where = _mask_source(examples, asked, backbone.has_vit)
     if isinstance(source, ModelMaskSource):  # one that is not tuned, so that all runs are seen through the same masks
         plain = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
-        source.refresh(plain.eval(), examples.squashed_batches(source.batch_size))
+        source = source.refreshed(plain.eval(), examples.squashed_batches(source.batch_size))
     usable, left_out, why = list[int](), {"no mask": 0, "no foreground": 0, "no background": 0}, ""
     for i in range(len(examples)):
         tick(i + 1, len(examples))
@@ -178,7 +178,7 @@ def _mask_source(examples: ExampleSet, asked: RelianceOptions, has_vit: bool) ->
         f"before tuning; --masks-from data takes only images that bring one",
         stacklevel=4,
     )
-    return (MixedMasks(brought), "data, gradcam") if brought else (masks.get("gradcam"), "gradcam")
+    return (MixedMasks(frozenset(brought)), "data, gradcam") if brought else (masks.get("gradcam"), "gradcam")
 
 
 @torch.no_grad()
