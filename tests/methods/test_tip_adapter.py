@@ -83,7 +83,7 @@ def test_the_authors_grid_on_the_validation_pictures_alone(kind, backbone, monke
     ((image, clip, labels, alphas, betas),) = asked
     zero_shot = model(kind(crops=0), backbone, toy)  # an empty cache
     views = {
-        "image": torch.cat([pixels(backbone, row[0]) for row in map(pictures(backbone, toy.val).__getitem__, range(6))])
+        "image": torch.cat([pixels(backbone, row[0]) for row in map(pictures(backbone, toy.val).item, range(6))])
     }
     with torch.no_grad():
         torch.testing.assert_close(clip, zero_shot(views).logits, rtol=0, atol=1e-3)
