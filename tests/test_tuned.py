@@ -215,7 +215,7 @@ def test_mistakes(photos, arguments, reason):
 
 def test_mistakes_with_pictures(run, tmp_path, photos):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
-    with pytest.raises(ct.UserError, match=r"picture .*broken\.png cannot be read"):
+    with pytest.raises(ct.UserError, match=r"image .*broken\.png cannot be read"):
         run.predict(tmp_path / "broken.png")
     with pytest.raises(ct.UserError, match=r"no picture at .*none\.png; check the path"):
         run.predict([photos / "cat" / "0.png", tmp_path / "none.png"])

@@ -1,14 +1,16 @@
-"""The task of a run: its protocol on its data, and what is found by looking at the images before training."""
+"""The task of a run: its protocol applied to its data, and the checks of its images before training."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from cliptune import masks, protocols
 from cliptune.config import RunConfig
-from cliptune.data import duplicates, holdout, sources
+from cliptune.data import duplicates, sources
 from cliptune.data.dataset import Dataset
+from cliptune.data.splits import count_classes
 from cliptune.data.validate import drop_unreadable
 from cliptune.engine import coreset, untested_classes
 from cliptune.engine.watchers import Watcher, progress_callback
@@ -18,14 +20,14 @@ from cliptune.types import Task
 
 
 def open_dataset(run: RunConfig) -> Dataset:
-    """The dataset of a run; a folder is looked through anew, as its pictures may have changed."""
+    """The dataset of a run. A folder is listed again, as its images may have changed."""
     return sources.get(run.data, run.reading)
 
 
 def build_task(run: RunConfig, dataset: Dataset | None = None) -> Task:
-    """The one task of a run: its protocol on its data, with its shots and seed.
+    """The task of a run: its protocol applied to its data, with its shots and seed.
 
-    dataset: the run's own, where the caller has opened it already.
+    dataset: The run's dataset, if the caller has opened it already.
     """
     more: dict[str, Any] = {}
     for option in ("targets", "joint"):
@@ -35,12 +37,12 @@ def build_task(run: RunConfig, dataset: Dataset | None = None) -> Task:
             have = ", ".join(name for name in protocols.names() if protocols.has_option(name, option))
             raise UserError(f"{run.protocol} has no {option}, only {have}; leave it out or choose another protocol")
     dataset = dataset or open_dataset(run)
-    dataset = holdout.with_holdout(dataset) if validation_use(run) else dataset
+    dataset = dataset.with_holdout() if validation_use(run) else dataset
     return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,), **more)))
 
 
 def validation_use(run: RunConfig) -> str:
-    """What in a run looks at validation images, in words; "" where nothing does."""
+    """What in a run needs validation images, in words, or ""."""
     if run.training.keep == "best" and run.method.trains:
         return "keep=best"
     chooses = run.fraction < 1 and coreset.uses_validation(run.selector)
@@ -48,20 +50,44 @@ def validation_use(run: RunConfig) -> str:
 
 
 def validate_images(run: RunConfig, task: Task, watchers: Sequence[Watcher] = ()) -> tuple[Task, dict[str, Any]]:
-    """The task without images that are left out, and what its record says of them: `left_out` and `duplicates`.
+    """Check the images of a task before training.
 
-    Raises `UserError` where there is nothing to train or to test on, and for images that cannot be read.
+    Returns:
+        The task without images that are left out, and the entries `left_out` and `duplicates` of its record.
+
+    Raises:
+        UserError: There is nothing to train or to test on, or images cannot be read.
     """
     if not task.train and run.method.trains:
         raise UserError(
-            f"{run.data} has no training pictures, it is there to test on: tune on another dataset (imagenet), then "
+            f"{run.data} has no training images, as it is a test set: tune on another dataset (imagenet), then "
             f"cliptune evaluate RUN --data {run.data}"
         )
-    task, left_out = drop_unreadable(task, progress_callback(watchers, "looking at files"))
+    # A coreset reads what it needs itself: of a large dataset, that may be a small part.
+    decode = run.method.trains and run.fraction == 1
+    task, left_out = drop_unreadable(task, progress_callback(watchers, "reading images"), decode_train=decode)
     if task.dataset.reading.skip_bad and (spec := run.method.masks()):
         task, unmasked = drop_unusable(task, masks.get("data" if spec == "auto" else spec, task.seed))
         left_out |= unmasked
     untested_classes.check_test_images(task, run.data)
     twice = duplicates.warn_of_duplicates(task, run.data)
-    holdout.warn_of_holdout(task.dataset, validation_use(run), run.data)
+    _warn_of_holdout(task.dataset, validation_use(run), run.data)
     return task, {name: held for name, held in (("left_out", left_out), ("duplicates", twice)) if held}
+
+
+def _warn_of_holdout(dataset: Dataset, asks: str, data: str) -> None:
+    """Warn of how many training images are set aside for validation.
+
+    asks: What needs validation images. data: The run's name for its data.
+    """
+    aside = count_classes(dataset.aside()) if dataset.uses_holdout else {}
+    if not aside:
+        return
+    left, (label, spared) = dataset.sizes(), max(aside.items(), key=lambda item: item[1])
+    every, own = sum(left.values()) + sum(aside.values()), left.get(label, 0) + spared
+    warnings.warn(
+        f"{asks} needs validation images, and {data} marks none: {sum(aside.values())} of {every} training images are "
+        f"set aside for it ({spared} of the {own} of class {dataset.classnames[label]!r}); mark some as val to choose "
+        f"them" + (", or train on all of them with keep=last" if asks == "keep=best" else ""),
+        stacklevel=3,
+    )

@@ -175,6 +175,7 @@ class Task:
     """One thing to train and test: examples relabelled to index `classnames`, and named test sets.
 
     averaged: the test sets over which the papers' "average" is taken, () for no such metric.
+    image_store: decoded training images (`data.image_store.ImageStore`) if validation has read them.
     """
 
     name: str
@@ -185,6 +186,7 @@ class Task:
     classnames: tuple[str, ...]
     seed: int
     averaged: tuple[str, ...] = ()
+    image_store: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass

@@ -31,7 +31,7 @@ def test_corrupt_image(train, tmp_path, method, content):
     for path in root.glob("horse/*"):
         path.write_bytes(path.read_bytes()[:200] if content == "half" else content)
     said = train(method, data=f"folder:{root}")
-    assert re.search(r"4 of 12 pictures cannot be read: .*/horse/\d\.png is ", said)
+    assert re.search(r"4 of 12 images cannot be read: .*/horse/\d\.png is ", said)
     assert said.endswith("remove or replace them, or leave them out with --skip-bad")
 
 

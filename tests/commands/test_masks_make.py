@@ -69,7 +69,7 @@ def test_missing_masks_are_named_and_end_with_2(cli, bright, tmp_path):
         file.write_bytes(b"junk")
     said = cli("masks", "make", "--data", f"folder:{root}", "--out", tmp_path / "m", "--with", bright())
     assert said.code == 2 and said.out == "made 4, kept 0, empty 0, missing 2\n"
-    assert "no mask of 2 pictures: pig/" in said.err and "is no picture" in said.err
+    assert "no mask of 2 pictures: pig/" in said.err and "is no image" in said.err
     assert "Traceback" not in said.err
 
 

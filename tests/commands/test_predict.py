@@ -48,7 +48,7 @@ def test_a_folder_without_images(refused, trained, tmp_path):
 def test_bad_images_stop_it_before_the_first_answer(refused, trained, new):
     (new / "z.jpg").write_bytes(b"")
     said = refused("predict", trained, new)
-    assert f"1 of 4 pictures cannot be read: {new / 'z.jpg'} is empty; remove or replace it, or leave it out" in said
+    assert f"1 of 4 images cannot be read: {new / 'z.jpg'} is empty; remove or replace it, or leave it out" in said
 
 
 def test_bad_images_can_be_left_out(cli, trained, new, photos):

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.data import dataset, disk_cache
+from cliptune.data import disk_cache, image_io
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
 from cliptune.data.loader import ExampleSet
@@ -86,8 +86,8 @@ def test_workers_fill_it_too(store, folder):
 
 
 def test_a_file_is_decoded_once(store, folder, monkeypatch):
-    read, original = [], dataset.read_image
-    monkeypatch.setattr(dataset, "read_image", lambda path: (read.append(path), original(path))[1])
+    read, original = [], image_io.decode
+    monkeypatch.setattr(image_io, "decode", lambda file: (read.append(file), original(file))[1])
     for _ in range(3):
         digest(examples(folder))
     assert len(read) == 12
@@ -158,7 +158,8 @@ def test_a_full_disk_means_no_cache_and_one_note(store, folder, monkeypatch, num
     plain = digest(examples(folder, use=False))
     monkeypatch.setattr(disk_cache.os, "replace", refuse)
     with pytest.warns(UserWarning, match=f"are not kept in .* \\({os.strerror(number).lower()}\\)") as told:
-        assert same(digest(examples(folder)), plain) and same(digest(examples(folder)), plain)
+        held = examples(folder)
+        assert same(digest(held), plain) and same(digest(held), plain)
     assert len(told) == 1 and not list(store.folder.rglob("*.tmp"))
 
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 import cliptune as ct
-from cliptune.data import duplicates
+from cliptune.data import duplicates, image_files
 from cliptune.data.custom.folder import Folder
 from cliptune.protocols.base_to_novel import base_to_novel
 from cliptune.protocols.few_shot import few_shot
@@ -33,7 +33,7 @@ def test_different_files_are_no_doubles(root):
 
 @pytest.mark.parametrize("large", [False, True])
 def test_one_image_under_two_classes(root, large, monkeypatch):
-    monkeypatch.setattr(duplicates, "TAIL_BYTES", 100 if large else 1 << 16)
+    monkeypatch.setattr(image_files, "TAIL_BYTES", 100 if large else 1 << 16)
     one, other = root / "train" / "cat" / "2.png", root / "train" / "pig" / "x.png"
     shutil.copy(one, other)
     said = f"^1 image is in folder:{root} under several classes, byte for byte: {one} .cat. and {other} .pig.; keep"
@@ -49,7 +49,7 @@ def test_test_images_that_train(root):
 
 
 def test_the_same_end_is_not_the_same_file(root, monkeypatch):
-    monkeypatch.setattr(duplicates, "TAIL_BYTES", 8)
+    monkeypatch.setattr(image_files, "TAIL_BYTES", 8)
     one = (root / "train" / "cat" / "2.png").read_bytes()
     (root / "train" / "pig" / "x.png").write_bytes(one[:50] + bytes([one[50] ^ 1]) + one[51:])
     assert check(root) == {}

@@ -157,7 +157,7 @@ def test_few_images_are_decoded_at_a_time(run, monkeypatch):
         ([[1, 2]], "image 0 is a list; expected a path"),
         ([(np.zeros((4, 4, 3), np.uint8), 1)], "image 0 is a tuple; expected a path"),
         (b"", "the image cannot be read: it is empty"),
-        (b"no image at all", "the image cannot be read: it is no picture"),
+        (b"no image at all", "the image cannot be read: it is no image"),
         (io.BytesIO(b"\x89PNG"), "the image cannot be read: it is "),
         (io.StringIO("text"), "the image gives str, not bytes; open it with open"),
         ("https://example.org/cat.jpg", "https://example.org/cat.jpg is a URL, and nothing is downloaded here"),

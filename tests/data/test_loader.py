@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.data import image_store
+from cliptune.data import image_io, image_store
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
 from cliptune.data.loader import ExampleSet
@@ -68,13 +68,13 @@ def test_workers_change_nothing():
 def test_threads_change_nothing(photos, monkeypatch):
     folder, seen = Folder(photos), set()
     train = folder.examples("train")
-    read = folder.__class__.read
+    decode = image_io.decode
 
-    def noted(self, example):
+    def noted(file):
         seen.add(threading.get_ident())
-        return read(self, example)
+        return decode(file)
 
-    monkeypatch.setattr(image_store.Dataset, "read", noted)
+    monkeypatch.setattr(image_io, "decode", noted)
     monkeypatch.setattr(Folder, "reading", DataConfig(cache=False))
     filters, limit = list(warnings.filters), Image.MAX_IMAGE_PIXELS
     epochs = []
@@ -94,7 +94,7 @@ def test_what_a_thread_cannot_read_is_told_as_it_is(tmp_path, monkeypatch):
     folder = Folder(write_images(tmp_path))
     train = folder.examples("train")
     train[1].path.write_bytes(b"")
-    with pytest.raises(UserError, match=f"picture {train[1].path} cannot be read: it is empty"):
+    with pytest.raises(UserError, match=f"image {train[1].path} cannot be read: it is empty"):
         list(ExampleSet(folder, train, PREPROCESS).in_order(2, CPU))
 
 

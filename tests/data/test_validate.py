@@ -2,17 +2,26 @@
 
 import shutil
 import warnings
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import cliptune as ct
+from cliptune.backbones.load import cached_backbone
+from cliptune.data import duplicates, image_io
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
 from cliptune.data.image_store import ImageStore
 from cliptune.data.validate import MAX_NAMED, drop_unreadable, find_unreadable
+from cliptune.engine.config import TrainConfig
+from cliptune.engine.fit import training_set
+from cliptune.methods.coop import CoOp
+from cliptune.model.tuned_model import TunedModel
 from cliptune.protocols.few_shot import few_shot
 from tiny_tasks import task, write_images
 
@@ -47,11 +56,11 @@ def test_a_good_task_stays_as_it_is(root):
 
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
-@pytest.mark.parametrize("content, why", [(b"", "is empty"), (b"no", "is no picture"), (slice(150), "is cut short")])
+@pytest.mark.parametrize("content, why", [(b"", "is empty"), (b"no", "is no image"), (slice(150), "is cut short")])
 def test_a_bad_picture_anywhere_stops_it(root, part, content, why):
     chosen = made(root)
     spoil(parts(chosen)[part][1], content)
-    with pytest.raises(ct.UserError, match=rf"^1 of \d+ pictures cannot be read: .*{parts(chosen)[part][1].key} {why}"):
+    with pytest.raises(ct.UserError, match=rf"^1 of \d+ images cannot be read: .*{parts(chosen)[part][1].key} {why}"):
         drop_unreadable(chosen)
 
 
@@ -106,7 +115,7 @@ def test_nothing_left(root):
     chosen = made(root, skip_bad=True)
     for example in chosen.train:
         spoil(example)
-    with pytest.raises(ct.UserError, match=r"not one of the 9 training pictures can be read: .* and 4 more"):
+    with pytest.raises(ct.UserError, match=r"none of the 9 training images can be read: .* and 4 more"):
         drop_unreadable(chosen)
 
 
@@ -114,9 +123,9 @@ def test_a_run_without_them_says_so(root):
     chosen = made(root)
     for example in (chosen.train[0], parts(chosen)["test"][0]):
         spoil(example)
-    with pytest.raises(ct.UserError, match="2 of .* pictures cannot be read"):
+    with pytest.raises(ct.UserError, match="2 of .* images cannot be read"):
         ct.train("coop", data=f"folder:{root}", **QUICK)
-    with pytest.warns(UserWarning, match="2 of .* pictures cannot be read and are left out .*is empty.: numbers do"):
+    with pytest.warns(UserWarning, match="2 of .* images cannot be read and are left out .*is empty.: results do"):
         run = ct.train("coop", data=f"folder:{root}", skip_bad=True, **QUICK)
     about = run.result.provenance
     assert about["left_out"] == {e.key: "is empty" for e in (chosen.train[0], parts(chosen)["test"][0])}
@@ -136,7 +145,7 @@ def test_evaluation_looks_before_it_starts(root, tmp_path):
     other = shutil.copytree(root, tmp_path / "other")
     for example in Folder(other).examples("test")[:2]:
         spoil(example)
-    with pytest.raises(ct.UserError, match="2 of .* pictures cannot be read"):
+    with pytest.raises(ct.UserError, match="2 of .* images cannot be read"):
         run.evaluate(f"folder:{other}")
     with pytest.warns(UserWarning, match="2 of .* are left out"):
         run.evaluate(f"folder:{other}", skip_bad=True)
@@ -152,7 +161,7 @@ def test_a_worker_says_it_as_plainly(root):
     tuned = untrained_model(get("coop", "none", data=f"folder:{root}"), chosen)
     assert tuned.backbone is cached_backbone("tiny", "")
     spoil(parts(chosen)["test"][1])
-    with pytest.raises(ct.UserError, match=rf"^picture {parts(chosen)['test'][1].path} cannot be read: it is empty; "):
+    with pytest.raises(ct.UserError, match=rf"^image {parts(chosen)['test'][1].path} cannot be read: it is empty; "):
         predict_logits(tuned, chosen.dataset, replace(chosen.tests["test"]), workers=1)
 
 
@@ -192,6 +201,24 @@ def test_assumed_ranges_of_images_in_memory_are_said_once_a_kind():
     assert len(told) == 1
 
 
+def test_a_run_opens_each_image_once_before_its_first_step(root, monkeypatch):
+    opened, original = Counter(), image_io.open_regular
+
+    def counted(path):
+        opened[Path(path)] += 1
+        return original(path)
+
+    monkeypatch.setattr(image_io, "open_regular", counted)
+    chosen, _ = drop_unreadable(made(root), decode_train=True)
+    backbone = cached_backbone("tiny", "", "auto")
+    model = TunedModel(backbone, CoOp(n_ctx=2), chosen.classnames)
+    examples, _ = training_set(model, chosen, TrainConfig())
+    list(examples.in_order(4, torch.device("cpu")))
+    assert duplicates.warn_of_duplicates(chosen, "folder") == {}
+    files = [e.path for part in parts(chosen).values() for e in part]
+    assert opened == Counter(files) and set(opened.values()) == {1}
+
+
 def many(root, bad):
     """120 small images of two classes, `bad` of which are empty."""
     for i in range(120):
@@ -205,18 +232,18 @@ def many(root, bad):
 
 def test_own_data_may_lack_one_image_in_a_hundred(tmp_path):
     chosen = many(tmp_path / "one", 1)
-    with pytest.warns(UserWarning, match=r"^1 of \d+ pictures cannot be read and are left out \(.*0.png is empty\)"):
+    with pytest.warns(UserWarning, match=r"^1 of \d+ images cannot be read and are left out \(.*0.png is empty\)"):
         rest, bad = drop_unreadable(chosen)
     assert list(bad) == ["dog/0.png"]
     assert sum(map(len, parts(rest).values())) == sum(map(len, parts(chosen).values())) - 1
-    with pytest.raises(ct.UserError, match=r"^2 of \d+ pictures cannot be read"):
+    with pytest.raises(ct.UserError, match=r"^2 of \d+ images cannot be read"):
         drop_unreadable(many(tmp_path / "two", 2))
 
 
 def test_public_data_may_lack_none(tmp_path, monkeypatch):
     chosen = many(tmp_path, 1)
     monkeypatch.setattr(Folder, "card", object(), raising=False)
-    with pytest.raises(ct.UserError, match=r"^1 of \d+ pictures cannot be read"):
+    with pytest.raises(ct.UserError, match=r"^1 of \d+ images cannot be read"):
         drop_unreadable(chosen)
 
 

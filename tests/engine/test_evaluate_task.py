@@ -81,10 +81,10 @@ def test_bad_pictures_of_a_target_are_those_of_that_target(animals, pets):
     (pets / "cat" / "0.png").write_bytes(b"no picture")
     run = across(animals, pets)
     task = tasks.build_task(run)
-    with pytest.raises(UserError, match=r"1 of 14 pictures cannot be read: .*pets/cat/0.png"):
+    with pytest.raises(UserError, match=r"1 of 14 images cannot be read: .*pets/cat/0.png"):
         drop_unreadable(task)
     lenient = across(animals, pets, reading=replace(run.reading, skip_bad=True))
-    with pytest.warns(UserWarning, match="1 of 14 pictures cannot be read and are left out"):
+    with pytest.warns(UserWarning, match="1 of 14 images cannot be read and are left out"):
         rest, bad = drop_unreadable(tasks.build_task(lenient))
     assert list(bad) == ["pets/cat/0.png"] and len(rest.tests["pets"].examples) == 13
     assert rest.tests["source"] == task.tests["source"] and len(rest.train) == len(task.train)

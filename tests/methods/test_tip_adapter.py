@@ -82,9 +82,7 @@ def test_the_authors_grid_on_the_validation_pictures_alone(kind, backbone, monke
     trained(kind(crops=0, search=True), backbone, toy=toy)
     ((image, clip, labels, alphas, betas),) = asked
     zero_shot = model(kind(crops=0), backbone, toy)  # an empty cache
-    views = {
-        "image": torch.cat([pixels(backbone, row[0]) for row in map(pictures(backbone, toy.val).item, range(6))])
-    }
+    views = {"image": torch.cat([pixels(backbone, row[0]) for row in map(pictures(backbone, toy.val).item, range(6))])}
     with torch.no_grad():
         torch.testing.assert_close(clip, zero_shot(views).logits, rtol=0, atol=1e-3)
         torch.testing.assert_close(image, zero_shot(views).image["image"], rtol=0, atol=1e-5)

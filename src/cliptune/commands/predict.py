@@ -101,7 +101,7 @@ def _predictions(
                     try:
                         rows += run.predict([image], top_k=top_k)
                     except UnreadableImageError as error:
-                        bad[str(image)] = error.why
+                        bad[str(image)] = error.reason
         yield from zip((image for image in chunk if str(image) not in bad), rows, strict=True)
 
 

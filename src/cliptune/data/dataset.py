@@ -1,11 +1,14 @@
-"""The interface of every source of pictures."""
+"""The interface of all datasets."""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 from cliptune.data import splits
 from cliptune.data.config import DataConfig
+from cliptune.data.image_files import ImageFiles
 from cliptune.data.image_io import read_image
 from cliptune.data.public.common import dassl_few_shot
 from cliptune.errors import UserError
@@ -13,12 +16,16 @@ from cliptune.types import DecodedImage, Example
 
 
 class Dataset(ABC):
-    """Named examples and a way to read them; a source is one leaf of this class in `data/sources/`.
+    """Labeled examples and a way to read them. Each source of data is a subclass.
 
-    `classnames` are in label order, as they go into sentences. `templates` hold one `{}` each, the dataset's own first.
-    `draws` is a folder or file of shots to take instead of drawing them, or "" (see `data.draws`).
-    `sets_aside` says whether the examples `aside` validate instead of training (see `tasks.task_of`).
-    `made_of` says what decides the pixels of examples that are no files, besides their keys; "" where nobody knows.
+    Attributes:
+        name: Name in records and messages.
+        classnames: Class names in label order, as they are put into prompts.
+        templates: Prompts with one `{}` each, the dataset's own first.
+        draws: A folder or file of few-shot draws to use instead of drawing (see `public.common.dassl_few_shot`), or "".
+        content_id: Identifies the content of generated examples for caching; empty if unknown.
+        uses_holdout: Whether the examples `aside` validate instead of training (see `with_holdout`).
+        reading: Options for locating and reading the images.
     """
 
     name: str
@@ -32,30 +39,49 @@ class Dataset(ABC):
     @classmethod
     @abstractmethod
     def from_spec(cls, argument: str, reading: DataConfig) -> Dataset:
-        """The dataset of a spec `NAME:argument`. Raises `UserError` for an argument it does not understand."""
+        """The dataset of a spec `NAME:argument`. Raises `UserError` for an invalid argument."""
 
     @abstractmethod
     def examples(self, split: str) -> list[Example]:
         """The examples of `split`, one of "train", "val", "test", in a fixed order."""
 
     def aside(self) -> list[Example]:
-        """Training examples that validate where something asks for validation; none where the data marks some."""
+        """Training examples to validate on if a run needs validation images; none if the data marks its own."""
         return []
 
+    def with_holdout(self) -> Dataset:
+        """The dataset with the examples `aside` for validation instead of training; itself if there are none."""
+        if not self.aside():
+            return self
+        assert self.image_files  # shared with the copy
+        changed = copy.copy(self)
+        changed.uses_holdout = True
+        return changed
+
     def evaluation_examples(self) -> list[Example]:
-        """What a model that was made elsewhere is measured on."""
+        """The examples on which a model trained elsewhere is evaluated."""
         return self.examples("test")
 
     def read(self, example: Example) -> DecodedImage:
-        """Decode (or draw) one example. Raises `UserError` naming the file when it cannot be read.
+        """Decode or render one example. Raises `UserError` naming the file if it cannot be read.
 
-        A source whose examples are picture files leaves this alone, and so may have them decoded only once (`cache`).
+        A source of image files does not override this, so that the decoded images can be cached on disk.
         """
         assert example.path is not None
         return read_image(example.path)
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether examples are image files, so that their content determines the pixels."""
+        return type(self).read is Dataset.read
+
+    @cached_property
+    def image_files(self) -> ImageFiles:
+        """What is known about the image files, shared by all runs that use this dataset object."""
+        return ImageFiles(cached=self.reads_files and self.reading.cache)
+
     def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:
-        """Training and validation shots of a seed (see `splits.draw`)."""
+        """Training and validation examples for `shots` per class and a seed (see `splits.draw_few_shot`)."""
         train, val = self._trained(), self.aside() if self.uses_holdout else self.examples("val")
         return (
             dassl_few_shot.draw_from_file(self.draws, train, val, shots, seed)
@@ -64,16 +90,16 @@ class Dataset(ABC):
         )
 
     def sizes(self) -> dict[int, int]:
-        """How many training pictures show each class, in order of first appearance."""
+        """Number of training images per class, in order of first appearance."""
         return splits.count_classes(self._trained())
 
     def _trained(self) -> list[Example]:
-        """What shots are drawn from."""
+        """The training examples, from which shots are drawn."""
         train = self.examples("train")
         return splits.exclude(train, self.aside()) if self.uses_holdout else train
 
     def domains(self) -> tuple[str, ...]:
-        """Names of the guises in which `domain` has the test set; none for most."""
+        """Names of the domains in which the test set exists, such as backgrounds or styles; most have none."""
         return ()
 
     def domain(self, name: str) -> list[Example]:
@@ -81,9 +107,9 @@ class Dataset(ABC):
         raise UserError(f"{self.name} has no domains of its own, so there is no {name!r}")
 
     def shifted(self) -> tuple[str, ...]:
-        """Where the same classes are commonly tested under a shift: domains of its own, or specs of other datasets."""
+        """Test data with the same classes under a distribution shift: domains of this dataset, or specs of others."""
         return ()
 
     def variants(self) -> dict[str, list[Example]]:
-        """Further test sets by name (other backgrounds, other styles), each in the order of its own."""
+        """Further test sets by name, such as other backgrounds or styles."""
         return {}

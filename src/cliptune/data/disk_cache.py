@@ -14,7 +14,6 @@ import struct
 import time
 import warnings
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,18 +42,9 @@ MAGIC = b"clippic3"
 DECODER_VERSIONS = f"3/{PIL.__version__}/{torchvision.__version__}"
 
 
-def cache_key(path: Path, kind: str = "") -> bytes:
-    """What stands for a picture made of a file in a certain way (`kind`). Raises `OSError` for a file that cannot be
-    read."""
-    stat = os.stat(path)
-    content = _digest(os.fspath(path), stat.st_mtime_ns, stat.st_size)
-    return hashlib.sha256(content + f"{DECODER_VERSIONS}/{kind}".encode()).digest()
-
-
-@lru_cache(maxsize=1 << 17)
-def _digest(path: str, modified: int, size: int) -> bytes:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").digest()
+def cache_key(digest: bytes, kind: str = "") -> bytes:
+    """Key of an image. digest: SHA-256 of its file's content. kind: how the image is made from the decoded file."""
+    return hashlib.sha256(digest + f"{DECODER_VERSIONS}/{kind}".encode()).digest()
 
 
 class DiskCache:
@@ -182,10 +172,5 @@ def _create(path: Path) -> BinaryIO:
 
 
 def user_cache() -> DiskCache:
-    """The store of this machine's user."""
-    return _store(cache_folder("pictures"))
-
-
-@lru_cache(maxsize=4)
-def _store(folder: Path) -> DiskCache:
-    return DiskCache(folder)
+    """The cache in the user's cache folder."""
+    return DiskCache(cache_folder("pictures"))

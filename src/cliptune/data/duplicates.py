@@ -1,31 +1,26 @@
-"""Image files that a task has twice: under several classes, or in training and in test."""
+"""Duplicate image files in a task: under several classes, or in both training and test."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
+from cliptune.data import image_files
+from cliptune.data.image_files import ImageFiles
 from cliptune.data.targets import labels_in
 from cliptune.types import Example, Task
 
-#: Files of fewer bytes hold a few pixels of one colour at most.
-MIN_FILE_BYTES = 80
-#: Bytes at the end of a file by which files of the same size are told apart, before the rest is read.
-TAIL_BYTES = 1 << 16
-#: Bytes of such files that are read as a whole at most.
+#: Bytes that are read at most to compare files of the same size and end.
 MAX_HASHED_BYTES = 1 << 30
-#: Groups of files named in a sentence.
+#: Groups of files named in a message.
 MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """One file of a task: the part it is in, and the names of its classes."""
+    """An image file of a task: whether it trains, and the names of its classes."""
 
     path: Path
     trains: bool
@@ -36,16 +31,21 @@ class _Seen:
 
 
 def warn_of_duplicates(task: Task, data: str) -> dict[str, int]:
-    """Warn of image files that are the same byte for byte, in several classes or in training and test.
+    """Warn about byte-for-byte duplicates under several classes, or in both training and test.
 
-    data: what the run calls its data. Returns how many there are of each kind, without kinds of which there are none.
-    Sizes and ends of files are compared first; of those that agree, at most `MOST` bytes are read, and a warning counts
-    those that were not. Public datasets are
-    left alone: their splits are published as they are.
+    Files that agree in size and end are compared as a whole, up to `MAX_HASHED_BYTES` in total; a warning counts those
+    that were not. Public datasets are not checked, as their splits are published as they are.
+
+    Args:
+        task: The task.
+        data: The run's name for its data.
+
+    Returns:
+        The number of duplicates of each kind that occurs.
     """
     if getattr(type(task.dataset), "card", None) is not None:
         return {}
-    groups = _same(list(_files(task)))
+    groups = _same(list(_files(task)), task.dataset.image_files)
     across = [group for group in groups if len({seen.classes for seen in group}) > 1]
     leaks = [group for group in groups if len({seen.trains for seen in group}) > 1]
     if across:
@@ -65,25 +65,8 @@ def warn_of_duplicates(task: Task, data: str) -> dict[str, int]:
     return {kind: count for kind, count in found.items() if count}
 
 
-def tail_digest(path: Path) -> bytes | None:
-    """A digest of the end of a file, kept for the next call; None where it cannot be read or holds no image to speak
-    of."""
-    try:
-        stat = os.stat(path)
-        return _end(path, stat.st_mtime_ns, stat.st_size) if stat.st_size >= MIN_FILE_BYTES else None
-    except OSError:
-        return None
-
-
-@lru_cache(maxsize=1 << 18)
-def _end(path: Path, modified: int, size: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(max(0, size - TAIL_BYTES))
-        return size.to_bytes(8) + hashlib.blake2b(file.read(), digest_size=16).digest()
-
-
 def _files(task: Task) -> Iterator[_Seen]:
-    """Each image file of the task's own data once."""
+    """Each image file of the task's own dataset once."""
     known: set[str] = set()
     parts: list[tuple[bool, Sequence[Example], Sequence[str]]] = [(True, (*task.train, *task.val), task.classnames)]
     parts += [(False, test.examples, test.classnames) for test in task.tests.values() if test.dataset is None]
@@ -94,42 +77,31 @@ def _files(task: Task) -> Iterator[_Seen]:
                 yield _Seen(example.path, trains, frozenset(names[label] for label in labels_in(example)))
 
 
-def _same(files: Sequence[_Seen]) -> list[list[_Seen]]:
-    """Groups of files of the same content."""
+def _same(seen: Sequence[_Seen], files: ImageFiles) -> list[list[_Seen]]:
+    """Groups of files with the same content."""
     alike: dict[bytes, list[_Seen]] = {}
-    for seen in files:
-        if (end := tail_digest(seen.path)) is not None:
-            alike.setdefault(end, []).append(seen)
-    room, found, unread = MAX_HASHED_BYTES, list[list[_Seen]](), 0
-    for end, group in alike.items():
-        size = int.from_bytes(end[:8])
-        if len(group) > 1 and size > TAIL_BYTES:
-            if size * len(group) > room:
-                unread += len(group)
+    for one in seen:
+        if tail := files.inspect(one.path).tail:
+            alike.setdefault(tail, []).append(one)
+    bytes_left, found, skipped = MAX_HASHED_BYTES, list[list[_Seen]](), 0
+    for tail, group in alike.items():
+        size = int.from_bytes(tail[:8])
+        if len(group) > 1 and size > image_files.TAIL_BYTES:
+            if size * len(group) > bytes_left:
+                skipped += len(group)
                 continue
-            room -= size * len(group)
-            group = _whole(group)
+            bytes_left -= size * len(group)
+            digests = [files.digest(one.path) for one in group]
+            group = [one for one, digest in zip(group, digests, strict=True) if digest and digest == digests[0]]
         if len(group) > 1:
             found.append(group)
-    if unread:
+    if skipped:
         warnings.warn(
-            f"{unread} images of the same size and end were not compared as a whole: duplicates are looked for in "
-            f"{MAX_HASHED_BYTES >> 20} MiB at most",
+            f"{skipped} images of the same size and end were not compared as a whole: at most "
+            f"{MAX_HASHED_BYTES >> 20} MiB are read to find duplicates",
             stacklevel=4,
         )
     return found
-
-
-def _whole(group: Sequence[_Seen]) -> list[_Seen]:
-    """Those of a group whose whole files are the same as the first one's."""
-    digests = []
-    for seen in group:
-        try:
-            with open(seen.path, "rb") as file:
-                digests.append(hashlib.file_digest(file, "blake2b").digest())
-        except OSError:
-            digests.append(None)
-    return [seen for seen, digest in zip(group, digests, strict=True) if digest is not None and digest == digests[0]]
 
 
 def _named(groups: Sequence[Sequence[_Seen]]) -> str:

@@ -131,4 +131,4 @@ def _content(content: bytes, what: str) -> DecodedImage:
     try:
         return read_image_bytes(content, what)
     except UnreadableImageError as error:
-        raise UserError(f"{what} cannot be read: it {error.why}") from None
+        raise UserError(f"{what} cannot be read: it {error.reason}") from None

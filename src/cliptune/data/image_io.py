@@ -1,8 +1,9 @@
-"""Picture files, whatever they hold: turned upright, eight bits, RGB; and what is wrong with those that cannot be."""
+"""Reading image files of any kind as upright RGB images of eight bits per channel."""
 
 from __future__ import annotations
 
 import io
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from cliptune.data import read_errors
 from cliptune.data.bit_depth import exceeds_8_bits, to_8_bits
-from cliptune.data.range_warnings import collect_assumed_ranges, warn_assumed_range
+from cliptune.data.range_warnings import warn_assumed_range
 from cliptune.data.read_errors import UnreadableImageError, describe_error, is_heic
 from cliptune.files import open_regular
 from cliptune.types import DecodedImage
@@ -24,7 +25,7 @@ from cliptune.types import DecodedImage
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Suffixes of the image kinds that the installed Pillow reads; of HEIC where pillow-heif is installed.
+#: Suffixes of the formats that the installed Pillow reads, and of HEIC if pillow-heif is installed.
 HEIC_SUFFIXES = {".heic", ".heif", ".hif"}
 IMAGE_SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
@@ -34,124 +35,157 @@ IMAGE_SUFFIXES = {
     *((".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc") if features.check("jpg_2000") else ()),
     *(HEIC_SUFFIXES if find_spec("pillow_heif") else ()),
 }
-#: How whole files of these kinds end: a file that has it nowhere near its end was cut short.
+#: Markers near the end of complete files of these formats; without it, a file was cut short.
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 ORIENTATION_TAG = 0x0112
-#: Warnings' filters and Pillow's limit belong to the process: the first of the threads that read sets them, the last
-#: one puts them back.
-_counting = threading.Lock()
-#: Modules whose warnings say odd things of a file; other threads' notes must not be lost meanwhile.
-QUIET_MODULES = (r"PIL\b", r"torchvision\b", r"cliptune\.data\.pictures$")
+#: Larger files are decoded from disk instead of being read into memory first.
+MAX_BUFFERED_BYTES = 64 << 20
+#: Modules whose warnings about odd metadata are suppressed while files are read.
+QUIET_MODULES = (r"PIL\b", r"torchvision\b", r"cliptune\.data\.image_io$")
+#: Warning filters and Pillow's size limit belong to the process: the first of the threads that read sets them, the last
+#: one restores them.
+_lock = threading.Lock()
 _readers = 0
-_strict: Any = None
+_restore: Any = None
 
 
 def read_image(path: Path) -> DecodedImage:
-    """An image file turned as its EXIF says, on white where it is transparent, with its opacity (if any of it is
-    transparent) as mask.
+    """Read an image file: turned upright as its EXIF says, RGB of eight bits per channel.
 
-    The first frame or page of several; deep images brought to eight bits, with a warning where their range was assumed
-    (`depths`); colour profiles are not applied. The suffix does not matter. Raises `Unreadable`, a `UserError` that
-    names the file and what is wrong with it.
+    Transparent pixels are composited on white, and the opacity becomes the mask. Of several frames or pages, the first
+    is read. Deep images are reduced to eight bits, with a warning if their value range had to be assumed (`bit_depth`).
+    Colour profiles are not applied. The content decides the format, not the suffix.
+
+    Raises:
+        UnreadableImageError: The file cannot be read; the message names the file and the reason.
     """
-    try:
-        with open_regular(path) as file:
-            picture, said = _decode(file)
-    except Exception as error:  # of a damaged file, Pillow's readers raise whatever they stumbled over
-        raise UnreadableImageError(path, describe_error(path, error)) from None
-    warn_assumed_range(str(path), said)
-    return picture
+    with open_image(path, buffered=True) as file:
+        image, assumed = decode(file)
+    warn_assumed_range(str(path), assumed)
+    return image
 
 
 def read_image_bytes(content: bytes, name: str) -> DecodedImage:
-    """`read_picture` of a file's content, which sentences call by `name`."""
-    try:
-        picture, said = _decode(io.BytesIO(content))
-    except Exception as error:
-        raise UnreadableImageError(name, describe_error(None, error, content[:64]) if content else "is empty") from None
-    warn_assumed_range(name, said)
-    return picture
+    """`read_image` of the content of a file, which messages call `name`."""
+    with _explained(name, content[:64]):
+        image, assumed = decode(io.BytesIO(content))
+    warn_assumed_range(name, assumed)
+    return image
 
 
 def from_pil(image: Image.Image) -> DecodedImage:
-    """`read_picture` of an opened image, or one made in memory."""
-    picture, said = _to_rgb_and_alpha(image)
-    warn_assumed_range(getattr(image, "filename", "") or f"of {image.width} x {image.height} pixels", said)
-    return picture
+    """`read_image` of a PIL image, opened from a file or made in memory."""
+    decoded, assumed = _to_rgb_and_alpha(image)
+    warn_assumed_range(getattr(image, "filename", "") or f"of {image.width} x {image.height} pixels", assumed)
+    return decoded
+
+
+@contextmanager
+def open_image(path: Path, buffered: bool = False) -> Iterator[BinaryIO]:
+    """Open an image file. Whatever reading it raises within the block becomes an `UnreadableImageError`.
+
+    buffered: Read the file into memory first, up to `MAX_BUFFERED_BYTES`.
+    """
+    with _explained(path):
+        file = open_regular(path)
+    with file:
+        with _explained(path):
+            head = file.peek(64)[:64]
+        with _explained(path, head):
+            small = buffered and os.fstat(file.fileno()).st_size <= MAX_BUFFERED_BYTES
+            yield io.BytesIO(file.read()) if small else file
 
 
 def find_fault(path: Path) -> str:
-    """What can be seen to be wrong with an image file, or "" (see `look`)."""
-    return inspect_file(path)[0]
-
-
-def inspect_file(path: Path) -> tuple[str, str]:
-    """What can be seen to be wrong with an image file from its head and end, or "": not there, empty, no image, too
-    large, cut short; and what is assumed of its range, or "", for which deep images are decoded. A file may still be
-    damaged inside. To be called within `lenient`."""
+    """Why an image file cannot be read, as far as its header and end tell (see `inspect`), or ""."""
     try:
-        with open_regular(path) as file:
-            with _open(file) as image:
-                end, deep = END_MARKERS.get(image.format or ""), exceeds_8_bits(image)
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - (1 << 16)))
-            if not deep and (end is None or end in file.read()):
-                return "", ""
-        with collect_assumed_ranges() as assumed:
-            read_image(path)  # rare enough to be sure
-        return "", next((said for _, said in assumed), "")
+        with open_image(path) as file:
+            inspect(file)
     except UnreadableImageError as error:
-        return error.why, ""
+        return error.reason
+    return ""
+
+
+def inspect(file: BinaryIO) -> str:
+    """Check the header and the end of an open image file; what is assumed about its value range, or "".
+
+    Raises what decoding raises for a file that is no image, too large or cut short; it may still be damaged inside.
+    Deep images are decoded, as their range follows from their values.
+    """
+    with lenient_pillow():
+        file.seek(0)
+        with _open(file) as image:
+            end, deep = END_MARKERS.get(image.format or ""), exceeds_8_bits(image)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - (1 << 16)))
+        if not deep and (end is None or end in file.read()):
+            return ""
+        return decode(file)[1]  # rare enough
+
+
+def decode(file: BinaryIO) -> tuple[DecodedImage, str]:
+    """Decode an open image file as `read_image` does; the image and what was assumed about its value range."""
+    file.seek(0)
+    with lenient_pillow(), _open(file) as image:
+        if image.format == "JPEG" and image.mode == "RGB" and image.getexif().get(ORIENTATION_TAG, 1) == 1:
+            return DecodedImage(_decode_jpeg(file)), ""
+        return _to_rgb_and_alpha(image)
+
+
+@contextmanager
+def _explained(name: Path | str, head: bytes = b"") -> Iterator[None]:
+    """Turn whatever the block raises into an `UnreadableImageError`: Pillow's readers raise all kinds of errors on a
+    damaged file. head: First bytes of the file; empty for an empty file."""
+    try:
+        yield
+    except UnreadableImageError:
+        raise
     except Exception as error:
-        return describe_error(path, error), ""
+        raise UnreadableImageError(name, describe_error(error, head)) from None
 
 
 @contextmanager
 def lenient_pillow() -> Iterator[None]:
-    """Pillow without its warnings of odd metadata, and with our limit to sizes."""
-    global _readers, _strict
-    with _counting:
+    """Suppress Pillow's warnings about odd metadata and raise its size limit to `read_errors.MAX_PIXELS`."""
+    global _readers, _restore
+    with _lock:
         _readers += 1
         if _readers == 1:
             filters = warnings.catch_warnings()
             filters.__enter__()
             for module in QUIET_MODULES:
                 warnings.filterwarnings("ignore", module=module)
-            _strict = Image.MAX_IMAGE_PIXELS, filters
-            # Pillow refuses what is twice as large as this.
-            Image.MAX_IMAGE_PIXELS = None if _strict[0] is None else max(_strict[0], read_errors.MAX_PIXELS // 2)
+            _restore = Image.MAX_IMAGE_PIXELS, filters
+            # Pillow refuses images of twice this size.
+            Image.MAX_IMAGE_PIXELS = None if _restore[0] is None else max(_restore[0], read_errors.MAX_PIXELS // 2)
     try:
         yield
     finally:
-        with _counting:
+        with _lock:
             _readers -= 1
             if not _readers:
-                Image.MAX_IMAGE_PIXELS, filters = _strict
+                Image.MAX_IMAGE_PIXELS, filters = _restore
                 filters.__exit__(None, None, None)
 
 
 def _open(file: BinaryIO) -> Image.Image:
-    """`Image.open`, with pillow-heif where the file is HEIC, whatever its suffix, and that is installed."""
+    """`Image.open`; HEIC files, whatever their suffix, are opened by pillow-heif if it is installed."""
     try:
         return Image.open(file)
     except UnidentifiedImageError:
         file.seek(0)
         if not is_heic(file.read(12)) or not find_spec("pillow_heif"):
             raise
-    import_module("pillow_heif").register_heif_opener()  # costs a tenth of a second, so where it is needed only
     file.seek(0)
-    return Image.open(file)
-
-
-def _decode(file: BinaryIO) -> tuple[DecodedImage, str]:
-    with lenient_pillow(), _open(file) as image:
-        if image.format == "JPEG" and image.mode == "RGB" and image.getexif().get(ORIENTATION_TAG, 1) == 1:
-            return DecodedImage(_decode_jpeg(file, image)), ""
-        return _to_rgb_and_alpha(image)
+    # Imported when needed, as that takes a tenth of a second. Registering it would change Pillow for the whole process.
+    image = import_module("pillow_heif").HeifImageFile(file)
+    if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > 2 * Image.MAX_IMAGE_PIXELS:
+        raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
+    return image
 
 
 def _to_rgb_and_alpha(image: Image.Image) -> tuple[DecodedImage, str]:
-    """Turned, on white, eight bits a channel; and what was assumed of the range."""
+    """The image turned upright, on white, with eight bits per channel; and what was assumed about its range."""
     from torchvision.transforms.v2.functional import pil_to_tensor
 
     said = ""
@@ -181,8 +215,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _decode_jpeg(file: BinaryIO, image: Image.Image) -> Tensor:
-    """uint8 `(3, H, W)` of what most data sets are made of: the pixels Pillow gives, a quarter sooner."""
+def _decode_jpeg(file: BinaryIO) -> Tensor:
+    """uint8 `(3, H, W)` of a JPEG file: the pixels that Pillow gives, in three quarters of its time."""
     import torch
     from torch import Tensor
     from torchvision import io as decoders

@@ -1,4 +1,4 @@
-"""Pictures read once: mapped from the cache on disk where that may be, else kept in memory while it lasts."""
+"""Decoded images that are read once: mapped from the disk cache, or kept in memory while there is room."""
 
 from __future__ import annotations
 
@@ -6,88 +6,96 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.data import disk_cache
 from cliptune.data.dataset import Dataset
 from cliptune.data.range_warnings import collect_assumed_ranges, warn_assumed_range
 from cliptune.data.transforms import resize_with_pillow, shrink
 from cliptune.types import DecodedImage, Example
 
-#: Pictures that are not mapped from disk, and masks, are kept in memory up to this many bytes; beyond it they are read
-#: again.
+#: Bytes of images and masks that are kept in memory because they are not mapped from disk. Beyond it they are read
+#: again when needed.
 MAX_MEMORY_BYTES = 2 << 30
-#: Pictures mapped at a time: systems limit maps, Linux to 65530 a process.
+#: Images mapped at a time: systems limit maps, Linux to 65530 per process.
 MAX_MAPPED_FILES = 30_000
 
 
 class ImageStore:
-    """What examples of a dataset show.
+    """The decoded images of a dataset's examples.
 
-    keep: hold what is read for the next time, if only as a map of the disk. shrink: the preparation to whose size
-    larger images are shrunk, by Pillow as `evaluation` does.
+    Args:
+        keep: Hold images for the next access, in memory or as a map of a file. Without it, the disk cache alone makes
+            the next access quick.
+        shrink_to: Shrink larger images to the size of this preprocessing, with Pillow, as `evaluation_view` does.
     """
 
-    def __init__(self, dataset: Dataset, keep: bool = True, shrink: Preprocess | None = None):
+    def __init__(self, dataset: Dataset, keep: bool = True, shrink_to: Preprocess | None = None):
         self.dataset, self.shorter = dataset, dataset.reading.shrink
-        self.seen = None if shrink is None else (max(shrink.size), shrink.interpolation)
-        # Only of files that are read as they are is it known what decides the pixels.
-        self.files = type(dataset).read is Dataset.read
-        self._store = disk_cache.user_cache() if self.files and dataset.reading.cache else None
+        self._size = None if shrink_to is None else (max(shrink_to.size), shrink_to.interpolation)
         self._mapped: dict[Hashable, DecodedImage] = {}
         self._kept: dict[Hashable, DecodedImage] = {}
-        self._said: set[str] = set()
-        self._maps, self._room = (MAX_MAPPED_FILES, MAX_MEMORY_BYTES) if keep else (0, 0)
+        self._has_mask: dict[str, bool] = {}
+        self._warned: set[str] = set()
+        self._maps_left, self._bytes_left = (MAX_MAPPED_FILES, MAX_MEMORY_BYTES) if keep else (0, 0)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a worker that is not forked: it maps files anew, instead of being sent their content."""
+        """State for a worker process that is not forked: it maps files itself instead of being sent their content."""
         return {**self.__dict__, "_mapped": {}}
 
     def image(self, example: Example) -> DecodedImage:
-        """The example as read, shrunk if that is asked for."""
-        return self.file(example, "", lambda picture: picture)
+        """The example's image, shrunk if the configuration says so."""
+        image = self.prepared(example, "", lambda image: image)
+        self._has_mask[example.key] = image.mask is not None
+        return image
 
-    def file(self, example: Example, kind: str, make: Callable[[DecodedImage], DecodedImage]) -> DecodedImage:
-        """What `make` makes of a picture, which depends on the picture and the name `kind` alone."""
+    def was_read(self, example: Example) -> bool:
+        """Whether `image` returned the example before."""
+        return example.key in self._has_mask
+
+    def has_mask(self, example: Example) -> bool:
+        """Whether reading the image yields a mask, such as transparency."""
+        return self._has_mask[example.key] if self.was_read(example) else self.image(example).mask is not None
+
+    def prepared(self, example: Example, kind: str, prepare: Callable[[DecodedImage], DecodedImage]) -> DecodedImage:
+        """`prepare(image)` of the example's image.
+
+        Args:
+            kind: Identifies `prepare`, which must depend on the image and on nothing else that `kind` does not name.
+        """
         place = example.key, kind
-
-        def fresh() -> DecodedImage:
-            with collect_assumed_ranges() as assumed:
-                picture = self.dataset.read(example)
-            # Of files, `sound` says it once for all.
-            for name, said in assumed if not self.files else ():
-                if said not in self._said:
-                    self._said.add(said)
-                    warn_assumed_range(name, said)
-            picture = shrink(picture, self.shorter)
-            return make(
-                picture if self.seen is None else shrink(picture, self.seen[0], resize_with_pillow, self.seen[1])
-            )
-
         if place in self._mapped:
             return self._mapped[place]
-        if self._store is None or example.path is None or place in self._kept:
-            return self.once(place, fresh)
-        whole = f"{self.shorter}/{f'{self.seen}/' if self.seen else ''}{kind}"
-        try:
-            key = disk_cache.cache_key(example.path, whole)
-        except OSError:
-            return fresh()  # which says what is wrong with the file
-        found = self._store.get(key)
-        if found is None:
-            picture = fresh()
-            # Mapped the next time: a map's first use is slow, and the picture is here.
-            stored = key == disk_cache.cache_key(example.path, whole) and self._store.put(key, picture)
-            return picture if stored else self.once(place, lambda: picture)
-        if len(self._mapped) < self._maps:
-            self._mapped[place] = found
-        return found
+        if place in self._kept:
+            return self._kept[place]
+        if not self.dataset.reads_files or example.path is None:
+            return self.once(place, lambda: prepare(self._shrunk(self._read(example))))
+        kind = f"{self.shorter}/{f'{self._size}/' if self._size else ''}{kind}"
+        files = self.dataset.image_files
+        image, where = files.load(example.path, kind, lambda image: prepare(self._shrunk(image)))
+        if where == "mapped" and len(self._mapped) < self._maps_left:
+            self._mapped[place] = image
+        # A stored image is mapped the next time: the first use of a map is slow, and here are the pixels.
+        return self.once(place, lambda: image) if where == "decoded" else image
 
     def once(self, place: Hashable, make: Callable[[], DecodedImage]) -> DecodedImage:
         """What `make` returns, kept in memory under `place` while there is room."""
         if place in self._kept:
             return self._kept[place]
-        picture = make()
-        size = picture.image.numel() + (0 if picture.mask is None else picture.mask.numel())
-        if size <= self._room:
-            self._kept[place] = picture
-            self._room -= size
-        return picture
+        image = make()
+        size = image.image.numel() + (0 if image.mask is None else image.mask.numel())
+        if size <= self._bytes_left:
+            self._kept[place] = image
+            self._bytes_left -= size
+        return image
+
+    def _shrunk(self, image: DecodedImage) -> DecodedImage:
+        image = shrink(image, self.shorter)
+        return image if self._size is None else shrink(image, self._size[0], resize_with_pillow, self._size[1])
+
+    def _read(self, example: Example) -> DecodedImage:
+        """Read an example of a dataset that does not read files; warn once about each kind of assumed range."""
+        with collect_assumed_ranges() as assumed:
+            image = self.dataset.read(example)
+        for name, said in assumed:
+            if said not in self._warned:
+                self._warned.add(said)
+                warn_assumed_range(name, said)
+        return image

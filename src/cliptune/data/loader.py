@@ -63,6 +63,7 @@ class ExampleSet:
             neither the number of workers nor an interruption changes it.
         keep: Keep images in memory, or mapped from the disk cache, for the next epoch.
         shrink: Shrink larger images to the backbone's size when they are read, as the evaluation view does.
+        store: Store to read from, in place of a new one; `keep` and `shrink` are then its own.
     """
 
     def __init__(
@@ -76,11 +77,12 @@ class ExampleSet:
         seed: int = 0,
         keep: bool = True,
         shrink: bool = False,
+        store: ImageStore | None = None,
     ):
         self.dataset, self.examples, self.preprocess = dataset, tuple(examples), preprocess
         self.augment, self.preset, self.seed = augment, preset, seed
         self.targets, self.weights = multi_hot(self.examples), example_weights(self.examples)
-        self._store = ImageStore(dataset, keep, preprocess if shrink else None)
+        self._store = store or ImageStore(dataset, keep, preprocess if shrink else None)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -96,7 +98,7 @@ class ExampleSet:
         def make(image: DecodedImage) -> DecodedImage:
             return DecodedImage(evaluation_view(to_pil_image(image.image), self.preprocess, self.preset))
 
-        return self._store.file(self.examples[i], kind, make).image
+        return self._store.prepared(self.examples[i], kind, make).image
 
     def mask(self, i: int, masks: Masks) -> Tensor:
         """The `i`-th foreground mask, uint8 `(1, H, W)` of the image's size, 255 = foreground."""
@@ -213,7 +215,7 @@ class ExampleSet:
     def _fetched(self, batches: Sequence[Sequence[int]], epoch: int, masks: Masks | None) -> Iterator[list[Item]]:
         """Items of each batch. Files are read `PREFETCH_BATCHES` ahead by as many threads as PyTorch computes with, as
         decoding and resizing release the interpreter lock."""
-        threads = torch.get_num_threads() if self._store.files else 1
+        threads = torch.get_num_threads() if self.dataset.reads_files else 1
         if threads < 2:
             yield from ([self.item(i, epoch, masks) for i in chosen] for chosen in batches)
             return

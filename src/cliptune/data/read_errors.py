@@ -1,4 +1,4 @@
-"""What is wrong with an image file that cannot be read, in words that continue its name."""
+"""Why an image file cannot be read, in words that continue its name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from cliptune.errors import UserError
-from cliptune.files import open_regular
 
-#: What the system says of files, in words; anything else in its own.
+#: Messages for system errors; other errors keep the system's own message.
 ERRNO_MESSAGES = {
     errno.ENOENT: "is not there",
     errno.EACCES: "is protected (permission denied)",
@@ -20,29 +19,34 @@ ERRNO_MESSAGES = {
     errno.EISDIR: "is a folder",
     errno.EINVAL: "is a pipe or a device, not a file",
 }
-#: What HEIC files call themselves.
+#: Brands in the headers of HEIC files.
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-#: What files that are no images begin with, in place of one, and what is said of them.
+#: First bytes of files that are no images but are often found in their place, and the messages for them.
 NON_IMAGE_HEADERS = {
     b"version https://git-lfs": "is a Git LFS pointer, not an image (run git lfs pull)",
     b"/annex/objects/": "is a git-annex pointer, not an image (run git annex get)",
     b"<!doctype html": "is a web page, not an image (its download failed)",
     b"<html": "is a web page, not an image (its download failed)",
 }
-#: Pixels of the largest pictures that are read: the largest photographs taken have 200 million.
+#: Largest images that are read, in pixels; the largest photographs have 200 million.
 MAX_PIXELS = 250_000_000
 
 
 class UnreadableImageError(UserError):
-    """A picture file that cannot be read; `why` goes on after its name: "is empty"."""
+    """An image file cannot be read. `reason` continues the file's name: "is empty"."""
 
-    def __init__(self, path: Path | str, why: str):
-        super().__init__(f"picture {path} cannot be read: it {why}; remove or replace it")
-        self.path, self.why = path, why
+    def __init__(self, path: Path | str, reason: str):
+        super().__init__(f"image {path} cannot be read: it {reason}; remove or replace it")
+        self.path, self.reason = path, reason
 
 
-def describe_error(path: Path | None, error: Exception, head: bytes = b"") -> str:
-    """What is wrong with a file, from what reading it raised. head: how it begins, where there is no path to read."""
+def describe_error(error: Exception, head: bytes) -> str:
+    """Why a file cannot be read, continuing its name.
+
+    Args:
+        error: What opening or decoding the file raised.
+        head: The first bytes of the file, empty for an empty file.
+    """
     if isinstance(error, Image.DecompressionBombError):
         pixels = int((re.findall(r"\d+", str(error)) or ["0"])[0]) / 1e6
         return (
@@ -52,10 +56,10 @@ def describe_error(path: Path | None, error: Exception, head: bytes = b"") -> st
         return str(error)
     if isinstance(error, OSError) and error.errno:
         return ERRNO_MESSAGES.get(error.errno, f"cannot be read ({(error.strerror or '').lower()})")
-    if path is not None and not path.stat().st_size:
+    if not head:
         return "is empty"
     if isinstance(error, UnidentifiedImageError):
-        return _describe_header(path, head) or "is no picture, or of a kind that is not known"
+        return _describe_header(head) or "is no image, or of an unknown format"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     if "truncated" in str(error).lower():
@@ -63,16 +67,13 @@ def describe_error(path: Path | None, error: Exception, head: bytes = b"") -> st
     return f"is damaged ({type(error).__name__})"
 
 
-def _describe_header(path: Path | None, head: bytes) -> str:
-    """What stands in an image's place, from the first bytes of its file, or ""."""
-    if path is not None:
-        with open_regular(path) as file:
-            head = file.read(64)
+def _describe_header(head: bytes) -> str:
+    """What a file that is no readable image is, judged by its first bytes, or ""."""
     if is_heic(head):
         return 'is a HEIC image, which needs another package (pip install "cliptune[heic]")'
     return next((said for start, said in NON_IMAGE_HEADERS.items() if head.lstrip().lower().startswith(start)), "")
 
 
 def is_heic(head: bytes) -> bool:
-    """Whether a file that begins like this is HEIC."""
+    """Whether a file with these first bytes is HEIC."""
     return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS

@@ -42,7 +42,7 @@ def file_of(backbone: Backbone, dataset: Dataset, examples: Sequence[Example], *
     settings: what else decides the numbers.
     """
     folder = _folder.get()
-    files = type(dataset).read is Dataset.read
+    files = dataset.reads_files
     if folder is None or not (files or dataset.content_id):
         return None
     device = backbone.logit_scale.device.type

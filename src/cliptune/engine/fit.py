@@ -12,17 +12,17 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from cliptune import masks as mask_sources
-from cliptune.data.image_io import UnreadableImageError
+from cliptune.data.image_store import ImageStore
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import PRESETS
-from cliptune.data.validate import raise_if_unreadable
+from cliptune.data.validate import find_unreadable, raise_if_unreadable
 from cliptune.engine.config import TrainConfig
 from cliptune.engine.evaluate import accuracy, predict_logits
 from cliptune.engine.feature_cache import FeatureCache
 from cliptune.engine.nan_checks import check_losses, check_parameters
 from cliptune.engine.optim import learning_rate, make_optimizer
 from cliptune.engine.resume import TrainingProgress
-from cliptune.engine.watchers import Watcher
+from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
 from cliptune.masks.source import MaskSource, ModelMaskSource
 from cliptune.masks.validate import validate_masks
@@ -129,20 +129,17 @@ def training_set(
     augment = PRESETS[training.augment](
         preprocess.size, exact=task.dataset.reading.exact_resize, interpolation=preprocess.interpolation
     )
-    examples = ExampleSet(task.dataset, task.train, preprocess, augment=augment, seed=task.seed)
-    brought, bad = set[str](), {}
-    for i in range(len(examples)):
-        try:
-            example = task.train[i]
-            if examples.image(i).mask is not None or example.mask is not None or example.boxes:
-                brought.add(task.train[i].key)
-        except UnreadableImageError as error:
-            bad[task.train[i].key] = error.why
-        for watcher in watchers:
-            watcher.other("reading", i + 1, len(examples))
-    raise_if_unreadable(bad, {e.key: e for e in task.train})
+    store = task.image_store or ImageStore(task.dataset)
+    examples = ExampleSet(task.dataset, task.train, preprocess, augment=augment, seed=task.seed, store=store)
+    unread = [e for e in task.train if not store.was_read(e)]
+    if unread:
+        tick = progress_callback(watchers, "reading images")
+        stores = {e.key: store for e in unread}
+        bad = find_unreadable(unread, tick, files=task.dataset.image_files, stores=stores, warn=False)
+        raise_if_unreadable(bad, {e.key: e for e in task.train})
     if spec is None:
         return examples, None
+    brought = {e.key for e in task.train if e.mask is not None or e.boxes or store.has_mask(e)}
     masks = mask_sources.choose_source(spec, brought, len({e.key for e in task.train}), task.seed)
     masks.check(task.train)
     if not masks.changes:

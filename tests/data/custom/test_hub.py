@@ -163,7 +163,7 @@ def test_pictures_are_read_as_files_are(tmp_path):
     dataset = sources.get(saved(tmp_path, train=rows(4), test=odd))
     by_key = {e.key: e for e in dataset.examples("test")}
     assert dataset.read(by_key["test/0"]).image.unique().tolist() == [200]
-    with pytest.raises(UserError, match="picture test/1 of .*saved .*is no picture"):
+    with pytest.raises(UserError, match="image test/1 of .*saved .*is no image"):
         dataset.read(by_key["test/1"])
 
 
