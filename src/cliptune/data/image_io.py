@@ -81,7 +81,7 @@ def from_pil(image: Image.Image) -> DecodedImage:
 
 
 @contextmanager
-def open_image(path: Path, buffered: bool = False) -> Iterator[BinaryIO]:
+def open_image(path: Path, buffered: bool = False) -> Iterator[io.BufferedReader | io.BytesIO]:
     """Open an image file. Whatever reading it raises within the block becomes an `UnreadableImageError`.
 
     buffered: Read the file into memory first, up to `MAX_BUFFERED_BYTES`.
