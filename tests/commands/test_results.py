@@ -101,7 +101,7 @@ def test_against(cli, runs):
 
 def test_published_beside_what_is_not_comparable_says_why(cli, runs):
     text = cli("results", "table", runs, "--published", "--format", "markdown").out
-    assert "No published numbers beside these: they are of ViT-B-16/openai" in text
+    assert "No comparable published results: they use ViT-B-16/openai" in text
 
 
 def test_published_alone(cli):
@@ -140,7 +140,7 @@ def test_an_unfinished_log_is_named(cli, tmp_path):
         (["table", "RUNS", "--metrics", "bse"], "no result has the metric 'bse'"),
         (["table", "RUNS", "--methods", "cop"], "no run is labelled 'cop'; there are coop; zeroshot"),
         (["table", "RUNS", "--seeds", "7"], "no run has seed 7; there are 1; 2; 3"),
-        (["table", "RUNS", "--against", "cop"], "no result is of 'cop' to compare with"),
+        (["table", "RUNS", "--against", "cop"], "no result has the method 'cop' to compare with"),
         (["table", "RUNS", "--against", "coop", "--cost"], "--against shows differences alone"),
         (["table", "nowhere"], "no result.json under nowhere"),
         (["published", "--method", "mapel"], "nearest: maple"),

@@ -71,7 +71,7 @@ def test_below_three_common_seeds_there_is_no_claim(record):
     results = runs(record, "a", (60.0, 61.0, 62.0)) + runs(record, "b", (50.0, 51.0))
     table = compare_to_baseline(results, "b")
     assert table.rows[0].cells == (None,)
-    assert "No claim for a on emoji, 16 shots: it has 2 seeds in common with b, fewer than 3." in table.footnotes
+    assert "No difference for a on emoji, 16 shots: it shares 2 seeds with b, fewer than 3." in table.footnotes
 
 
 def test_runs_on_other_pictures_are_not_paired(record):
@@ -83,13 +83,13 @@ def test_runs_on_other_pictures_are_not_paired(record):
     ]
     table = compare_to_baseline(other + runs(record, "b", (50.0, 51.0, 52.0)), "b")
     assert table.rows[0].cells == (None,)
-    assert any("trained or tested on other pictures" in note for note in table.footnotes)
+    assert any("trained or tested on other images" in note for note in table.footnotes)
 
 
 def test_a_difference_that_never_varies_has_no_p(record):
     table = compare_to_baseline(runs(record, "a", (51.0, 52.0, 53.0)) + runs(record, "b", (50.0, 51.0, 52.0)), "b")
     assert (table.rows[0].cells[0].mean, table.rows[0].cells[0].p) == (1.0, None)
-    assert any("No p where the difference is the same" in note for note in table.footnotes)
+    assert any("variance is 0" in note for note in table.footnotes)
 
 
 def test_what_learns_nothing_serves_for_any_shots(record):
@@ -99,7 +99,7 @@ def test_what_learns_nothing_serves_for_any_shots(record):
 
 
 def test_a_baseline_that_is_not_there_is_refused(record):
-    with pytest.raises(UserError, match="no result is of 'zero' to compare with; there are coop"):
+    with pytest.raises(UserError, match="no result has the method 'zero' to compare with; known: coop"):
         compare_to_baseline([record(base=1.0)], "zero")
-    with pytest.raises(UserError, match="there is nothing beside coop to compare"):
+    with pytest.raises(UserError, match="no method other than coop"):
         compare_to_baseline([record(base=1.0)], "coop")

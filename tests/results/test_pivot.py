@@ -83,9 +83,9 @@ def test_what_is_not_there_is_empty(record):
 @pytest.mark.parametrize(
     "rows, columns, fault",
     [
-        (("shot",), ("metric",), "no dimension 'shot' to turn; it has method, data, shots, metric"),
-        (("shots",), ("shots",), "shots cannot stand both in rows and in columns"),
-        ((), ("method",), "methods stand in rows"),
+        (("shot",), ("metric",), "no dimension 'shot'; it has method, data, shots, metric"),
+        (("shots",), ("shots",), "shots cannot be both in rows and in columns"),
+        ((), ("method",), "methods are always in rows"),
     ],
 )
 def test_dimensions_that_do_not_go_are_refused(grid, rows, columns, fault):

@@ -1,4 +1,4 @@
-"""Published numbers: whole, each with its source, and beside ours only where they are of the same thing."""
+"""Published numbers: whole, each with its source, and beside ours only where they use the same thing."""
 
 import csv
 import dataclasses
@@ -64,7 +64,7 @@ def test_choosing():
     assert [line.value for line in named if line.printed == "MaPLe"] == [82.28, 75.14, 78.55]
     assert select_published(["PromptKD"]) and select_published() == list(load_published())
     for bad in ({"methods": ["mapel"]}, {"data": ["dtt"]}, {"protocol": "cross_dataset"}):
-        with pytest.raises(UserError, match="nothing published .* nearest: "):
+        with pytest.raises(UserError, match="no published results .* nearest: "):
             select_published(**bad)
 
 
@@ -101,21 +101,21 @@ def test_beside_ours_with_the_difference(record):
 @pytest.mark.parametrize(
     "change, reason",
     [
-        ({"backbone": "tiny"}, "they are of ViT-B-16/openai, these runs have backbone tiny"),
+        ({"backbone": "tiny"}, "they use ViT-B-16/openai, these runs have backbone tiny"),
         (
             {"protocol": "cross_dataset"},
-            "they are of base_to_novel and few_shot, these runs have protocol cross_dataset",
+            "they use base_to_novel and few_shot, these runs have protocol cross_dataset",
         ),
-        ({"data": "emoji"}, "none is for this data, these runs have data emoji"),
-        ({"method": "maple, 3x steps"}, "none is for these methods with these data, shots and protocol"),
-        ({"shots": 4}, "none is for these methods with these data, shots and protocol"),
+        ({"data": "emoji"}, "none uses this data, these runs have data emoji"),
+        ({"method": "maple, 3x steps"}, "none for these methods with this data, number of shots and protocol"),
+        ({"shots": 4}, "none for these methods with this data, number of shots and protocol"),
     ],
 )
 def test_where_nothing_fits_a_footnote_says_why(record, change, reason):
     results = real(record, **{"base": 95.0, "novel": 98.0, **change})
     made = add_published(summarise(results), results)
     assert made.columns == ("base", "novel", "hm")
-    assert f"No published numbers beside these: {reason}." in made.footnotes
+    assert f"No comparable published results: {reason}." in made.footnotes
 
 
 def test_the_average_is_compared_only_over_the_eleven(record):

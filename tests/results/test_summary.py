@@ -38,7 +38,7 @@ def test_means_deviations_and_harmonic_mean_of_the_means(record, pairs):
 def test_hm_of_the_averages(record):
     results = [record(seed=1, base=80.0, novel=20.0), record(seed=2, base=20.0, novel=80.0)]
     assert summarise(results, ["hm"]).rows[0].cells[0].mean == 50  # the average of each seed's would be 32
-    assert "not the average of each seed's" in " ".join(summarise(results).footnotes)
+    assert "not the average of the harmonic means" in " ".join(summarise(results).footnotes)
 
 
 def test_hm_of_a_variant(record):
@@ -100,7 +100,7 @@ def test_costs_only_on_demand(study):
 def test_a_metric_some_seeds_lack_says_how_many_have_it(record):
     table = summarise([record(seed=1, base=50.0, novel=40.0), record(seed=2, base=60.0)])
     assert [c.seeds for c in table.rows[0].cells] == [2, 1, 1]
-    assert any("only n of the row's seeds" in note for note in table.footnotes)
+    assert any("only n seeds of the row" in note for note in table.footnotes)
 
 
 def test_a_metric_a_method_lacks_is_empty(record):
@@ -124,7 +124,7 @@ def test_an_unknown_metric_is_refused_with_the_known_ones(record):
 
 
 def test_nothing_cannot_be_summarised():
-    with pytest.raises(UserError, match="no result to summarise"):
+    with pytest.raises(UserError, match="no results to summarise"):
         summarise([])
 
 
@@ -165,7 +165,7 @@ def test_the_average_over_data_sets_is_of_means_and_its_hm_of_the_averages(recor
         ("coop", "average"),
     ]
     assert [cell.mean for cell in table.rows[-1].cells] == [60, 40, 48]  # the mean of the two HM would be 40
-    assert "No average for what was not run on all 2 data sets: maple with 16 shots." in table.footnotes
+    assert "No average for methods not run on all 2 datasets: maple with 16 shots." in table.footnotes
 
 
 def test_the_interval_is_students(record):

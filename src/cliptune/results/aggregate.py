@@ -1,4 +1,4 @@
-"""The numbers of a table's cells: means and deviations over seeds, harmonic means, gaps."""
+"""Metric names, and the values of table cells: means and deviations over seeds, harmonic means, gaps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from cliptune.results.columns import BACKGROUNDS
 from cliptune.results.labels import natural_sort_key
 from cliptune.types import Result
 
-#: Variants of test sets that records call otherwise than people: name in records -> name in tables, pages and CSV.
+#: Variants of test sets: name in records -> name in tables, reports and CSV.
 DISPLAY_NAMES = {b.suffix[1:]: b.name for b in BACKGROUNDS if b.suffix[1:] not in ("", b.name)}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table: mean over `seeds` seeds; `std` with ddof = 1, None where it has no meaning.
+    """A value of a table: the mean over `seeds` seeds.
 
-    p: of a difference, how probable one as far from nothing would be by chance, where it was tested.
+    `std` is the standard deviation (ddof = 1), None if undefined. `p` is the p-value of a tested difference.
     """
 
     mean: float
@@ -30,8 +30,10 @@ class Cell:
 
 
 def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
-    """Those measured, "hm" where base and novel are, "<set>/gap" where same and swapped backgrounds are; all of them
-    also as they were at an epoch on the way, "base@5"."""
+    """The measured metrics, plus "hm" (of base and novel) and "<set>/gap" (of same and swapped) where they follow.
+
+    Metrics of an earlier epoch have a suffix: "base@5".
+    """
     measured = {name for result in results for name in result.metrics}
     names = set(measured)
     for name in measured:
@@ -44,9 +46,9 @@ def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
 
 
 def select_metrics(results: Iterable[Result], metrics: Sequence[str] | None) -> tuple[str, ...]:
-    """The metrics asked for by either of their names, or where None are, those of whole test sets.
+    """Resolve `metrics`, given by display or record names; None selects those of whole test sets.
 
-    Raises `UserError` for one that no result has.
+    Raises `UserError` for a metric that no result has.
     """
     known = metric_names(results)
     if metrics is None:
@@ -60,20 +62,22 @@ def select_metrics(results: Iterable[Result], metrics: Sequence[str] | None) -> 
 
 
 def split_metric(name: str) -> tuple[str, str]:
-    """The test set of a metric, and the rest: "/same" of "base/same", "@5" of "base@5", "/map@5"."""
+    """Split a metric into test set and suffix: "base/same" into "base" and "/same", "base@5" into "base" and "@5"."""
     part = re.match("[^/@]*", name)
     end = part.end() if part else 0
     return name[:end], name[end:]
 
 
 def display_name(name: str) -> str:
-    """What people read for a metric of the records: "base/swapped" for "base/swap", also of a column made of it,
-    "base/swap@5", "base/swap[16]"."""
+    """The name of a metric in tables: "base/swapped" for "base/swap".
+
+    Also for columns derived from it: "base/swap@5", "base/swap[16]".
+    """
     return _rename(name, DISPLAY_NAMES)
 
 
 def record_name(name: str) -> str:
-    """The metric of the records that `called` names; names of the records stay."""
+    """The name of a metric in records: the inverse of `display_name`. Record names are unchanged."""
     return _rename(name, {shown: name for name, shown in DISPLAY_NAMES.items()})
 
 
@@ -83,12 +87,12 @@ def _rename(name: str, names: Mapping[str, str]) -> str:
 
 
 def is_whole_test_set(name: str) -> bool:
-    """Whether a metric is of a whole test set at the end of training, not of one of its variants."""
+    """Whether a metric is measured on a whole test set at the end of training, not on a variant or earlier."""
     return split_metric(name)[1] in ("", "/map", "/joint")
 
 
 def aggregate_runs(runs: Iterable[Result], name: str) -> Cell | None:
-    """A metric of runs that differ in their seeds; None if none of them has it."""
+    """Aggregate a metric over runs that differ in their seeds; None if no run has it."""
     runs = list(runs)
     measured = any(name in run.metrics for run in runs)
     part, rest = split_metric(name)
@@ -102,7 +106,7 @@ def aggregate_runs(runs: Iterable[Result], name: str) -> Cell | None:
 
 
 def aggregate_datasets(groups: Sequence[Sequence[Result]], name: str) -> Cell | None:
-    """The average over data sets, each its runs; of hm, the harmonic mean of the averages. None if one lacks it."""
+    """Average a metric over datasets, given the runs on each; None if one lacks it. hm is that of the averages."""
     part, rest = split_metric(name)
     if part == "hm" and not any(name in run.metrics for runs in groups for run in runs):
         return harmonic_mean(*(aggregate_datasets(groups, f"{which}{rest}") for which in ("base", "novel")))
@@ -113,7 +117,7 @@ def aggregate_datasets(groups: Sequence[Sequence[Result]], name: str) -> Cell | 
 
 
 def harmonic_mean(base: Cell | None, novel: Cell | None) -> Cell | None:
-    """Harmonic mean of the two averages, as the papers have it; it has no deviation of its own."""
+    """Harmonic mean of the two averages, as in the papers; its deviation is undefined."""
     if base is None or novel is None:
         return None
     total = base.mean + novel.mean
@@ -121,7 +125,7 @@ def harmonic_mean(base: Cell | None, novel: Cell | None) -> Cell | None:
 
 
 def mean_over_seeds(values: Iterable[float]) -> Cell | None:
-    """Mean and standard deviation (ddof = 1); exactly the same for any order of the values."""
+    """Mean and standard deviation (ddof = 1), independent of the order of the values. None without values."""
     numbers = sorted(values)
     if not numbers:
         return None
@@ -129,8 +133,7 @@ def mean_over_seeds(values: Iterable[float]) -> Cell | None:
 
 
 def _metric_sort_key(name: str) -> tuple:
-    """Sort key: whole sets before their variants, base before novel before their mean, backgrounds in their order, the
-    source before the targets before their average."""
+    """Sort key: whole test sets before variants; base, novel, hm; backgrounds in order; source, targets, average."""
     part, rest = split_metric(name)
     variant, _, epoch = rest.removeprefix("/").partition("@")
     sets, variants = ("base", "novel", "hm", "source"), ("", "same", "swap", "none", "gap")

@@ -1,4 +1,4 @@
-"""Telling runs apart: the number of shots, and one name for each configuration of a method."""
+"""Method labels: one label per configuration, and the order of methods in tables."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from typing import Any
 
 from cliptune.types import Result
 
-#: What a configuration may differ in without becoming another method: columns of a table, and where it was computed.
+#: Settings that do not distinguish methods: they have columns of their own or name the device.
 NON_METHOD_SETTINGS = frozenset({"seed", "data", "shots", "device", "devices"})
 IMPORTED_SUFFIX = " (imported)"
 
 
 def num_shots(result: Result) -> int | None:
-    """Training images a class, from the configuration; 0 stands for all, None for not said."""
+    """Training images per class in the configuration; 0 means all, None unknown."""
     return result.config.get("shots")
 
 
 def get_setting(result: Result, key: str) -> Any:
-    """A setting by its name, "fraction" or "training.epochs", a list as text; None if the configuration does not
-    say."""
+    """A setting by its dotted name ("fraction", "training.epochs"), with lists as text; None if unknown."""
     value: Any = result.config
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
@@ -33,13 +32,14 @@ def get_setting(result: Result, key: str) -> Any:
 
 
 def label_methods(results: Sequence[Result], aside: Sequence[str] = ()) -> list[Result]:
-    """The results, with what a configuration differs in added to its method's name: "coop (n_ctx=4)".
+    """Append differing settings to the method names: "coop (n_ctx=4)", so that different settings are never averaged.
 
-    So runs of different settings are never averaged. Names stay as they are where the settings agree. What was read
-    from logs of other code, which say little of settings, is called "coop (imported)" where it stands beside other
-    runs.
+    Names are unchanged if all settings agree. Runs imported from logs, which record few settings, are labelled
+    "coop (imported)" if there are other runs as well.
 
-    aside: settings that do not tell methods apart.
+    Args:
+        results: the results of all methods.
+        aside: further settings that do not distinguish methods.
     """
     imported = ["imported_from" in result.provenance for result in results]
     mixed = len(set(imported)) > 1
@@ -67,7 +67,7 @@ def label_methods(results: Sequence[Result], aside: Sequence[str] = ()) -> list[
 
 
 def methods_that_train(results: Sequence[Result]) -> dict[str, bool]:
-    """For each method whether it has learned parameters; one that does not say is taken to."""
+    """Whether each method has trainable parameters; assumed if not recorded."""
     found: dict[str, bool] = {}
     for result in results:
         found[result.method] = found.get(result.method, False) or result.cost.get("parameters", 1) > 0
@@ -75,25 +75,25 @@ def methods_that_train(results: Sequence[Result]) -> dict[str, bool]:
 
 
 def method_order(results: Sequence[Result]) -> list[str]:
-    """Method names: those that learn nothing first, then each base method followed by what wraps it."""
+    """Method names in table order: training-free methods first, then each method followed by its wrapped variants."""
     found = methods_that_train(results)
     return sorted(found, key=lambda name: (found[name], [natural_sort_key(part) for part in name.split("+")]))
 
 
 def natural_sort_key(text: str) -> list[tuple[int, int, str]]:
-    """A sort key that counts: "n_ctx=4" before "n_ctx=16"."""
+    """Sort key that compares numbers in text by value: "n_ctx=4" before "n_ctx=16"."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
 def setting_sort_key(value: Any) -> tuple:
-    """A sort key for settings of any kind: what is not said, then numbers by size, then text as `natural` has it."""
+    """Sort key for settings: None, then numbers by value, then text by `natural_sort_key`."""
     if isinstance(value, (int, float)):
         return 1, value, []
     return (0, 0, []) if value is None else (2, 0, natural_sort_key(str(value)))
 
 
 def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted key and value of every setting that makes a difference to the numbers."""
+    """Dotted name and value of every setting that distinguishes methods."""
     for key, value in config.items():
         if not prefix and key in NON_METHOD_SETTINGS:
             continue

@@ -1,4 +1,4 @@
-"""Is one method better than another, beyond chance of the seeds? Differences seed by seed, and how sure they are."""
+"""Compare methods with a baseline by differences paired over seeds, with significance tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cliptune.results.labels import label_methods, method_order, num_shots, sett
 from cliptune.results.summary import Row, Table, group_runs
 from cliptune.types import Result
 
-#: Seeds in common from which on anything is claimed.
+#: Minimum number of shared seeds for a difference to be reported.
 MIN_SEEDS = 3
 PairedTest = Literal["t", "flips"]
 
@@ -28,18 +28,26 @@ def compare_to_baseline(
     test: PairedTest = "t",
     apart: Sequence[str] = (),
 ) -> Table:
-    """Each method minus `baseline` on the same data, shots and seeds: mean difference in points, its standard error, p.
+    """Difference of each method from `baseline` with the same data, shots and seeds: mean, standard error and p-value.
 
-    test: "t", the paired t test, or "flips", the exact test that flips the signs of the differences. p is corrected
-    for all comparisons of the table (Holm). There is no number where fewer than three seeds are common.
-    apart: settings that are told apart in columns of their own, and are the same in what is compared.
-    Raises `UserError` when nothing is there to compare.
+    Cells with fewer than `MIN_SEEDS` shared seeds are empty.
+
+    Args:
+        results: the results of all runs.
+        baseline: the method to compare with.
+        metrics: as in `summarise`.
+        test: "t" for the paired t test, "flips" for the exact sign-flip test. P-values are Holm-corrected for all
+            comparisons in the table.
+        apart: settings that are key columns and must agree within a comparison.
+
+    Raises:
+        UserError: if there is nothing to compare.
     """
     names = select_metrics(results, metrics)
     named = label_methods(results, apart)
     methods = method_order(named)
     if baseline not in methods:
-        raise UserError(f"no result is of {baseline!r} to compare with; there are {', '.join(methods)}")
+        raise UserError(f"no result has the method {baseline!r} to compare with; known: {', '.join(methods)}")
     runs = {
         (data, shots, *more, method): {run.seed: run for run in held}
         for (data, method, shots, *more), held in group_runs(named, apart).items()
@@ -63,7 +71,7 @@ def compare_to_baseline(
             cells = tuple(_difference_cell(pairs, name, test) for name in names)
             rows.append(Row(method, data, shots, len(pairs), cells, dict(zip(apart, more, strict=True))))
     if not rows:
-        raise UserError(f"there is nothing beside {baseline} to compare")
+        raise UserError(f"there is no method other than {baseline} to compare")
     corrected = _holm_correction(
         [cell.p for row in rows for cell in row.cells if cell is not None and cell.p is not None]
     )
@@ -78,7 +86,7 @@ def _row_sort_key(place: tuple) -> tuple:
 
 
 def _baseline_runs(runs: Mapping[tuple, dict[int, Result]], place: tuple, baseline: str) -> dict[int, Result]:
-    """The baseline's runs; of one that learns nothing, those of any number of shots serve."""
+    """The runs of the baseline; for a training-free baseline, those of any number of shots."""
     if (*place, baseline) in runs:
         return runs[*place, baseline]
     others = [held for key, held in sorted(runs.items(), key=str) if key[0] == place[0] and key[-1] == baseline]
@@ -87,7 +95,7 @@ def _baseline_runs(runs: Mapping[tuple, dict[int, Result]], place: tuple, baseli
 
 
 def _is_comparable(one: Result, other: Result) -> bool:
-    """Whether two runs were tested on as many pictures and, with equal shots, on the same data; both if not said."""
+    """Whether two runs used the same data or, for different shots, as many test images; assumed if not recorded."""
     key = "data_fingerprint" if num_shots(one) == num_shots(other) else "test_images"
     said = [r.provenance[key] for r in (one, other) if key in r.provenance]
     return len(said) < 2 or said[0] == said[1]
@@ -105,14 +113,14 @@ def _difference_cell(pairs: Sequence[tuple[Result, Result]], name: str, test: Pa
 
 
 def _paired_t_p(mean: float, std: float, n: int) -> float | None:
-    """p of the paired t test; None where all differences are the same, as then nothing tells how they vary."""
+    """P-value of the paired t test; None if all differences are equal and not 0, since the variance is 0."""
     if std < 1e-9:
         return 1.0 if abs(mean) < 1e-9 else None
     return t_distribution.two_sided_p(mean / (std / math.sqrt(n)), n - 1)
 
 
 def _sign_flip_p(gained: Sequence[float]) -> float:
-    """p of the exact test: the share of all ways to flip signs that give a sum as far from 0."""
+    """P-value of the exact test: the share of sign assignments whose sum is at least as far from 0."""
     total = abs(math.fsum(gained)) - 1e-9
     sizes = [abs(value) for value in gained]
     ways = [
@@ -123,12 +131,12 @@ def _sign_flip_p(gained: Sequence[float]) -> float:
 
 def _signs(n: int):
     if n > 16:
-        raise UserError(f"the exact test takes at most 16 seeds, here are {n}; use --test t")
+        raise UserError(f"the exact test supports at most 16 seeds, got {n}; use --test t")
     return product((-1, 1), repeat=n)
 
 
 def _holm_correction(found: Sequence[float]) -> dict[float, float]:
-    """Each p -> p corrected for all of them: the smallest times n, the next times n - 1, ..., never falling."""
+    """Map each p-value to its Holm correction: the smallest times n, the next times n - 1, ..., never decreasing."""
     corrected: dict[float, float] = {}
     running = 0.0
     for i, p in enumerate(sorted(found)):
@@ -147,30 +155,28 @@ def _with_corrected_p(row: Row, corrected: dict[float, float]) -> Row:
 
 def _missing_reason(where: str, baseline: str, common: int, mine: dict[int, Result], theirs: dict[int, Result]) -> str:
     if not theirs:
-        return f"No claim for {where}: {baseline} was not run there."
+        return f"No difference for {where}: {baseline} was not run there."
     if len(mine.keys() & theirs.keys()) > common:
-        return f"No claim for {where}: {baseline} was trained or tested on other pictures."
+        return f"No difference for {where}: {baseline} was trained or tested on other images."
     seeds = f"{common} seed{'' if common == 1 else 's'}"
-    return f"No claim for {where}: it has {seeds} in common with {baseline}, fewer than {MIN_SEEDS}."
+    return f"No difference for {where}: it shares {seeds} with {baseline}, fewer than {MIN_SEEDS}."
 
 
 def _footnotes(baseline: str, rows: Sequence[Row], test: PairedTest) -> list[str]:
     tests = sum(cell is not None and cell.p is not None for row in rows for cell in row.cells)
-    how = "paired t test" if test == "t" else "exact test by flipping the signs of the differences"
-    notes = [
-        f"Points gained over {baseline} with the same data, shots and seeds: mean difference ± its standard error."
-    ]
+    how = "paired t test" if test == "t" else "exact sign-flip test"
+    notes = [f"Difference from {baseline} in points with the same data, shots and seeds: mean ± its standard error."]
     if tests:
         notes.append(
-            f"p: two-sided {how}, Holm-corrected for the {tests} comparisons in this table. It speaks of other seeds "
-            "(draws of training pictures, starts), not of other test pictures."
+            f"p: two-sided {how}, Holm-corrected for the {tests} comparisons in this table. It covers variation over "
+            "seeds (training images, initial values), not over test images."
         )
     least = min((cell.seeds for row in rows for cell in row.cells if cell is not None), default=MIN_SEEDS)
     if tests and test == "t" and least < 6:
         notes.append(
-            "With few seeds the t test leans on differences being normal; the test that does not (--test flips) cannot "
-            f"go below p = {2 / 2**least:.4g} with {least} seeds."
+            "With few seeds the t test depends on normally distributed differences; the exact test (--test flips) does "
+            f"not, but with {least} seeds its p-value is at least {2 / 2**least:.4g}."
         )
     if any(cell is not None and cell.p is None for row in rows for cell in row.cells):
-        notes.append("No p where the difference is the same with every seed: nothing tells how it varies.")
+        notes.append("No p-value where the difference is the same for all seeds, since its variance is 0.")
     return notes

@@ -1,4 +1,4 @@
-"""A table turned: what was in rows goes to columns, what was in columns to rows."""
+"""Pivot a table: move dimensions between rows and columns."""
 
 from __future__ import annotations
 
@@ -11,27 +11,35 @@ from cliptune.results.formatting import PIVOT_MARK, key_text, key_value
 from cliptune.results.labels import setting_sort_key
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
 
-#: What counts and is no dimension.
+#: Key columns that are counts, not dimensions.
 COUNT_KEYS = ("seeds",)
 
 
 def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("metric",)) -> Table:
-    """The same numbers, with the dimensions `columns` side by side and all others below each other.
+    """Arrange the values of a table with the dimensions `columns` in columns and all others in rows.
 
-    rows: keys in the order in which they stand and sort; those not named follow, so that nothing is lost. A dimension
-    is "metric" or a key of the table but "seeds". A column for a value is named "<metric>[<value>]",
-    or "[<value>]" where metrics are rows. Raises `UserError` for a dimension that there is not, or that is in both.
+    A dimension is "metric" or a key of the table other than "seeds". Pivoted columns are named "<metric>[<value>]", or
+    "[<value>]" if metrics are in rows.
+
+    Args:
+        table: the table.
+        rows: dimensions in the order in which rows are sorted; the others follow.
+        columns: dimensions to place in columns.
+
+    Raises:
+        UserError: for an unknown dimension, or one in both `rows` and `columns`.
     """
     dimensions = [*(key for key in table.keys if key not in COUNT_KEYS), "metric"]
     for name in (*rows, *columns):
         if name not in dimensions:
-            raise UserError(f"a table has no dimension {name!r} to turn; it has {', '.join(dimensions)}")
+            raise UserError(f"the table has no dimension {name!r}; it has {', '.join(dimensions)}")
     for name in rows:
         if name in columns:
-            raise UserError(f"{name} cannot stand both in rows and in columns")
+            raise UserError(f"{name} cannot be both in rows and in columns")
     if "method" in columns:
         raise UserError(
-            "methods stand in rows; columns take any of " + ", ".join(name for name in dimensions if name != "method")
+            "methods are always in rows; columns take any of "
+            + ", ".join(name for name in dimensions if name != "method")
         )
     if not rows and tuple(columns) == ("metric",):
         return table
@@ -67,7 +75,7 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
 
 
 def _ranks(table: Table, name: str) -> dict[Any, Any]:
-    """Sort keys of a dimension's values: methods and metrics as the table has them, the average after all data."""
+    """Sort keys of the values of a dimension: methods and metrics in table order, the average after all datasets."""
     if name == "metric":
         return {column: i for i, column in enumerate(table.columns)}
     values = list(dict.fromkeys(key_value(row, name) for row in table.rows))
@@ -77,7 +85,7 @@ def _ranks(table: Table, name: str) -> dict[Any, Any]:
 
 
 def _methods(table: Table) -> list[str]:
-    """Methods in an order that agrees with that of every data set."""
+    """Methods in an order consistent with that of every dataset."""
     found: list[str] = []
     for row in table.rows:
         if row.method not in found:
@@ -93,7 +101,7 @@ def _rank(place: Sequence[Any], names: Sequence[str], ranks: dict[str, dict[Any,
 
 
 def _heading(head: tuple, kinds: Sequence[str], table: Table) -> str:
-    """ "test[16]"; costs, which are metrics here too, likewise."""
+    """The name of a pivoted column, "test[16]"; costs are metrics here."""
     said = dict(zip(kinds, head, strict=True))
     row = Row("", "", None, 0, (), said)
     values = ", ".join(key_text(row, name) for name in kinds if name != "metric")

@@ -1,4 +1,4 @@
-"""Tokens in each layer, of methods that have a number for each layer: settings named `lengths_*`."""
+"""Prompt tokens per layer, for methods with settings named `lengths_*`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from cliptune.types import Result
 
 
 def prompt_lengths(result: Result) -> dict[str, tuple[int, ...]]:
-    """Part of the model ("text") -> tokens in each of its layers, as trained; empty where no setting says so."""
-    # What was trained last, where that is not what was asked for: a search puts in what it found.
+    """Tower ("text", "image") -> prompt tokens in each of its layers, as trained; empty if there is no such setting."""
+    # A search trains other lengths than configured: provenance has those that it found.
     settings: Any = result.provenance.get("trained") or result.config.get("method")
     found: dict[str, tuple[int, ...]] = {}
     while isinstance(settings, Mapping):
@@ -22,7 +22,7 @@ def prompt_lengths(result: Result) -> dict[str, tuple[int, ...]]:
 
 
 def format_prompt_lengths(lengths: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """A line for the layers, then one for each part of the model; no line where there is nothing to say."""
+    """A line with layer numbers, then one per tower; empty without lengths."""
     if not lengths:
         return []
     layers = range(1, 1 + max(map(len, lengths.values())))

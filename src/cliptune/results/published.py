@@ -1,4 +1,4 @@
-"""What others published, each number with its source: `published.csv`, and a table with them beside ours."""
+"""Published results with their sources (`published.csv`), alone or next to measured results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import difflib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -18,24 +17,32 @@ from cliptune.results.labels import get_setting, label_methods, natural_sort_key
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
 from cliptune.types import Result
 
-#: The data sets over which the papers' averages go.
+#: The datasets that averages in the papers are over.
 BENCHMARK_DATASETS = frozenset(
     "imagenet caltech101 oxford_pets stanford_cars oxford_flowers food101 fgvc_aircraft sun397 dtd eurosat "
     "ucf101".split()
 )
-#: Names of the same weights with one activation function; OpenAI's were trained with QuickGELU.
+#: Names of the same weights; OpenAI's were trained with QuickGELU.
 BACKBONE_ALIASES = {"ViT-B-16-quickgelu/openai": "ViT-B-16/openai"}
-#: What learns nothing has no shots.
+#: Methods without training, whose number of shots does not matter.
 TRAINING_FREE = ("zeroshot",)
 
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """One published number.
+    """One published value.
 
-    method: ours where we have it, else as printed. printed: as the source calls it. data: a source of ours,
-    "average" over the eleven, or a name that is none of ours. backbone: "<architecture>/<weights>". metric: as in our
-    tables, percent. note: what is odd about it.
+    Args:
+        method: the name in cliptune if the method exists here, else as printed.
+        printed: the name in the source.
+        data: the dataset name in cliptune if it exists here; "average" is over `BENCHMARK_DATASETS`.
+        protocol: "base_to_novel" or "few_shot".
+        shots: training images per class.
+        backbone: "<architecture>/<weights>".
+        metric: as in result tables.
+        value: accuracy in percent.
+        source: paper or repository.
+        note: deviations from the usual setting.
     """
 
     method: str
@@ -53,9 +60,8 @@ class PublishedResult:
 CSV_FIELDS = tuple(field.name for field in dataclasses.fields(PublishedResult))
 
 
-@lru_cache
 def load_published() -> tuple[PublishedResult, ...]:
-    """All published numbers."""
+    """Read all published results."""
     text = files("cliptune.results").joinpath("published.csv").read_text(encoding="utf-8")
     return tuple(
         PublishedResult(**{**line, "shots": int(line["shots"]), "value": float(line["value"])})  # type: ignore[arg-type]
@@ -66,9 +72,9 @@ def load_published() -> tuple[PublishedResult, ...]:
 def select_published(
     methods: Sequence[str] = (), data: Sequence[str] = (), protocol: str = ""
 ) -> list[PublishedResult]:
-    """Those of some methods (ours, or as printed, with their re-runs), data sets and a protocol; () and "" take all.
+    """Select published results by methods (names here or as printed, with re-runs by others), datasets and protocol.
 
-    Raises `UserError` with the nearest names for one that nothing was published of.
+    Empty arguments select all. Raises `UserError` with the nearest names for an unknown name.
     """
     found = list(load_published())
     for name in methods:
@@ -90,7 +96,7 @@ def select_published(
 
 
 def published_csv(lines: Sequence[PublishedResult]) -> str:
-    """The lines as they stand in the file."""
+    """Format as CSV like the file."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_FIELDS)
@@ -100,7 +106,7 @@ def published_csv(lines: Sequence[PublishedResult]) -> str:
 
 
 def published_table(lines: Sequence[PublishedResult]) -> Table:
-    """A row for each method, data set, protocol and number of shots, metrics side by side, sources as footnotes."""
+    """One row per method, dataset, protocol and number of shots, with sources as footnotes."""
     metrics = [name for name in ("base", "novel", "hm", "test") if any(line.metric == name for line in lines)]
     sources = {source: i for i, source in enumerate(dict.fromkeys(line.source for line in lines), 1)}
     rows: dict[tuple, dict[str, float]] = {}
@@ -119,18 +125,22 @@ def published_table(lines: Sequence[PublishedResult]) -> Table:
 
 
 def add_published(table: Table, results: Sequence[Result], apart: Sequence[str] = ()) -> Table:
-    """The table with two more columns after each metric: what was published of the same method, data, protocol, shots
-    and backbone, and ours minus that; with footnotes of the sources, or of why there is nothing.
+    """Add two columns after each metric: the published value for the same method, data, protocol, shots and backbone,
+    and the difference from it. Footnotes name the sources, or the reason why there are none.
 
-    results, apart: those that the table was made of.
+    `results` and `apart` are those of the table.
     """
-    named = label_methods(results, apart)
+    named, lines = label_methods(results, apart), load_published()
     used: dict[str, None] = {}
     rows: list[list[Cell | None]] = []
     for row in table.rows:
         cells: list[Cell | None] = []
         for column, cell in zip(table.columns, row.cells, strict=True):
-            line = None if cell is None else _find_published(row, metric_of(row, column), named, table, apart)
+            line = (
+                None
+                if cell is None
+                else _find_published(lines, row, metric_of(row, column), _runs_of(row, named, table, apart))
+            )
             cells.append(cell)
             if cell is None or line is None:
                 cells += [None, None]
@@ -147,7 +157,7 @@ def add_published(table: Table, results: Sequence[Result], apart: Sequence[str] 
             f"Sources: {'; '.join(used)}.",
         ]
         if used
-        else [f"No published numbers beside these: {_missing_reason(named)}."]
+        else [f"No comparable published results: {_missing_reason(named, lines)}."]
     )
     turned = [
         dataclasses.replace(row, cells=tuple(cells[i] for i in keep))
@@ -158,7 +168,7 @@ def add_published(table: Table, results: Sequence[Result], apart: Sequence[str] 
 
 
 def comparison_key(result: Result) -> tuple[str, str, str, str]:
-    """Method, data, protocol and backbone of a result, as they are called in `published.csv`."""
+    """Method, data, protocol and backbone of a result by their names in `published.csv`."""
     config = result.config
     told = result.provenance.get("backbone") or "/".join(
         str(config[key]) for key in ("backbone", "pretrained") if config.get(key)
@@ -167,38 +177,41 @@ def comparison_key(result: Result) -> tuple[str, str, str, str]:
     return result.method.split(" (")[0], result.data, protocol, BACKBONE_ALIASES.get(str(told), str(told))
 
 
-def _find_published(
-    row: Row, metric: str, named: Sequence[Result], table: Table, apart: Sequence[str]
-) -> PublishedResult | None:
-    """What was published of a row, the first in the file."""
-    own = [r for r in named if r.method == row.method and num_shots(r) == row.shots and row.data in (r.data, AVERAGE)]
-    own = [r for r in own if all(get_setting(r, key) == value for key, value in row.more.items() if key in apart)]
+def _runs_of(row: Row, named: Sequence[Result], table: Table, apart: Sequence[str]) -> list[Result]:
+    """The runs that a row summarises; none for an average over other datasets than `BENCHMARK_DATASETS`."""
     if row.data == AVERAGE and {other.data for other in table.rows} - {AVERAGE} != BENCHMARK_DATASETS:
-        return None
-    settings = {(method, protocol, backbone) for method, _, protocol, backbone in map(comparison_key, own)}
+        return []
+    own = [r for r in named if r.method == row.method and num_shots(r) == row.shots and row.data in (r.data, AVERAGE)]
+    return [r for r in own if all(get_setting(r, key) == value for key, value in row.more.items() if key in apart)]
+
+
+def _find_published(
+    lines: Sequence[PublishedResult], row: Row, metric: str, runs: Sequence[Result]
+) -> PublishedResult | None:
+    """The first published result that matches a row and its runs."""
+    settings = {(method, protocol, backbone) for method, _, protocol, backbone in map(comparison_key, runs)}
     if len(settings) != 1:
         return None
     method, protocol, backbone = settings.pop()
-    for line in load_published():
-        same = (line.method, line.data, line.protocol, line.backbone, line.metric)
-        if same == (method, row.data, protocol, backbone, metric) and (
-            line.shots == row.shots or method in TRAINING_FREE
-        ):
+    wanted = (method, row.data, protocol, backbone, metric)
+    for line in lines:
+        same = (line.method, line.data, line.protocol, line.backbone, line.metric) == wanted
+        if same and (line.shots == row.shots or method in TRAINING_FREE):
             return line
     return None
 
 
-def _missing_reason(results: Sequence[Result]) -> str:
-    """What of the runs nothing was published of, the most telling first."""
+def _missing_reason(results: Sequence[Result], lines: Sequence[PublishedResult]) -> str:
+    """Why no published result matches: the backbone, the protocol, the data or the methods."""
     found = [comparison_key(result) for result in results]
     for part, what, place in ((3, "backbone", "backbone"), (2, "protocol", "protocol"), (1, "data", "data")):
-        known = {getattr(line, place) for line in load_published()}
+        known = {getattr(line, place) for line in lines}
         mine = {fact[part] for fact in found}
         if not mine & known:
-            said = " and ".join(sorted(mine - {""}) or ["none that they name"])
-            also = f"they are of {' and '.join(sorted(known))}" if len(known) <= 3 else f"none is for this {what}"
+            said = " and ".join(sorted(mine - {""}) or ["none recorded"])
+            also = f"they use {' and '.join(sorted(known))}" if len(known) <= 3 else f"none uses this {what}"
             return f"{also}, these runs have {what} {said}"
-    return "none is for these methods with these data, shots and protocol"
+    return "none for these methods with this data, number of shots and protocol"
 
 
 def _matches_method(line: PublishedResult, name: str) -> bool:
@@ -208,4 +221,4 @@ def _matches_method(line: PublishedResult, name: str) -> bool:
 
 def _unknown_name(what: str, name: str, known: set[str]) -> UserError:
     close: Any = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known, key=natural_sort_key)[:12]
-    return UserError(f"nothing published of the {what} {name!r} is known; nearest: {', '.join(close)}")
+    return UserError(f"no published results for the {what} {name!r}; nearest: {', '.join(close)}")

@@ -1,4 +1,4 @@
-"""Results on disk: one `result.json` a task, read back strictly."""
+"""Results on disk: one `result.json` per run, validated on reading."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from cliptune.files import read_text, write_json
 from cliptune.types import Result
 
 RESULT_FILE = "result.json"
-#: Bytes of a record at most.
+#: Maximum size of a record.
 MAX_RECORD_BYTES = 64 << 20
 
 
 def save_result(result: Result, folder: Path) -> Path:
-    """Write `folder/result.json`, whole or not at all: sorted keys, every digit. Returns its path."""
+    """Write `folder/result.json` atomically, with sorted keys and at full precision. Returns its path."""
     path = Path(folder) / RESULT_FILE
     write_json(path, {f.name: _to_json(getattr(result, f.name)) for f in dataclasses.fields(result)})
     return path
 
 
 def load_result(path: Path) -> Result:
-    """The result in a file that `save` wrote. Raises `UserError` naming a file that is damaged or of another kind."""
+    """Read a result written by `save_result`. Raises `UserError` if the file is damaged or of another kind."""
     path = Path(path)
     text = read_text(path, MAX_RECORD_BYTES)
     try:
         content = plain_values.from_json(text)
     except ValueError as error:
-        raise UserError(f"{path} is not JSON that cliptune reads ({error}): remove it, run its task again") from None
+        raise UserError(f"{path} is not JSON that cliptune reads ({error}): remove it and run its task again") from None
     fault = _content_error(content)
     if fault:
         raise UserError(f"{path} is not a cliptune result: {fault}; move it elsewhere or remove it")
@@ -41,24 +41,26 @@ def load_result(path: Path) -> Result:
 
 
 def load_results(root: Path) -> list[Result]:
-    """Every result under `root`, or the one it names, by data, method, seed and task. Raises `UserError` if none is.
+    """Read all results under `root` (a folder or one file), sorted by data, method, seed and task.
 
-    Where no file is called result.json, those that end in .json directly in `root` are the records: kept copies.
+    If no file is named result.json, the .json files directly in `root` are read. Raises `UserError` if there is none.
     """
     root = Path(root)
     paths = [root] if root.is_file() else sorted(root.rglob(RESULT_FILE)) or sorted(root.glob("*.json"))
     if not paths:
-        raise UserError(f"no {RESULT_FILE} under {root}: train something first, or name the folder that --out named")
+        raise UserError(
+            f"no {RESULT_FILE} under {root}: train something first, or give the folder that was passed to --out"
+        )
     return sorted((load_result(path) for path in paths), key=lambda r: (r.data, r.method, r.seed, r.task))
 
 
 def validation_error(result: Result) -> str | None:
-    """What would keep `load` from reading a result that was saved, in words, or None."""
+    """Describe why `load_result` would reject `result`; None if it is valid."""
     return _content_error({f.name: _to_json(getattr(result, f.name)) for f in dataclasses.fields(result)})
 
 
 def _to_json(value: Any) -> Any:
-    """What JSON knows: dicts and lists instead of other mappings and tuples."""
+    """Convert mappings to dicts and sequences to lists."""
     if isinstance(value, Mapping):
         return {str(k): _to_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -67,22 +69,22 @@ def _to_json(value: Any) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number, which may be NaN: losses of a step that never came are."""
+    """Whether `value` is a number, possibly NaN (the losses of an epoch without steps)."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_finite(value: Any) -> bool:
-    """Whether it is a number and finite."""
+    """Whether `value` is a finite number."""
     return is_number(value) and math.isfinite(value)
 
 
 def is_count(value: Any) -> bool:
-    """Whether it is a whole number of at least 0."""
+    """Whether `value` is an integer of at least 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def is_mapping_of(of: Callable[[Any], bool] = lambda _: True) -> Callable[[Any], bool]:
-    """A test for values by name that are all `of` a kind."""
+    """A check for dicts whose values all pass `of`."""
     return lambda value: isinstance(value, dict) and all(map(of, value.values()))
 
 
@@ -94,7 +96,7 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-#: Field -> what its value must be, in words, and the test of it.
+#: Field -> description and check of its value.
 FIELD_CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "task": ("text", _is_text),
     "method": ("text", lambda v: _is_text(v) and v != ""),
@@ -106,7 +108,7 @@ FIELD_CHECKS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "history": ("a list of numbers by name", lambda v: isinstance(v, list) and all(map(_is_history_row, v))),
     "provenance": ("values by name", is_mapping_of()),
 }
-#: The same of what tables and pages look up in `config` and `provenance`, where it is said.
+#: The same for optional entries of `config` and `provenance` that tables and reports use.
 NESTED_CHECKS: Mapping[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
     ("config", "shots"): ("a whole number of at least 0", is_count),
     ("config", "fraction"): ("a number above 0, at most 1", lambda v: is_finite(v) and 0 < v <= 1),
@@ -123,19 +125,19 @@ NESTED_CHECKS: Mapping[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
 
 
 def _content_error(content: Any) -> str | None:
-    """What keeps `content` from being a result, in words, or None."""
+    """Describe why `content` is not a result; None if it is."""
     if not isinstance(content, dict):
         return "it holds no record"
     for key in sorted(content.keys() - FIELD_CHECKS.keys()):
         return f"unknown key {shown(key)}"
     for f in dataclasses.fields(Result):
         if f.name in content:
-            words, holds = FIELD_CHECKS[f.name]
-            if not holds(content[f.name]):
+            words, check = FIELD_CHECKS[f.name]
+            if not check(content[f.name]):
                 return f"{f.name!r} must be {words}"
         elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             return f"key {f.name!r} is missing"
-    for (field, key), (words, holds) in NESTED_CHECKS.items():
-        if key in content.get(field, {}) and not holds(content[field][key]):
+    for (field, key), (words, check) in NESTED_CHECKS.items():
+        if key in content.get(field, {}) and not check(content[field][key]):
             return f"{key!r} in {field!r} must be {words}, got {shown(content[field][key])}"
     return None

@@ -1,4 +1,4 @@
-"""Means and deviations over seeds: from records to a table's numbers."""
+"""Summarise records as a table of means and deviations over seeds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cliptune.results.labels import get_setting, label_methods, method_order, nu
 from cliptune.types import Result
 
 KEY_COLUMNS = ("method", "data", "shots", "seeds")
-#: What stands in the column of data for an average over all data sets.
+#: Value of the data column in rows that average over all datasets.
 AVERAGE = "average"
-#: What stands after a mean: the standard deviation, the half-width of the 95 % interval, or the standard error.
+#: What follows a mean: standard deviation, half-width of the 95 % confidence interval, or standard error.
 Spread = Literal["std", "ci95", "se"]
-#: What stands after ±.
+#: Footnotes on what follows ±.
 SPREAD_NOTES: dict[Spread, str] = {
     "std": "± is the standard deviation over seeds (ddof = 1).",
     "ci95": "± is the 95 % interval of the mean over n seeds: Student's t with n - 1 degrees of freedom times "
@@ -33,9 +33,9 @@ SPREAD_NOTES: dict[Spread, str] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One method on one data set with one number of shots; `cells` are in the order of the table's columns.
+    """One method on one dataset with one number of shots; `cells` are in the order of the table's columns.
 
-    more: what else rows are told apart by, a seed or a setting.
+    `more` holds further keys: the seed or settings.
     """
 
     method: str
@@ -48,8 +48,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """`columns` names the metrics (percent), then the costs; `footnotes` say how the numbers were made; `keys` are the
-    columns before the numbers; `differences`: they are gains, with their signs."""
+    """A table of results.
+
+    Args:
+        columns: names of the metrics (percent), then of the costs.
+        rows: the rows.
+        footnotes: how the values were computed.
+        keys: the columns before the values.
+        spread: what follows a mean.
+        differences: whether values are differences, written with a sign.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -69,16 +77,22 @@ def summarise(
     average: bool = False,
     spread: Spread = "std",
 ) -> Table:
-    """One row for each (data, method, shots), by data; methods that learn nothing first, wrappers after their base.
+    """Summarise results with one row per dataset, method and number of shots.
 
-    metrics: names from `metric_names`, in this order; None takes those of whole test sets.
-    cost: adds learned parameters, seconds of training and peak memory in MiB, where recorded.
-    apart: settings ("fraction", "training.epochs") that rows are told apart by in columns of their own.
-    per_seed: a row for each seed. average: after all, a row for each method of its average over the data sets.
-    Raises `UserError` for an unknown metric, and when one run is there twice.
+    Args:
+        results: the results of all runs.
+        metrics: names from `metric_names`, in this order; None selects those of whole test sets.
+        cost: whether to add the cost columns that were recorded.
+        apart: settings ("fraction", "training.epochs") that become key columns.
+        per_seed: whether to make a row per seed instead of means.
+        average: whether to add a row per method with its average over the datasets.
+        spread: what follows a mean.
+
+    Raises:
+        UserError: for an unknown metric or a duplicate run.
     """
     if not results:
-        raise UserError("there is no result to summarise: train something first")
+        raise UserError("no results to summarise: train something first")
     names = select_metrics(results, metrics)
     costs = tuple(n for n, c in COST_COLUMNS.items() if cost and any(c.of(r) is not None for r in results))
     named = label_methods(results, apart)
@@ -100,7 +114,7 @@ def summarise(
     notes = _footnotes(names, rows, spread, per_seed)
     blank = sum(not result.metrics for result in results)
     if blank:
-        notes.append(f"{blank} of {len(results)} runs were tested on no image, and have no accuracy.")
+        notes.append(f"{blank} of {len(results)} runs have no test images and therefore no accuracy.")
     if average:
         averages, told = _average_rows(
             groups, keys, names, costs, sorted({key[1:] for key in groups}, key=_average_sort_key(order))
@@ -113,9 +127,9 @@ def summarise(
 def group_runs(
     results: Sequence[Result], apart: Sequence[str] = (), per_seed: bool = False
 ) -> dict[tuple, list[Result]]:
-    """Results that differ in their seeds alone, by data, method, shots, settings `apart` (and the seed).
+    """Group results by data, method, shots, the settings `apart` and, if `per_seed`, the seed.
 
-    Raises `UserError` when one run is there twice.
+    Raises `UserError` for a duplicate run.
     """
     groups: dict[tuple, list[Result]] = defaultdict(list)
     for result in results:
@@ -123,14 +137,14 @@ def group_runs(
         runs = groups[(result.data, result.method, num_shots(result), *more)]
         if any(run.seed == result.seed for run in runs):
             raise UserError(
-                f"{result.method} on {result.data} with seed {result.seed} is there twice; keep one of the two"
+                f"{result.method} on {result.data} with seed {result.seed} is there twice; remove one record"
             )
         runs.append(result)
     return groups
 
 
 def spread_width(cell: Cell, spread: Spread) -> float | None:
-    """What stands after a cell's mean; None where there is nothing to say."""
+    """What follows the mean of a cell; None if undefined."""
     if cell.std is None or cell.seeds < 2 or spread == "std":
         return cell.std
     error = cell.std / math.sqrt(cell.seeds)
@@ -148,7 +162,7 @@ def _average_rows(
     costs: Sequence[str],
     wanted: list,
 ) -> tuple[list[Row], list[str]]:
-    """A row for each method that was run on all data sets, and what to know of them; none for one data set."""
+    """Average rows of methods that were run on all datasets, and footnotes; nothing for a single dataset."""
     datasets = sorted({key[0] for key in groups})
     if len(datasets) < 2:
         return [], []
@@ -163,12 +177,10 @@ def _average_rows(
         rows.append(Row(method, AVERAGE, shots, seeds, tuple(cells), dict(zip(keys, more, strict=True))))
     notes = []
     if rows:
-        hm = "; HM there is that of the averages on base and novel" if "hm" in metrics else ""
-        notes.append(
-            f"{AVERAGE.capitalize()}: the mean over the {len(datasets)} data sets of the means over seeds{hm}."
-        )
+        hm = "; its HM is that of the averages on base and novel" if "hm" in metrics else ""
+        notes.append(f"{AVERAGE.capitalize()}: the mean over the {len(datasets)} datasets of the means over seeds{hm}.")
     if left:
-        notes.append(f"No average for what was not run on all {len(datasets)} data sets: {'; '.join(left)}.")
+        notes.append(f"No average for methods not run on all {len(datasets)} datasets: {'; '.join(left)}.")
     return rows, notes
 
 
@@ -178,21 +190,21 @@ def _footnotes(metrics: Sequence[str], rows: Sequence[Row], spread: Spread, per_
     if any(cell.std is not None for _, cell in cells):
         notes.append(SPREAD_NOTES[spread])
     if not per_seed and any(row.seeds == 1 for row in rows):
-        notes.append("A row of one seed has no standard deviation: its differences may be chance.")
+        notes.append("Rows with one seed have no standard deviation, so small differences may be due to chance.")
     if any(name.partition("/")[0] == "hm" for name in metrics):
         notes.append(
             "HM is the harmonic mean of base and novel."
             if per_seed
-            else "HM is the harmonic mean of the seeds' averages on base and novel classes, not the average of each "
-            "seed's."
+            else "HM is the harmonic mean of the averages over seeds on base and novel classes, not the average of the "
+            "harmonic means of the seeds."
         )
     if any(name.endswith("/map") for name in metrics):
         notes.append(
-            "Pictures show several classes: accuracy is how often the best answer is in the picture, map is mean "
-            "average precision over the classes."
+            "Images show several classes: accuracy is the share of images that show the predicted class, map is mean "
+            "average precision over classes."
         )
     if any(name.endswith("/gap") for name in metrics):
-        notes.append("Gap is accuracy with same minus with swapped backgrounds, taken seed by seed, in points.")
+        notes.append("Gap is the accuracy on same minus swapped backgrounds in points, computed per seed.")
     if any(cell.seeds < row.seeds for row, cell in cells):
-        notes.append("(n) after a number: only n of the row's seeds measured it.")
+        notes.append("(n) after a value: only n seeds of the row measured it.")
     return notes

@@ -1,4 +1,4 @@
-"""Student's t distribution with a whole number of degrees of freedom: its closed form (Abramowitz and Stegun 26.7)."""
+"""Student's t distribution for integer degrees of freedom, in closed form (Abramowitz and Stegun, 26.7)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def two_sided_p(t: float, freedom: int) -> float:
-    """How probable a value as far from 0 as `t` is, in either direction. freedom: degrees of freedom, from 1."""
+    """Two-sided p-value of `t`, for `freedom` >= 1 degrees of freedom."""
     theta = math.atan2(abs(t), math.sqrt(freedom))
     sine, cosine = math.sin(theta), math.cos(theta)
     odd = freedom % 2
@@ -20,7 +20,7 @@ def two_sided_p(t: float, freedom: int) -> float:
 
 
 def two_sided_quantile(share: float, freedom: int) -> float:
-    """The value that `share` of the distribution lies within of 0: 12.706 for 0.95 and one degree of freedom."""
+    """The value x such that `share` of the distribution is in [-x, x]: 12.706 for 0.95 and one degree of freedom."""
     low, high = 0.0, 1.0
     while 1 - two_sided_p(high, freedom) < share:
         high *= 2
