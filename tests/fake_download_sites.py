@@ -12,7 +12,6 @@ from cliptune.data.config import DataConfig
 from cliptune.data.public import download as module
 from cliptune.data.public.common.spec import locate
 from cliptune.data.public.download import DownloadOptions
-from cliptune.data.public.download.recipes import RECIPES
 from make_archives import tarred, zipped
 
 CARDS = sources.public_specs()
@@ -27,6 +26,13 @@ SITES = {
     "eurosat": {"EuroSAT.zip": ("2750/", "2750/")},
     "caltech101": {"caltech-101.zip": ("101_ObjectCategories/", "101_ObjectCategories/")},
 }
+
+
+def change_recipe(monkeypatch, name, **changes):
+    """Replace fields of a dataset's recipe during a test."""
+    kind = sources.dataset_class(name)
+    recipe = dataclasses.replace(kind.spec.recipe, **changes)
+    monkeypatch.setattr(kind, "spec", dataclasses.replace(kind.spec, recipe=recipe))
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def original(site, made, monkeypatch):
     """A function that puts a small dataset on its own site, without digests; the order that fetches it there."""
 
     def call(name: str) -> DownloadOptions:
-        files, split, recipe = made(name), CARDS[name].split, RECIPES[name]
+        files, split, recipe = made(name), CARDS[name].split_file, CARDS[name].recipe
         site.files[f"/{split}"] = files.pop(split, b"")
         files["annotations/list.txt"] = b"?"
         for archive, (own, called) in SITES[name].items():
@@ -62,7 +68,7 @@ def original(site, made, monkeypatch):
                 packed = zipped({"caltech-101/101_ObjectCategories.tar.gz": tarred(held), "caltech-101/x.tar": b"?"})
             site.files[f"/{archive}"] = packed
         remotes = tuple(dataclasses.replace(remote, digest="") for remote in recipe.remote_files)
-        monkeypatch.setitem(RECIPES, name, dataclasses.replace(recipe, remote_files=remotes))
+        change_recipe(monkeypatch, name, remote_files=remotes)
         monkeypatch.setattr(module, "short_sha256", lambda content: CARDS[name].split_sha256)
         return DownloadOptions("original", site.url)
 
@@ -82,4 +88,4 @@ def assert_complete(name: str, root: Path) -> None:
     with pytest.warns(UserWarning, match="not the published"):
         dataset = sources.get(name, DataConfig(root=str(root)))
     assert len(dataset.examples("train")) == 12 and dataset.read(dataset.examples("test")[0])
-    assert os.listdir(root) == [Path(RECIPES[name].home).parts[0]]
+    assert os.listdir(root) == [Path(CARDS[name].home).parts[0]]

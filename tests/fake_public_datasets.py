@@ -1,10 +1,10 @@
-"""Made-up public datasets, with cards of their own and pictures of no bytes: nothing opens them."""
+"""Invented public datasets with their own specifications and empty image files, which nothing opens."""
 
 import json
 import warnings
 from pathlib import Path
 
-from cliptune.data.dataset import Dataset
+from cliptune.data.public.common.public_dataset import PublicDataset
 from cliptune.data.public.common.spec import DatasetSpec, Layout, short_sha256
 from cliptune.data.public.common.split_dataset import SplitDataset
 from cliptune.data.public.doctor.check import check_datasets
@@ -21,30 +21,30 @@ IMAGES = [item[0] for part in KEYS.values() for item in part]
 
 
 class Zoo(SplitDataset):
-    card = DatasetSpec(
+    spec = DatasetSpec(
         name="city_zoo",
         title="CityZoo",
         layouts=(Layout("CoOp", "city-zoo", "images"), Layout("torchvision", "zoo-v2", "images")),
-        classes=2,
-        counts=(3, 1, 2),
-        split="split_zhou_CityZoo.json",
+        num_classes=2,
+        split_sizes=(3, 1, 2),
+        split_file="split_zhou_CityZoo.json",
         split_sha256=short_sha256(SPLIT.encode()),
         source="zoo.zip of https://zoo.example",
     )
 
 
 class Farm(SplitDataset):
-    """Its pictures lie in its own folder."""
+    """Its images are in the dataset's folder itself."""
 
-    card = DatasetSpec(
-        "city_zoo_farm", "Farm", (Layout("CoOp", "farm", ""),), 2, (3, 1, 2), split="split_zhou_Farm.json"
+    spec = DatasetSpec(
+        "city_zoo_farm", "Farm", (Layout("CoOp", "farm", ""),), 2, (3, 1, 2), split_file="split_zhou_Farm.json"
     )
 
 
-class Meadow(Dataset):
-    """Class folders of pictures decide, as in ImageNet."""
+class Meadow(PublicDataset):
+    """Class folders define the splits, as in ImageNet."""
 
-    card = DatasetSpec("meadow", "Meadow", (Layout("CoOp", "meadow", ""),), 1, (4, 0, 2), masks="meadow")
+    spec = DatasetSpec("meadow", "Meadow", (Layout("CoOp", "meadow", ""),), 1, (4, 0, 2), mask_layout="meadow")
 
     def __init__(self, root: Path):
         self.files = {part: sorted((root / "meadow" / part).glob("*/*.jpg")) for part in ("train", "val", "test")}

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from cliptune.data.public.common.recipe import COLLECTION
 from cliptune.data.public.download import transfer
-from cliptune.data.public.download.recipes import COLLECTION
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Public datasets in miniature: small JPEGs at the paths of a split, in any layout, for tests."""
+"""Miniature public datasets for tests: small JPEGs at the paths of a split, in any layout."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from cliptune.data.dataset import Dataset
 from cliptune.data.public.common.spec import DatasetSpec, Layout
 from cliptune.types import Example
 
-#: The published split files, where they are at hand.
+#: The published split files, if available.
 SPLITS = Path(__file__).parents[2] / "shared" / "data" / "splits"
 PARTS = ("train", "val", "test")
-#: They are not the published datasets, and say so.
+#: The miniatures warn that they are not the published datasets.
 miniature = pytest.mark.filterwarnings("ignore:.* is not the published split of .*:UserWarning")
-#: How a dataset names its files, and some of its classes as (folder or stem, name); {n} counts through all parts.
+#: File name pattern of a dataset, and some of its classes as (folder or stem, name); {n} counts over all splits.
 FORMS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "caltech101": (
         "{folder}/image_{n:04}.jpg",
@@ -76,21 +76,23 @@ FORMS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         tuple((x, x) for x in ("Apply_Eye_Makeup", "Archery", "Yo_Yo", "Tai_Chi")),
     ),
 }
+#: The form of a dataset that `FORMS` does not list.
+DEFAULT_FORM = ("{folder}/{n}.jpg", tuple((f"class_{i}", f"class {i}") for i in range(4)))
 Split = dict[str, list[list]]
 
 
-def mini_split(card: DatasetSpec, classes: int = 4, each: tuple[int, int, int] = (3, 2, 2)) -> Split:
-    """A few classes and pictures of the published split where that is at hand, otherwise made-up ones of its form."""
-    published = SPLITS / card.split
+def mini_split(spec: DatasetSpec, classes: int = 4, each: tuple[int, int, int] = (3, 2, 2)) -> Split:
+    """A few classes and images of the published split if available, otherwise invented ones of the same form."""
+    published = SPLITS / spec.split_file
     return (
         first_of_split(published, classes, each)
-        if card.split and published.is_file()
-        else make_split(card, classes, each)
+        if spec.split_file and published.is_file()
+        else make_split(spec, classes, each)
     )
 
 
 def first_of_split(published: Path, classes: int, each: tuple[int, int, int]) -> Split:
-    """The first pictures of the first classes of a split file, real paths and names, labels from 0 on."""
+    """The first images of the first classes of a split file, with real paths and names, labels from 0."""
     return _reduced(published, classes, each)
 
 
@@ -109,9 +111,9 @@ def _reduced(published: Path, classes: int, each: tuple[int, int, int]) -> Split
     }
 
 
-def make_split(card: DatasetSpec, classes: int = 4, each: tuple[int, int, int] = (3, 2, 2)) -> Split:
-    """A split of the form of `card`'s, of made-up pictures."""
-    pattern, known = FORMS[card.name]
+def make_split(spec: DatasetSpec, classes: int = 4, each: tuple[int, int, int] = (3, 2, 2)) -> Split:
+    """An invented split of the form of the published one."""
+    pattern, known = FORMS.get(spec.name, DEFAULT_FORM)
     split: Split = {part: [] for part in PARTS}
     n = 0
     for label, (folder, name) in enumerate(known[:classes]):
@@ -125,15 +127,15 @@ def make_split(card: DatasetSpec, classes: int = 4, each: tuple[int, int, int] =
 
 
 def write_dataset(
-    card: DatasetSpec, root: Path, layout: Layout | None = None, split: Split | None = None, size: int = 48
+    spec: DatasetSpec, root: Path, layout: Layout | None = None, split: Split | None = None, size: int = 48
 ) -> Split:
-    """Lay a dataset out under `root`: its pictures, and its split file or lists beside them. Returns the split."""
-    layout, split = layout or card.layouts[0], split or mini_split(card)
+    """Write a dataset under `root`: its images, and its split file or lists. Returns the split."""
+    layout, split = layout or spec.layouts[0], split or mini_split(spec)
     home = root / layout.home
     write_images(home / layout.images, [item for part in PARTS for item in split[part]], size)
-    if card.split:
-        (home / card.split).write_text(json.dumps(split), encoding="utf-8")
-    for name in card.lists:
+    if spec.split_file:
+        (home / spec.split_file).write_text(json.dumps(split), encoding="utf-8")
+    for name in spec.list_files:
         part = name.removesuffix(".txt").rpartition("_")[2]
         names = dict.fromkeys(item[2] for item in sorted(split["train"], key=lambda item: item[1]))
         lines = [f"{Path(path).stem} {called}" for path, _, called in split[part]] if part in PARTS else names
@@ -142,12 +144,12 @@ def write_dataset(
 
 
 def open_dataset(name: str, root: Path, **reading: Any) -> Dataset:
-    """A dataset by name, found under `root`."""
+    """Open a dataset by name, under `root`."""
     return sources.get(name, DataConfig(root=str(root), **reading))
 
 
 def write_images(folder: Path, items: Sequence[Sequence], size: int = 48) -> None:
-    """A JPEG of `size` pixels at each item's path, in its label's colour."""
+    """A JPEG of `size` pixels at each item's path, with the colours of its label."""
     made: set[Path] = set()
     for path, label, *_ in items:
         file = folder / path
@@ -159,7 +161,7 @@ def write_images(folder: Path, items: Sequence[Sequence], size: int = 48) -> Non
 
 @cache
 def jpeg(label: int, size: int = 48) -> bytes:
-    """A JPEG of two colours that belong to a label."""
+    """A JPEG of two colours determined by a label."""
     rng = random.Random(label)
     image = Image.new("RGB", (size, size), tuple(rng.choices(range(256), k=3)))
     image.paste(tuple(rng.choices(range(256), k=3)), (size // 4, size // 4, size // 2, size // 2))
@@ -169,7 +171,7 @@ def jpeg(label: int, size: int = 48) -> bytes:
 
 
 def write_class_folders(folder: Path, names: Iterable[str], each: int = 1) -> None:
-    """`each` JPEGs in a folder of every name, links of one file, so that a thousand classes take a moment."""
+    """Write `each` JPEGs into a folder per name, as links to one file, so that a thousand classes are fast."""
     folder.mkdir(parents=True, exist_ok=True)
     one = folder.parent / f".{folder.name}.jpg"
     one.write_bytes(jpeg(0))
@@ -181,7 +183,7 @@ def write_class_folders(folder: Path, names: Iterable[str], each: int = 1) -> No
 
 
 class Datum:
-    """Shaped like an entry of the pickled lists that the field's own code leaves."""
+    """Like an entry of the lists that Dassl pickles."""
 
     def __init__(self, impath: str, label: int, classname: str = ""):
         self._impath, self._label, self._domain, self._classname = impath, label, 0, classname
@@ -195,7 +197,7 @@ def write_pickled_draw(
     protocol: int = pickle.HIGHEST_PROTOCOL,
     **parts: Iterable[Example],
 ) -> Path:
-    """A pickled draw of `parts` (train=..., val=...), as if its class were in `module` and its pictures in `images`."""
+    """Pickle a draw of `parts` (train=..., val=...), as if its class were in `module` and its images in `images`."""
     steps = module.split(".")
     homes = {m: types.ModuleType(m) for m in (".".join(steps[: i + 1]) for i in range(len(steps)))}
     vars(homes[module])["Datum"] = Datum

@@ -62,7 +62,7 @@ def test_check_of_what_is_ready(cli, pets, monkeypatch):
     said = cli("data", "check", pets)
     assert said.code == 0 and said.err == ""
     first, rest = said.out.splitlines()
-    assert first.split()[:2] == ["oxford_pets", "ready"] and "7,349 pictures" in first and "published split" in first
+    assert first.split()[:2] == ["oxford_pets", "ready"] and "7,349 images" in first and "published split" in first
     assert rest.startswith("not there: caltech101, ")
     assert cli("data", "check", "--root", pets).out == said.out
     monkeypatch.setenv("CLIPTUNE_DATA", str(pets))
@@ -75,7 +75,7 @@ def test_check_of_what_was_copied_by_half(cli, pets):
     for name in ("Abyssinian_201.jpg", "beagle_1.jpg", "wheaten_terrier_10.jpg", "pug_100.jpg", "pug_101.jpg"):
         (pets / "oxford_pets" / "images" / name).unlink()
     said = cli("data", "check", pets)
-    assert said.code == 1 and "7,344 of 7,349 pictures" in said.out
+    assert said.code == 1 and "7,344 of 7,349 images" in said.out
     assert "and 2 more" in said.out and "fix: " in said.out
     record = json.loads(cli("data", "check", pets, "--format", "json").out)
     assert set(record) == {"root", "fix", "datasets"} and set(record["datasets"]) == set(sources.public_specs())
@@ -90,7 +90,7 @@ def test_check_of_what_was_copied_by_half(cli, pets):
 
 def test_check_where_nothing_is(cli, tmp_path):
     said = cli("data", "check", tmp_path)
-    assert (said.code, said.out) == (2, "") and f"{tmp_path} is empty; each dataset has a folder" in said.err
+    assert (said.code, said.out) == (2, "") and f"{tmp_path} is empty; each dataset has its own folder" in said.err
     said = cli("data", "check", tmp_path, "--format", "json")
     assert said.code == 2 and json.loads(said.out)["fix"].startswith(f"{tmp_path} is empty")
 
@@ -110,7 +110,7 @@ def shown(cli, monkeypatch, folder, *arguments):
 
 def test_show_dims_what_is_not_foreground(cli, monkeypatch, tmp_path):
     said, left = shown(cli, monkeypatch, tmp_path, FEW, "--classes", 3, "--each", 2)
-    assert said.code == 0 and said.out == "6 pictures of 3 classes in emoji-train.png\n" and said.err == ""
+    assert said.code == 0 and said.out == "6 images of 3 classes in emoji-train.png\n" and said.err == ""
     _, left = shown(cli, monkeypatch, tmp_path, FEW, "--classes", 3, "--each", 2, "--masks-from", "none")
     dimmed, plain = left["emoji-train.png"], left["emoji-train-none.png"]
     assert dimmed.shape == plain.shape and plain.shape[1] >= 480
@@ -135,7 +135,7 @@ def test_show_takes_masks_from_a_folder(cli, monkeypatch, tmp_path, photos):
     assert said.code == 0 and said.err == "" and list(left) == ["photos-train-folder.png"]
     shutil.rmtree(masks / "cat")
     said, _ = shown(cli, monkeypatch, tmp_path, *few)
-    assert said.code == 0 and "pictures have no mask: no mask for cat/" in said.err
+    assert said.code == 0 and "images have no mask: no mask for cat/" in said.err
     for folder in ("horse", "pig"):
         shutil.rmtree(masks / folder)
     said, _ = shown(cli, monkeypatch, tmp_path, *few, "--out", "new.png")
@@ -155,9 +155,9 @@ def test_show_is_the_same_for_a_seed(cli, monkeypatch, tmp_path):
     [
         (("emojy",), "nearest: emoji"),
         ((FEW, "--each", 0), "each must be from 1 to 20, got 0"),
-        ((FEW, "--classes", 200, "--each", 20), "4000 pictures; a page has 1000 at most"),
-        ((FEW, "--out", "x.jpg"), "write --out x.png"),
-        (("emoji:val_per_class=0", "--split", "val"), "has no val pictures; it has train, test: --split test"),
+        ((FEW, "--classes", 200, "--each", 20), "4000 images; the maximum is 1000"),
+        ((FEW, "--out", "x.jpg"), "use --out x.png"),
+        (("emoji:val_per_class=0", "--split", "val"), "has no val images; it has train, test: --split test"),
         ((FEW, "--masks-from", "segmenter"), "unknown mask source 'segmenter'"),
     ],
 )

@@ -28,7 +28,7 @@ def dtd(hub, tmp_path):  # noqa: F811
 def test_a_dataset_comes_and_is_there_the_next_time(download, dtd, cli, tmp_path):
     said = download("dtd", "--mirror", dtd)
     assert said.code == 0, said
-    assert said.out == f"dtd             {tmp_path / 'root' / 'dtd'}, 28 pictures\n"
+    assert said.out == f"dtd             {tmp_path / 'root' / 'dtd'}, 28 images\n"
     steps = [line.rpartition(",")[0] for line in said.err.splitlines()]
     assert steps == ["dtd.zip", "checking dtd.zip", "unpacking dtd.zip"]
     assert download("DescribableTextures", "--mirror", dtd).out.splitlines()[1].strip() == "already there"
@@ -39,8 +39,8 @@ def test_what_cannot_be_had_does_not_keep_the_others(download, dtd):
     said = download("imagenet", "dtd", "--mirror", dtd)
     assert said.code == 2 and said.out.startswith("dtd ")
     first, *_, last = said.err.splitlines()
-    assert first.startswith("imagenet: ImageNet's licence lets only its own site hand it out")
-    assert last == "cliptune: 1 of 2 datasets were not fetched: imagenet"
+    assert first.startswith("imagenet: ImageNet's licence allows only its own site")
+    assert last == "cliptune: 1 of 2 datasets were not downloaded: imagenet"
 
 
 def test_a_dry_run_asks_nobody_and_writes_nothing(download, tmp_path):
@@ -71,12 +71,12 @@ def test_an_interrupt_says_how_to_go_on(download, dtd, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "data download takes names of datasets: imagenet, caltech101"),
+        ((), "data download takes names of datasets: caltech101, dtd"),
         (("dtdd",), "no public dataset 'dtdd'; nearest: dtd"),
-        (("emoji",), "emoji is no public dataset: there is nothing to fetch"),
-        (("dtd", "--mirror", "/mnt/x"), "--mirror takes an address that begins with https:// or http://, got '/mnt/x'"),
+        (("emoji",), "emoji is not a public dataset: there is nothing to download"),
+        (("dtd", "--mirror", "/mnt/x"), "--mirror takes a URL that begins with https:// or http://, got '/mnt/x'"),
         (("dtd", "--from", "mars"), "from"),
-        (("stanford_cars", "--from", "original"), "the site of StanfordCars is gone; take --from archive"),
+        (("stanford_cars", "--from", "original"), "the site of StanfordCars is gone; use --from archive"),
         (("ucf101", "--from", "original"), "the original UCF101 is videos"),
         (("dtd", "--mirror", "http://127.0.0.1:9"), "Connection refused"),
     ],
@@ -89,7 +89,7 @@ def test_mistakes(download, site, arguments, said):  # noqa: F811
 
 def test_roots(cli, tmp_path, monkeypatch):
     monkeypatch.delenv("CLIPTUNE_DATA", raising=False)
-    assert "say where the datasets go: --root FOLDER, or set CLIPTUNE_DATA" in cli("data", "download", "dtd").err
+    assert "use --root FOLDER, or set CLIPTUNE_DATA" in cli("data", "download", "dtd").err
     assert "is in no folder; check --root" in cli("data", "download", "dtd", "--root", tmp_path / "a" / "b").err
     (tmp_path / "file").write_text("")
     assert "is a file; check --root" in cli("data", "download", "dtd", "--root", tmp_path / "file").err

@@ -52,5 +52,5 @@ def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UserError, match=r"cannot look into .* \(Permission denied\); check its permissions"):
+    with pytest.raises(UserError, match=r"cannot list .* \(Permission denied\); check its permissions"):
         missing_files(tmp_path, ["1.jpg"])

@@ -35,7 +35,7 @@ def test_what_follows_the_colon_is_the_sources_own(tmp_path):
         ("emojy", "nearest: emoji"),
         ("photos", "folder:PATH"),
         ("floder:x", "nearest: folder"),
-        ("", "your own pictures: folder:PATH"),
+        ("", "your own images: folder:PATH"),
         ("/home/me/photos", "folder:PATH"),
     ],
 )
@@ -56,7 +56,7 @@ def imagenet(name, folder, *parts):
     kind = sources.dataset_class(name)
     ids = wnids(getattr(kind, "subset", ""))
     names = [str(label) for label in range(len(ids))] if getattr(kind, "numbered", False) else ids
-    images = folder / kind.card.layouts[0].home / kind.card.layouts[0].images
+    images = folder / kind.spec.layouts[0].home / kind.spec.layouts[0].images
     for part in parts or ("",):
         mini_public_datasets.write_class_folders(images / part, names, each=2 if part == "train" else 1)
     return name, DataConfig(root=str(folder))
@@ -108,14 +108,11 @@ def spec_of(name, folder):
     if name in OPENED:
         told = OPENED[name](folder)
         return told if isinstance(told, tuple) else (told, DataConfig())
-    assert name in mini_public_datasets.FORMS, (
-        f"a new source needs a line in OPENED, or a form in standins.FORMS: {name}"
-    )
     mini_public_datasets.write_dataset(sources.public_specs()[name], folder)
     return name, DataConfig(root=str(folder))
 
 
-@pytest.mark.filterwarnings("ignore:.* is not the published split of ", "ignore:Pascal VOC in .* training pictures")
+@pytest.mark.filterwarnings("ignore:.* is not the published split of ", "ignore:Pascal VOC in .* training images")
 @pytest.mark.parametrize("name", sources.names())
 def test_every_source_keeps_the_interface(tmp_path, name):
     spec, reading = spec_of(name, tmp_path)
@@ -144,7 +141,7 @@ def test_every_source_keeps_the_interface(tmp_path, name):
 @pytest.mark.parametrize("name", sources.public_specs())
 def test_every_public_dataset_takes_the_root_alone(tmp_path, name):
     assert sources.public_specs()[name].name == name
-    with pytest.raises(UserError, match=f"{name} takes nothing after a colon, got 'x'; say where with --root"):
+    with pytest.raises(UserError, match=f"{name} takes nothing after the colon, got 'x'; set --root instead"):
         sources.get(f"{name}:x", DataConfig(root=str(tmp_path)))
     with pytest.raises(UserError, match=f"no {sources.public_specs()[name].title} under .*: looked for "):
         sources.get(name, DataConfig(root=str(tmp_path)))

@@ -242,7 +242,7 @@ def test_own_data_may_lack_one_image_in_a_hundred(tmp_path):
 
 def test_public_data_may_lack_none(tmp_path, monkeypatch):
     chosen = many(tmp_path, 1)
-    monkeypatch.setattr(Folder, "card", object(), raising=False)
+    monkeypatch.setattr(Folder, "is_public", True)
     with pytest.raises(ct.UserError, match=r"^1 of \d+ images cannot be read"):
         drop_unreadable(chosen)
 

@@ -1,4 +1,4 @@
-"""`cliptune data check ROOT [NAMES...]`: what is missing or wrong in a folder of public datasets."""
+"""`cliptune data check ROOT [NAMES...]`: check a folder of public datasets."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from cliptune.data.public.doctor.check import check_datasets
 from cliptune.data.public.doctor.status import DatasetStatus, RootStatus
 from cliptune.errors import UserError
 
-#: Missing pictures that the text names.
-SHOWN = 3
+#: Missing images named in the text output.
+MAX_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class DataCheck:
-    """Look through a folder of public datasets: what is ready, what is missing, and the command that puts it right.
-    Exits with 0 if all that was asked for is ready, 1 if not, 2 if there is nothing to check."""
+    """Check a folder of public datasets: what is ready, what is missing, and the command that fixes it. Exit code 0 if
+    everything is ready, 1 if not, 2 if there is nothing to check."""
 
     given: Positional[tuple[str, ...]] = ()
-    """ROOT, the folder that holds the datasets, then names of datasets; by default those of which something is
+    """ROOT, the folder that contains the datasets, then names of datasets; by default all that are at least partly
     there."""
     root: str = ""
-    """ROOT, if not the first word; if left out altogether, the environment variable CLIPTUNE_DATA."""
+    """ROOT, if it is not the first argument; by default the environment variable CLIPTUNE_DATA."""
     format: Literal["text", "json"] = "text"
     """json: {"root", "fix", "datasets": {NAME: {"status", "fix", "layout", "home", "pictures": {"expected", "found",
     "missing": [the first 20]}, "split": {"file", "sha256", "known"}, "masks": {"folder", "expected", "found"},
-    "notes"}}}; what is not there is null."""
+    "notes"}}}; missing values are null."""
 
 
 def data_check(arguments: list[str]) -> None:
-    """Print what is on disk and what to do."""
+    """Print the state of each dataset and what to do."""
     options = parse(DataCheck, "data check", arguments)
     root, names = _root(options)
-    with Console(stderr=True).status(f"looking through {root}"):
+    with Console(stderr=True).status(f"checking {root}"):
         found = check_datasets(root, names)
     if options.format == "json":
         sys.stdout.write(json.dumps(as_dict(found), indent=2, ensure_ascii=False) + "\n")
@@ -58,12 +58,12 @@ def data_check(arguments: list[str]) -> None:
 
 
 def as_lines(found: RootStatus, asked: Sequence[DatasetStatus]) -> list[str]:
-    """Two or more lines on each of the `asked` reports; names of the other datasets."""
+    """Lines about each of the `asked` datasets, then the names of the others."""
     width = max(len(report.name) for report in asked)
     lines = []
     for report in asked:
         lines.append(f"{report.name:<{width}}  {report.status:<12}  {_facts(report)}".rstrip())
-        lines += [f"{'':<{width}}  {told}" for told in _details(report)]
+        lines += [f"{'':<{width}}  {line}" for line in _details(report)]
     if found.fix:
         lines.append(found.fix)
     rest = [report.name for report in found.reports if report not in asked]
@@ -74,7 +74,7 @@ def as_lines(found: RootStatus, asked: Sequence[DatasetStatus]) -> list[str]:
 
 
 def as_dict(found: RootStatus) -> dict[str, Any]:
-    """What `--format json` prints."""
+    """The content of `--format json`."""
     return {"root": str(found.root), "fix": found.fix, "datasets": {r.name: _record(r) for r in found.reports}}
 
 
@@ -85,31 +85,31 @@ def _root(options: DataCheck) -> tuple[str, tuple[str, ...]]:
         return options.given[0], options.given[1:]
     if os.environ.get(ROOT_VARIABLE):
         return os.environ[ROOT_VARIABLE], ()
-    raise UserError(f"say which folder holds the datasets: cliptune data check ROOT, or set {ROOT_VARIABLE}")
+    raise UserError(f"the root folder of the datasets is not set: use cliptune data check ROOT, or set {ROOT_VARIABLE}")
 
 
 def _facts(report: DatasetStatus) -> str:
     facts = []
     if report.pictures is not None:
         expected, count = report.pictures.expected, report.pictures.found
-        facts.append(f"{count:,} pictures" if count == expected else f"{count:,} of {expected:,} pictures")
+        facts.append(f"{count:,} images" if count == expected else f"{count:,} of {expected:,} images")
     if report.layout:
         facts.append(f"{report.layout} layout in {report.home}")
     if report.split is not None:
-        facts.append({True: "published split", False: "a split of its own", None: "split"}[report.split.known])
+        facts.append({True: "published split", False: "a different split", None: "split"}[report.split.known])
     if report.masks is not None:
-        facts.append(f"masks of {report.masks.found:,} of {report.masks.expected:,} training pictures")
+        facts.append(f"masks of {report.masks.found:,} of {report.masks.expected:,} training images")
     return ", ".join(facts)
 
 
 def _details(report: DatasetStatus) -> list[str]:
-    told = []
+    lines = []
     if report.pictures is not None and report.pictures.missing:
         count = report.pictures.expected - report.pictures.found
-        names = ", ".join(report.pictures.missing[:SHOWN])
-        told.append(f"missing: {names}{f' and {count - SHOWN:,} more' if count > SHOWN else ''}")
-    told += report.notes
-    return [*told, f"fix: {report.fix}"] if report.fix else told
+        names = ", ".join(report.pictures.missing[:MAX_SHOWN])
+        lines.append(f"missing: {names}{f' and {count - MAX_SHOWN:,} more' if count > MAX_SHOWN else ''}")
+    lines += report.notes
+    return [*lines, f"fix: {report.fix}"] if report.fix else lines
 
 
 def _record(report: DatasetStatus) -> dict[str, Any]:

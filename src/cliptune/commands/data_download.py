@@ -1,4 +1,4 @@
-"""`cliptune data download NAME... --root ROOT`."""
+"""`cliptune data download NAME... --root ROOT`: download public datasets."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ from cliptune.commands.parse import parse
 from cliptune.data import sources
 from cliptune.data.config import ROOT_VARIABLE
 from cliptune.data.public import download
+from cliptune.data.public.common.recipe import COLLECTION
 from cliptune.data.public.download.disk import disk_errors, format_bytes
-from cliptune.data.public.download.recipes import COLLECTION, RECIPES
 from cliptune.errors import UserError
 
 
 @dataclass(frozen=True)
 class DataDownload:
-    """Fetch public datasets, check them and lay them out under a root. What is there already stays; stopped or cut, the
-    same command goes on where it was."""
+    """Download public datasets into the CoOp layout under a root, and check them. Existing files are not changed.
+    After an interruption, the same command resumes where it stopped."""
 
     names: tyro.conf.Positional[tuple[str, ...]]
-    """Datasets as in `cliptune data list`."""
+    """Names of datasets, see `cliptune data list`."""
     root: str = ""
-    """Folder that holds the public datasets, made if it is not there; left empty, the environment variable
+    """Folder that contains the public datasets, created if necessary; by default the environment variable
     CLIPTUNE_DATA."""
     source: Annotated[Literal["archive", "original"], tyro.conf.arg(name="from")] = "archive"
-    """archive: zips with pictures and split, collected on the Hugging Face hub. original: each dataset's own site, the
-    split from the authors of CoOp."""
+    """archive: archives with images and split, collected on the Hugging Face hub. original: each dataset's own site,
+    with the split from the authors of CoOp."""
     mirror: str = ""
-    """Another place: a hub such as https://hf-mirror.com for archive; for original a folder on a server that has the
-    files by their own names."""
+    """Another server: for archive a hub such as https://hf-mirror.com; for original a folder on a server that has the
+    files under their own names."""
     keep_archives: bool = False
-    """Leave the archives in ROOT/downloads/NAME."""
+    """Keep the archives in ROOT/downloads/NAME."""
     dry_run: bool = False
-    """Only say what would be fetched, and where it would go."""
+    """Only print what would be downloaded, and where it would go."""
 
 
 def data_download(arguments: list[str]) -> None:
-    """Fetch datasets. What cannot be had does not keep the others from coming."""
+    """Download datasets. If one fails, the others are downloaded all the same."""
     options = parse(DataDownload, "data download", arguments)
     names = [_name(name) for name in dict.fromkeys(options.names)]
     if not names:
-        raise UserError(f"data download takes names of datasets: {', '.join(RECIPES)}")
+        raise UserError(f"data download takes names of datasets: {', '.join(sources.public_specs())}")
     if options.mirror and not options.mirror.startswith(("http://", "https://")):
-        raise UserError(f"--mirror takes an address that begins with https:// or http://, got {options.mirror!r}")
+        raise UserError(f"--mirror takes a URL that begins with https:// or http://, got {options.mirror!r}")
     root = _root(options.root, make=not options.dry_run)
-    order = download.DownloadOptions(options.source, options.mirror, options.keep_archives)
+    request = download.DownloadOptions(options.source, options.mirror, options.keep_archives)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     failed: list[tuple[str, UserError]] = []
     for name in names:
         try:
             if options.dry_run:
-                lines = plan(name, root, order)
+                lines = plan(name, root, request)
             else:
-                with Bars(console) as watch:
-                    report, remarks = download.download(name, root, order, watch)
-                count = f", {report.pictures.found:,} pictures" if report.pictures else ""
-                lines = [f"{report.home}{count}", *remarks]
+                with ProgressBars(console) as progress:
+                    status, remarks = download.download(name, root, request, progress)
+                count = f", {status.pictures.found:,} images" if status.pictures else ""
+                lines = [f"{status.home}{count}", *remarks]
         except UserError as error:
             failed.append((name, error))
             if len(names) > 1:
@@ -74,30 +74,30 @@ def data_download(arguments: list[str]) -> None:
         sys.stdout.writelines(f"{name if i == 0 else '':<16}{line}\n" for i, line in enumerate(lines))
         sys.stdout.flush()
     if len(names) > 1 and failed:
-        what = "cannot be fetched" if options.dry_run else "were not fetched"
+        what = "cannot be downloaded" if options.dry_run else "were not downloaded"
         raise UserError(f"{len(failed)} of {len(names)} datasets {what}: {', '.join(name for name, _ in failed)}")
     if failed:
         raise failed[0][1]
 
 
-def plan(name: str, root: Path, order: download.DownloadOptions) -> Sequence[str]:
-    """What would be done for a dataset, without asking the network. Raises `UserError` where nothing can be."""
-    recipe = RECIPES[name]
-    if root.is_dir() and download.is_complete(download.dataset_status(name, root), recipe):
+def plan(name: str, root: Path, request: download.DownloadOptions) -> Sequence[str]:
+    """Describe a download without using the network. Raises `UserError` if the dataset cannot be downloaded."""
+    spec = sources.public_specs()[name]
+    if root.is_dir() and download.is_complete(download.dataset_status(name, root), spec):
         return ["already there"]
-    source = download.choose_source(recipe, order, root)
-    size = recipe.gigabytes[source == "original"]
+    source = download.choose_source(spec, request, root)
+    size = spec.recipe.gigabytes[source == "original"]
     about = f"about {size:g} GB" if size else "size unknown"
     if source == "archive":
-        files = [f"{order.mirror or 'https://huggingface.co'}/{COLLECTION}, the archive of {recipe.home}"]
+        files = [f"{request.mirror or 'https://huggingface.co'}/{COLLECTION}, the archive of {spec.home}"]
     else:
-        remotes = [*recipe.remote_files, *([recipe.split] if recipe.split else [])]
-        files = [order.url(remote) for remote in remotes]
-    return [f"would go to {root / recipe.home}, {about}, from", *(f"  {file}" for file in files)]
+        remotes = [*spec.recipe.remote_files, *([spec.recipe.split] if spec.recipe.split else [])]
+        files = [request.url(remote) for remote in remotes]
+    return [f"would go to {root / spec.home}, {about}, from", *(f"  {file}" for file in files)]
 
 
-class Bars:
-    """A bar for each thing that is fetched, checked or unpacked; where the output is no terminal, a line."""
+class ProgressBars:
+    """A progress bar per file; one line per file if the output is not a terminal."""
 
     def __init__(self, console: Console):
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -105,7 +105,7 @@ class Bars:
         self.task: TaskID | None = None
         self.what = ""
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> ProgressBars:
         return self
 
     def __exit__(self, *_) -> None:
@@ -131,22 +131,23 @@ class Bars:
 
 
 def _name(name: str) -> str:
-    """A dataset's name, or the one of its title. Raises `UserError` with the nearest names."""
-    titles = {card.title.casefold(): own for own, card in sources.public_specs().items()}
+    """The name of a dataset given by name or title. Raises `UserError` with the nearest names."""
+    specs = sources.public_specs()
+    titles = {spec.title.casefold(): own for own, spec in specs.items()}
     found = titles.get(name.casefold(), name.casefold().replace("-", "_"))
-    if found in RECIPES:
+    if found in specs:
         return found
     if found in sources.names():
-        raise UserError(f"{name} is no public dataset: there is nothing to fetch")
-    close = difflib.get_close_matches(found, [*RECIPES, *titles], n=2, cutoff=0.4)
-    raise UserError(f"no public dataset {name!r}; nearest: {', '.join(close or RECIPES)}")
+        raise UserError(f"{name} is not a public dataset: there is nothing to download")
+    close = difflib.get_close_matches(found, [*specs, *titles], n=2, cutoff=0.4)
+    raise UserError(f"no public dataset {name!r}; nearest: {', '.join(close or specs)}")
 
 
 def _root(given: str, *, make: bool) -> Path:
-    """The root as an absolute path, made if its parent is there. Raises `UserError`."""
+    """The root as an absolute path, created if its parent exists. Raises `UserError`."""
     where = given or os.environ.get(ROOT_VARIABLE, "")
     if not where:
-        raise UserError(f"say where the datasets go: --root FOLDER, or set {ROOT_VARIABLE}")
+        raise UserError(f"the root folder of the datasets is not set: use --root FOLDER, or set {ROOT_VARIABLE}")
     root = Path(where).expanduser().absolute()
     if root.is_file() or not (root.is_dir() or root.parent.is_dir()):
         raise UserError(f"{root} is {'a file' if root.is_file() else 'in no folder'}; check --root or {ROOT_VARIABLE}")

@@ -1,4 +1,4 @@
-"""`cliptune data list`: every source of pictures, a line each. `cliptune list data` says the same."""
+"""`cliptune data list`, also `cliptune list data`: all datasets, one per line."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from cliptune.errors import UserError
 
 @dataclass(frozen=True)
 class DataList:
-    """Every source of pictures; of public datasets also classes, pictures for train / val / test, and whether they are
-    on your disk."""
+    """List all datasets, with the number of classes and train / val / test images of public ones, and whether these are
+    on disk."""
 
     root: str = ""
-    """Folder that holds the public datasets; left empty, the environment variable CLIPTUNE_DATA, or no look at the
-    disk."""
+    """Folder that holds the public datasets; by default the environment variable CLIPTUNE_DATA. Without
+    either, the disk is not searched."""
     format: Literal["text", "json"] = "text"
-    """json: a list of {name, about, title, classes, train, val, test, there}; what is not known is null."""
+    """json: a list of {name, about, title, classes, train, val, test, there}; unknown values are null."""
 
 
 def data_list(arguments: list[str]) -> None:
-    """Print the sources."""
+    """Print all datasets."""
     options = parse(DataList, "data list", arguments)
     if options.format == "json":
         sys.stdout.write(json.dumps(known(options.root), indent=2, ensure_ascii=False) + "\n")
@@ -39,7 +39,7 @@ def data_list(arguments: list[str]) -> None:
 
 
 def as_lines(root: str = "") -> list[str]:
-    """A head and a line for each source."""
+    """A header and one line per dataset."""
     rows = known(root)
     looked = any(row["there"] is not None for row in rows)
     head = f"{'data':<16}{'classes':>8}{'train':>11}{'val':>8}{'test':>8}  " + ("there   " * looked) + "what it is"
@@ -47,25 +47,25 @@ def as_lines(root: str = "") -> list[str]:
 
 
 def known(root: str = "") -> list[dict[str, Any]]:
-    """A record of each source, what needs no root first. Raises `UserError` for a root that is none."""
+    """One record per dataset, those that need no root first. Raises `UserError` if the root is not a folder."""
     folder = DataConfig(root=root).folder("data list") if root or os.environ.get(ROOT_VARIABLE) else None
-    rows = []
+    rows, specs = [], sources.public_specs()
     for name in sources.names():
         about = (sys.modules[sources.dataset_class(name).__module__].__doc__ or "").strip().splitlines()[0]
         row: dict[str, Any] = {"name": name, "about": about, **dict.fromkeys(("title", "classes"))}
         row |= dict.fromkeys(("train", "val", "test", "there"))
-        card = sources.public_specs().get(name)
-        if card is not None:
-            row |= {"title": card.title, "classes": card.classes}
-            row |= dict(zip(("train", "val", "test"), card.counts, strict=True))
-            row["there"] = None if folder is None else _there(card, folder)
+        spec = specs.get(name)
+        if spec is not None:
+            row |= {"title": spec.title, "classes": spec.num_classes}
+            row |= dict(zip(("train", "val", "test"), spec.split_sizes, strict=True))
+            row["there"] = None if folder is None else _is_there(spec, folder)
         rows.append(row)
     return sorted(rows, key=lambda row: row["title"] is not None)
 
 
-def _there(card: DatasetSpec, root: Path) -> bool:
+def _is_there(spec: DatasetSpec, root: Path) -> bool:
     try:
-        return bool(locate(card, root))
+        return bool(locate(spec, root))
     except UserError:
         return False
 

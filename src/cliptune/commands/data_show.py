@@ -1,4 +1,4 @@
-"""`cliptune data show DATA`: a picture of samples of each class, with their masks."""
+"""`cliptune data show DATA`: draw samples of each class, with their masks."""
 
 from __future__ import annotations
 
@@ -26,34 +26,33 @@ from cliptune.errors import UserError
 from cliptune.files import check_file, write_bytes
 from cliptune.types import Example
 
-#: Pictures on a page, and in a row of one class.
-MOST, WIDE = 1000, 20
+#: Maximum number of images in total and per class.
+MAX_IMAGES, MAX_EACH = 1000, 20
 
 
 @dataclass(frozen=True)
 class DataShow:
-    """Draw samples of some classes, the foreground of their masks outlined and the background dimmed."""
+    """Draw samples of some classes as one PNG image, with the masks' foreground outlined and the background dimmed."""
 
     split: Literal["train", "val", "test"] = "train"
-    """Which pictures."""
+    """The split to sample from."""
     classes: int = 12
-    """How many classes, drawn by the seed."""
+    """Number of classes, sampled with the seed."""
     each: int = 4
-    """How many pictures of each, drawn by the seed."""
+    """Number of images per class, sampled with the seed."""
     masks_from: str = "auto"
-    """Masks to draw: auto takes those that the pictures bring, if any; none draws none; otherwise as for train
+    """Masks to draw: auto uses the dataset's own masks, if any; none draws none; otherwise as for train
     (data, folder:PATH, box:FILE, gradcam, grid, ...)."""
     out: Path | None = None
-    """The picture (PNG); by default DATA-SPLIT.png in the current folder, with the masks' name if they were asked
-    for."""
+    """The PNG file; by default DATA-SPLIT.png or DATA-SPLIT-MASKS.png in the current folder."""
     seed: int = 1
-    """Of the draw, and of masks that are drawn (grid)."""
+    """Seed of the samples, and of random masks (grid)."""
     run: str = ""
-    """Folder of a trained run, for masks that ask the model (gradcam, maskclip); by default an untuned one is asked."""
+    """Folder of a trained run, for masks that use the model (gradcam, maskclip); by default the untuned model."""
     allow_code: bool = False
-    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
+    """Import a method outside of cliptune (package.module:Class) that the run names; only for runs you trust."""
     backbone: str = "tiny"
-    """The untuned one, as for train."""
+    """The untuned model, as for train."""
     pretrained: str = ""
     """As for train."""
     activation: Activation = "auto"
@@ -61,25 +60,25 @@ class DataShow:
     reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
 
     def __post_init__(self):
-        checks.between(self, 1, MOST, "classes")
-        checks.between(self, 1, WIDE, "each")
+        checks.between(self, 1, MAX_IMAGES, "classes")
+        checks.between(self, 1, MAX_EACH, "each")
         checks.seeds(self, "seed")
 
 
 def data_show(arguments: list[str]) -> None:
-    """Write the picture and say where it is."""
+    """Draw the samples and print the path."""
     spec, rest = split_first(arguments, "what to show", "data show folder:photos", helped="emoji")
     options = parse(DataShow, "data show DATA", rest)
-    if options.classes * options.each > MOST:
+    if options.classes * options.each > MAX_IMAGES:
         asked = options.classes * options.each
-        raise UserError(f"{options.classes} classes of {options.each} are {asked} pictures; a page has {MOST} at most")
+        raise UserError(f"{options.classes} classes of {options.each} are {asked} images; the maximum is {MAX_IMAGES}")
     if options.out is not None:
         check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
-        raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
+        raise UserError(f"the output is a PNG file; use --out {options.out.with_suffix('.png')}")
     masks.check_spec("auto" if options.masks_from == "none" else options.masks_from)
     if options.run and not masks.uses_model(options.masks_from):
-        raise UserError("run has no effect: only masks_from gradcam and maskclip ask a model")
+        raise UserError("run has no effect: only masks_from gradcam and maskclip use a model")
     dataset = sources.get(spec, options.reading)
     from cliptune.report.class_samples import ClassSamples, class_samples_png
 
@@ -92,17 +91,17 @@ def data_show(arguments: list[str]) -> None:
         for label, examples in chosen.items()
     ]
     lines = [
-        f"{options.split}: {len(blocks)} of {len(counts)} classes, each with its number of pictures",
+        f"{options.split}: {len(blocks)} of {len(counts)} classes, each with its number of images",
         _about_masks(options, [mask for _, mask in drawn.values()]),
     ]
     out = options.out or Path(_file_name(dataset.name, options))
     write_bytes(out, class_samples_png(dataset.name, lines, blocks))
     classes = f"{len(blocks)} class{'es' * (len(blocks) > 1)}"
-    sys.stdout.write(f"{len(found)} picture{'s' * (len(found) > 1)} of {classes} in {out}\n")
+    sys.stdout.write(f"{len(found)} image{'s' * (len(found) > 1)} of {classes} in {out}\n")
 
 
 def choose(examples: Sequence[Example], classes: int, each: int, seed: int) -> dict[int, list[Example]]:
-    """Label -> examples, drawn by the seed, in the order of labels; no example twice."""
+    """Sample examples by label, in label order; a multi-label example counts for each of its labels."""
     groups: dict[int, list[Example]] = {}
     for example in examples:
         for label in example.labels or (example.label,):
@@ -116,7 +115,7 @@ def _of(dataset: Dataset, spec: str, part: str) -> list[Example]:
     examples = dataset.examples(part)
     if not examples:
         others = [other for other in ("train", "val", "test") if dataset.examples(other)]
-        raise UserError(f"{spec} has no {part} pictures; it has {', '.join(others)}: --split {others[-1]}")
+        raise UserError(f"{spec} has no {part} images; it has {', '.join(others)}: --split {others[-1]}")
     return examples
 
 
@@ -129,8 +128,7 @@ def _counts(examples: Sequence[Example]) -> dict[int, int]:
 
 
 def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) -> list[tuple[Any, Any]]:
-    """Images and masks; None where a picture has none. Raises `UserError` if a source that was asked for has none for
-    any."""
+    """Images and masks, None if an image has no mask. Raises `UserError` if a requested source has no mask at all."""
     from cliptune.data.loader import ExampleSet
     from cliptune.data.transforms import shrink
     from cliptune.masks.source import ModelMaskSource
@@ -144,7 +142,7 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
         return [(picture.image, None) for picture in pictures]
     source = masks.get("data" if spec == "auto" else spec, options.seed)
     if isinstance(source, ModelMaskSource):
-        with _in_short():
+        with _first_warning_only():
             model = model_of(options, dataset)
             seen = ExampleSet(dataset, examples, model.backbone.preprocess, keep=False)
             source = source.refreshed(model, seen.squashed_batches(source.batch_size))
@@ -158,18 +156,18 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
     if spec != "auto" and len(failed) == len(examples):
         raise failed[0]
     if spec != "auto" and failed:
-        warnings.warn(f"{len(failed)} of {len(examples)} pictures have no mask: {failed[0]}", stacklevel=2)
+        warnings.warn(f"{len(failed)} of {len(examples)} images have no mask: {failed[0]}", stacklevel=2)
     return [(picture.image, mask) for picture, mask in zip(pictures, made, strict=True)]
 
 
 @contextmanager
-def _in_short() -> Iterator[None]:
-    """Of many notes, such as one on each class name that the tiny backbone never saw, the first and their number."""
+def _first_warning_only() -> Iterator[None]:
+    """Replace repeated warnings, such as one per class name that is new to the tiny backbone, by the first one."""
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         yield
     for note in notes[:1]:
-        more = f" (and {len(notes) - 1} more notes of this kind)" if len(notes) > 1 else ""
+        more = f" (and {len(notes) - 1} more warnings of this kind)" if len(notes) > 1 else ""
         warnings.warn(f"{note.message}{more}", stacklevel=2)
 
 
@@ -177,14 +175,14 @@ def _about_masks(options: DataShow, shown: Sequence[Any]) -> str:
     count = sum(mask is not None for mask in shown)
     if not count:
         return "no masks"
-    whose = "brought by the pictures" if options.masks_from in ("auto", "data") else f"from {options.masks_from}"
+    whose = "of the dataset" if options.masks_from in ("auto", "data") else f"from {options.masks_from}"
     if options.masks_from != "auto" and masks.uses_model(options.masks_from):
         whose += f" of {options.run or f'the untuned {options.backbone}'}"
-    of = "" if count == len(shown) else f" of {count} of {len(shown)} pictures"
+    of = "" if count == len(shown) else f" of {count} of {len(shown)} images"
     return f"masks{of} {whose}: foreground outlined, background dimmed"
 
 
 def _file_name(name: str, options: DataShow) -> str:
-    """A file name of letters, digits, dots and dashes."""
+    """A file name with letters, digits, dots and dashes only."""
     kind = "" if options.masks_from == "auto" else f"-{options.masks_from.partition(':')[0]}"
     return re.sub(r"[^\w.-]+", "-", f"{Path(name).name}-{options.split}{kind}").strip("-.") + ".png"

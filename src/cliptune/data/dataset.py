@@ -34,6 +34,7 @@ class Dataset(ABC):
     draws: str = ""
     content_id: str = ""
     uses_holdout: bool = False
+    is_public: bool = False
     reading: DataConfig = DataConfig()
 
     @classmethod

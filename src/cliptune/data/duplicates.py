@@ -43,7 +43,7 @@ def warn_of_duplicates(task: Task, data: str) -> dict[str, int]:
     Returns:
         The number of duplicates of each kind that occurs.
     """
-    if getattr(type(task.dataset), "card", None) is not None:
+    if task.dataset.is_public:
         return {}
     groups = _same(list(_files(task)), task.dataset.image_files)
     across = [group for group in groups if len({seen.classes for seen in group}) > 1]

@@ -1,11 +1,13 @@
-"""Datasets by name: `"emoji"`, `"emoji:rho=0.5"`, `"folder:PATH"`. A file here is a source."""
+"""Registry of datasets: `"emoji"`, `"emoji:rho=0.5"`, `"folder:PATH"`, `"oxford_pets"`.
+
+Every module of `data/custom/` and `data/public/` is an entry, and so is the embedded dataset, `emoji`.
+"""
 
 from __future__ import annotations
 
 import copy
 import difflib
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 from pathlib import Path
@@ -13,59 +15,71 @@ from pathlib import Path
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.torch_dataset import PREFIX, TorchDataset
 from cliptune.data.dataset import Dataset
+from cliptune.data.public.common.public_dataset import PublicDataset
 from cliptune.data.public.common.spec import DatasetSpec
 from cliptune.errors import UserError
 
-#: Folders of `cliptune.data` in which each module is a source.
-ROOMS = ("custom", "public")
+
+def _modules() -> dict[str, str]:
+    """Dataset name -> module."""
+    found = {"emoji": "cliptune.data.emoji.dataset"}
+    for room in ("custom", "public"):
+        for module in pkgutil.iter_modules([str(Path(__file__).parent / room)]):
+            if not module.ispkg and module.name != "torch_dataset":  # which has no spec: it is passed as an object
+                found[module.name] = f"cliptune.data.{room}.{module.name}"
+    return dict(sorted(found.items()))
 
 
 def names() -> list[str]:
-    """Every source's name."""
-    rooms = [str(Path(__file__).parent / room) for room in ROOMS]
-    found = [module.name for module in pkgutil.iter_modules(rooms) if not module.ispkg]
-    return sorted({*found, "emoji"} - {"torch_dataset"})
+    """The names of all datasets, sorted."""
+    return list(_modules())
 
 
 def dataset_class(name: str) -> type[Dataset]:
-    """The one Dataset class of a source's file."""
-    homes = (f"cliptune.data.{room}.{name}" for room in ROOMS)
-    home = next((home for home in homes if importlib.util.find_spec(home)), "cliptune.data.emoji.dataset")
-    module = importlib.import_module(home)
+    """The one `Dataset` subclass that the module of a dataset defines."""
+    module = importlib.import_module(_modules()[name])
     found = [
         c
         for c in vars(module).values()
         if inspect.isclass(c) and issubclass(c, Dataset) and c.__module__ == module.__name__
     ]
-    assert len(found) == 1, f"the source {name} must define exactly one Dataset"
+    assert len(found) == 1, f"{module.__name__} must define exactly one Dataset"
     return found[0]
 
 
+def public_classes() -> dict[str, type[PublicDataset]]:
+    """The classes of the public datasets by name."""
+    found = {name: dataset_class(name) for name, module in _modules().items() if ".public." in module}
+    return {name: kind for name, kind in found.items() if issubclass(kind, PublicDataset)}
+
+
 def public_specs() -> dict[str, DatasetSpec]:
-    """What is known of each public dataset, by the name of its source."""
-    found = {name: getattr(dataset_class(name), "card", None) for name in names()}
-    return {name: card for name, card in found.items() if card is not None}
+    """The specifications of the public datasets by name."""
+    return {name: kind.spec for name, kind in public_classes().items()}
 
 
 def get(spec: str, reading: DataConfig | None = None) -> Dataset:
-    """The dataset a spec names; what follows the colon is the source's own. Raises `UserError` with the nearest
-    names."""
+    """Open the dataset of a spec: a name, then for some datasets a colon and an argument.
+
+    Raises:
+        UserError: If there is no such dataset (the nearest names are shown), or if it cannot be opened.
+    """
     name, _, argument = spec.partition(":")
+    reading = reading or DataConfig()
     if name == PREFIX:
-        TorchDataset.from_spec(argument, reading or DataConfig())
+        TorchDataset.from_spec(argument, reading)
     if name not in names():
-        if spec and (meant := guess_spec(spec)):
-            raise UserError(f"unknown dataset {spec!r}; what is at that path is read by {meant}")
+        if spec and (guess := guess_spec(spec)):
+            raise UserError(f"unknown dataset {spec!r}; to read that path, use {guess}")
         close = difflib.get_close_matches(name, names(), n=2, cutoff=0.4)
         raise UserError(
-            f"unknown dataset {spec!r}; nearest: {', '.join(close or names())} (your own pictures: folder:PATH)"
+            f"unknown dataset {spec!r}; nearest: {', '.join(close or names())} (your own images: folder:PATH)"
         )
-    reading = reading or DataConfig()
     return apply_config(dataset_class(name).from_spec(argument, reading), reading)
 
 
 def guess_spec(path: str) -> str:
-    """The spec by which a folder or file is read that is called by its path alone, or ""."""
+    """The spec that reads a folder or file, given its path alone; "" if none does."""
     place = Path(path).expanduser()
     suffix = place.suffix.lower()
     if place.is_dir():
@@ -75,7 +89,7 @@ def guess_spec(path: str) -> str:
 
 
 def apply_config(dataset: Dataset, reading: DataConfig) -> Dataset:
-    """A dataset that reads as a run says; one that comes as an object keeps its own way where the run says nothing."""
+    """A copy of the dataset with the settings of a run; a dataset passed as an object keeps its own at the defaults."""
     dataset = copy.copy(dataset)
     if reading != DataConfig():
         dataset.templates = reading.templates or dataset.templates

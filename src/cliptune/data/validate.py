@@ -46,7 +46,7 @@ def drop_unreadable(task: Task, tick: Tick | None = None, *, decode_train: bool 
     dataset = task.dataset
     skip_bad = dataset.reading.skip_bad
     every = {e.key: e for part in (task.train, task.val, *(t.examples for t in task.tests.values())) for e in part}
-    most = len(every) if skip_bad else 0 if hasattr(dataset, "card") else MAX_UNREADABLE_SHARE * len(every)
+    most = len(every) if skip_bad else 0 if dataset.is_public else MAX_UNREADABLE_SHARE * len(every)
     stores = dict[str, ImageStore]()
     if most >= 1:
         passing = ImageStore(dataset, keep=False)

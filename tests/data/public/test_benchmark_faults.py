@@ -24,7 +24,7 @@ def test_missing_pictures_are_counted_and_named(pets):
     with pytest.raises(UserError) as told:
         open_dataset("oxford_pets", root)
     assert str(told.value).startswith(
-        f"4 of the 28 pictures of OxfordPets are not under {root}/oxford_pets/images, such as {', '.join(lost[:3])}; "
+        f"4 of the 28 images of OxfordPets are not under {root}/oxford_pets/images, such as {', '.join(lost[:3])}; "
     )
     assert "https://" in str(told.value)
 
@@ -52,10 +52,10 @@ def test_a_missing_split_says_where_to_get_it(pets):
         (
             "images_variant_val.txt",
             "0000001 Concorde\n",
-            "the line '0000001 Concorde', which is not a picture's number",
+            "the line '0000001 Concorde', which is not an image's number",
         ),
-        ("images_variant_val.txt", "../x 707-320\n", "which is not a picture's number"),
-        ("images_variant_val.txt", "0000001 707-320\n", "a picture is listed twice"),
+        ("images_variant_val.txt", "../x 707-320\n", "which is not an image's number"),
+        ("images_variant_val.txt", "0000001 707-320\n", "an image is listed twice"),
         ("variants.txt", "707-320\nBoeing 717\nF-16A/B\nYak-42\nYak-42\n", "two classes have one name"),
         ("variants.txt", b"\xff\xfe", r"variants\.txt: byte 0 is not UTF-8"),
     ],

@@ -33,40 +33,40 @@ LAYOUTS = [(name, number) for name in NAMES for number in range(len(CARDS[name].
 unseen = pytest.mark.filterwarnings("ignore:backbone 'tiny' never saw .*:UserWarning")
 
 
-def published(card):
-    file = mini_public_datasets.SPLITS / card.split
-    if not card.split or not file.is_file():
-        pytest.skip(f"../shared/data/splits/{card.split or 'of ' + card.name} is not here")
+def published(spec):
+    file = mini_public_datasets.SPLITS / spec.split_file
+    if not spec.split_file or not file.is_file():
+        pytest.skip(f"../shared/data/splits/{spec.split_file or 'of ' + spec.name} is not here")
     return file
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("food101", "fgvc_aircraft", "sun397")])
 def test_the_published_splits(name):
-    card = CARDS[name]
-    file = published(card)
+    spec = CARDS[name]
+    file = published(spec)
     names, parts = split_file.read_split_file(file, file.parent)
-    assert short_sha256(file.read_bytes()) == card.split_sha256
-    assert short_sha256("\n".join(names).encode()) == card.classnames_sha256
-    assert len(names) == len(set(names)) == card.classes
-    assert tuple(len(part) for part in parts.values()) == card.counts
-    assert {e.label for e in parts["train"]} == {e.label for e in parts["test"]} == set(range(card.classes))
+    assert short_sha256(file.read_bytes()) == spec.split_sha256
+    assert short_sha256("\n".join(names).encode()) == spec.classnames_sha256
+    assert len(names) == len(set(names)) == spec.num_classes
+    assert tuple(len(part) for part in parts.values()) == spec.split_sizes
+    assert {e.label for e in parts["train"]} == {e.label for e in parts["test"]} == set(range(spec.num_classes))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_cards_say_what_a_user_needs(name):
-    card = CARDS[name]
-    assert card.name == name and card.layouts[0].kind == "CoOp" and len(card.layouts) > 1
-    assert len(set(card.layouts)) == len(card.layouts) == len({x.tell for x in card.layouts})
-    assert "https://" in card.source and card.caveats and all(trap.endswith(".") for trap in card.caveats)
-    assert not card.source.endswith(".") and "  " not in card.source
-    assert bool(card.split) != bool(card.lists)
-    for mark in (card.split_sha256, card.classnames_sha256):
+    spec = CARDS[name]
+    assert spec.name == name and spec.layouts[0].kind == "CoOp" and len(spec.layouts) > 1
+    assert len(set(spec.layouts)) == len(spec.layouts) == len({x.marker_path for x in spec.layouts})
+    assert "https://" in spec.source and spec.caveats and all(trap.endswith(".") for trap in spec.caveats)
+    assert not spec.source.endswith(".") and "  " not in spec.source
+    assert bool(spec.split_file) != bool(spec.list_files)
+    for mark in (spec.split_sha256, spec.classnames_sha256):
         assert mark == "" or (len(mark) == 12 and int(mark, 16) >= 0)
-    assert all(template.count("{}") == 1 for template in card.templates)
+    assert all(template.count("{}") == 1 for template in spec.templates)
 
 
 def test_sentences_and_masks_are_those_of_the_field():
-    assert {name: card.templates[0] for name, card in CARDS.items() if card.templates != ("a photo of a {}.",)} == {
+    assert {name: spec.templates[0] for name, spec in CARDS.items() if spec.templates != ("a photo of a {}.",)} == {
         "oxford_pets": "a photo of a {}, a type of pet.",
         "oxford_flowers": "a photo of a {}, a type of flower.",
         "fgvc_aircraft": "a photo of a {}, a type of aircraft.",
@@ -76,7 +76,7 @@ def test_sentences_and_masks_are_those_of_the_field():
         "ucf101": "a photo of a person doing {}.",
     }
     flat = {"oxford_pets", "stanford_cars", "oxford_flowers", "fgvc_aircraft"}
-    assert {name: card.masks for name, card in CARDS.items()} == {
+    assert {name: spec.mask_layout for name, spec in CARDS.items()} == {
         name: "flat" if name in flat else "SUN397" if name == "sun397" else "class" for name in NAMES
     }
 
@@ -91,7 +91,7 @@ def test_tunes_and_tests_in_every_layout(tmp_path, name, number):
     split = mini_public_datasets.write_dataset(CARDS[name], tmp_path, layout)
     before = sorted(p for p in tmp_path.rglob("*"))
     dataset = open_dataset(name, tmp_path)
-    assert dataset.place.layout == layout
+    assert dataset.location.layout == layout
     for part in mini_public_datasets.PARTS:
         assert [[e.key, e.label, dataset.classnames[e.label]] for e in dataset.examples(part)] == split[part]
     tuned = ct.train("coop", data=name, root=str(tmp_path), shots=1, epochs=1, n_ctx=2)
@@ -103,17 +103,17 @@ def test_tunes_and_tests_in_every_layout(tmp_path, name, number):
 @miniature
 @pytest.mark.parametrize("name", NAMES)
 def test_made_up_stand_ins_have_the_form_of_the_published(tmp_path, name):
-    card = CARDS[name]
-    split = mini_public_datasets.make_split(card)
-    mini_public_datasets.write_dataset(card, tmp_path, split=split)
+    spec = CARDS[name]
+    split = mini_public_datasets.make_split(spec)
+    mini_public_datasets.write_dataset(spec, tmp_path, split=split)
     dataset = open_dataset(name, tmp_path)
     assert len(dataset.classnames) == 4 and [len(dataset.examples(part)) for part in mini_public_datasets.PARTS] == [
         12,
         8,
         8,
     ]
-    if card.split and (mini_public_datasets.SPLITS / card.split).is_file():
-        real = mini_public_datasets.mini_split(card)
+    if spec.split_file and (mini_public_datasets.SPLITS / spec.split_file).is_file():
+        real = mini_public_datasets.mini_split(spec)
         assert {path.count("/") for path, *_ in split["train"]} == {path.count("/") for path, *_ in real["train"]}
 
 
@@ -130,11 +130,11 @@ def test_draws_are_the_published_rule_on_the_files_order(pets):
 
 
 def test_the_published_split_is_not_warned_of(tmp_path):
-    card = CARDS["oxford_pets"]
-    content = json.loads(published(card).read_text(encoding="utf-8"))
+    spec = CARDS["oxford_pets"]
+    content = json.loads(published(spec).read_text(encoding="utf-8"))
     images = tmp_path / "oxford-iiit-pet" / "images"
     images.mkdir(parents=True)
-    (tmp_path / card.split).write_bytes(published(card).read_bytes())
+    (tmp_path / spec.split_file).write_bytes(published(spec).read_bytes())
     one = tmp_path / "one.jpg"
     one.write_bytes(mini_public_datasets.jpeg(0))
     for path in {item[0] for part in mini_public_datasets.PARTS for item in content[part]}:

@@ -64,10 +64,10 @@ def test_names_are_those_of_published_experiments():
 def test_cards_know_the_names_and_every_classs_order(root):
     for name in ("imagenet", *SETS):
         dataset = open_dataset(name, root)
-        assert dataset.card.name == name == dataset.name and len(dataset.classnames) == dataset.card.classes
-        assert short_sha256("\n".join(dataset.classnames).encode()) == dataset.card.classnames_sha256
+        assert dataset.spec.name == name == dataset.name and len(dataset.classnames) == dataset.spec.num_classes
+        assert short_sha256("\n".join(dataset.classnames).encode()) == dataset.spec.classnames_sha256
         labels = [e.label for e in dataset.examples("test")]
-        assert labels == sorted(labels) and set(labels) == set(range(dataset.card.classes))
+        assert labels == sorted(labels) and set(labels) == set(range(dataset.spec.num_classes))
 
 
 def test_files_are_sorted_by_name(imagenet, root):
@@ -77,7 +77,7 @@ def test_files_are_sorted_by_name(imagenet, root):
     third = wnids()[2]
     assert keys(sketch)[1:5] == [f"{w}/a.JPEG" for w in wnids()[1:3]] + [f"{third}/b.jpg", f"{wnids()[3]}/a.JPEG"]
     assert len(sketch) == 1001, "nothing hidden, no text"
-    assert "sorted by name" in " ".join(imagenet.card.caveats) and "sorted order" in ImageNet.__doc__
+    assert "sorted by name" in " ".join(imagenet.spec.caveats) and "sorted order" in ImageNet.__doc__
 
 
 def test_folder_k_of_v2_is_class_k(root):
@@ -213,7 +213,7 @@ def test_what_is_missing_is_counted_and_named(tmp_path):
         UserError, match=r"7 of the 1000 class folders .*train: n01440764, .*, \.\.\.; unpack all of it"
     ):
         ImageNet(tmp_path).draw(1, 1)
-    with pytest.raises(UserError, match="imagenet takes nothing after a colon"):
+    with pytest.raises(UserError, match="imagenet takes nothing after the colon"):
         open_dataset("imagenet:2012", tmp_path)
 
 

@@ -16,7 +16,7 @@ from cliptune.data.public.pascal_voc import PascalVoc
 from cliptune.errors import UserError
 from cliptune.masks.from_dataset import DataMasks
 
-pytestmark = pytest.mark.filterwarnings("ignore:Pascal VOC in .* has .* training pictures:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:Pascal VOC in .* has .* training images:UserWarning")
 BRIEF = {"shots": 1, "epochs": 2, "preset": "none"}
 FEW = pytest.mark.filterwarnings("ignore:class .* has .* images, fewer than shots", "ignore:backbone 'tiny' never saw")
 LABELS = pytest.mark.filterwarnings("ignore:mask .* holds small numbers")
@@ -60,7 +60,7 @@ def test_masks_are_foreground_without_void(voc):
 
 
 def test_official_masks_are_colours_of_a_palette(tmp_path):
-    with pytest.warns(UserWarning, match=r"has 8 training pictures, not the 10582 .*trainaug.txt.*ClassAug"):
+    with pytest.warns(UserWarning, match=r"has 8 training images, not the 10582 .*trainaug.txt.*ClassAug"):
         short = PascalVoc(fake_voc.write_voc(tmp_path, long=False))
     assert [e.key for e in short.examples("train")] == [f"{k}.jpg" for k in fake_voc.TRAIN]
     example = short.examples("train")[1]
@@ -139,9 +139,9 @@ def test_from_the_command_line(root, tmp_path, capsys):
 def test_what_is_wrong_is_said(tmp_path):
     root = fake_voc.write_voc(tmp_path)
     home = root / fake_voc.HOMES[0]
-    with pytest.raises(UserError, match="pascal_voc takes nothing after a colon"):
+    with pytest.raises(UserError, match="pascal_voc takes nothing after the colon"):
         sources.get("pascal_voc:2007", DataConfig(root=str(root)))
-    with pytest.raises(UserError, match="cannot take --draws"):
+    with pytest.raises(UserError, match="does not support --draws"):
         sources.get("pascal_voc", DataConfig(root=str(root), draws="x"))
 
     def refused(match):
@@ -151,9 +151,9 @@ def test_what_is_wrong_is_said(tmp_path):
     note = home / "Annotations" / "2007_000003.xml"
     held = note.read_text()
     note.write_text(held[:40])
-    refused(r"annotation .*2007_000003.xml cannot be read \(ParseError\); copy it anew")
+    refused(r"cannot read the annotation .*2007_000003.xml \(ParseError\); copy it again")
     note.write_text(fake_voc.annotation(["zeppelin"]))
-    refused("names 'zeppelin', no class of Pascal VOC 2012")
+    refused("names 'zeppelin', not a class of Pascal VOC 2012")
     note.write_text(fake_voc.annotation([]))
     refused("names no object")
     note.unlink()
@@ -161,7 +161,7 @@ def test_what_is_wrong_is_said(tmp_path):
     note.write_text(held)
     sets = home / "ImageSets" / "Segmentation"
     (sets / "trainaug.txt").write_text("2007_000001\n2007_000101\n")
-    refused("lists 1 pictures of the test set, such as 2007_000101.jpg")
+    refused("lists 1 images of the test set, such as 2007_000101.jpg")
     (sets / "val.txt").unlink()
     refused("lacks ImageSets/Segmentation/val.txt")
     shutil.rmtree(home / "JPEGImages")
@@ -171,10 +171,10 @@ def test_what_is_wrong_is_said(tmp_path):
 def test_the_card_knows_the_names(voc):
     from cliptune.data.public.common.spec import short_sha256
 
-    assert short_sha256("\n".join(voc.classnames).encode()) == voc.card.classnames_sha256
+    assert short_sha256("\n".join(voc.classnames).encode()) == voc.spec.classnames_sha256
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert [voc.card.counts[2], voc.card.classes] == [1449, 20]
+        assert [voc.spec.split_sizes[2], voc.spec.num_classes] == [1449, 20]
 
 
 def test_a_check_counts_what_the_lists_name(root):
@@ -182,4 +182,4 @@ def test_a_check_counts_what_the_lists_name(root):
 
     (report,) = check_datasets(root, ["pascal_voc"]).reports
     assert report.status == "ready" and (report.pictures.found, report.pictures.expected) == (15, 15)
-    assert "has 10 training pictures, not the 10582" in report.notes[0]
+    assert "has 10 training images, not the 10582" in report.notes[0]

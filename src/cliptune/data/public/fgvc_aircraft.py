@@ -1,9 +1,10 @@
-"""FGVC-Aircraft: 100 variants of aircraft."""
+"""FGVC-Aircraft: 100 aircraft variants."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from cliptune.data.public.common.recipe import OXFORD, Recipe, RemoteFile
 from cliptune.data.public.common.spec import DatasetLocation, DatasetSpec, Layout, archive_layouts
 from cliptune.data.public.common.split_dataset import SplitDataset
 from cliptune.errors import UserError
@@ -11,14 +12,14 @@ from cliptune.files import read_text
 from cliptune.types import Example
 
 NAMES = "variants.txt"
-LISTS = {part: f"images_variant_{part}.txt" for part in ("train", "val", "test")}
+LISTS = {split: f"images_variant_{split}.txt" for split in ("train", "val", "test")}
 
 
 class FGVCAircraft(SplitDataset):
     """Maji et al., Fine-Grained Visual Classification of Aircraft, 2013,
     https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/."""
 
-    card = DatasetSpec(
+    spec = DatasetSpec(
         name="fgvc_aircraft",
         title="FGVCAircraft",
         layouts=(
@@ -30,45 +31,52 @@ class FGVCAircraft(SplitDataset):
             Layout("archive", "fgvc_aircraft/fgvc-aircraft-2013b/fgvc_aircraft", "images"),
             Layout("archive", "fgvc_aircraft/fgvc-aircraft-2013b/data", "images"),
         ),
-        classes=100,
-        counts=(3334, 3333, 3333),
-        lists=(NAMES, *LISTS.values()),
+        num_classes=100,
+        split_sizes=(3334, 3333, 3333),
+        list_files=(NAMES, *LISTS.values()),
         classnames_sha256="e1c9e72060e6",
         templates=("a photo of a {}, a type of aircraft.",),
-        masks="flat",
+        mask_layout="flat",
         source=(
-            "fgvc_aircraft.zip of https://huggingface.co/zhengli97/prompt_learning_dataset has all of it, as has the "
-            "folder data/ of fgvc-aircraft-2013b.tar.gz at https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/"
+            "fgvc_aircraft.zip at https://huggingface.co/zhengli97/prompt_learning_dataset contains everything, and so "
+            "does the folder data/ of fgvc-aircraft-2013b.tar.gz at https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/"
         ),
         caveats=(
-            "Its own lists of variants are the split; there is no split file.",
-            "Classes are variants without their maker: A330-200, F-16A/B.",
+            "The dataset's own lists of variants are the split; there is no split file.",
+            "Classes are variants without the manufacturer: A330-200, F-16A/B.",
+        ),
+        recipe=Recipe(
+            aliases=("fgvc-aircraft-2013b",),
+            remote_files=(RemoteFile(OXFORD + "fgvc-aircraft/archives/fgvc-aircraft-2013b.tar.gz"),),
+            moves=(("fgvc-aircraft-2013b/data", "fgvc_aircraft"),),
+            gigabytes=(2.75, 2.75),
         ),
     )
 
     @classmethod
-    def listed(cls, place: DatasetLocation) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
-        names = tuple(_lines(place.home / NAMES))
+    def read_split(cls, location: DatasetLocation) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
+        """Read the lists of variants. Raises `UserError` for repeated class names or images."""
+        names = tuple(_read_lines(location.home / NAMES))
         labels = {name: label for label, name in enumerate(names)}
-        parts = {part: _read(place.home / file, place.images, labels) for part, file in LISTS.items()}
-        keys = [e.key for part in parts.values() for e in part]
+        splits = {split: _read_list(location.home / file, location.images, labels) for split, file in LISTS.items()}
+        keys = [e.key for examples in splits.values() for e in examples]
         if len(labels) < len(names) or len(set(keys)) < len(keys):
-            what = "two classes have one name" if len(labels) < len(names) else "a picture is listed twice"
-            raise UserError(f"{what} in the lists of {place.home}; get the published files ({cls.card.source})")
-        return names, parts
+            what = "two classes have one name" if len(labels) < len(names) else "an image is listed twice"
+            raise UserError(f"{what} in the lists of {location.home}; get the published files ({cls.spec.source})")
+        return names, splits
 
 
-def _read(file: Path, images: Path, labels: dict[str, int]) -> list[Example]:
-    """The examples of a list with a picture's number and its variant in each line."""
+def _read_list(file: Path, images: Path, labels: dict[str, int]) -> list[Example]:
+    """Read the examples of a list with an image's number and its variant in each line."""
     examples = []
-    for line in _lines(file):
+    for line in _read_lines(file):
         number, _, name = line.partition(" ")
         if name not in labels or not number.isalnum():
-            raise UserError(f"{file} has the line {line!r}, which is not a picture's number and one of {NAMES}")
+            raise UserError(f"{file} has the line {line!r}, which is not an image's number and one of {NAMES}")
         examples.append(Example(f"{number}.jpg", labels[name], images / f"{number}.jpg"))
     return examples
 
 
-def _lines(file: Path) -> list[str]:
-    """Lines that are not empty, without what surrounds them."""
+def _read_lines(file: Path) -> list[str]:
+    """Read the non-empty lines, stripped."""
     return [line.strip() for line in read_text(file).splitlines() if line.strip()]

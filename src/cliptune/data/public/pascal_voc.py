@@ -1,4 +1,4 @@
-"""Pascal VOC 2012: photographs with objects of 20 classes, often several in one (multi-label), and their masks."""
+"""Pascal VOC 2012: photographs of objects of 20 classes, often several per image (multi-label), with masks."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ import random
 import warnings
 from pathlib import Path
 
-from cliptune.data import splits
 from cliptune.data.config import DataConfig
-from cliptune.data.dataset import Dataset
 from cliptune.data.exists import missing_files
 from cliptune.data.public.common import voc
-from cliptune.data.public.common.spec import DatasetSpec, Layout, locate
-from cliptune.data.splits import group_by_label, sample_disjoint
+from cliptune.data.public.common.public_dataset import PublicDataset
+from cliptune.data.public.common.recipe import Recipe, RemoteFile
+from cliptune.data.public.common.spec import DatasetSpec, Layout
+from cliptune.data.splits import assign_single_labels, group_by_label, sample_disjoint
 from cliptune.errors import UserError
 from cliptune.types import Example
 
-#: Folders of masks, those for more pictures first; and names of the list of 10,582 pictures that they have masks for.
-MASKS = ("SegmentationClass_All", "SegmentationClassAug", "SegmentationClass")
+#: Folders of masks, in the order in which they are searched.
+MASK_FOLDERS = ("SegmentationClass_All", "SegmentationClassAug", "SegmentationClass")
+#: Names of the list of 10,582 training images.
 LONG_LISTS = ("trainaug.txt", "train_aug.txt", "train_aug_id.txt")
 SETS = "ImageSets/Segmentation"
 
 
-class PascalVoc(Dataset):
+class PascalVoc(PublicDataset):
     """Everingham et al., The Pascal Visual Object Classes Challenge: A Retrospective, IJCV 2015,
     http://host.robots.ox.ac.uk/pascal/VOC/voc2012/, as DAPT uses it.
 
-    Trained on the segmentation challenge's list with the masks of Hariharan et al., ICCV 2011 (10,582 pictures), where
-    that list is there, else on the challenge's own 1,464; tested on its 1,449 validation pictures. What a picture shows
-    is what its annotation names. A draw gives each picture to one of its classes at random, then takes shots of each
-    class; validation shots are pictures it did not draw.
+    Training images are those of the segmentation challenge with the masks of Hariharan et al., ICCV 2011 (10,582), if
+    that list is present, else the challenge's own 1,464; test images are its 1,449 validation images. The labels of
+    an image are the classes in its annotation. A draw assigns each image to one of its classes at random, then samples
+    shots per class; validation shots are training images that were not drawn.
     """
 
-    card = DatasetSpec(
+    spec = DatasetSpec(
         name="pascal_voc",
         title="VOC12",
         layouts=(
@@ -43,82 +44,92 @@ class PascalVoc(Dataset):
             Layout("archive", "voc12data/VOC2012", "JPEGImages"),
             Layout("archive", "VOC2012", "JPEGImages"),
         ),
-        classes=20,
-        counts=(10_582, 0, 1_449),
-        lists=(f"{SETS}/train.txt", f"{SETS}/val.txt"),
+        num_classes=20,
+        split_sizes=(10_582, 0, 1_449),
+        list_files=(f"{SETS}/train.txt", f"{SETS}/val.txt"),
         classnames_sha256="f1d6f82014a2",
-        masks="flat",
+        mask_layout="flat",
         source="VOCtrainval_11-May-2012.tar, from http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
         caveats=(
-            "Pictures show several classes: beside accuracy (the best answer is in the picture) there is mean average "
-            "precision, test/map.",
-            "The list of 10,582 training pictures (trainaug.txt) and the masks for them (SegmentationClassAug) are not "
-            "in the official archive; without that list 1,464 pictures are trained on.",
-            "The official validation pictures are the test set; validation shots come from training pictures.",
+            "Images have several labels: besides accuracy (the top prediction is one of the image's classes) there is "
+            "mean average precision, test/map.",
+            "The list of 10,582 training images (trainaug.txt) and their masks (SegmentationClassAug) are not in the "
+            "official archive; without that list there are 1,464 training images.",
+            "The official validation images are the test set; validation shots come from training images.",
+        ),
+        recipe=Recipe(
+            collected=False,
+            remote_files=(
+                RemoteFile(
+                    "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+                    "md5:6cd6e144f989b92b3379bac3b3de84fd",
+                ),
+            ),
+            moves=(("VOCdevkit", "voc12data/VOCdevkit"),),
+            gigabytes=(0, 2.0),
+            min_images=1464 + 1449,  # the longer list and its masks are by Hariharan et al.
         ),
     )
 
-    def __init__(self, root: str | Path, reading: DataConfig | None = None):
-        self.reading = reading or DataConfig()
-        self.name, self.templates = self.card.name, self.card.templates
+    def __init__(self, root: str | Path, config: DataConfig | None = None):
+        super().__init__(root, config)
         self.classnames = tuple(voc.CLASSNAMES.values())
-        self.place = locate(self.card, Path(root))
-        folder = self.place.home / SETS
-        long = next((folder / name for name in LONG_LISTS if (folder / name).is_file()), None)
-        self._train = self._listed(long or folder / "train.txt", masks=True)
-        self._test = self._listed(folder / "val.txt")
+        folder = self.location.home / SETS
+        long_list = next((folder / name for name in LONG_LISTS if (folder / name).is_file()), None)
+        self._train = self._read_list(long_list or folder / "train.txt", masks=True)
+        self._test = self._read_list(folder / "val.txt")
         both = {e.key for e in self._train} & {e.key for e in self._test}
         if both:
-            raise UserError(f"{long} lists {len(both)} pictures of the test set, such as {min(both)}; get trainaug.txt")
-        if len(self._train) != self.card.counts[0]:
+            raise UserError(
+                f"{long_list} lists {len(both)} images of the test set, such as {min(both)}; get trainaug.txt"
+            )
+        if len(self._train) != self.spec.split_sizes[0]:
             warnings.warn(
-                f"Pascal VOC in {self.place.home} has {len(self._train)} training pictures, not the "
-                f"{self.card.counts[0]} of published numbers: those need the list {SETS}/{LONG_LISTS[0]} and the masks "
-                f"{MASKS[1]}",
+                f"Pascal VOC in {self.location.home} has {len(self._train)} training images, not the "
+                f"{self.spec.split_sizes[0]} of published results: those need the list {SETS}/{LONG_LISTS[0]} and the "
+                f"masks {MASK_FOLDERS[1]}",
                 stacklevel=3,
             )
 
     @classmethod
     def from_spec(cls, argument: str, reading: DataConfig) -> PascalVoc:
-        if argument:
-            raise UserError(f"{cls.card.name} takes nothing after a colon, got {argument!r}; say where with --root")
-        if reading.draws:
-            raise UserError(f"{cls.card.name} cannot take --draws; leave it out to draw the shots")
-        return cls(reading.folder(cls.card.name), reading)
+        if not argument and reading.draws:
+            raise UserError(f"{cls.spec.name} does not support --draws; omit it to draw the shots")
+        return super().from_spec(argument, reading)
 
     def examples(self, split: str) -> list[Example]:
-        """Pictures in the order of their list, each under the first class that it shows; "val" is empty."""
+        """Images in the order of their list, with the first of their classes as label; "val" is empty."""
         return {"train": self._train, "test": self._test}.get(split, [])
 
     def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:
-        """Each picture goes to one of its classes, drawn in the list's order as DAPT's release does; then the published
+        """Assign each image to one of its classes, in the list's order as in DAPT's release, then apply the published
         rule, from the same random stream."""
         rng = random.Random(seed)
-        given = splits.assign_single_labels(self._train, rng)
+        single = assign_single_labels(self._train, rng)
         if shots < 1:
-            return given, []
-        train, val = sample_disjoint(list(group_by_label(given).values()), shots, rng)
+            return single, []
+        train, val = sample_disjoint(list(group_by_label(single).values()), shots, rng)
         return [e for group in train for e in group], [e for group in val for e in group]
 
-    def _listed(self, file: Path, masks: bool = False) -> list[Example]:
-        """The pictures of a list, with masks where there are some (training alone looks at them)."""
-        keys, home = voc.read_image_ids(file), self.place.home
+    def _read_list(self, file: Path, masks: bool = False) -> list[Example]:
+        """Read the images of a list, with masks where they exist (only training uses them)."""
+        keys, home = voc.read_image_ids(file), self.location.home
         for folder, suffix in (("JPEGImages", "jpg"), ("Annotations", "xml")):
-            lost = missing_files(home / folder, [f"{key}.{suffix}" for key in keys])
-            if lost:
+            missing = missing_files(home / folder, [f"{key}.{suffix}" for key in keys])
+            if missing:
                 raise UserError(
-                    f"{len(lost)} of the {len(keys)} files that {file.name} lists are not under {home / folder}, such "
-                    f"as {', '.join(lost[:3])}; unpack all of it ({self.card.source})"
+                    f"{len(missing)} of the {len(keys)} files that {file.name} lists are not under {home / folder}, "
+                    f"such as {', '.join(missing[:3])}; unpack all of it ({self.spec.source})"
                 )
         found: dict[str, Path] = {}
-        for folder in MASKS if masks else ():
-            left = [f"{key}.png" for key in keys if key not in found]
-            lost = set(missing_files(home / folder, left))
-            found |= {name[:-4]: home / folder / name for name in left if name not in lost}
+        for folder in MASK_FOLDERS if masks else ():
+            wanted = [f"{key}.png" for key in keys if key not in found]
+            missing = set(missing_files(home / folder, wanted))
+            found |= {name[:-4]: home / folder / name for name in wanted if name not in missing}
         return [self._example(key, found.get(key)) for key in keys]
 
     def _example(self, key: str, mask: Path | None) -> Example:
-        labels = voc.read_labels(self.place.home / "Annotations" / f"{key}.xml")
+        labels = voc.read_labels(self.location.home / "Annotations" / f"{key}.xml")
         if not labels:
-            raise UserError(f"the annotation of {key} in {self.place.home} names no object; copy it anew")
-        return Example(f"{key}.jpg", labels[0], self.place.images / f"{key}.jpg", mask, labels=labels)
+            raise UserError(f"the annotation of {key} in {self.location.home} names no object; copy it again")
+        return Example(f"{key}.jpg", labels[0], self.location.images / f"{key}.jpg", mask, labels=labels)

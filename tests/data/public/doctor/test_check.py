@@ -31,14 +31,14 @@ def test_a_half_copied_dataset_is_counted_and_named(tmp_path):
     assert report.status == "incomplete"
     assert (report.pictures.expected, report.pictures.found) == (6, 2)
     assert report.pictures.missing == tuple(IMAGES[2:])
-    assert report.notes == ("1 folder is not there at all (beagle)",)
+    assert report.notes == ("1 folder does not exist (beagle)",)
     assert f"cliptune data download city_zoo --root {tmp_path}" in report.fix
 
 
 def test_no_more_than_twenty_are_named(tmp_path):
     many = {"train": [[f"a/{i}.jpg", 0, "a"] for i in range(30)] + [["b/0.jpg", 1, "b"]], "val": [], "test": []}
     write_dataset(tmp_path, "city-zoo", keys=["b/0.jpg"])
-    (tmp_path / "city-zoo" / Zoo.card.split).write_text(json.dumps(many))
+    (tmp_path / "city-zoo" / Zoo.spec.split_file).write_text(json.dumps(many))
     report = status_of(tmp_path)
     assert (report.pictures.expected, report.pictures.found, len(report.pictures.missing)) == (31, 1, 20)
     assert report.split.known is False and "its sha256 begins with" in report.notes[0]
@@ -48,12 +48,12 @@ def test_pictures_without_their_split(tmp_path):
     report = status_of(write_dataset(tmp_path, "city-zoo", split=None))
     assert report.status == "no split" and report.split is None and report.pictures is None
     assert "split_zhou_CityZoo.json" in report.fix and "https://zoo.example" in report.fix
-    assert report.notes == ("6 picture files are there",)
+    assert report.notes == ("6 image files are there",)
 
 
 def test_a_split_that_is_none(tmp_path):
     write_dataset(tmp_path, "city-zoo")
-    (tmp_path / "city-zoo" / Zoo.card.split).write_text("<html>sign in to download</html>")
+    (tmp_path / "city-zoo" / Zoo.spec.split_file).write_text("<html>sign in to download</html>")
     report = status_of(tmp_path)
     assert report.status == "no split" and "is not a split file" in report.fix
 
@@ -139,7 +139,7 @@ def test_archives_that_lie_there(tmp_path, file, whose):
 def test_masks_of_the_released_archive(tmp_path, monkeypatch, masks, files):
     from dataclasses import replace
 
-    monkeypatch.setattr(Zoo, "card", replace(Zoo.card, masks=masks))
+    monkeypatch.setattr(Zoo, "spec", replace(Zoo.spec, mask_layout=masks))
     write_dataset(tmp_path, "city-zoo")
     for file in files:
         path = tmp_path / "city-zoo" / "mask" / file
@@ -156,7 +156,7 @@ def test_class_folders_are_counted_against_what_is_known(tmp_path, train, status
     report = status_of(write_dataset(tmp_path, "meadow", "", keys, None), "meadow")
     assert (report.status, report.pictures.expected, report.pictures.found) == (status, 6, train + 2)
     assert report.notes[0] == "it has other names"
-    assert ("the test set is whole: it can be tested on" in report.notes) == (status == "incomplete")
+    assert ("the test set is complete: it can be used for testing" in report.notes) == (status == "incomplete")
 
 
 def test_class_folders_that_are_missing(tmp_path):
@@ -169,7 +169,7 @@ def test_lists_of_its_own(tmp_path):
     """Pascal VOC is whole with the short list of the challenge too, and says so."""
     root = fake_voc.write_voc(tmp_path, long=False)
     (report,) = check_datasets(root, ["pascal_voc"]).reports
-    assert report.status == "ready" and "not the 10582 of published numbers" in report.notes[0]
+    assert report.status == "ready" and "not the 10582 of published results" in report.notes[0]
     assert report.pictures.expected == report.pictures.found == len(fake_voc.TRAIN) + len(fake_voc.VAL)
     assert (report.masks.expected, report.masks.found) == (len(fake_voc.TRAIN), len(fake_voc.TRAIN))
     next((report.home / "JPEGImages").iterdir()).unlink()
@@ -212,7 +212,7 @@ def test_a_root_that_is_another_folder_says_which_it_is(tmp_path):
     for given in (right / "city-zoo", right / "city-zoo" / "images"):
         assert check_datasets(given, (), KINDS).fix.endswith(f"give the folder above its own: {right}")
     for given in (tmp_path, tmp_path / "up"):
-        assert f"give {right} (it holds CityZoo)" in check_datasets(given, (), KINDS).fix
+        assert f"give {right} (it contains CityZoo)" in check_datasets(given, (), KINDS).fix
     assert check_datasets(right, (), KINDS).fix == ""
     other = write_dataset(tmp_path / "else", "animals") / "animals"
     assert f"mv {other} {other.parent / 'city-zoo'}; then give {other.parent}" in check_datasets(other, (), KINDS).fix
@@ -221,8 +221,8 @@ def test_a_root_that_is_another_folder_says_which_it_is(tmp_path):
 def test_an_empty_root(tmp_path):
     found = check_datasets(tmp_path, (), KINDS)
     assert [report.status for report in found.reports] == ["absent"] * 3
-    said = f"{tmp_path} is empty; each dataset has a folder of its own in it (city-zoo, farm, meadow); "
-    assert found.fix == f"{said}cliptune data download NAME --root {tmp_path} makes them"
+    said = f"{tmp_path} is empty; each dataset has its own folder in it (city-zoo, farm, meadow); "
+    assert found.fix == f"{said}cliptune data download NAME --root {tmp_path} creates them"
 
 
 def test_names_that_are_none(tmp_path):

@@ -32,21 +32,21 @@ def spoiled(root, content, count=6):
     "content, why, way",
     [
         (POINTER, "is a Git LFS pointer, not an image", "git -C {} lfs pull"),
-        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page, not an image", "fetch them again"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page, not an image", "download them again"),
         (b"/annex/objects/SHA256E-s1--0.jpg\n", "is a git-annex pointer", "git -C {} annex get ."),
-        (b"\xff\xd8\xff\xe0 half", "is ", "fetch them again"),
+        (b"\xff\xd8\xff\xe0 half", "is ", "download them again"),
     ],
 )
 def test_files_that_are_no_images_are_not_ready(tmp_path, content, why, way):
     report = spoiled(tmp_path, content)
     assert report.status == "incomplete"
-    assert report.fix.startswith("6 of 6 images looked at cannot be read, such as ") and why in report.fix
+    assert report.fix.startswith("6 of 6 sampled images cannot be read, such as ") and why in report.fix
     assert report.fix.endswith(": " + way.format(tmp_path / "city-zoo"))
 
 
 def test_some_that_are_empty(tmp_path):
     report = spoiled(tmp_path, b"", 2)
-    assert report.status == "incomplete" and "2 of 6 images looked at cannot be read" in report.fix
+    assert report.status == "incomplete" and "2 of 6 sampled images cannot be read" in report.fix
     assert spoiled(tmp_path, POINTER, 0).status == "ready"
 
 
@@ -60,7 +60,7 @@ def test_what_else_is_wrong_is_said_beside(tmp_path):
 @pytest.mark.skipif(not REAL.is_dir(), reason="shared/data/real, where real Git LFS pointers are, is not here")
 def test_real_pointers():
     (report,) = check_datasets(REAL / "lfs-pointers", ["oxford_flowers"]).reports
-    assert "4 of 4 images looked at cannot be read" in report.fix and report.fix.endswith("lfs pull")
+    assert "4 of 4 sampled images cannot be read" in report.fix and report.fix.endswith("lfs pull")
 
 
 @pytest.mark.parametrize("laid", ["{part}/{label}", "jpg/{label}", "{label}"])
@@ -90,7 +90,7 @@ def test_classes_in_train_and_test_folders_are_brought_together(tmp_path):
         (tmp_path / "city-zoo" / "images" / key).rename(place)
     subprocess.run(["rm", "-r", str(tmp_path / "city-zoo" / "images")], check=True)
     report = status_of(tmp_path)
-    assert report.status == "wrong layout" and "the pictures lie in test, train of" in report.fix
+    assert report.status == "wrong layout" and "the images are in test, train of" in report.fix
     subprocess.run(["bash", "-ec", report.fix.split(": ", 1)[1]], check=True)
     assert status_of(tmp_path).status == "ready"
 

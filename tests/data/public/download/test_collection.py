@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from cliptune.data.public.common.recipe import COLLECTION
 from cliptune.data.public.download.collection import fetch_archive
-from cliptune.data.public.download.recipes import COLLECTION
 from cliptune.data.public.download.transfer import NotAvailable
 
 CONTENT = os.urandom(300_000)
@@ -34,7 +34,7 @@ def test_one_that_lies_there_is_taken_without_the_network(folder):
 def test_one_that_the_collection_lacks(hub, folder):
     site = hub("eurosat.zip", b"1")
     hub("dtd-old.zip", b"1")
-    with pytest.raises(NotAvailable, match=rf"/{COLLECTION} has no archive called dtd, but eurosat\.zip, dtd-old\.zip"):
+    with pytest.raises(NotAvailable, match=rf"/{COLLECTION} has no archive named dtd, but eurosat\.zip, dtd-old\.zip"):
         fetch_archive(["dtd"], folder, hub=site.url)
 
 
@@ -47,7 +47,7 @@ def test_a_cut_connection_goes_on(hub, folder):
 
 def test_other_content_than_the_hub_says(hub, folder):
     site = hub("dtd.zip", CONTENT, sha256="0" * 64)
-    with pytest.raises(NotAvailable, match=r"dtd\.zip came with sha256 .*, expected 0{64}; it was removed"):
+    with pytest.raises(NotAvailable, match=r"dtd\.zip has sha256 .*, expected 0{64}; it was removed"):
         fetch_archive(["dtd"], folder, hub=site.url)
     assert not (folder / "dtd.zip").exists()
 
@@ -63,7 +63,7 @@ def test_a_refusal(hub, folder):
 def test_a_list_that_is_none(hub, folder, listed):
     site = hub("dtd.zip", CONTENT)
     site.files[f"/api/models/{COLLECTION}/tree/main"] = listed
-    with pytest.raises(NotAvailable, match="in no way that is known"):
+    with pytest.raises(NotAvailable, match="in an unknown format"):
         fetch_archive(["dtd"], folder, hub=site.url)
     assert os.listdir(folder) == []
 

@@ -3,7 +3,6 @@
 import dataclasses
 import inspect
 import os
-from pathlib import Path
 
 import pytest
 from torchvision import datasets as published
@@ -12,25 +11,22 @@ import fake_voc
 import mini_public_datasets
 from cliptune.data.public.common.spec import find_split
 from cliptune.data.public.download import DownloadOptions, download
-from cliptune.data.public.download.recipes import RECIPES
 from cliptune.errors import UserError
-from fake_download_sites import CARDS, SITES, assert_complete
+from fake_download_sites import CARDS, SITES, assert_complete, change_recipe
 from make_archives import tarred, zipped
 
 COLLECTED = sorted(mini_public_datasets.FORMS)  # those whose pictures a list names
 
 
-def test_there_is_a_recipe_for_every_public_dataset():
-    assert set(RECIPES) == set(CARDS)
-    for name, recipe in RECIPES.items():
-        first = CARDS[name].layouts[0]
-        assert Path(recipe.home, recipe.sign).as_posix().startswith(Path(first.home, first.images).as_posix()), name
-        assert recipe.collected or recipe.remote_files or recipe.manual_steps
+def test_every_public_dataset_can_be_downloaded_or_says_how():
+    for name, spec in CARDS.items():
+        recipe = spec.recipe
+        assert recipe.collected or recipe.remote_files or recipe.manual_steps, name
 
 
 def test_digests_and_addresses_are_the_published_ones():
     def of(name: str) -> list[tuple[str, str]]:
-        return [(remote.url, remote.digest.removeprefix("md5:")) for remote in RECIPES[name].remote_files]
+        return [(remote.url, remote.digest.removeprefix("md5:")) for remote in CARDS[name].recipe.remote_files]
 
     assert of("dtd") == [(published.DTD._URL, published.DTD._MD5)]
     assert of("food101") == [(published.Food101._URL, published.Food101._MD5)]
@@ -46,15 +42,14 @@ def test_digests_and_addresses_are_the_published_ones():
 
 
 def test_splits_are_those_of_the_cards():
-    for name, recipe in RECIPES.items():
-        assert recipe.split is None or recipe.split.file == CARDS[name].split
+    for spec in CARDS.values():
+        assert spec.recipe.split is None or spec.recipe.split.file_name == spec.split_file
 
 
 @pytest.mark.parametrize("name", COLLECTED)
 @pytest.mark.parametrize("above", ["home", "", "name/home"])
 def test_from_the_collection_in_any_wrapping(hub, made, root, name, above):
-    recipe = RECIPES[name]
-    prefix = above.replace("home", recipe.home).replace("name", name) + "/" * bool(above)
+    prefix = above.replace("home", CARDS[name].home).replace("name", name) + "/" * bool(above)
     site = hub(f"{name}.zip", zipped({prefix + path: content for path, content in made(name).items()}))
     report, remarks = download(name, root, DownloadOptions(mirror=site.url))
     assert report.status == "ready" and remarks == []
@@ -81,10 +76,10 @@ def test_from_the_original_site(original, root, name):
 def test_where_the_others_go(site, root, monkeypatch, name, archive, top):
     files = {f"{top}/n01440764/x.JPEG": b"?"}
     site.files[f"/{archive}"] = zipped(files) if archive.endswith("zip") else tarred(files, "w")
-    recipe = RECIPES[name]
+    recipe = CARDS[name].recipe
     remotes = tuple(dataclasses.replace(remote, digest="") for remote in recipe.remote_files)
-    monkeypatch.setitem(RECIPES, name, dataclasses.replace(recipe, remote_files=remotes))
-    with pytest.raises(UserError, match="was fetched"):  # but one picture is not all of it
+    change_recipe(monkeypatch, name, remote_files=remotes)
+    with pytest.raises(UserError, match="was downloaded"):  # but one picture is not all of it
         download(name, root, DownloadOptions("original", site.url))
     first = CARDS[name].layouts[0]
     assert (root / first.home / first.images / "n01440764" / "x.JPEG").is_file()
@@ -94,11 +89,9 @@ def test_pascal_voc_is_whole_with_what_its_site_has(site, root, tmp_path, monkey
     home = fake_voc.write_voc(tmp_path / "made", long=False) / "voc12data"
     held = {p.relative_to(home).as_posix(): p.read_bytes() for p in home.rglob("*") if p.is_file()}
     site.files["/VOCtrainval_11-May-2012.tar"] = tarred(held, "w")
-    remotes = (dataclasses.replace(RECIPES["pascal_voc"].remote_files[0], digest=""),)
+    remotes = (dataclasses.replace(CARDS["pascal_voc"].recipe.remote_files[0], digest=""),)
     enough = len(fake_voc.TRAIN) + len(fake_voc.VAL)
-    monkeypatch.setitem(
-        RECIPES, "pascal_voc", dataclasses.replace(RECIPES["pascal_voc"], remote_files=remotes, enough=enough)
-    )
+    change_recipe(monkeypatch, "pascal_voc", remote_files=remotes, min_images=enough)
     assert download("pascal_voc", root, DownloadOptions(mirror=site.url))[1] == []
     assert download("pascal_voc", root, DownloadOptions(mirror=site.url))[1] == ["already there"]
 
@@ -118,24 +111,24 @@ def test_a_half_copied_dataset_is_completed(dtd, root):
     second.unlink()
     report, remarks = download("dtd", root, dtd)
     assert report.status == "ready" and first.read_bytes() == b"mine" and second.is_file()
-    assert remarks == ["28 files that were there already stay as they are"]
+    assert remarks == ["28 files that existed already were not changed"]
 
 
 def test_only_the_split_is_fetched_where_only_it_is_missing(original, site, root):
     order = dataclasses.replace(original("dtd"), source="archive")
     mini_public_datasets.write_dataset(CARDS["dtd"], root)
-    (root / "dtd" / CARDS["dtd"].split).unlink()
+    (root / "dtd" / CARDS["dtd"].split_file).unlink()
     assert download("dtd", root, order)[0].status == "ready"
-    assert [path for _, path, _ in site.asked] == [f"/{CARDS['dtd'].split}"]
+    assert [path for _, path, _ in site.asked] == [f"/{CARDS['dtd'].split_file}"]
 
 
 def test_pictures_without_a_split_are_told(original, site, root):
     order = original("dtd")
-    del site.files[f"/{CARDS['dtd'].split}"]
-    with pytest.raises(UserError, match=r"is in .*dtd, but its split .* is not; .*the split cannot be fetched, put it"):
+    del site.files[f"/{CARDS['dtd'].split_file}"]
+    with pytest.raises(UserError, match=r"is in .*dtd, but its split .* is not; .*the split cannot be downloaded"):
         download("dtd", root, order)
     assert (root / "dtd" / "images").is_dir() and find_split(CARDS["dtd"], root) is None
     (root / "splits").mkdir()
     mini_public_datasets.write_dataset(CARDS["dtd"], root / "other")
-    os.rename(root / "other" / "dtd" / CARDS["dtd"].split, root / "splits" / CARDS["dtd"].split)
+    os.rename(root / "other" / "dtd" / CARDS["dtd"].split_file, root / "splits" / CARDS["dtd"].split_file)
     assert download("dtd", root, order)[1] == ["already there"]

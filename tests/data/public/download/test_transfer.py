@@ -38,7 +38,7 @@ def spans(site) -> list[str]:
 
 def test_a_file_comes_whole_and_checked(url, target):
     told = []
-    fetch(url, target, digest=MD5, watch=lambda *args: told.append(args))
+    fetch(url, target, digest=MD5, progress=lambda *args: told.append(args))
     assert target.read_bytes() == CONTENT and alone(target)
     assert ("a.tgz", 700_000, 700_000) in told and told[-1] == ("checking a.tgz", 700_000, 700_000)
 
@@ -53,7 +53,7 @@ def test_a_cut_connection_goes_on_by_itself(site, url, target):
 def test_what_has_come_is_kept_for_the_next_call(site, url, target):
     site.cuts = [300_000] + [0] * 4
     with pytest.raises(
-        NotAvailable, match="ended after 300,000 of 700,000 bytes; 300 kB are kept, and the same command goes"
+        NotAvailable, match="ended after 300,000 of 700,000 bytes; 300 kB are kept, and the same command resumes"
     ):
         fetch(url, target, digest=MD5)
     assert not target.exists() and len(site.asked) == module.TRIES
@@ -67,7 +67,7 @@ def test_an_interrupt_keeps_what_has_come(site, url, target):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(url, target, watch=stop)
+        fetch(url, target, progress=stop)
     part = target.with_name("a.tgz.part")
     assert part.read_bytes() == CONTENT[: part.stat().st_size] and not target.exists()
     fetch(url, target, digest=MD5)
@@ -112,12 +112,12 @@ def test_a_partial_file_longer_than_the_whole_is_dropped(url, target):
 
 
 def test_a_wrong_digest(url, target):
-    with pytest.raises(NotAvailable, match=rf"a\.tgz came with md5 {MD5[4:]}, expected 0123; it was removed"):
+    with pytest.raises(NotAvailable, match=rf"a\.tgz has md5 {MD5[4:]}, expected 0123; it was removed"):
         fetch(url, target, digest="md5:0123")
     assert os.listdir(target.parent) == []
 
 
-@pytest.mark.parametrize(("status", "said"), [(404, "not there"), (403, "refused"), (410, "no longer"), (401, "login")])
+@pytest.mark.parametrize(("status", "said"), [(404, "not found"), (403, "refused"), (410, "no longer"), (401, "login")])
 def test_a_refusal_is_told_at_once(site, url, target, status, said):
     site.statuses = [status] * 9
     with pytest.raises(NotAvailable, match=rf"a\.tgz: .*{said}.* \({status}\)"):
@@ -133,7 +133,7 @@ def test_a_busy_server_is_asked_again(site, url, target):
 
 def test_a_web_page_in_place_of_the_file(site, url, target):
     site.kind = "text/html; charset=utf-8"
-    with pytest.raises(NotAvailable, match="answers with a web page in place of the file"):
+    with pytest.raises(NotAvailable, match="answers with a web page instead of the file"):
         fetch(url, target)
     assert os.listdir(target.parent) == []
 
@@ -169,7 +169,7 @@ def test_a_disk_that_fills_up_keeps_what_has_come(url, target, monkeypatch):
         return _With(file, fill)
 
     monkeypatch.setattr(Path, "open", bounded)
-    with pytest.raises(UserError, match="the disk of .* is full; make room, and the same command goes on"):
+    with pytest.raises(UserError, match="the disk of .* is full; make room, and the same command resumes"):
         fetch(url, target, digest=MD5)
     monkeypatch.undo()
     assert 0 < target.with_name("a.tgz.part").stat().st_size < 700_000 and not target.exists()

@@ -1,4 +1,4 @@
-"""Shots that the field's own code drew earlier, from its pickled lists, of which no code runs."""
+"""Few-shot draws pickled by Dassl, the library of CoOp's code. No code in such a pickle is executed."""
 
 from __future__ import annotations
 
@@ -15,46 +15,45 @@ from cliptune.errors import UserError
 from cliptune.files import read_bytes
 from cliptune.types import Example
 
-#: Where the pickled lists say their entries' class is.
+#: Modules in which Dassl defines the class of the entries.
 DATUM_MODULES = re.compile(r"dassl\.data\.datasets(\.base_dataset)?")
-
-
-#: Bytes up to which Python's own unpickler reads a file. C's is ten times as quick, which the lists of a whole dataset
-#: need, but makes as much room as ten bytes of a pickle ask for.
+#: Files up to this size are read by Python's own unpickler. The C unpickler is ten times as fast, which the lists of a
+#: whole dataset need, but allocates as much memory as ten bytes of a pickle can ask for.
 PURE_PYTHON_BYTES = 8 << 20
 
 
-def _reader(content: bytes) -> Any:
-    """An unpickler that knows no class but one for the entries, its own for each file, which may set anything on it."""
+def _unpickler(content: bytes) -> Any:
+    """An unpickler that knows a single class: an empty one for the entries, separate for each file."""
     datum = type("Datum", (), {})
 
     def find_class(module: str, name: str) -> type:
         if name == "Datum" and DATUM_MODULES.fullmatch(module):
             return datum
         raise UserError(
-            f"it asks for {module[:80]}.{name[:80]}, which a list of pictures does not need; nothing of it was run"
+            f"it asks for {module[:80]}.{name[:80]}, which a list of images does not need; none of its code was run"
         )
 
-    kind = pickle._Unpickler if len(content) <= PURE_PYTHON_BYTES else pickle.Unpickler  # type: ignore[attr-defined]
-    reader: Any = type("Reader", (kind,), {"find_class": staticmethod(find_class)})
-    return reader(io.BytesIO(content))
+    base = pickle._Unpickler if len(content) <= PURE_PYTHON_BYTES else pickle.Unpickler  # type: ignore[attr-defined]
+    unpickler: Any = type("Unpickler", (base,), {"find_class": staticmethod(find_class)})
+    return unpickler(io.BytesIO(content))
 
 
 def load_lists(file: Path) -> dict[str, list[tuple[str, int]]]:
-    """Path and label of each entry of each list ("train", "val" or "test") in a pickled draw.
+    """Load path and label of each entry of each list ("train", "val" or "test") in a pickled draw.
 
-    Raises `UserError` for a file that is anything else, before anything in it runs.
+    Raises:
+        UserError: If the file contains anything else; none of its code runs.
     """
     content = read_bytes(file)
     try:
-        held: Any = _reader(content).load()
-        if not isinstance(held, dict):
-            raise TypeError(f"it holds a {type(held).__name__}")
-        parts = {part: [(d._impath, d._label) for d in held[part]] for part in held}
-        kinds = {(type(path), type(label)) for entries in parts.values() for path, label in entries}
-        if kinds - {(str, int)} or not all(isinstance(part, str) for part in parts):
+        loaded: Any = _unpickler(content).load()
+        if not isinstance(loaded, dict):
+            raise TypeError(f"it contains a {type(loaded).__name__}")
+        lists = {split: [(d._impath, d._label) for d in loaded[split]] for split in loaded}
+        kinds = {(type(path), type(label)) for entries in lists.values() for path, label in entries}
+        if kinds - {(str, int)} or not all(isinstance(split, str) for split in lists):
             raise TypeError("its lists are not of paths with labels")
-        return parts
+        return lists
     except UserError as error:
         raise UserError(f"{file} is refused: {error}") from None
     except Exception as error:  # a broken pickle may raise anything
@@ -62,22 +61,23 @@ def load_lists(file: Path) -> dict[str, list[tuple[str, int]]]:
 
 
 def match_examples(
-    entries: Sequence[tuple[str, int]], examples: Sequence[Example], part: str, file: Path | str = "a draw"
+    entries: Sequence[tuple[str, int]], examples: Sequence[Example], split: str, file: Path | str = "a draw"
 ) -> list[Example]:
-    """The examples that `entries` mean: those whose key is the longest possible end of an entry's path.
+    """The examples that `entries` refer to: their key is the longest possible suffix of an entry's path.
 
-    Raises `UserError` for a picture that is not among `examples`, or has another label there.
+    Raises:
+        UserError: If an image is not among `examples`, or has another label there.
     """
-    keys = {e.key: e for e in examples}
+    by_key = {e.key: e for e in examples}
     found = []
     for path, label in entries:
         parts = path.replace("\\", "/").split("/")
-        ends = ("/".join(parts[start:]) for start in range(len(parts)))
-        example = next((keys[end] for end in ends if end in keys), None)
+        suffixes = ("/".join(parts[start:]) for start in range(len(parts)))
+        example = next((by_key[suffix] for suffix in suffixes if suffix in by_key), None)
         if example is None:
             raise UserError(
-                f"{file} has {path} for {part}, which is not a {part} picture of this dataset: it was drawn from "
-                f"another split; leave out --draws to draw anew"
+                f"{file} has {path} for {split}, which is not a {split} image of this dataset: it was drawn from "
+                f"another split; omit --draws to draw the shots"
             )
         if example.label != label:
             raise UserError(f"{file} gives {path} label {label}, but in this dataset it is {example.label}")
@@ -86,47 +86,56 @@ def match_examples(
 
 
 def find_few_shot_file(where: str | Path, shots: int, seed: int) -> Path:
-    """The file of a seed's shots: `where` itself, or in that folder or its `split_fewshot`; ImageNet's
-    `preprocessed.pkl` where there is none. Raises `UserError`."""
+    """The file with a seed's shots: `where` itself, or `shot_K-seed_S.pkl` in that folder or its `split_fewshot`, or
+    ImageNet's `preprocessed.pkl` if there is none.
+
+    Raises:
+        UserError: If there is no such file, or `where` is the file of other shots or another seed.
+    """
     place, name = Path(where).expanduser(), f"shot_{shots}-seed_{seed}.pkl"
     if place.is_file():
-        told = re.fullmatch(r"shot_(-?\d+)-seed_(-?\d+)\.pkl", place.name)
-        if told and (int(told[1]), int(told[2])) != (shots, seed):
-            raise UserError(f"{place} holds another draw than shots={shots}, seed={seed}; give its folder as --draws")
+        match = re.fullmatch(r"shot_(-?\d+)-seed_(-?\d+)\.pkl", place.name)
+        if match and (int(match[1]), int(match[2])) != (shots, seed):
+            raise UserError(
+                f"{place} is not the draw of shots={shots}, seed={seed}; give the folder of the draws as --draws"
+            )
         return place
     candidates = (place / name, place / "split_fewshot" / name, place / "preprocessed.pkl")
     file = next((c for c in candidates if c.is_file()), None)
     if file is None:
-        raise UserError(f"no {name} in {place}; check --draws, or leave it out to draw the shots anew")
+        raise UserError(f"no {name} in {place}; check --draws, or omit it to draw the shots")
     return file
 
 
 def draw_from_file(
     where: str | Path, train: Sequence[Example], val: Sequence[Example], shots: int, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """What `splits.draw` gives, from a pickled draw: its shots, or, where the file lists the whole dataset in the order
-    of another disk (it has "test"), shots drawn anew in that order. Validation shots that the file lacks are drawn.
+    """Training and validation shots like `splits.draw_few_shot`, from a pickled draw.
 
-    Raises `UserError` for a draw of other pictures, labels or numbers of shots.
+    A file with a list "test" contains the whole dataset in the order of another disk: shots are drawn in that order.
+    Validation shots are drawn if the file has none.
+
+    Raises:
+        UserError: If the draw has other images, labels or numbers of shots.
     """
     file = find_few_shot_file(where, shots, seed)
-    held = load_lists(file)
-    if "train" not in held:
-        raise UserError(f"{file} has no list of training pictures")
-    chosen = match_examples(held["train"], train, "training", file)
-    if "test" in held:
+    lists = load_lists(file)
+    if "train" not in lists:
+        raise UserError(f"{file} has no list of training images")
+    chosen = match_examples(lists["train"], train, "training", file)
+    if "test" in lists:
         return splits.draw_few_shot(chosen, val, shots, seed)
-    _count(chosen, train, shots, file)
-    if "val" in held:
-        return chosen, match_examples(held["val"], val, "validation", file)
+    _check_shots(chosen, train, shots, file)
+    if "val" in lists:
+        return chosen, match_examples(lists["val"], val, "validation", file)
     return chosen, splits.draw_few_shot(train, val, shots, seed)[1]
 
 
-def _count(chosen: Sequence[Example], train: Sequence[Example], shots: int, file: Path) -> None:
-    """Raise `UserError` unless each class has its shots, and no picture comes twice."""
+def _check_shots(chosen: Sequence[Example], train: Sequence[Example], shots: int, file: Path) -> None:
+    """Raise `UserError` unless each class has its shots and no image occurs twice."""
     wanted: Mapping[int, int] = {label: min(shots, len(group)) for label, group in splits.group_by_label(train).items()}
-    has = Counter(e.label for e in chosen)
-    wrong = [label for label, count in wanted.items() if has[label] != count]
+    counts = Counter(e.label for e in chosen)
+    wrong = [label for label, count in wanted.items() if counts[label] != count]
     if wrong or len({e.key for e in chosen}) < len(chosen):
-        told = f"{has[wrong[0]]} pictures of class {wrong[0]}" if wrong else "a picture twice"
-        raise UserError(f"{file} has {told}, so it is not a draw of {shots} shots; check --draws and --shots")
+        found = f"{counts[wrong[0]]} images of class {wrong[0]}" if wrong else "an image twice"
+        raise UserError(f"{file} has {found}, so it is not a draw of {shots} shots; check --draws and --shots")

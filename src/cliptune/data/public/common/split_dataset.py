@@ -1,66 +1,56 @@
-"""Public datasets whose pictures and class names a split file lists."""
+"""Public datasets whose images and class names are listed in a split file."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import ClassVar
 
 from cliptune.data.config import DataConfig
-from cliptune.data.dataset import Dataset
 from cliptune.data.exists import missing_files
-from cliptune.data.public.common import split_file
-from cliptune.data.public.common.spec import DatasetLocation, DatasetSpec, locate, spec_mismatches
+from cliptune.data.public.common.public_dataset import PublicDataset
+from cliptune.data.public.common.spec import DatasetLocation, spec_mismatches
+from cliptune.data.public.common.split_file import read_split_file
 from cliptune.errors import UserError
 from cliptune.types import Example
 
 
-class SplitDataset(Dataset):
-    """A dataset of the CoOp collection; a leaf gives its `card`, and `listed` where it has lists of its own.
+class SplitDataset(PublicDataset):
+    """A dataset of the CoOp benchmark. Subclasses set `spec`, and override `read_split` if they have own lists.
 
-    Raises `UserError` for a dataset that is not there as a whole; warns of a split that is not the published one.
+    Warns if the split is not the published one.
+
+    Raises:
+        UserError: If the dataset is not found, or images are missing.
     """
 
-    card: ClassVar[DatasetSpec]
-
-    def __init__(self, root: str | Path, reading: DataConfig | None = None):
-        self.reading = reading or DataConfig()
-        self.draws = self.reading.draws
-        self.name, self.templates = self.card.name, self.card.templates
-        self.place = locate(self.card, Path(root))
-        self.classnames, self._parts = self.listed(self.place)
-        self._check()
+    def __init__(self, root: str | Path, config: DataConfig | None = None):
+        super().__init__(root, config)
+        self.classnames, self._splits = self.read_split(self.location)
+        self._check_complete()
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> SplitDataset:
-        if argument:
-            raise UserError(f"{cls.card.name} takes nothing after a colon, got {argument!r}; say where with --root")
-        return cls(reading.folder(cls.card.name), reading)
-
-    @classmethod
-    def listed(cls, place: DatasetLocation) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
-        """Class names by label, and the examples of "train", "val" and "test"."""
-        assert place.split is not None
-        return split_file.read_split_file(place.split, place.images)
+    def read_split(cls, location: DatasetLocation) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
+        """Read class names by label, and the examples of "train", "val" and "test"."""
+        assert location.split_file is not None
+        return read_split_file(location.split_file, location.images)
 
     def examples(self, split: str) -> list[Example]:
-        return self._parts[split]
+        return self._splits[split]
 
-    def _check(self) -> None:
-        """Whether this is the published dataset, and all of it."""
-        keys = [e.key for part in self._parts.values() for e in part]
-        lost = missing_files(self.place.images, keys)
-        if lost and not self.reading.skip_bad:
+    def _check_complete(self) -> None:
+        """Raise `UserError` for missing images, and warn if the split is not the published one."""
+        keys = [e.key for examples in self._splits.values() for e in examples]
+        missing = missing_files(self.location.images, keys)
+        if missing and not self.reading.skip_bad:
             raise UserError(
-                f"{len(lost)} of the {len(keys)} pictures of {self.card.title} are not under {self.place.images}, "
-                f"such as {', '.join(lost[:3])}; unpack the pictures again ({self.card.source})"
+                f"{len(missing)} of the {len(keys)} images of {self.spec.title} are not under {self.location.images}, "
+                f"such as {', '.join(missing[:3])}; unpack the images again ({self.spec.source})"
             )
-        told = spec_mismatches(
-            self.card, self.place.split, self.classnames, [len(part) for part in self._parts.values()]
-        )
-        if told:
+        sizes = [len(examples) for examples in self._splits.values()]
+        mismatches = spec_mismatches(self.spec, self.location.split_file, self.classnames, sizes)
+        if mismatches:
             warnings.warn(
-                f"{self.place.split or self.place.home} is not the published split of {self.card.title} "
-                f"({'; '.join(told)}): numbers do not compare with published ones",
+                f"{self.location.split_file or self.location.home} is not the published split of {self.spec.title} "
+                f"({'; '.join(mismatches)}): results do not compare with published ones",
                 stacklevel=4,
             )

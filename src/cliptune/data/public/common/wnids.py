@@ -1,4 +1,4 @@
-"""ImageNet's classes: WordNet ids, the names that go with them, and folders of pictures called by them."""
+"""ImageNet's classes: WordNet IDs, class names, and class folders named by ID."""
 
 from __future__ import annotations
 
@@ -13,88 +13,99 @@ from cliptune.data.image_io import IMAGE_SUFFIXES
 from cliptune.errors import UserError
 from cliptune.files import read_text
 
-#: The names that CLIP's authors first published and the field's experiments use: "missile" and "sunglasses" are there
-#: twice (657 and 744; 836 and 837).
+#: The class names that CLIP's authors published first and later experiments use: "missile" (657 and 744) and
+#: "sunglasses" (836 and 837) occur twice.
 ASSETS = Path(__file__).parent / "imagenet"
 CLASSNAMES = "classnames.txt"
 WNID = re.compile(r"n\d{8}")
-#: Words of WordNet itself for the two whose name another class has as well, where both are there.
+#: WordNet's own names of the two classes whose name another class has too; used if both are present.
 UNIQUE_NAMES = {"n04008634": "projectile", "n04355933": "sunglass"}
 
 
 def wnids(subset: str = "") -> tuple[str, ...]:
-    """The 1,000 WordNet ids in label order, which is sorted; or the 200 of ImageNet-A ("a") or ImageNet-R ("r")."""
+    """The 1,000 WordNet IDs in label order, which is sorted; or the 200 of ImageNet-A ("a") or ImageNet-R ("r")."""
     if not subset:
-        return tuple(_names(ASSETS / CLASSNAMES))
+        return tuple(_read_names(ASSETS / CLASSNAMES))
     return tuple((ASSETS / f"wnids_{subset}.txt").read_text(encoding="utf-8").split())
 
 
 def read_classnames(ids: Sequence[str], folders: Iterable[Path] = ()) -> tuple[str, ...]:
-    """The names of WordNet ids.
+    """The class names of WordNet IDs.
 
-    folders: where a `classnames.txt` of the user's own may be; the first one found is taken, as published numbers were
-    made with such a file, and a note says where it differs. Raises `UserError` for one that lacks a class.
+    Args:
+        ids: WordNet IDs in label order.
+        folders: Searched for the user's own `classnames.txt`, because published results were made with such a file. The
+            first one found is used, with a warning if it differs from the built-in names.
+
+    Raises:
+        UserError: If that file has no name for a class.
     """
-    known = _names(ASSETS / CLASSNAMES)
+    known = _read_names(ASSETS / CLASSNAMES)
     file = next((folder / CLASSNAMES for folder in folders if (folder / CLASSNAMES).is_file()), None)
-    own = known if file is None else _names(file)
-    lacking = [wnid for wnid in ids if not own.get(wnid)]
-    if lacking:
+    own = known if file is None else _read_names(file)
+    missing = [wnid for wnid in ids if not own.get(wnid)]
+    if missing:
         raise UserError(
-            f"{file} has no name for {len(lacking)} of {len(ids)} classes, such as {lacking[0]}; it needs a line "
-            f"`{lacking[0]} {known[lacking[0]]}` for each, or take it away: the usual names are built in"
+            f"{file} has no name for {len(missing)} of {len(ids)} classes, such as {missing[0]}; add lines such as "
+            f"`{missing[0]} {known[missing[0]]}`, or remove the file to use the built-in names"
         )
-    other = [wnid for wnid in ids if own[wnid] != known[wnid]]
-    if other:
+    different = [wnid for wnid in ids if own[wnid] != known[wnid]]
+    if different:
         warnings.warn(
-            f"{file} has other names than published experiments for {len(other)} of {len(ids)} classes, such as "
-            f"{own[other[0]]!r} for {known[other[0]]!r} ({other[0]}); the file's are taken",
+            f"{file} has other names than published experiments for {len(different)} of {len(ids)} classes, such as "
+            f"{own[different[0]]!r} for {known[different[0]]!r} ({different[0]}); the names of the file are used",
             stacklevel=4,
         )
     return tuple(own[wnid] for wnid in ids)
 
 
 def names_of_wnids(names: Iterable[str]) -> dict[str, str]:
-    """The names of those of `names` that are ids of ImageNet's classes, no two the same, where all look like ids."""
+    """Map WordNet IDs of ImageNet's classes to unique class names; empty unless all `names` look like WordNet IDs."""
     names = list(names)
     if not all(WNID.fullmatch(name) for name in names):
         return {}
-    known = _names(ASSETS / CLASSNAMES)
+    known = _read_names(ASSETS / CLASSNAMES)
     found = {name: known[name] for name in names if name in known}
-    twice = Counter(found.values())
-    return {wnid: UNIQUE_NAMES.get(wnid, name) if twice[name] > 1 else name for wnid, name in found.items()}
+    counts = Counter(found.values())
+    return {wnid: UNIQUE_NAMES.get(wnid, name) if counts[name] > 1 else name for wnid, name in found.items()}
 
 
 def list_class_folders(folder: Path, classes: Sequence[str], title: str, fix: str) -> list[list[str]]:
-    """Sorted names of the picture files of each class folder.
+    """List the image files of each class folder, sorted by name, without opening any file.
 
-    Only these folders are looked into, and no file is opened. Raises `UserError` counting and naming those that are
-    missing or empty; `fix` ends the sentence.
+    Args:
+        folder: Contains the class folders. Other folders in it are ignored.
+        classes: Names of the class folders, in label order.
+        title: The dataset's title, for the error message.
+        fix: How to fix missing class folders, for the error message.
+
+    Raises:
+        UserError: If class folders are missing or empty.
     """
-    found = [_pictures(folder / name) for name in classes]
-    lacking = [name for name, files in zip(classes, found, strict=True) if not files]
-    if lacking:
-        shown = ", ".join(lacking[:5]) + ", ..." * (len(lacking) > 5)
+    files = [_list_images(folder / name) for name in classes]
+    missing = [name for name, found in zip(classes, files, strict=True) if not found]
+    if missing:
+        shown = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
         raise UserError(
-            f"{len(lacking)} of the {len(classes)} class folders of {title} are missing or empty under {folder}: "
+            f"{len(missing)} of the {len(classes)} class folders of {title} are missing or empty under {folder}: "
             f"{shown}; {fix}"
         )
-    return found
+    return files
 
 
-def _pictures(folder: Path) -> list[str]:
+def _list_images(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise UserError(f"cannot look into {folder} ({error.strerror}); check its permissions") from None
+        raise UserError(f"cannot list {folder} ({error.strerror}); check its permissions") from None
     return sorted(n for n in names if os.path.splitext(n)[1].lower() in IMAGE_SUFFIXES and not n.startswith("."))
 
 
-def _names(file: Path) -> dict[str, str]:
-    """WordNet id -> name, from lines "n01440764 tench"."""
+def _read_names(file: Path) -> dict[str, str]:
+    """Read WordNet ID -> name from lines such as "n01440764 tench"."""
     lines = read_text(file).splitlines()
     pairs = (line.strip().partition(" ") for line in lines if line.strip())
     return {wnid: name.strip() for wnid, _, name in pairs}

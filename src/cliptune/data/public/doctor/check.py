@@ -1,4 +1,4 @@
-"""What is on disk of the public datasets, and what to do about what is not."""
+"""Check which public datasets are on disk, and suggest how to fix or get the others."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cliptune.data import sources
-from cliptune.data.dataset import Dataset
-from cliptune.data.public.common import split_file
-from cliptune.data.public.common.spec import DatasetLocation, DatasetSpec, find_split
+from cliptune.data.public.common.public_dataset import PublicDataset
+from cliptune.data.public.common.spec import DatasetLocation, DatasetSpec, find_split, missing_lists
 from cliptune.data.public.common.split_dataset import SplitDataset
+from cliptune.data.public.common.split_file import read_split_file
 from cliptune.data.public.doctor import completeness, layouts, missing, spot_check
-from cliptune.data.public.doctor.layouts import shell_command
 from cliptune.data.public.doctor.status import Condition, DatasetStatus, ImageCount, RootStatus
 from cliptune.errors import UserError
 
 
 def check_datasets(
-    root: str | Path, names: Sequence[str] = (), kinds: Mapping[str, type[Dataset]] | None = None
+    root: str | Path, names: Sequence[str] = (), kinds: Mapping[str, type[PublicDataset]] | None = None
 ) -> RootStatus:
-    """Reports on the public datasets called `names`, all by default, under `root`.
+    """Check the public datasets called `names`, by default all, under `root`.
 
-    kinds: name -> a Dataset class with a card; by default those of `sources`. Raises `UserError` for a root that is no
-    folder or may not be listed, and for names that are no public dataset.
+    Args:
+        root: The folder that contains the datasets.
+        names: Names of public datasets.
+        kinds: Dataset classes by name; by default all public datasets.
+
+    Raises:
+        UserError: If the root is not a folder or may not be listed, or a name is unknown.
     """
     root = existing_root(root)
-    kinds = kinds or {name: sources.dataset_class(name) for name in sources.public_specs()}
+    kinds = kinds or sources.public_classes()
     for name in names:
         if name not in kinds:
             close = difflib.get_close_matches(name, kinds, n=2, cutoff=0.4)
             raise UserError(f"no public dataset {name!r}; nearest: {', '.join(close or kinds)}")
-    cards = [kind.card for kind in kinds.values()]  # type: ignore[attr-defined]
-    reports = tuple(check_dataset(kinds[name], root, cards) for name in names or kinds)
+    specs = [kind.spec for kind in kinds.values()]
+    reports = tuple(check_dataset(kinds[name], root, specs) for name in names or kinds)
     nothing = all(report.status == "absent" for report in reports)
-    return RootStatus(root, reports, layouts.suggest_root(root, cards) if nothing else "")
+    return RootStatus(root, reports, layouts.suggest_root(root, specs) if nothing else "")
 
 
 def existing_root(root: str | Path) -> Path:
-    """`root` as an absolute path. Raises `UserError` where it is no folder, with the nearest one."""
+    """`root` as an absolute path. Raises `UserError` with the nearest folder if it is not a folder."""
     path = Path(root).expanduser().absolute()
     try:
         with os.scandir(path):
@@ -47,91 +51,111 @@ def existing_root(root: str | Path) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(layouts.suggest_folder(path)) from None
     except OSError as error:
-        raise UserError(f"cannot look into {path} ({error.strerror}); check its permissions") from None
+        raise UserError(f"cannot list {path} ({error.strerror}); check its permissions") from None
 
 
 def check_dataset(
-    kind: type[Dataset], root: Path, cards: Sequence[DatasetSpec] = (), *, opened: bool = True
+    kind: type[PublicDataset], root: Path, specs: Sequence[DatasetSpec] = (), *, sample: bool = True
 ) -> DatasetStatus:
-    """The report on one public dataset under `root`.
+    """Check one public dataset under `root`.
 
-    cards: of all datasets, whose archives are told apart by name. opened: look into some of the files.
+    Args:
+        kind: The dataset's class.
+        root: The folder that contains the datasets.
+        specs: Specifications of all datasets, to tell their archives apart by name.
+        sample: Whether to open a sample of the image files.
     """
-    card: DatasetSpec = kind.card  # type: ignore[attr-defined]
+    spec = kind.spec
     try:
-        return _check(card, kind, root, cards or [card], opened)
+        return _Check(kind, root, specs or [spec]).run(sample)
     except OSError as error:
         place = error.filename or root
-        fix = f"cannot look into {place} ({error.strerror}); check its permissions: ls -ld {place}"
-        return DatasetStatus(card.name, card.title, "unreadable", fix)
+        fix = f"cannot list {place} ({error.strerror}); check its permissions: ls -ld {place}"
+        return DatasetStatus(spec.name, spec.title, "unreadable", fix)
 
 
-def _check(
-    card: DatasetSpec, kind: type[Dataset], root: Path, cards: Sequence[DatasetSpec], opened: bool
-) -> DatasetStatus:
-    layout = next((x for x in card.layouts if (root / x.tell).is_dir()), None)
-    file = find_split(card, root)
-    archive = missing.suggest_unpack(card, root, cards)
-    get = f"cliptune data download {card.name} --root {shell_command(root)}"
-    if layout is None:
-        moved = layouts.suggest_move(card, root, _sample(file or layouts.find_split_elsewhere(card, root), root))
-        if moved:
-            return DatasetStatus(card.name, card.title, "wrong layout", moved)
-        half = next((x for x in card.layouts if x.home and (root / x.home).is_dir()), None)
-        if half is None and not archive:
-            return DatasetStatus(card.name, card.title, "absent", get)
-        fix = archive or f"{root / half.tell if half else root} with the pictures is missing: {get}"
-        home, none = root / half.home if half else None, ImageCount(sum(card.counts), 0)
-        return DatasetStatus(card.name, card.title, "incomplete", fix, home=home, pictures=none)
-    place = DatasetLocation(layout, root / layout.home, root / layout.home / layout.images, file)
-    split, broken = (
-        completeness.split_status(card, file),
-        spot_check.check_sample(place.images, place.home) if opened else "",
-    )
+class _Check:
+    """One dataset under one root."""
 
-    def report(status: Condition, fix: str = "", **more) -> DatasetStatus:
+    def __init__(self, kind: type[PublicDataset], root: Path, specs: Sequence[DatasetSpec]):
+        self.kind, self.spec, self.root = kind, kind.spec, root
+        self.split_file = find_split(self.spec, root)
+        self.unpack = missing.suggest_unpack(self.spec, root, specs)
+        self.download = f"cliptune data download {self.spec.name} --root {layouts.shell_command(root)}"
+
+    def run(self, sample: bool) -> DatasetStatus:
+        layout = next((x for x in self.spec.layouts if (self.root / x.marker_path).is_dir()), None)
+        if layout is None:
+            return self._not_located()
+        home = self.root / layout.home
+        location = DatasetLocation(layout, home, home / layout.images, self.split_file)
+        found = self._located(location)
+        broken = spot_check.check_sample(location.images, home) if sample else ""
         if broken:
-            more["notes"] = (*more.get("notes", ()), *((fix,) if fix else ()))
-            status, fix = "incomplete" if status == "ready" else status, broken
-        return DatasetStatus(card.name, card.title, status, fix, layout.kind, place.home, split=split, **more)
+            notes = (*found.notes, *((found.fix,) if found.fix else ()))
+            status = "incomplete" if found.status == "ready" else found.status
+            found = self._status(status, broken, location, found.pictures, found.masks, notes)
+        return found
 
-    lists = [] if file or not card.split else [card.split]
-    lists += [name for name in card.lists if not (place.home / name).is_file()]
-    if lists:
-        keys = _sample(file or layouts.find_split_elsewhere(card, root), root)
-        moved = layouts.suggest_move(card, root, keys) if keys else ""
-        if moved:
-            return report("wrong layout", moved)
-        fix = f"put {', '.join(lists)} into {place.home}" + (f" ({card.source})" if card.source else "")
-        return report("no split", fix, notes=(f"{completeness.count_images(place.images):,} picture files are there",))
-    try:
-        found = completeness.count_files(kind, place, root)
-    except UserError as error:
-        if isinstance(error.__context__, PermissionError):
-            return report("unreadable", str(error))
-        if issubclass(kind, SplitDataset):
-            return report("no split", str(error))
-        pictures = ImageCount(sum(card.counts), min(completeness.count_images(place.images), sum(card.counts)))
-        return report("incomplete", archive or str(error), pictures=pictures)
-    notes = (f"not the published split ({'; '.join(found.other)}): numbers do not compare",) if found.other else ()
-    notes += found.notes
-    if found.pictures.found >= found.pictures.expected:
-        return report("ready", pictures=found.pictures, masks=found.masks, notes=notes)
-    moved = "" if found.pictures.found else layouts.suggest_move(card, root, _sample(file, root))
-    folders = missing.missing_folders(place.images, found.gone)
-    return report(
-        "wrong layout" if moved else "incomplete",
-        moved or archive or missing.suggest_case_fix(place.images, found.gone) or f"copy the rest, or fetch it: {get}",
-        pictures=found.pictures,
-        masks=found.masks,
-        notes=(*notes, folders) if folders else notes,
-    )
+    def _not_located(self) -> DatasetStatus:
+        """The status if no layout matches."""
+        spec, root = self.spec, self.root
+        if move := layouts.suggest_move(spec, root, self._sample_keys(elsewhere=True)):
+            return DatasetStatus(spec.name, spec.title, "wrong layout", move)
+        partial = next((x for x in spec.layouts if x.home and (root / x.home).is_dir()), None)
+        if partial is None and not self.unpack:
+            return DatasetStatus(spec.name, spec.title, "absent", self.download)
+        folder = root / partial.marker_path if partial else root
+        fix = self.unpack or f"{folder} with the images is missing: {self.download}"
+        home = root / partial.home if partial else None
+        images = ImageCount(sum(spec.split_sizes), 0)
+        return DatasetStatus(spec.name, spec.title, "incomplete", fix, home=home, pictures=images)
 
+    def _located(self, location: DatasetLocation) -> DatasetStatus:
+        """The status if a layout matches."""
+        spec = self.spec
+        lists = [spec.split_file] if spec.split_file and not self.split_file else []
+        lists += missing_lists(spec, location.home)
+        if lists:
+            keys = self._sample_keys(elsewhere=True)
+            if keys and (move := layouts.suggest_move(spec, self.root, keys)):
+                return self._status("wrong layout", move, location)
+            fix = f"put {', '.join(lists)} into {location.home}" + (f" ({spec.source})" if spec.source else "")
+            notes = (f"{completeness.count_images(location.images):,} image files are there",)
+            return self._status("no split", fix, location, notes=notes)
+        try:
+            found = completeness.count_files(self.kind, location, self.root)
+        except UserError as error:
+            if isinstance(error.__context__, PermissionError):
+                return self._status("unreadable", str(error), location)
+            if issubclass(self.kind, SplitDataset):
+                return self._status("no split", str(error), location)
+            expected = sum(spec.split_sizes)
+            images = ImageCount(expected, min(completeness.count_images(location.images), expected))
+            return self._status("incomplete", self.unpack or str(error), location, images)
+        notes = found.notes
+        if found.mismatches:
+            notes = (f"not the published split ({'; '.join(found.mismatches)}): results do not compare", *notes)
+        if found.images.found >= found.images.expected:
+            return self._status("ready", "", location, found.images, found.masks, notes)
+        move = "" if found.images.found else layouts.suggest_move(spec, self.root, self._sample_keys())
+        case = missing.suggest_case_fix(location.images, found.missing)
+        fix = move or self.unpack or case or f"copy the rest, or download it: {self.download}"
+        if folders := missing.missing_folders(location.images, found.missing):
+            notes = (*notes, folders)
+        return self._status("wrong layout" if move else "incomplete", fix, location, found.images, found.masks, notes)
 
-def _sample(file: Path | None, root: Path) -> list[str]:
-    """Some relative paths of a split file, from all over it."""
-    try:
-        examples = [e for part in split_file.read_split_file(file, root)[1].values() for e in part] if file else []
-    except UserError:
-        return []
-    return [e.key for e in examples[:: max(1, len(examples) // 20)]]
+    def _status(self, status: Condition, fix: str, location: DatasetLocation, images=None, masks=None, notes=()):
+        split = completeness.split_status(self.spec, self.split_file)
+        spec, layout = self.spec, location.layout.kind
+        return DatasetStatus(spec.name, spec.title, status, fix, layout, location.home, images, split, masks, notes)
+
+    def _sample_keys(self, elsewhere: bool = False) -> list[str]:
+        """Some of the paths in the split file, from all over it. elsewhere: search for the split file if necessary."""
+        file = self.split_file or (layouts.find_split_elsewhere(self.spec, self.root) if elsewhere else None)
+        try:
+            splits = read_split_file(file, self.root)[1] if file else {}
+        except UserError:
+            return []
+        examples = [e for split in splits.values() for e in split]
+        return [e.key for e in examples[:: max(1, len(examples) // 20)]]

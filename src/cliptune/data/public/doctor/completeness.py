@@ -1,4 +1,4 @@
-"""What a public dataset that was found consists of, counted against what it should."""
+"""Count the files of a public dataset on disk and compare them with its specification."""
 
 from __future__ import annotations
 
@@ -9,73 +9,81 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cliptune.data.config import DataConfig
-from cliptune.data.dataset import Dataset
 from cliptune.data.exists import missing_files
 from cliptune.data.image_io import IMAGE_SUFFIXES
+from cliptune.data.public.common.public_dataset import PublicDataset
 from cliptune.data.public.common.spec import DatasetLocation, DatasetSpec, short_sha256, spec_mismatches
 from cliptune.data.public.common.split_dataset import SplitDataset
 from cliptune.data.public.doctor.status import ImageCount, MaskCount, SplitFile
 from cliptune.files import read_bytes
 from cliptune.types import Example
 
-#: Missing pictures that are named.
-NAMED = 20
+#: Missing images that are named.
+MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
 class Completeness:
-    """Pictures, all missing ones by their paths below the pictures' folder, masks, in what the split is not the
-    published one, and other remarks."""
+    """Images and masks found.
 
-    pictures: ImageCount
-    gone: tuple[str, ...]
+    missing: paths of all missing images, relative to the image folder. mismatches: differences from the published
+    split.
+    """
+
+    images: ImageCount
+    missing: tuple[str, ...]
     masks: MaskCount | None
-    other: tuple[str, ...] = ()
+    mismatches: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def count_files(kind: type[Dataset], place: DatasetLocation, root: Path) -> Completeness:
-    """Count what is there. Raises `UserError` for a split or lists that cannot be used, and for class folders that are
-    missing where folders decide."""
-    card: DatasetSpec = kind.card  # type: ignore[attr-defined]
+def count_files(kind: type[PublicDataset], location: DatasetLocation, root: Path) -> Completeness:
+    """Count images and masks.
+
+    Raises:
+        UserError: If the split or the dataset's lists are unusable, or class folders that define the split are missing.
+    """
     if not issubclass(kind, SplitDataset):
-        return _opened(card, kind, place, root)
-    names, parts = kind.listed(place)
-    paths = [e.path for examples in parts.values() for e in examples]
-    keys = list(dict.fromkeys(_key(path, place.images) for path in paths))
-    gone = missing_files(place.images, keys)
-    other = spec_mismatches(card, place.split, names, [len(examples) for examples in parts.values()])
-    pictures = ImageCount(len(keys), len(keys) - len(gone), tuple(gone[:NAMED]))
-    return Completeness(pictures, tuple(gone), _masks(card, place, parts["train"]), tuple(other))
+        return _count_opened(kind, location, root)
+    names, splits = kind.read_split(location)
+    paths = [e.path for examples in splits.values() for e in examples]
+    keys = list(dict.fromkeys(_relative(path, location.images) for path in paths))
+    missing = missing_files(location.images, keys)
+    sizes = [len(examples) for examples in splits.values()]
+    mismatches = spec_mismatches(kind.spec, location.split_file, names, sizes)
+    images = ImageCount(len(keys), len(keys) - len(missing), tuple(missing[:MAX_NAMED]))
+    return Completeness(images, tuple(missing), _count_masks(kind.spec, location, splits["train"]), tuple(mismatches))
 
 
-def _opened(card: DatasetSpec, kind: type[Dataset], place: DatasetLocation, root: Path) -> Completeness:
-    """Of a dataset that finds its own pictures: all in its class folders, where those that lack have no names, or all
-    in its lists, which it insists on."""
-    with warnings.catch_warnings(record=True) as told:
+def _count_opened(kind: type[PublicDataset], location: DatasetLocation, root: Path) -> Completeness:
+    """Count the files of a dataset without a split file: all images in its class folders or in its own lists."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         dataset = kind.from_spec("", DataConfig(root=str(root)))
-    # A million training examples take ten seconds: lists are shorter, and masks are looked for where there are some.
-    train = dataset.examples("train") if card.lists or _mask_folder(place) else []
+    # A million training examples take ten seconds, so they are made only if needed: for lists, which are shorter, and
+    # to count masks.
+    spec = kind.spec
+    train = dataset.examples("train") if spec.list_files or _mask_folder(location) else []
     val, test = dataset.examples("val"), dataset.examples("test")
     found = (len(train) or sum(dataset.sizes().values())) + len(test) + (len(val) if val != test else 0)
-    expected = found if card.lists else card.counts[0] + card.counts[2] + (card.counts[1] if val != test else 0)
-    notes = [str(warning.message) for warning in told]
-    if found < expected and len(test) >= card.counts[2]:
-        notes.append("the test set is whole: it can be tested on")
-    return Completeness(ImageCount(expected, found), (), _masks(card, place, train), (), tuple(notes))
+    num_train, num_val, num_test = spec.split_sizes
+    expected = found if spec.list_files else num_train + num_test + (num_val if val != test else 0)
+    notes = [str(warning.message) for warning in caught]
+    if found < expected and len(test) >= num_test:
+        notes.append("the test set is complete: it can be used for testing")
+    return Completeness(ImageCount(expected, found), (), _count_masks(spec, location, train), (), tuple(notes))
 
 
-def split_status(card: DatasetSpec, file: Path | None) -> SplitFile | None:
+def split_status(spec: DatasetSpec, file: Path | None) -> SplitFile | None:
     """The split file and whether it is the published one."""
     if file is None:
         return None
-    sha = short_sha256(read_bytes(file))
-    return SplitFile(file, sha, sha == card.split_sha256 if card.split_sha256 else None)
+    sha256 = short_sha256(read_bytes(file))
+    return SplitFile(file, sha256, sha256 == spec.split_sha256 if spec.split_sha256 else None)
 
 
 def count_images(folder: Path) -> int:
-    """Picture files below a folder."""
+    """The number of image files below a folder, links to folders not followed."""
     total, stack = 0, [str(folder)]
     while stack:
         with os.scandir(stack.pop()) as entries:
@@ -87,28 +95,28 @@ def count_images(folder: Path) -> int:
     return total
 
 
-def _key(path: Path | None, images: Path) -> str:
-    # String work, as a million of pathlib's relative paths take a minute.
-    text, start = str(path), f"{images}{os.sep}"
+def _relative(path: Path | None, folder: Path) -> str:
+    # Strings, as `Path.relative_to` takes a minute for a million paths.
+    text, start = str(path), f"{folder}{os.sep}"
     return text[len(start) :].replace(os.sep, "/") if text.startswith(start) else text
 
 
-def _mask_folder(place: DatasetLocation) -> Path | None:
-    return next((place.home / name for name in ("mask", "masks") if (place.home / name).is_dir()), None)
+def _mask_folder(location: DatasetLocation) -> Path | None:
+    return next((location.home / name for name in ("mask", "masks") if (location.home / name).is_dir()), None)
 
 
-def _masks(card: DatasetSpec, place: DatasetLocation, train: Sequence[Example]) -> MaskCount | None:
-    """Masks of training pictures: those the dataset names, or the released archive's if their folder is there."""
-    named = [e.mask for e in train if e.mask is not None]
-    if named:
-        return MaskCount(named[0].parent, len(train), len(named))
-    folder = _mask_folder(place)
+def _count_masks(spec: DatasetSpec, location: DatasetLocation, train: Sequence[Example]) -> MaskCount | None:
+    """Count the masks of training images: the dataset's own, or the released archive's if their folder exists."""
+    own = [e.mask for e in train if e.mask is not None]
+    if own:
+        return MaskCount(own[0].parent, len(train), len(own))
+    folder = _mask_folder(location)
     if folder is None:
         return None
-    full = [e.path.as_posix() for e in train if e.path is not None]
-    last = {"flat": 1, "class": 2}.get(card.masks)
-    if last:
-        wanted = ["/".join(path.split("/")[-last:]) for path in full]
+    paths = [e.path.as_posix() for e in train if e.path is not None]
+    depth = {"flat": 1, "class": 2}.get(spec.mask_layout)
+    if depth:
+        wanted = ["/".join(path.split("/")[-depth:]) for path in paths]
     else:
-        wanted = [path.rpartition(f"/{card.masks}/")[2] for path in full]
+        wanted = [path.rpartition(f"/{spec.mask_layout}/")[2] for path in paths]
     return MaskCount(folder, len(wanted), len(wanted) - len(missing_files(folder, wanted)))

@@ -1,4 +1,4 @@
-"""Some images of a dataset looked at from outside: whether files that are there are images at all."""
+"""Open a sample of a dataset's image files to see whether they are images at all."""
 
 from __future__ import annotations
 
@@ -10,40 +10,46 @@ from pathlib import Path
 from cliptune.data import image_io
 from cliptune.data.public.doctor.layouts import shell_command
 
-#: Images that are looked at, folders of each level, and images of each folder.
-MOST, FOLDERS, EACH = 64, 16, 8
+#: Maximum number of images in the sample, of folders per level, and of images per folder.
+MAX_IMAGES, MAX_FOLDERS, MAX_PER_FOLDER = 64, 16, 8
 #: Levels of folders.
 DEPTH = 4
 
 
 def check_sample(images: Path, home: Path) -> str:
-    """What is wrong with some of the images in a folder, how many of how many, and what to do; "" for sound ones.
+    """How many of a sample of images cannot be read, why, and what to do; "" if all can.
 
-    home: the dataset's folder. Where all of them are empty, the folder is taken for a list of names and left alone.
+    If all files are empty, they stand for their names only and are not reported.
+
+    Args:
+        images: The image folder.
+        home: The dataset's folder.
     """
-    files = _some(images, DEPTH)
-    files = files[:: max(1, len(files) // MOST)][:MOST]
+    files = _sample(images, DEPTH)
+    files = files[:: max(1, len(files) // MAX_IMAGES)][:MAX_IMAGES]
     with image_io.lenient_pillow():
-        bad = {file: why for file in files if (why := image_io.find_fault(file))}
-    if not bad or (len(bad) == len(files) and all(file.stat().st_size == 0 for file in files)):
+        faults = {file: fault for file in files if (fault := image_io.find_fault(file))}
+    if not faults or (len(faults) == len(files) and all(file.stat().st_size == 0 for file in files)):
         return ""
-    (why, _), *_ = Counter(bad.values()).most_common(1)
-    file = next(file for file, said in bad.items() if said == why)
-    way = f"fetch {'them' if len(bad) > 1 else 'it'} again"
+    (fault, _), *_ = Counter(faults.values()).most_common(1)
+    file = next(file for file, found in faults.items() if found == fault)
+    fix = f"download {'them' if len(faults) > 1 else 'it'} again"
     for tool, command in (("git lfs pull", ("lfs", "pull")), ("git annex get", ("annex", "get", "."))):
-        way = shell_command("git", "-C", home, *command) if tool in why else way
-    return f"{len(bad)} of {len(files)} images looked at cannot be read, such as {file}, which {why}: {way}"
+        fix = shell_command("git", "-C", home, *command) if tool in fault else fix
+    return f"{len(faults)} of {len(files)} sampled images cannot be read, such as {file}, which {fault}: {fix}"
 
 
-def _some(folder: Path, depth: int) -> list[Path]:
+def _sample(folder: Path, depth: int) -> list[Path]:
     """Image files from all over a folder, without listing all of it."""
     with os.scandir(folder) as entries:
-        held = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
-    files = [name for name, inner in held if not inner and os.path.splitext(name)[1].lower() in image_io.IMAGE_SUFFIXES]
-    folders = [name for name, inner in held if inner] if depth else []
-    found = [folder / name for name in _spread(files, EACH if folders or depth < DEPTH else MOST)]
-    return found + [file for name in _spread(folders, FOLDERS) for file in _some(folder / name, depth - 1)]
+        found = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+    is_image = {name: os.path.splitext(name)[1].lower() in image_io.IMAGE_SUFFIXES for name, _ in found}
+    files = [name for name, is_folder in found if not is_folder and is_image[name]]
+    folders = [name for name, is_folder in found if is_folder] if depth else []
+    sample = [folder / name for name in _spread(files, MAX_PER_FOLDER if folders or depth < DEPTH else MAX_IMAGES)]
+    return sample + [file for name in _spread(folders, MAX_FOLDERS) for file in _sample(folder / name, depth - 1)]
 
 
-def _spread(names: Sequence[str], most: int) -> Sequence[str]:
-    return names[:: max(1, len(names) // most)][:most]
+def _spread(names: Sequence[str], count: int) -> Sequence[str]:
+    """About `count` of the names, evenly spaced."""
+    return names[:: max(1, len(names) // count)][:count]

@@ -1,4 +1,4 @@
-"""Records of what is on disk of public datasets."""
+"""Records of the state of public datasets on disk."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-#: "incomplete": pictures are missing. "no split": the split file, or the dataset's own lists, are. "wrong layout": it
-#: is there under another name or at another depth. "unreadable": permissions. "absent": nothing of it was found.
+#: "incomplete": images are missing. "no split": the split file or the dataset's own lists are missing. "wrong layout":
+#: the dataset has another name or depth. "unreadable": no permission. "absent": nothing was found.
 Condition = Literal["ready", "incomplete", "no split", "wrong layout", "unreadable", "absent"]
 
 
 @dataclass(frozen=True)
 class ImageCount:
-    """How many pictures there are to be, how many of them are there, and the first of those that are not."""
+    """Number of expected images, number found, and the paths of the first missing ones."""
 
     expected: int
     found: int
@@ -22,8 +22,7 @@ class ImageCount:
 
 @dataclass(frozen=True)
 class SplitFile:
-    """The split file; `sha256` is its first 12 digits, `known` whether they are the published file's (None: nobody
-    knows those)."""
+    """The split file, the first 12 digits of its SHA-256, and whether it is the published file (None: unknown)."""
 
     file: Path
     sha256: str
@@ -32,7 +31,7 @@ class SplitFile:
 
 @dataclass(frozen=True)
 class MaskCount:
-    """Masks of training pictures in the folder where the released archive has them."""
+    """Masks of training images in the folder where the released archive has them."""
 
     folder: Path
     expected: int
@@ -41,7 +40,7 @@ class MaskCount:
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """One dataset. `fix` is what to do, "" if nothing; `notes` are remarks that keep nothing from running."""
+    """The state of one dataset. fix: what to do, "" if nothing. notes: remarks that prevent nothing."""
 
     name: str
     title: str
@@ -57,7 +56,7 @@ class DatasetStatus:
 
 @dataclass(frozen=True)
 class RootStatus:
-    """All reports on a root; `fix` is what to do about the root itself, "" if it is one."""
+    """The states of all datasets under a root. fix: what to do about the root itself, "" if it is a root."""
 
     root: Path
     reports: tuple[DatasetStatus, ...]

@@ -1,4 +1,4 @@
-"""Zip and tar archives to folders: nothing lands outside, and the folder appears only when all of it is there."""
+"""Unpack zip and tar archives. Nothing is written outside the target folder, which appears only when complete."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from cliptune.data.public.download.disk import check_free_space, disk_errors
-from cliptune.data.public.download.transfer import ProgressCallback
+from cliptune.data.public.download.transfer import ProgressCallback, no_progress
 from cliptune.errors import UserError
 
-#: What archives carry that is of no use.
+#: Names in archives that are skipped.
 IGNORED = ("__MACOSX", ".DS_Store")
-#: What the readers of archives raise; a RuntimeError for an encrypted zip.
+#: Errors raised by the archive readers; RuntimeError is an encrypted zip.
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -31,76 +31,80 @@ ARCHIVE_ERRORS = (
 )
 
 
-def unpack(archive: Path, folder: Path, watch: ProgressCallback = lambda what, done, total: None) -> None:
-    """Unpack `archive` into `folder`, which must not exist; links become the files they lead to.
+def unpack(archive: Path, folder: Path, progress: ProgressCallback = no_progress) -> None:
+    """Unpack `archive` into `folder`, which must not exist. Links become copies of the files they point to.
 
-    Raises `UserError`, and leaves nothing, for a damaged archive, one whose members would land outside `folder` or are
-    no files, and a full disk. A damaged archive is set aside as NAME.damaged.
+    Raises:
+        UserError: If the archive is damaged (it is renamed to NAME.damaged), a member is outside `folder` or not a
+            file, or the disk is full. Nothing is left in `folder`.
     """
     working = folder.with_name(folder.name + ".unpacking")
-    if working.exists():  # of a run that was stopped
+    if working.exists():  # from a call that was stopped
         shutil.rmtree(working)
     try:
         with disk_errors(working):
             working.mkdir(parents=True)
-        (_zip if archive.suffix == ".zip" else _tar)(archive, working, watch)
+        (_zip if archive.suffix == ".zip" else _tar)(archive, working, progress)
         with disk_errors(folder):
             os.rename(working, folder)
     except ARCHIVE_ERRORS as error:
         damaged = archive.with_name(archive.name + ".damaged")
         os.replace(archive, damaged)
-        said = str(error).splitlines()[0]
         raise UserError(
-            f"{archive.name} is damaged or no archive ({said}); it is now {damaged}, and the same command fetches "
-            "it anew"
+            f"{archive.name} is damaged or not an archive ({str(error).splitlines()[0]}); it was renamed to {damaged}, "
+            "and the same command downloads it again"
         ) from error
     finally:
         if working.exists():
             shutil.rmtree(working, ignore_errors=True)
 
 
-def _zip(archive: Path, folder: Path, watch: ProgressCallback) -> None:
+def _zip(archive: Path, folder: Path, progress: ProgressCallback) -> None:
     with zipfile.ZipFile(archive) as opened:
         members = opened.infolist()
         total = sum(member.file_size for member in members)
-        check_free_space(archive.parent, total, f"what is in {archive.name}")
+        check_free_space(archive.parent, total, f"the content of {archive.name}")
         done = 0
         for member in members:
             if stat.S_ISLNK(member.external_attr >> 16):
-                raise UserError(f"{archive} holds a link, {member.filename!r}, which a zip of pictures should not")
+                raise UserError(
+                    f"{archive} contains a link, {member.filename!r}, which an archive of images should not"
+                )
             target = _inside(member.filename, folder, archive)
             if target and not member.is_dir():
                 _write(lambda m=member: opened.open(m), target)
-            watch(f"unpacking {archive.name}", done := done + member.file_size, total)
+            progress(f"unpacking {archive.name}", done := done + member.file_size, total)
 
 
-def _tar(archive: Path, folder: Path, watch: ProgressCallback) -> None:
+def _tar(archive: Path, folder: Path, progress: ProgressCallback) -> None:
     size = archive.stat().st_size
-    check_free_space(archive.parent, size, f"what is in {archive.name}")
+    check_free_space(archive.parent, size, f"the content of {archive.name}")
     with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as opened:
         for member in opened:
             target = _inside(member.name, folder, archive)
             if target and not member.isdir():
                 _write(lambda m=member: _content(opened, m, archive), target)
-            watch(f"unpacking {archive.name}", raw.tell(), size)
+            progress(f"unpacking {archive.name}", raw.tell(), size)
 
 
 def _content(opened: tarfile.TarFile, member: tarfile.TarInfo, archive: Path) -> IO[bytes]:
-    """What a member holds; of a link, what the member that it names holds, so that no link is ever made."""
+    """The content of a member; of a link, the content of its target, so that no link is created."""
     try:
         found = opened.extractfile(member)
     except KeyError:
-        raise UserError(f"{archive} holds {member.name!r}, a link out of it to {member.linkname!r}; refused") from None
+        raise UserError(
+            f"{archive} contains {member.name!r}, a link to a file outside, {member.linkname!r}; refused"
+        ) from None
     if found is None:
-        raise UserError(f"{archive} holds {member.name!r}, which is neither file nor folder; refused")
+        raise UserError(f"{archive} contains {member.name!r}, which is neither a file nor a folder; refused")
     return found
 
 
 def _inside(name: str, folder: Path, archive: Path) -> Path | None:
-    """Where a member goes; None for clutter. Raises `UserError` for one that would land outside."""
+    """The target of a member; None if it is skipped. Raises `UserError` if it is outside `folder`."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in name[:2]:
-        raise UserError(f"{archive} holds {name!r}, which would land outside of its folder; refused")
+        raise UserError(f"{archive} contains {name!r}, which is outside its folder; refused")
     return None if set(IGNORED) & set(path.parts) else folder / path
 
 

@@ -1,6 +1,6 @@
-"""A dataset's zip from the collection on the Hugging Face hub.
+"""Download a dataset's archive from the collection on the Hugging Face hub.
 
-By plain requests, as the hub's own client begins a file anew after each interruption (huggingface_hub 1.18 and later).
+Plain requests, because huggingface_hub (1.18 and later) restarts a file after each interruption.
 """
 
 from __future__ import annotations
@@ -11,51 +11,56 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from cliptune.data.public.common.recipe import COLLECTION
 from cliptune.data.public.doctor.layouts import simplified
-from cliptune.data.public.download.recipes import COLLECTION
-from cliptune.data.public.download.transfer import NotAvailable, ProgressCallback, fetch
+from cliptune.data.public.download.transfer import NotAvailable, ProgressCallback, fetch, no_progress
 
 HUB = "https://huggingface.co"
 
 
 def fetch_archive(
-    names: Iterable[str], folder: Path, *, hub: str = "", watch: ProgressCallback = lambda what, done, total: None
+    names: Iterable[str], folder: Path, *, hub: str = "", progress: ProgressCallback = no_progress
 ) -> Path:
-    """Bring the archive that goes by one of `names` into `folder`, unless one lies there.
+    """Download the archive with one of `names` into `folder`, unless it is there.
 
-    names: without suffix; case and punctuation do not count. hub: another address of the hub; "" for the usual one, or
-    the environment variable HF_ENDPOINT. Raises as `fetch`, and `NotHad` where the collection lacks it.
+    Args:
+        names: File names without suffix; case and punctuation are ignored.
+        folder: The target folder.
+        hub: URL of the hub; "" for the environment variable HF_ENDPOINT or the public hub.
+        progress: See `fetch`.
+
+    Raises:
+        NotAvailable: If the collection has no such archive, or as in `fetch`.
+        UserError: As in `fetch`.
     """
     names = list(names)
-    there = find_archive(names, (path.name for path in folder.iterdir()))
-    if there:
-        return folder / there
+    existing = find_archive(names, (path.name for path in folder.iterdir()))
+    if existing:
+        return folder / existing
     hub = (hub or os.environ.get("HF_ENDPOINT", "") or HUB).rstrip("/")
-    digests = _digests(hub, folder)
+    digests = _list_digests(hub, folder)
     found = find_archive(names, digests)
     if found is None:
-        raise NotAvailable(f"{hub}/{COLLECTION} has no archive called {' or '.join(names)}, but {', '.join(digests)}")
-    fetch(f"{hub}/{COLLECTION}/resolve/main/{found}", folder / found, digest=digests[found], watch=watch)
+        raise NotAvailable(f"{hub}/{COLLECTION} has no archive named {' or '.join(names)}, but {', '.join(digests)}")
+    fetch(f"{hub}/{COLLECTION}/resolve/main/{found}", folder / found, digest=digests[found], progress=progress)
     return folder / found
 
 
 def find_archive(names: Iterable[str], files: Iterable[str]) -> str | None:
-    """The archive among `files` that goes by one of `names`."""
+    """The archive among `files` with one of `names`."""
     wanted = {simplified(name) for name in names}
-    parts = ((file, re.fullmatch(r"(.+)\.(zip|tar|tar\.gz|tgz)", file, re.IGNORECASE)) for file in files)
-    return next((file for file, match in parts if match and simplified(match[1]) in wanted), None)
+    matches = ((file, re.fullmatch(r"(.+)\.(zip|tar|tar\.gz|tgz)", file, re.IGNORECASE)) for file in files)
+    return next((file for file, match in matches if match and simplified(match[1]) in wanted), None)
 
 
-def _digests(hub: str, folder: Path) -> dict[str, str]:
-    """The files of the collection with their digests."""
-    listed = folder / "collection.json"
-    fetch(f"{hub}/api/models/{COLLECTION}/tree/main", listed)
+def _list_digests(hub: str, folder: Path) -> dict[str, str]:
+    """Digest by file name of the files in the collection."""
+    listing = folder / "collection.json"
+    fetch(f"{hub}/api/models/{COLLECTION}/tree/main", listing)
     try:
-        entries = json.loads(listed.read_bytes())
+        entries = json.loads(listing.read_bytes())
         return {e["path"]: f"sha256:{e['lfs']['oid']}" for e in entries if e.get("lfs")}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise NotAvailable(
-            f"{hub} lists {COLLECTION} in no way that is known: {type(error).__name__}: {error}"
-        ) from None
+        raise NotAvailable(f"{hub} lists {COLLECTION} in an unknown format: {type(error).__name__}: {error}") from None
     finally:
-        listed.unlink()
+        listing.unlink()

@@ -1,4 +1,4 @@
-"""A folder to work in alone, and sentences for what the disk refuses."""
+"""Disk space, disk errors, and exclusive use of a folder."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ LOCK = ".lock"
 
 
 def check_free_space(folder: Path, needed: int, what: str) -> None:
-    """Raise `UserError` where the disk of `folder` has less than `needed` bytes free."""
+    """Raise `UserError` if the disk of `folder` has less than `needed` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise UserError(
-            f"{what} needs {format_bytes(needed)}, but the disk of {folder} has {format_bytes(free)} free; make room"
-        )
+        needs, has = format_bytes(needed), format_bytes(free)
+        raise UserError(f"{what} needs {needs}, but the disk of {folder} has {has} free; make room")
 
 
 def format_bytes(size: float) -> str:
-    """Bytes as people read them."""
+    """A size with a unit: "1.5 kB"."""
     power = next((p for p in range(3) if size < 1000 ** (p + 1)), 3)
     size /= 1000**power
     return f"{size:.{int(power > 0 and size < 10)}f} {('bytes', 'kB', 'MB', 'GB')[power]}"
@@ -33,13 +32,13 @@ def format_bytes(size: float) -> str:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the file system says about `path` into a sentence."""
+    """Raise `UserError` instead of an `OSError` that occurs while `path` is written."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
-                f"the disk of {path.parent} is full; make room, and the same command goes on where it stopped"
+                f"the disk of {path.parent} is full; make room, and the same command resumes where it stopped"
             ) from error
         reason = (error.strerror or type(error).__name__).lower()
         raise UserError(f"cannot write {path}: {reason}; choose another folder with --root") from error
@@ -47,10 +46,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def exclusive_folder(folder: Path) -> Iterator[None]:
-    """Make `folder` and be the only process to work in it; it goes if nothing is left in it.
-
-    Raises `UserError` if another process is there.
-    """
+    """Create and lock `folder`; remove it afterwards if it is empty. Raises `UserError` if another process uses it."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
@@ -58,7 +54,7 @@ def exclusive_folder(folder: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise UserError(f"another process is fetching into {folder}; wait for it") from None
+            raise UserError(f"another process is downloading into {folder}; wait for it to finish") from None
     try:
         yield
     finally:
@@ -71,5 +67,5 @@ def exclusive_folder(folder: Path) -> Iterator[None]:
 
 
 def file_names(folder: Path) -> set[str]:
-    """The names of the files in `folder`, but for the lock."""
+    """The names of the files in `folder`, without the lock."""
     return {path.name for path in folder.iterdir() if path.is_file()} - {LOCK}

@@ -1,4 +1,4 @@
-"""Unpacked files to where they belong; what is there already stays."""
+"""Move unpacked files into place without replacing existing ones."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ from cliptune.data.public.download.disk import disk_errors
 from cliptune.files import atomic_write
 
 
-def find_home(unpacked: Path, sign: str) -> Path | None:
-    """The folder that holds `sign`, at the top or up to three folders down; the highest one."""
+def find_home(unpacked: Path, marker_dir: str) -> Path | None:
+    """The highest folder that contains `marker_dir`, at most three levels down; None if there is none."""
     level = [unpacked]
     for _ in range(4):
         for folder in level:
-            if (folder / sign).is_dir():
+            if (folder / marker_dir).is_dir():
                 return folder
         level = [inner for folder in level for inner in sorted(folder.iterdir()) if inner.is_dir()]
     return None
 
 
 def merge(source: Path, target: Path, last: str = "") -> int:
-    """Move a file, or a folder with all that is in it, to `target`; the number of files that were there and stay.
+    """Move a file or a folder with its content to `target`, keeping existing files.
 
-    last: the name in `source` that is moved after the others, as its presence says that they are there.
+    Args:
+        source: A file or folder.
+        target: Where it should be.
+        last: The name in `source` to move last, because its existence marks a complete copy.
+
+    Returns:
+        The number of files that existed already.
     """
     if target.is_dir() and source.is_dir():
-        first = Path(last).parts[:1]
-        inner = sorted(source.iterdir(), key=lambda path: ((path.name,) == first, path.name))
+        last_part = Path(last).parts[:1]
+        inner = sorted(source.iterdir(), key=lambda path: ((path.name,) == last_part, path.name))
         return sum(merge(path, target / path.name) for path in inner)
     if target.exists() or target.is_symlink():
         return 1
@@ -45,7 +51,7 @@ def merge(source: Path, target: Path, last: str = "") -> int:
 
 
 def _copy(source: Path, target: Path) -> int:
-    """To another disk, where a folder is linked there."""
+    """`merge` across file systems."""
     if source.is_dir():
         target.mkdir()
         return merge(source, target)

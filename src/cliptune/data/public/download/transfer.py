@@ -1,4 +1,4 @@
-"""One URL to one file: goes on where it was cut, checked, and under its name only when whole."""
+"""Download a URL to a file: resumed after interruptions, checked, and renamed only when complete."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ from cliptune.data.public.download.disk import check_free_space, disk_errors, fo
 from cliptune.errors import UserError
 
 T = TypeVar("T")
-#: Told as work goes on: what, how many bytes are done, of how many (None where nobody knows).
+#: Called with a description, the number of bytes done, and their total (None if unknown).
 ProgressCallback = Callable[[str, int, int | None], None]
-#: Attempts in a row that bring nothing new before it gives up.
+#: Attempts in a row without progress before giving up.
 TRIES = 5
-#: Seconds before the second attempt; twice as many before each later one.
+#: Seconds before the second attempt; doubled before each later one.
 PAUSE = 1.0
 TIMEOUT = 30.0
 BLOCK = 1 << 18
 
 
 class ConnectionLost(Exception):
-    """The connection failed in a way that another try may mend."""
+    """The connection failed; another attempt may succeed."""
 
 
 class NotAvailable(UserError):
-    """What a server does not give: another place may have it."""
+    """The server does not have the file; another source may."""
+
+
+def no_progress(what: str, done: int, total: int | None) -> None:
+    """A `ProgressCallback` that does nothing."""
 
 
 def fetch(
@@ -43,26 +47,40 @@ def fetch(
     target: Path,
     *,
     digest: str = "",
-    watch: ProgressCallback = lambda what, done, total: None,
+    progress: ProgressCallback = no_progress,
 ) -> None:
-    """Bring `url` to `target`. What has come is in `target` + ".part", from where this or a later call goes on.
+    """Download `url` to `target`. The partial file is `target` + ".part"; this or a later call resumes from it.
 
-    digest: "md5:..." or "sha256:..." of the whole file, where known.
-    Raises `NotHad` where the server refuses, answers with a web page, stays unreachable or sends what has another
-    digest (that file is removed), and `UserError` where the disk is full or cannot be written.
+    Args:
+        url: The file's URL.
+        target: The path to write.
+        digest: "md5:..." or "sha256:..." of the whole file, if known.
+        progress: Called as bytes arrive.
+
+    Raises:
+        NotAvailable: If the server refuses, answers with a web page, is unreachable, or sends a file with another
+            digest (which is removed).
+        UserError: If the disk is full or cannot be written.
     """
     part = target.with_name(target.name + ".part")
-    retry(lambda: _go_on(url, part, watch, tagged=not digest), lambda: _size(part), f"{url} cannot be had")
+    retry(lambda: _resume(url, part, progress, tagged=not digest), lambda: _size(part), f"cannot download {url}")
     _tag(part).unlink(missing_ok=True)
-    check_digest(part, digest, target.name, watch)
+    check_digest(part, digest, target.name, progress)
     with disk_errors(target):
         os.replace(part, target)
 
 
 def retry(attempt: Callable[[], T], reached: Callable[[], int], failure: str, tries: int = TRIES) -> T:
-    """What `attempt` returns once it raises no `Cut`; after `tries` in a row that got no further, raise `NotHad`.
+    """Repeat `attempt` while it raises `ConnectionLost`, and return its result.
 
-    reached: how many bytes are there. failure: the beginning of the sentence.
+    Args:
+        attempt: Is called until it succeeds.
+        reached: Returns the number of bytes downloaded so far.
+        failure: Start of the error message.
+        tries: Maximum number of attempts in a row without progress.
+
+    Raises:
+        NotAvailable: After `tries` attempts in a row without progress.
     """
     best, failed = reached(), 0
     while True:
@@ -72,13 +90,13 @@ def retry(attempt: Callable[[], T], reached: Callable[[], int], failure: str, tr
             failed = failed + 1 if reached() <= best else 1
             best = max(best, reached())
             if failed >= tries:
-                kept = f"; {format_bytes(best)} are kept, and the same command goes on there" if best else ""
+                kept = f"; {format_bytes(best)} are kept, and the same command resumes there" if best else ""
                 raise NotAvailable(f"{failure}: {cut}{kept}") from None
         time.sleep(PAUSE * 2 ** (failed - 1))
 
 
-def check_digest(path: Path, digest: str, name: str, watch: ProgressCallback = lambda what, done, total: None) -> None:
-    """Compare a file with its digest. Raises `NotHad` and removes the file where they differ."""
+def check_digest(path: Path, digest: str, name: str, progress: ProgressCallback = no_progress) -> None:
+    """Compare a file with its digest. Raises `NotAvailable` and removes the file if they differ."""
     if not digest:
         return
     kind, _, expected = digest.partition(":")
@@ -86,39 +104,39 @@ def check_digest(path: Path, digest: str, name: str, watch: ProgressCallback = l
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             hashed.update(block)
-            watch(f"checking {name}", done := done + len(block), total)
+            progress(f"checking {name}", done := done + len(block), total)
     if hashed.hexdigest() != expected:
         path.unlink()
-        raise NotAvailable(f"{name} came with {kind} {hashed.hexdigest()}, expected {expected}; it was removed")
+        raise NotAvailable(f"{name} has {kind} {hashed.hexdigest()}, expected {expected}; it was removed")
 
 
-def _go_on(url: str, part: Path, watch: ProgressCallback, tagged: bool) -> None:
-    """Ask for what is missing and append it to `part`. Raises `Cut` or `UserError`.
+def _resume(url: str, part: Path, progress: ProgressCallback, tagged: bool) -> None:
+    """Request the missing bytes and append them to `part`. Raises `ConnectionLost` or `UserError`.
 
-    tagged: heed the server's tag of the file's version; a digest tells versions apart more surely.
+    tagged: use the server's tag of the file's version; not needed if a digest is known.
     """
     have = _size(part)
     with _open(url, have, _tag(part)) as answer:
-        if answer.status == 416:  # asked for what lies behind the end
+        if answer.status == 416:  # requested bytes beyond the end
             if answer.headers.get("Content-Range", "").endswith(f"/{have}"):
                 return
             part.unlink()
-            raise ConnectionLost("the file there has another length than before")
+            raise ConnectionLost("the file on the server has another length than before")
         if answer.headers.get_content_type() == "text/html":
-            raise NotAvailable(f"{url} answers with a web page in place of the file: it moved, or wants a login")
+            raise NotAvailable(f"{url} answers with a web page instead of the file: it has moved, or requires a login")
         span = re.match(rf"bytes {have}-\d+/(\d+)", answer.headers.get("Content-Range", ""))
-        if answer.status != 206 or span is None:  # the server starts over, and so must the file
+        if answer.status != 206 or span is None:  # the server starts over, so the file must too
             have = 0
         length = span[1] if span and have else answer.headers.get("Content-Length")
         total = int(length) if length else None
         check_free_space(part.parent, (total or 0) - have, part.name.removesuffix(".part"))
         with disk_errors(part):
             if tagged:
-                _note(_tag(part), answer.headers)
+                _store_tag(_tag(part), answer.headers)
             file = part.open("ab" if have else "wb")
         with file:
             while True:
-                with _cuts():
+                with _connection_errors():
                     block = answer.read(BLOCK)
                 if not block:
                     break
@@ -126,7 +144,7 @@ def _go_on(url: str, part: Path, watch: ProgressCallback, tagged: bool) -> None:
                     file.write(block)
                     file.flush()
                 have += len(block)
-                watch(part.name.removesuffix(".part"), have, total)
+                progress(part.name.removesuffix(".part"), have, total)
     if total is not None and have != total:
         raise ConnectionLost(f"the connection ended after {have:,} of {total:,} bytes")
 
@@ -137,39 +155,39 @@ def _open(url: str, have: int, tag: Path) -> http.client.HTTPResponse:
     headers = {"User-Agent": f"cliptune/{__version__}", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-        if tag.is_file():  # a file that has changed since comes whole
+        if tag.is_file():  # a file that has changed since is sent whole
             headers["If-Range"] = tag.read_text(encoding="utf-8")
     try:
-        with _cuts():
+        with _connection_errors():
             return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416:
-            return error  # type: ignore[return-value]  # an answer like others, with status and headers
+            return error  # type: ignore[return-value]  # has status and headers like other responses
         error.close()
-        meaning = {404: "not there", 410: "no longer there", 403: "refused", 401: "wants a login"}
+        meaning = {404: "not found", 410: "no longer there", 403: "refused", 401: "requires a login"}
         raise NotAvailable(f"{url}: {meaning.get(error.code, error.reason)} ({error.code})") from None
 
 
 @contextmanager
-def _cuts() -> Iterator[None]:
-    """Turn what may be better the next time into `Cut`; refusals of the server pass as they are."""
+def _connection_errors() -> Iterator[None]:
+    """Raise `ConnectionLost` for errors that another attempt may avoid. Other refusals are raised as they are."""
     try:
         yield
     except urllib.error.HTTPError as error:
         if error.code in (408, 425, 429) or error.code >= 500:
             error.close()
-            raise ConnectionLost(f"the server says {error.code} {error.reason}") from error
+            raise ConnectionLost(f"the server answers {error.code} {error.reason}") from error
         raise
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
-            raise NotAvailable(f"the server's certificate does not hold: {error.reason.verify_message}") from None
+            raise NotAvailable(f"the server's certificate is invalid: {error.reason.verify_message}") from None
         raise ConnectionLost(f"no answer ({error.reason}); is there a network?") from error
     except (OSError, http.client.HTTPException) as error:
-        raise ConnectionLost(f"the connection was cut ({error or type(error).__name__})") from error
+        raise ConnectionLost(f"the connection was lost ({error or type(error).__name__})") from error
 
 
-def _note(tag: Path, headers: Message) -> None:
-    """Keep what tells this version of the file from a later one, if the server says it."""
+def _store_tag(tag: Path, headers: Message) -> None:
+    """Store the server's tag of this version of the file, if it sends one."""
     etag = headers.get("ETag", "")
     known = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
     if known:
