@@ -203,7 +203,7 @@ def test_domains_may_have_fewer_of_the_classes_but_no_others(source, tmp_path):
     "name, targets, said",
     [
         ("cross_dataset", (), "name some with --targets"),
-        ("cross_dataset", ("noto", "noto"), "'noto' is there twice"),
+        ("cross_dataset", ("noto", "noto"), "'noto' occurs twice"),
         ("cross_dataset", ("caltech",), "unknown dataset 'caltech'; nearest: caltech101"),
         ("domain_generalization", ("not",), "unknown dataset 'not'"),
     ],

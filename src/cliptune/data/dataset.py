@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from functools import cached_property
+from functools import cached_property
 
 from cliptune.data import splits
 from cliptune.data.config import DataConfig
@@ -36,6 +37,11 @@ class Dataset(ABC):
     uses_holdout: bool = False
     is_public: bool = False
     reading: DataConfig = DataConfig()
+
+    @cached_property
+    def open_targets(self) -> dict[tuple[str, DataConfig], Dataset]:
+        """Transfer targets opened for this dataset, so that all runs on it share them and their features."""
+        return {}
 
     @classmethod
     @abstractmethod

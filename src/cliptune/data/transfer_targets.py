@@ -24,8 +24,7 @@ def transfer_test_sets(dataset: Dataset, targets: Sequence[str], taken: Sequence
     Raises:
         UserError: If two targets have the same name.
     """
-    config = replace(dataset.reading, templates=(), draws="")
-    others = {spec: sources.get(spec, config) for spec in dict.fromkeys(targets) if spec not in dataset.domains()}
+    others = {spec: _open_target(dataset, spec) for spec in targets if spec not in dataset.domains()}
     counts = Counter((dataset.name, *taken, *(other.name for other in others.values())))
     found: dict[str, TestSet] = {}
     for spec in targets:
@@ -40,3 +39,11 @@ def transfer_test_sets(dataset: Dataset, targets: Sequence[str], taken: Sequence
             raise UserError(f"the target {spec!r} occurs twice, or has the name of another test set; name each once")
         found[name] = test
     return found
+
+
+def _open_target(dataset: Dataset, spec: str) -> Dataset:
+    """Open a dataset with the settings of `dataset`, or return the one opened before."""
+    key = spec, replace(dataset.reading, templates=(), draws="")
+    if key not in dataset.open_targets:
+        dataset.open_targets[key] = sources.get(*key)
+    return dataset.open_targets[key]
