@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from functools import cached_property
-from functools import cached_property
 
 from cliptune.data import splits
 from cliptune.data.config import DataConfig
