@@ -9,7 +9,7 @@ from collections.abc import Callable
 from cliptune.errors import UserError
 
 #: Name -> module in `commands/` with a function of the same name, and a line of help.
-SUBCOMMANDS = {
+KINDS = {
     "list": ("data_list", "list: list all datasets, with the sizes of public ones and whether they are on disk"),
     "check": ("data_check", "check ROOT [NAMES...]: check a folder of public datasets for missing or wrong files"),
     "download": ("data_download", "download NAMES... --root ROOT: download public datasets and check them"),
@@ -20,12 +20,12 @@ SUBCOMMANDS = {
 def data(arguments: list[str]) -> None:
     """Call the subcommand in the first argument. Raises `UserError` if it is unknown."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        lines = "\n".join(f"  {line}" for _, line in SUBCOMMANDS.values())
+        lines = "\n".join(f"  {line}" for _, line in KINDS.values())
         sys.stdout.write(f"usage: cliptune data WHAT ...\n\n{lines}\n\nSee cliptune data WHAT --help.\n")
         return
-    if arguments[0] not in SUBCOMMANDS:
-        raise UserError(f"data takes one of {', '.join(SUBCOMMANDS)}, got {arguments[0]}")
-    home, _ = SUBCOMMANDS[arguments[0]]
+    if arguments[0] not in KINDS:
+        raise UserError(f"data takes one of {', '.join(KINDS)}, got {arguments[0]}")
+    home, _ = KINDS[arguments[0]]
     module = importlib.import_module(f"cliptune.commands.{home}")
     command: Callable[[list[str]], None] = getattr(module, home)
     command(arguments[1:])

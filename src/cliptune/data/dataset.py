@@ -25,6 +25,7 @@ class Dataset(ABC):
         draws: A folder or file of few-shot draws to use instead of drawing (see `public.common.dassl_few_shot`), or "".
         content_id: Identifies the content of generated examples for caching; empty if unknown.
         uses_holdout: Whether the examples `aside` validate instead of training (see `with_holdout`).
+        is_public: Whether it is a published benchmark, which must be complete.
         reading: Options for locating and reading the images.
     """
 
