@@ -217,9 +217,9 @@ def test_mistakes_with_pictures(run, tmp_path, photos):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     with pytest.raises(ct.UserError, match=r"image .*broken\.png cannot be read"):
         run.predict(tmp_path / "broken.png")
-    with pytest.raises(ct.UserError, match=r"no picture at .*none\.png; check the path"):
+    with pytest.raises(ct.UserError, match=r"no image at .*none\.png; check the path"):
         run.predict([photos / "cat" / "0.png", tmp_path / "none.png"])
-    with pytest.raises(ct.UserError, match="no pictures given"):
+    with pytest.raises(ct.UserError, match="no images given"):
         run.predict([])
     with pytest.raises(ct.UserError, match="top_k must be at least 1, got 0"):
         run.predict(photos / "cat" / "0.png", top_k=0)

@@ -13,14 +13,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled picture, not yet read.
+    """One labeled image, not yet read.
 
-    `key` is unique within its dataset: the relative path of a file, or the name of a drawing and its pose.
-    `label` indexes the class names of whatever holds the example (dataset, or task after base/novel relabelling).
-    `labels` are all classes in the picture, in order, where a dataset says so (multi-label); `label`, one of them, is
-    then the class it was drawn for. `weight` multiplies its loss in training: a coreset's pictures stand for others.
-    `boxes` are rectangles of its foreground, (left, top, right, bottom) each: in pixels of the picture as its EXIF
-    turns it, or as shares of its sides if `shares`.
+    Args:
+        key: Unique within the dataset: the relative path of a file, or the name and the pose of a rendered image.
+        label: Index into the class names of the dataset, or of the task after base/novel relabelling.
+        path: The image file, or None.
+        mask: The mask file that the dataset provides, or None.
+        background: Name of the background of a rendered image.
+        style: Name of the style of a rendered image.
+        labels: All classes in the image, in order, of multi-label data; `label`, one of them, is then the class it was
+            drawn for.
+        weight: Factor of the example's loss in training; the images of a coreset represent others.
+        boxes: Rectangles of the foreground, (left, top, right, bottom) each, in pixels of the upright image, or as shares
+            of its sides if `shares`.
+        shares: Whether `boxes` are shares of the image's sides.
     """
 
     key: str
@@ -37,8 +44,7 @@ class Example:
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A read picture: `image` uint8 `(3, H, W)`; `mask` uint8 `(1, H, W)`, 255 = foreground, or None if there is
-    none."""
+    """A decoded image: `image` uint8 `(3, H, W)`; `mask` uint8 `(1, H, W)`, 255 = foreground, or None."""
 
     image: Tensor
     mask: Tensor | None = None
@@ -46,11 +52,11 @@ class DecodedImage:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step sees: normalised `images` `(B, 3, H, W)`, `labels` `(B,)`, `masks` `(B, 1, H, W)` in [0, 1] or None.
+    """A batch: normalised `images` `(B, 3, H, W)`, `labels` `(B,)`, `masks` `(B, 1, H, W)` in [0, 1] or None.
 
-    `index` `(B,)` is the position of each example in its set. `targets`, of multi-label data, are 1 for each class in
-    the picture, else 0: `(B, c)` with the classes up to the last that occurs in the set. `weights` `(B,)` multiply the
-    losses of pictures that do not all count alike.
+    `index` `(B,)` is the position of each example in its set. `targets` `(B, c)` of multi-label data are 1 for each
+    class in the image and 0 otherwise, for the classes up to the last that occurs in the set. `weights` `(B,)` multiply
+    the losses, if the examples differ in weight.
     """
 
     images: Tensor
@@ -136,8 +142,8 @@ class Outputs:
     """What the towers say: L2-normalised features and the scale of their cosines.
 
     Args:
-        image: View name -> `(B, d)`; "image" is the picture itself.
-        text: `(C, d)`, or `(B, C, d)` where sentences depend on the picture.
+        image: View name -> `(B, d)`; "image" is the image itself.
+        text: `(C, d)`, or `(B, C, d)` if prompts depend on the image.
         logit_scale: The factor of cosines, a scalar.
         logits: `(B, C)`, `logit_scale * image["image"] @ text.T`, plus the backbone's `logit_bias` if it has one,
             unless the method classifies otherwise.
@@ -157,8 +163,9 @@ class Outputs:
 class TestSet:
     """Examples relabelled to index `classnames`.
 
-    dataset: which reads them, where it is not the task's own; `templates` are then its sentences, () for the task's.
-    parts: further metrics, by name, over the examples of some labels among all `classnames`.
+    dataset: Reads the examples if they are not from the task's own dataset; `templates` are then its prompts, () for
+        the task's.
+    parts: Further metrics by name, over the examples of some labels, classified among all `classnames`.
     """
 
     __test__ = False  # not a pytest class
@@ -172,10 +179,10 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to train and test: examples relabelled to index `classnames`, and named test sets.
+    """A task to train and test on: examples relabelled to index `classnames`, and named test sets.
 
-    averaged: the test sets over which the papers' "average" is taken, () for no such metric.
-    image_store: decoded training images (`data.image_store.ImageStore`) if validation has read them.
+    averaged: The test sets over which the papers' "average" is taken, () for no such metric.
+    image_store: Decoded training images (`data.image_store.ImageStore`) if validation has read them.
     """
 
     name: str
@@ -191,8 +198,8 @@ class Task:
 
 @dataclass
 class State:
-    """Where training stands: done are `epoch` of `epochs` and, of this one, `step` of `steps`; `memory` is whatever the
-    method's `prepare` returned."""
+    """Progress of training: `epoch` of `epochs` and, within the epoch, `step` of `steps` are completed. `memory` is
+    what the method's `prepare` returned."""
 
     epoch: int
     epochs: int
@@ -203,7 +210,7 @@ class State:
 
 @dataclass(frozen=True)
 class Result:
-    """What one task leaves behind: metrics at full precision and how they were got."""
+    """Result of one task: metrics at full precision, and the configuration and circumstances they come from."""
 
     task: str
     method: str

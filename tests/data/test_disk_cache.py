@@ -166,7 +166,7 @@ def test_a_full_disk_means_no_cache_and_one_note(store, folder, monkeypatch, num
 def test_a_folder_that_cannot_be(tmp_path, folder, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "store"))
-    with pytest.warns(UserWarning, match="are not kept in .*; set CLIPTUNE_CACHE to another folder, or say --no-cache"):
+    with pytest.warns(UserWarning, match="are not kept in .*; set CLIPTUNE_CACHE to another folder, or use --no-cache"):
         first = digest(examples(folder))
     assert same(first, digest(examples(folder, use=False)))
 

@@ -148,8 +148,8 @@ def test_few_images_are_decoded_at_a_time(run, monkeypatch):
 @pytest.mark.parametrize(
     "images, reason",
     [
-        ([], "no pictures given; pass at least one image"),
-        (iter(()), "no pictures given"),
+        ([], "no images given; pass at least one image"),
+        (iter(()), "no images given"),
         (None, r"the image is a NoneType; expected a path, bytes of an image file, .* an array \(H, W, C\)"),
         (3, "the image is a int; expected a path"),
         ({"image": 1}, "the image is a dict; expected a path"),
@@ -161,8 +161,8 @@ def test_few_images_are_decoded_at_a_time(run, monkeypatch):
         (io.BytesIO(b"\x89PNG"), "the image cannot be read: it is "),
         (io.StringIO("text"), "the image gives str, not bytes; open it with open"),
         ("https://example.org/cat.jpg", "https://example.org/cat.jpg is a URL, and nothing is downloaded here"),
-        ("none.png", "no picture at none.png; check the path"),
-        (["none\0.png"], "no picture at none"),
+        ("none.png", "no image at none.png; check the path"),
+        (["none\0.png"], "no image at none"),
         (".", r". is a folder; give its images: sorted\(Path\('.'\)"),
         (Image.new("RGB", (0, 4)), "the image is empty: its size is 0x4"),
         (np.zeros((0, 4, 3), np.uint8), r"the image has the shape \(0, 4, 3\); expected one picture"),

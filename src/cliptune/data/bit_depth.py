@@ -1,7 +1,7 @@
-"""Deep images brought to eight bits: integers of more bits, floating-point numbers, 16-bit colours.
+"""Conversion of deep images to eight bits: integers of more bits, floating-point values, 16-bit colours.
 
-Files say how many bits a value takes and seldom how many of them are used, so the range is inferred from the values.
-What is inferred is said, in words that are the same for all images of which the same is assumed.
+Files store how many bits a value takes, but seldom how many of them are used, so the range is inferred from the values.
+The inference is reported in a text that is the same for all images with the same assumption.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from PIL import Image
 
 from cliptune.errors import UserError
 
-#: Bits that scanners, cameras and detectors use.
+#: Bit depths of scanners, cameras and detectors.
 COMMON_DEPTHS = (8, 10, 12, 14, 16, 24, 32)
-#: TIFF's numbers of what a value means.
+#: TIFF tags that describe the values, and their values.
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 UNSIGNED, SIGNED, WHITE_IS_ZERO = 1, 2, 0
-#: A 16-bit colour image without any byte of this size above uses 14 bits at most.
+#: A 16-bit colour image whose upper bytes are all smaller uses at most 14 bits.
 NEARLY_EMPTY_BYTE = 64
 
 
 def exceeds_8_bits(image: Image.Image) -> bool:
-    """Whether an opened image, not yet loaded, holds more than eight bits a channel, or signed ones."""
+    """Whether an opened image, not yet loaded, has more than eight bits per channel, or signed values."""
     signed = image.mode == "L" and _tag(image, SAMPLE_FORMAT) == SIGNED
     return signed or image.mode[0] in "IF" or ";16" in _raw_mode(image)
 
 
 def to_8_bits(image: Image.Image) -> tuple[Image.Image, str]:
-    """A deep image with eight bits a channel, and what was assumed of its values, or "".
+    """Convert a deep image to eight bits per channel; the image and what was assumed about its values, or "".
 
-    image: opened, not yet loaded, or made in memory. Raises `UserError`, which continues the file's name, for an image
-    without any finite value.
+    image: Opened but not yet loaded, or made in memory. Raises `UserError`, whose text continues the file's name, for
+    an image without any finite value.
     """
     if image.mode[0] not in "IF" and image.mode != "L":
         return _colours_to_8_bits(image)
@@ -55,7 +55,7 @@ def to_8_bits(image: Image.Image) -> tuple[Image.Image, str]:
 
 
 def _bits(image: Image.Image) -> tuple[int, bool]:
-    """How many bits a value takes, and whether that many are used for sure."""
+    """Bits per value, and whether all of them are known to be used."""
     if image.mode.startswith("I;16"):
         return (12, True) if _raw_mode(image) == "I;12" else (16, False)
     if image.format == "PPM":  # whose head says the largest value, to which Pillow scales; 65535 is also a habit
@@ -98,14 +98,14 @@ def _floats_to_8_bits(values: np.ndarray) -> tuple[np.ndarray, str]:
 
 
 def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """From black at `low` to white at `high`; an even image becomes grey."""
+    """Scale values from black at `low` to white at `high`; a constant image becomes grey."""
     if low == high:
         return np.full(values.shape, 127, np.uint8)
     return ((values.astype(np.float64) - low) * (255 / (high - low))).round().astype(np.uint8)
 
 
 def _colours_to_8_bits(image: Image.Image) -> tuple[Image.Image, str]:
-    """A 16-bit colour image, of which Pillow gives the upper bytes; where these are nearly empty, with the lower ones.
+    """Convert a 16-bit colour image. Pillow gives the upper bytes; if these are nearly empty, the lower ones are added.
 
     Colours and transparency may use different depths.
     """
@@ -125,14 +125,14 @@ def _colours_to_8_bits(image: Image.Image) -> tuple[Image.Image, str]:
 
 
 def _lower_bytes(file: Any, raw: str) -> np.ndarray | None:
-    """The lower bytes of 16-bit colours: what Pillow takes for the upper ones if it reads them in the other order."""
+    """The lower bytes of 16-bit colours: those that Pillow takes for the upper ones in the opposite byte order."""
     other = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}[raw[-1]]
     try:
         file.seek(0)
         with Image.open(file) as image:
             image.tile = [part._replace(args=_replaced(part.args, raw, raw[:-1] + other)) for part in image.tile]
             return np.asarray(image)
-    except Exception:  # a closed file, a layout that Pillow has no reader of in that order
+    except Exception:  # a closed file, or a layout that Pillow cannot read in that order
         return None
 
 
@@ -141,13 +141,13 @@ def _replaced(args: Any, old: str, new: str) -> Any:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """How values lie in an opened file; "" of an image that is loaded or was made in memory."""
+    """Raw mode of an opened file; "" for an image that is loaded or was made in memory."""
     tile = getattr(image, "tile", None)
     args = tile[0].args if tile else ""
     return str(args[0] if isinstance(args, tuple) else args)
 
 
 def _tag(image: Image.Image, number: int) -> int | None:
-    """The first value of a TIFF tag, None where there is none."""
+    """The first value of a TIFF tag, or None."""
     held = getattr(image, "tag_v2", {}).get(number)
     return held[0] if isinstance(held, tuple) else held

@@ -1,4 +1,4 @@
-"""Where a run's pictures are and how they are read."""
+"""Options for locating and reading the images of a run."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from pathlib import Path
 from cliptune import checks
 from cliptune.errors import UserError
 
-#: Environment variable that stands in for `root`.
+#: Environment variable used if `root` is empty.
 ROOT_VARIABLE = "CLIPTUNE_DATA"
-#: Fields that say where things are or how fast they come, and decide no number.
+#: Fields that change no result: locations and caching.
 LOCATION_FIELDS = ("root", "cache")
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What a dataset is told beside its name."""
+    """Options of a dataset besides its name."""
 
     root: str = ""
-    """Folder that holds the public datasets, each in a folder of its own; left empty, the environment variable
-    CLIPTUNE_DATA. Of csv and json data: the folder from which paths count; left empty, the file's own."""
+    """Folder that contains the public datasets, each in its own subfolder; by default the environment variable
+    CLIPTUNE_DATA. For csv and json data: the folder that paths are relative to; by default the folder of the file."""
     templates: tuple[str, ...] = ()
-    """Sentences with one {} each, in place of the dataset's own."""
+    """Prompt templates with one {} each, in place of the dataset's own."""
     raw_names: bool = False
-    """Take the names of your own classes as they are, instead of making them readable (underscores to spaces, CamelCase
+    """Use the names of your own classes unchanged, instead of making them readable (underscores to spaces, CamelCase
     split)."""
     image_column: str = ""
-    """Of hub and csv data, where it cannot be guessed."""
+    """Column of the images in hub and csv data, if it cannot be guessed."""
     label_column: str = ""
-    """Of hub and csv data, where it cannot be guessed."""
+    """Column of the labels in hub and csv data, if it cannot be guessed."""
     label_separator: str = ""
-    """Of hub and csv data whose images show several classes: what stands between labels in one cell. Left empty, it is
-    guessed and said; none takes each cell for one class."""
+    """Separator between the labels in one cell of multi-label hub and csv data. By default it is guessed, with a
+    warning; none reads each cell as one class."""
     draws: str = ""
-    """A folder of split_fewshot/shot_K-seed_S.pkl files (or one such file) whose shots are taken instead of drawing
-    them; no code in them runs."""
+    """A folder of split_fewshot/shot_K-seed_S.pkl files (or one such file) whose few-shot draws are used in place of
+    new ones. No code in these files is executed."""
     skip_bad: bool = False
-    """Leave out images that cannot be read, however many, instead of stopping before training starts. Without it, own
-    data may lack one in a hundred, and public datasets none."""
+    """Leave out images that cannot be read, however many, instead of stopping before training starts. By default, one
+    in a hundred images of your own data may be unreadable, and none of a public dataset."""
     shrink: int = 0
-    """Shrink larger pictures once, when they are read, until their shorter edge has this many pixels: for photographs
-    of many megapixels. 0 leaves them alone."""
+    """Shrink larger images when they are read, until their shorter edge has this many pixels: for photographs of many
+    megapixels. 0 leaves them unchanged."""
     exact_resize: bool = False
-    """Resize training views with Pillow, to the bit what published codes trained on, instead of with PyTorch in a
-    quarter of the time, where one value in 300 is a grey level off."""
+    """Resize training views with Pillow, bit for bit as published code does. By default PyTorch resizes them in a
+    quarter of the time, where one value in 300 is one grey level off."""
     cache: bool = True
-    """Keep decoded pictures on disk (in the user's cache folder, or CLIPTUNE_CACHE), from where later epochs and runs
+    """Store decoded images on disk (in the user's cache folder, or CLIPTUNE_CACHE), from where later epochs and runs
     map them into memory."""
 
     def __post_init__(self):
@@ -56,7 +56,7 @@ class DataConfig:
         checks.at_least(self, 0, "shrink")
 
     def folder(self, name: str) -> Path:
-        """The root. Raises `UserError` where nobody says it."""
+        """The folder of the public datasets. Raises `UserError` if it is not given or does not exist."""
         given = self.root or os.environ.get(ROOT_VARIABLE, "")
         if not given:
             raise UserError(

@@ -1,7 +1,7 @@
-"""Decoded pictures on disk, mapped into memory: decoded once, by whichever process comes first.
+"""A disk cache of decoded images, which are mapped into memory.
 
-A file holds one picture under the hash of what it was made from, so that a changed picture is another entry. It gets
-its name when it is whole; one that is torn, foreign or of another version is left alone until it is written anew.
+Each entry is a file named by a hash of the image's source, so a changed image is another entry. Files are renamed into
+place when complete; an entry that is damaged or of another version counts as missing and is overwritten.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from torch.utils.data import get_worker_info
 from cliptune.files import CACHE_VARIABLE, cache_folder, open_regular
 from cliptune.types import DecodedImage
 
-#: Bytes of all entries at most; never more than half of what the disk has left.
+#: Largest size of all entries in bytes; never more than half of the free disk space.
 MAX_CACHE_BYTES = 20 << 30
-#: Bytes a process adds before it counts again what others added.
+#: Bytes that a process adds before it measures the folder again, which other processes fill as well.
 RECOUNT_BYTES = 256 << 20
-#: Below this many bytes a picture is decoded as quickly as it is mapped.
+#: Smaller images are not stored: decoding them is as quick as mapping.
 MIN_ENTRY_BYTES = 1 << 15
-#: Entries unused for this many seconds go when there is no room.
+#: Entries unused for this many seconds may be deleted to make room.
 UNUSED_SECONDS = 24 * 3600.0
-#: What an entry says of itself: mark, key, height, width, whether a mask follows, hash of all this and the rest.
+#: Header of an entry: magic number, key, height, width, whether a mask follows, hash of header and content.
 HEADER = struct.Struct("<8s32sIIIQ4x")
 MAGIC = b"clippic3"
-#: What else decides the pixels of a file.
+#: Versions that determine the decoded pixels.
 DECODER_VERSIONS = f"3/{PIL.__version__}/{torchvision.__version__}"
 
 
@@ -48,7 +48,7 @@ def cache_key(digest: bytes, kind: str = "") -> bytes:
 
 
 class DiskCache:
-    """The entries of a folder. Makes no exception of a full or read-only disk: it then just keeps nothing more."""
+    """Decoded images in a folder. On a full or read-only disk it warns once and stores nothing more."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -62,7 +62,7 @@ class DiskCache:
             self._close((error.strerror or str(error)).lower())
 
     def get(self, key: bytes) -> DecodedImage | None:
-        """The picture of a key, mapped from disk, or None."""
+        """The image of a key, mapped from disk, or None."""
         path = self._path(key)
         try:
             with open_regular(path) as file:
@@ -71,7 +71,7 @@ class DiskCache:
             size = (3 + bool(masked)) * height * width
             if (mark, held, stat.st_size) != (MAGIC, key, HEADER.size + size) or not size:
                 return None
-            # Private: whoever writes into it changes a copy of his own.
+            # A private map: writing into it changes a copy.
             body = torch.from_file(str(path), shared=False, size=stat.st_size, dtype=torch.uint8)[HEADER.size :]
             area = 3 * height * width
             parts = [body[:area], body[area:]][: 1 + bool(masked)]
@@ -84,9 +84,9 @@ class DiskCache:
         image = parts[0].view(height, width, 3).permute(2, 0, 1)
         return DecodedImage(image, parts[1].view(1, height, width) if masked else None)
 
-    def put(self, key: bytes, picture: DecodedImage) -> bool:
-        """Keep a picture on disk, if there is room; whether it is there."""
-        parts = [picture.image.permute(1, 2, 0), *([] if picture.mask is None else [picture.mask])]
+    def put(self, key: bytes, image: DecodedImage) -> bool:
+        """Store an image if there is room; whether it was stored."""
+        parts = [image.image.permute(1, 2, 0), *([] if image.mask is None else [image.mask])]
         size = sum(part.numel() for part in parts)
         if self.closed or size < MIN_ENTRY_BYTES:
             return False
@@ -98,7 +98,7 @@ class DiskCache:
                 )
                 return False
         held = [part.contiguous() for part in parts]
-        height, width = picture.image.shape[-2:]
+        height, width = image.image.shape[-2:]
         head = HEADER.pack(MAGIC, key, height, width, len(held) > 1, _hash(key, height, width, held))
         path = self._path(key)
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
@@ -119,14 +119,14 @@ class DiskCache:
         return self.folder / name[0] / name[1:]
 
     def _counted(self) -> int:
-        """Bytes that may be added before counting again, after what is unused made room if there is none."""
+        """Bytes that may be added before measuring again; deletes unused entries if there is no room."""
         entries, now = [], time.time()
         for file in self.folder.glob("?/*"):
             try:
                 stat = file.stat()
-            except OSError:  # another process was quicker
+            except OSError:  # deleted by another process
                 continue
-            if file.suffix == ".tmp" and now - stat.st_mtime > UNUSED_SECONDS:  # of a process that was killed
+            if file.suffix == ".tmp" and now - stat.st_mtime > UNUSED_SECONDS:  # left by a killed process
                 file.unlink(missing_ok=True)
             entries.append((stat.st_mtime, stat.st_size, file))
         used = sum(size for _, size, _ in entries)
@@ -137,25 +137,24 @@ class DiskCache:
                     break
                 try:
                     file.unlink(missing_ok=True)
-                except OSError:  # mapped, on a system that minds
+                except OSError:  # mapped, on a system that forbids deleting
                     continue
                 used -= size
         return min(RECOUNT_BYTES, limit - used)
 
     def _close(self, why: str) -> None:
-        """Keep nothing more; said once, by the process the user sees."""
+        """Store nothing more. Worker processes do not warn."""
         if not self.closed and get_worker_info() is None:
             warnings.warn(
-                f"decoded pictures are not kept in {self.folder} ({why}): reading takes "
-                f"longer; set {CACHE_VARIABLE} to "
-                f"another folder, or say --no-cache",
+                f"decoded images are not kept in {self.folder} ({why}), so reading takes longer; set "
+                f"{CACHE_VARIABLE} to another folder, or use --no-cache",
                 stacklevel=2,
             )
         self.closed = True
 
 
 def _hash(key: bytes, height: int, width: int, parts: Iterable[Tensor]) -> int:
-    """XXH3 of an entry, 64 bits: as quick as a sum of its words, and a twelfth of a CRC's time."""
+    """XXH3 hash of an entry, 64 bits; it takes a twelfth of the time of a CRC."""
     found = xxhash.xxh3_64(key + struct.pack("<II", height, width))
     for part in parts:
         found.update(part.numpy().reshape(-1).data)
@@ -163,7 +162,7 @@ def _hash(key: bytes, height: int, width: int, parts: Iterable[Tensor]) -> int:
 
 
 def _create(path: Path) -> BinaryIO:
-    """A new file; its folder is there but for the first time."""
+    """Create a new file, and its folder if necessary."""
     try:
         return open(path, "xb")
     except FileNotFoundError:

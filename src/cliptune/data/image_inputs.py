@@ -1,4 +1,4 @@
-"""Images as a caller gives them: files, bytes, PIL images, arrays or tensors; one, several, or a generator of them."""
+"""Images passed to the Python interface: files, bytes, PIL images, arrays or tensors; one, several, or a generator."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ INPUT_KINDS = (
 
 
 def iterate_images(images: ImageInput | Iterable[ImageInput]) -> tuple[Iterator[ImageInput], bool]:
-    """Iterate over images, and say whether a single one was given. An array or a tensor of four dimensions is a batch.
+    """An iterator over images, and whether a single one was passed. A four-dimensional array or tensor is a batch.
 
-    Raises `UserError` for what is neither an image nor an ordered iterable.
+    Raises `UserError` for anything that is neither an image nor an ordered iterable.
     """
     if isinstance(images, (np.ndarray, Tensor)):
         batch = images.ndim == 4
@@ -50,7 +50,7 @@ def batched_views(
 ) -> Iterator[Tensor]:
     """Views `(n, 3, H, W)` of images in their order, `size` at a time, so that few are decoded at once.
 
-    What is assumed of deep images is said once for all. Raises `UserError` as `one_by_one` and `read_given` do, and
+    Warns once about the assumed ranges of deep images. Raises `UserError` as `one_by_one` and `read_given` do, and
     where there is no image.
     """
     given, single = iterate_images(images)
@@ -60,23 +60,23 @@ def batched_views(
     def read(image: ImageInput) -> Tensor:
         nonlocal total
         with collect_assumed_ranges() as said:
-            picture = read_image_input(image, "the image" if single else f"image {total}")
+            decoded = read_image_input(image, "the image" if single else f"image {total}")
         assumed.extend(said)
         total += 1
-        return view(picture)
+        return view(decoded)
 
     views = map(read, given)
     while batch := list(islice(views, size)):
         yield torch.stack(batch)
     if not total:
-        raise UserError("no pictures given; pass at least one image")
+        raise UserError("no images given; pass at least one image")
     warn_assumed_ranges(assumed, total)
 
 
 def read_image_input(image: Any, what: str) -> DecodedImage:
-    """An image of any kind, upright and in eight bits. what: how sentences call one that has no name.
+    """Read an image of any kind, upright and in eight bits. what: Name in messages for an image without one.
 
-    Raises `UserError` that says what was given, and what is wrong with it.
+    Raises `UserError` that names the input and the reason.
     """
     if isinstance(image, (bytes, bytearray, memoryview)):
         return _content(bytes(image), what)
@@ -92,7 +92,7 @@ def read_image_input(image: Any, what: str) -> DecodedImage:
         return to_image(image, what)
     except UserError:
         raise
-    except Exception as error:  # of a PIL image whose file is damaged, or was closed before it was read
+    except Exception as error:  # a PIL image whose file is damaged, or was closed before reading
         raise UserError(f"{what} cannot be read: {type(error).__name__}: {error}") from None
 
 
@@ -106,7 +106,7 @@ def _file(name: str) -> DecodedImage:
         raise UserError(f"{name} is a URL, and nothing is downloaded here; download it and give its path or bytes")
     path = Path(os.path.expanduser(name))
     if not os.path.lexists(path):
-        raise UserError(f"no picture at {path}; check the path")
+        raise UserError(f"no image at {path}; check the path")
     if path.is_dir():
         raise UserError(f"{path} is a folder; give its images: sorted(Path({str(path)!r}).rglob('*.jpg'))")
     return read_image(path)
@@ -117,9 +117,9 @@ def _open_file(file: Any, what: str) -> DecodedImage:
     what = name if isinstance(name, str) and name else what
     try:
         if hasattr(file, "seek") and getattr(file, "seekable", lambda: True)():
-            file.seek(0)  # as Pillow does: a file that was read before is read again
+            file.seek(0)  # as Pillow does, so that a file can be read twice
         content = file.read()
-    except Exception as error:  # closed, not open for reading, or whatever an object's own code raises
+    except Exception as error:  # a closed or write-only file, or an error of the object's own code
         why = f"{type(error).__name__}: {error}"
         raise UserError(f"{what} cannot be read ({why}); open it with open(path, 'rb')") from None
     if not isinstance(content, bytes):

@@ -1,4 +1,4 @@
-"""What reading an image assumed of its values: a warning for one image, one with counts for many."""
+"""Warnings about value ranges that reading deep images had to assume: one per image, or one with counts for many."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _assumed: ContextVar[list[tuple[str, str]] | None] = ContextVar("assumed", defau
 
 
 def warn_assumed_range(name: str, said: str) -> None:
-    """Warn of what is assumed of the image `name`, or collect it within `assuming`; "" is nothing."""
+    """Warn about the range assumed for image `name`, or collect it in `collect_assumed_ranges`; "" is ignored."""
     held = _assumed.get()
     if said and held is None:
         warnings.warn(f"image {name}: {said}", stacklevel=3)
@@ -21,7 +21,7 @@ def warn_assumed_range(name: str, said: str) -> None:
 
 @contextmanager
 def collect_assumed_ranges() -> Iterator[list[tuple[str, str]]]:
-    """Collect names of images and what is assumed of them, which is otherwise a warning for each."""
+    """Collect image names and assumed ranges within the block, in place of one warning per image."""
     held: list[tuple[str, str]] = []
     token = _assumed.set(held)
     try:
@@ -31,8 +31,8 @@ def collect_assumed_ranges() -> Iterator[list[tuple[str, str]]]:
 
 
 def warn_assumed_ranges(assumed: Sequence[tuple[str, str]], total: int) -> None:
-    """One warning about what was assumed of some of `total` images, with the number and an example of each kind; within
-    `assuming`, they are collected."""
+    """Warn once about the assumed ranges of some of `total` images, with the number and an example per kind; within
+    `collect_assumed_ranges`, they are collected."""
     held = _assumed.get()
     if held is not None:
         held.extend(assumed)

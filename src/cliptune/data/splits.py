@@ -1,4 +1,4 @@
-"""Few-shot draws, base and novel halves, and train/validation cuts, bit for bit as the field makes them."""
+"""Few-shot draws, base and novel classes, and train/validation splits, identical to those of published code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def group_by_label(examples: Sequence[Example]) -> dict[int, list[Example]]:
-    """Examples grouped by label, in order of first appearance: the order in which published draws walk the classes."""
+    """Group examples by label, in order of first appearance, which is the order in which published code draws."""
     groups: dict[int, list[Example]] = {}
     for example in examples:
         groups.setdefault(example.label, []).append(example)
@@ -27,29 +27,31 @@ def group_by_label(examples: Sequence[Example]) -> dict[int, list[Example]]:
 
 
 def assign_single_labels(examples: Sequence[Example], rng: random.Random) -> list[Example]:
-    """Each example that shows several classes under one of them, at random, in their order; others as they are."""
+    """Assign each multi-label example to one of its classes at random; other examples stay unchanged."""
     return [replace(e, label=rng.choices(e.labels)[0]) if e.labels else e for e in examples]
 
 
 def sample_few_shot(examples: Sequence[Example], shots: int, rng: random.Random) -> list[Example]:
-    """`shots` examples a class, or all of a class that has fewer (without consuming randomness); all if `shots` < 1."""
+    """Draw `shots` examples per class; all if `shots` < 1. Smaller classes are used whole and consume no randomness."""
     if shots < 1:
         return list(examples)
     return [e for group in sample_groups(group_by_label(examples).values(), shots, rng) for e in group]
 
 
 def sample_groups(groups: Iterable[Sequence[T]], shots: int, rng: random.Random) -> list[list[T]]:
-    """`few_shot` of things that are already grouped by class, group by group."""
+    """`sample_few_shot` of items that are already grouped by class."""
     return [rng.sample(group, shots) if 1 <= shots <= len(group) else list(group) for group in groups]
 
 
 def sample_disjoint(
     groups: Sequence[Sequence[T]], shots: int, rng: random.Random, taken: Collection[T] = ()
 ) -> tuple[list[list[T]], list[list[T]]]:
-    """Training and validation shots, group by group, where there is no validation list: training by the published rule,
-    then min(shots, 4) of the others of each class from the same random stream.
+    """Training and validation examples per group, both drawn from the training list.
 
-    taken: training shots that were got otherwise, whose draw is replaced.
+    Training draws `shots` per group by the published rule; validation then draws min(shots, 4) of the others from the
+    same random stream.
+
+    taken: Training examples chosen by other means; they replace the random draw.
     """
     chosen = sample_groups(groups, shots, rng)
     used = set(taken) or {item for group in chosen for item in group}
@@ -58,7 +60,7 @@ def sample_disjoint(
 
 
 def exclude(examples: Sequence[Example], aside: Sequence[Example]) -> list[Example]:
-    """The examples that are not among those set `aside`."""
+    """The examples that are not in `aside`, by key."""
     keys = {e.key for e in aside}
     return [e for e in examples if e.key not in keys]
 
@@ -66,9 +68,9 @@ def exclude(examples: Sequence[Example], aside: Sequence[Example]) -> list[Examp
 def draw_few_shot(
     train: Sequence[Example], val: Sequence[Example], shots: int, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """Training and validation shots of a seed: validation takes min(shots, 4) a class from the same random stream.
+    """Training and validation examples of a seed: validation draws min(shots, 4) per class from the same random stream.
 
-    Examples of several classes first go to one of them each (`given`).
+    Multi-label examples are first assigned to one of their classes each (`assign_single_labels`).
     """
     rng = random.Random(seed)
     train, val = assign_single_labels(train, rng), assign_single_labels(val, rng)
@@ -77,12 +79,12 @@ def draw_few_shot(
 
 
 def count_classes(examples: Sequence[Example]) -> dict[int, int]:
-    """How many of the examples show each class, in order of first appearance."""
+    """Number of examples per class, in order of first appearance."""
     return dict(Counter(label for e in examples for label in labels_in(e)))
 
 
 def warn_of_small_classes(sizes: Mapping[int, int], shots: int, classnames: Sequence[str]) -> None:
-    """Warn once if classes have fewer than `shots` of their `sizes` examples: all of theirs are used."""
+    """Warn once about the classes that have fewer than `shots` examples, all of which are used."""
     few = {label: size for label, size in sizes.items() if size < shots}
     if few:
         (label, size), *others = few.items()
@@ -92,7 +94,7 @@ def warn_of_small_classes(sizes: Mapping[int, int], shots: int, classnames: Sequ
 
 
 def few_shot_paths(split_json: str | Path, *, shots: int, seed: int) -> tuple[list[str], list[str]]:
-    """Relative paths drawn from a `split_zhou_*.json` file, in order: training, validation."""
+    """Relative paths drawn from a `split_zhou_*.json` file: training, validation."""
     path = Path(split_json)
     _, parts = read_split_file(path, path.parent)
     train, val = draw_few_shot(parts["train"], parts["val"], shots, seed)
@@ -100,13 +102,12 @@ def few_shot_paths(split_json: str | Path, *, shots: int, seed: int) -> tuple[li
 
 
 def sample_fraction(examples: Sequence[Example], share: float, rng: random.Random) -> list[Example]:
-    """`round(share * n)` examples of each class, at least one, drawn without replacement; all in their order if `share`
-    is 1.
+    """Draw `round(share * n)` examples per class, at least one, without replacement. A share of 1 keeps all, in order.
 
     Raises `UserError` unless 0 < share <= 1.
     """
     if not 0 < share <= 1:
-        raise UserError(f"a share of the pictures is above 0 and at most 1, got {share}")
+        raise UserError(f"a share of the images is above 0 and at most 1, got {share}")
     if share == 1:
         return list(examples)
     groups = group_by_label(examples).values()
@@ -116,7 +117,7 @@ def sample_fraction(examples: Sequence[Example], share: float, rng: random.Rando
 def split_trainval(
     examples: Sequence[Example], rng: random.Random, share: float = 0.2
 ) -> tuple[list[Example], list[Example]]:
-    """Training and validation lists where no split file exists: `round(share * n)` shuffled items a class validate."""
+    """Split examples without a split file: `round(share * n)` shuffled examples per class become validation."""
     train, val = [], []
     for group in group_by_label(examples).values():
         count = round(len(group) * share)
@@ -132,16 +133,16 @@ def split_trainval(
 
 
 def base_and_novel(labels: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Base and novel labels: the first ceil(n / 2) of the sorted labels, and the rest."""
+    """Base and novel labels: the first ceil(n / 2) of the sorted labels, and the others."""
     order = sorted(set(labels))
     middle = -(-len(order) // 2)
     return tuple(order[:middle]), tuple(order[middle:])
 
 
 def select_labels(examples: Sequence[Example], labels: Sequence[int], *, shown: bool = False) -> tuple[Example, ...]:
-    """The examples of `labels`, relabelled 0, 1, ... in the order of `labels`, otherwise in their own order.
+    """Select the examples of `labels` and relabel them 0, 1, ... in the order of `labels`; their order stays.
 
-    shown: also those that show one of `labels` beside the class they were drawn for, under the first that they show.
+    shown: Include multi-label examples that show one of `labels` besides their own label, under the first one shown.
     """
     position = {label: i for i, label in enumerate(labels)}
     found = []

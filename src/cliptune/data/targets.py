@@ -1,4 +1,4 @@
-"""Which classes pictures show."""
+"""Labels and multi-label targets of examples."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def labels_in(example: Example) -> tuple[int, ...]:
-    """All classes in a picture."""
+    """All labels of an example, also of a single-label one."""
     return example.labels or (example.label,)
 
 
 def multi_hot(examples: Sequence[Example], classes: int | None = None) -> Tensor | None:
-    """float32 `(n, classes)`, 1 for each class in a picture, of multi-label examples; None of others.
+    """float32 `(n, classes)` targets of multi-label examples, 1 per class in the image; None for single-label data.
 
-    classes: by default those up to the last that occurs.
+    classes: The number of columns, by default up to the last label that occurs.
     """
     import torch
 
