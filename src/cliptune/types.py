@@ -25,8 +25,8 @@ class Example:
         labels: All classes in the image, in order, of multi-label data; `label`, one of them, is then the class it was
             drawn for.
         weight: Factor of the example's loss in training; the images of a coreset represent others.
-        boxes: Rectangles of the foreground, (left, top, right, bottom) each, in pixels of the upright image, or as shares
-            of its sides if `shares`.
+        boxes: Rectangles of the foreground, (left, top, right, bottom) each, in pixels of the upright image, or as
+            shares of its sides if `shares`.
         shares: Whether `boxes` are shares of the image's sides.
     """
 

@@ -117,7 +117,7 @@ def test_a_run_of_another_configuration(cli, trained, photos):
 
 
 def test_pictures(refused, trained, tmp_path, photos):
-    assert "no image at" in refused("predict", trained, tmp_path / "none.png")
+    assert "no picture at" in refused("predict", trained, tmp_path / "none.png")
     assert "no pictures given" in refused("predict", trained)
     assert "no pictures in" in refused("predict", trained, tmp_path)
     (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
