@@ -61,11 +61,11 @@ def test_masks_from_elsewhere_and_other_pictures(cli, run, photos):
     (told,) = json.loads(said.out)
     assert told["data"] == f"folder:{photos}" and told["masks"].startswith("folder:")
     said = cli("background", run, *there, "--masks-from", "data")
-    assert said.code == 2 and "none of 4 pictures has a usable mask; the first:" in said.err
+    assert said.code == 2 and "none of 4 images has a usable mask; the first:" in said.err
     assert "has no mask" in said.err and "Traceback" not in said.err
     said = cli("background", run, *there, "--format", "json")
     assert said.code == 0 and json.loads(said.out)[0]["masks"] == "gradcam"
-    assert "note: 0 of 4 images bring a mask: foregrounds of the others come from Grad-CAM" in said.err
+    assert "note: 0 of 4 images have a mask: the others are masked by Grad-CAM" in said.err
 
 
 @pytest.mark.parametrize(

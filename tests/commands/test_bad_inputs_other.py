@@ -167,13 +167,13 @@ RESULTS = """
     results table {records} --digits -1       | digits must be from 0 to 17
     results table {records} --digits nan      | 'nan'
     results table {records} --format html     | 'html'
-    results table {records} --methods nope    | no run is labelled 'nope'
+    results table {records} --methods nope    | no run has the label 'nope'
     results table {records} --seeds 9         | no run has seed 9
-    results table {records} --rows nope       | no run says 'nope'
+    results table {records} --rows nope       | no run has the setting 'nope'
     results table {records} --metrics nope    | nope
-    results table {records} --columns seed    | can be turned only with --per-seed
+    results table {records} --columns seed    | use --per-seed
     results table {records} --against nope    | nope
-    results table {records} --against coop --cost | --against shows differences alone
+    results table {records} --against coop --cost | --against shows differences only
     results table {records} --spread iqr      | 'iqr'
     results table {records} --out {empty} --format csv | folder
     results table {records} --out /dev/null --format csv | device

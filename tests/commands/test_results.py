@@ -135,13 +135,13 @@ def test_an_unfinished_log_is_named(cli, tmp_path):
     [
         (["frobnicate"], "results takes one of table, published, import, export"),
         (["table"], "a folder of runs comes first"),
-        (["table", "RUNS", "--columns", "shot"], "no run says 'shot'"),
-        (["table", "RUNS", "--columns", "seeds"], "only with --per-seed"),
+        (["table", "RUNS", "--columns", "shot"], "no run has the setting 'shot'"),
+        (["table", "RUNS", "--columns", "seeds"], "use --per-seed"),
         (["table", "RUNS", "--metrics", "bse"], "no result has the metric 'bse'"),
-        (["table", "RUNS", "--methods", "cop"], "no run is labelled 'cop'; there are coop; zeroshot"),
-        (["table", "RUNS", "--seeds", "7"], "no run has seed 7; there are 1; 2; 3"),
+        (["table", "RUNS", "--methods", "cop"], "no run has the label 'cop'; known: coop; zeroshot"),
+        (["table", "RUNS", "--seeds", "7"], "no run has seed 7; known: 1; 2; 3"),
         (["table", "RUNS", "--against", "cop"], "no result has the method 'cop' to compare with"),
-        (["table", "RUNS", "--against", "coop", "--cost"], "--against shows differences alone"),
+        (["table", "RUNS", "--against", "coop", "--cost"], "--against shows differences only"),
         (["table", "nowhere"], "no result.json under nowhere"),
         (["published", "--method", "mapel"], "nearest: maple"),
         (["import", "nowhere"], "nowhere is no folder"),
@@ -161,7 +161,7 @@ def test_help(cli):
 
 def test_logs_that_are_there_are_not_written_over(cli, runs, tmp_path):
     cli("results", "export", runs, "--out", tmp_path / "logs")
-    assert "is there already" in cli("results", "export", runs, "--out", tmp_path / "logs").err
+    assert "exists already" in cli("results", "export", runs, "--out", tmp_path / "logs").err
 
 
 def test_a_piped_table_is_not_broken_into_lines(cli, tmp_path, monkeypatch):

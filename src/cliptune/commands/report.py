@@ -23,15 +23,15 @@ from cliptune.types import Result
 
 @dataclass(frozen=True)
 class Report:
-    """The table, and one self-contained page: which method to use, tables, curves, classes, pictures, backgrounds."""
+    """Print the table and write an HTML page: recommendation, tables, curves, classes, images, backgrounds."""
 
     out: Path | None = None
-    """The page; by default report.html in the folder."""
+    """Output file; default: report.html in the folder."""
     pictures: int = 8
-    """Test pictures shown with each method's saliency; 0 leaves out all that asks checkpoints: pictures, classes,
-    words, shifts."""
+    """Number of test images shown with the saliency of each method; 0 omits everything that needs checkpoints: images,
+    classes, words, shifts."""
     images: int = 500
-    """Pictures of a test set at most that checkpoints answer again, for the tables by class and the pictures."""
+    """Maximum number of images per test set that checkpoints predict again, for the tables per class and the images."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
 
@@ -41,7 +41,7 @@ class Report:
 
 
 def report(arguments: list[str]) -> None:
-    """Read a folder of runs, print the table, write the page."""
+    """Print the table of a folder of runs and write the page."""
     path, rest = split_first(arguments, "a folder of runs", "report runs/sweep")
     options = parse(Report, "report FOLDER", rest)
     root = Path(path)
@@ -70,8 +70,7 @@ def write_page(
     notes: tuple[str, ...] = (),
     allow_code: bool = False,
 ) -> Path:
-    """Render results and, from the checkpoints beside them, pictures and what else they show; returns the page's
-    path."""
+    """Write the page of `results`, with data collected from the checkpoints under `root`. Returns its path."""
     from cliptune.report import html_page
 
     write_text(
@@ -81,13 +80,13 @@ def write_page(
 
 
 def labelled_results(root: Path) -> dict[Path, Result]:
-    """The results under `root` by their folders, their methods as tables name them."""
+    """The results under `root` by run directory, with method labels as in tables."""
     placed = [(path.parent, store.load_result(path)) for path in sorted(root.rglob(store.RESULT_FILE))]
     return dict(zip((folder for folder, _ in placed), label_methods([result for _, result in placed]), strict=True))
 
 
 def _collect(root: Path, pictures: int, images: int, allow_code: bool) -> ReportData:
-    """What lies beside records, and what checkpoints say when asked."""
+    """Collect the files beside records, and data from checkpoints unless `pictures` is 0."""
     from cliptune.report.collect.confusion import collect_confusion
     from cliptune.report.collect.feature_shifts import collect_feature_shifts
     from cliptune.report.collect.models import restore_models
@@ -104,7 +103,7 @@ def _collect(root: Path, pictures: int, images: int, allow_code: bool) -> Report
     folders = checkpoints_of_one_task(root)
     held = restore_models(folders, allow_code)
     if not any(test.examples for test in held.task.tests.values()):
-        note = f"{held.task.dataset.name} has no test images, so that checkpoints are asked about none."
+        note = f"{held.task.dataset.name} has no test images, so checkpoints predict none."
         return ReportData(reliance=kept, notes=(*held.notes, note))
     first = named[next(iter(folders.values()))]
     few = describe_training_data([first])
@@ -120,13 +119,12 @@ def _collect(root: Path, pictures: int, images: int, allow_code: bool) -> Report
 
 
 def checkpoints_of_one_task(root: Path) -> dict[str, Path]:
-    """For each row of the table the folder of one checkpoint, all of one task: that which most rows have, with the most
-    shots, of the first seed."""
+    """Choose one checkpoint per method of one task: that with most methods, then most shots, then the lowest seed."""
     there = {
         folder: result for folder, result in labelled_results(root).items() if (folder / run_dir.CHECKPOINT).is_file()
     }
     if not there:
-        raise UserError(f"no checkpoints under {root}, so no pictures can be shown; use --pictures 0")
+        raise UserError(f"no checkpoints under {root}, so no images can be shown; use --pictures 0")
     count = Counter(result.task for result in there.values())
     shots = {result.task: num_shots(result) or 0 for result in there.values()}
     seeds = {result.task: result.seed for result in there.values()}

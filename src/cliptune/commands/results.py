@@ -1,5 +1,5 @@
-"""`cliptune results table | published | import | export`: records as tables, beside what was published, and to and from
-the logs of the research code."""
+"""`cliptune results table | published | import | export`: tables of records, published results, and logs of the
+research code."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Callable
 
 from cliptune.errors import UserError
 
-#: What `cliptune results` does: name -> the function's home in `commands/` and a line of help.
+#: Subcommand -> module in `commands/` that holds the function of that name, and a line of help.
 KINDS = {
-    "table": ("results_table", "table FOLDER: the runs in a folder as a table, turned as asked; text, CSV, LaTeX"),
-    "published": ("results_published", "published: numbers from papers, each with its source"),
-    "import": ("results_import", "import LOGS: log.txt trees of the research code as records"),
-    "export": ("results_export", "export FOLDER --out OUT: records as the log.txt trees that its scripts read"),
+    "table": ("results_table", "table FOLDER: a table of the runs in a folder as text, Markdown, CSV or LaTeX"),
+    "published": ("results_published", "published: published results with their sources"),
+    "import": ("results_import", "import LOGS: convert log.txt trees of the research code to records"),
+    "export": ("results_export", "export FOLDER --out OUT: write records as log.txt trees for scripts that parse them"),
 }
 
 
 def results(arguments: list[str]) -> None:
-    """Call what the first argument names. Raises `UserError` for anything else."""
+    """Run the subcommand named by the first argument. Raises `UserError` for an unknown one."""
     if not arguments or arguments[0] in ("-h", "--help"):
         lines = "\n".join(f"  {line}" for _, line in KINDS.values())
         sys.stdout.write(f"usage: cliptune results WHAT ...\n\n{lines}\n\ncliptune results WHAT --help says more.\n")

@@ -19,28 +19,28 @@ from cliptune.results import store
 
 @dataclass(frozen=True)
 class ResultsExport:
-    """Write records as the log.txt trees of the research code, for scripts that read those (parse_test_res.py)."""
+    """Write records as log.txt trees of the research code, for scripts that parse them (parse_test_res.py)."""
 
     out: Path
     """Folder for the logs."""
     style: Literal["dassl"] = "dassl"
-    """dassl: the layout of CoOp, MaPLe and what came after them."""
+    """dassl: the layout of CoOp, MaPLe and later code."""
     decimals: int = 1
-    """Of accuracies: 1 as they print now, 2 as older versions did."""
+    """Decimals of accuracies: 1 as in current versions of that code, 2 as in older ones."""
 
     def __post_init__(self):
         checks.between(self, 0, 10, "decimals")
 
 
 def results_export(arguments: list[str]) -> None:
-    """Write a folder's records as logs."""
+    """Write the records of a folder as logs."""
     path, rest = split_first(arguments, "a folder of runs", "results export runs/sweep --style dassl --out logs")
     options = parse(ResultsExport, "results export FOLDER", rest)
     check_folder(options.out)
     logs, notes = scatter(store.load_results(Path(path)), options.decimals)
     there = next((options.out / log for log in logs if (options.out / log).exists()), None)
     if there is not None:
-        raise UserError(f"{there} is there already, maybe of another run; choose another --out or remove it")
+        raise UserError(f"{there} exists already, possibly from another run; choose another --out or remove it")
     for log, text in logs.items():
         write_text(options.out / log, text)
     say = Console(stderr=True, highlight=False, soft_wrap=True)

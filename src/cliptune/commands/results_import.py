@@ -17,29 +17,29 @@ from cliptune.results import store
 
 @dataclass(frozen=True)
 class ResultsImport:
-    """Make records of the logs that the research code (CoOp, MaPLe, PromptSRC, DAPT, ...) left: log.txt in the folders
-    of its scripts, base and novel classes paired. Unfinished runs and what is not understood are named and left out."""
+    """Convert the logs of the research code (CoOp, MaPLe, PromptSRC, DAPT, ...) to records: log.txt in the folders of
+    its scripts, with base and novel classes paired. Unfinished runs and unknown layouts are reported and skipped."""
 
     out: Path = Path("runs/imported")
     """Folder for the records."""
     exact: bool = False
-    """Accuracies from the counts (correct / total) where they are printed, instead of the rounded percentages."""
+    """Compute accuracies from the printed counts (correct / total), if any, instead of the rounded percentages."""
 
 
 def results_import(arguments: list[str]) -> None:
-    """Read a tree of logs, keep its records."""
+    """Convert a tree of logs to records."""
     path, rest = split_first(arguments, "a folder of logs", "results import output --out runs/imported")
     options = parse(ResultsImport, "results import LOGS", rest)
     root = Path(path)
     if not root.is_dir():
-        raise UserError(f"{root} is no folder; name the one that --output-dir named")
+        raise UserError(f"{root} is no folder; give the one passed to --output-dir")
     check_folder(options.out)
     made, notes = collect_records(root, exact=options.exact)
     say = Console(stderr=True, highlight=False, soft_wrap=True)
     for note in notes:
         say.print(note, style="yellow", markup=False)
     if not made:
-        raise UserError(f"no log under {root} is of a finished run that was understood; nothing was written")
+        raise UserError(f"no log under {root} is of a finished run in a known layout; nothing was written")
     for folder, result in made:
         store.save_result(result, options.out / folder)
     logs = {path for _, result in made for path in result.provenance["imported_from"].values()}

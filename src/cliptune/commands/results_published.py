@@ -15,27 +15,27 @@ from cliptune.results.table import escape_formulas
 
 @dataclass(frozen=True)
 class ResultsPublished:
-    """Numbers from papers and their repositories, each with its source: CLIP ViT-B/16 with OpenAI's weights."""
+    """Results from papers and their repositories with their sources: CLIP ViT-B/16 with OpenAI's weights."""
 
     method: tuple[str, ...] = ()
-    """Ours (maple, maple+dapt) or as printed (PromptKD); re-runs by others come along. Left out, all."""
+    """Methods by name (maple, maple+dapt) or as printed (PromptKD), including re-runs by others; default: all."""
     data: tuple[str, ...] = ()
-    """Data sets by our names, or average, over the eleven. Left out, all."""
+    """Datasets, or average (over the eleven); default: all."""
     protocol: str = ""
-    """base-to-novel or few-shot. Left out, both."""
+    """base-to-novel or few-shot; default: both."""
     format: TableFormat = "terminal"
-    """terminal, markdown, csv (one line a number) or latex."""
+    """terminal, markdown, csv (one line per value) or latex."""
     safe_cells: bool = False
-    """As for results table."""
+    """As in results table."""
     out: Path | None = None
-    """A file for the text, which otherwise goes to standard output."""
+    """Output file; default: standard output."""
 
     def __post_init__(self):
         check_safe_cells(self.safe_cells, self.format)
 
 
 def results_published(arguments: list[str]) -> None:
-    """Print published numbers."""
+    """Print published results."""
     options = parse(ResultsPublished, "results published", arguments)
     lines = published.select_published(options.method, options.data, options.protocol)
     if options.format == "csv":

@@ -21,56 +21,55 @@ from cliptune.results.summary import Table
 from cliptune.types import Result
 
 TableFormat = Literal["terminal", "markdown", "csv", "latex"]
-#: Dimensions that every table has.
+#: Dimensions of every table.
 DIMENSIONS = ("method", "data", "shots", "metric", "seed")
-#: Settings that are a column of their own wherever runs differ in them, rather than a remark after the method.
+#: Settings that become a key column if runs differ in them, instead of part of the method label.
 AUTOMATIC_COLUMNS = ("protocol", "fraction", "selector")
 
 
 @dataclass(frozen=True)
 class ResultsTable:
-    """Runs in a folder as a table: means over seeds, their standard deviation, the harmonic mean of base and novel.
+    """Print a table of the runs in a folder: means and standard deviations over seeds, harmonic mean of base and novel.
 
-    The same records give the same text, in whatever order they lie on the disk. Wall-clock and memory stay out unless
-    --cost asks for them. CSV has every digit: keys, means under the metrics' names, then deviations and numbers of
-    seeds."""
+    Output is deterministic for given records. CSV has full precision: keys, means under the names of the metrics, then
+    deviations and numbers of seeds."""
 
     format: TableFormat = "terminal"
     """terminal, markdown, csv or latex (booktabs)."""
     rows: tuple[str, ...] = ()
-    """What stands in rows, in this order, which sorts them too: method, data, shots, metric, or a setting (fraction,
-    selector, training.epochs). What is named neither here nor in --columns follows in rows."""
+    """Dimensions in rows, in sorting order: method, data, shots, metric, or a setting (fraction, selector,
+    training.epochs). Dimensions named neither here nor in --columns follow."""
     columns: tuple[str, ...] = ("metric",)
-    """What stands side by side: metric, shots, data, or a setting. --columns shots --metrics test: a curve a row."""
+    """Dimensions in columns: metric, shots, data, or a setting. --columns shots --metrics test: a curve per row."""
     metrics: tuple[str, ...] = ()
-    """Which metrics, such as base novel hm base/swapped; left out, those of whole test sets."""
+    """Metrics, such as base novel hm base/swapped; default: those of whole test sets."""
     methods: tuple[str, ...] = ()
-    """Only these methods, by the labels they ran under; left out, all."""
+    """Only these methods, by their run labels; default: all."""
     seeds: tuple[int, ...] = ()
-    """Only runs of these seeds; left out, all."""
+    """Only runs with these seeds; default: all."""
     cost: bool = False
-    """Also learned parameters, seconds and peak memory."""
+    """Add trainable parameters, training time and peak memory."""
     per_seed: bool = False
-    """A row for each seed instead of means."""
+    """One row per seed instead of means."""
     average: bool = True
-    """A last row with each method's average over the data sets, where there are several."""
+    """Add rows with the average of each method over the datasets if there are several."""
     spread: summary.Spread = "std"
-    """What follows a mean: the standard deviation over seeds (ddof = 1), half the 95 % interval of the mean (Student's
-    t), or the mean's standard error."""
+    """What follows a mean: standard deviation over seeds (ddof = 1), half-width of the 95 % confidence interval
+    (Student's t), or standard error."""
     published: bool = False
-    """Beside each metric what was published of the same method, data, protocol, shots and backbone, and the
+    """Add published results of the same method, data, protocol, shots and backbone after each metric, and the
     difference."""
     against: str = ""
-    """A method; instead of means, what the others gain over it seed by seed, with standard error and p."""
+    """A baseline method: print differences from it, paired by seed, with standard errors and p-values."""
     test: paired_comparison.PairedTest = "t"
-    """With --against: the paired t test, or flips, the exact test that needs more seeds."""
+    """With --against: t (paired t test) or flips (exact sign-flip test, which needs more seeds)."""
     digits: int = 1
-    """Decimals, except in CSV."""
+    """Number of decimals, except in CSV."""
     safe_cells: bool = False
-    """Put an apostrophe before CSV cells that a spreadsheet would take for formulas: those that begin with = + - @ and
-    are no numbers."""
+    """Put an apostrophe before CSV cells that a spreadsheet would evaluate as formulas: cells other than numbers that
+    begin with = + - @."""
     out: Path | None = None
-    """A file for the text, which otherwise goes to standard output."""
+    """Output file; default: standard output."""
 
     def __post_init__(self):
         checks.seeds(self, "seeds")
@@ -79,7 +78,7 @@ class ResultsTable:
 
 
 def results_table(arguments: list[str]) -> None:
-    """Print a folder's table."""
+    """Print the table of a folder."""
     path, rest = split_first(arguments, "a folder of runs", "results table runs/sweep --format csv")
     options = parse(ResultsTable, "results table FOLDER", rest)
     made = make_table(select_results(store.load_results(Path(path)), options.methods, options.seeds), options)
@@ -94,21 +93,23 @@ def results_table(arguments: list[str]) -> None:
 
 
 def make_table(results: list[Result], options: ResultsTable) -> Table:
-    """The table that the options ask for. Raises `UserError` for what does not go together or is not there."""
+    """Make the table for the options. Raises `UserError` for invalid combinations and unknown names."""
     metrics = options.metrics or None
     for name in (*options.rows, *options.columns):
         if name in COUNT_KEYS or (name == "seed" and not options.per_seed):
-            raise UserError(f"{name} can be turned only with --per-seed, as seed: a row is a mean over seeds")
+            raise UserError(
+                f"{name} cannot be a dimension, since rows are means over seeds; use --per-seed and the dimension seed"
+            )
     apart = tuple(dict.fromkeys(name for name in (*options.rows, *options.columns) if name not in DIMENSIONS))
     for name in apart:
         if all(get_setting(result, name) is None for result in results):
             raise UserError(
-                f"no run says {name!r}; rows and columns take {', '.join(DIMENSIONS)} or a setting of the runs"
+                f"no run has the setting {name!r}; rows and columns take {', '.join(DIMENSIONS)} or a setting"
             )
     apart += tuple(k for k in AUTOMATIC_COLUMNS if k not in apart and len({get_setting(r, k) for r in results}) > 1)
     if options.against:
         if options.published or options.per_seed or options.cost:
-            raise UserError("--against shows differences alone: leave out --published, --per-seed and --cost")
+            raise UserError("--against shows differences only: leave out --published, --per-seed and --cost")
         made = paired_comparison.compare_to_baseline(results, options.against, metrics, options.test, apart)
         return pivot(made, options.rows, options.columns)
     made = summary.summarise(
@@ -126,25 +127,25 @@ def make_table(results: list[Result], options: ResultsTable) -> Table:
 
 
 def select_results(results: list[Result], methods: tuple[str, ...], seeds: tuple[int, ...] = ()) -> list[Result]:
-    """Results of some labels and seeds. Raises `UserError` with those there are for one that is not."""
+    """Select results by label and seed. Raises `UserError` with the known ones for an unknown one."""
     labels, numbers = sorted({r.method for r in results}), sorted({r.seed for r in results})
     for name in methods:
         if name not in labels:
-            raise UserError(f"no run is labelled {name!r}; there are {'; '.join(labels)}")
+            raise UserError(f"no run has the label {name!r}; known: {'; '.join(labels)}")
     for seed in seeds:
         if seed not in numbers:
-            raise UserError(f"no run has seed {seed}; there are {'; '.join(map(str, numbers))}")
+            raise UserError(f"no run has seed {seed}; known: {'; '.join(map(str, numbers))}")
     return [r for r in results if (not methods or r.method in methods) and (not seeds or r.seed in seeds)]
 
 
 def check_safe_cells(asked: bool, form: TableFormat) -> None:
-    """Raise `UserError` where safe cells are asked for in a table that is no CSV."""
+    """Raise `UserError` if safe cells are requested for a format other than CSV."""
     if asked and form != "csv":
         raise UserError(f"safe_cells has no effect on format {form}; it is for csv")
 
 
 def format_table(made: Table, form: TableFormat, digits: int, safe_cells: bool = False) -> str:
-    """A table as text; for a terminal, without colours."""
+    """Format a table as text, without colours for a terminal."""
     if form == "csv":
         text = table.to_csv(made)
         return table.escape_formulas(text) if safe_cells else text

@@ -1,4 +1,4 @@
-"""Figures beside those of `plots`: accuracy by shots, feature shift by layer, a matrix of confusions."""
+"""Plots of accuracy by shots, feature shift by block, and confusion matrices."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ from cliptune.types import Result
 
 
 def plot_shots(results: Sequence[Result], looks: Mapping[str, MethodStyle], *, metric: str) -> Figure | None:
-    """`metric` by training images per class, a line a method with std over seeds; what was run with one number only
-    (zero-shot) is a level line. None where there are fewer than two numbers. results: of one data set."""
+    """Plot `metric` by training images per class, with one line per method and std over seeds.
+
+    Methods with a single number of shots (zero-shot) are horizontal lines. Returns None for fewer than two numbers.
+    `results` are of one dataset.
+    """
     points: dict[str, dict[int, tuple[float, float]]] = {}
     for (_, method, shots, *_), runs in group_runs(results).items():
         cell = aggregate_runs(runs, metric)
-        if cell is not None and shots:  # all of them (0) has no place on the axis
+        if cell is not None and shots:  # 0, all images, has no place on the axis
             points.setdefault(method, {})[shots] = cell.mean, cell.std or 0.0
     every = sorted({shots for held in points.values() for shots in held})
     if len(every) < 2:
@@ -52,7 +55,7 @@ def plot_shots(results: Sequence[Result], looks: Mapping[str, MethodStyle], *, m
 
 
 def plot_feature_shifts(shifts: Sequence[FeatureShift], looks: Mapping[str, MethodStyle]) -> Figure | None:
-    """How far tokens move the text tower (solid) and the image tower (dashed) after each block, a colour a method."""
+    """Plot the feature shift of the text (solid) and image tower (dashed) after each block, one colour per method."""
     if not shifts:
         return None
     figure, axes = new_axes(3.5)
@@ -76,7 +79,7 @@ def plot_feature_shifts(shifts: Sequence[FeatureShift], looks: Mapping[str, Meth
 
 
 def plot_confusion(one: ConfusionCounts, method: str, look: MethodStyle) -> Figure | None:
-    """Rows: true classes; columns: answers; the fuller the colour, the larger the share of the class's pictures."""
+    """Plot a confusion matrix: true classes in rows, predictions in columns, shaded by the share of the row."""
     counts = np.array(one.counts[method], dtype=float)
     share = counts / counts.sum(1, keepdims=True).clip(1)
     n = len(one.classnames)
@@ -90,5 +93,5 @@ def plot_confusion(one: ConfusionCounts, method: str, look: MethodStyle) -> Figu
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.set_ylabel("true class")
-    axes.set_xlabel("answer")
+    axes.set_xlabel("prediction")
     return figure

@@ -1,4 +1,4 @@
-"""Samples of each class with their masks, as one PNG: blocks of pictures under the class's name."""
+"""Sample images of each class with their masks, as one PNG."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from cliptune.report.theme import GRID, PAPER, QUIET
 
 HEIGHT, GAP, APART, MARGIN = 132, 6, 26, 24
 NAME, SMALL, LINE = 15, 13, 19
-SHAPE = 4 / 3  # of the page, as nearly as blocks of one size allow
+SHAPE = 4 / 3  # preferred aspect ratio of the page
 WIDEST = 2400
 
 
 @dataclass(frozen=True)
 class ClassSamples:
-    """A class: its name, a remark in grey behind or under it, and pictures uint8 `(3, H, W)` with their masks uint8
-    `(1, H, W)` or None."""
+    """A class: its name, a remark in grey, and (image, mask) pairs: uint8 `(3, H, W)`, uint8 `(1, H, W)` or None."""
 
     name: str
     remark: str
@@ -32,14 +31,14 @@ class ClassSamples:
 
 
 def class_samples_png(title: str, lines: Sequence[str], blocks: Sequence[ClassSamples]) -> bytes:
-    """PNG of the blocks, as many side by side as makes a handsome page; every picture keeps its aspect."""
+    """Draw the classes as PNG, in as many columns as gives an aspect ratio near `SHAPE`; images keep theirs."""
     cell = _cell_width(blocks)
     each = max(len(block.pictures) for block in blocks)
     wide = each * (cell + GAP) - GAP
     names = [_wrap_name(block.name, wide) for block in blocks]
     columns = _num_columns(len(blocks), wide + APART, LINE + HEIGHT + APART)
     rows = [range(i, min(i + columns, len(blocks))) for i in range(0, len(blocks), columns)]
-    heads = [LINE * max(len(names[i]) for i in row) + 6 for row in rows]  # a row of short names needs no second line
+    heads = [LINE * max(len(names[i]) for i in row) + 6 for row in rows]  # rows of short names have one line
     width = max(2 * MARGIN + columns * (wide + APART) - APART, 480)
     top = MARGIN + 30 + len(lines) * LINE + 12
     page = Image.new("RGB", (width, top + sum(heads) + len(rows) * (HEIGHT + APART) - APART + MARGIN), PAPER)
@@ -60,7 +59,7 @@ def class_samples_png(title: str, lines: Sequence[str], blocks: Sequence[ClassSa
 
 
 def _cell_width(blocks: Sequence[ClassSamples]) -> int:
-    """The width of a place for one picture: that of the middle one of all, between upright and panorama."""
+    """Width of the cell of an image: by the median aspect ratio of all images, within limits."""
     aspects = [np.shape(image)[2] / np.shape(image)[1] for block in blocks for image, _ in block.pictures]
     return round(HEIGHT * float(np.clip(np.median(aspects), 0.7, 1.6)))
 
@@ -76,7 +75,7 @@ def _num_columns(count: int, wide: int, tall: int) -> int:
 
 
 def _wrap_name(name: str, width: int) -> list[str]:
-    """A name in one line, or two where one is too short for it."""
+    """Break a name into at most two lines of `width` pixels."""
     font, words, first = load_font(NAME, True), name.split(" "), ""
     while words and font.getlength(f"{first} {words[0]}".strip()) <= width:
         first = f"{first} {words.pop(0)}".strip()
@@ -95,7 +94,7 @@ def _draw_name(
 
 
 def _paste_image(page: Image.Image, place: tuple[int, int], cell: int, image: Any, mask: Any) -> None:
-    """A picture in the middle of its place, as large as fits."""
+    """Paste an image into the centre of its cell, as large as fits."""
     height, width = np.shape(image)[1:]
     side = max(2, round(max(height, width) * min(HEIGHT / height, cell / width)))
     masks = () if mask is None else (mask,)

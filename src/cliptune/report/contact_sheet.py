@@ -1,11 +1,10 @@
-"""Contact sheets: rows of small pictures with their masks and two lines of words, as one PNG."""
+"""Contact sheets: a grid of small images with masks and two lines of text each, as one PNG."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ from cliptune.report.overlay import draw_masks
 from cliptune.report.theme import GRID, INK, PAPER, QUIET
 
 SIDE, GAP, MARGIN = 180, 12, 20
-LINE = 18  # pixels from line to line
+LINE = 18  # line height in pixels
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture: `image` uint8 `(3, H, W)`, `masks` uint8 `(1, H, W)` each, and two lines under it."""
+    """An image, uint8 `(3, H, W)`, its masks, uint8 `(1, H, W)` each, and two lines of text below it."""
 
     image: Any
     masks: tuple[Any, ...] = ()
@@ -32,7 +31,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class SheetSection:
-    """Tiles under a heading. dim: their backgrounds are shown dark."""
+    """Tiles under a heading. `dim` darkens their backgrounds."""
 
     heading: str
     tiles: tuple[Tile, ...]
@@ -40,7 +39,7 @@ class SheetSection:
 
 
 def contact_sheet_png(title: str, lines: Sequence[str], sections: Sequence[SheetSection], *, columns: int = 6) -> bytes:
-    """PNG of a title, lines of text and sections, `columns` tiles wide; sections without tiles are left out."""
+    """Draw a title, lines of text and sections, `columns` tiles wide, as PNG; empty sections are omitted."""
     sections = [section for section in sections if section.tiles]
     columns = max(4, min(columns, max((len(s.tiles) for s in sections), default=1)))
     width = 2 * MARGIN + columns * SIDE + (columns - 1) * GAP
@@ -82,8 +81,7 @@ def draw_text(
     *,
     bold: bool = False,
 ) -> None:
-    """One line of text in `width` pixels; its middle gives way to an ellipsis where it is too long, as ends of paths
-    tell most."""
+    """Draw one line of text, shortened in the middle to `width` pixels: the ends of paths matter most."""
     font = load_font(size, bold)
     keep = len(text)
     shown = text
@@ -93,8 +91,7 @@ def draw_text(
     draw.text(place, shown, colour, font=font)
 
 
-@cache
 def load_font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    """The font that comes with matplotlib, so that a sheet looks alike everywhere."""
+    """The font that is bundled with matplotlib, so that sheets look the same everywhere."""
     fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
     return ImageFont.truetype(str(fonts / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size)

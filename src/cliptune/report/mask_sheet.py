@@ -1,4 +1,4 @@
-"""What `cliptune masks check` found, as text, as JSON and as a contact sheet."""
+"""The report of `cliptune masks check` as text, JSON and contact sheet."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from cliptune.types import DecodedImage
 QUANTILES = (5, 25, 50, 75, 95)
 BINS = 10
 BAR = 32  # characters of the longest bar
-NAMED = 5  # pictures or classes in a line
-ROW = 6  # tiles of a row
+NAMED = 5  # images or classes per line
+ROW = 6  # tiles per row
 
 
 @dataclass(frozen=True)
 class MaskReport:
-    """Masks of `spec` (and of `against`, or "") of a split: those measured, and what is wrong with the others."""
+    """Statistics of the masks of `spec` on a split, compared with those of `against` if given, and the faulty masks."""
 
     spec: str
     against: str
@@ -46,7 +46,7 @@ class MaskReport:
 
 
 def report_dict(report: MaskReport) -> dict[str, Any]:
-    """Plain values; shares between 0 and 1."""
+    """The report as plain JSON values; shares are in [0, 1]."""
     shares = [row.share for row in report.rows]
     classes = {report.classnames[k]: v for k, v in mean_by_class(report.rows, _share).items()}
     agreement = None
@@ -81,7 +81,7 @@ def report_dict(report: MaskReport) -> dict[str, Any]:
 
 
 def report_lines(report: MaskReport) -> list[str]:
-    """For a terminal."""
+    """The report as lines for a terminal."""
     lines = [f"masks {report.spec} of {report.data}, {report.split}: {len(report.rows)} of {report.total} pictures"]
     for kind in dict.fromkeys(fault.kind for fault in report.faults):
         found = [fault for fault in report.faults if fault.kind == kind]
@@ -120,7 +120,7 @@ def report_lines(report: MaskReport) -> list[str]:
 def mask_sheet_png(
     report: MaskReport, examples: ExampleSet, source: MaskSource, against: MaskSource | None, rng: random.Random
 ) -> bytes:
-    """PNG of the masks over their pictures, what is worst first."""
+    """Draw masks over their images as PNG, the worst first."""
     rows = list(report.rows)
 
     def tile(row: MaskStatistics) -> Tile:
@@ -158,7 +158,7 @@ def mask_sheet_png(
 def _extreme_classes(
     report: MaskReport, what: str, value: Callable[[MaskStatistics], float], written: Callable[[float], str]
 ) -> list[str]:
-    """The classes with the least and the most of a value, where there are several."""
+    """A line with the classes that have the lowest and highest mean of a value; empty for one class."""
     means = [(report.classnames[label], mean) for label, mean in mean_by_class(report.rows, value).items()]
     if len(means) < 2:
         return []

@@ -1,4 +1,4 @@
-"""Pictures for people: enlarged, with the outline of a mask and a heat map of where a model looked."""
+"""Enlarged images with mask outlines and saliency heat maps."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageFilter
 
-#: JPEG is a fifth as large, for pages of many.
+#: JPEG is a fifth of the size, for pages with many images.
 ImageFormat = Literal["png", "jpeg"]
 JPEG_QUALITY = 85
 LONG_SIDE = 224  # pixels of the longer side
-#: Shorter edge to which whoever draws shrinks larger images before they are held: more than any place on a page has.
+#: Callers shrink larger images to this shorter side before keeping them; no place on a page is larger.
 MAX_SHORT_SIDE = 512
 HEAT_COLOURMAP = "inferno"
-#: Of outlines, where there are several.
+#: Colours of outlines, in order.
 OUTLINE_COLOURS = ((255, 255, 255), (255, 170, 0))
 
 
 def image_bytes(image: Any, mask: Any = None, *, side: int = LONG_SIDE, kind: ImageFormat = "png") -> bytes:
-    """PNG (or JPEG) of `image` uint8 `(3, H, W)`, its longer side `side` pixels.
+    """Encode `image`, uint8 `(3, H, W)`, with its longer side resized to `side` pixels.
 
-    mask: uint8 `(1, H, W)`, 255 = foreground; its outline is drawn.
+    The outline of `mask`, uint8 `(1, H, W)` with 255 = foreground, is drawn if given.
     """
     canvas = _resize_image(image, side)
     return _encode(canvas if mask is None else _draw_outline(canvas, mask), kind)
@@ -39,25 +39,31 @@ def heatmap_bytes(
     strength: float = 0.75,
     kind: ImageFormat = "png",
 ) -> bytes:
-    """The same with `saliency` `(h, w)` in [0, 1] over it as heat: the more salient, the hotter and the more opaque.
+    """Encode `image` as `image_bytes` does, with `saliency` `(h, w)` in [0, 1] overlaid as a heat map.
 
-    strength: opacity where saliency is 1.
+    `strength` is the opacity where the saliency is 1.
     """
     canvas = _resize_image(image, side)
     height, width = canvas.shape[:2]
     heat = _resize_plane(np.asarray(saliency, dtype=np.float32), width, height).clip(0, 1)
     colour = np.asarray(matplotlib.colormaps[HEAT_COLOURMAP](0.25 + 0.7 * heat))[..., :3] * 255
-    grey = canvas.mean(axis=2, keepdims=True) * 0.6 + canvas * 0.4  # the picture steps back, the heat stands out
+    grey = canvas.mean(axis=2, keepdims=True) * 0.6 + canvas * 0.4  # a desaturated image makes the heat map stand out
     opacity = strength * (0.25 + 0.75 * heat)[..., None]
     blended = grey * (1 - opacity) + colour * opacity
     return _encode(blended if mask is None else _draw_outline(blended, mask), kind)
 
 
 def draw_masks(image: Any, masks: Sequence[Any] = (), *, side: int = LONG_SIDE, dim: bool = False) -> np.ndarray:
-    """uint8 `(H', W', 3)`: `image` uint8 `(3, H, W)` with its longer side `side`, each mask outlined in a colour of
-    `LINES`.
+    """Resize an image and outline each mask in a colour of `OUTLINE_COLOURS`.
 
-    masks: uint8 `(1, H, W)` each, 255 = foreground. dim: the background of the first is shown dark and grey.
+    Args:
+        image: uint8 `(3, H, W)`.
+        masks: uint8 `(1, H, W)` each, 255 = foreground.
+        side: longer side of the result in pixels.
+        dim: whether to darken the background of the first mask.
+
+    Returns:
+        uint8 `(H', W', 3)`.
     """
     canvas = _resize_image(image, side)
     if dim and masks:
@@ -71,7 +77,7 @@ def draw_masks(image: Any, masks: Sequence[Any] = (), *, side: int = LONG_SIDE, 
 
 
 def _resize_image(image: Any, side: int) -> np.ndarray:
-    """float `(H', W', 3)` in 0..255, its longer side `side`."""
+    """Resize to float `(H', W', 3)` in 0..255 with longer side `side`."""
     pixels = np.moveaxis(np.asarray(image), 0, -1)
     scale = side / max(pixels.shape[:2])
     size = (max(2, round(pixels.shape[1] * scale)), max(2, round(pixels.shape[0] * scale)))
@@ -85,7 +91,7 @@ def _resize_plane(plane: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _draw_outline(canvas: np.ndarray, mask: Any, colour: tuple[int, int, int] = OUTLINE_COLOURS[0]) -> np.ndarray:
-    """A line with a dark rim along the mask's border: seen on any background."""
+    """Draw a line with a dark rim along the border of the mask, visible on any background."""
     height, width = canvas.shape[:2]
     plane = Image.fromarray(
         _resize_plane(np.asarray(mask)[0].astype(np.float32), width, height).clip(0, 255).astype(np.uint8)

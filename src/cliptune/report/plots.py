@@ -1,6 +1,6 @@
-"""Figures from results: training curves, accuracy by background, base against novel, tokens in each layer.
+"""Plots of results: training curves, accuracy by background, base against novel accuracy, prompt tokens per layer.
 
-Each function takes results of one data set and one number of shots. No pyplot, so no figure outlives its caller.
+Each function takes the results of one dataset and one number of shots.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from cliptune.results.prompt_lengths import prompt_lengths
 from cliptune.results.summary import summarise
 from cliptune.types import Result
 
-MIN_AXIS_SPAN = 6.0  # points: smaller differences should look small
-#: Background -> how much of the colour fills its bars, and their hatch, so that colour itself is left to methods.
+#: Minimum range of an axis in points, so that small differences look small.
+MIN_AXIS_SPAN = 6.0
+#: Background -> share of the method's colour in the fill of its bars, and hatch.
 BACKGROUND_FILLS = {"original": (1.0, None), "same": (0.5, None), "swapped": (0.1, "/////"), "plain": (0.0, None)}
 
 
 def plot_training_curves(
     results: Sequence[Result], looks: Mapping[str, MethodStyle], *, what: str = "loss"
 ) -> Figure | None:
-    """`what` of each epoch ("loss", "val", ...), a line a method: the mean over seeds, their range shaded.
+    """Plot `what` ("loss", "val", ...) by epoch with one line per method: mean over seeds, range shaded.
 
-    None if no history has it.
+    Returns None if no history has it.
     """
     runs: dict[str, list[dict[int, float]]] = defaultdict(list)
     for result in results:
@@ -64,9 +65,9 @@ def plot_training_curves(
 def plot_backgrounds(
     results: Sequence[Result], looks: Mapping[str, MethodStyle], *, part: str = "base"
 ) -> Figure | None:
-    """Accuracy on the test set `part` by background, a group of bars a method, with std over seeds.
+    """Plot accuracy on the test set `part` by background with one group of bars per method and std over seeds.
 
-    None if there is but one background.
+    Returns None if there is only one background.
     """
     there = {r for result in results for r in result.metrics}
     modes = {b.name: part + b.suffix for b in BACKGROUNDS if part + b.suffix in there}
@@ -99,7 +100,7 @@ def plot_base_novel(
     results: Sequence[Result],
     looks: Mapping[str, MethodStyle],
 ) -> Figure | None:
-    """Accuracy on base against novel classes, a point a method with std over seeds, on lines of equal harmonic mean."""
+    """Plot base against novel accuracy with one point per method, std over seeds, and contours of the harmonic mean."""
     there = {name for result in results for name in result.metrics}
     if not {"base", "novel"} <= there:
         return None
@@ -130,9 +131,9 @@ def plot_base_novel(
 
 
 def plot_prompt_lengths(results: Sequence[Result], look: MethodStyle) -> Figure | None:
-    """Tokens in each layer of one method's runs, a row of cells a length: the darker, the more runs have it there.
+    """Plot prompt tokens per layer of one method: the darker a cell, the more runs have that length in that layer.
 
-    None if the records say nothing of it.
+    Returns None if the records have no lengths.
     """
     runs = [found for result in results if (found := prompt_lengths(result))]
     parts = list(dict.fromkeys(part for found in runs for part in found))
@@ -161,7 +162,7 @@ def plot_prompt_lengths(results: Sequence[Result], look: MethodStyle) -> Figure 
 
 
 def _bar_style(background: str, colour: str) -> dict[str, Any]:
-    """How the bars of a background look."""
+    """Style of the bars of a background."""
     share, hatch = BACKGROUND_FILLS[background]
     fill = {0.0: PAPER, 1.0: colour}.get(share) or tint(colour, share)
     return {"facecolor": fill, "edgecolor": colour, "hatch": hatch, "linewidth": 1}

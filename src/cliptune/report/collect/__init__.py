@@ -1,1 +1,1 @@
-"""What restored checkpoints show: pictures, classes, words, shifts, reliance on backgrounds."""
+"""Collect report data from checkpoints: panels, confusion, words, feature shifts, background reliance."""

@@ -1,4 +1,4 @@
-"""Class by class: how often each row is right, and what it takes for what."""
+"""Collect confusion counts from restored models."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import torch
 from cliptune.report.collect.models import RestoredModels, predict_test_set
 from cliptune.report.confusion import ConfusionCounts
 
-#: Whole test sets, whose classes are told apart.
+#: Whole test sets for which confusion is counted.
 WHOLE_TEST_SETS = ("base", "novel", "test")
 
 
 def collect_confusion(held: RestoredModels, limit: int = 500) -> list[ConfusionCounts]:
-    """Of each whole test set, or of the first there is, what the rows answer to at most `limit` pictures."""
+    """Count predictions on at most `limit` images of each whole test set, or of the first test set if there is none."""
     there = [name for name, test in held.task.tests.items() if test.examples]
     wanted = [name for name in WHOLE_TEST_SETS if name in there] or there[:1]
     found = []

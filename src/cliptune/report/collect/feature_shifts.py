@@ -1,4 +1,4 @@
-"""How far learned prompts move either tower, layer by layer."""
+"""Measure the feature shift that learned prompts cause in both towers, block by block."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from cliptune.report.collect.models import RestoredModels, first_test_set, sampl
 from cliptune.report.prompt_words import FeatureShift
 from cliptune.types import BlockFeatures, Prompts
 
-#: Test pictures that the image tower's shift is a mean over.
+#: Number of test images over which the shift of the image tower is averaged.
 NUM_IMAGES = 64
-#: What both towers' shift is measured from: these words before the class name, no image tokens.
+#: Template of the reference: fixed words before the class name, no image tokens.
 PLAIN_TEMPLATE = "a photo of a {}."
 
 
 @torch.no_grad()
 def collect_feature_shifts(held: RestoredModels) -> list[FeatureShift]:
-    """For each row with tokens in both towers: the relative change of pooled tokens after each block, as RESTORE
-    measures it, before the first step and as trained."""
+    """Relative change of the pooled tokens after each block (as in RESTORE), before training and after, for each model
+    with tokens in both towers."""
     found = []
     for label, model in held.models.items():
         prompts = model.prompts()
@@ -38,7 +38,7 @@ def collect_feature_shifts(held: RestoredModels) -> list[FeatureShift]:
 
 
 def _tower_shifts(model: TunedModel, held: RestoredModels) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Shift of the text tower and of the image tower after each of their blocks."""
+    """Shift of the text and the image tower after each block."""
     backbone, prompts, trail, plain = model.backbone, model.prompts(), BlockFeatures(), BlockFeatures()
     backbone.class_features(model._sentences, replace(prompts, trail=trail))
     backbone.encode_text(tokenize_templates(backbone.encode, (PLAIN_TEMPLATE,), model.classnames), Prompts(trail=plain))

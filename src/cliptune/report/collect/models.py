@@ -1,4 +1,4 @@
-"""The rows of a report that can be asked again, and what they answer on a test set."""
+"""Restore the models of a report from checkpoints and predict test sets with them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Example, Task, TestSet
 
-#: The name of the row that nothing was learned for, where a sweep has none.
+#: Label of the untuned model if the sweep has none.
 ZERO_SHOT = "zero-shot"
 
 
 @dataclass(frozen=True)
 class RestoredModels:
-    """Restored models of one task by their label in tables, zero-shot classification always among them.
+    """Restored models of one task by their label in tables, always including zero-shot classification.
 
-    untuned: its label. notes: which checkpoints could not be used, and why.
+    `untuned` is the label of the zero-shot model; `notes` say which checkpoints could not be used and why.
     """
 
     models: Mapping[str, TunedModel]
@@ -37,13 +37,13 @@ class RestoredModels:
 
     @property
     def preset(self) -> str:
-        """Of the views of pictures; the first run's, so that all rows see the same."""
+        """Augmentation preset of evaluation views: that of the first run, the same for all models."""
         return next(iter(self.runs.values())).training.augment
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What each row says of the examples of a test set: probabilities `(n, C)` by label."""
+    """Probabilities `(n, C)` of each model, by label, on the examples of a test set."""
 
     name: str
     test: TestSet
@@ -51,21 +51,21 @@ class Predictions:
 
     @property
     def labels(self) -> Tensor:
-        """The true classes `(n,)`."""
+        """True classes `(n,)`."""
         return torch.tensor([e.label for e in self.test.examples])
 
 
 def restore_models(folders: Mapping[str, Path], allow_code: bool = False) -> RestoredModels:
-    """The runs of label -> folder, which must be of one task.
+    """Restore the models of `folders` (label -> run directory), which must be of one task.
 
-    allow_code: as for `ct.load`. Raises `UserError` where none can be restored.
+    `allow_code` is as in `ct.load`. Raises `UserError` if no model can be restored.
     """
     models, runs, notes = dict[str, TunedModel](), dict[str, RunConfig](), list[str]()
     for label, folder in folders.items():
         try:
             models[label], runs[label] = model_io.load_model(folder, allow_code=allow_code)
         except UserError as error:
-            notes.append(f"Nothing is shown from the checkpoint of {label}: {error}.")
+            notes.append(f"The checkpoint of {label} was not used: {error}.")
     if not models:
         raise UserError(f"no checkpoint can be used; {notes[0] if notes else 'there is none'}")
     label, first = next(iter(runs.items()))
@@ -78,7 +78,7 @@ def restore_models(folders: Mapping[str, Path], allow_code: bool = False) -> Res
 
 
 def predict_test_set(held: RestoredModels, name: str, limit: int) -> Predictions:
-    """Answers to the test set `name` of at most `limit` examples of the rows that know its classes."""
+    """Predict at most `limit` examples of the test set `name` with the models that support its classes."""
     whole = held.task.tests[name]
     test = replace(whole, examples=sample_examples(whole.examples, limit))
     models = {
@@ -94,9 +94,9 @@ def predict_test_set(held: RestoredModels, name: str, limit: int) -> Predictions
 
 
 def sample_examples(examples: Sequence[Example], limit: int) -> tuple[Example, ...]:
-    """`limit` of the examples, or all if there are fewer, in their order; always the same.
+    """Sample `limit` examples (all if there are fewer) in their order, deterministically.
 
-    Drawn: every second or third would be all of one style in a set that has its styles in turn.
+    Sampling at random avoids the bias of a fixed stride in sets with periodic structure.
     """
     if len(examples) <= limit:
         return tuple(examples)
@@ -105,6 +105,6 @@ def sample_examples(examples: Sequence[Example], limit: int) -> tuple[Example, .
 
 
 def first_test_set(held: RestoredModels, wanted: Sequence[str]) -> str:
-    """The first of the test sets that the task has with pictures in it; else its first."""
+    """The first of the `wanted` test sets that has images, else the first of the task that has any."""
     there = [name for name, test in held.task.tests.items() if test.examples]
     return next((name for name in wanted if name in there), there[0])

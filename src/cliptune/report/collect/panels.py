@@ -1,4 +1,4 @@
-"""Test pictures on which methods differ, with where each of them looked."""
+"""Collect test images on which methods disagree, with Grad-CAM maps."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cliptune.report.overlay import MAX_SHORT_SIDE
 from cliptune.report.panels import EMPTY_GRADCAM, NO_GRADCAM, Panel, Prediction
 from cliptune.saliency.gradcam import gradcam, resize_and_normalize
 
-#: Test sets to take pictures from, the most telling first.
+#: Test sets to choose images from, in order of preference.
 PREFERRED_TEST_SETS = ("base/swap", "test/swap", "base", "test")
 
 
 def collect_panels(held: RestoredModels, count: int = 8, limit: int = 500) -> list[Panel]:
-    """`count` test pictures, of different classes where possible: those on which the rows' answers differ most, among
-    at most `limit` of a test set."""
+    """Collect the `count` test images on which the models disagree most, of different classes if possible, among at
+    most `limit` images of a test set."""
     said = predict_test_set(held, first_test_set(held, PREFERRED_TEST_SETS), limit)
     if not said.probabilities:
         return []
@@ -31,7 +31,7 @@ def collect_panels(held: RestoredModels, count: int = 8, limit: int = 500) -> li
 
 
 def most_disputed(answers: Mapping[str, Tensor], labels: Tensor, count: int) -> list[int]:
-    """Positions of the `count` most disputed pictures `(n, c)` per run, one a class before any class comes twice."""
+    """Indices of the `count` most disputed images for probabilities `(n, C)` per model; classes repeat last."""
     right = torch.stack([probabilities.gather(1, labels[:, None])[:, 0] for probabilities in answers.values()])
     dispute = right.amax(0) - right.amin(0)
     order = sorted(range(len(labels)), key=lambda i: (-float(dispute[i]), i))

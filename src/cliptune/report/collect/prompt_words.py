@@ -1,4 +1,4 @@
-"""Learned context in words."""
+"""Find the nearest words to learned context."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cliptune.report.prompt_words import PromptWords
 
 
 def collect_prompt_words(held: RestoredModels, count: int = 3) -> list[PromptWords]:
-    """For each row that learns context at the text tower's input, shared by all classes: the nearest words."""
+    """The `count` nearest words of each model with learned context that is shared by all classes."""
     found = []
     for label, model in held.models.items():
         text = model.learner().text
@@ -27,7 +27,7 @@ def collect_prompt_words(held: RestoredModels, count: int = 3) -> list[PromptWor
 
 
 def token_words(backbone: Backbone) -> tuple[list[str], list[bool]]:
-    """Each token's text, and whether it is a whole word of letters that the model knows."""
+    """Text of each token, and whether it is a whole word of letters known to the model."""
     pieces = backbone.encode.vocabulary(backbone.text.token_embedding.weight.shape[0])
     unknown = backbone.encode.unknown(range(len(pieces)))
     return [text for text, _ in pieces], [word and i not in unknown for i, (_, word) in enumerate(pieces)]

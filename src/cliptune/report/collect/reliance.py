@@ -1,4 +1,4 @@
-"""A restored run's reliance on backgrounds, measured and kept beside its record."""
+"""Measure the background reliance of a run and store it beside its record."""
 
 from __future__ import annotations
 
@@ -44,8 +44,16 @@ PREFERRED_TEST_SETS = ("base/same", "test/same", "base", "test")
 
 @dataclass(frozen=True)
 class RelianceOptions:
-    """What is measured: `data` "" is the run's own, `test` "" the first of `PREFERRED`; at most `images` pictures.
-    `masks` "auto" takes those that come with the data, and Grad-CAM's for images without one."""
+    """Settings of a measurement.
+
+    Args:
+        data: the dataset; "" for that of the run.
+        test: the test set; "" for the first of `PREFERRED_TEST_SETS`.
+        masks: the mask source; "auto" for the masks of the dataset, and Grad-CAM for images without one.
+        images: maximum number of images.
+        seed: selects the swapped backgrounds.
+        true: whether Grad-CAM explains the true class instead of the predicted one.
+    """
 
     data: str = ""
     test: str = ""
@@ -56,7 +64,7 @@ class RelianceOptions:
 
 
 def reliance_file(folder: Path, asked: RelianceOptions) -> Path:
-    """Where the answer is kept: under the plain name, or with a hash of what was asked where that is unusual."""
+    """File of a measurement: the plain name for default settings, else with a hash of the settings."""
     plain = json.dumps(asdict(asked), sort_keys=True)
     rest = "" if asked == RelianceOptions() else "-" + hashlib.sha256(plain.encode()).hexdigest()[:8]
     return folder / f"{FILE_PREFIX}{rest}.json"
@@ -69,10 +77,19 @@ def measure_reliance(
     tick: Callable[[str, int, int], None] = lambda what, done, total: None,
     allow_code: bool = False,
 ) -> tuple[RelianceRecord, Path]:
-    """Measure the run or checkpoint at `folder`, and leave the answer beside it.
+    """Measure the background reliance of a run directory or checkpoint file, and write it beside the checkpoint.
 
-    Larger images are shrunk to the size that the model sees before anything is done to them. tick: receives what is
-    being done, and how many of how many are done. allow_code: as for `ct.load`. Raises `UserError`.
+    Images larger than the model's input are shrunk first.
+
+    Args:
+        folder: the run directory or the checkpoint file.
+        asked: the settings of the measurement.
+        reading: data options that replace those of the run where they differ from the defaults.
+        tick: receives the current step, the number of images done and their total.
+        allow_code: as in `ct.load`.
+
+    Raises:
+        UserError: if the run cannot be restored or has no suitable images.
     """
     model, run = model_io.load_model(folder, allow_code=allow_code)
     checkpoint = folder / CHECKPOINT if folder.is_dir() else folder
@@ -116,7 +133,9 @@ def _choose_test_set(
     if asked.data and asked.data != run.data:
         dataset = sources.get(asked.data, dataclasses.replace(run.reading, draws=""))
         examples = tuple(sample_examples(dataset.evaluation_examples(), asked.images))
-        find_unreadable(examples)  # says what is assumed of deep images; bad ones are left out when masks are read
+        find_unreadable(
+            examples
+        )  # warns of assumptions about deep images; unreadable ones are left out when masks are read
         tests = {"test": TestSet(examples, dataset.classnames)}
     else:
         task, _ = drop_unreadable(model_io.load_task(folder, run, model.classnames))
@@ -132,12 +151,14 @@ def _choose_test_set(
 def _images_with_masks(
     model: TunedModel, dataset: Dataset, test: TestSet, asked: RelianceOptions, tick: Callable[[int, int], None]
 ) -> tuple[Callable[[int], DecodedImage], list[Example], dict[str, int], str]:
-    """A reader of pictures with masks, the examples that have usable ones, how many were left out for what, and where
-    the masks come from."""
+    """Find the examples with usable masks.
+
+    Returns a reader of images with masks, the examples, the number left out by reason, and the source of the masks.
+    """
     backbone = model.backbone
     examples = ExampleSet(dataset, test.examples, backbone.preprocess, shrink=True)
     source, where = _mask_source(examples, asked, backbone.has_vit)
-    if isinstance(source, ModelMaskSource):  # one that is not tuned, so that all runs are seen through the same masks
+    if isinstance(source, ModelMaskSource):  # the untuned model, so that all runs are measured with the same masks
         plain = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
         source = source.refreshed(plain.eval(), examples.squashed_batches(source.batch_size))
     usable, left_out, why = list[int](), {"no mask": 0, "no foreground": 0, "no background": 0}, ""
@@ -155,7 +176,7 @@ def _images_with_masks(
         if not (empty or full):
             usable.append(i)
     if not usable:
-        raise UserError(f"none of {len(examples)} pictures has a usable mask{f'; the first: {why}' if why else ''}")
+        raise UserError(f"none of {len(examples)} images has a usable mask{f'; the first: {why}' if why else ''}")
 
     def read(i: int) -> DecodedImage:
         return DecodedImage(examples.image(usable[i]).image, examples.mask(usable[i], source))
@@ -164,7 +185,7 @@ def _images_with_masks(
 
 
 def _mask_source(examples: ExampleSet, asked: RelianceOptions, has_vit: bool) -> tuple[MaskSource, str]:
-    """The source of masks, and what to call it."""
+    """The mask source and its name."""
     if asked.masks != "auto":
         return masks.get(asked.masks, asked.seed), asked.masks
     brought = {
@@ -174,8 +195,8 @@ def _mask_source(examples: ExampleSet, asked: RelianceOptions, has_vit: bool) ->
     if len(brought) == total or not has_vit:
         return masks.get("data"), "data"
     warnings.warn(
-        f"{len(brought)} of {total} images bring a mask: foregrounds of the others come from Grad-CAM of the model "
-        f"before tuning; --masks-from data takes only images that bring one",
+        f"{len(brought)} of {total} images have a mask: the others are masked by Grad-CAM of the untuned model; "
+        f"--masks-from data uses only images that have one",
         stacklevel=4,
     )
     return (MixedMasks(frozenset(brought)), "data, gradcam") if brought else (masks.get("gradcam"), "gradcam")
