@@ -71,7 +71,7 @@ def test_the_model_of_a_run(check, photos, tmp_path):
         (["masks", "check", "fodler:x"], "unknown mask source 'fodler:x'; known: auto, data, alpha, beside"),
         (["masks", "check", "folder:OUT"], "no mask folder at"),
         (["masks", "check", "full", "--against", "seem:OUT"], "no mask folder at"),
-        (["masks", "check", "full", "--out", "OUT/x.jpg"], "the picture is a PNG; write --out"),
+        (["masks", "check", "full", "--out", "OUT/x.jpg"], "the contact sheet is a PNG; use --out"),
         (["masks", "check", "full", "--splt", "val"], "unrecognized options: --splt"),
         (["masks", "check", "gradcam", "--run", "OUT"], "no checkpoint at"),
     ],

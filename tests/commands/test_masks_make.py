@@ -60,7 +60,7 @@ def test_greys_come_with_how_to_read_them(cli, photos, bright, tmp_path):
 def test_empty_masks_are_named(cli, photos, bright, tmp_path):
     said = cli("masks", "make", "--data", f"folder:{photos}", "--out", tmp_path / "m", "--with", bright(255))
     assert said.code == 0 and "empty 12, missing 0" in said.out
-    assert "no foreground at all in 12 pictures: cat/" in said.err and "and 7 more" in said.err
+    assert "no foreground in 12 images: cat/" in said.err and "and 7 more" in said.err
 
 
 def test_missing_masks_are_named_and_end_with_2(cli, bright, tmp_path):
@@ -69,7 +69,7 @@ def test_missing_masks_are_named_and_end_with_2(cli, bright, tmp_path):
         file.write_bytes(b"junk")
     said = cli("masks", "make", "--data", f"folder:{root}", "--out", tmp_path / "m", "--with", bright())
     assert said.code == 2 and said.out == "made 4, kept 0, empty 0, missing 2\n"
-    assert "no mask of 2 pictures: pig/" in said.err and "is no image" in said.err
+    assert "no mask for 2 images: pig/" in said.err and "is no image" in said.err
     assert "Traceback" not in said.err
 
 
@@ -96,9 +96,9 @@ def test_the_folder_must_be_said_and_lie_beside(refused, photos):
     assert "--data" in refused("masks", "make", "--out", "OUT")
     for among in (photos / "masks", photos):
         said = refused("masks", "make", "--data", data, "--out", among, "--with", "command:x")
-        assert "lies among the pictures" in said and "--out beside" in said
+        assert "lies inside the image folder" in said and "--out beside" in said
     said = refused("masks", "make", "--data", "emoji", "--out", "beside", "--with", "command:x")
-    assert "no folder of emoji" in said and "--out FOLDER" in said
+    assert "emoji has no image folder" in said and "--out FOLDER" in said
     assert "--split" in refused(
         "masks", "make", "--data", "emoji:val_per_class=0", "--out", "OUT", "--split", "val", "--with", "command:x"
     )
@@ -120,13 +120,13 @@ def test_sam_is_shown_where_the_class_is(photos, trained, monkeypatch):
     images, labels = [dataset.read(e).image for e in examples], [e.label for e in examples]
     maps, abouts = [], []
     for more in ({}, {"saliency": "maskclip"}, {"run": str(trained)}):
-        options = masks_make.Make(data=f"folder:{photos}", out="x", with_="sam", device="cpu", **more)
+        options = masks_make.MasksMake(data=f"folder:{photos}", out="x", with_="sam", device="cpu", **more)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             segmenter = masks_make.segmenter_of(options, dataset, Console(quiet=True))
-        assert ["has seen drawings only" in str(w.message) for w in said] == [True] * ("run" not in more)
+        assert ["was trained on drawings only" in str(w.message) for w in said] == [True] * ("run" not in more)
         maps.append(segmenter.saliency(images, labels))
-        abouts.append(segmenter.about)
+        abouts.append(segmenter.settings)
     assert all(m.shape == maps[0].shape and m.shape[:2] == (3, 1) and m.min() >= 0 for m in maps)
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(maps, 2))
     assert not any(a == b for a, b in itertools.combinations(abouts, 2))

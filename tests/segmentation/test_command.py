@@ -154,7 +154,9 @@ print("loading weights", file=sys.stderr)
 raise RuntimeError("no memory")
 """)
     examples = photos.examples("train")
-    with pytest.raises(UserError, match="exit status 1, saying: .*RuntimeError: no memory; its masks so far are kept"):
+    with pytest.raises(
+        UserError, match="exit status 1, with the output: .*RuntimeError: no memory; its masks so far are kept"
+    ):
         make_masks(photos, examples, tool, tmp_path / "out")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
     # Another command goes on: its options may say no more than how much memory it takes.

@@ -17,7 +17,7 @@ from tiny_tasks import drawings, write_images
 class Exact(Segmenter):
     """The drawings' own masks; or half of that brightness. Stops at the picture `stop`."""
 
-    about = {"with": "exact"}
+    settings = {"with": "exact"}
     batch_size = 2
 
     def __init__(self, scale=1.0, stop=None):
@@ -35,7 +35,7 @@ class Exact(Segmenter):
 class Say(Segmenter):
     """What it is told to give for each picture, by key."""
 
-    about = {"with": "say"}
+    settings = {"with": "say"}
 
     def __init__(self, **given):
         self.given = given
@@ -50,7 +50,7 @@ class Say(Segmenter):
 class White(Segmenter):
     """Foreground all over, of one size."""
 
-    about = {"with": "white"}
+    settings = {"with": "white"}
 
     def segment(self, dataset, examples):
         yield from ((example, torch.ones(64, 64)) for example in examples)
@@ -137,7 +137,7 @@ def test_batches(few, tmp_path):
 def test_overwriting_makes_all_anew_even_after_a_stop(few, tmp_path):
     make_masks(drawings(), few, Exact(0.0), tmp_path)
     other = Exact(stop=few[1].key)
-    other.about = {"with": "other"}
+    other.settings = {"with": "other"}
     with pytest.raises(KeyboardInterrupt):
         make_masks(drawings(), few, other, tmp_path, overwrite=True)
     other.stop = None
@@ -241,5 +241,5 @@ def test_bad_values(few, tmp_path, wrong):
 
 
 def test_too_little_memory_is_a_sentence():
-    with pytest.raises(UserError, match="8 pictures at once do not fit.*--batch-size"), explain_out_of_memory(8):
+    with pytest.raises(UserError, match="8 images at once do not fit.*--batch-size"), explain_out_of_memory(8):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...")

@@ -140,7 +140,7 @@ def test_of_several_classes_the_map_is_the_largest(kept):
 def test_prompts_and_thresholds_by_default(kept):
     clipseg, sam3 = (segmenter_of(name, kept(name)) for name in ("clipseg", "sam3"))
     assert (clipseg.threshold, sam3.threshold) == (0.4, 0.5)
-    assert (clipseg.about["prompt"], sam3.about["prompt"]) == ("template", "{}")
+    assert (clipseg.settings["prompt"], sam3.settings["prompt"]) == ("template", "{}")
     with pytest.raises(UserError, match="needs exactly one {}"):
         segmenter_of("clipseg", kept("clipseg"), prompt="a thing")
 
@@ -165,7 +165,7 @@ def test_models_of_another_kind_are_refused(kept, tmp_path):
     with pytest.raises(UserError, match="no model folder at .*; check --model"):
         load_pretrained(SAM, str(tmp_path / "nowhere" / "at" / "all"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="does not say what model it is|holds no model") as told:
+    with pytest.raises(UserError, match="has no model_type|holds no model") as told:
         load_pretrained(SAM, str(tmp_path / "empty"))
     assert "\n" not in str(told.value)
 
@@ -206,7 +206,7 @@ def test_an_older_transformers_is_told(monkeypatch):
     old = ModuleType("transformers")
     old.__version__ = "4.46"
     monkeypatch.setitem(sys.modules, "transformers", old)
-    with pytest.raises(UserError, match="transformers 4.46 does not know Sam3Model"):
+    with pytest.raises(UserError, match="transformers 4.46 has no Sam3Model"):
         load_pretrained(SAM3)
 
 

@@ -1,4 +1,4 @@
-"""`cliptune masks check | make`: what foreground masks are like, and new ones."""
+"""`cliptune masks check | make`: check foreground masks, and make them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from collections.abc import Callable
 
 from cliptune.errors import UserError
 
-#: What `cliptune masks` does: name -> the file in `commands/`, its function, and a line of help.
+#: Subcommands: name -> module in `commands/`, function, line of help.
 KINDS = {
-    "check": ("masks_check", "check", "check SOURCE --data DATA: how much is foreground, what is missing, a picture"),
-    "make": ("masks_make", "make", "make --data DATA --out FOLDER: a mask for each picture, by a segmentation model"),
+    "check": ("masks_check", "check", "check SOURCE --data DATA: foreground share, missing masks, contact sheet"),
+    "make": ("masks_make", "make", "make --data DATA --out FOLDER: a mask for each image, by a segmentation model"),
 }
 
 
 def masks(arguments: list[str]) -> None:
-    """Call what the first argument names. Raises `UserError` for anything else."""
+    """Run the subcommand that the first argument names. Raises `UserError` for an unknown one."""
     if not arguments or arguments[0] in ("-h", "--help"):
         lines = "\n".join(f"  {line}" for *_, line in KINDS.values())
-        sys.stdout.write(f"usage: cliptune masks WHAT ...\n\n{lines}\n\ncliptune masks WHAT --help says more.\n")
+        sys.stdout.write(
+            f"usage: cliptune masks WHAT ...\n\n{lines}\n\ncliptune masks WHAT --help shows its options.\n"
+        )
         return
     if arguments[0] not in KINDS:
         raise UserError(f"masks takes one of {', '.join(KINDS)}, got {arguments[0]}")

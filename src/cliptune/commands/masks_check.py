@@ -33,30 +33,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MasksCheck:
-    """How much of each picture a source of masks takes for foreground, and which masks are missing, empty or unlike the
-    others. Exits with 0 if every picture has a usable mask, 1 if not or if all masks are empty or full."""
+    """Statistics of a mask source: foreground share, missing and empty masks, outliers. Exits with 0 if every image has
+    a usable mask, with 1 if not or if all masks are empty or full."""
 
     data: str = "emoji"
     """As for train."""
     split: Literal["train", "val", "test"] = "train"
-    """Which pictures; training needs masks of its own only."""
+    """The split; training needs masks of the training split only."""
     against: str = ""
-    """Another source, to see how far the two agree (intersection over union)."""
+    """A second source, to measure the agreement (intersection over union)."""
     out: Path | None = None
-    """A picture (PNG): the emptiest, the fullest and random masks over their pictures, or those that agree least."""
+    """A contact sheet (PNG): the emptiest, the fullest and random masks, or those that agree least."""
     format: Literal["text", "json"] = "text"
     """json: {"masks", "data", "split", "pictures", "measured", "foreground": {"mean", "quantiles", "histogram"},
-    "soft", "empty", "full", "outliers", "faults", "classes", "agreement"}; lists hold every picture."""
+    "soft", "empty", "full", "outliers", "faults", "classes", "agreement"}; lists hold every image."""
     shots: int = 0
-    """Look at this many pictures a class, drawn by the seed; 0 is all."""
+    """Number of images per class, drawn with the seed; 0 is all."""
     seed: int = 1
-    """Of the draw, and of masks that are drawn (grid)."""
+    """Seed of the drawn images and of random masks (grid)."""
     run: str = ""
-    """Folder of a trained run, for masks that ask the model (gradcam, maskclip); by default an untuned one is asked."""
+    """Folder of a trained run, for masks that use a model (gradcam, maskclip); by default an untuned model."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     backbone: str = "tiny"
-    """The untuned one, as for train."""
+    """The untuned model, as for train."""
     pretrained: str = ""
     """As for train."""
     activation: Activation = "auto"
@@ -69,7 +69,7 @@ class MasksCheck:
 
 
 def check(arguments: list[str]) -> None:
-    """Look at all masks once, and say what they are like."""
+    """Read all masks once and print their statistics."""
     spec, rest = split_first(
         arguments, "a source of masks", "masks check folder:masks --data folder:photos", helped="data"
     )
@@ -77,15 +77,15 @@ def check(arguments: list[str]) -> None:
     if options.out is not None:
         check_file(options.out)
     if options.out is not None and options.out.suffix.lower() != ".png":
-        raise UserError(f"the picture is a PNG; write --out {options.out.with_suffix('.png')}")
+        raise UserError(f"the contact sheet is a PNG; use --out {options.out.with_suffix('.png')}")
     for source in (spec, options.against or "auto"):
         masks.check_spec(source)
     if options.run and not any(map(masks.uses_model, (spec, options.against))):
-        raise UserError(f"run has no effect: {spec} masks ask no model, only gradcam and maskclip do")
+        raise UserError(f"run has no effect: {spec} masks use no model, only gradcam and maskclip do")
     dataset = sources.get(options.data, options.reading)
     chosen = sample_few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
     if not chosen:
-        raise UserError(f"{options.data} has no {options.split} pictures; choose another --split")
+        raise UserError(f"{options.data} has no {options.split} images; choose another --split")
     from cliptune import experiment
     from cliptune.data.loader import ExampleSet
     from cliptune.data.validate import find_unreadable as looked
@@ -96,7 +96,7 @@ def check(arguments: list[str]) -> None:
 
     backbone = experiment.cached_backbone(options.backbone, options.pretrained, options.activation)
     examples = ExampleSet(dataset, chosen, backbone.preprocess)
-    looked(chosen)  # which says what is assumed of deep images
+    looked(chosen)  # warns of assumptions about images of more than 8 bits
     source = source_of(spec, examples, options.seed)
     against = source_of(options.against, examples, options.seed) if options.against else None
     if isinstance(source, ModelMaskSource):
@@ -107,7 +107,7 @@ def check(arguments: list[str]) -> None:
     with progress_display(console) as progress:
         watcher = ProgressBar(progress, "masks")
         rows, faults = measure_masks(
-            examples, source, against, lambda done: watcher.other("looking at", done, len(chosen))
+            examples, source, against, lambda done: watcher.other("checking", done, len(chosen))
         )
     report = MaskReport(
         spec, options.against, options.data, options.split, dataset.classnames, tuple(rows), tuple(faults)
@@ -119,7 +119,7 @@ def check(arguments: list[str]) -> None:
     else:
         sys.stdout.write("\n".join(report_lines(report)) + "\n")
     if options.out is not None:
-        console.print(f"picture in {options.out}")
+        console.print(f"contact sheet in {options.out}")
     said = uninformative_message(sum(row.empty for row in rows), sum(row.full for row in rows), len(rows))
     if said and not source.whole:
         console.print(said)
@@ -128,14 +128,14 @@ def check(arguments: list[str]) -> None:
 
 
 def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:
-    """The source of a spec; "auto" looks whether pictures bring masks."""
+    """The source of a spec. For "auto", look which images come with a mask."""
     keys = {e.key for e in examples.examples}
-    brought = {
+    provided = {
         e.key
         for i, e in enumerate(examples.examples if spec == "auto" else ())
         if e.mask is not None or e.boxes or examples.image(i).mask is not None
     }
-    return masks.choose_source(spec, brought, len(keys), seed)
+    return masks.choose_source(spec, provided, len(keys), seed)
 
 
 def _refresh(

@@ -32,55 +32,55 @@ if TYPE_CHECKING:
 
     from cliptune.segmentation import make as making
 
-#: `--out` that means a folder beside the pictures'.
+#: The value of `--out` for a folder next to the images' own.
 BESIDE = "beside"
 
 
 @dataclass(frozen=True)
-class Make:
-    """Make a foreground mask for each picture, as PNG files that --masks-from folder:OUT reads. After a stop the same
-    command goes on."""
+class MasksMake:
+    """Make a foreground mask for each image, as PNG files that --masks-from folder:OUT reads. Repeat the command to
+    resume after an interruption."""
 
     data: str
     """folder:PATH, or any other dataset that cliptune train takes."""
     out: str
-    """Folder for the masks; "beside" is one beside the pictures' own, with -masks added to its name."""
+    """Folder for the masks; "beside" is the folder next to the images' own, named with the suffix -masks."""
     with_: Annotated[str, tyro.conf.arg(name="with")] = "clipseg"
-    """clipseg: told the class name in words. sam: the one mask of many that agrees best with where a CLIP sees the
-    class. sam3: told the class name. command:"PROGRAM ...": your own, which is given a list of pictures, a JSON line
-    each, and writes PNGs."""
+    """clipseg and sam3: prompted with the class name. sam: of many proposed masks, the one that agrees best with the
+    saliency map of a CLIP model. command:"PROGRAM ...": an external program that gets a list of images, one JSON line
+    per image, and writes PNG files."""
     split: Literal["train", "val", "test", "all"] = "train"
-    """Which pictures; training needs masks of its own only."""
+    """The split; training needs masks of the training split only."""
     model: str = ""
-    """Model on the Hugging Face hub, or a folder; by default CIDAS/clipseg-rd64-refined, facebook/sam-vit-base (which
+    """A model on the Hugging Face hub, or a folder; by default CIDAS/clipseg-rd64-refined, facebook/sam-vit-base (which
     may also be a SAM 2) or facebook/sam3."""
     batch_size: int | None = None
-    """Pictures at once; by default 8, and for a command 0, which is all."""
+    """Images per batch; by default 8, and 0 (all at once) for an external program."""
     device: str = "auto"
     """auto, cpu, cuda, mps."""
     threshold: float | None = None
-    """From where on a map is foreground; by default 0.4 of clipseg, otherwise 0.5."""
+    """Values of a map from this one on are foreground; by default 0.4 for clipseg, otherwise 0.5."""
     soft: bool = False
-    """Keep maps as greys instead of cutting them."""
+    """Write soft masks instead of thresholding the maps."""
     prompt: str = ""
-    """clipseg and sam3: sentence with one {} for the class name; by default the dataset's template for clipseg, the
+    """clipseg and sam3: a prompt with one {} for the class name; by default the dataset's template for clipseg, the
     name alone for sam3."""
     points: int = 16
-    """sam: points of the grid along each side; their square decides how long it takes. A CPU is slow at it."""
+    """sam: grid points along each side. The time grows with their square; a CPU is slow."""
     saliency: Literal["gradcam", "maskclip"] = "gradcam"
-    """sam: what shows where a CLIP sees the class."""
+    """sam: the saliency method."""
     run: str = ""
-    """sam: folder of a trained run whose model shows it; by default an untuned one does."""
+    """sam: folder of a trained run whose model computes the saliency; by default an untuned model."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     backbone: str = "tiny"
-    """sam: the untuned one, as for train; tiny has seen drawings only."""
+    """sam: the untuned model, as for train. The tiny backbone was trained on drawings only."""
     pretrained: str = ""
     """sam: as for train."""
     activation: Activation = "auto"
     """sam: as for train."""
     overwrite: bool = False
-    """Make all of them anew, also those that are there."""
+    """Make all masks again, also existing ones."""
     reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
 
     def __post_init__(self):
@@ -92,13 +92,13 @@ class Make:
 
 
 def make(arguments: list[str]) -> None:
-    """Make masks, say how many, and what to type next."""
-    options = parse(Make, "masks make", arguments)
+    """Make masks, then print counts and the next command."""
+    options = parse(MasksMake, "masks make", arguments)
     dataset = sources.get(options.data, options.reading)
     examples = examples_of(dataset, options.split)
     from cliptune.segmentation import make as making
 
-    out = place(dataset, examples, options.out)
+    out = output_folder(dataset, examples, options.out)
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     segmenter = segmenter_of(options, dataset, console)
     with progress_display(console) as progress, collect_assumed_ranges() as assumed:
@@ -117,48 +117,49 @@ def make(arguments: list[str]) -> None:
     warn_assumed_ranges(assumed, len(examples))
     sys.stdout.write(f"made {done.made}, kept {done.kept}, empty {len(done.empty)}, missing {len(done.missing)}\n")
     if done.empty:
-        console.print(f"no foreground at all in {named(done.empty)}")
+        console.print(f"no foreground in {named(done.empty)}")
     if done.missing:
         first = next(iter(done.missing.items()))
         raise UserError(
-            f"no mask of {named(tuple(done.missing))} ({first[0]}: {first[1]}); the others are in {out}, and the same "
-            f"command makes only what is missing"
+            f"no mask for {named(tuple(done.missing))} ({first[0]}: {first[1]}); the others are in {out}, repeat the "
+            f"command to make only the missing ones"
         )
-    # Dark greys alone would be taken for the numbers of labels.
+    # Without values=grey, soft masks with dark values alone would be read as labels.
     source = f"folder:{out},values=grey" if options.soft else BESIDE if options.out == BESIDE else f"folder:{out}"
     console.print(f"next: cliptune train maple+dapt --data {options.data} --masks-from {source}")
 
 
 def examples_of(dataset: Dataset, split: str) -> list[Example]:
-    """Those of one split or of all, each once. Raises `UserError` where there are none."""
+    """Examples of one split, or of all, without duplicates. Raises `UserError` if there are none."""
     parts = ("train", "val", "test") if split == "all" else (split,)
     found = list({e.key: e for part in parts for e in dataset.examples(part)}.values())
     if not found:
-        raise UserError(f"{dataset.name} has no pictures in its split {split!r}; choose another --split")
+        raise UserError(f"{dataset.name} has no images in its split {split!r}; choose another --split")
     return found
 
 
-def place(dataset: Dataset, examples: Sequence[Example], out: str) -> Path:
-    """The folder of the masks. Raises `UserError` where it would be taken for a class of pictures."""
+def output_folder(dataset: Dataset, examples: Sequence[Example], out: str) -> Path:
+    """The folder for the masks. Raises `UserError` if the dataset would read it as a class."""
     first = examples[0]
-    pictures = None
+    images = None
     if first.path is not None and first.path.as_posix().endswith("/" + first.key):
-        pictures = Path(first.path.as_posix().removesuffix("/" + first.key))
+        images = Path(first.path.as_posix().removesuffix("/" + first.key))
     if out == BESIDE:
-        if pictures is None:
-            raise UserError(f"there is no folder of {dataset.name} for masks to stand beside; say --out FOLDER")
-        home = pictures.absolute()
+        if images is None:
+            raise UserError(f"{dataset.name} has no image folder that --out {BESIDE} could refer to; use --out FOLDER")
+        home = images.absolute()
         return home.with_name(home.name + "-masks")
     chosen = Path(out).expanduser()
-    if isinstance(dataset, Folder) and pictures and pictures.resolve() in (chosen.resolve(), *chosen.resolve().parents):
+    if isinstance(dataset, Folder) and images and images.resolve() in (chosen.resolve(), *chosen.resolve().parents):
         raise UserError(
-            f"{chosen} lies among the pictures, where every folder counts as a class; choose another, or --out {BESIDE}"
+            f"{chosen} lies inside the image folder, where every folder counts as a class; choose another, "
+            f"or --out {BESIDE}"
         )
     return chosen
 
 
-def segmenter_of(options: Make, dataset: Dataset, console: Console) -> making.Segmenter:
-    """What `--with` names, loaded. Raises `UserError` for anything else."""
+def segmenter_of(options: MasksMake, dataset: Dataset, console: Console) -> making.Segmenter:
+    """Load the segmenter that `--with` names. Raises `UserError` for an unknown one."""
     from cliptune import experiment
     from cliptune.segmentation.command import CommandSegmenter
     from cliptune.segmentation.pretrained import load_pretrained
@@ -176,13 +177,15 @@ def segmenter_of(options: Make, dataset: Dataset, console: Console) -> making.Se
     loaded = load_pretrained(kinds[name], options.model, device)
     if name != "sam":
         return TextSegmenter(loaded, options.prompt)
-    about = {"saliency": options.saliency}
-    about |= {"run": options.run} if options.run else {"backbone": options.backbone, "pretrained": options.pretrained}
-    return SamSegmenter(loaded, saliency_of(options, dataset, device), points=options.points, about=about)
+    settings = {"saliency": options.saliency}
+    settings |= (
+        {"run": options.run} if options.run else {"backbone": options.backbone, "pretrained": options.pretrained}
+    )
+    return SamSegmenter(loaded, saliency_of(options, dataset, device), points=options.points, settings=settings)
 
 
-def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callable[..., Tensor]:
-    """Maps of where a CLIP sees the classes of pictures, uint8 `(3, H, W)` each."""
+def saliency_of(options: MasksMake, dataset: Dataset, device: torch.device) -> Callable[..., Tensor]:
+    """The saliency function of the chosen CLIP model, on uint8 images `(3, H, W)`."""
     import torch
 
     from cliptune.data.transforms import normalise, squash
@@ -190,7 +193,7 @@ def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callab
 
     if not options.run and options.backbone == "tiny" and not isinstance(dataset, Emoji):
         warnings.warn(
-            "the tiny backbone has seen drawings only, so it hardly knows where a class is in photographs: say "
+            "the tiny backbone was trained on drawings only and hardly locates classes in photographs: use "
             "--backbone ViT-B-16 --pretrained openai, or --run RUN",
             stacklevel=2,
         )
@@ -199,14 +202,14 @@ def saliency_of(options: Make, dataset: Dataset, device: torch.device) -> Callab
     preprocess = model.backbone.preprocess
 
     def saliency(images: Sequence[Tensor], labels: Sequence[int]) -> Tensor:
-        whole = torch.stack([squash(image, preprocess) for image in images]).to(device)
-        seen = normalise(whole, preprocess.mean, preprocess.std)
+        squashed = torch.stack([squash(image, preprocess) for image in images]).to(device)
+        seen = normalise(squashed, preprocess.mean, preprocess.std)
         return saliencies[options.saliency](model, seen, torch.tensor(labels, device=device))
 
     return saliency
 
 
 def named(keys: Sequence[str], most: int = 5) -> str:
-    """Some of them, and how many more."""
+    """The number of keys, and the first of them."""
     more = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return f"{len(keys)} picture{'s' * (len(keys) > 1)}: {', '.join(keys[:most])}{more}"
+    return f"{len(keys)} image{'s' * (len(keys) > 1)}: {', '.join(keys[:most])}{more}"

@@ -1,10 +1,10 @@
-"""Any other segmenter, as a program that is told in a file what to do.
+"""Segmentation by an external program.
 
-The program's last argument is the path of a JSON-lines file (which stands where the command says {list}, if it does).
-Each line is one picture: {"image": its absolute path, "classname": its class, "classnames": all classes in it,
-"output": the absolute path where its mask goes}. A mask is a PNG of the picture's shape: 0 background, 255 (or 1, if
-there is nothing above) foreground, greys between. Masks are taken over while the program runs, so that none is lost if
-it fails later. Exit status 0 says that all went well.
+The program's last argument, or {list} in the command, is the path of a JSON-lines file with one image per line:
+{"image": its absolute path, "classname": its class, "classnames": all classes in it, "output": the absolute path for
+its mask}. A mask is a PNG of the image's shape: 0 is background, 255 (or 1, if no value is larger) is foreground, greys
+are soft. Masks are collected while the program runs, so that none is lost if it fails later. Exit status 0 means
+success.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from cliptune.data.dataset import Dataset
 
 PLACEHOLDER = "{list}"
-#: Seconds between two looks at what the program has made, and those it gets to end when told to.
+#: Seconds between two checks for new masks, and seconds that the program gets to terminate.
 POLL_SECONDS, GRACE_SECONDS = 0.2, 5.0
+#: Examples without a mask so far, with the image's size (H, W), by output path.
 Waiting = dict[Path, tuple[Example, tuple[int, int]]]
 
 
 class CommandSegmenter(Segmenter):
-    """Masks by a program of the user's own, started once for each batch."""
+    """Masks from an external program, started once per batch."""
 
     batch_size = 0
 
@@ -50,7 +51,7 @@ class CommandSegmenter(Segmenter):
         if not self.argv:
             raise UserError('no program after command: ; write --with command:"python my_segmenter.py"')
         self.command = command
-        self.about = {"with": "command", "command": command}
+        self.settings = {"with": "command", "command": command}
 
     def segment(self, dataset: Dataset, examples: Sequence[Example]) -> SegmentationResults:
         with tempfile.TemporaryDirectory(prefix="cliptune-masks-", ignore_cleanup_errors=True) as folder:
@@ -66,18 +67,18 @@ class CommandSegmenter(Segmenter):
                         continue
                     names = [name for _, name in classes_in(dataset, example)]
                     name = dataset.classnames[example.label].replace("_", " ")
-                    told = {"image": str(image), "classname": name, "classnames": names, "output": str(output)}
-                    lines.write(json.dumps(told, ensure_ascii=False) + "\n")
+                    job = {"image": str(image), "classname": name, "classnames": names, "output": str(output)}
+                    lines.write(json.dumps(job, ensure_ascii=False) + "\n")
                     waiting[output] = example, size
             if not waiting:
                 return
-            tried: dict[Path, tuple[int, int]] = {}
+            checked: dict[Path, tuple[int, int]] = {}
             with self._running(work) as child:
                 while child.poll() is None:
-                    yield from _collect_masks(work, waiting, tried)
+                    yield from _collect_masks(work, waiting, checked)
                     with suppress(subprocess.TimeoutExpired):
                         child.wait(POLL_SECONDS)
-                yield from _collect_masks(work, waiting, tried)
+                yield from _collect_masks(work, waiting, checked)
             if child.returncode:
                 raise UserError(self._failure(child.returncode, work))
             for output, (example, size) in waiting.items():
@@ -85,7 +86,7 @@ class CommandSegmenter(Segmenter):
 
     @contextmanager
     def _running(self, work: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """The program at work; however the block ends, it ends too."""
+        """Run the program inside the block. It is terminated if the block ends first."""
         listed = str(work / "list.jsonl")
         argv = [word.replace(PLACEHOLDER, listed) for word in self.argv]
         argv += [] if argv != self.argv else [listed]
@@ -107,17 +108,20 @@ class CommandSegmenter(Segmenter):
                         child.wait()
 
     def _failure(self, code: int, work: Path) -> str:
-        told, loud = (
+        stdout, stderr = (
             (work / name).read_text(encoding="utf-8", errors="replace").strip() for name in ("stdout", "stderr")
         )
-        lines = [line.strip() for line in (loud or told).splitlines() if line.strip(" ^~")]
-        how = f"exit status {code}" if code > 0 else f"signal {-code}"
-        words = f"saying: {' / '.join(lines[-3:])}" if lines else "saying nothing"
-        return f"{self.command!r} ended with {how}, {words}; its masks so far are kept, the same command makes the rest"
+        lines = [line.strip() for line in (stderr or stdout).splitlines() if line.strip(" ^~")]
+        status = f"exit status {code}" if code > 0 else f"signal {-code}"
+        output = f"with the output: {' / '.join(lines[-3:])}" if lines else "without output"
+        return (
+            f"{self.command!r} ended with {status}, {output}; its masks so far are kept; repeat the "
+            f"command for the rest"
+        )
 
 
 def _image_file(dataset: Dataset, example: Example, temporary: Path) -> Path:
-    """A file that shows the picture as it is read: its own, or a temporary one if that lies on its side or is none."""
+    """A file with the upright image: its own, or a temporary one if it has none or its EXIF orientation is not 1."""
     if example.path is not None and exif_orientation(example.path) == 1:
         return example.path.absolute()
     Image.fromarray(dataset.read(example).image.permute(1, 2, 0).numpy()).save(temporary)
@@ -125,29 +129,29 @@ def _image_file(dataset: Dataset, example: Example, temporary: Path) -> Path:
 
 
 def _collect_masks(
-    work: Path, waiting: Waiting, tried: dict[Path, tuple[int, int]]
+    work: Path, waiting: Waiting, checked: dict[Path, tuple[int, int]]
 ) -> Iterator[tuple[Example, Tensor]]:
-    """Masks that are whole by now, taken off `waiting`. tried: size and time of files looked at before."""
+    """Yield complete masks and remove them from `waiting`. checked: Size and time of files at the last check."""
     for output in sorted(work.glob("mask-*.png")):
         if output not in waiting:
             continue
         example, size = waiting[output]
         try:
             stamp = output.stat().st_size, output.stat().st_mtime_ns
-            if tried.get(output) == stamp:
+            if checked.get(output) == stamp:
                 continue
-            tried[output] = stamp
+            checked[output] = stamp
             mask = _read_map(output, size)
-        except (UserError, OSError):  # half written so far, or bad for good, which is told at the end
+        except (UserError, OSError):  # incomplete, or invalid, which is reported at the end
             continue
         del waiting[output]
-        with suppress(OSError):  # a program that still holds it open
+        with suppress(OSError):  # the program may still have it open
             output.unlink()
         yield example, mask
 
 
 def _read_map(path: Path, size: tuple[int, int]) -> Tensor:
-    """A mask as a map `(H, W)` in [0, 1]. Raises `UserError` for what is no mask of that shape."""
+    """Read a mask as a map `(H, W)` in [0, 1]. Raises `UserError` if it is not a mask of that shape."""
     mask = read_mask(path, size, encoding=PixelEncoding("grey"))[0][0].float()
     return mask / (1 if mask.max() <= 1 else 255)
 

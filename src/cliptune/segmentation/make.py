@@ -1,4 +1,4 @@
-"""Masks of pictures by a segmenter, as files that `folder:` reads; made once, going on after a stop."""
+"""Makes mask files with a segmentation model, in the layout that `folder:` reads. An interrupted call is resumed."""
 
 from __future__ import annotations
 
@@ -20,33 +20,41 @@ from cliptune.types import Example
 if TYPE_CHECKING:
     from cliptune.data.dataset import Dataset
 
-#: What a segmenter gives: examples with their maps, or with the reasons why there are none.
+#: Results of a segmenter: each example with its map, or with the reason why there is none.
 SegmentationResults = Generator[tuple[Example, Tensor | str], None, None]
-#: A mask no pixel of which reaches this has no foreground.
+#: A mask has no foreground if no pixel reaches this value.
 MIN_FOREGROUND = 128
 
 
 class Segmenter(ABC):
-    """Finds the foreground of pictures.
+    """Finds the foreground of images.
 
-    threshold: where its maps are cut unless another is asked for. batch_size: pictures a call, 0 for all at once.
-    about: what tells its masks from another's, in plain values.
+    Attributes:
+        threshold: Default threshold of the maps.
+        batch_size: Default number of images per call of `segment`; 0 for all at once.
+        settings: Plain values that distinguish its masks from those of another segmenter.
     """
 
     threshold = 0.5
     batch_size = 8
-    about: dict[str, Any]
+    settings: dict[str, Any]
 
     @abstractmethod
     def segment(self, dataset: Dataset, examples: Sequence[Example]) -> SegmentationResults:
-        """Each example, in any order, with its map, float `(H, W)` in [0, 1] of the picture's size, or with the reason
-        why there is none. Raises `UserError` when it cannot go on."""
+        """Yield each example, in any order, with its map, float `(H, W)` in [0, 1] of the image's size, or with the
+        reason why there is none. Raises `UserError` if it cannot continue."""
 
 
 @dataclass(frozen=True)
 class MakeResult:
-    """How many masks were made and how many there were; which of both have no foreground; why others are missing, by
-    key."""
+    """Result of `make_masks`.
+
+    Args:
+        made: Number of masks that were made.
+        kept: Number of masks that existed.
+        empty: Keys of examples whose masks, new or old, have no foreground.
+        missing: Reasons why examples have no mask, by key.
+    """
 
     made: int
     kept: int
@@ -66,80 +74,91 @@ def make_masks(
     overwrite: bool = False,
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> MakeResult:
-    """Masks of `examples` as grey PNGs under `out`, at the path of each key with the suffix .png.
+    """Write the masks of `examples` as grey PNG files below `out`, named by key with the suffix .png.
 
-    Masks that are there, whole and of the picture's size, stay; so after a stop the same call goes on. threshold: from
-    where on a map is foreground, 255, all else being 0; by default the segmenter's own. soft: keep the map's greys.
-    batch_size: by default the segmenter's own. overwrite: make all of them anew. tick: is told how many of how many are
-    done. Raises `UserError` where `out` holds masks that were made otherwise.
+    Masks that exist, are complete and have the image's size are kept, so the same call resumes an interrupted one.
+
+    Args:
+        threshold: A map is foreground (255) from this value on, else background (0). By default the segmenter's.
+        soft: Write the map's values instead.
+        batch_size: By default the segmenter's.
+        overwrite: Make all masks again.
+        tick: Called with the numbers of examples done and in total.
+
+    Raises `UserError` if `out` holds masks that were made with other settings.
     """
     folder, cut = Path(out).expanduser(), segmenter.threshold if threshold is None else threshold
     if not 0 < cut <= 1:
-        raise UserError(f"threshold={cut} cuts nothing apart: choose above 0, up to 1")
+        raise UserError(f"threshold={cut} separates nothing: choose above 0, up to 1")
     if batch_size is not None and batch_size < 0:
-        raise UserError(f"batch_size={batch_size} is negative: choose a number of pictures, or 0 for all at once")
-    about = {**segmenter.about, **({"soft": True} if soft else {"threshold": cut})}
+        raise UserError(f"batch_size={batch_size} is negative: choose a number of images, or 0 for all at once")
+    settings = {**segmenter.settings, **({"soft": True} if soft else {"threshold": cut})}
     if not overwrite:
-        mask_folder.check_settings(folder, about)
-    files = mask_folder.mask_paths(dataset, examples, folder)
-    waiting, empty, missing = list[Example](), list[str](), dict[str, str]()
-    done = 0
-
-    def one_more(example: Example, pixels: np.ndarray | None) -> None:
-        nonlocal done
-        done += 1
-        tick(done, len(examples))
-        if pixels is not None and pixels.max() < MIN_FOREGROUND:
-            empty.append(example.key)
-
+        mask_folder.check_settings(folder, settings)
+    paths = mask_folder.mask_paths(dataset, examples, folder)
+    kept, empty, missing, waiting = 0, list[str](), dict[str, str](), list[Example]()
+    if overwrite:  # all are removed first, so that after an interruption no old mask passes for a new one
+        for example in examples:
+            paths[example.key].unlink(missing_ok=True)
     for example in examples:
-        if overwrite:  # all of them first, so that after a stop no old one is taken for a new one
-            files[example.key].unlink(missing_ok=True)
-        pixels = mask_folder.existing_mask(files[example.key], dataset, example)
+        pixels = mask_folder.existing_mask(paths[example.key], dataset, example)
         if pixels is None:
             waiting.append(example)
-        else:
-            one_more(example, pixels)
-    before, noted = done, False
-    size = (segmenter.batch_size if batch_size is None else batch_size) or max(1, len(waiting))
-    for start in range(0, len(waiting), size):
-        with explain_out_of_memory(size), closing(segmenter.segment(dataset, waiting[start : start + size])) as found:
-            for example, result in found:
-                if isinstance(result, str):
-                    missing[example.key], pixels = result, None
-                else:
-                    values = result.float().cpu().numpy()
-                    pixels = ((values * 255).round() if soft else (values >= cut) * 255).astype(np.uint8)
-                    if not noted:
-                        mask_folder.write_settings(folder, about)
-                        noted = True
-                    mask_folder.write_mask(files[example.key], pixels)
-                one_more(example, pixels)
-    return MakeResult(done - before - len(missing), before, tuple(empty), missing)
+            continue
+        kept += 1
+        tick(kept, len(examples))
+        if pixels.max() < MIN_FOREGROUND:
+            empty.append(example.key)
+    with closing(_segment(dataset, waiting, segmenter, batch_size)) as results:
+        for done, (example, result) in enumerate(results, kept + 1):
+            if isinstance(result, str):
+                missing[example.key] = result
+            else:
+                values = result.float().cpu().numpy()
+                pixels = ((values * 255).round() if soft else (values >= cut) * 255).astype(np.uint8)
+                if done - len(missing) == kept + 1:  # the first mask that is made
+                    mask_folder.write_settings(folder, settings)
+                mask_folder.write_mask(paths[example.key], pixels)
+                if pixels.max() < MIN_FOREGROUND:
+                    empty.append(example.key)
+            tick(done, len(examples))
+    return MakeResult(len(waiting) - len(missing), kept, tuple(empty), missing)
+
+
+def _segment(
+    dataset: Dataset, examples: Sequence[Example], segmenter: Segmenter, batch_size: int | None
+) -> SegmentationResults:
+    """Results of the segmenter, batch by batch."""
+    size = (segmenter.batch_size if batch_size is None else batch_size) or max(1, len(examples))
+    for start in range(0, len(examples), size):
+        with explain_out_of_memory(size), closing(segmenter.segment(dataset, examples[start : start + size])) as found:
+            yield from found
 
 
 @contextmanager
-def explain_out_of_memory(size: int) -> Iterator[None]:
-    """What a device says that has too little memory becomes a sentence."""
+def explain_out_of_memory(batch_size: int) -> Iterator[None]:
+    """Turn an out-of-memory error of the device into a `UserError`."""
     try:
         yield
     except torch.OutOfMemoryError:
-        raise UserError(f"{size} pictures at once do not fit into the device's memory; lower --batch-size") from None
+        raise UserError(
+            f"{batch_size} images at once do not fit into the device's memory; lower --batch-size"
+        ) from None
 
 
 def classes_in(dataset: Dataset, example: Example) -> list[tuple[int, str]]:
-    """The classes in a picture, several of multi-label data, as numbers and as words."""
+    """The classes that an image shows, several for multi-label data, as labels and names in words."""
     labels = example.labels or (example.label,)
     return [(label, dataset.classnames[label].replace("_", " ")) for label in labels]
 
 
 def read_images(dataset: Dataset, examples: Sequence[Example]) -> tuple[list[Example], list[Tensor], dict[str, str]]:
-    """Examples whose pictures can be read, these uint8 `(3, H, W)`, and why others cannot, by key."""
-    seen, images, unread = list[Example](), list[Tensor](), dict[str, str]()
+    """The examples whose images can be read, these images, uint8 `(3, H, W)`, and the errors of the others by key."""
+    readable, images, errors = list[Example](), list[Tensor](), dict[str, str]()
     for example in examples:
         try:
             images.append(dataset.read(example).image)
-            seen.append(example)
+            readable.append(example)
         except UserError as error:
-            unread[example.key] = str(error)
-    return seen, images, unread
+            errors[example.key] = str(error)
+    return readable, images, errors

@@ -1,4 +1,4 @@
-"""Segmentation models of transformers: by their name on the hub or from a folder, on the device they are wanted on."""
+"""Loads segmentation models of transformers from the Hugging Face hub or a folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ from cliptune.errors import UserError
 
 @dataclass(frozen=True)
 class ModelFamily:
-    """What is loaded for one name: classes of transformers, the model taken unless another is asked for, and the
-    `model_type`s that fit."""
+    """A family of models that one `--with` name stands for.
+
+    Args:
+        name: Name of the family.
+        model: Default model on the hub.
+        model_class: Class of the model in transformers.
+        processor_class: Class of the processor in transformers.
+        types: Compatible `model_type` values.
+    """
 
     name: str
     model: str
@@ -31,9 +38,9 @@ class ModelFamily:
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A model that only predicts, with what prepares its inputs. kind, name: how it was asked for."""
+    """A model in evaluation mode with its processor. family, name: What it was loaded as."""
 
-    kind: ModelFamily
+    family: ModelFamily
     name: str
     model: Any
     processor: Any
@@ -43,7 +50,7 @@ class PretrainedModel:
         return self.model.device
 
     def to_inputs(self, prepared: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Tensors on the model's device, fractions in its precision."""
+        """Move tensors to the model's device, and floating-point ones to its precision."""
         return {
             name: value.to(self.device, self.model.dtype if value.is_floating_point() else value.dtype)
             for name, value in prepared.items()
@@ -51,49 +58,50 @@ class PretrainedModel:
         }
 
 
-def load_pretrained(kind: ModelFamily, name: str = "", device: torch.device | str = "cpu") -> PretrainedModel:
-    """The model `name`, of the hub or a folder; by default the kind's own.
+def load_pretrained(family: ModelFamily, name: str = "", device: torch.device | str = "cpu") -> PretrainedModel:
+    """Load the model `name` from the hub or a folder; by default the family's default model.
 
-    Raises `UserError` where transformers is not installed or too old, and where there is no such model, or one of
-    another kind.
+    Raises `UserError` if transformers is missing or too old, or if there is no such model of this family.
     """
-    name = name or kind.model
+    name = name or family.model
     try:
         transformers = importlib.import_module("transformers")
     except ImportError:
         raise UserError('this needs transformers, which is not installed: pip install "cliptune[masks]"') from None
-    lacking = [c for c in (kind.model_class, kind.processor_class) if not hasattr(transformers, c)]
-    if lacking:
+    missing = [c for c in (family.model_class, family.processor_class) if not hasattr(transformers, c)]
+    if missing:
         raise UserError(
-            f"transformers {transformers.__version__} does not know {lacking[0]}, which --with {kind.name} needs; "
+            f"transformers {transformers.__version__} has no {missing[0]}, which --with {family.name} needs; "
             f'update it: pip install --upgrade "cliptune[masks]"'
         )
     place: Any = Path(name).expanduser() if Path(name).expanduser().is_dir() else name
     if place is name and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise UserError(f"no model folder at {name}; check --model")
     with _quiet_libraries(transformers):
-        found = _explain_errors(kind, name, lambda: transformers.PretrainedConfig.get_config_dict(place)[0]).get(
+        found = _explain_errors(family, name, lambda: transformers.PretrainedConfig.get_config_dict(place)[0]).get(
             "model_type"
         )
-        if found not in kind.types:
-            said = f"is a {found} model" if found else "does not say what model it is"
-            raise UserError(f"--model {name} {said}; --with {kind.name} takes {', '.join(kind.types)}")
+        if found not in family.types:
+            actual = f"is a {found} model" if found else "has no model_type"
+            raise UserError(f"--model {name} {actual}; --with {family.name} takes {', '.join(family.types)}")
         processor = _explain_errors(
-            kind, name, lambda: getattr(transformers, kind.processor_class).from_pretrained(place)
+            family, name, lambda: getattr(transformers, family.processor_class).from_pretrained(place)
         )
-        model_class = getattr(transformers, kind.model_class)
-        model, told = _explain_errors(kind, name, lambda: model_class.from_pretrained(place, output_loading_info=True))
-    lacking = sorted(told["missing_keys"])
-    if lacking:
+        model_class = getattr(transformers, family.model_class)
+        model, info = _explain_errors(
+            family, name, lambda: model_class.from_pretrained(place, output_loading_info=True)
+        )
+    missing = sorted(info["missing_keys"])
+    if missing:
         warnings.warn(
-            f"{name} lacks {len(lacking)} of the model's tensors, first {lacking[0]}: they are random", stacklevel=2
+            f"{name} lacks {len(missing)} of the model's tensors, first {missing[0]}: they are random", stacklevel=2
         )
-    return PretrainedModel(kind, name, model.eval().requires_grad_(False).to(device), processor)
+    return PretrainedModel(family, name, model.eval().requires_grad_(False).to(device), processor)
 
 
 @contextmanager
 def _quiet_libraries(transformers: Any) -> Iterator[None]:
-    """Without the libraries' own remarks and bars, but for those of downloads."""
+    """Silence messages and progress bars of the libraries, except those of downloads, inside the block."""
     hub = importlib.import_module("huggingface_hub").utils
     before = transformers.logging.get_verbosity(), hub.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
@@ -108,18 +116,18 @@ def _quiet_libraries(transformers: Any) -> Iterator[None]:
         transformers.logging.enable_progress_bar()
 
 
-def _explain_errors(kind: ModelFamily, name: str, load: Callable[[], Any]) -> Any:
-    """What `load` returns; its errors, many lines long, become a sentence."""
+def _explain_errors(family: ModelFamily, name: str, load: Callable[[], Any]) -> Any:
+    """Call `load` and turn its errors, which are many lines long, into a `UserError`."""
     try:
         return load()
-    except Exception as error:  # of a wrong or damaged folder, loaders raise whatever they stumbled over
+    except Exception as error:  # loaders raise errors of many types for a wrong or damaged folder
         if Path(name).expanduser().is_dir():
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise UserError(
-                f"the folder {name} holds no model for --with {kind.name} that can be loaded ({reason}); it wants a "
-                f"copy of {kind.model}, or what save_pretrained leaves of model and processor"
+                f"the folder {name} holds no model for --with {family.name} that can be loaded ({reason}); it needs a "
+                f"copy of {family.model}, or the files that save_pretrained of model and processor writes"
             ) from None
         raise UserError(
             f"the model {name} is neither a folder here nor available from the Hugging Face hub; check its name and "
-            f"the connection, or fetch it elsewhere (hf download {name} --local-dir FOLDER) and say --model FOLDER"
+            f"the connection, or download it elsewhere (hf download {name} --local-dir FOLDER) and use --model FOLDER"
         ) from None

@@ -1,4 +1,4 @@
-"""Segment anything: masks around a grid of points, of which a map of where the class is chooses one."""
+"""Segment Anything: proposes masks from a grid of points and selects the one that agrees best with a saliency map."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ SAM = ModelFamily(
 
 
 class SamSegmenter(Segmenter):
-    """The mask that agrees best with a saliency map of the picture's class, of all that a grid of points gives; of
-    several classes, the best of each.
+    """The proposed mask that agrees best with a saliency map of the image's class. An image with several classes gets
+    the union of the best mask of each.
 
-    Args: saliency: uint8 pictures `(3, H, W)` and a label each -> maps `(b, 1, g, g)` of whole pictures, not negative,
-    such as Grad-CAM's. points: of the grid, along each side. chunk: points decoded at once. about: what tells the
-    saliency from another.
+    Args:
+        loaded: A SAM or SAM 2 model.
+        saliency: Function of uint8 images `(3, H, W)` and one label per image that returns non-negative maps
+            `(b, 1, g, g)` of the whole images, such as Grad-CAM.
+        points: Number of grid points along each side.
+        chunk: Number of points decoded at once.
+        settings: Plain values that distinguish the saliency from another.
     """
 
     def __init__(
@@ -42,34 +46,33 @@ class SamSegmenter(Segmenter):
         *,
         points: int = 16,
         chunk: int = 64,
-        about: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
     ):
         if points < 1:
-            raise UserError(f"points={points} make no grid: choose at least 1 along each side")
+            raise UserError(f"points={points} is no grid: choose at least 1 along each side")
         self.loaded, self.saliency, self.points, self.chunk = loaded, saliency, points, chunk
-        self.about = {"with": "sam", "model": loaded.name, "points": points, **(about or {})}
+        self.settings = {"with": "sam", "model": loaded.name, "points": points, **(settings or {})}
 
     def segment(self, dataset: Dataset, examples: Sequence[Example]) -> SegmentationResults:
-        seen, images, unread = read_images(dataset, examples)
-        yield from ((example, unread[example.key]) for example in examples if example.key in unread)
-        if not seen:
+        readable, images, errors = read_images(dataset, examples)
+        yield from ((example, errors[example.key]) for example in examples if example.key in errors)
+        if not readable:
             return
-        labels = [[label for label, _ in classes_in(dataset, e)] for e in seen]
+        labels = [[label for label, _ in classes_in(dataset, e)] for e in readable]
         repeated = [image for image, few in zip(images, labels, strict=True) for _ in few]
         maps = self.saliency(repeated, [label for few in labels for label in few])
         prepared = self.loaded.processor(images=images, return_tensors="pt", input_data_format="channels_first")
         square = prepared["pixel_values"].shape[-2:]
-        # The part of the square that is picture: SAM pads pictures to one, SAM 2 squeezes them.
-        parts = [(int(h), int(w)) for h, w in prepared.get("reshaped_input_sizes", [square] * len(seen))]
+        # Size of the image inside the model's square input: SAM pads images to a square, SAM 2 squashes them.
+        parts = [(int(h), int(w)) for h, w in prepared.get("reshaped_input_sizes", [square] * len(readable))]
         best = self._best(prepared["pixel_values"], parts, maps.split([len(few) for few in labels]))
-        for example, image, logits, (h, w) in zip(seen, images, best, parts, strict=True):
+        for example, image, logits, (h, w) in zip(readable, images, best, parts, strict=True):
             whole = F.interpolate(logits[None], square, mode="bilinear")[..., :h, :w]
             yield example, F.interpolate(whole, image.shape[-2:], mode="bilinear")[0].sigmoid().amax(0)
 
     @torch.inference_mode()
     def _best(self, pixels: Tensor, parts: Sequence[tuple[int, int]], maps: Sequence[Tensor]) -> list[Tensor]:
-        """For each picture and each of its maps the logits of the mask that wins, `(maps, h, w)`, at the decoder's
-        size."""
+        """For each image the logits `(maps, h, w)`, at the decoder's size, of the best mask for each of its maps."""
         (pixels,) = self.loaded.to_inputs({"pixel_values": pixels}).values()
         embedded = self.loaded.model.get_image_embeddings(pixels)
         side = (torch.arange(self.points, device=pixels.device) + 0.5) / self.points
@@ -82,7 +85,7 @@ class SamSegmenter(Segmenter):
             out = self.loaded.model(image_embeddings=embedded, input_points=points, multimask_output=True)
             for i, (masks, quality) in enumerate(zip(out.pred_masks, out.iou_scores, strict=True)):
                 masks, quality = masks.flatten(0, 1).float(), quality.flatten().float()
-                # As much of the decoder's square as is picture.
+                # The part of the decoder's square that the image covers.
                 h, w = (
                     max(1, round(part / whole * n))
                     for part, whole, n in zip(parts[i], pixels.shape[-2:], masks.shape[-2:], strict=True)
@@ -95,8 +98,8 @@ class SamSegmenter(Segmenter):
 
 
 def soft_iou(masks: Tensor, saliency: Tensor) -> Tensor:
-    """Intersection over union `(n,)` of masks `(n, h, w)` of 0 and 1 with a map `(1, g, g)`, scaled to a maximum of 1:
-    what of the map lies inside, over the mask's area and what of the map lies outside."""
+    """Intersection over union `(n,)` of binary masks `(n, h, w)` with a map `(1, g, g)`, scaled to a maximum of 1: the
+    map's sum inside a mask, divided by the mask's area plus the map's sum outside."""
     soft = F.interpolate(saliency[None], masks.shape[-2:], mode="bilinear", align_corners=True)[0]
     soft = soft / soft.amax().clamp_min(torch.finfo(soft.dtype).tiny)
     inside = (masks * soft).sum((1, 2))
