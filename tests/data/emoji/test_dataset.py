@@ -205,8 +205,8 @@ def test_a_spec_sets_the_knobs():
 @pytest.mark.parametrize(
     "spec, told",
     [
-        ("colour=red", "emoji has no knob 'colour=red': write knob=value with one of styles, rho"),
-        ("rho", "emoji has no knob 'rho': write knob=value"),
+        ("colour=red", "emoji has no option 'colour=red': write name=value with one of styles, rho"),
+        ("rho", "emoji has no option 'rho': write name=value"),
         ("rho=much", "emoji cannot use 'rho=much': write rho=0.9, for example"),
         ("rho=1.5", "rho=1.5 is not a probability: choose between 0 and 1"),
         ("styles=oil", "emoji has no style 'oil': choose among fluent-3d, fluent-flat, noto"),

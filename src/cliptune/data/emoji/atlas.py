@@ -1,4 +1,4 @@
-"""The drawings that ship with cliptune: which classes there are, and their cut-outs by style."""
+"""The built-in sprites: their classes, and their tiles by style."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLASS_LISTS: tuple[str, ...] = ("benchmark", "validation")
 
 @dataclass(frozen=True)
 class Sprite:
-    """One class: its place in the atlases, its plain name, its group, "base" or "novel", and its home background."""
+    """One class: its position in the atlases, name, group, split ("base" or "novel") and home background."""
 
     tile: int
     name: str
@@ -35,7 +35,7 @@ class Sprite:
 
 @cache
 def list_sprites(classes: str) -> tuple[Sprite, ...]:
-    """The classes of one list, "benchmark" or "validation": the base half first, then the novel half."""
+    """The classes of one list, "benchmark" or "validation": first the base half, then the novel half."""
     table = json.loads((files("cliptune.data") / "emoji" / "classes.json").read_text("utf-8"))
     start = sum(len(table[earlier]) for earlier in CLASS_LISTS[: CLASS_LISTS.index(classes)])
     return tuple(
@@ -45,10 +45,10 @@ def list_sprites(classes: str) -> tuple[Sprite, ...]:
 
 @lru_cache(maxsize=len(STYLES))
 def load_tiles(style: str) -> tuple[Tensor, Tensor]:
-    """All cut-outs of a style, premultiplied RGBA in [0, 1]: `(n, 4, 56, 56)`, and at half size `(n, 4, 28, 28)`."""
+    """All sprites of a style, premultiplied RGBA in [0, 1]: `(n, 4, 56, 56)`, and at half size `(n, 4, 28, 28)`."""
     with (files("cliptune.data") / "emoji" / f"{style}.webp").open("rb") as file:
-        sheet = np.asarray(Image.open(file).convert("RGBA"))
-    rows = sheet.shape[0] // TILE_SIZE
-    cut = sheet.reshape(rows, TILE_SIZE, COLUMNS, TILE_SIZE, 4).swapaxes(1, 2).reshape(-1, TILE_SIZE, TILE_SIZE, 4)
-    full = premultiply_alpha(cut)
+        atlas = np.asarray(Image.open(file).convert("RGBA"))
+    rows = atlas.shape[0] // TILE_SIZE
+    tiles = atlas.reshape(rows, TILE_SIZE, COLUMNS, TILE_SIZE, 4).swapaxes(1, 2).reshape(-1, TILE_SIZE, TILE_SIZE, 4)
+    full = premultiply_alpha(tiles)
     return full, halve(full)

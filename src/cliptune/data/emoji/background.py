@@ -1,4 +1,4 @@
-"""Twenty-four named procedural backgrounds, the same for the same name and seed."""
+"""Twenty-four named procedural backgrounds. The same name and seed give the same pixels."""
 
 from __future__ import annotations
 
@@ -47,21 +47,22 @@ BACKGROUND_NAMES: tuple[str, ...] = tuple(PAINTERS)
 
 
 def keyed_generator(*key: int | str) -> np.random.Generator:
-    """A generator keyed by numbers and words: Philox, so the same on every machine and numpy version."""
+    """A random generator keyed by numbers and words. Philox is the same on every machine and NumPy version."""
     text = "\x1f".join(str(part) for part in key).encode()
     return np.random.Generator(np.random.Philox(key=[zlib.crc32(text), zlib.adler32(text)]))
 
 
 @lru_cache(maxsize=4096)
 def paint_background(name: str, seed: int, size: int = 96) -> Tensor:
-    """Paint background `name`, variant `seed`: uint8 `(3, size, size)`, kept for the next call (do not write into it).
+    """Paint background `name`, variant `seed`: uint8 `(3, size, size)`.
 
-    Raises `UserError` for a name that is not in `NAMES`.
+    The result is cached and must not be modified. Raises `UserError` for a name that is not in `BACKGROUND_NAMES`.
     """
     import torch
 
     if name not in PAINTERS:
         raise UserError(f"no background is called {name!r}: choose one of {', '.join(BACKGROUND_NAMES)}")
+    # The key is part of the dataset's definition: another word would give other pixels.
     canvas = PAINTERS[name](keyed_generator("scenery", name, seed), size)
     pixels = np.round(canvas.clip(0, 1) * 255).astype(np.uint8)
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

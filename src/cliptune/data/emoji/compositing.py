@@ -1,4 +1,4 @@
-"""Pastes cut-out drawings on backgrounds: place, tint, lay over; batched tensors throughout."""
+"""Composites sprites on backgrounds, in batches."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def premultiply_alpha(sprites: np.ndarray) -> Tensor:
 
 
 def affine_matrices(pose: np.ndarray) -> Tensor:
-    """The output-to-sprite maps `(b, 2, 3)` of `F.affine_grid` for poses `(b, 5)`.
+    """Matrices `(b, 2, 3)` for `F.affine_grid`, from output to sprite coordinates, for poses `(b, 5)`.
 
-    A pose is: side of the drawing over that of the picture; angle in radians; flip, +1 or -1; centre x, y in [-1, 1].
+    A pose is: the sprite's side as a fraction of the image's; angle in radians; flip, +1 or -1; centre x, y in [-1, 1].
     """
     import torch
 
@@ -32,33 +32,38 @@ def affine_matrices(pose: np.ndarray) -> Tensor:
 
 
 def warp_sprites(sprites: Tensor, maps: Tensor, size: int) -> Tensor:
-    """Draw premultiplied `sprites` `(b, 4, s, s)` through `maps` `(b, 2, 3)` on empty squares: `(b, 4, size, size)`."""
+    """Warp premultiplied `sprites` `(b, 4, s, s)` by `maps` `(b, 2, 3)` onto transparent `(b, 4, size, size)`."""
     import torch.nn.functional as F
 
     grid = F.affine_grid(maps, [len(maps), 4, size, size], align_corners=False)
     return F.grid_sample(sprites, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def alpha_over(drawing: Tensor, tint: Tensor, background: Tensor, shade: Tensor) -> tuple[Tensor, Tensor]:
-    """Lay placed drawings over backgrounds, each channel scaled by its colour jitter.
+def alpha_over(sprite: Tensor, tint: Tensor, background: Tensor, shade: Tensor) -> tuple[Tensor, Tensor]:
+    """Composite warped sprites over backgrounds, with a colour jitter per channel.
 
-    `drawing` premultiplied float `(b, 4, h, w)` in [0, 1]; `background` uint8 `(b, 3, h, w)`; `tint` and `shade`
-    `(b, 3)`, about 1.
-    Returns the picture uint8 `(b, 3, h, w)` and the exact soft mask uint8 `(b, 1, h, w)`, 255 = drawing.
+    Args:
+        sprite: Premultiplied, float `(b, 4, h, w)` in [0, 1].
+        tint: Factors of the sprite's channels `(b, 3)`, about 1.
+        background: uint8 `(b, 3, h, w)`.
+        shade: Factors of the background's channels `(b, 3)`, about 1.
+
+    Returns:
+        The image, uint8 `(b, 3, h, w)`, and the exact soft mask, uint8 `(b, 1, h, w)`, 255 = sprite.
     """
     import torch
 
-    # The mask is rounded first and then used, so that what is returned is what was composited with.
-    mask = (drawing[:, 3:] * 255).round_()
+    # The mask is rounded before compositing, so that the returned mask is exactly the one that was used.
+    mask = (sprite[:, 3:] * 255).round_()
     alpha = mask / 255
-    front = torch.minimum(drawing[:, :3] * tint[:, :, None, None], alpha) * 255
+    front = torch.minimum(sprite[:, :3] * tint[:, :, None, None], alpha) * 255
     back = (background * shade[:, :, None, None]).clamp_(max=255)
     image = torch.addcmul(front, back, 1 - alpha).round_().clamp_(0, 255)
     return image.to(torch.uint8), mask.to(torch.uint8)
 
 
 def halve(sprites: Tensor) -> Tensor:
-    """Sprites at half size, from which small poses are drawn without aliasing."""
+    """Sprites at half size, from which small poses are rendered without aliasing."""
     import torch.nn.functional as F
 
     return F.avg_pool2d(sprites, 2)

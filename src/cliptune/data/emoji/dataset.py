@@ -1,4 +1,4 @@
-"""The embedded dataset: drawings of 120 classes on 24 named backgrounds, with exact masks."""
+"""The built-in dataset: sprites of 120 classes on 24 procedural backgrounds, with exact masks."""
 
 from __future__ import annotations
 
@@ -23,29 +23,40 @@ MAX_ROTATION = np.deg2rad(15)
 COLOUR_JITTER = 0.12
 GREY = 128
 CANVASES = 16
-# Canvas numbers of the splits do not meet, nor those of pretraining (1,000,000 and up).
+# Canvases are numbered. The splits and the pretraining (1,000,000 and up) share no numbers.
 FIRST_CANVAS = {"train": 0, "val": 1000, "test": 2000}
-# Drawings kept, as every run of a sweep asks for the same ones: a quarter of a GiB at 64 pixels.
+# Images kept in memory, as every run of a sweep reads the same ones: 0.25 GiB at 64 pixels.
 MAX_STORED_IMAGES = 1 << 14
 BACKGROUND_MODES = ("random", "same", "swap", "none")
-# Counted up when the same key gives another picture than before.
+# Increased when an example's key no longer gives the same pixels.
 RENDERING_VERSION = 1
 
 
 @cache
 def _uniform_numbers(purpose: str, seed: int, split: str, name: str, count: int) -> np.ndarray:
-    """Uniform numbers `(count, 9)`, one row an example; a longer table starts with the rows of a shorter one."""
+    """Uniform numbers `(count, 9)`, one row per example. A larger `count` starts with the rows of a smaller one."""
     return keyed_generator("emoji", purpose, seed, split, name).random((count, 9))
 
 
 class Emoji(Dataset):
-    """Drawings on procedural scenery; nothing is downloaded.
+    """Sprites on procedural backgrounds. Nothing is downloaded.
 
-    Every class has a home background. A training picture stands on it with probability `rho`, on any other background
-    otherwise. The test set has random backgrounds; `variants` puts the very same poses on the home background, on other
-    classes' and on plain grey. With several `styles`, a class's examples take them in turn. `scale` is the side of the
-    drawing over that of the picture. `seed` moves poses and backgrounds of all splits. `classes="validation"` has other
-    classes than the benchmark, for choosing settings. The first half of the class names is base, the second novel.
+    Every class has a home background. The test set has random backgrounds; `variants` renders the same poses on the
+    home background, on another class's background and on plain grey. The first half of the class names is base, the second
+    half novel.
+
+    Args:
+        styles: Sprite styles; the examples of a class alternate between them.
+        rho: Probability that a training image has its class's home background instead of a random other one.
+        seed: Seed of the poses and backgrounds of all splits.
+        scale: Range of the sprite's side as a fraction of the image's.
+        image_size: Side of the images in pixels.
+        classes: "benchmark", or "validation" for the separate classes on which settings are chosen.
+        test_per_class: Number of test images per class.
+        train_per_class: Number of training images per class.
+        val_per_class: Number of validation images per class.
+
+    Raises `UserError` for a value out of range.
     """
 
     name = "emoji"
@@ -63,7 +74,6 @@ class Emoji(Dataset):
         train_per_class: int = 32,
         val_per_class: int = 4,
     ) -> None:
-        """Raises `UserError` for a value out of range."""
         self.styles, self.rho, self.seed, self.scale = tuple(styles), float(rho), seed, tuple(scale)
         self.image_size, self.classes = image_size, classes
         self.per_class = {"train": train_per_class, "val": val_per_class, "test": test_per_class}
@@ -76,34 +86,34 @@ class Emoji(Dataset):
         self.groups = tuple(row.group for row in rows)
         self.homes = tuple(row.home for row in rows)
         self.backgrounds = BACKGROUND_NAMES
-        self._drawn: dict[str, DecodedImage] = {}
+        self._rendered: dict[str, DecodedImage] = {}
         self._tile = {row.name: row.tile for row in rows}
 
     @classmethod
     def from_spec(cls, argument: str, reading: DataConfig | None = None) -> Emoji:
-        """Knobs from text such as `"rho=0.9,styles=fluent-3d+noto,classes=validation"`; `""` is the default.
+        """Parse options such as "rho=0.9,styles=fluent-3d+noto,classes=validation"; "" is the default.
 
-        Raises `UserError` for a knob or value that is not known.
+        Raises `UserError` for an unknown option or an invalid value.
         """
-        knobs: dict[str, object] = {}
+        options: dict[str, object] = {}
         for part in filter(None, (p.strip() for p in argument.split(","))):
-            knob, equals, value = (s.strip() for s in part.partition("="))
-            if knob not in _PARSERS or not equals:
-                raise UserError(f"emoji has no knob {part!r}: write knob=value with one of {', '.join(_PARSERS)}")
+            name, equals, value = (s.strip() for s in part.partition("="))
+            if name not in _PARSERS or not equals:
+                raise UserError(f"emoji has no option {part!r}: write name=value with one of {', '.join(_PARSERS)}")
             try:
-                knobs[knob] = _PARSERS[knob](value)
+                options[name] = _PARSERS[name](value)
             except ValueError:
-                raise UserError(f"emoji cannot use {part!r}: write {knob}={_EXAMPLES[knob]}, for example") from None
-        return cls(**knobs)  # type: ignore[arg-type]
+                raise UserError(f"emoji cannot use {part!r}: write {name}={_EXAMPLES[name]}, for example") from None
+        return cls(**options)  # type: ignore[arg-type]
 
     def examples(self, split: str) -> list[Example]:
-        """The whole pool of a split, class after class; backgrounds follow `rho` except in "test"."""
+        """All examples of a split, class by class. Backgrounds follow `rho` except in "test"."""
         if split not in self.per_class:
             raise UserError(f"emoji has no split {split!r}: choose one of {', '.join(self.per_class)}")
         return self._list(split, "random" if split == "test" else "rho", self.styles)
 
     def variants(self) -> dict[str, list[Example]]:
-        """The test set, pose for pose, on home backgrounds ("same"), others' homes ("swap") and grey ("none")."""
+        """The test set in the same poses on home backgrounds ("same"), other classes' ("swap") and grey ("none")."""
         return {mode: self._list("test", mode, self.styles) for mode in BACKGROUND_MODES if mode != "random"}
 
     def domains(self) -> tuple[str, ...]:
@@ -111,28 +121,27 @@ class Emoji(Dataset):
         return STYLES
 
     def domain(self, name: str) -> list[Example]:
-        """The test set, pose for pose, with every drawing in one bundled style. Raises `UserError` for others."""
+        """The test set in the same poses with all sprites in one style. Raises `UserError` for an unknown style."""
         if name not in STYLES:
             raise UserError(f"emoji has no style {name!r}: choose among {', '.join(STYLES)}")
         return self._list("test", "random", (name,))
 
     def shifted(self) -> tuple[str, ...]:
-        """The styles that it does not train on."""
+        """The styles that are not trained on."""
         return tuple(style for style in STYLES if style not in self.styles)
 
     def read(self, example: Example) -> DecodedImage:
-        """Draw one example: uint8 `(3, image_size, image_size)` and its exact soft mask."""
-        picture = self._drawn.get(example.key)
-        if picture is None:
-            drawing, tint, background, shade = self.layers(example)
-            image, mask = alpha_over(drawing, tint, background, shade)
-            picture = DecodedImage(image[0], mask[0])
-            if len(self._drawn) < MAX_STORED_IMAGES:
-                self._drawn[example.key] = picture
-        return picture
+        """Render one example: uint8 `(3, image_size, image_size)` and its exact soft mask."""
+        rendered = self._rendered.get(example.key)
+        if rendered is None:
+            image, mask = alpha_over(*self.layers(example))
+            rendered = DecodedImage(image[0], mask[0])
+            if len(self._rendered) < MAX_STORED_IMAGES:
+                self._rendered[example.key] = rendered
+        return rendered
 
     def layers(self, example: Example) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What `read` composes, in the order and shapes of `compositing.alpha_over`, with a batch of one."""
+        """The arguments of `compositing.alpha_over` for one example, as a batch of one."""
         import torch
 
         style, name, place_in_split, _ = example.key.split("/")
@@ -144,16 +153,16 @@ class Emoji(Dataset):
         flip, (x, y) = 1 if u[2] < 0.5 else -1, (1 - side) * (2 * u[3:5] - 1)
         pose = np.array([[side, MAX_ROTATION * (2 * u[1] - 1), flip, x, y]])
         full, half = load_tiles(style)
-        # Below half size a bilinear sample would skip pixels of the full-size cut-out.
+        # Below half size, bilinear sampling would skip pixels of the full-size sprite.
         source = full if side * size >= 36 else half
-        drawing = warp_sprites(source[self._tile[name]][None], affine_matrices(pose), size)
+        sprite = warp_sprites(source[self._tile[name]][None], affine_matrices(pose), size)
         tint = torch.from_numpy(1 + COLOUR_JITTER * (2 * u[5:8] - 1)).float()[None]
         v = _uniform_numbers("background", self.seed, split, name, self.per_class[split])[index]
         shade = torch.from_numpy(1 + COLOUR_JITTER * (2 * v[2:5] - 1)).float()[None]
-        return drawing, tint, self._window(example.background, split, v[5:])[None], shade
+        return sprite, tint, self._window(example.background, split, v[5:])[None], shade
 
     def _window(self, background: str | None, split: str, w: np.ndarray) -> torch.Tensor:
-        """A window on a canvas of `background`, `(3, size, size)`, picked by four numbers in [0, 1)."""
+        """A random crop of a canvas of `background`, `(3, size, size)`, chosen by the numbers `w` `(4,)` in [0, 1)."""
         import torch
 
         size = self.image_size
@@ -166,7 +175,7 @@ class Emoji(Dataset):
         return window.flip(2) if w[3] < 0.5 else window
 
     def _list(self, split: str, mode: str, styles: tuple[str, ...]) -> list[Example]:
-        """The examples of a split with backgrounds of one mode."""
+        """The examples of a split with the backgrounds of one mode."""
         count, out = self.per_class[split], []
         for (label, name), index in product(enumerate(self.classnames), range(count)):
             u, v = _uniform_numbers("background", self.seed, split, name, count)[index, :2]
@@ -177,19 +186,19 @@ class Emoji(Dataset):
         return out
 
     def _background(self, mode: str, home: str, u: float, v: float) -> str | None:
-        """The background of one example, None for plain grey, from two numbers in [0, 1)."""
+        """The background of one example, None for plain grey. u, v: Random numbers in [0, 1)."""
         others = [b for b in BACKGROUND_NAMES if b != home]
-        elsewhere = others[int(v * len(others))]
+        other = others[int(v * len(others))]
         match mode:
             case "none":
                 return None
             case "same":
                 return home
             case "swap":
-                return elsewhere
+                return other
             case "random":
                 return BACKGROUND_NAMES[int(v * len(BACKGROUND_NAMES))]
-        return home if u < self.rho else elsewhere
+        return home if u < self.rho else other
 
     def _check(self) -> None:
         """Raise `UserError` for a value out of range."""
@@ -210,7 +219,7 @@ class Emoji(Dataset):
 
 
 def _pair(text: str) -> tuple[float, float]:
-    """Two numbers written `0.25+0.5`."""
+    """Parse two numbers such as "0.25+0.5"."""
     low, high = text.split("+")
     return float(low), float(high)
 

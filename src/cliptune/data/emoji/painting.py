@@ -1,4 +1,4 @@
-"""Brushes for procedural pictures: noise, gradients and shapes on numpy canvases."""
+"""Drawing operations for procedural images: noise, gradients and shapes on NumPy canvases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Paint = NDArray[Any]
 
 @cache
 def _interpolation_matrix(cells: int, size: int) -> Plane:
-    """The `(size, cells + 1)` matrix that stretches knots over pixels with a smoothstep between them."""
+    """The matrix `(size, cells + 1)` that interpolates knots to pixels with a smoothstep."""
     at = np.linspace(0, cells, size, endpoint=False, dtype=np.float32)
     low = at.astype(int)
     part = at - low
@@ -28,7 +28,7 @@ def _interpolation_matrix(cells: int, size: int) -> Plane:
 
 
 def noise(rng: np.random.Generator, size: int, across: int, down: int | None = None, octaves: int = 3) -> Plane:
-    """Smooth noise `(size, size)` in about [0, 1]; `across` and `down` are the coarsest cells along each side."""
+    """Value noise `(size, size)` in about [0, 1]. `across` and `down` are the cell counts of the coarsest octave."""
     down = across if down is None else down
     total, weight, norm = np.zeros((size, size), np.float32), 1.0, 0.0
     for _ in range(octaves):
@@ -40,7 +40,7 @@ def noise(rng: np.random.Generator, size: int, across: int, down: int | None = N
 
 
 def random_colour(rng: np.random.Generator, *choices: tuple[int, int, int], spread: float = 12) -> Paint:
-    """One of the given RGB colours (0 to 255), moved a little: `(3,)` in [0, 1]."""
+    """One of the given RGB colours (0 to 255) with random jitter: `(3,)` in [0, 1]."""
     base = np.asarray(choices[int(rng.integers(len(choices)))], np.float32)
     moved = base + rng.uniform(-spread, spread) + rng.uniform(-spread / 2, spread / 2, 3)
     return (moved / 255).clip(0, 1).astype(np.float32)
@@ -57,7 +57,7 @@ def solid(size: int, paint: Paint) -> Canvas:
 
 
 def blend_over(canvas: Canvas, where: Plane, paint: Paint) -> None:
-    """Paint over `canvas` in place where `where` is 1 (or true), with soft edges between."""
+    """Blend `paint` into `canvas` in place, with opacity `where` in [0, 1] (or a boolean)."""
     canvas += (paint - canvas) * where.astype(np.float32)[..., None]
 
 
@@ -69,27 +69,28 @@ def pixel_grid(size: int) -> tuple[Plane, Plane]:
 
 
 def vertical_gradient(size: int, top: Paint, bottom: Paint) -> Canvas:
-    """A gradient from `top` to `bottom`."""
+    """A vertical gradient from `top` to `bottom`."""
     y, _ = pixel_grid(size)
     return np.broadcast_to(mix(top, bottom, y), (size, size, 3)).astype(np.float32)
 
 
 def disc(size: int, cy: float, cx: float, radius: float, soft: float = 0.01) -> Plane:
-    """A filled circle with an edge `soft` wide, in canvas units."""
+    """A filled circle with an edge of width `soft`, in fractions of the canvas."""
     y, x = pixel_grid(size)
     away = np.sqrt((y - cy) ** 2 + (x - cx) ** 2)
     return ((radius - away) / soft + 0.5).clip(0, 1)
 
 
 def draw_box(canvas: Canvas, top: float, left: float, bottom: float, right: float, paint: Paint) -> None:
-    """Fill a rectangle given in canvas units."""
+    """Fill a rectangle given in fractions of the canvas."""
     size = len(canvas)
     y0, x0, y1, x1 = (max(round(v * size), 0) for v in (top, left, bottom, right))
     canvas[y0:y1, x0:x1] = paint
 
 
 def ridge(rng: np.random.Generator, size: int, base: float, height: float, cells: int, octaves: int = 3) -> Plane:
-    """The region under a random skyline around `base` (from the top): `(size, size)` of 0 and 1, soft by a pixel."""
+    """The region below a random skyline around `base` (from the top): `(size, size)` in [0, 1], with an edge one pixel
+    wide."""
     y, _ = pixel_grid(size)
     line = base - height * (noise(rng, size, cells, 1, octaves)[0] - 0.5)
     return ((y - line[None, :]) * size + 0.5).clip(0, 1)

@@ -1,4 +1,4 @@
-"""Painters of places with a horizon: generator and size in, canvas `(size, size, 3)` in [0, 1] out."""
+"""Painters of places with a horizon. Each returns a canvas `(size, size, 3)` in [0, 1]."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cliptune.data.emoji.textures import grass, sky
 
 
 def _day_sky(rng: np.random.Generator, size: int) -> Canvas:
-    """A sky for what stands in front of it."""
+    """The sky behind a place."""
     return vertical_gradient(size, random_colour(rng, (120, 175, 235), (150, 185, 225), (170, 195, 220)),
                     random_colour(rng, (210, 230, 248), (225, 230, 235)))  # fmt: skip
 
@@ -64,7 +64,7 @@ def lake(rng: np.random.Generator, size: int) -> Canvas:
 
 
 def forest(rng: np.random.Generator, size: int) -> Canvas:
-    """Trunks before dark foliage."""
+    """Trunks in front of dark foliage."""
     dark, light = random_colour(rng, (15, 50, 25), (20, 60, 25)), random_colour(rng, (60, 120, 50), (85, 130, 55))
     canvas = mix(dark, light, noise(rng, size, 10, 10, 3) * 1.6 - 0.4)
     y, x = pixel_grid(size)
@@ -81,7 +81,7 @@ def forest(rng: np.random.Generator, size: int) -> Canvas:
 
 
 def mountain(rng: np.random.Generator, size: int) -> Canvas:
-    """Grey peaks under snow before a sky, a green foot."""
+    """Snow-capped grey peaks in front of a sky, green at the foot."""
     y, _ = pixel_grid(size)
     canvas = _day_sky(rng, size)
     far = random_colour(rng, (140, 155, 185), (150, 160, 180))
@@ -112,7 +112,7 @@ def _tower(canvas: Canvas, rng: np.random.Generator, left: float, right: float, 
 
 
 def building(rng: np.random.Generator, size: int) -> Canvas:
-    """One facade that fills the view, storey over storey of tall windows."""
+    """One facade that fills the image, with storeys of tall windows."""
     wall = random_colour(rng, (200, 190, 170), (170, 165, 160), (185, 150, 125), (215, 210, 200))
     canvas = solid(size, wall) * (0.94 + 0.12 * noise(rng, size, 8)[..., None])
     rows, columns = int(rng.integers(4, 6)), int(rng.integers(4, 6))
@@ -164,7 +164,7 @@ def road(rng: np.random.Generator, size: int) -> Canvas:
 
 
 def street(rng: np.random.Generator, size: int) -> Canvas:
-    """Between two rows of house fronts, with pavements and a zebra crossing."""
+    """A road between two rows of house fronts, with pavements and a zebra crossing."""
     y, x = pixel_grid(size)
     horizon = rng.uniform(0.42, 0.5)
     canvas = _day_sky(rng, size)

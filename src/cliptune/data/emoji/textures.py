@@ -1,4 +1,4 @@
-"""Painters of surfaces and skies: generator and size in, canvas `(size, size, 3)` in [0, 1] out."""
+"""Painters of surfaces and skies. Each returns a canvas `(size, size, 3)` in [0, 1]."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cliptune.data.emoji.painting import (
 
 
 def sky(rng: np.random.Generator, size: int) -> Canvas:
-    """Clear blue, lighter below, with a wisp."""
+    """Clear blue, lighter towards the bottom, with wisps of cloud."""
     canvas = vertical_gradient(
         size, random_colour(rng, (60, 130, 220), (80, 150, 235)), random_colour(rng, (150, 200, 245), (175, 215, 250))
     )
@@ -28,7 +28,7 @@ def sky(rng: np.random.Generator, size: int) -> Canvas:
 
 
 def cloud(rng: np.random.Generator, size: int) -> Canvas:
-    """Heaped white cloud with grey bellies; some blue between."""
+    """White cumulus clouds with grey undersides and some blue sky."""
     blue = random_colour(rng, (110, 165, 225), (130, 175, 225), (140, 160, 190))
     body = noise(rng, size, 3, 4, 4)
     canvas = mix(solid(size, blue), random_colour(rng, (245, 246, 250), spread=5), (body - 0.38) * 5)
@@ -53,7 +53,7 @@ def sunset(rng: np.random.Generator, size: int) -> Canvas:
 
 
 def night_sky(rng: np.random.Generator, size: int) -> Canvas:
-    """Near black blue with stars and a faint band of light."""
+    """Blue-black with stars and a faint band of light."""
     canvas = vertical_gradient(
         size, random_colour(rng, (6, 8, 28), (10, 10, 40), spread=4), random_colour(rng, (25, 30, 75), (40, 30, 80))
     )
@@ -65,7 +65,7 @@ def night_sky(rng: np.random.Generator, size: int) -> Canvas:
 
 
 def grass(rng: np.random.Generator, size: int) -> Canvas:
-    """Green blades: noise drawn out vertically."""
+    """Green blades: vertically stretched noise."""
     dark, light = (
         random_colour(rng, (30, 95, 30), (45, 105, 30)),
         random_colour(rng, (120, 185, 60), (105, 180, 70), (140, 190, 70)),
