@@ -33,14 +33,14 @@ def test_each_condition_keeps_the_object_and_changes_the_rest():
     inside, outside = mask[0] == 255, mask[0] == 0
     for name, scene in made.items():
         assert scene.dtype == torch.uint8 and scene.shape == image.shape
-        if name != "scenery":
+        if name != "background":
             assert (scene[:, inside] == RED[:, 0]).all(), name
     assert torch.equal(made["original"], image)
     assert (made["mean"][:, outside] == torch.tensor([128, 64, 0], dtype=torch.uint8)[:, None]).all()
     assert (made["grey"][:, outside] == GREY).all()
     assert (made["blurred"][:, outside] == BLUE[:, 0]).all(), "the object does not bleed into its background"
     assert (made["swapped"][:, outside] == GREEN[:, 0]).all(), "nor does the lender's object come along"
-    assert (made["scenery"] == BLUE).all(), "nothing of the object is left"
+    assert (made["background"] == BLUE).all(), "nothing of the object is left"
 
 
 def test_a_hole_is_filled_from_what_is_near():
@@ -89,7 +89,7 @@ def test_the_rim_is_a_square_around_the_mask(size):
 def test_images_larger_than_any_model_s():
     image, mask = square(BLUE, 600, wide=800)
     made = apply_conditions(image, mask, *square(GREEN, 600, BLUE), (0.5, 0.25, 0.0))
-    for name, inside, outside in (("blurred", RED, BLUE), ("swapped", RED, GREEN), ("scenery", BLUE, BLUE)):
+    for name, inside, outside in (("blurred", RED, BLUE), ("swapped", RED, GREEN), ("background", BLUE, BLUE)):
         assert made[name].shape == image.shape
         for place, colour in (((300, 400), inside), ((10, 10), outside)):
             assert made[name][:, *place].tolist() == colour.flatten().tolist(), name

@@ -57,7 +57,7 @@ def map_of(row, column):
 def test_a_model_of_backgrounds_is_found_out(pictures, classes):
     found = compute_reliance(pictures, classes, looking_at(0, 0, GROUNDS), map_of(0, 0))
     assert found.pictures == N
-    assert found.accuracy["original"] == found.accuracy["blurred"] == found.accuracy["scenery"] == 100
+    assert found.accuracy["original"] == found.accuracy["blurred"] == found.accuracy["background"] == 100
     assert found.accuracy["swapped"] == 0 and found.followed == 100
     assert found.accuracy["grey"] < 50 and found.accuracy["mean"] < 50
     assert found.lost["swapped"] == N and found.gained["swapped"] == 0
@@ -69,7 +69,7 @@ def test_a_model_of_backgrounds_is_found_out(pictures, classes):
 def test_a_model_of_objects_is_cleared(pictures, classes):
     found = compute_reliance(pictures, classes, looking_at(8, 8, OBJECTS), map_of(8, 8), batch_size=7)
     assert all(found.accuracy[name] == 100 for name in ("original", "mean", "grey", "blurred", "swapped"))
-    assert found.accuracy["scenery"] < 100, "without the object it has nothing to go by"
+    assert found.accuracy["background"] < 100, "without the object it has nothing to go by"
     assert found.followed == 0 and found.drop("swapped") == (0, 0)
     assert found.energy == 100 and found.pointing == 100
 
@@ -96,7 +96,7 @@ def test_saliency_may_be_absent_and_pictures_read_when_needed(pictures, classes)
 
 def test_donors_show_other_classes_and_depend_on_the_seed_alone():
     classes = [frozenset({0})] * 50 + [frozenset({1}), frozenset({0, 1})]
-    with pytest.raises(ValueError, match="all pictures show one class"):
+    with pytest.raises(ValueError, match="all images show one class"):
         draw_donors(classes, 1)
     classes = classes[:-1]
     one = draw_donors(classes, 1)
@@ -122,3 +122,10 @@ def test_standard_error_of_a_drop_is_that_of_paired_pictures():
     each = torch.tensor([1.0] * 30 + [-1.0] * 10 + [0.0] * 60)
     drop, error = found.drop("swapped")
     assert drop == pytest.approx(20) and error == pytest.approx(100 * each.std(correction=0).item() / math.sqrt(100))
+
+
+def test_records_with_the_old_name_of_a_condition_are_read():
+    values = {"pictures": 4, "followed": 0.0, "area": 5.0}
+    values |= {name: {"original": 1, "scenery": 2} for name in ("accuracy", "lost", "gained")}
+    found = Reliance.from_dict(values)
+    assert found.accuracy == found.lost == found.gained == {"original": 1, "background": 2}

@@ -27,7 +27,7 @@ def test_it_is_kept_beside_the_record_and_stands_in_the_report(cli, run):
     assert said.code == 0, said.err
     (told,) = json.loads(said.out)
     assert told["method"] == "coop" and told["test"] == "test" and told["reliance"]["pictures"] == 6
-    assert set(told["reliance"]["accuracy"]) == {"original", "mean", "grey", "blurred", "swapped", "scenery"}
+    assert set(told["reliance"]["accuracy"]) == {"original", "mean", "grey", "blurred", "swapped", "background"}
     assert 0 <= told["reliance"]["energy"] <= 100 and 0 < told["reliance"]["area"] < 100
     (kept,) = run.glob("background*.json")
     assert json.loads(kept.read_text()) == {k: v for k, v in told.items() if k not in ("run", "method")}

@@ -11,7 +11,7 @@ from cliptune.commands.data_show import DataShow
 from cliptune.commands.demo import Demo
 from cliptune.commands.execution import Execution
 from cliptune.commands.masks_check import MasksCheck
-from cliptune.commands.masks_make import Make
+from cliptune.commands.masks_make import MasksMake
 from cliptune.commands.planning import Sweep
 from cliptune.commands.predict import Predict
 from cliptune.commands.report import Report
@@ -24,7 +24,7 @@ from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
 
 CLASSES = [methods.get(name) for name in methods.names()]
-COMMANDS = [Background, DataShow, Demo, Make, MasksCheck, Predict, Report, ResultsExport, ResultsTable, Sweep]
+COMMANDS = [Background, DataShow, Demo, MasksMake, MasksCheck, Predict, Report, ResultsExport, ResultsTable, Sweep]
 NAN, INF = math.nan, math.inf
 #: Values of no use; of those in the table below some are, by intent.
 ODD = (NAN, INF, -INF, -1, 10**400, 2**63)
@@ -54,7 +54,7 @@ NEEDED = {
     Background: {"runs": ()},
     Predict: {"images": ()},
     ResultsExport: {"out": "x"},
-    Make: {"data": "emoji", "out": "x"},
+    MasksMake: {"data": "emoji", "out": "x"},
 }
 
 

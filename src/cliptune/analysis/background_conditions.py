@@ -1,6 +1,6 @@
-"""One picture before other backgrounds: none, a blurred one, that of another picture.
+"""Variants of an image with its background removed, blurred or replaced.
 
-Pictures are uint8 `(3, H, W)`, masks uint8 `(1, H, W)` with 255 = foreground; soft masks blend.
+Images are uint8 `(3, H, W)`, masks uint8 `(1, H, W)` with 255 = foreground. Soft masks blend.
 """
 
 from __future__ import annotations
@@ -13,50 +13,55 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-#: What is done to a picture, in the order of tables: name -> what it is.
+#: Conditions in the order of tables: name -> description.
 CONDITIONS: Mapping[str, str] = {
-    "original": "The picture as it is.",
-    "mean": "Only the object; the rest is the mean colour of CLIP's training pictures, which becomes zero.",
-    "grey": "Only the object; the rest is an even grey.",
-    "blurred": "The object before its own background, blurred beyond recognition.",
-    "swapped": "The object before the background of a picture of another class.",
-    "scenery": "Only the background; the hole that the object leaves is filled from around it.",
+    "original": "The original image.",
+    "mean": "The object on the mean colour of CLIP's training images, which normalises to zero.",
+    "grey": "The object on uniform grey.",
+    "blurred": "The object on its own background, strongly blurred.",
+    "swapped": "The object on the background of an image of another class.",
+    "background": "The background alone; the object's area is filled from its surroundings.",
 }
 GREY = 127
 #: Standard deviation of the blur, as a share of the shorter side.
 BLUR_SIGMA = 1 / 8
-#: A pixel with more foreground than this lends no colour to what fills the object's place.
+#: Pixels with more foreground than this are not used to fill the object's area.
 MAX_FOREGROUND = 13
-#: Larger images are blurred at this shorter side: a blur of that size leaves nothing finer.
+#: Larger images are blurred at this shorter side, as the blur leaves no finer detail.
 BLUR_SIZE = 112
-#: How far from the mask pixels are still taken for touched by the object, as a share of the shorter side: masks run a
-#: little within their objects.
+#: Width of the margin around the mask that counts as object, as a share of the shorter side, because masks are often
+#: slightly smaller than their objects.
 MARGIN = 1 / 64
 
 
 def apply_conditions(
     image: Tensor, mask: Tensor, other: Tensor, other_mask: Tensor, mean: Sequence[float]
 ) -> dict[str, Tensor]:
-    """`image` in each of `CONDITIONS`. other: the picture that lends its background, of any size, with its mask.
-    mean: colour in [0, 1]."""
+    """`image` under each of `CONDITIONS`.
+
+    Args:
+        other: The image, of any size, whose background replaces that of `image`.
+        other_mask: The mask of `other`.
+        mean: Colour in [0, 1] of a removed background.
+    """
     import torch
 
     height, width = image.shape[-2:]
     own = inpaint_background(image, mask)
-    lent = resize_to_cover(inpaint_background(other, other_mask), height, width)
+    replacement = resize_to_cover(inpaint_background(other, other_mask), height, width)
     colour = (torch.tensor(mean).view(3, 1, 1) * 255).expand(3, height, width)
     return {
         "original": image,
         "mean": composite(image, mask, colour),
         "grey": composite(image, mask, torch.full((3, height, width), float(GREY))),
         "blurred": composite(image, mask, blur(own)),
-        "swapped": composite(image, mask, lent),
-        "scenery": own,
+        "swapped": composite(image, mask, replacement),
+        "background": own,
     }
 
 
 def composite(image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
-    """The foreground of `image` before `background` `(3, H, W)` in 0..255; uint8."""
+    """The foreground of `image` on `background` `(3, H, W)` in 0..255; uint8."""
     import torch
 
     share = mask.float() / 255
@@ -64,7 +69,7 @@ def composite(image: Tensor, mask: Tensor, background: Tensor) -> Tensor:
 
 
 def blur(image: Tensor) -> Tensor:
-    """`image` blurred by `BLUR` of its shorter side; float32."""
+    """`image` blurred with a standard deviation of `BLUR_SIGMA` of its shorter side; float32."""
     from torchvision.transforms.v2.functional import InterpolationMode, gaussian_blur, resize
 
     height, width = image.shape[-2:]
@@ -79,18 +84,18 @@ def blur(image: Tensor) -> Tensor:
 
 
 def inpaint_background(image: Tensor, mask: Tensor) -> Tensor:
-    """`image` without its object: the hole is filled smoothly from what is around it, coarse to fine; uint8."""
+    """`image` without its object, whose area is filled smoothly from its surroundings, coarse to fine; uint8."""
     import torch
     import torch.nn.functional as F
 
     reach = max(1, round(MARGIN * min(image.shape[-2:])))
-    # A square's maximum is that of its rows' maxima: two passes instead of all pixels of the square.
+    # The maximum over a square is separable: one pass per axis.
     near = F.max_pool2d(mask[None].float(), (2 * reach + 1, 1), 1, (reach, 0))
     near = F.max_pool2d(near, (1, 2 * reach + 1), 1, (0, reach))[0]
     known = (near <= MAX_FOREGROUND).float()
-    if not known.any():  # nothing but the rim is background
+    if not known.any():  # only the margin is background
         known = (mask <= MAX_FOREGROUND).float()
-    # Colours and how much of them is known, halved until one pixel is left; then back up, known colours over coarser.
+    # Average known colours down to one pixel, then upsample and put the known colours of each level on top.
     levels = [torch.cat([image * known, known])]
     while min(levels[-1].shape[-2:]) > 1:
         levels.append(F.avg_pool2d(levels[-1][None], 2, ceil_mode=True)[0])
@@ -103,7 +108,7 @@ def inpaint_background(image: Tensor, mask: Tensor) -> Tensor:
 
 
 def resize_to_cover(image: Tensor, height: int, width: int) -> Tensor:
-    """`image` resized to cover `height` x `width`, its centre kept."""
+    """`image` resized to cover `height` x `width` and centre-cropped."""
     from torchvision.transforms.v2.functional import InterpolationMode, center_crop, resize
 
     if image.shape[-2:] == (height, width):

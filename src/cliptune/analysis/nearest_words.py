@@ -1,4 +1,4 @@
-"""What learned context is like in words: the nearest words of the vocabulary."""
+"""Nearest vocabulary words of learned context vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Measure = Literal["euclidean", "cosine"]
 
 @dataclass(frozen=True)
 class NearWord:
-    """A word and how near it is: a Euclidean distance (the smaller the nearer) or a cosine (the larger)."""
+    """A word with its Euclidean distance (smaller is nearer) or cosine similarity (larger is nearer)."""
 
     word: str
     value: float
@@ -30,10 +30,13 @@ def nearest_words(
     measure: Measure = "euclidean",
     usable: Sequence[bool] | None = None,
 ) -> list[list[NearWord]]:
-    """For each of `vectors` `(m, width)` the `count` nearest rows of the token `embedding` `(V, width)`, best first.
+    """The `count` nearest rows of the token `embedding` `(V, width)` for each of `vectors` `(m, width)`, nearest first.
 
-    word: token number -> text. measure: "euclidean" is what CoOp's interpret_prompt.py lists; it depends on the words'
-    lengths, where "cosine" looks at direction alone. usable: of each token, whether it may be listed.
+    Args:
+        word: Function from token id to text.
+        measure: "euclidean", as in CoOp's interpret_prompt.py, depends on the norms of the embeddings. "cosine"
+            compares directions only.
+        usable: Whether each token may be listed; by default all.
     """
     vectors, embedding = vectors.detach().float().cpu(), embedding.detach().float().cpu()
     if vectors.ndim != 2 or vectors.shape[1] != embedding.shape[1]:
@@ -41,7 +44,7 @@ def nearest_words(
     if measure == "cosine":
         values = normalize(vectors, dim=-1) @ normalize(embedding, dim=-1).T
     else:
-        # By differences, not products: to a vector that is a word's own, the distance is then exactly zero.
+        # Computed from differences, so that the distance of a vector to itself is exactly zero.
         values = -torch.cdist(vectors, embedding, compute_mode="donot_use_mm_for_euclid_dist")
     words = len(embedding)
     if usable is not None:

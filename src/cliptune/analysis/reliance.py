@@ -1,6 +1,6 @@
-"""How much a classifier owes to backgrounds: its accuracy without them or with others, and where it looks.
+"""Reliance of a classifier on backgrounds: accuracy without or with other backgrounds, and saliency on the object.
 
-Everything here takes pictures, masks and functions that answer for a model; which model it is, nothing knows.
+Model-agnostic: functions take images, masks and a callable that returns logits.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,21 +18,27 @@ from cliptune.types import DecodedImage
 if TYPE_CHECKING:
     from torch import Tensor
 
-    #: Pictures of any sizes, uint8 `(3, H, W)` -> logits `(n, C)`.
+    #: Images of any sizes, uint8 `(3, H, W)` -> logits `(n, C)`.
     Logits = Callable[[Sequence[Tensor]], Tensor]
-    #: The same and a class for each -> maps `(H, W)` of where it is seen, none negative, each of its picture's size.
+    #: The same and one class per image -> non-negative saliency maps `(H, W)`, each of its image's size.
     Saliency = Callable[[Sequence[Tensor], Sequence[int]], Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
 class Reliance:
-    """What was measured on `pictures` pictures; shares in percent.
+    """Measurements of one model. Shares are in percent.
 
-    accuracy: of each condition. lost, gained: pictures that were right as they are and became wrong, and the reverse.
-    followed: swapped pictures that were given the class whose background they got. energy: share of the saliency that
-    lies on the foreground; pointing: pictures whose most salient pixel does; both None where there is no saliency.
-    area: share of the pictures that is foreground, which is what saliency spread evenly would get. blank: pictures
-    without any saliency, left out of both.
+    Args:
+        pictures: Number of images.
+        accuracy: Accuracy per condition.
+        lost: Number of images per condition that were classified correctly in the original only.
+        gained: Number of images per condition that were classified correctly under the condition only.
+        followed: Share of images with swapped backgrounds that were assigned the class of that background.
+        area: Share of foreground pixels, which is also the `energy` of uniform saliency.
+        energy: Share of the saliency that lies on the foreground, or None without saliency.
+        pointing: Share of images whose most salient pixel lies on the foreground, or None without saliency.
+        blank: Number of images whose saliency is zero everywhere; `energy` and `pointing` do not count them.
+        left_out: Number of images that were not measured, by reason.
     """
 
     pictures: int
@@ -46,19 +52,27 @@ class Reliance:
     blank: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
 
-    def drop(self, condition: str) -> tuple[float, float]:
-        """Points of accuracy lost from the original to `condition`, and their standard error.
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Reliance:
+        """Read the fields of a record. Older records call the condition "background" "scenery"."""
+        fields = dict(values)
+        for name in ("accuracy", "lost", "gained"):
+            fields[name] = {("background" if k == "scenery" else k): v for k, v in dict(fields[name]).items()}
+        return cls(**fields)
 
-        Both are seen on the same pictures, so only those that change sides count.
+    def drop(self, condition: str) -> tuple[float, float]:
+        """Accuracy of the original minus that of `condition`, in points, with the standard error of the difference.
+
+        Both are measured on the same images, so only images whose correctness changes contribute (paired comparison).
         """
         lost, gained, n = self.lost[condition], self.gained[condition], self.pictures
         return 100 * (lost - gained) / n, 100 * math.sqrt(lost + gained - (lost - gained) ** 2 / n) / n
 
 
 def draw_donors(classes: Sequence[frozenset[int]], seed: int) -> list[int]:
-    """For each picture one that shows none of its classes, drawn evenly among these; the same for the same seed.
+    """For each image, the index of a random other image that shows none of its classes.
 
-    Raises `ValueError` where some picture has no such other.
+    Raises `ValueError` if an image has no such other.
     """
     generator = np.random.Generator(np.random.Philox(key=[seed, len(classes)]))
     found = []
@@ -67,10 +81,10 @@ def draw_donors(classes: Sequence[frozenset[int]], seed: int) -> list[int]:
             other = int(generator.integers(len(classes)))
             if not own & classes[other]:
                 break
-        else:  # rare ones are looked for, instead of waited for
+        else:  # few candidates: list them instead of drawing on
             others = [i for i, shown in enumerate(classes) if not own & shown]
             if not others:
-                raise ValueError("all pictures show one class, so that none can lend another its background")
+                raise ValueError("all images show one class, so no background of another class is available")
             other = others[int(generator.integers(len(others)))]
         found.append(other)
     return found
@@ -88,32 +102,38 @@ def compute_reliance(
     batch_size: int = 50,
     tick: Callable[[int], None] | None = None,
 ) -> Reliance:
-    """The reliance of a model on backgrounds.
+    """Measure the reliance of a model on backgrounds.
 
-    pictures: with masks, each with some foreground and some background; or a function of the position that reads one.
-    classes: those that each picture shows. mean: the colour in [0, 1] of removed backgrounds. seed: decides which
-    picture lends its background. true: saliency is that of the true class (the lowest, where there are several), not
-    of the predicted one. tick: told how many pictures are done after each batch.
+    Args:
+        pictures: Images with masks that have foreground and background, or a function that reads one by its position.
+        classes: The classes that each image shows.
+        logits: The model.
+        saliency: The model's saliency, or None.
+        mean: Colour in [0, 1] of removed backgrounds.
+        seed: Seed of the choice of swapped backgrounds.
+        true: Measure saliency of the true class (the lowest of several) instead of the predicted one.
+        batch_size: Images per call of `logits` and `saliency`.
+        tick: Called after each batch with its number of images.
     """
     read = pictures if callable(pictures) else pictures.__getitem__
-    lender = draw_donors(classes, seed)
+    donors = draw_donors(classes, seed)
     right: dict[str, list[bool]] = {name: [] for name in CONDITIONS}
     followed, area = 0, 0.0
     seen: list[tuple[float, bool] | None] = []
     for start in range(0, len(classes), batch_size):
         chosen = range(start, min(start + batch_size, len(classes)))
-        held = [_image_and_mask(read(i)) for i in chosen]
-        lent = [_image_and_mask(read(lender[i])) for i in chosen]
-        made = [apply_conditions(*own, *other, mean) for own, other in zip(held, lent, strict=True)]
+        chosen_images = [_image_and_mask(read(i)) for i in chosen]
+        donor_images = [_image_and_mask(read(donors[i])) for i in chosen]
+        made = [apply_conditions(*own, *other, mean) for own, other in zip(chosen_images, donor_images, strict=True)]
         answers = {name: logits([one[name] for one in made]).argmax(1).tolist() for name in CONDITIONS}
         for name, given in answers.items():
             right[name] += [answer in classes[i] for answer, i in zip(given, chosen, strict=True)]
-        followed += sum(a in classes[lender[i]] for a, i in zip(answers["swapped"], chosen, strict=True))
-        area += sum(float(mask.double().mean()) for _, mask in held) / 255
+        followed += sum(a in classes[donors[i]] for a, i in zip(answers["swapped"], chosen, strict=True))
+        area += sum(float(mask.double().mean()) for _, mask in chosen_images) / 255
         if saliency is not None:
             labels = [min(classes[i]) for i in chosen] if true else answers["original"]
-            maps = saliency([image for image, _ in held], labels)
-            seen += [saliency_on_foreground(where, mask) for where, (_, mask) in zip(maps, held, strict=True)]
+            maps = saliency([image for image, _ in chosen_images], labels)
+            seen += [saliency_on_foreground(where, mask) for where, (_, mask) in zip(maps, chosen_images, strict=True)]
         if tick is not None:
             tick(len(chosen))
     n = len(classes)
@@ -133,8 +153,8 @@ def compute_reliance(
 
 
 def saliency_on_foreground(where: Tensor, mask: Tensor) -> tuple[float, bool] | None:
-    """Of saliency `(H, W)` the share that lies on the foreground of `mask` `(1, H, W)`, and whether its maximum does
-    (any of them, where several are equal); None of a map that is nowhere above zero."""
+    """The share of saliency `(H, W)` on the foreground of `mask` `(1, H, W)`, and whether its maximum (any of several
+    equal ones) lies there; None if the saliency is zero everywhere."""
     where = where.double()
     if not where.amax() > 0:
         return None
@@ -143,5 +163,5 @@ def saliency_on_foreground(where: Tensor, mask: Tensor) -> tuple[float, bool] | 
 
 
 def _image_and_mask(picture: DecodedImage) -> tuple[Tensor, Tensor]:
-    assert picture.mask is not None, "a picture without a mask"
+    assert picture.mask is not None, "an image without a mask"
     return picture.image, picture.mask

@@ -33,28 +33,28 @@ COLUMNS = (*CONDITIONS, "drop", "followed", "energy", "pointing")
 
 @dataclass(frozen=True)
 class Background:
-    """How much runs owe to backgrounds: accuracy on test pictures as they are, with the background removed, blurred and
-    swapped with that of a picture of another class, on the background alone, and how much of their Grad-CAM lies on the
-    object. Kept beside each run's record, from where `cliptune report` takes it."""
+    """Reliance of runs on backgrounds: accuracy on the original test images, with the background removed, blurred or
+    swapped with that of another class, and on the background alone, and the share of Grad-CAM on the object. Saved next
+    to each run's record, where `cliptune report` finds it."""
 
     runs: Positional[tuple[Path, ...]]
     """Folders of runs, folders of such folders, or checkpoint files."""
     data: str = ""
-    """Other pictures, as for evaluate; by default each run's own."""
+    """Other data, as for evaluate; by default each run's own."""
     test: str = ""
-    """One of the run's test sets by name (base, novel, test, base/same); by default the one before the scenery of
-    training, where the data has that, or else its base classes or its whole test set."""
+    """One of the run's test sets by name (base, novel, test, base/same); by default the one on the backgrounds
+    of training if the data has it, else its base classes or its whole test set."""
     masks_from: str = "auto"
-    """Where masks come from: auto (what the images bring, Grad-CAM for those that bring none), data, folder:PATH,
-    box:PATH, beside, alpha, ...; those that ask a model (gradcam, maskclip) ask the untuned one."""
+    """The mask source: auto (masks that come with the data, Grad-CAM for images without one), data, folder:PATH,
+    box:PATH, beside, alpha, ...; gradcam and maskclip use the untuned model."""
     images: int = 500
-    """Pictures looked at, drawn from the test set, the same in each run of the command."""
+    """Number of images, drawn from the test set; the same images in each run of the command."""
     seed: int = 1
-    """Decides which picture lends which its background."""
+    """Seed of the swapped backgrounds."""
     saliency: Literal["predicted", "true"] = "predicted"
-    """The class whose Grad-CAM is looked at."""
+    """The class whose Grad-CAM is measured."""
     format: Literal["text", "json"] = "text"
-    """json: a list of what is kept beside each run, with its path."""
+    """json: a list of the saved records, each with the path of its run."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)

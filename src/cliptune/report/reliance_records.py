@@ -65,7 +65,7 @@ def load_reliance(path: Path) -> RelianceRecord:
     text = read_text(path, store.MAX_RECORD_BYTES)
     try:
         content = plain_values.from_json(text)
-        found = RelianceRecord(**{**content, "reliance": Reliance(**content["reliance"])})
+        found = RelianceRecord(**{**content, "reliance": Reliance.from_dict(content["reliance"])})
     except (ValueError, TypeError, KeyError):
         found = None
     if found is None or not _is_valid(found):

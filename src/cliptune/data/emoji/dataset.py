@@ -41,9 +41,9 @@ def _uniform_numbers(purpose: str, seed: int, split: str, name: str, count: int)
 class Emoji(Dataset):
     """Sprites on procedural backgrounds. Nothing is downloaded.
 
-    Every class has a home background. The test set has random backgrounds; `variants` renders the same poses on the
-    home background, on another class's background and on plain grey. The first half of the class names is base, the second
-    half novel.
+    Every class has a home background. The test set has random backgrounds. `variants` renders it in the same poses on
+    the home background, on another class's background and on plain grey. The first half of the class names is base, the
+    second half novel.
 
     Args:
         styles: Sprite styles; the examples of a class alternate between them.
