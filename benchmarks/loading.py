@@ -1,10 +1,10 @@
-"""How much sooner training pictures come: cliptune's loader against the textbook transform, in one process.
+"""Speed of cliptune's loader relative to the textbook transform, in one process.
 
     .venv/bin/python benchmarks/loading.py --pictures FOLDER --out benchmarks/results/loading.json
 
-Textbook: open with Pillow, RandomResizedCrop, flip, ToTensor, Normalize, a batch of them. Both sides cut the same
-boxes. "exact" resizes by Pillow (--exact-resize). The floor is decoding alone, which no first epoch is faster than.
-Without a folder, pictures are made up.
+Textbook: open with Pillow, RandomResizedCrop, flip, ToTensor, Normalize, collate. Both sides cut the same boxes.
+"exact" resizes with Pillow (--exact-resize). The floor is decoding alone, the lower bound of a first epoch.
+Without a folder, images are generated.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from cliptune.types import Example
 HERE = Path(__file__).parent
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 SIZE, BATCH, CPU = 224, 32, torch.device("cpu")
-#: Views of each picture that are compared.
+#: Views per image that are compared.
 CROPS = 8
-#: Times as quick as the textbook, at least.
+#: Least speed relative to the textbook.
 TARGETS = {"first epoch": 2.3, "later epoch": 6.0, "evaluation, cached": 10.0}
 
 
 class Files(Dataset):
-    """Picture files of one class."""
+    """Image files of one class."""
 
     name, classnames = "files", ("picture",)
 
@@ -63,7 +63,7 @@ class Files(Dataset):
 
 
 class Textbook(torch.utils.data.Dataset):
-    """What the released codes do with a picture; the boxes and flips are cliptune's, so that pixels compare."""
+    """The transform of released code, with cliptune's boxes and flips, so that pixels compare."""
 
     def __init__(self, examples: ExampleSet, training: bool, epoch: int = 0):
         self.examples, self.training, self.epoch = examples, training, epoch
@@ -95,7 +95,7 @@ def random_stream(examples: ExampleSet, i: int, epoch: int) -> np.random.Generat
 
 
 class Bench:
-    """The variants of each work, over all pictures once."""
+    """Variants of each work, over all images once."""
 
     def __init__(self, pictures: Path, folder: str):
         self.files, self.folder = sorted(p for p in pictures.iterdir() if p.is_file()), folder
@@ -103,7 +103,7 @@ class Bench:
         self.kept, self.exact = self.examples(True), self.examples(True, exact=True)
 
     def pixels(self) -> float:
-        """Of a picture, on average."""
+        """Mean number of pixels per image."""
         return sum(np.prod(Image.open(path).size) for path in self.files) / self.count
 
     def examples(self, cached: bool, training: bool = True, exact: bool = False) -> ExampleSet:
@@ -117,11 +117,11 @@ class Bench:
         return self.total(batches)
 
     def first(self, exact: bool = False) -> float:
-        """Decode and cut; nothing is known from before."""
+        """Decode and crop, without a cache."""
         return self.total(b.images for b in self.examples(False, exact=exact).in_order(BATCH, CPU))
 
     def filling(self) -> float:
-        """The same, and leave decoded pictures on disk, in a folder that goes when all is measured."""
+        """The same, storing decoded images in an empty cache folder."""
         os.environ[CACHE_VARIABLE] = tempfile.mkdtemp(dir=self.folder)
         try:
             return self.total(b.images for b in self.examples(True).in_order(BATCH, CPU))
@@ -129,7 +129,7 @@ class Bench:
             os.environ[CACHE_VARIABLE] = self.folder
 
     def another_run(self) -> float:
-        """First epoch of a run that finds the pictures decoded."""
+        """First epoch of a run that finds the images in the cache."""
         return self.total(b.images for b in self.examples(True).in_order(BATCH, CPU))
 
     def later(self, exact: bool = False) -> float:
@@ -213,7 +213,7 @@ def show(report: dict) -> Table:
 
 
 def made_up(folder: Path, count: int = 64) -> Path:
-    """Smooth noise of photographs' usual sizes."""
+    """Images of smooth noise in the usual sizes of photographs."""
     rng = np.random.default_rng(0)
     for i in range(count):
         coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
@@ -231,6 +231,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         (Path(temporary) / "pictures").mkdir()
+        (Path(temporary) / "cache").mkdir()
         os.environ[CACHE_VARIABLE] = folder = str(Path(temporary) / "cache")
         bench = Bench(options.pictures or made_up(Path(temporary) / "pictures"), folder)
         entries = []

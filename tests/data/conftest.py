@@ -1,4 +1,4 @@
-"""What the tests of the store share."""
+"""Fixtures of the disk cache tests."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""An entry of the store that is not what was written there is as good as none."""
+"""A damaged or foreign cache entry counts as missing."""
 
 import os
 
@@ -11,7 +11,7 @@ HARMS = ["cut", "empty", "noise", "flipped", "swapped", "turned", "older", "othe
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_torn_or_foreign_file_is_made_anew(store, picture, harm):
+def test_a_damaged_entry_is_overwritten(store, picture, harm):
     key, other = b"k" * 32, b"o" * 32
     store.put(key, picture())
     store.put(other, picture(1))

@@ -1,4 +1,4 @@
-"""What is kept on disk gives the same numbers as what is read; nothing that happens to it can do more than slow."""
+"""Cached images equal decoded ones; a damaged, full or missing cache costs time only."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ PREPROCESS = Preprocess((32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes of six pictures, some transparent, no two of a size."""
+    """Two classes of six images of different sizes, some transparent."""
     rng = np.random.default_rng(0)
     for i in range(12):
         path = tmp_path / "photos" / "ab"[i % 2] / f"{i}.png"
@@ -59,7 +59,7 @@ def entries(store):
 
 
 @pytest.mark.parametrize("mask", [True, False])
-def test_what_is_put_is_got(store, mask, picture):
+def test_get_returns_what_was_put(store, mask, picture):
     assert store.get(b"k" * 32) is None
     assert store.put(b"k" * 32, picture(mask=mask)) is True
     for got in (store.get(b"k" * 32), disk_cache.DiskCache(store.folder).get(b"k" * 32)):
@@ -69,9 +69,9 @@ def test_what_is_put_is_got(store, mask, picture):
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("augment", [True, False])
-def test_the_numbers_are_the_same_with_and_without_and_with_workers(store, folder, augment):
+def test_results_do_not_depend_on_the_cache_or_workers(store, folder, augment):
     plain = digest(examples(folder, augment, use=False))
-    assert not entries(store), "--no-cache keeps nothing"
+    assert not entries(store), "--no-cache stores nothing"
     assert same(digest(examples(folder, augment)), plain) and len(entries(store)) == 12
     assert same(digest(examples(folder, augment)), plain), "from the cache"
     for use in (True, False):
@@ -80,7 +80,7 @@ def test_the_numbers_are_the_same_with_and_without_and_with_workers(store, folde
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_workers_fill_it_too(store, folder):
+def test_workers_fill_the_cache(store, folder):
     plain = digest(examples(folder, False, use=False))
     assert same(digest(examples(folder, False, keep=False), workers=2), plain) and len(entries(store)) == 12
 
@@ -93,10 +93,10 @@ def test_a_file_is_decoded_once(store, folder, monkeypatch):
     assert len(read) == 12
     digest(examples(folder, augment=False))
     digest(examples(folder, augment=False))
-    assert len(read) == 24, "evaluation keeps views of its own"
+    assert len(read) == 24, "evaluation views have their own entries"
 
 
-def test_masks_come_along(store, folder):
+def test_masks_are_cached(store, folder):
     every, masks = examples(folder), DataMasks()
     transparent = [e for i, e in enumerate(every.examples) if every.image(i).mask is not None]
     assert len(transparent) == 4
@@ -105,8 +105,8 @@ def test_masks_come_along(store, folder):
         assert torch.equal(one.masks, other.masks) and 0.1 < one.masks.mean() < 0.9
 
 
-def test_views_of_another_size_are_others(store, folder):
-    """Evaluation views are kept as they are cut, for one size of images."""
+def test_views_of_another_size_have_their_own_entries(store, folder):
+    """Evaluation views are cached per size."""
     kept = {}
     for size in (32, 24, 32):
         held = examples(folder, augment=False)
@@ -118,7 +118,20 @@ def test_views_of_another_size_are_others(store, folder):
         assert same(views, digest(ExampleSet(fresh.dataset, fresh.examples, replace(PREPROCESS, size=(size, size)))))
 
 
-def test_a_changed_picture_is_another(store, folder):
+@pytest.mark.parametrize(
+    "change", [{"resize_mode": "squash"}, {"resize_mode": "longest"}, {"interpolation": "bilinear"}, {"preset": "coop"}]
+)
+def test_views_of_another_preprocessing_have_their_own_entries(store, folder, change):
+    preset = "coop-2021" if change.pop("preset", "") else "crop"
+    before = digest(examples(folder, augment=False))
+    views = []
+    for use in (True, False):
+        held = examples(folder, augment=False, use=use)
+        views.append(digest(ExampleSet(held.dataset, held.examples, replace(PREPROCESS, **change), preset=preset)))
+    assert same(*views) and not same(views[0], before)
+
+
+def test_a_changed_image_gets_its_own_entry(store, folder):
     digest(examples(folder, augment=False))
     path = next(folder.glob("a/*"))
     before = path.stat()
@@ -129,20 +142,20 @@ def test_a_changed_picture_is_another(store, folder):
     assert len(entries(store)) == 13
 
 
-def test_a_copy_elsewhere_is_the_same(store, folder, tmp_path):
+def test_a_moved_folder_uses_the_same_entries(store, folder, tmp_path):
     digest(examples(folder))
     folder.rename(tmp_path / "moved")
     digest(examples(tmp_path / "moved"))
     assert len(entries(store)) == 12
 
 
-def test_writing_into_what_is_mapped_leaves_the_file_alone(store, picture):
+def test_writing_into_a_mapped_image_does_not_change_the_file(store, picture):
     store.put(b"k" * 32, picture())
     store.get(b"k" * 32).image.zero_()
     assert store.get(b"k" * 32).image.equal(picture().image)
 
 
-def test_many_write_the_same_at_once(store, picture):
+def test_concurrent_writes_of_the_same_entries(store, picture):
     stores = [disk_cache.DiskCache(store.folder) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: stores[i % 8].put(b"%032d" % (i % 5), picture(i % 5)), range(200)))
@@ -151,7 +164,7 @@ def test_many_write_the_same_at_once(store, picture):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
-def test_a_full_disk_means_no_cache_and_one_note(store, folder, monkeypatch, number):
+def test_a_full_disk_disables_the_cache_with_one_warning(store, folder, monkeypatch, number):
     def refuse(*_):
         raise OSError(number, os.strerror(number))
 
@@ -163,7 +176,7 @@ def test_a_full_disk_means_no_cache_and_one_note(store, folder, monkeypatch, num
     assert len(told) == 1 and not list(store.folder.rglob("*.tmp"))
 
 
-def test_a_folder_that_cannot_be(tmp_path, folder, monkeypatch):
+def test_a_folder_that_cannot_be_created(tmp_path, folder, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "store"))
     with pytest.warns(UserWarning, match="are not kept in .*; set CLIPTUNE_CACHE to another folder, or use --no-cache"):
@@ -171,17 +184,17 @@ def test_a_folder_that_cannot_be(tmp_path, folder, monkeypatch):
     assert same(first, digest(examples(folder, use=False)))
 
 
-def test_it_is_bounded(store, monkeypatch, picture):
+def test_the_size_is_bounded(store, monkeypatch, picture):
     monkeypatch.setattr(disk_cache, "RECOUNT_BYTES", 400)
     monkeypatch.setattr(disk_cache, "MAX_CACHE_BYTES", 2000)
     with pytest.warns(UserWarning, match="no room"):
         for i in range(40):
             store.put(b"%032d" % i, picture(i))
     assert 1000 < sum(p.stat().st_size for p in entries(store)) <= 2000
-    assert store.get(b"%032d" % 0) is not None, "what is in use stays"
+    assert store.get(b"%032d" % 0) is not None, "entries in use stay"
 
 
-def test_what_nobody_used_for_long_makes_room(store, monkeypatch, picture):
+def test_unused_entries_make_room(store, monkeypatch, picture):
     monkeypatch.setattr(disk_cache, "RECOUNT_BYTES", 400)
     monkeypatch.setattr(disk_cache, "MAX_CACHE_BYTES", 2000)
     for i in range(4):

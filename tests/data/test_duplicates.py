@@ -1,4 +1,4 @@
-"""Files that are the same byte for byte, in several classes or in training and test, are counted and named."""
+"""Byte-for-byte duplicates under several classes, or in training and test, are counted and named."""
 
 import shutil
 
@@ -27,7 +27,7 @@ def check(root, shots=0):
     return duplicates.warn_of_duplicates(next(iter(few_shot(Folder(root), shots=shots, seeds=(1,)))), f"folder:{root}")
 
 
-def test_different_files_are_no_doubles(root):
+def test_different_files_are_no_duplicates(root):
     assert check(root) == {}
 
 
@@ -41,26 +41,26 @@ def test_one_image_under_two_classes(root, large, monkeypatch):
         assert check(root) == {"several_classes": 1}
 
 
-def test_test_images_that_train(root):
+def test_test_images_that_are_also_trained_on(root):
     for i in (2, 3):
         shutil.copy(root / "train" / "cat" / f"{i}.png", root / "test" / "cat" / f"again{i}.png")
     with pytest.warns(UserWarning, match="^2 test images of .* are also trained on, .*; accuracy is too high by them$"):
         assert check(root) == {"trained_and_tested": 2}
 
 
-def test_the_same_end_is_not_the_same_file(root, monkeypatch):
+def test_files_of_the_same_size_and_end_are_compared_as_a_whole(root, monkeypatch):
     monkeypatch.setattr(image_files, "TAIL_BYTES", 8)
     one = (root / "train" / "cat" / "2.png").read_bytes()
     (root / "train" / "pig" / "x.png").write_bytes(one[:50] + bytes([one[50] ^ 1]) + one[51:])
     assert check(root) == {}
 
 
-def test_doubles_of_one_class_in_training_alone_are_nobodys_mistake(root):
+def test_duplicates_within_one_class_of_training_are_ignored(root):
     shutil.copy(root / "train" / "cat" / "2.png", root / "train" / "cat" / "x.png")
     assert check(root) == {}
 
 
-def test_what_is_not_drawn_does_not_count(root):
+def test_images_that_are_not_drawn_do_not_count(root):
     drawn = {e.key for e in Folder(root).draw(1, 1)[0]}
     spare = next(e for e in Folder(root).examples("train") if e.key not in drawn)
     shutil.copy(spare.path, root / "test" / spare.path.parent.name / "x.png")
@@ -90,7 +90,7 @@ def test_classes_are_compared_by_their_names(tmp_path):
         duplicates.warn_of_duplicates(next(iter(base_to_novel(Folder(tmp_path), shots=0, seeds=(1,)))), "x")
 
 
-def test_a_run_says_and_records_it(root):
+def test_a_run_warns_and_records_the_number(root):
     shutil.copy(root / "train" / "cat" / "2.png", root / "test" / "pig" / "x.png")
     with pytest.warns(UserWarning, match="under several classes"), pytest.warns(UserWarning, match="also trained on"):
         run = ct.train("zeroshot", data=f"folder:{root}", shots=0)

@@ -1,4 +1,4 @@
-"""Nothing is taken from training for validation unless something looks at it, and then it is said."""
+"""Training images are set aside for validation only if a run needs validation images, and with a warning."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A view depends on seed, epoch and position alone; batches come in an order of their own each epoch."""
+"""Views depend on seed, epoch and position alone; each epoch has its own order."""
 
 import threading
 import warnings
@@ -30,7 +30,7 @@ def made(seed=1, augment=True, examples=None):
 
 
 def images(examples, epoch):
-    """Position -> view, and the order they came in."""
+    """Views by position, and their order."""
     seen, order = {}, []
     for batch in examples.epoch_batches(epoch, 5, CPU):
         order += batch.index.tolist()
@@ -47,7 +47,7 @@ def test_a_view_depends_on_seed_epoch_and_position():
         assert shared and not any(torch.equal(one[i], other[i]) for i in shared)
 
 
-def test_what_was_drawn_before_does_not_matter():
+def test_earlier_epochs_and_the_global_seed_do_not_matter():
     fresh, used = made(), made()
     for epoch in range(3):
         images(used, epoch)
@@ -85,10 +85,10 @@ def test_threads_change_nothing(photos, monkeypatch):
     assert len(epochs[0]) == len(train) // 2 and len(seen) > 1
     for one, other in zip(*epochs, strict=True):
         assert torch.equal(one.images, other.images) and torch.equal(one.index, other.index)
-    assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == (filters, limit), "put back"
+    assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == (filters, limit), "restored"
 
 
-def test_what_a_thread_cannot_read_is_told_as_it_is(tmp_path, monkeypatch):
+def test_errors_in_threads_are_raised_unchanged(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     monkeypatch.setattr(Folder, "reading", DataConfig(cache=False))
     folder = Folder(write_images(tmp_path))
@@ -98,7 +98,7 @@ def test_what_a_thread_cannot_read_is_told_as_it_is(tmp_path, monkeypatch):
         list(ExampleSet(folder, train, PREPROCESS).in_order(2, CPU))
 
 
-def test_an_epoch_takes_every_example_once_and_drops_an_incomplete_batch():
+def test_an_epoch_visits_every_example_once_and_drops_an_incomplete_batch():
     examples = made()  # 12 of them
     assert sorted(sum(examples.order(0, 4), [])) == list(range(12))
     assert [len(b) for b in examples.order(0, 5)] == [5, 5]
@@ -125,7 +125,7 @@ def test_in_order_gives_evaluation_views_without_masks():
         assert torch.equal((pixels[i] * 255).round().to(torch.uint8), wanted)
 
 
-def test_masks_come_with_the_batch_as_shares():
+def test_batches_have_masks_in_the_unit_interval():
     batches = list(made().epoch_batches(0, 4, CPU, masks=DataMasks()))
     for batch in batches:
         assert batch.masks.shape == (4, 1, 32, 32) and batch.masks.dtype == torch.float32
@@ -133,7 +133,7 @@ def test_masks_come_with_the_batch_as_shares():
     assert next(iter(made().epoch_batches(0, 4, CPU, masks=FullMasks()))).masks.min() == 1
 
 
-def test_whole_pictures_come_with_keys_and_labels():
+def test_squashed_batches_have_keys_and_labels():
     toy = task()
     pieces = list(made().squashed_batches(5))
     assert [k for keys, _, _ in pieces for k in keys] == [e.key for e in toy.train]
@@ -142,7 +142,7 @@ def test_whole_pictures_come_with_keys_and_labels():
 
 
 @pytest.mark.parametrize("memory, reads", [(2 << 30, 1), (0, 2)])
-def test_pictures_are_read_once_while_memory_lasts(monkeypatch, memory, reads):
+def test_images_are_read_once_while_there_is_memory(monkeypatch, memory, reads):
     count, read = [], type(drawings()).read
     monkeypatch.setattr(image_store, "MAX_MEMORY_BYTES", memory)
     monkeypatch.setattr(type(drawings()), "read", lambda self, e: (count.append(e.key), read(self, e))[1])

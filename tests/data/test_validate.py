@@ -1,4 +1,4 @@
-"""Bad picture files are all told before training starts, or left out and said so."""
+"""Unreadable images are reported before training starts, or left out with a warning."""
 
 import shutil
 import warnings
@@ -47,7 +47,7 @@ def parts(made):
     return {"train": made.train, "val": made.val, "test": made.tests["test"].examples}
 
 
-def test_a_good_task_stays_as_it_is(root):
+def test_a_readable_task_is_unchanged(root):
     for skip in (True, False):
         chosen = made(root, skip_bad=skip)
         assert drop_unreadable(chosen) == (chosen, {})
@@ -57,7 +57,7 @@ def test_a_good_task_stays_as_it_is(root):
 
 @pytest.mark.parametrize("part", ["train", "val", "test"])
 @pytest.mark.parametrize("content, why", [(b"", "is empty"), (b"no", "is no image"), (slice(150), "is cut short")])
-def test_a_bad_picture_anywhere_stops_it(root, part, content, why):
+def test_an_unreadable_image_in_any_split_raises(root, part, content, why):
     chosen = made(root)
     spoil(parts(chosen)[part][1], content)
     with pytest.raises(ct.UserError, match=rf"^1 of \d+ images cannot be read: .*{parts(chosen)[part][1].key} {why}"):
@@ -88,7 +88,7 @@ def test_what_is_there_in_name_only(root):
     }  # fmt: skip
 
 
-def test_left_out_of_every_part(root):
+def test_unreadable_images_are_left_out_of_every_split(root):
     chosen = made(root, skip_bad=True)
     bad = [part[0] for part in parts(chosen).values()]
     for example in bad:
@@ -100,7 +100,7 @@ def test_left_out_of_every_part(root):
         assert part == parts(chosen)[name][1:]
 
 
-def test_damage_inside_is_found_in_what_trains(root):
+def test_damage_inside_a_training_image_is_found(root):
     chosen = made(root, skip_bad=True)
     whole = chosen.train[2].path.read_bytes()
     middle = whole.index(b"IDAT") + 40
