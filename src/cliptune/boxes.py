@@ -1,4 +1,4 @@
-"""Boxes as tables and annotations name them: corners, a corner and sides, or a list; in pixels or as shares."""
+"""Parse boxes from tables and annotations: xyxy or xywh columns, or a list; in pixels or normalized."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cliptune.errors import UserError, shown
 #: Left, top, right, bottom.
 Box = tuple[float, float, float, float]
 
-#: Names of columns and keys, lower case: left, top, right, bottom; or left, top, width, height.
+#: Lower-case names of columns and keys: left, top, right, bottom; or left, top, width, height.
 CORNERS = (
     ("xmin", "ymin", "xmax", "ymax"),
     ("x1", "y1", "x2", "y2"),
@@ -20,20 +20,20 @@ CORNERS = (
     ("left", "top", "right", "bottom"),
 )
 SIDES = (("x", "y", "w", "h"), ("x", "y", "width", "height"))
-#: Names of what holds four numbers at once, or several boxes.
+#: Names of columns and keys with all four numbers, or with several boxes.
 LISTS = ("bbox", "bboxes", "box", "boxes")
 EXPECTED = "boxes are left,top,right,bottom in pixels, or all of them in [0, 1]"
 
 
 def find_box_columns(names: Collection[str]) -> tuple[str, ...]:
-    """Those of `names` that say where a box is, () where there are none."""
+    """Those of `names` that contain boxes; () if there are none."""
     four = next((group for group in (*CORNERS, *SIDES) if set(group) <= set(names)), ())
     return four or next(((name,) for name in LISTS if name in names), ())
 
 
 def parse_box(numbers: Any, where: str, sides: bool = False) -> Box | str:
-    """Left, top, right, bottom of four numbers that span something (`sides`: of x, y, width, height), or what is wrong
-    with them and where they stand."""
+    """Parse left, top, right, bottom (`sides`: x, y, width, height), or return what is wrong with them; `where` says
+    where they are."""
     try:
         left, top, right, bottom = (float(x) for x in numbers)
     except (TypeError, ValueError, OverflowError):
@@ -49,9 +49,10 @@ def parse_box(numbers: Any, where: str, sides: bool = False) -> Box | str:
 
 
 def parse_box_cells(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> list[list[float]]:
-    """The boxes of a row of text, four numbers each as they are written; none where the cells are empty.
+    """The boxes in a row of text, four numbers each as written; none if the cells are empty.
 
-    Raises `UserError` for cells that are no numbers.
+    Raises:
+        UserError: If the cells are not four numbers.
     """
     cells = [row[name] for name in columns]
     if not any(cells):
@@ -68,10 +69,10 @@ def parse_box_cells(row: Mapping[str, str], columns: tuple[str, ...], where: str
 
 
 def is_xywh(columns: tuple[str, ...], boxes: Iterable[list[float]]) -> bool:
-    """Whether the last two of the four numbers are width and height; of lists, whether some cannot be corners."""
+    """Whether the last two of the four numbers are width and height; for lists, if some cannot be xyxy."""
     return columns in SIDES or (len(columns) == 1 and any(x2 <= x1 or y2 <= y1 for x1, y1, x2, y2 in boxes))
 
 
 def is_normalized(boxes: Iterable[Iterable[float]]) -> bool:
-    """Whether all numbers are shares of width and height, not pixels."""
+    """Whether all numbers are fractions of width and height, not pixels."""
     return all(0 <= number <= 1 for box in boxes for number in box)

@@ -12,7 +12,7 @@ from tiny_tasks import BRIEFLY, write_images
 
 def test_empty_folder(train, tmp_path):
     (tmp_path / "photos").mkdir()
-    assert "holds no pictures in class folders" in train(data=f"folder:{tmp_path / 'photos'}")
+    assert "contains no images in class folders" in train(data=f"folder:{tmp_path / 'photos'}")
     assert "no folder at" in train(data=f"folder:{tmp_path / 'phtos'}")
 
 

@@ -109,7 +109,8 @@ def test_columns_that_are_named(tmp_path, pictures):
     reading = DataConfig(image_column="where", label_column="animal kind")
     assert Csv(path, reading).classnames == ("a", "b")
     with pytest.raises(
-        UserError, match="which column of .* pictures' paths\\? It has label, note, where, Animal kind; .*--image-col"
+        UserError,
+        match="which column of .* contains the image paths\\? It has label, note, where, Animal kind; .*--image-col",
     ):
         Csv(path)
     with pytest.raises(UserError, match="has no column 'wher'; it has label, note, where, Animal kind"):
@@ -119,7 +120,7 @@ def test_columns_that_are_named(tmp_path, pictures):
 def test_numbers_keep_their_order(tmp_path, pictures):
     rows = [(path, 10 if "cat" in path else 9) for path in pictures]
     path = write(tmp_path, ("path", "label"), rows)
-    with pytest.warns(UserWarning, match="names such as '9' in .* say nothing .*a column of names, or a classes.txt"):
+    with pytest.warns(UserWarning, match="names such as '9' in .* are not words .*a column of names, or a classes.txt"):
         table = Csv(path)
     assert table.classnames == ("9", "10") and "red_fox" in table.examples("train")[0].key
     assert Csv(write(tmp_path, ("path", "label", "name"), [(*r, f"N{r[1]}") for r in rows])).classnames == ("N9", "N10")
@@ -158,7 +159,7 @@ def test_names_are_made_readable_unless_told_not_to(tmp_path, pictures):
 def test_paths_count_from_the_root_that_is_given(tmp_path, pictures):
     (tmp_path / "lists").mkdir()
     path = write(tmp_path / "lists", ("path", "label"), plain(pictures))
-    with pytest.raises(UserError, match=f"20 of 20 pictures .* not there: .*; paths count from {tmp_path}/lists"):
+    with pytest.raises(UserError, match=f"20 of 20 images .* not there: .*; paths count from {tmp_path}/lists"):
         Csv(path)
     assert counts(Csv(path, DataConfig(root=str(tmp_path)))) == [10, 4, 6]
     absolute = write(tmp_path / "lists", ("path", "label"), [(tmp_path / p, name) for p, name in plain(pictures)])
@@ -170,7 +171,7 @@ def test_paths_count_from_the_root_that_is_given(tmp_path, pictures):
 def test_pictures_that_are_not_there(tmp_path, pictures):
     rows = [*plain(pictures), ("photos/cat/77.png", "cat"), ("nowhere/1.png", "cat")]
     path = write(tmp_path, ("path", "label"), rows)
-    said = "2 of 22 pictures of .* are not there: photos/cat/77.png \\(line 22\\), nowhere/1.png \\(line 23\\)"
+    said = "2 of 22 images of .* are not there: photos/cat/77.png \\(line 22\\), nowhere/1.png \\(line 23\\)"
     with pytest.raises(
         UserError, match=said + "; paths count from .* \\(another folder: --root; leave out: --skip-bad"
     ):
@@ -184,7 +185,7 @@ def test_a_class_that_is_only_tested(tmp_path, pictures):
     rows[0] = (pictures[0], "ant", "test")
     rows[1] = (pictures[1], "cat", "test")
     rows[-1] = (pictures[-1], "red_fox", "test")
-    with pytest.warns(UserWarning, match="^no training pictures of ant in .*list.csv: left out$"):
+    with pytest.warns(UserWarning, match="^no training images of ant in .*list.csv: left out$"):
         table = Csv(write(tmp_path, ("path", "label", "split"), rows))
     assert [e.key for e in table.examples("test")] == [pictures[1], pictures[-1]]
 
@@ -193,7 +194,7 @@ def test_a_line_said_twice(tmp_path, pictures):
     with pytest.warns(UserWarning, match="^1 lines of .* repeat others: left out"):
         assert counts(Csv(write(tmp_path, ("path", "label"), plain([*pictures, pictures[0]])))) == [10, 4, 6]
     with pytest.raises(
-        UserError, match="lines 2 and 22 of .* both list photos/cat/0.png, and differ; list a picture once"
+        UserError, match="lines 2 and 22 of .* both list photos/cat/0.png, and differ; list each image once"
     ):
         Csv(write(tmp_path, ("path", "label"), [*plain(pictures), (pictures[0], "dog")]))
 
@@ -210,7 +211,7 @@ def test_a_line_said_twice(tmp_path, pictures):
         ("path,label\na.jpg,\n", "no path or no label in line 2 of .*; fill it in"),
         (
             "path,size\na.jpg,3\n",
-            "which column of .* holds the labels\\? It has path, size; call one label, or .* --label-column",
+            "which column of .* contains the labels\\? It has path, size; name one label, or .* --label-column",
         ),
     ],
 )
@@ -225,7 +226,7 @@ def test_what_is_no_table(tmp_path, text, reason):
     [
         ("holdout", "split 'holdout' in line 2 of .* is none of train, val, test"),
         ("", "split '' in line 2 of .* is none of train, val, test"),
-        ("test", "lists no train pictures; split says which those are"),
+        ("test", "lists no training images; split says which those are"),
     ],
 )
 def test_splits_that_cannot_be(tmp_path, pictures, part, reason):

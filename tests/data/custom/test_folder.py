@@ -64,8 +64,8 @@ def test_labels_are_those_of_training(tmp_path):
     with warnings.catch_warnings(record=True, action="always") as told:
         folder = Folder(tmp_path)
     assert [str(note.message) for note in told] == [
-        f"no training pictures of ant in {tmp_path}: left out",
-        f"no test pictures of cat in {tmp_path}: accuracy says nothing of it",
+        f"no training images of ant in {tmp_path}: left out",
+        f"no test images of cat in {tmp_path}: accuracy does not include them",
     ]
     assert folder.classnames == ("cat", "dog")
     assert [(e.key, e.label) for e in folder.examples("test")] == [("test/dog/0.png", 1)]
@@ -100,7 +100,7 @@ def test_pictures_deeper_down_belong_to_their_class(tmp_path):
 
 def test_a_class_folder_without_pictures_is_no_class(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2, empty=0, void=0)
-    with pytest.warns(UserWarning, match=f"^no training pictures of empty, void in {tmp_path}: left out$"):
+    with pytest.warns(UserWarning, match=f"^no training images of empty, void in {tmp_path}: left out$"):
         assert Folder(tmp_path).classnames == ("cat", "dog")
 
 
@@ -115,7 +115,7 @@ def test_a_class_folder_without_pictures_is_no_class(tmp_path):
 def test_no_pictures(tmp_path, make):
     make(tmp_path / "photos")
     with pytest.raises(
-        UserError, match=r"photos holds no pictures in class folders; expected .*photos/<class>/<picture>\.jpg"
+        UserError, match=r"photos contains no images in class folders; expected .*photos/<class>/<image>\.jpg"
     ):
         Folder(tmp_path / "photos")
 

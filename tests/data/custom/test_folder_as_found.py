@@ -57,7 +57,7 @@ def test_a_dataset_one_folder_deeper(tmp_path):
 def test_parts_inside_classes(tmp_path):
     for name in ("cat", "dog"):
         write_class_folders(tmp_path / name, train=2, test=2)
-    with pytest.raises(UserError, match=f"expected {tmp_path}/train/cat/<picture>.jpg"):
+    with pytest.raises(UserError, match=f"expected {tmp_path}/train/cat/<image>.jpg"):
         Folder(tmp_path)
 
 
@@ -71,9 +71,9 @@ def test_a_class_may_have_a_folder_called_training(tmp_path):
     "name, hint",
     [
         ("photos.zip", "is an archive; unpack it and give the folder"),
-        ("list.csv", "a list of pictures is read by csv:"),
-        ("split.json", "a list of pictures is read by json:"),
-        ("cat.jpg", "is a file, not a folder; give the folder that holds the classes"),
+        ("list.csv", "a list of images is read by csv:"),
+        ("split.json", "a list of images is read by json:"),
+        ("cat.jpg", "is a file, not a folder; give the folder that contains the classes"),
     ],
 )
 def test_a_file_in_place_of_the_folder(tmp_path, name, hint):

@@ -123,7 +123,9 @@ def test_columns_that_cannot_be_guessed(tmp_path):
     after = rows(20, "after").remove_columns("label")
     two = datasets.concatenate_datasets([rows(20, "before"), after], axis=1)
     spec = saved(tmp_path, train=two)
-    with pytest.raises(UserError, match="which column of .* pictures\\? It has before, label, after; .*--image-column"):
+    with pytest.raises(
+        UserError, match="which column of .* contains the images. It has before, label, after; .*--image-column"
+    ):
         sources.get(spec)
     assert counts(sources.get(spec, DataConfig(image_column="after"))) == [10, 4, 6]
 
@@ -133,7 +135,7 @@ def test_labels_without_names(tmp_path):
     assert sources.get(saved(tmp_path, train=names)).classnames == ("cat", "red fox")
     numbers = rows(20).remove_columns("label").add_column("label", [10, 9] * 10)
     numbers.save_to_disk(tmp_path / "numbers")
-    with pytest.warns(UserWarning, match="class names such as '9' in .* say nothing"):
+    with pytest.warns(UserWarning, match="class names such as '9' in .* are not words"):
         assert sources.get(f"hub:{tmp_path / 'numbers'}").classnames == ("9", "10")
 
 
@@ -143,13 +145,13 @@ def test_hidden_labels(tmp_path):
     spec = saved(
         tmp_path, train=rows(20), test=hidden.cast_column("label", datasets.ClassLabel(names=["cat", "red_fox"]))
     )
-    with pytest.warns(UserWarning, match="^4 of 4 test pictures of .* have no label: left out$"):
+    with pytest.warns(UserWarning, match="^4 of 4 test images of .* have no label: left out$"):
         assert counts(sources.get(spec))[2] == 0
 
 
 def test_several_labels_a_picture(tmp_path):
     many = rows(4).remove_columns("label").add_column("label", [[0, 1]] * 4)
-    with pytest.raises(UserError, match=r"column 'label' of .* holds \[0, 1\]; a label is a name or a whole number"):
+    with pytest.raises(UserError, match=r"column 'label' of .* contains \[0, 1\]; a label is a name or an integer"):
         sources.get(saved(tmp_path, train=many))
 
 

@@ -53,7 +53,7 @@ def test_paths_count_from_the_root_that_is_given(split, tmp_path):
     (tmp_path / "lists").mkdir()
     path = split(PARTS, tmp_path / "lists")
     with pytest.raises(
-        UserError, match=f"8 of 8 pictures of {path} are not there: .*; paths count from {tmp_path}/lists"
+        UserError, match=f"8 of 8 images of {path} are not there: .*; paths count from {tmp_path}/lists"
     ):
         Json(path)
     assert len(sources.get(f"json:{path}", DataConfig(root=str(tmp_path))).examples("train")) == 4
@@ -62,7 +62,7 @@ def test_paths_count_from_the_root_that_is_given(split, tmp_path):
 def test_pictures_that_are_not_there(split, tmp_path):
     path = split(PARTS)
     (tmp_path / PATHS[0]).unlink()
-    said = f"^1 of 8 pictures of {path} are not there: {PATHS[0]}"
+    said = f"^1 of 8 images of {path} are not there: {PATHS[0]}"
     with pytest.raises(UserError, match=said + "; paths count from .*leave out: --skip-bad"):
         Json(path)
     with pytest.warns(UserWarning, match=said + ": left out"):
@@ -70,7 +70,7 @@ def test_pictures_that_are_not_there(split, tmp_path):
 
 
 def test_a_class_that_is_only_tested(split):
-    with pytest.warns(UserWarning, match="no training pictures of red_fox in"):
+    with pytest.warns(UserWarning, match="no training images of red_fox in"):
         Json(split({"train": ITEMS[:3], "test": ITEMS[3:]}))
 
 
@@ -78,13 +78,13 @@ def test_a_class_that_is_only_tested(split):
     "content, reason",
     [
         ("[", "is not a split file with train, val and test lists"),
-        ([1], "it holds a list"),
+        ([1], "it contains a list"),
         ({"train": ITEMS}, "no list test in it"),
-        ({"train": ITEMS, "test": []}, "lists no test pictures; mend the file"),
+        ({"train": ITEMS, "test": []}, "lists no test images; correct the file"),
         ({"train": ITEMS[:4], "test": ITEMS[:0] + [["x.png", 0, "cat"]]}, r"one class only \(cat\)"),
-        ({"train": ITEMS[:1], "test": ITEMS}, "twice, in train and in test; mend the file"),
+        ({"train": ITEMS[:1], "test": ITEMS}, "twice, in train and in test; correct the file"),
         ({"train": [["a.png", "cat"]], "test": ITEMS}, r"train entry 0 is \['a.png', 'cat'\]"),
-        ({"train": [["a.png", 7, "cat"]], "test": ITEMS}, "labels of .* are not 0 to 2; mend the file|both"),
+        ({"train": [["a.png", 7, "cat"]], "test": ITEMS}, "labels of .* are not 0 to 2; correct the file|both"),
     ],
 )
 def test_what_is_no_split(split, content, reason):

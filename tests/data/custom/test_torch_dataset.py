@@ -16,11 +16,11 @@ def test_train_evaluate_and_tell_from_a_torch_dataset(tmp_path):
     train, test = LabeledImages(), LabeledImages("test", 4)
     data = ct.from_torch(train, test=test)
     run = ct.train("coop", data=data, shots=2, epochs=1, out=tmp_path / "run")
-    assert run.classnames == tuple(CLASSNAMES) and run.run.data.startswith("python:Held@")
+    assert run.classnames == tuple(CLASSNAMES) and run.run.data.startswith("python:LabeledImages@")
     assert run.evaluate(data=data) == run.evaluate() and set(run.evaluate()) == {"test"}
     again = ct.load(tmp_path / "run")
     with pytest.raises(
-        ct.UserError, match=r"^the run's data, Held, was an object in Python; pass it \(evaluate\(data="
+        ct.UserError, match=r"^the run's data, LabeledImages, was an object in Python; pass it \(evaluate\(data="
     ):
         again.evaluate()
     assert again.evaluate(data=data) == run.evaluate() == again.evaluate(data=test)
@@ -77,7 +77,7 @@ def test_images_are_not_read_for_their_labels():
     assert held.asked == 2, "the first and the last, to see that their labels are those"
     held.asked = 0
     part = ct.from_torch(Subset(held, [0, 1, 8, 9, 16]))
-    assert held.asked == 2 and part.name == "Held" and part.classnames == whole.classnames
+    assert held.asked == 2 and part.name == "LabeledImages" and part.classnames == whole.classnames
     labels = sorted((int(e.key.split("/")[1]), e.label) for s in ("train", "val", "test") for e in part.examples(s))
     assert labels == [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2)]
 

@@ -15,7 +15,7 @@ from python_datasets import CLASSNAMES, RGB, LabeledImages, labeled_images
         ([], "list's train part is empty"),
         ([RGB], r"item 0 of list's train part is a Tensor; expected \(image, label\)"),
         ([{"image": RGB, "label": 0}], r"item 0 of list's train part is a dict; expected \(image, label\)"),
-        ([(RGB, "cat")], "item 0 of list's train part has the label cat; expected a whole number"),
+        ([(RGB, "cat")], "item 0 of list's train part has the label cat; expected an integer"),
         (
             [(RGB, 0), (RGB, 3)],
             "image 1 of list's train part has label 3, but there are 3 class names, for labels 0 to 2",
@@ -43,7 +43,7 @@ def test_what_train_cannot_take(tmp_path):
         UserError, match="Stream's train part is a Stream; expected a torch dataset .* length and items"
     ):
         ct.train("coop", data=Stream())
-    with pytest.raises(UserError, match="item 0 of Broken's train part cannot be had: OSError: disk gone"):
+    with pytest.raises(UserError, match="item 0 of Broken's train part cannot be read: OSError: disk gone"):
         ct.train("coop", data=Broken())
     with pytest.raises(UserError, match=f"data='{tmp_path}' is a path; say of what: data='folder:{tmp_path}'"):
         ct.train("coop", data=tmp_path)
@@ -62,5 +62,5 @@ def test_an_image_that_fails_later_is_named():
 
     data = ct.from_torch(Late())
     example = next(e for e in data.examples("train") if 0 < int(e.key[6:]) < 23)
-    with pytest.raises(UserError, match=r"image \d+ of Late's train part cannot be had: OSError: disk gone"):
+    with pytest.raises(UserError, match=r"image \d+ of Late's train part cannot be read: OSError: disk gone"):
         data.read(example)

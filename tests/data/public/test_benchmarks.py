@@ -1,4 +1,4 @@
-"""The benchmarks with split files: known to the last picture, opened and tuned on in every layout."""
+"""The benchmarks with split files: specifications, layouts, training."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ import mini_public_datasets
 from cliptune.data import sources
 from cliptune.data.config import ROOT_VARIABLE
 from cliptune.data.public.common import split_file
-from cliptune.data.public.common.spec import short_sha256
+from cliptune.data.public.common.spec import locate, short_sha256
 from cliptune.errors import UserError
 from mini_public_datasets import miniature, open_dataset
 
@@ -82,22 +82,32 @@ def test_sentences_and_masks_are_those_of_the_field():
 
 
 @miniature
-@unseen
 @pytest.mark.parametrize(
     "name, number", LAYOUTS, ids=[f"{n}-{CARDS[n].layouts[i].home or '.'}-{i}" for n, i in LAYOUTS]
 )
-def test_tunes_and_tests_in_every_layout(tmp_path, name, number):
+def test_every_layout_is_found_and_read(tmp_path, name, number):
     layout = CARDS[name].layouts[number]
     split = mini_public_datasets.write_dataset(CARDS[name], tmp_path, layout)
-    before = sorted(p for p in tmp_path.rglob("*"))
     dataset = open_dataset(name, tmp_path)
-    assert dataset.location.layout == layout
+    assert dataset.location == locate(CARDS[name], tmp_path) and dataset.location.layout == layout
     for part in mini_public_datasets.PARTS:
-        assert [[e.key, e.label, dataset.classnames[e.label]] for e in dataset.examples(part)] == split[part]
+        examples = dataset.examples(part)
+        assert [[e.key, e.label, dataset.classnames[e.label]] for e in examples] == split[part]
+        assert all(e.path == tmp_path / layout.home / layout.images / e.key for e in examples)
+        assert all(e.path.is_file() for e in examples)
+
+
+@miniature
+@unseen
+@pytest.mark.parametrize("name", NAMES)
+def test_tunes_and_tests(tmp_path, name):
+    mini_public_datasets.write_dataset(CARDS[name], tmp_path, CARDS[name].layouts[-1])
+    before = sorted(tmp_path.rglob("*"))
     tuned = ct.train("coop", data=name, root=str(tmp_path), shots=1, epochs=1, n_ctx=2)
-    assert tuned.classnames == dataset.classnames and tuned.model.templates == CARDS[name].templates
+    assert tuned.classnames == open_dataset(name, tmp_path).classnames
+    assert tuned.model.templates == CARDS[name].templates
     assert set(tuned.evaluate(name)) == {"test"} and tuned.evaluate(name) == tuned.evaluate()
-    assert sorted(p for p in tmp_path.rglob("*")) == before, "something was written into the data"
+    assert sorted(tmp_path.rglob("*")) == before, "something was written into the data"
 
 
 @miniature

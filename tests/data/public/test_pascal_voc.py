@@ -12,6 +12,7 @@ import fake_voc
 from cliptune import protocols
 from cliptune.data import sources
 from cliptune.data.config import DataConfig
+from cliptune.data.public.common.spec import locate
 from cliptune.data.public.pascal_voc import PascalVoc
 from cliptune.errors import UserError
 from cliptune.masks.from_dataset import DataMasks
@@ -114,11 +115,20 @@ def by_key(voc, example):
     return next(e for e in voc.examples("train") if e.key == example.key)
 
 
+@pytest.mark.parametrize("home", fake_voc.HOMES)
+def test_every_layout_is_found_and_read(tmp_path, home, voc):
+    found = PascalVoc(fake_voc.write_voc(tmp_path, home))
+    assert found.location == locate(PascalVoc.spec, tmp_path) and found.location.home == tmp_path / home
+    for part in ("train", "test"):
+        examples = found.examples(part)
+        assert [(e.key, e.labels) for e in examples] == [(e.key, e.labels) for e in voc.examples(part)]
+        assert all(e.path.is_file() and e.path.is_relative_to(tmp_path / home) for e in examples)
+    assert all(e.mask.is_file() and e.mask.is_relative_to(tmp_path / home) for e in found.examples("train"))
+
+
 @FEW
 @LABELS
-@pytest.mark.parametrize("home", fake_voc.HOMES)
-def test_every_layout_trains_and_evaluates(tmp_path, home):
-    root = fake_voc.write_voc(tmp_path, home)
+def test_trains_and_evaluates(root):
     tuned = ct.train("maple+dapt", "pascal_voc", root=str(root), depth=2, switch=0.5, **BRIEF)
     assert set(tuned.result.metrics) == {"test", "test/map"}
     assert all(0 <= value <= 100 for value in tuned.result.metrics.values())

@@ -1,4 +1,4 @@
-"""Your own pictures: a table with a line for each, of path, label and, if you like, split and mask."""
+"""The user's own images in a table: one line per image with path, label, and optionally split and mask."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cliptune.errors import UserError
 from cliptune.files import read_text
 from cliptune.types import Example
 
-#: What people call the columns, likeliest first; case and punctuation do not count.
+#: Common column names, likeliest first; case and punctuation are ignored.
 IMAGE = (
     *("path", "filepath", "imagepath", "imgpath", "relativepath", "relpath", "impath"),
     *("file", "filename", "imagefile", "imagefilename", "imagename", "image", "img", "picture", "photo", "imageid"),
@@ -29,49 +29,56 @@ LABEL = ("label", "class", "category", "target", "classlabel", "labelid", "class
 NAME = ("classname", "labelname", "categoryname", "targetname", "name", "labeltext", "class", "category", "label")
 SPLIT = ("split", "subset", "set", "fold", "partition", "part", "phase")
 MASK = ("mask", "maskpath", "maskfile", "maskfilename", "segmentation")
-#: A file beside the table with the names of classes 0, 1, ..., a line each.
+#: A file next to the table with the names of classes 0, 1, ..., one per line.
 CLASSES = "classes.txt"
 
 
 class Csv(Dataset):
-    """The pictures a table lists; relative paths count from its folder, or from `reading.root`.
+    """Images listed in a table; relative paths start from its folder, or from `DataConfig.root`.
 
-    Without a split column, each class is cut as folders are, whatever the order of the lines. Labels that are all whole
-    numbers keep their order; a column of names or `classes.txt` beside the table says what they are called. Several
-    labels in one cell make the data multi-label (`tags.splitter`), as do several lines of an image with a box each;
-    boxes are foregrounds.
+    Without a split column, each class is split like a folder dataset, whatever the order of the lines. Labels that are
+    all integers keep their order; their names come from a column of names or from `classes.txt` next to the table.
+    Several labels in one cell make the data multi-label (see `multi_label.label_splitter`), and so do several lines per
+    image with one box each. Boxes are foregrounds.
+
+    Raises:
+        UserError: If the table, its columns or its labels are invalid, or images are missing.
     """
 
     def __init__(self, file: str | Path, reading: DataConfig | None = None):
         reading = reading or DataConfig()
         self.file = Path(file).expanduser()
         if not self.file.is_file():
-            raise UserError(_absent(self.file))
+            raise UserError(_not_a_file_message(self.file))
         self.name = self.file.stem
         self.root = Path(reading.root).expanduser() if reading.root else self.file.parent
         table = read_table(self.file)
-        image = _needed(table, table.column(IMAGE, reading.image_column), "pictures' paths", "path", "--image-column")
-        label = _needed(table, table.column(LABEL + NAME, reading.label_column), "labels", "label", "--label-column")
+        image = _require_column(
+            table, table.column(IMAGE, reading.image_column), "image paths", "path", "--image-column"
+        )
+        label = _require_column(
+            table, table.column(LABEL + NAME, reading.label_column), "labels", "label", "--label-column"
+        )
         if not table.rows:
-            raise UserError(f"{self.file} has a header, but no lines below it; add a line for each picture")
+            raise UserError(f"{self.file} has a header, but no lines below it; add one line per image")
         self._boxes = read_box_columns(table, image, _key)
-        every, table, shown = table, *self._distinct(table, image, label)
-        table = self._present(table, image, reading.skip_bad)
+        every, table, shown = table, *self._one_row_per_image(table, image, label)
+        table = self._drop_missing(table, image, reading.skip_bad)
         kept = [_key(row[image]) for _, row in table.rows]
         cells = [cell for key in kept for cell in shown[key]] if self._boxes else [row[label] for _, row in table.rows]
-        split = label_splitter(cells, str(self.file), reading.label_separator) or _whole
+        split = label_splitter(cells, str(self.file), reading.label_separator) or _single_label
         labels = {value for cell in cells for value in split(cell)}
         whole = all(re.fullmatch(r"[+-]?\d+", value) for value in labels)
         classes = sorted(labels, key=int) if whole else sorted(labels)
         names = table.column([name for name in NAME if table.column([name]) not in (image, label)])
-        titles = _titles(every, label, names, classes, split) if whole else None
+        titles = _numbered_names(every, label, names, classes, split) if whole else None
         self.classnames, self._splits = build_splits(
-            self._found(table, image, {key: _labels(shown[key], split) for key in kept}),
+            self._group_by_split(table, image, {key: _distinct_labels(shown[key], split) for key in kept}),
             str(self.file),
             classes=classes,
             titles=titles,
             raw_names=reading.raw_names,
-            hint=f"a column of names, or a {CLASSES} beside the file with a name a line, would give words",
+            hint=f"a column of names, or a {CLASSES} next to the file with one name per line, would provide names",
         )
 
     @classmethod
@@ -89,11 +96,13 @@ class Csv(Dataset):
     def evaluation_examples(self) -> list[Example]:
         return self._splits["tested"]
 
-    def _distinct(self, table: TextTable, image: int, label: int) -> tuple[TextTable, dict[str, list[str]]]:
-        """The table with one line for each image, and the cells of labels that it has by its key.
+    def _one_row_per_image(self, table: TextTable, image: int, label: int) -> tuple[TextTable, dict[str, list[str]]]:
+        """The table with one line per image, and the label cells of each image by its key.
 
-        Lines said twice are left out, with a note; where lines hold boxes, those of an image may differ in these and in
-        their labels. Raises `UserError` for empty fields and for contradictions.
+        Repeated lines are left out with a warning. If lines have boxes, those of one image may differ in box and label.
+
+        Raises:
+            UserError: If a field is empty, or lines contradict each other.
         """
         empty = [line for line, row in table.rows if not row[image] or not row[label]]
         if empty:
@@ -111,36 +120,36 @@ class Csv(Dataset):
             if any(other[place] != row[place] for place in same):
                 raise UserError(
                     f"{line_numbers([first, line])} of {self.file} both list {row[image]}, "
-                    "and differ; list a picture once"
+                    "and differ; list each image once"
                 )
         if len(seen) < len(table.rows) and not self._boxes:
             warnings.warn(f"{len(table.rows) - len(seen)} lines of {self.file} repeat others: left out", stacklevel=3)
         return TextTable(table.path, table.header, tuple(seen.values())), shown
 
-    def _present(self, table: TextTable, image: int, skip: bool) -> TextTable:
-        """The table without pictures that are not there, where they may be skipped. Raises `UserError` if not."""
+    def _drop_missing(self, table: TextTable, image: int, skip: bool) -> TextTable:
+        """The table without missing images if they may be skipped; otherwise raises `UserError` for them."""
         folders: dict[Path, list[str]] = {}
         paths = [self.root / _key(row[image]) for _, row in table.rows]
         for path in paths:
             folders.setdefault(path.parent, []).append(path.name)
-        lost = {folder / name for folder, held in folders.items() for name in missing_files(folder, held)}
-        if not lost:
+        missing = {folder / name for folder, held in folders.items() for name in missing_files(folder, held)}
+        if not missing:
             return table
-        gone = [(line, row[image]) for (line, row), path in zip(table.rows, paths, strict=True) if path in lost]
+        gone = [(line, row[image]) for (line, row), path in zip(table.rows, paths, strict=True) if path in missing]
         shown = ", ".join(f"{name} (line {line})" for line, name in gone[:3])
-        said = f"{len(gone)} of {len(paths)} pictures of {self.file} are not there: {shown}"
+        said = f"{len(gone)} of {len(paths)} images of {self.file} are not there: {shown}"
         said += f" and {len(gone) - 3} more" * (len(gone) > 3)
         if skip:
             warnings.warn(f"{said}: left out", stacklevel=3)
-            kept = [row for row, path in zip(table.rows, paths, strict=True) if path not in lost]
+            kept = [row for row, path in zip(table.rows, paths, strict=True) if path not in missing]
             return TextTable(table.path, table.header, tuple(kept))
         hint = "" if Path(gone[0][1]).suffix.lower() in IMAGE_SUFFIXES else ", with their suffixes"
         raise UserError(f"{said}; paths count from {self.root}{hint} (another folder: --root; leave out: --skip-bad)")
 
-    def _found(
+    def _group_by_split(
         self, table: TextTable, image: int, labels: Mapping[str, tuple[str, ...]]
     ) -> Mapping[str, LabeledExamples]:
-        """Examples by part, in the order of their paths, as folders are walked."""
+        """Examples by split, sorted by path like those of a folder dataset."""
         split, mask = table.column(SPLIT), table.column(MASK)
         found: dict[str, list[tuple[str | tuple[str, ...], Example]]] = {part: [] for part in SPLIT_NAMES}
         for line, row in sorted(table.rows, key=lambda held: PurePosixPath(_key(held[1][image])).parts):
@@ -158,44 +167,46 @@ class Csv(Dataset):
             example = Example(key, -1, self.root / key, masked, boxes=boxes, shares=shares)
             found[part].append((labels[key], example))
         if not found["train"]:
-            raise UserError(f"{self.file} lists no train pictures; {table.header[split or 0]} says which those are")
+            raise UserError(f"{self.file} lists no training images; {table.header[split or 0]} says which those are")
         return {part: rows for part, rows in found.items() if rows}
 
 
-def _absent(file: Path) -> str:
+def _not_a_file_message(file: Path) -> str:
     if file.is_dir():
         return f"{file} is a folder, not a table; folders of classes are read by folder:{file}"
     return f"no file at {file}; check the path after csv:"
 
 
-def _needed(table: TextTable, column: int | None, what: str, name: str, flag: str) -> int:
+def _require_column(table: TextTable, column: int | None, what: str, name: str, flag: str) -> int:
     if column is not None:
         return column
     if any(Path(title).suffix.lower() in IMAGE_SUFFIXES for title in table.header):
         raise UserError(f"{table.path} has no header line; begin it with one such as path,label")
     raise UserError(
-        f"which column of {table.path} holds the {what}? It has {', '.join(table.header)}; call one {name}, or say "
-        f"which with {flag}"
+        f"which column of {table.path} contains the {what}? It has {', '.join(table.header)}; name one {name}, or "
+        f"set {flag}"
     )
 
 
 def _key(path: str) -> str:
-    """A path as written, with / between its parts."""
+    """A path as written, normalized, with / as separator."""
     return posixpath.normpath(path.replace("\\", "/"))
 
 
-def _whole(cell: str) -> tuple[str, ...]:
+def _single_label(cell: str) -> tuple[str, ...]:
     """One label per cell."""
     return (cell,)
 
 
-def _labels(cells: Sequence[str], split: Splitter) -> tuple[str, ...]:
-    """All labels in some cells, each once."""
+def _distinct_labels(cells: Sequence[str], split: Splitter) -> tuple[str, ...]:
+    """All distinct labels in some cells."""
     return tuple(dict.fromkeys(label for cell in cells for label in split(cell)))
 
 
-def _titles(table: TextTable, label: int, names: int | None, classes: list[str], split: Splitter) -> dict[str, str]:
-    """What numbered classes are called. Raises `UserError` for one of two names, or of none."""
+def _numbered_names(
+    table: TextTable, label: int, names: int | None, classes: list[str], split: Splitter
+) -> dict[str, str]:
+    """The names of numbered classes. Raises `UserError` for a class with two names, or with none."""
     if names is not None:
         titles: dict[str, str] = {}
         for line, row in table.rows:

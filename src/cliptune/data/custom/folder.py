@@ -1,4 +1,4 @@
-"""Your own pictures: one folder a class."""
+"""The user's own images: one folder per class."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ from cliptune.types import Example
 
 
 class Folder(Dataset):
-    """Pictures under `root/<class>/`, at any depth, or under `root/{train,val,test}/<class>/`.
+    """Images in `root/<class>/`, at any depth, or in `root/{train,val,test}/<class>/`.
 
-    Without those parts each class is cut reproducibly, 50 % training, 20 % validation, 30 % test; a training part
-    alone gives its share to what is missing. Class names are folder names made readable ("red_fox" -> "red fox",
-    "RedFox" -> "Red Fox").
+    Without those folders each class is split reproducibly into 50 % training, 20 % validation and 30 % test images; if
+    there is only a training folder, the others take their shares from it. Class names are folder names made readable
+    ("red_fox" -> "red fox", "RedFox" -> "Red Fox").
+
+    Raises:
+        UserError: If there are no class folders with images, or fewer than two classes.
     """
 
     def __init__(self, root: str | Path, raw_names: bool = False):
         self.root = Path(root).expanduser()
         if not self.root.is_dir():
-            raise UserError(_absent(self.root))
+            raise UserError(_not_a_folder_message(self.root))
         self.name = self.root.resolve().name or str(self.root)
         homes = split_folders(self.root) or {"train": self.root}
         folders = class_folders(homes)
@@ -49,7 +52,7 @@ class Folder(Dataset):
         check_folder_depth(self.root, homes["train"], filled)
         if not filled:
             raise UserError(
-                f"{self.root} holds no pictures in class folders; expected {homes['train']}/<class>/<picture>.jpg"
+                f"{self.root} contains no images in class folders; expected {homes['train']}/<class>/<image>.jpg"
             )
         warn_of_loose_images(homes, self.root)
         warn_of_combined_names(filled, str(self.root))
@@ -82,13 +85,13 @@ class Folder(Dataset):
         return Example(path.relative_to(self.root).as_posix(), -1, path)
 
 
-def _absent(root: Path) -> str:
-    """Why there is nothing to look through at `root`."""
+def _not_a_folder_message(root: Path) -> str:
+    """Why `root` is not a folder, and what to use instead."""
     if not root.is_file():
         return f"no folder at {root}; check the path after folder:"
     if root.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"):
         return f"{root} is an archive; unpack it and give the folder"
     if root.suffix.lower() in (".csv", ".tsv", ".json"):
         kind = "json" if root.suffix.lower() == ".json" else "csv"
-        return f"{root} is a file, not a folder; a list of pictures is read by {kind}:{root}"
-    return f"{root} is a file, not a folder; give the folder that holds the classes"
+        return f"{root} is a file, not a folder; a list of images is read by {kind}:{root}"
+    return f"{root} is a file, not a folder; give the folder that contains the classes"

@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face hub, or saved by its package on disk: hub:USER/NAME, hub:PATH."""
+"""Datasets of the Hugging Face hub, or saved on disk by its package: hub:USER/NAME, hub:PATH."""
 
 from __future__ import annotations
 
@@ -18,18 +18,24 @@ from cliptune.types import DecodedImage, Example
 if TYPE_CHECKING:
     import datasets
 
-#: What people call the columns, likeliest first, where their types do not tell.
+#: Common column names, likeliest first; used if column types do not decide.
 IMAGE = ("image", "img", "picture", "photo", "images", "pixel_values", "jpg", "png")
 LABEL = ("label", "labels", "class", "category", "target", "fine_label", "class_name", "y", "cls")
-#: What may follow the name, after a comma.
+#: Options after the name, separated by commas.
 OPTIONS = ("config", "revision")
 
 
 class Hub(Dataset):
-    """A dataset of pictures and labels as the `datasets` package loads it; keys are a split's name and a row's number.
+    """Images and labels loaded by the `datasets` package; keys are split name and row number.
 
-    held: its splits by name. Those called train, validation (or val, valid, dev) and test are taken as such; missing
-    ones take a share of training, as with folders. A single split of another name is training's.
+    Args:
+        held: Its splits by name. Those named train, validation (or val, valid, dev) and test are used as such; missing
+            ones take a share of the training split, as with folders. A single split of another name is for training.
+        name: The dataset's name.
+        reading: Columns and label separator.
+
+    Raises:
+        UserError: If splits, columns or labels are missing or invalid.
     """
 
     def __init__(self, held: Mapping[str, datasets.Dataset], name: str, reading: DataConfig | None = None):
@@ -91,25 +97,26 @@ class Hub(Dataset):
         return read_image_bytes(held.get("bytes") or b"", f"{example.key} of {self.name}")
 
     def _found(self, part: str, label: str) -> LabeledExamples:
-        """Examples of a part with their labels as text, none of the pictures decoded."""
+        """Examples of a split with their labels as text, without decoding images."""
         name, rows = self._parts[part]
         labels = rows.select_columns(label).with_format("arrow")[:][label].to_pylist()
         lost = [i for i, value in enumerate(labels) if value is None or value == "" or value == -1]
         if lost:  # hidden labels of test sets are -1
             warnings.warn(
-                f"{len(lost)} of {len(labels)} {name} pictures of {self.name} have no label: left out", stacklevel=4
+                f"{len(lost)} of {len(labels)} {name} images of {self.name} have no label: left out", stacklevel=4
             )
         odd = next((value for value in labels if not isinstance(value, (str, int, type(None)))), None)
         if odd is not None:
-            raise UserError(f"column {label!r} of {self.name} holds {odd!r}; a label is a name or a whole number")
+            raise UserError(f"column {label!r} of {self.name} contains {odd!r}; a label is a name or an integer")
         gone = set(lost)
         return [(str(value), Example(f"{name}/{i}", -1)) for i, value in enumerate(labels) if i not in gone]
 
 
 def load_splits(name: str, config: str | None = None, revision: str | None = None) -> Mapping[str, datasets.Dataset]:
-    """The splits of a dataset of the hub, of one saved on disk, or of a folder or parquet file that the package reads.
+    """Load the splits of a dataset of the hub, of one saved on disk, or of a folder or parquet file.
 
-    Raises `UserError` where the package lacks, or with the reason why it cannot load the dataset.
+    Raises:
+        UserError: If the package is not installed, or cannot load the dataset.
     """
     try:
         import datasets
@@ -134,7 +141,7 @@ def load_splits(name: str, config: str | None = None, revision: str | None = Non
 
 
 def _parts(held: Mapping[str, datasets.Dataset], name: str) -> dict[str, tuple[str, datasets.Dataset]]:
-    """Part -> what the dataset calls it, and its rows with pictures as they are stored."""
+    """Split -> its name in the dataset, and its rows with images undecoded."""
     import datasets
 
     found = {part: split for split in reversed(list(held)) if (part := split_named(split))}
@@ -156,7 +163,7 @@ def _parts(held: Mapping[str, datasets.Dataset], name: str) -> dict[str, tuple[s
 
 
 def _column(features: Mapping[str, Any], asked: str, kind: str, names: tuple[str, ...], data: str, flag: str) -> str:
-    """The column asked for, or the one of a kind, or the one with the likeliest name. Raises `UserError`."""
+    """The requested column, or the only one of a type, or the one with the likeliest name. Raises `UserError`."""
     if asked:
         if asked not in features:
             raise UserError(f"{data} has no column {asked!r}; it has {', '.join(features)}")
@@ -164,6 +171,6 @@ def _column(features: Mapping[str, Any], asked: str, kind: str, names: tuple[str
     typed = [column for column, feature in features.items() if type(feature).__name__ == kind]
     ranked = [name for name in names if name in typed] or typed or [name for name in names if name in features]
     if not ranked or (len(typed) > 1 and typed == ranked):
-        what = "pictures" if kind == "Image" else "labels"
-        raise UserError(f"which column of {data} holds the {what}? It has {', '.join(features)}; say with {flag}")
+        what = "images" if kind == "Image" else "labels"
+        raise UserError(f"which column of {data} contains the {what}? It has {', '.join(features)}; set {flag}")
     return ranked[0]

@@ -1,4 +1,4 @@
-"""Your own pictures: a split file as the published ones are, train, val and test lists of [path, label, name]."""
+"""The user's own images in a split file: train, val and test lists of [path, label, name]."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from cliptune.types import Example
 
 
 class Json(Dataset):
-    """The pictures a split file lists; its paths count from its folder, or from `reading.root`.
+    """Images listed in a split file; paths start from its folder, or from `DataConfig.root`.
 
-    Nothing is cut from training: parts are as the file has them, and "val" may be absent. Names are written for text
-    already and stay as they are.
+    Splits are those of the file, and "val" may be absent. Class names are used as they are.
+
+    Raises:
+        UserError: If the file is not a split file, has fewer than two classes or no test images, or images are missing.
     """
 
     def __init__(self, file: str | Path, reading: DataConfig | None = None):
@@ -34,23 +36,23 @@ class Json(Dataset):
         self.name = self.file.stem
         self.root = Path(reading.root).expanduser() if reading.root else self.file.parent
         self.classnames, parts = split_file.read_split_file(
-            self.file, self.root, fix="mend the file", optional=("val",)
+            self.file, self.root, fix="correct the file", optional=("val",)
         )
         if len(self.classnames) < 2:
             only = listed(self.classnames)
             raise UserError(f"{self.file} has one class only ({only}); classification needs at least two")
         warn_of_combined_names(self.classnames, str(self.file))
         if not parts["test"]:
-            raise UserError(f"{self.file} lists no test pictures; mend the file")
-        self._splits = self._present(parts, reading.skip_bad)
+            raise UserError(f"{self.file} lists no test images; correct the file")
+        self._splits = self._drop_missing(parts, reading.skip_bad)
         untrained = set(range(len(self.classnames))) - {e.label for e in self._splits["train"]}
         if untrained:
             names = listed([self.classnames[label] for label in untrained])
-            warnings.warn(f"no training pictures of {names} in {self.file}", stacklevel=2)
+            warnings.warn(f"no training images of {names} in {self.file}", stacklevel=2)
         untested = set(range(len(self.classnames))) - {e.label for e in self._splits["test"]}
         if untested:
             names = listed([self.classnames[label] for label in untested])
-            warnings.warn(f"no test pictures of {names} in {self.file}: accuracy says nothing of it", stacklevel=2)
+            warnings.warn(f"no test images of {names} in {self.file}: accuracy does not include them", stacklevel=2)
 
     @classmethod
     def from_spec(cls, argument: str, reading: DataConfig) -> Json:
@@ -61,13 +63,13 @@ class Json(Dataset):
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
 
-    def _present(self, parts: dict[str, list[Example]], skip: bool) -> dict[str, list[Example]]:
-        """The parts without pictures that are not there, where they may be skipped. Raises `UserError` if not."""
+    def _drop_missing(self, parts: dict[str, list[Example]], skip: bool) -> dict[str, list[Example]]:
+        """The splits without missing images if they may be skipped; otherwise raises `UserError` for them."""
         keys = [e.key for examples in parts.values() for e in examples]
         lost = missing_files(self.root, keys)
         if not lost:
             return parts
-        said = f"{len(lost)} of {len(keys)} pictures of {self.file} are not there: {listed(lost, 3)}"
+        said = f"{len(lost)} of {len(keys)} images of {self.file} are not there: {listed(lost, 3)}"
         if not skip:
             raise UserError(f"{said}; paths count from {self.root} (another folder: --root; leave out: --skip-bad)")
         warnings.warn(f"{said}: left out", stacklevel=3)

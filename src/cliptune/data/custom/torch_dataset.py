@@ -1,4 +1,4 @@
-"""Pictures that Python holds: torch datasets, or any sequences, of (image, label)."""
+"""Datasets passed as Python objects: torch datasets, or any sequences, of (image, label)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from cliptune.types import DecodedImage, Example
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Of what records call the data of such runs: `python:NAME@FINGERPRINT`.
+#: Prefix of such datasets in records: `python:NAME@FINGERPRINT`.
 PREFIX = "python"
-#: How many pictures, evenly spread over all, a fingerprint looks at.
+#: Number of images, evenly spaced, that a fingerprint covers.
 HASHED_IMAGES = 16
 
 
 class TorchDataset(Dataset):
-    """Torch datasets by part; keys are the part's name and the place in it. Their images and labels are read anew each
-    time, so they should not be random."""
+    """Torch datasets by split; keys are split name and index. Images and labels are read again each time, so they must
+    not be random."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class TorchDataset(Dataset):
             )
         self._held, self._masks = dict(held), masks
         found = {part: self._found(part, len(named)) for part in held}
-        if "train" not in found:  # something to be tested on
+        if "train" not in found:  # only for testing
             self.classnames = tuple(map(str, named))
             self._splits = {"train": [], "val": [], "test": [e for _, e in found["test"]], "aside": []}
             return
@@ -85,8 +85,8 @@ class TorchDataset(Dataset):
             picture = to_image(self._held[part][int(place)][0], what)
         except UserError:
             raise
-        except Exception as error:  # theirs: the object's own code may raise anything
-            raise UserError(f"{what} cannot be had: {type(error).__name__}: {error}") from error
+        except Exception as error:  # the object's own code may raise anything
+            raise UserError(f"{what} cannot be read: {type(error).__name__}: {error}") from error
         if self._masks is None or part != "train":
             return picture
         mask = to_mask(self._masks[int(place)], f"mask {place} of {self.name}")
@@ -115,21 +115,21 @@ def from_torch(
     masks: Sequence[Any] | None = None,
     name: str = "",
 ) -> Dataset:
-    """Make a dataset of torch datasets, or of any sequences, of `(image, label)`, for `train` and `evaluate`.
+    """Create a dataset from torch datasets, or any sequences, of `(image, label)`, for `train` and `evaluate`.
 
-    Images are PIL images, tensors `(C, H, W)` or arrays `(H, W, C)`, uint8 or float in [0, 1], not normalised and not
+    Images are PIL images, tensors `(C, H, W)` or arrays `(H, W, C)`, uint8 or float in [0, 1], neither normalized nor
     augmented. Labels are integers from 0.
 
     Args:
-        train: What is trained on; left out of what is only tested.
-        classnames: In the order of labels; by default the dataset's own `classes`, made readable.
+        train: Training images; omit them for data that is only for testing.
+        classnames: Class names in label order; by default the dataset's own `classes`, made readable.
         val: Validation images; by default a share of `train`, as with folders.
         test: Test images; by default a share of `train`.
-        masks: The foreground of each training image, `(H, W)`: 0/1, 0/255, or in between.
-        name: What records call it; by default the name of its class.
+        masks: Foreground mask of each training image, `(H, W)`, with values in [0, 1] or [0, 255].
+        name: Name in records; by default the name of its class.
 
     Raises:
-        UserError: If labels, class names or masks do not fit.
+        UserError: If labels, class names or masks are invalid.
     """
     parts = {part: held for part, held in (("train", train), ("val", val), ("test", test)) if held is not None}
     if "train" not in parts and "test" not in parts:
@@ -138,22 +138,23 @@ def from_torch(
 
 
 def as_dataset(data: Any) -> Dataset:
-    """What `train(data=...)` was given, other than a name, as a dataset. Raises `UserError`."""
+    """The dataset for an object passed as `train(data=...)`. Raises `UserError`."""
     if isinstance(data, Path):
         raise UserError(f"data={str(data)!r} is a path; say of what: data='folder:{data}'")
     return data if isinstance(data, Dataset) else from_torch(data)
 
 
 def as_test_dataset(data: Any, classnames: Sequence[str]) -> Dataset:
-    """What `evaluate(data=...)` was given: of a torch dataset, all is tested, among its own classes or `classnames`."""
+    """The dataset for an object passed as `evaluate(data=...)`. All images of a torch dataset are test images, with
+    its own classes or `classnames`."""
     if isinstance(data, (Dataset, Path)):
         return as_dataset(data)
     return from_torch(test=data, classnames=None if stored_classnames(data) else classnames)
 
 
 def python_spec(dataset: Dataset) -> str:
-    """What records call a dataset that came as an object: `python:NAME@FINGERPRINT`, of class names, keys, labels and a
-    few pictures."""
+    """The name in records of a dataset passed as an object: `python:NAME@FINGERPRINT`, a hash of class names, keys,
+    labels and a few images."""
     parts = {part: dataset.examples(part) for part in ("train", "val", "test")}
     if aside := dataset.aside():  # names stay those of earlier versions, which always set these aside
         parts |= {"train": exclude(parts["train"], aside), "val": aside}
@@ -167,8 +168,8 @@ def python_spec(dataset: Dataset) -> str:
 
 
 def to_image(image: Any, what: str) -> DecodedImage:
-    """A PIL picture, a tensor `(C, H, W)` or `(H, W)`, or an array `(H, W, C)` or `(H, W)`, as a picture; a fourth
-    channel is its transparency. Raises `UserError`."""
+    """Convert a PIL image, a tensor `(C, H, W)` or `(H, W)`, or an array `(H, W, C)` or `(H, W)`. A fourth channel is
+    alpha. Raises `UserError`."""
     from torch import Tensor
     from torchvision.transforms.v2.functional import to_pil_image
 
@@ -184,7 +185,7 @@ def to_image(image: Any, what: str) -> DecodedImage:
 
 
 def to_mask(mask: Any, what: str) -> Tensor:
-    """uint8 `(1, H, W)`, 255 = foreground, of a mask in which 1 or 255 is. Raises `UserError`."""
+    """Convert a mask with maximum 1 or 255 to uint8 `(1, H, W)`, 255 = foreground. Raises `UserError`."""
     from torchvision.transforms.v2.functional import pil_to_tensor
 
     values = pil_to_tensor(mask.convert("L")) if isinstance(mask, Image.Image) else _to_uint8(mask, what)
@@ -194,14 +195,14 @@ def to_mask(mask: Any, what: str) -> Tensor:
 
 
 def _to_uint8(image: Any, what: str) -> Tensor:
-    """uint8 `(C, H, W)` of a tensor or an array."""
+    """Convert a tensor or an array to uint8 `(C, H, W)`."""
     import torch
     from torch import Tensor
 
     if isinstance(image, np.ndarray):
         if image.dtype.kind not in "buif":
             raise UserError(f"{what} is an array of {image.dtype}; expected uint8, or float in [0, 1]")
-        # PyTorch warns of arrays that cannot be written to, and knows the machine's byte order alone.
+        # PyTorch warns of read-only arrays, and supports only the machine's byte order.
         tensor = torch.from_numpy(np.require(image, image.dtype.newbyteorder("="), ["C", "W"]))
         tensor = tensor.permute(2, 0, 1) if tensor.ndim == 3 else tensor
     elif isinstance(image, Tensor):

@@ -44,7 +44,7 @@ def test_a_test_part_without_labels(tmp_path):
 
 
 def test_parts_without_classes(tmp_path):
-    with pytest.raises(UserError, match="holds no pictures in class folders; expected .*/train/<class>/<picture>.jpg"):
+    with pytest.raises(UserError, match="contains no images in class folders; expected .*/train/<class>/<image>.jpg"):
         Folder(write_class_folders(tmp_path, train=3, test=3))
 
 
@@ -98,7 +98,7 @@ def test_folders_called_by_wordnet_ids_have_words(tmp_path):
         f"class 'n01440764' of {tmp_path} is read as ImageNet's 'tench' (and 3 more); --raw-names keeps names as they "
         "are"
     ]
-    with pytest.warns(UserWarning, match="say nothing to a model"):
+    with pytest.warns(UserWarning, match="are not words that a text encoder understands"):
         assert Folder(tmp_path, raw_names=True).classnames[0] == "n01440764"
 
 

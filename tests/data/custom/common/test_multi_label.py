@@ -103,7 +103,7 @@ def test_numbers_with_names(tmp_path):
     write_class_folders(tmp_path, p=4)
     lines = ["path,label,name,split", "p/0.png,0|2,cat|pig,train", "p/1.png,1,dog,train", "p/2.png,2,pig,test"]
     (tmp_path / "t.csv").write_text("\n".join(lines))
-    with pytest.warns(UserWarning, match="such as '0|2' are read as several"), pytest.warns(match="no test pictures"):
+    with pytest.warns(UserWarning, match="such as '0|2' are read as several"), pytest.warns(match="no test images"):
         data = Csv(tmp_path / "t.csv")
     assert data.classnames == ("cat", "dog", "pig") and data.examples("train")[0].labels == (0, 2)
     (tmp_path / "t.csv").write_text("\n".join(lines).replace("cat|pig", "cat"))

@@ -70,7 +70,7 @@ def test_dropped_marks_are_said():
 
 @pytest.mark.parametrize("name", ["0", "17", "n01440764"])
 def test_names_that_say_nothing_are_said(name):
-    with pytest.warns(UserWarning, match=f"class names such as '{name}' in x say nothing .*; words would help"):
+    with pytest.warns(UserWarning, match=f"class names such as '{name}' in x are not words .*; words would help"):
         assert prompt_classnames(["cat", name], "x") == ("cat", name)
 
 

@@ -1,4 +1,4 @@
-"""Boxes in columns of a table of images, where each row may hold one object of an image."""
+"""Box columns of an image table, in which each row may be one object of an image."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ from cliptune.data.custom.common.table import TextTable
 
 @dataclass(frozen=True)
 class ImageBoxes:
-    """The boxes of each image by its key, (left, top, right, bottom) in pixels or, if `shares`, as shares of its
-    sides."""
+    """The boxes of each image by its key: (left, top, right, bottom) in pixels or, if `shares`, as fractions of width
+    and height."""
 
     held: dict[str, tuple[Box, ...]]
     shares: bool
 
 
 def read_box_columns(table: TextTable, image: int, key: Callable[[str], str]) -> ImageBoxes | None:
-    """The boxes of a table's images; None where no columns hold any.
+    """Read the boxes of a table's images; None if it has no box columns.
 
-    image: the column of paths, of which `key` makes keys. Boxes that are empty are left out, with a warning; another
-    says how lists of four numbers are read. Raises `UserError` for cells that are no numbers.
+    Empty boxes are left out with a warning. Another warning says how a column of four numbers is interpreted.
+
+    Args:
+        table: The table.
+        image: Index of the column of paths.
+        key: Returns the key of a path.
+
+    Raises:
+        UserError: If a cell does not contain numbers.
     """
     titles = {title.lower().replace(" ", "").replace("_", ""): place for place, title in enumerate(table.header)}
     columns = boxes.find_box_columns([title for title, place in titles.items() if place != image])

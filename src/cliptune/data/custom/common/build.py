@@ -1,4 +1,4 @@
-"""What all data of your own have in common: classes in order, names for text, missing parts cut from training."""
+"""Build the splits of custom datasets: class order, class names, and missing splits taken from training."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from cliptune.data.custom.common.names import prompt_classnames
 from cliptune.errors import UserError
 from cliptune.types import Example
 
-#: The three parts, and what people call them.
+#: The three splits, and common names for them.
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
 
-#: Examples of a part with the class, or all the classes, that each shows; their labels are not set yet.
+#: Examples of a split with the class, or all classes, of each; their labels are not set yet.
 LabeledExamples = Sequence[tuple[str | tuple[str, ...], Example]]
 Splits = dict[str, list[Example]]
 Groups = Mapping[str, Mapping[str, list[Example]]]
 
 
 def split_named(name: str) -> str | None:
-    """The part that a name such as "Validation" stands for."""
+    """The split that a name such as "Validation" stands for, or None."""
     return next((part for part, names in SPLIT_NAMES.items() if name.strip().lower() in names), None)
 
 
@@ -38,34 +38,43 @@ def build_splits(
     raw_names: bool = False,
     hint: str = "words would help",
 ) -> tuple[tuple[str, ...], Splits]:
-    """Class names and the three parts of what was `found`.
+    """Build class names and splits from the examples `found`.
 
-    Where there is no test part, it and a missing validation part take a share of training (`cut`); beside a test part
-    nothing is taken from training. Two more lists: "tested", for models made elsewhere: the test part, or everything
-    where none was found; "aside", the share of training that validates where something asks for validation and the data
-    marks none.
+    Without a test split, it and a missing validation split take a share of the training split (see `cut_splits`); with
+    one, nothing is taken from training. Classes without training images are left out with a warning. Multi-label
+    examples get `labels`.
 
-    where: what to call the data. classes: all there are, in label order; by default in alphabetical order. titles: what
-    to call them in sentences, if not by themselves. hint: what to do where they are called by numbers. A class without
-    training pictures is left out, with a note. Examples of several classes each (multi-label) have `labels`.
+    Args:
+        found: Examples by split.
+        where: Name of the data in messages.
+        classes: All classes in label order; by default in alphabetical order.
+        titles: Class names in prompts, if they differ from `classes`.
+        raw_names: Keep class names as they are.
+        hint: What to do if class names are numbers.
 
-    Raises `UserError` for fewer than two classes, or for two that read the same.
+    Returns:
+        Class names, and examples by split, with two more lists: "tested", for evaluating other models (the test split,
+        or everything if there was none), and "aside", the share of the training split that validates if validation
+        images are needed and the data has none.
+
+    Raises:
+        UserError: If there are fewer than two classes, or two have the same name in prompts.
     """
     shown = {part: {name for names, _ in rows for name in _names(names)} for part, rows in found.items()}
     known = list(classes) if classes is not None else sorted(set().union(*shown.values()))
     kept = [name for name in known if name in shown["train"]]
     if len(kept) < 2:
-        only = f"one class only ({kept[0]})" if kept else "no training pictures"
+        only = f"one class only ({kept[0]})" if kept else "no training images"
         raise UserError(f"{where} has {only}; classification needs at least two classes")
     if len(kept) < len(known):
-        warnings.warn(f"no training pictures of {listed(set(known) - set(kept))} in {where}: left out", stacklevel=3)
+        warnings.warn(f"no training images of {listed(set(known) - set(kept))} in {where}: left out", stacklevel=3)
     groups = _by_class(found, {name: label for label, name in enumerate(kept)})
     splits = cut_splits(groups, kept) | {"aside": []}
     if "test" in found and "val" not in found:
         splits = cut_splits({**groups, "val": {}}, kept) | {"aside": splits["val"]}
     untested = set(kept) - shown.get("test", set()) if "test" in found else set()
     if untested and len(untested) < len(kept):
-        warnings.warn(f"no test pictures of {listed(untested)} in {where}: accuracy says nothing of it", stacklevel=3)
+        warnings.warn(f"no test images of {listed(untested)} in {where}: accuracy does not include them", stacklevel=3)
     names = [titles[name] for name in kept] if titles is not None else kept
     everything = sorted((e for part in SPLIT_NAMES for e in splits[part]), key=lambda e: e.label)
     splits["tested"] = splits["test"] if "test" in found else everything
@@ -73,10 +82,10 @@ def build_splits(
 
 
 def cut_splits(groups: Groups, classes: Sequence[str]) -> Splits:
-    """The three parts, class after class, labelled by the place in `classes`.
+    """The three splits, class by class, labeled by index in `classes`.
 
-    A part that is not in `groups` takes its share of each class's training examples, shuffled by a fixed seed: 30 % for
-    test, 20 % for validation. Within a class the order is that of `groups`, which alone decides the cut.
+    A split that is not in `groups` takes its share of each class's training examples, shuffled with a fixed seed: 30 %
+    for test, 20 % for validation. Within a class the order is that of `groups`, which alone determines the result.
     """
     rng = random.Random(0)
     splits: Splits = {part: [] for part in SPLIT_NAMES}
@@ -88,7 +97,7 @@ def cut_splits(groups: Groups, classes: Sequence[str]) -> Splits:
             if part in groups:
                 splits[part] += [replace(e, label=label) for e in groups[part].get(name, ())]
                 continue
-            # A class of one picture keeps it for training and is tested on nothing, which a run says.
+            # A class with one image keeps it for training and has no test image, which a run reports.
             count = max(0, min(max(1, round(share * len(group))), len(rest) - 1))
             taken, rest = rest[:count], rest[count:]
             splits[part] += [group[i] for i in sorted(taken)]
@@ -97,7 +106,7 @@ def cut_splits(groups: Groups, classes: Sequence[str]) -> Splits:
 
 
 def listed(names: Collection[str], most: int = 5) -> str:
-    """The first few names in alphabetical order, and how many more there are."""
+    """The first few names in alphabetical order, and the number of the others."""
     shown = sorted(names)[:most]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
@@ -108,7 +117,7 @@ def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _by_class(found: Mapping[str, LabeledExamples], place: Mapping[str, int]) -> Groups:
-    """The examples of each part by the first class that they show, without classes that have no place."""
+    """The examples of each split by their first class, without classes that have no label."""
     many = any(len(_names(names)) > 1 for rows in found.values() for names, _ in rows)
     groups: dict[str, dict[str, list[Example]]] = {part: {} for part in found}
     for part, rows in found.items():

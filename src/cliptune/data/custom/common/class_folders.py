@@ -1,4 +1,4 @@
-"""Class folders as people have them: which are parts, which classes, and what lies beside them."""
+"""Class folders as found on disk: which folders are splits, which are classes, and which are neither."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cliptune.data.custom.common.walk import folder_error, is_junk
 from cliptune.data.image_io import IMAGE_SUFFIXES
 from cliptune.errors import UserError
 
-#: Folders of masks, which some keep beside those of the classes.
+#: Names of mask folders, which may lie next to class folders.
 MASK_FOLDERS = ("mask", "masks")
 
 
 def subfolders(home: Path) -> list[Path]:
-    """Folders in one, in alphabetical order, links to folders among them."""
+    """The folders in a folder, sorted, including links to folders."""
     try:
         with os.scandir(home) as held:
             return sorted(Path(entry.path) for entry in held if not is_junk(entry.name) and entry.is_dir())
@@ -27,11 +27,13 @@ def subfolders(home: Path) -> list[Path]:
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """The folders of the three parts that are there, by part; {} where classes lie side by side.
+    """The split folders that exist, by split; {} if the root contains class folders directly.
 
-    A folder such as "test" is a part if it holds class folders. One that holds images itself is a class beside others
-    ("train", the vehicle), but has no labels beside a training part; both are said. Raises `UserError` where two stand
-    for the same part, and for parts without one for training.
+    A folder such as "test" is a split if it contains class folders. A folder with images is a class if there are other
+    classes ("train", the vehicle), but is ignored next to a training split; both cases are warned of.
+
+    Raises:
+        UserError: If two folders stand for the same split, or there are splits but none for training.
     """
     called: dict[str, Path] = {}
     others = []
@@ -69,10 +71,10 @@ def split_folders(root: Path) -> dict[str, Path]:
 
 
 def class_folders(homes: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
-    """Class -> part -> its folder, in alphabetical order; `homes` are the parts' folders.
+    """Class -> split -> its folder, sorted; `homes` are the split folders.
 
-    Folders of other parts belong to the training folder of their name, also where the name is written with other
-    capitals, blanks or Unicode composition, which is said.
+    A folder of another split belongs to the training class of the same name, ignoring case, spaces and Unicode
+    composition (with a warning if the names differ in these).
     """
     found = {folder.name: {"train": folder} for folder in subfolders(homes["train"])}
     alike: dict[str, list[str]] = {}
@@ -91,7 +93,7 @@ def class_folders(homes: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
 
 
 def warn_of_loose_images(homes: Mapping[str, Path], root: Path) -> None:
-    """Warn of images that lie beside class folders."""
+    """Warn of images next to class folders."""
     for home in {root, *homes.values()}:
         loose = [name for name in os.listdir(home) if _is_image(name) and (home / name).is_file()]
         if loose:
@@ -103,14 +105,14 @@ def warn_of_loose_images(homes: Mapping[str, Path], root: Path) -> None:
 
 
 def drop_mask_folders(classes: list[str], home: Path) -> list[str]:
-    """Classes less a folder of masks, unless there would be fewer than two left (mask and no_mask)."""
+    """The classes without mask folders, unless fewer than two would remain (mask and no_mask)."""
     kept = [name for name in classes if name.lower() not in MASK_FOLDERS]
     masks = sorted(set(classes) - set(kept))
     if not masks or len(kept) < 2:
         return classes
     path = home / masks[0]
     warnings.warn(
-        f"{path} is taken for masks of the pictures, not for a class; use them with --masks-from folder:{path}, or "
+        f"{path} is taken for masks of the images, not for a class; use them with --masks-from folder:{path}, or "
         f"rename the folder if it is a class",
         stacklevel=3,
     )
@@ -118,14 +120,14 @@ def drop_mask_folders(classes: list[str], home: Path) -> list[str]:
 
 
 def check_folder_depth(root: Path, home: Path, filled: list[str]) -> None:
-    """Raise `UserError` where classes lie one folder deeper, or hold training and test pictures of their own."""
+    """Raise `UserError` if classes are one folder deeper, or contain their own training and test folders."""
     for name in filled:
         inner = {split_named(folder.name): folder for folder in subfolders(home / name)}
         if "train" not in inner or inner.keys().isdisjoint({"val", "test"}):
             continue
         if subfolders(inner["train"]):
             raise UserError(f"{home / name} is a dataset of its own, with a train folder; say folder:{home / name}")
-        wanted = f"{root}/train/{name}/<picture>.jpg"
+        wanted = f"{root}/train/{name}/<image>.jpg"
         raise UserError(f"{home / name} has a train folder inside; parts hold the classes: expected {wanted}")
     if len(filled) == 1 and home == root and len(subfolders(root / filled[0])) > 1:
         raise UserError(
@@ -135,7 +137,7 @@ def check_folder_depth(root: Path, home: Path, filled: list[str]) -> None:
 
 
 def _holds_classes(folder: Path) -> bool:
-    """Whether there are folders inside, and not more images beside these than a few that were mislaid."""
+    """Whether there are folders inside, and no more images next to them than folders."""
     inner = subfolders(folder)
     return bool(inner) and sum(map(_is_image, os.listdir(folder))) <= len(inner)
 
@@ -149,5 +151,5 @@ def _is_image(name: str) -> bool:
 
 
 def _has_images(folder: Path) -> bool:
-    """Whether there is an image at any depth; one that cannot be listed has none to show."""
+    """Whether there is an image at any depth; folders that cannot be listed are ignored."""
     return any(_is_image(name) for _, _, files in os.walk(folder) for name in files)

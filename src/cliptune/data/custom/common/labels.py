@@ -1,4 +1,4 @@
-"""Labels and class names of datasets in Python, got without decoding their images where they keep them apart."""
+"""Labels and class names of dataset objects, read without decoding images if the dataset stores them separately."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from cliptune.errors import UserError
 
-#: Where torchvision's datasets, and those made in their likeness, keep labels: a list of them, or of (path, label).
+#: Attributes in which torchvision's and similar datasets store labels: a list of labels, or of (path, label).
 LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "samples", "_samples", "imgs", "y")
 
 
 def base_dataset(held: Any) -> Any:
-    """The dataset within subsets and concatenations."""
+    """The dataset inside subsets and concatenations."""
     from torch.utils.data import ConcatDataset, Subset
 
     while isinstance(held, (Subset, ConcatDataset)):
@@ -22,7 +22,7 @@ def base_dataset(held: Any) -> Any:
 
 
 def stored_classnames(held: Any) -> list[str] | None:
-    """The class names a dataset says of itself, or None."""
+    """The class names that a dataset stores, or None."""
     for home in ("classes", "categories"):
         names = getattr(base_dataset(held), home, None)
         if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
@@ -31,7 +31,7 @@ def stored_classnames(held: Any) -> list[str] | None:
 
 
 def read_labels(held: Any, what: str) -> list[int]:
-    """The label of each item, in order. Raises `UserError` for what is no sequence of (image, label)."""
+    """The label of each item, in order. Raises `UserError` if it is not a sequence of (image, label)."""
     try:
         count = len(held)
         held.__getitem__  # noqa: B018
@@ -45,7 +45,7 @@ def read_labels(held: Any, what: str) -> list[int]:
 
 
 def _stored_labels(held: Any, what: str) -> list[int] | None:
-    """Labels that are kept apart from images, if they are those that items bring."""
+    """Labels stored separately from images, if they agree with the first and last item; None otherwise."""
     from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
     if isinstance(held, Subset):
@@ -65,7 +65,7 @@ def _stored_labels(held: Any, what: str) -> list[int] | None:
             ends = (0, len(held) - 1)
             if len(labels) == len(held) and all(labels[i] == _label(_item(held, i, what)[1], i, what) for i in ends):
                 return labels
-        except (AttributeError, TypeError, ValueError, IndexError):  # UserErrors are among them: items will tell
+        except (AttributeError, TypeError, ValueError, IndexError):  # includes UserError: the items decide
             continue
     return None
 
@@ -73,8 +73,8 @@ def _stored_labels(held: Any, what: str) -> list[int] | None:
 def _item(held: Any, place: int, what: str) -> Sequence[Any]:
     try:
         item = held[place]
-    except Exception as error:  # theirs: the object's own code may raise anything
-        raise UserError(f"item {place} of {what} cannot be had: {type(error).__name__}: {error}") from error
+    except Exception as error:  # the object's own code may raise anything
+        raise UserError(f"item {place} of {what} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(item, (tuple, list)) or len(item) < 2:
         raise UserError(f"item {place} of {what} is a {type(item).__name__}; expected (image, label)")
     return item
@@ -84,4 +84,4 @@ def _label(label: Any, place: int, what: str) -> int:
     try:
         return operator.index(label)
     except TypeError:
-        raise UserError(f"item {place} of {what} has the label {str(label)[:60]}; expected a whole number") from None
+        raise UserError(f"item {place} of {what} has the label {str(label)[:60]}; expected an integer") from None

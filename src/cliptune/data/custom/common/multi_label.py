@@ -13,9 +13,9 @@ from typing import Any
 
 from cliptune.errors import UserError
 
-#: Says that no cell holds more than one label.
+#: The separator that stands for one label per cell.
 NONE = "none"
-#: Separators that are guessed, and those that names of one class have as well, which are only remarked on.
+#: Separators that are detected, and those that occur in names of single classes too, which are only warned of.
 GUESSED, REMARKED = ("|", ";", ","), ("/", "+", "&")
 #: Brackets around a list of labels.
 BRACKETS = {"[": "]", "(": ")", "{": "}"}
@@ -27,8 +27,10 @@ Splitter = Callable[[str], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class _Combined:
-    """The cells that a separator divides, each with its parts; `shared`: how many of these parts are labels of other
-    cells too, of `parts` in all."""
+    """The cells that a separator splits, each with its parts.
+
+    shared: number of distinct parts that are labels of other cells too. parts: number of distinct parts.
+    """
 
     cells: dict[str, tuple[str, ...]]
     shared: int
@@ -36,11 +38,16 @@ class _Combined:
 
 
 def label_splitter(cells: Sequence[str], where: str, separator: str = "") -> Splitter | None:
-    """What divides a cell into its labels, or None where each cell is one label.
+    """A function that splits a cell into its labels, or None if each cell is one label.
 
-    separator: between labels; "none" for one label per cell; "" guesses, and warns of what it took cells for. Lists are
-    taken for lists; `|` for a separator; `;` and `,` where most of what they separate are labels of other cells too.
-    Raises `UserError` for a separator that no cell has.
+    Args:
+        cells: All label cells.
+        where: Name of the data in messages.
+        separator: Between labels; "none" for one label per cell; "" detects it, with a warning. Lists and `|` separate
+            labels; `;` and `,` do if most of the parts are labels of other cells too.
+
+    Raises:
+        UserError: If no cell contains the separator.
     """
     if separator == NONE:
         return None
@@ -53,22 +60,22 @@ def label_splitter(cells: Sequence[str], where: str, separator: str = "") -> Spl
         return lambda cell: _parts(cell, separator)
     lists = {cell: items for cell in dict.fromkeys(cells) if (items := _list(cell)) is not None}
     if lists:
-        return _told(lambda cell: lists[cell] if cell in lists else (cell,), lists, cells, where)
+        return _with_warning(lambda cell: lists[cell] if cell in lists else (cell,), lists, cells, where)
     for sign in GUESSED:
         found = _combined(cells, sign)
         if found.cells and (sign == "|" or 2 * found.shared > found.parts):
-            return _told(lambda cell, sign=sign: _parts(cell, sign), found.cells, cells, where)
+            return _with_warning(lambda cell, sign=sign: _parts(cell, sign), found.cells, cells, where)
         if found.cells and (sign == ";" or found.shared):
-            _remark(found, sign, where)
+            _warn_of_separator(found, sign, where)
     for sign in REMARKED:
         found = _combined(cells, sign)
         if found.cells and found.shared == found.parts:
-            _remark(found, sign, where)
+            _warn_of_separator(found, sign, where)
     return None
 
 
 def warn_of_combined_names(names: Sequence[str], where: str) -> None:
-    """Warn of a class that seems to stand for several others, where each image has one class by its place."""
+    """Warn of a class name that seems to combine several classes, in data with one class per image."""
     for sign in (*GUESSED, *REMARKED):
         found = _combined(names, sign)
         whole = {cell: parts for cell, parts in found.cells.items() if sign == "|" or set(parts) <= set(names)}
@@ -83,7 +90,7 @@ def warn_of_combined_names(names: Sequence[str], where: str) -> None:
 
 
 def _labels_in(value: Any) -> tuple[str, ...] | None:
-    """The labels of a value that is a list of names or whole numbers; None for anything else."""
+    """The labels of a value that is a list of names or integers; None for anything else."""
     if not isinstance(value, (list, tuple, set, frozenset)):
         return None
     items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
@@ -93,7 +100,7 @@ def _labels_in(value: Any) -> tuple[str, ...] | None:
 
 
 def _list(cell: str) -> tuple[str, ...] | None:
-    """The labels of a cell that is a list as JSON, Python or NumPy writes it."""
+    """The labels of a cell that is a list in JSON, Python or NumPy syntax; None otherwise."""
     if len(cell) < 2 or BRACKETS.get(cell[0]) != cell[-1]:
         return None
     inside = cell[1:-1].strip()
@@ -112,7 +119,7 @@ def _parts(cell: str, separator: str) -> tuple[str, ...]:
 
 
 def _combined(cells: Sequence[str], separator: str) -> _Combined:
-    """The cells with more than one label between `separator`s."""
+    """The cells with more than one label if split at `separator`."""
     distinct = {cell: _parts(cell, separator) for cell in dict.fromkeys(cells)}
     cells_of = Counter(part for parts in distinct.values() for part in parts)
     combined = {cell: parts for cell, parts in distinct.items() if len(parts) > 1}
@@ -120,8 +127,8 @@ def _combined(cells: Sequence[str], separator: str) -> _Combined:
     return _Combined(combined, sum(cells_of[part] > 1 for part in parts), len(parts))
 
 
-def _told(split: Splitter, divided: dict[str, tuple[str, ...]], cells: Sequence[str], where: str) -> Splitter:
-    """`split`, after a warning of what it does."""
+def _with_warning(split: Splitter, divided: dict[str, tuple[str, ...]], cells: Sequence[str], where: str) -> Splitter:
+    """`split`, after a warning about what it does."""
     several = sum(len(divided.get(cell, ())) > 1 for cell in cells)
     if several:
         cell, parts = next((cell, parts) for cell, parts in divided.items() if len(parts) > 1)
@@ -133,7 +140,7 @@ def _told(split: Splitter, divided: dict[str, tuple[str, ...]], cells: Sequence[
     return split
 
 
-def _remark(found: _Combined, separator: str, where: str) -> None:
+def _warn_of_separator(found: _Combined, separator: str, where: str) -> None:
     cell = next(iter(found.cells))
     warnings.warn(
         f"labels of {where} such as {cell!r} are taken for one class each (--label-separator {separator!r} reads "

@@ -1,4 +1,4 @@
-"""Names of folders and labels as words for a sentence."""
+"""Class names for prompts, from folder names and labels."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import regex
 from cliptune.data.public.common import wnids
 from cliptune.errors import UserError
 
-#: Marks that datasets put in front of a name: a WordNet id (n01440764_tench), a number and a dot (001.Albatross).
+#: Prefixes of class names in datasets: a WordNet ID (n01440764_tench), a number and a dot (001.Albatross).
 ID_PREFIX = regex.compile(r"^(?:n\d{8}[\s_.-]+|\d+\.\s*)(?=\p{L})")
-#: A name that says nothing: a number, or a WordNet id alone.
+#: A name without words: a number, or a WordNet ID.
 ID_ONLY = regex.compile(r"n?\d+")
 
 
 def readable_name(name: str) -> str:
-    """A name as words: the mark in front of it dropped, and its words parted at spaces and underscores, or, if it has
-    neither, at hyphens, or else where CamelCase begins one.
+    """A name without its ID prefix, split into words at spaces and underscores; without those, at hyphens; without
+    those too, at CamelCase boundaries.
 
-    A name keeps to one convention, so that "McLaren MP4-12C" and "american_t-shirt" keep what is part of their words.
-    Hyphens stay beside single letters and digits (t-shirt, F-16); a capital after a first small letter begins no word
-    (iPhone).
+    Only one convention is applied per name, so that "McLaren MP4-12C" and "american_t-shirt" keep their hyphens.
+    Hyphens next to single letters and digits are kept (t-shirt, F-16), and so is a capital after a single lower-case
+    letter (iPhone).
     """
     words = ID_PREFIX.sub("", unicodedata.normalize("NFC", name).strip(" _-"))
     if regex.search(r"[\s_]", words):
@@ -38,11 +38,12 @@ def readable_name(name: str) -> str:
 def prompt_classnames(
     names: Sequence[str], where: str, raw: bool = False, hint: str = "words would help"
 ) -> tuple[str, ...]:
-    """Class names as they go into sentences, made `readable` unless `raw`; notes say what is lost or missing in them.
+    """Class names for prompts: made readable unless `raw`, with warnings about lost prefixes and names without words.
 
-    WordNet ids of ImageNet's classes get its words.
+    WordNet IDs of ImageNet's classes become ImageNet's class names.
 
-    Raises `UserError` where two become one, as the tokenizer reads them.
+    Raises:
+        UserError: If two names are equal in lower case, as the tokenizer reads them.
     """
     words_of = {} if raw else wnids.names_of_wnids(names)
     read = tuple(names if raw else (words_of.get(name) or readable_name(name) for name in names))
@@ -66,7 +67,7 @@ def prompt_classnames(
     bare = [words for words in read if ID_ONLY.fullmatch(words)]
     if bare:
         warnings.warn(
-            f"class names such as {bare[0]!r} in {where} say nothing to a model that reads them; {hint}",
+            f"class names such as {bare[0]!r} in {where} are not words that a text encoder understands; {hint}",
             stacklevel=2,
         )
     return read

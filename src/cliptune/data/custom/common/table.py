@@ -1,4 +1,4 @@
-"""Tables of text: comma, semicolon or tab between fields, a header line, columns found by what people call them."""
+"""Text tables: fields separated by commas, semicolons or tabs, a header line, columns found by common names."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from cliptune.files import read_bytes
 
 @dataclass(frozen=True)
 class TextTable:
-    """A read table: where it is from, its header, and its rows with the line each ends on."""
+    """A table: its file, its header, and its rows with the line number each ends on."""
 
     path: Path
     header: tuple[str, ...]
     rows: tuple[tuple[int, tuple[str, ...]], ...]
 
     def column(self, names: Iterable[str], asked: str = "") -> int | None:
-        """The place of the first of `names` in the header, or of the column `asked` for; None where there is none.
+        """The index of the column `asked` for, or of the first of `names` in the header; None if there is none.
 
-        Case, spaces and punctuation do not count. Raises `UserError` for a column that was asked for in vain.
+        Case, spaces and punctuation are ignored. Raises `UserError` if the requested column does not exist.
         """
         plain = [_plain(title) for title in self.header]
         if asked:
@@ -39,11 +39,11 @@ class TextTable:
 
 
 def read_table(path: Path) -> TextTable:
-    """The table in a file. Raises `UserError` for one that is no text, is empty, or breaks off in a line."""
+    """Read the table in a file. Raises `UserError` if it is not text, is empty, or a line is incomplete."""
     text = _text(path)
     start = text.lstrip("\r\n")
     if not start.strip():
-        raise UserError(f"{path} is empty; expected a header line such as path,label and a line for each picture")
+        raise UserError(f"{path} is empty; expected a header line such as path,label and one line per image")
     first = re.sub(r'"[^"]*"', "", start.splitlines()[0])
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)

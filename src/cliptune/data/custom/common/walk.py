@@ -1,4 +1,4 @@
-"""Image files under a folder: which are read, which are passed over, and which are counted as not read."""
+"""Find image files under a folder, and count files of unsupported kinds."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ from pathlib import Path
 from cliptune.data.image_io import HEIC_SUFFIXES, IMAGE_SUFFIXES
 from cliptune.errors import UserError
 
-#: Folders and files that file systems, viewers and archives leave behind; hidden ones (`._1.jpg`) are litter as well.
+#: Folders and files left by file systems, viewers and archives; hidden files (`._1.jpg`) are junk too.
 JUNK_FOLDERS = ("@eadir", "__macosx", "$recycle.bin", "system volume information")
 JUNK_FILES = ("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r")
-#: Texts and tables that lie beside images and are no images that a user could miss.
+#: Suffixes of text files and tables, which are ignored without a warning.
 TEXT_SUFFIXES = {
     *(".txt", ".md", ".rst", ".html", ".htm", ".log", ".ini", ".cfg", ".toml", ".yaml", ".yml", ".csv", ".tsv"),
     *(".json", ".jsonl", ".xml", ".xmp", ".aae", ".py", ".ipynb", ".sh", ".md5", ".sha1", ".sha256"),
 }
-#: Kinds named in a sentence.
+#: Kinds of files named in a message.
 NAMED = 5
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file or folder of that name is passed over without a word."""
+    """Whether a file or folder with that name is ignored without a warning."""
     return name.startswith((".", "~$")) or name.lower() in JUNK_FOLDERS or name.lower() in JUNK_FILES
 
 
 def find_images(folder: Path, unread: Counter[str], onerror: Callable[[OSError], None] | None = None) -> list[Path]:
-    """Image files at any depth, in alphabetical order; suffixes of other files are counted in `unread`.
+    """Find image files at any depth, sorted; suffixes of other files are counted in `unread`.
 
-    Litter and texts count as neither. A link that leads nowhere is among the images, so that reading them says it.
-    onerror: receives the error of a folder that cannot be listed; by default it is raised as a `UserError`.
+    Junk and text files are neither. Broken links count as images, so that reading them reports the error.
+
+    Args:
+        folder: The folder to search.
+        unread: Counts the files of unsupported kinds by suffix.
+        onerror: Receives the error of a folder that cannot be listed; by default it is raised as a `UserError`.
     """
 
     def refuse(error: OSError) -> None:
@@ -47,7 +51,7 @@ def find_images(folder: Path, unread: Counter[str], onerror: Callable[[OSError],
 
 
 def _once(folder: Path, base: str, seen: set[str]) -> bool:
-    """Whether to look into a folder: links to what is looked at anyway, or that lead in circles, are passed over."""
+    """Whether to enter a folder: not if it is a link into `base`, in a circle, or entered before."""
     if not folder.is_symlink():
         return True
     real = os.path.realpath(folder)
@@ -58,7 +62,7 @@ def _once(folder: Path, base: str, seen: set[str]) -> bool:
 
 
 def skipped_files_message(folder: Path, unread: Counter[str]) -> str:
-    """The sentence about files that are not read, with each kind's number."""
+    """The message about files of unsupported kinds, with their numbers."""
     kinds = unread.most_common()
     shown = ", ".join(f"{suffix or 'no suffix'}: {count}" for suffix, count in kinds[:NAMED])
     shown += f" and {len(kinds) - NAMED} more kinds" if len(kinds) > NAMED else ""
@@ -69,5 +73,5 @@ def skipped_files_message(folder: Path, unread: Counter[str]) -> str:
 
 
 def folder_error(error: OSError) -> UserError:
-    """The sentence about a folder that cannot be listed."""
+    """The error for a folder that cannot be listed."""
     return UserError(f"cannot look into {error.filename}: {(error.strerror or 'unknown reason').lower()}")
