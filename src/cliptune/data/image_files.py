@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -33,12 +33,14 @@ class FileFacts:
         assumed_range: What was assumed about the value range of a deep image, or "".
         tail: Eight bytes of file size and a digest of the last `TAIL_BYTES`; empty for unreadable or tiny files.
         digest: SHA-256 of the content; empty until the file is read as a whole with the disk cache in use.
+        checked: Whether the other facts are known, and not the digest alone.
     """
 
     error: str = ""
     assumed_range: str = ""
     tail: bytes = b""
     digest: bytes = b""
+    checked: bool = True
 
 
 class ImageFiles:
@@ -67,22 +69,24 @@ class ImageFiles:
     def inspect(self, path: Path) -> FileFacts:
         """Facts from the header and the end of a file. A file without an error may still be damaged in between."""
         version, known = self._known(path)
-        if known is not None:
+        if known is not None and known.checked:
             return known
+        digest = b"" if known is None else known.digest
         try:
             with image_io.open_image(path) as file:
-                return self._remember(path, version, FileFacts("", image_io.inspect(file), tail_digest(file)))
+                return self._remember(path, version, FileFacts("", image_io.inspect(file), tail_digest(file), digest))
         except UnreadableImageError as error:
             return self._remember(path, version, FileFacts(error.reason))
 
     def load(
-        self, path: Path, kind: str, prepare: Callable[[DecodedImage], DecodedImage]
+        self, path: Path, kind: str, prepare: Callable[[DecodedImage], DecodedImage], check: bool = False
     ) -> tuple[DecodedImage, Literal["mapped", "stored", "decoded"]]:
         """`prepare(image)` of the image in a file, and where it lies: mapped from the disk cache, decoded and now
         stored there, or decoded only. The file is opened at most once.
 
         Args:
             kind: Identifies `prepare` in the disk cache.
+            check: Collect all facts while the file is open.
 
         Raises:
             UnreadableImageError: The image cannot be read.
@@ -100,11 +104,15 @@ class ImageFiles:
             if cache is not None:
                 digest = hashlib.file_digest(file, "sha256").digest()
                 found = cache.get(cache_key(digest, kind))
-            if found is None:
-                image, assumed = image_io.decode(file)
-            else:  # a deep image in the cache does not tell what was assumed of its range
-                image, assumed = found, image_io.inspect(file) if known is None else known.assumed_range
-            self._remember(path, version, FileFacts("", assumed, tail_digest(file), digest))
+            image, assumed = image_io.decode(file) if found is None else (found, None)
+            if known is not None and known.checked:
+                facts = replace(known, digest=digest)
+            elif check:  # the cache does not store what was assumed about the range of a deep image
+                assumed = image_io.inspect(file) if assumed is None else assumed
+                facts = FileFacts("", assumed, tail_digest(file), digest)
+            else:
+                facts = FileFacts(digest=digest, checked=False)
+            self._remember(path, version, facts)
         if found is not None:
             return found, "mapped"
         image = prepare(image)

@@ -40,9 +40,9 @@ class ImageStore:
         """State for a worker process that is not forked: it maps files itself instead of being sent their content."""
         return {**self.__dict__, "_mapped": {}}
 
-    def image(self, example: Example) -> DecodedImage:
-        """The example's image, shrunk if the configuration says so."""
-        image = self.prepared(example, "", lambda image: image)
+    def image(self, example: Example, check: bool = False) -> DecodedImage:
+        """The example's image, shrunk if the configuration says so. check: See `ImageFiles.load`."""
+        image = self.prepared(example, "", lambda image: image, check)
         self._has_mask[example.key] = image.mask is not None
         return image
 
@@ -54,7 +54,9 @@ class ImageStore:
         """Whether reading the image yields a mask, such as transparency."""
         return self._has_mask[example.key] if self.was_read(example) else self.image(example).mask is not None
 
-    def prepared(self, example: Example, kind: str, prepare: Callable[[DecodedImage], DecodedImage]) -> DecodedImage:
+    def prepared(
+        self, example: Example, kind: str, prepare: Callable[[DecodedImage], DecodedImage], check: bool = False
+    ) -> DecodedImage:
         """`prepare(image)` of the example's image.
 
         Args:
@@ -69,7 +71,7 @@ class ImageStore:
             return self.once(place, lambda: prepare(self._shrunk(self._read(example))))
         kind = f"{self.shorter}/{f'{self._size}/' if self._size else ''}{kind}"
         files = self.dataset.image_files
-        image, where = files.load(example.path, kind, lambda image: prepare(self._shrunk(image)))
+        image, where = files.load(example.path, kind, lambda image: prepare(self._shrunk(image)), check)
         if where == "mapped" and len(self._mapped) < self._maps_left:
             self._mapped[place] = image
         # A stored image is mapped the next time: the first use of a map is slow, and here are the pixels.

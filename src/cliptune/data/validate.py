@@ -117,7 +117,7 @@ def find_unreadable(
         """The reason and what was assumed about the range."""
         try:
             if example.key in stores:
-                stores[example.key].image(example)
+                stores[example.key].image(example, check=True)
         except UserError as error:
             return getattr(error, "reason", str(error)), ""
         if example.path is None:
