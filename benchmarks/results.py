@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/results.py                                  the README's rows, five seeds
     .venv/bin/python benchmarks/results.py --rows family --seeds 1 2 3      every method, in DAPT, and its controls
-    .venv/bin/python benchmarks/results.py --rows scenery                   what uses of the masks make of the scenery
+    .venv/bin/python benchmarks/results.py --rows background               effect of the uses of masks on the background
 
 Every row is a full sweep entry: records and checkpoints go to --out, a rerun does only what is missing, and the records
 and the table are copied to benchmarks/results/emoji/. On several cores, processes share the work: --part 1/2 beside
@@ -39,7 +39,7 @@ STRONGER = ("coop", "cocoop", "kgcoop", "prograd", "language", "linear_probe", "
 class Options:
     """Which rows and seeds, on which classes, where to."""
 
-    rows: Literal["main", "family", "scenery"] = "main"
+    rows: Literal["main", "family", "background"] = "main"
     """Which table."""
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     """One run a seed and row."""
@@ -95,7 +95,7 @@ def family_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
     return rows
 
 
-def scenery_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
+def background_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
     """Uses of masks, exact ones and two made by the model itself; those of the README's rows keep their labels."""
     rows = [row for row in main_rows(base) if row[0].startswith("maple")]
     uses = [("maple+copypaste", {"pasted": 2.0}), ("maple+dapt+copypaste", {"pasted": 2.0} | STRONG)]
@@ -116,7 +116,7 @@ def take_kept(entries: Sequence[sweep.Job], out: Path) -> None:
             shutil.copyfile(kept, there)
 
 
-ROWS = {"main": main_rows, "family": family_rows, "scenery": scenery_rows}
+ROWS = {"main": main_rows, "family": family_rows, "background": background_rows}
 
 
 def main(options: Options) -> None:

@@ -88,14 +88,14 @@ class Bench:
 
     def dapt(self, classes: int, state: State) -> Variants:
         model, batch = self.model(Dapt(compat="release"), classes), self.batch
-        ids, scenery = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, SCENERY)
+        ids, background_ids = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, SCENERY)
         text, project = list(model.learner.text), list(model.learner.to_image)
 
         def reference() -> float:
             loss, _ = textbook.dapt_step(
                 self.clip,
                 ids,
-                scenery,
+                background_ids,
                 text,
                 project,
                 batch.images,
@@ -159,13 +159,17 @@ class Bench:
     def gradcam(self, classes: int) -> Variants:
         """A batch of masks among many: our text features are there already."""
         model, batch = self.model(Dapt(compat="release"), classes).eval(), self.batch
-        ids, scenery = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, SCENERY)
+        ids, background_ids = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, SCENERY)
         text, project = list(model.learner.text), list(model.learner.to_image)
         size = (self.backbone.image_size,) * 2
 
         def reference() -> float:
             model.zero_grad()
-            return textbook.gradcam(self.clip, ids, scenery, text, project, batch.images, batch.labels).mean().item()
+            return (
+                textbook.gradcam(self.clip, ids, background_ids, text, project, batch.images, batch.labels)
+                .mean()
+                .item()
+            )
 
         def ours() -> float:
             cam = gradcam.gradcam(model, batch.images, batch.labels)

@@ -193,13 +193,13 @@ def dapt_step(
 ) -> tuple[Tensor, Tensor]:
     """Loss and logits `(b, C + stray)` of DAPT on MaPLe as released, in its pull-push phase or its alignment phase.
 
-    background_ids: `(p, 77)`, the scenery sentences, of which the first `stray` compete as classes.
+    background_ids: `(p, 77)`, the background sentences, of which the first `stray` compete as classes.
     masks: `(b, 1, H, W)`, 1 = foreground.
     """
     scale, prompts = clip.logit_scale.exp(), projected(text, projections)
     classes = text_features(clip, ids, text[0], text[1:])
-    scenery = text_features(clip, background_ids, None, text[1:])
-    everything = unit(torch.cat([classes, scenery]))
+    backgrounds = text_features(clip, background_ids, None, text[1:])
+    everything = unit(torch.cat([classes, backgrounds]))
     foreground, background = everything[: len(ids) + stray], everything[len(ids) + stray :]
     u = unit(image_features(clip, images, prompts))
     u_fg = unit(image_features(clip, images * masks, prompts))
@@ -229,10 +229,10 @@ def gradcam(
     Normalised by the batch's maximum, as released; a mask is where it is at least one half.
     """
     classes = text_features(clip, ids, text[0], text[1:])
-    scenery = text_features(clip, background_ids, None, text[1:])
+    backgrounds = text_features(clip, background_ids, None, text[1:])
     features, normed = image_tokens(clip, images, projected(text, projections))
     normed.retain_grad()
-    logits = clip.logit_scale.exp() * unit(features) @ unit(torch.cat([classes, scenery])).T
+    logits = clip.logit_scale.exp() * unit(features) @ unit(torch.cat([classes, backgrounds])).T
     (logits[torch.arange(len(labels)), labels].sum() / logits.numel()).backward()
     grid = clip.visual.grid_size
     patches = slice(1, 1 + grid[0] * grid[1])

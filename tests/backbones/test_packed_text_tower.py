@@ -116,7 +116,8 @@ def test_sentences_without_context(shape, texts):
 
 @pytest.mark.parametrize("n_ctx", [1, 2, 4])
 def test_deep_prompts_enter_sentences_without_context(n_ctx):
-    """DAPT's scenery: layer 0 is frozen, deeper layers hold the learned tokens at the same positions, words or not."""
+    """DAPT's background sentences: layer 0 is frozen, deeper layers hold the learned tokens at the same
+    positions, words or not."""
     of = backbone("deep_text")
     deep = deep_prompts(of, n_ctx, of.text_depth - 1)
     got = of.encode_text(of.plain(SCENERY), Prompts(text=learned(n_ctx, of.text_width), text_deep=tuple(deep)))

@@ -10,7 +10,7 @@ from cliptune.engine.optim import sgd
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, Outputs, State
 from golden.compare import Report
-from golden.learned import gradients, official, rate
+from golden.learned import gradients, official_names, rate
 
 
 def batch_of(report: Report) -> Batch:
@@ -66,7 +66,7 @@ def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State)
         return
     lr, momentum, decay = rate(report.case)
     optimizer = sgd(model.learner.parameters(), lr, momentum, decay)
-    parameters = official(model.learner)
+    parameters = official_names(model.learner)
     losses, norms = [], []
     for _ in range(trace["steps"]):
         losses.append(backward(model, batch, state)[1])

@@ -18,12 +18,12 @@ BATCH = Batch(
 )
 
 
-def test_each_object_stands_before_the_scenery_of_the_next_picture():
+def test_each_object_is_pasted_on_the_background_of_the_next_image():
     pasted = CopyPaste().views(BATCH)["pasted"]
     for i, other in enumerate((2, 0, 1)):
         own, theirs = i + 1.0, other + 1.0
         assert (pasted[i, :, :, 0] == own).all()
-        assert (pasted[i, :, :, 2:] == theirs).all(), "scenery of another picture"
+        assert (pasted[i, :, :, 2:] == theirs).all(), "background of another image"
         assert (pasted[i, :, :, 1] == 0.5 * own + 0.25 * theirs).all(), "soft masks mix; the other's object goes"
 
 

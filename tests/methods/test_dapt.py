@@ -63,7 +63,7 @@ def test_a_single_epoch_switches_between_its_steps(switch, first):
     assert phases == [True] * first + [False] * (10 - first)
 
 
-def test_sentences_about_scenery_come_with_the_second_phase():
+def test_sentences_about_backgrounds_come_with_the_second_phase():
     method = Dapt(background_classes="sky  sea", background_template="there is {} behind.")
     assert method.phrases(None) == method.phrases(State(0, 10)) == ()
     assert method.phrases(State(7, 10)) == ("there is sky behind.", "there is sea behind.")
@@ -190,7 +190,7 @@ def test_both_phases_of_a_single_epoch_are_told():
     [
         ({"switch": 1.5}, "switch must be from 0 to 1, got 1.5"),
         ({"switch": -0.1}, "switch must be from 0 to 1"),
-        ({"background_classes": " "}, "background_classes is empty; give words for scenery"),
+        ({"background_classes": " "}, "background_classes is empty; give words for backgrounds"),
     ],
 )
 def test_settings_that_mean_nothing(options, reason):

@@ -55,7 +55,7 @@ def test_the_release_says_all_of_them_always():
     assert method.phrases(None) == method.phrases(State(0, 10)) == method.phrases(State(9, 10)) == wanted
 
 
-def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_scenery():
+def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_backgrounds():
     method = Dapt(COOP, compat="release")
     out = outputs(method, phrases=32)
     columns = torch.cat([out.text, out.phrases[:RELEASE_COMPETING_WORDS]])

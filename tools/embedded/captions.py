@@ -48,7 +48,7 @@ PLACES = (
     "{} on the {bg}",
     "{} by the {bg}",
 )
-SCENES = (
+BACKGROUND_TEMPLATES = (
     "a photo of a {}",
     "a photo of a {}.",
     "a photo of {}",
@@ -87,15 +87,17 @@ def caption(rng: np.random.Generator, row: dict, background: str | None, recipe:
     return text
 
 
-def scene_caption(rng: np.random.Generator, background: str) -> str:
-    """A sentence about scenery alone."""
-    return SCENES[int(rng.integers(len(SCENES)))].format(background)
+def background_caption(rng: np.random.Generator, background: str) -> str:
+    """A sentence about a background alone."""
+    return BACKGROUND_TEMPLATES[int(rng.integers(len(BACKGROUND_TEMPLATES)))].format(background)
 
 
 def every_text(rows: list[dict]) -> list[str]:
-    """Texts that between them use every token a caption can have."""
+    """Texts that together contain every token of any caption."""
     texts = (
-        [t.format("x") for t in TEMPLATES + SCENES] + [p.format("x", bg="y") for p in PLACES] + list(BACKGROUND_NAMES)
+        [t.format("x") for t in TEMPLATES + BACKGROUND_TEMPLATES]
+        + [p.format("x", bg="y") for p in PLACES]
+        + list(BACKGROUND_NAMES)
     )
     for row in rows:
         texts += [*row["names"], *row["tags"], f"{row['names'][0]}, x."]

@@ -1,4 +1,4 @@
-"""The pictures of pretraining: every class in every style, composed on scenery in batches."""
+"""The images of pretraining: every class in every style, composited on backgrounds in batches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from captions import SUITS, caption, scene_caption
+from captions import SUITS, background_caption, caption
 from torch import Tensor
 
 from cliptune.data.emoji.background import BACKGROUND_NAMES, paint_background
@@ -18,14 +18,14 @@ SIZE, CANVAS = 64, 96
 
 
 class Artwork:
-    """The classes, their drawings by style, and batched composites of them."""
+    """The classes, their sprites by style, and batched composites of them."""
 
     def __init__(self, work: Path, recipe: dict) -> None:
         self.rows, self.recipe = json.loads((work / "classes.json").read_text()), recipe
         shipped = json.loads(SHIPPED.read_text())
         plain = {r["hexcode"]: r["name"] for part in shipped.values() for r in part}
         for row in self.rows:
-            # The name a person would guess comes first, and twice as often as the catalogue's.
+            # The plain name comes first, and twice as often as the catalogue's.
             row["names"] = [plain.get(row["hexcode"], row["label"])] * 2 + [row["label"]]
         with np.load(work / "sprites.npz") as arrays:
             self.sprites = {s: premultiply_alpha(arrays[s]) for s in arrays.files if not s.endswith(".index")}
@@ -34,7 +34,7 @@ class Artwork:
         self.styles = [[s for s in recipe["styles"] if c in self.at[s]] for c in range(len(self.rows))]
 
     def poses(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Random poses `(count, 5)`, drawings fully inside the picture but for a tenth of their side."""
+        """Random poses `(count, 5)`, sprites inside the image except for at most a tenth of their side."""
         low, high = self.recipe["scale"]
         scale = rng.uniform(low, high, count)
         turn = np.deg2rad(self.recipe["turn"])
@@ -49,7 +49,7 @@ class Artwork:
             1,
         )
 
-    def scenery(self, rng: np.random.Generator, names: list[str | None], seed: int) -> Tensor:
+    def backgrounds(self, rng: np.random.Generator, names: list[str | None], seed: int) -> Tensor:
         """Random windows of random canvases, or flat colours for None: uint8 `(b, 3, 64, 64)`."""
         out = torch.empty(len(names), 3, SIZE, SIZE, dtype=torch.uint8)
         for i, name in enumerate(names):
@@ -76,7 +76,7 @@ class Artwork:
                 stack = torch.stack([source[s][self.at[s][c]] for c, s in (which[i] for i in some)])
                 drawn[some] = warp_sprites(stack, maps[some], SIZE)
         jitter = torch.from_numpy(1 + self.recipe["tint"] * rng.uniform(-1, 1, (2, len(which), 3)).astype(np.float32))
-        return alpha_over(drawn, jitter[0], self.scenery(rng, names, seed), jitter[1])[0]
+        return alpha_over(drawn, jitter[0], self.backgrounds(rng, names, seed), jitter[1])[0]
 
     def suits(self, rng: np.random.Generator, label: int) -> str | None:
         """A background for a class: flat, one that suits its group, or any."""
@@ -84,7 +84,7 @@ class Artwork:
         if r < self.recipe["plain"]:
             return None
         own = SUITS[self.rows[label]["group"]]
-        pick = own if r < self.recipe["plain"] + self.recipe["own_scenery"] else BACKGROUND_NAMES
+        pick = own if r < self.recipe["plain"] + self.recipe["own_background"] else BACKGROUND_NAMES
         return pick[int(rng.integers(len(pick)))]
 
     def fresh(self, rng: np.random.Generator, labels: np.ndarray) -> tuple[Tensor, list[str | None]]:
@@ -95,7 +95,7 @@ class Artwork:
 
 
 class Pool:
-    """Kept composites of every class, a few of which are drawn afresh in each batch."""
+    """Stored composites of every class, a few of which are rendered again for each batch."""
 
     def __init__(self, art: Artwork, rng: np.random.Generator) -> None:
         self.art, self.count, self.per = art, len(art.rows), art.recipe["pool"]
@@ -107,7 +107,7 @@ class Pool:
                 self.grounds[c][k] = names[c]
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
-        """Images uint8 `(b, 3, 64, 64)` of distinct classes with their captions; the last few are scenery alone."""
+        """Images uint8 `(b, 3, 64, 64)` of distinct classes with their captions; the last few are backgrounds alone."""
         art, recipe = self.art, self.art.recipe
         size = recipe["batch"]
         labels, slots = rng.choice(self.count, size, replace=False), rng.integers(self.per, size=size)
@@ -119,6 +119,6 @@ class Pool:
         texts = [caption(rng, art.rows[c], self.grounds[c][k], recipe) for c, k in zip(labels, slots, strict=True)]
         bare = int(size * recipe["backgrounds_only"])
         places = [BACKGROUND_NAMES[int(k)] for k in rng.integers(len(BACKGROUND_NAMES), size=bare)]
-        images[size - bare :] = art.scenery(rng, list(places), 1_000_000)
-        texts[size - bare :] = [scene_caption(rng, p) for p in places]
+        images[size - bare :] = art.backgrounds(rng, list(places), 1_000_000)
+        texts[size - bare :] = [background_caption(rng, p) for p in places]
         return images, texts

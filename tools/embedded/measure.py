@@ -1,4 +1,4 @@
-"""Measures the shipped weights on the shipped pictures, zero-shot: `python measure.py`; prints Markdown tables.
+"""Measures the shipped weights on the built-in dataset, zero-shot: `python measure.py`; prints Markdown tables.
 
 Validation classes and the benchmark's test set are reported apart; settings are chosen on the former only.
 """
@@ -75,8 +75,8 @@ def measure(towers: Towers, data: Emoji) -> tuple[list[tuple[str, str]], list[tu
     return rows, halves
 
 
-def scenery_named(towers: Towers) -> float:
-    """How often an empty background is named rightly among the 24, %, on canvases that pretraining never drew."""
+def backgrounds_named(towers: Towers) -> float:
+    """Accuracy (%) of naming an empty background among the 24, on canvases that pretraining did not use."""
     pixels = torch.stack([paint_background(n, 3000 + k)[:, 16:80, 16:80] for n in BACKGROUND_NAMES for k in range(16)])
     truth = torch.arange(len(BACKGROUND_NAMES)).repeat_interleave(16)
     return 100 * ((towers.images(pixels) @ towers.names(BACKGROUND_NAMES).T).argmax(1) == truth).float().mean().item()
@@ -94,7 +94,7 @@ def main() -> None:
         print("\n| zero-shot, fluent styles | random | same | swapped | plain |\n|---|---|---|---|---|")
         for row in halves:
             print(f"| {' | '.join(row)} |")
-    print(f"\nEmpty backgrounds named (24-way): {scenery_named(towers):.1f} %")
+    print(f"\nEmpty backgrounds named (24-way): {backgrounds_named(towers):.1f} %")
 
 
 if __name__ == "__main__":

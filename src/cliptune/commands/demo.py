@@ -15,15 +15,15 @@ from cliptune.commands.run import print_tables
 METHODS = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
 NOTES = (
     "The bundled drawings and the tiny backbone show how methods behave; they do not reproduce published numbers.",
-    "In training, every class stands on scenery of its own; same, swapped and plain are tests with that scenery, with "
+    "In training, every class has its own background; same, swapped and plain are tests with that background, with "
     "another class's, and with an even gray.",
 )
 
 
 @dataclass(frozen=True)
 class Demo:
-    """Tune a small CLIP on bundled drawings whose scenery misleads, with five methods; offline, on two cores in about
-    two minutes."""
+    """Tune a small CLIP on bundled drawings whose backgrounds mislead, with five methods; offline, in about two minutes
+    on two cores."""
 
     out: Path = Path("demo")
     """Where checkpoints, results and report.html go."""

@@ -44,8 +44,8 @@ def run(arguments: list[str]) -> None:
 
 
 def print_tables(results: list[Result]) -> None:
-    """The table of results on standard output: whole test sets, and reliance on scenery where it was measured; a second
-    one of what was measured on the way. Where there is one test set, several shots or fractions stand side by side."""
+    """The table of results on standard output: whole test sets, and reliance on backgrounds if it was measured; a
+    second one of what was measured on the way. With one test set, several shots or fractions stand side by side."""
     names = summary.metric_names(results)
     whole = [name for name in names if aggregate.is_whole_test_set(name)]
     apart = [key for key in ("selector", "fraction") if len({get_setting(r, key) for r in results}) > 1]
@@ -53,8 +53,8 @@ def print_tables(results: list[Result]) -> None:
     if len(whole) == 1 and across:
         tables = [pivot(summary.summarise(results, whole, apart=apart), columns=("metric", across[-1]))]
     else:
-        scenery = set() if "joint" in whole else BACKGROUND_METRICS  # a terminal has room for one of them
-        tables = [summary.summarise(results, [n for n in names if n in whole or n in scenery], apart=apart)]
+        background = set() if "joint" in whole else BACKGROUND_METRICS  # a terminal has room for one of them
+        tables = [summary.summarise(results, [n for n in names if n in whole or n in background], apart=apart)]
     on_the_way = [name for name in names if "@" in name and "/" not in name and not name.startswith("joint")]
     if on_the_way:
         tables.append(summary.summarise(results, on_the_way, apart=apart))

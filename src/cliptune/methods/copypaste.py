@@ -1,4 +1,4 @@
-"""Copy-paste: each object also before another picture's scenery. The plain use of masks. Wraps any method."""
+"""Copy-paste: each object also on the background of another image, a plain use of masks. Wraps any method."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class CopyPaste(Wrapper):
             )
         # The batch is in random order, so the next picture is any other. Its own object goes: its pixels become the
         # dataset's mean colour, which is zero after normalisation.
-        scenery = (batch.images * (1 - batch.masks)).roll(1, 0)
-        pasted = batch.images * batch.masks + scenery * (1 - batch.masks)
+        backgrounds = (batch.images * (1 - batch.masks)).roll(1, 0)
+        pasted = batch.images * batch.masks + backgrounds * (1 - batch.masks)
         if self.instead:
             return self.base.views(replace(batch, images=pasted))
         return {**self.base.views(batch), "pasted": pasted}

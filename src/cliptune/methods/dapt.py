@@ -1,4 +1,4 @@
-"""DAPT: decouple the object from its scenery before aligning either with sentences. Wraps any method."""
+"""DAPT: decouple the object from its background before aligning either with sentences. Wraps any method."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Dapt(Wrapper):
     """Share of the epochs in the first phase. Below 1 the last epoch is of the second, and a single epoch holds both,
     so that any run reaches both."""
     background_classes: str = GENERAL_BACKGROUNDS
-    """Words for scenery; for food add "table forks tablecloth hands spoon glasses dishes"."""
+    """Words for backgrounds; for food add "table forks tablecloth hands spoon glasses dishes"."""
     background_template: str = "a clean origami {}."
     """The sentence about a background."""
     compat: Literal["paper", "release"] = "paper"
@@ -72,7 +72,7 @@ class Dapt(Wrapper):
         checks.between(self, 0, 1, "switch")
         checks.template("background_template", self.background_template)
         if not self.background_classes.split():
-            raise UserError("background_classes is empty; give words for scenery, or set background=0")
+            raise UserError("background_classes is empty; give words for backgrounds, or set background=0")
 
     def unused_fields(self) -> dict[str, str]:
         why = "compat='release' has its own, as released"

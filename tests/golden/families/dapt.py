@@ -82,6 +82,8 @@ def compare_logits(report: Report, method: Dapt, out: Outputs) -> None:
         out.image["image"], out.text, out.phrases, out.logit_scale, replace(out.prompts, novel=True)
     )
     report.tensor("logits_forward_test", novel)
-    scenery = method.base.classify(backdrop, out.phrases[RELEASE_COMPETING_WORDS:], None, out.logit_scale, out.prompts)
-    report.tensor("logits_bg", scenery)
-    report.tensor("pseudo_label", scenery.argmax(-1))
+    backgrounds = method.base.classify(
+        backdrop, out.phrases[RELEASE_COMPETING_WORDS:], None, out.logit_scale, out.prompts
+    )
+    report.tensor("logits_bg", backgrounds)
+    report.tensor("pseudo_label", backgrounds.argmax(-1))

@@ -12,7 +12,7 @@ from cliptune.prompts.length_search import best_lengths
 from cliptune.types import State
 from golden.case import Case
 from golden.compare import Report
-from golden.learned import official, tuned
+from golden.learned import official_names, tuned
 from golden.training import batch_of, compare_outputs, compare_step, compare_tokens, compare_trace
 
 SUPERNET, SUBNET = "DPL supernet", "DPL subnet"
@@ -66,7 +66,7 @@ def _subnet(case: Case, report: Report) -> None:
     report.tensor("kl_loss", losses["distill"])
     model.zero_grad()
     losses["distill"].backward()
-    for name, parameter in official(model.learner).items():
+    for name, parameter in official_names(model.learner).items():
         assert parameter.grad is not None
         report.tensor(f"grad_kl_norm.{name}", parameter.grad.double().norm())
 

@@ -14,7 +14,7 @@ from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
 from golden.case import Case, Unsound
 from golden.compare import Bound, Report
-from golden.learned import official, tuned
+from golden.learned import official_names, tuned
 from golden.teacher import compare_teacher, template
 from golden.training import batch_of, compare_outputs, compare_step, compare_tokens, compare_trace
 
@@ -53,7 +53,7 @@ def compare_sides(report: Report, model: TunedModel, batch: Batch, state: State)
     for side, name in (("xe", "ce"), ("kl", "kl")):
         loss = method.losses(model(method.views(batch), state), batch, state)[name]
         report.tensor(f"{side}_loss", loss)
-        parameters = official(model.learner)
+        parameters = official_names(model.learner)
         gradients = torch.autograd.grad(loss, list(parameters.values()))
         for parameter, gradient in zip(parameters, gradients, strict=True):
             report.tensor(f"grad_{side}.{parameter.rpartition('.')[2]}", gradient)
@@ -66,7 +66,7 @@ def compare_sides(report: Report, model: TunedModel, batch: Batch, state: State)
 
 def compare_stepped(report: Report, model: TunedModel) -> None:
     """Compare what one step makes of the parameters with the gradients that are now on them."""
-    for name, parameter in official(model.learner).items():
+    for name, parameter in official_names(model.learner).items():
         key = f"{name.rpartition('.')[2]}_after_step"
         if report.wants(key):
             moved = nn.Parameter(parameter.detach().clone())

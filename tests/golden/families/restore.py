@@ -15,7 +15,7 @@ from cliptune.objectives.feature_shift import gram_norms
 from cliptune.types import Batch, State, Task
 from golden.case import Case
 from golden.compare import Bound, Report
-from golden.learned import official, tuned
+from golden.learned import official_names, tuned
 from golden.training import batch_of, compare_outputs, compare_step, compare_tokens, compare_trace
 
 METHODS = ("RESTORE",)
@@ -35,7 +35,7 @@ def check(case: Case, report: Report) -> None:
     later = copy.deepcopy(learner.state_dict())
     with torch.no_grad():
         for name, value in case.beginnings.items():
-            official(learner)[name].copy_(value)
+            official_names(learner)[name].copy_(value)
     report.used(f"init_param.{name}" for name in case.beginnings)
     task = Task(case.name, None, (), (), {}, tuple(case.classnames), 0)
     state = State(0, EPOCHS, method.prepare(model, task))

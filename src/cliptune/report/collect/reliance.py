@@ -37,7 +37,7 @@ from cliptune.report.reliance_records import FILE_PREFIX, RelianceRecord
 from cliptune.run_dir import CHECKPOINT
 from cliptune.types import DecodedImage, Example, TestSet
 
-#: Test sets that are asked about where none is named, the most telling first: the bundled drawings before the scenery
+#: Test sets that are measured where none is named, the most telling first: the bundled drawings on the backgrounds
 #: of training, as backgrounds of other data's test sets are like those of training.
 PREFERRED_TEST_SETS = ("base/same", "test/same", "base", "test")
 
