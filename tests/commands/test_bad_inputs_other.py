@@ -122,7 +122,7 @@ DATA = """
     data download                             | takes names of datasets
     data download --root {root}               | takes names of datasets
     data download nope --root {root}          | no public dataset 'nope'
-    data download emoji --root {root}         | emoji is no public dataset
+    data download emoji --root {root}         | emoji is not a public dataset
     data download dtd                         | --root
     data download dtd --root {file}           | is a file
     data download dtd --root {none}/below/it  | in no folder

@@ -71,7 +71,7 @@ def test_an_interrupt_says_how_to_go_on(download, dtd, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "data download takes names of datasets: caltech101, dtd"),
+        ((), "data download takes names of datasets: caltech101"),
         (("dtdd",), "no public dataset 'dtdd'; nearest: dtd"),
         (("emoji",), "emoji is not a public dataset: there is nothing to download"),
         (("dtd", "--mirror", "/mnt/x"), "--mirror takes a URL that begins with https:// or http://, got '/mnt/x'"),
