@@ -1,8 +1,8 @@
-"""How the presets of the tiny backbone were chosen: a small grid on the validation classes, never on the benchmark's.
+"""Choose the presets of the tiny backbone: a small grid on the validation classes, never on those of the benchmark.
 
     .venv/bin/python benchmarks/choose.py --methods coop+dapt --seeds 1
 
-Records are kept in benchmarks/results/choose, and benchmarks/results/choose.md is the table of all that are there.
+Records are kept in benchmarks/results/choose; benchmarks/results/choose.md is the table of all of them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from cliptune.results import store, summary, table
 #: DAPT's published weights, and five times the weight of pull and push.
 PUBLISHED = {"pull_push": 0.8, "foreground": 0.1, "background": 0.5}
 STRONG = {"pull_push": 4.0, "foreground": 0.5, "background": 0.5}
-#: What DAPT is wrapped around besides MaPLe.
+#: Methods that DAPT wraps besides MaPLe.
 BASES = (
     *("coop", "cocoop", "kgcoop", "prograd", "vpt", "language", "ivlp", "promptsrc", "restore", "dpl"),
     *("clip_adapter", "tip_adapter_f", "linear_probe"),
 )
-#: Method -> settings tried.
+#: Method -> settings to try.
 GRID: dict[str, list[dict[str, Any]]] = {
     "coop": [{"lr": 0.01}, {"lr": 0.03}, {"lr": 0.1}, {"lr": 0.3}],
     "maple": [{"lr": 0.005}, {"lr": 0.01}, {"lr": 0.02}],
@@ -45,7 +45,7 @@ GRID: dict[str, list[dict[str, Any]]] = {
         {"masks_from": "maskclip", **STRONG},
     ],
     **{f"{base}+dapt": [PUBLISHED, STRONG] for base in BASES},
-    # Uses of masks, exact ones and the model's own.
+    # Uses of exact masks and of masks provided by the model.
     "maple+copypaste": [
         {"pasted": 1.0, "masks_from": "data"},
         {"pasted": 2.0, "masks_from": "data"},
@@ -68,20 +68,20 @@ COLUMNS = ("base", "novel", "hm", "base/same", "base/swapped", "base/gap")
 
 @dataclass(frozen=True)
 class Options:
-    """Seeds, data and place."""
+    """Seeds, data and output."""
 
     seeds: tuple[int, ...] = (1, 2)
-    """One run a seed and setting."""
+    """Seeds of each setting."""
     data: str = "emoji:classes=validation"
-    """Other classes than those of the benchmark."""
+    """Classes other than those of the benchmark."""
     methods: tuple[str, ...] = tuple(GRID)
-    """Which of the grids."""
+    """Methods to run."""
     out: Path = Path("runs/choose")
-    """Records; a rerun does only what is missing."""
+    """Folder of records; a rerun does only what is missing."""
 
 
 def main(options: Options) -> None:
-    """Run the grids, print and keep the table."""
+    """Run the grids, then print and keep the table."""
     base = {"data": options.data, "protocol": "base_to_novel"}
     runs = []
     for method in options.methods:

@@ -1,4 +1,4 @@
-"""Records that stay in the repository, so that every number quoted can be rebuilt from them.
+"""Copy records into the repository, so that every quoted number can be reproduced from them.
 
 The README's first table:
 
@@ -15,24 +15,24 @@ from pathlib import Path
 
 from cliptune.results import store
 
-#: Where they are kept.
+#: Folder of the kept records.
 RESULTS = Path(__file__).parent / "results"
 
 
 def kept_as(folder: Path, out: Path, kept: Path) -> Path:
-    """The file in `kept` for the record in a run's `folder` below `out`."""
+    """The file in `kept` for the record of the run in `folder`, below `out`."""
     return kept / ("-".join(folder.relative_to(out).parts) + ".json")
 
 
 def keep(folders: Iterable[Path], out: Path, kept: Path) -> None:
-    """Copy the records of runs' `folders`, which lie below `out`, into `kept`."""
+    """Copy the records of the runs in `folders`, below `out`, into `kept`."""
     kept.mkdir(parents=True, exist_ok=True)
     for folder in folders:
         shutil.copyfile(folder / store.RESULT_FILE, kept_as(folder, out, kept))
 
 
 def keep_all(out: Path, kept: Path) -> None:
-    """Have exactly the records below `out` in `kept`."""
+    """Replace the records in `kept` with those below `out`."""
     shutil.rmtree(kept, ignore_errors=True)
     keep((record.parent for record in out.rglob(store.RESULT_FILE)), out, kept)
 

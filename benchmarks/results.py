@@ -1,12 +1,12 @@
-"""The figures the manual quotes: base-to-novel on the bundled drawings, with controls. `make results`.
+"""Results quoted in the documentation: base-to-novel on the bundled sprites, with controls. `make results`.
 
     .venv/bin/python benchmarks/results.py                                  the README's rows, five seeds
     .venv/bin/python benchmarks/results.py --rows family --seeds 1 2 3      every method, in DAPT, and its controls
-    .venv/bin/python benchmarks/results.py --rows background               effect of the uses of masks on the background
+    .venv/bin/python benchmarks/results.py --rows background                uses of masks, and reliance on backgrounds
 
-Every row is a full sweep entry: records and checkpoints go to --out, a rerun does only what is missing, and the records
-and the table are copied to benchmarks/results/emoji/. On several cores, processes share the work: --part 1/2 beside
---part 2/2, each with OMP_NUM_THREADS=1, then the command without it for the table.
+Records and checkpoints are written to --out; a rerun does only what is missing. Records and the table are copied to
+benchmarks/results/emoji/. To use several cores, run --part 1/2 and --part 2/2 at the same time with OMP_NUM_THREADS=1,
+then the command without --part for the table.
 """
 
 from __future__ import annotations
@@ -30,19 +30,18 @@ from cliptune.results import store, summary, table
 
 KEPT = RESULTS / "emoji"
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swapped", "base/gap", "base/plain")
-#: Around which of the methods validation chose the strong pull rather than the published one (results/choose.md), and
-#: MaPLe, to compare.
+#: Methods for which validation chose the strong pull over the published one (results/choose.md), and MaPLe to compare.
 STRONGER = ("coop", "cocoop", "kgcoop", "prograd", "language", "linear_probe", "maple")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which rows and seeds, on which classes, where to."""
+    """Rows, seeds, data and output."""
 
     rows: Literal["main", "family", "background"] = "main"
-    """Which table."""
+    """The table to make."""
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
-    """One run a seed and row."""
+    """Seeds of each row."""
     data: str = "emoji"
     """emoji, or emoji:classes=validation to choose settings on."""
     out: Path = Path("runs/results")
@@ -50,17 +49,17 @@ class Options:
     keep: bool = True
     """Copy records and table to benchmarks/results/emoji."""
     only: tuple[str, ...] = ()
-    """Of the rows, those of these labels' first methods; none chooses all."""
+    """Only rows whose first method is one of these; empty selects all."""
     from_kept: bool = False
-    """Take kept records of the same configuration as done, so that a table goes on where another machine left it."""
+    """Use kept records of the same configuration, to continue a table from another machine."""
     page: bool = False
-    """Also write OUT/report.html, with pictures: minutes, where there are dozens of rows."""
+    """Also write OUT/report.html with images, which takes minutes for dozens of rows."""
     part: str = ""
-    """I/N: do the I-th of every N runs, and leave the table to a later call."""
+    """I/N: do only the I-th of every N runs, without the table."""
 
 
 def main_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
-    """Label and run of every row; controls are the same method with other settings."""
+    """Label and configuration of every row; controls are the same method with other settings."""
     maple = presets.get("maple", **base)
     dapt = presets.get("maple+dapt", **base)
     longer = config.with_options(maple, {"epochs": 3 * maple.training.epochs})
@@ -77,7 +76,7 @@ def main_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
 
 
 def family_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
-    """Every method; those that train also in DAPT, and their controls."""
+    """Every method, and for those that train DAPT and the controls."""
     plain = [name for name in methods.names() if not methods.is_wrapper(methods.get(name))]
     rows = []
     for name in plain:
@@ -89,14 +88,14 @@ def family_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
         rows.append((f"{name}+copypaste", presets.get(f"{name}+copypaste", **base)))
         if name in STRONGER:
             rows.append((f"{name}+dapt, pull 4", config.with_options(presets.get(f"{name}+dapt", **base), STRONG)))
-        if run.method.epochs is None:  # a search has a length of its own
+        if run.method.epochs is None:  # a search determines its own length
             longer = config.with_options(run, {"epochs": 3 * run.training.epochs})
             rows.append((f"{name}, 3x steps", longer))
     return rows
 
 
 def background_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
-    """Uses of masks, exact ones and two made by the model itself; those of the README's rows keep their labels."""
+    """Uses of exact masks and of two kinds that the model provides; rows of the README keep their labels."""
     rows = [row for row in main_rows(base) if row[0].startswith("maple")]
     uses = [("maple+copypaste", {"pasted": 2.0}), ("maple+dapt+copypaste", {"pasted": 2.0} | STRONG)]
     for source in ("data", "maskclip", "gradcam"):
@@ -108,7 +107,7 @@ def background_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
 
 
 def take_kept(entries: Sequence[sweep.Job], out: Path) -> None:
-    """Lay kept records into the folders of entries that have none."""
+    """Copy kept records into run directories that have none."""
     for entry in entries:
         kept, there = kept_as(entry.folder, out, KEPT), entry.folder / store.RESULT_FILE
         if not there.is_file() and kept.is_file() and store.load_result(kept).config == config.to_dict(entry.run):
@@ -120,7 +119,7 @@ ROWS = {"main": main_rows, "family": family_rows, "background": background_rows}
 
 
 def main(options: Options) -> None:
-    """Run what is missing, print the table, keep the records."""
+    """Run what is missing, print the table and keep the records."""
     runs = ROWS[options.rows]({"data": options.data, "protocol": "base_to_novel"})
     runs = [row for row in runs if not options.only or row[0].split("+")[0].split(",")[0] in options.only]
     entries = sweep.plan_jobs(runs, options.seeds, options.out)
@@ -134,7 +133,7 @@ def main(options: Options) -> None:
     text = table.to_markdown(summary.summarise(results, COLUMNS, cost=True))
     sys.stdout.write(text + "\n")
     if options.page:
-        write_page(results, options.out, options.out / "report.html", 8, title="cliptune on the bundled drawings")
+        write_page(results, options.out, options.out / "report.html", 8, title="cliptune on the bundled emoji sprites")
     if options.keep:
         keep([entry.folder for entry in entries], options.out, KEPT)
         write_text(KEPT / ("table.md" if options.rows == "main" else f"{options.rows}.md"), text + "\n")
