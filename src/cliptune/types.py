@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +48,22 @@ class DecodedImage:
 
     image: Tensor
     mask: Tensor | None = None
+
+
+class Masks(Protocol):
+    """What an example set needs of a mask source (see `masks.source.MaskSource`)."""
+
+    @property
+    def changes(self) -> bool: ...
+
+    @property
+    def thresholds_views(self) -> bool: ...
+
+    def mask(self, example: Example, image: DecodedImage, /) -> Tensor: ...
+
+    def stored(self, example: Example, image: DecodedImage, /) -> Tensor: ...
+
+    def foreground(self, numbers: Tensor, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.dataset import Dataset
 from cliptune.data.image_store import ImageStore
-from cliptune.data.targets import multi_hot
+from cliptune.data.targets import example_weights, multi_hot
 from cliptune.data.transforms import (
     TrainingView,
     evaluation_view,
@@ -26,28 +25,12 @@ from cliptune.data.transforms import (
     squash,
 )
 from cliptune.errors import UserError
-from cliptune.types import Batch, DecodedImage, Example
+from cliptune.types import Batch, DecodedImage, Example, Masks
 
 #: Batches that are read ahead of the one in use.
 PREFETCH_BATCHES = 2
 #: Image, mask, label and position of one example.
 Item = tuple[Tensor, Tensor, int, int]
-
-
-class Masks(Protocol):
-    """What an example set needs of a mask source (see `masks.source.MaskSource`)."""
-
-    @property
-    def changes(self) -> bool: ...
-
-    @property
-    def thresholds_views(self) -> bool: ...
-
-    def mask(self, example: Example, image: DecodedImage, /) -> Tensor: ...
-
-    def stored(self, example: Example, image: DecodedImage, /) -> Tensor: ...
-
-    def foreground(self, numbers: Tensor, /) -> Tensor: ...
 
 
 class ExampleSet:
@@ -247,12 +230,6 @@ class _Items(torch.utils.data.Dataset):
             return self.examples.item(i, self.epoch, self.masks)
         except UserError as error:
             return str(error)
-
-
-def example_weights(examples: Sequence[Example]) -> Tensor | None:
-    """float32 `(n,)` with mean 1, or None if all examples weigh the same."""
-    weights = torch.tensor([e.weight for e in examples], dtype=torch.float64)
-    return None if not len(weights) or bool((weights == weights[0]).all()) else (weights / weights.mean()).float()
 
 
 def collate(items: Sequence[Item | str]) -> list[Tensor] | str:

@@ -29,3 +29,11 @@ def multi_hot(examples: Sequence[Example], classes: int | None = None) -> Tensor
     targets = torch.zeros(len(examples), classes or 1 + max(label for _, label in pairs))
     targets[tuple(torch.tensor(pairs).T)] = 1
     return targets
+
+
+def example_weights(examples: Sequence[Example]) -> Tensor | None:
+    """float32 `(n,)` with mean 1, or None if all examples weigh the same."""
+    import torch
+
+    weights = torch.tensor([e.weight for e in examples], dtype=torch.float64)
+    return None if not len(weights) or bool((weights == weights[0]).all()) else (weights / weights.mean()).float()
