@@ -50,7 +50,7 @@ def test_it_is_kept_beside_the_record_and_stands_in_the_report(cli, run):
 def test_a_table_for_people(cli, run):
     said = cli("background", run, "--images", 4, "--saliency", "true", "--seed", 2)
     assert said.code == 0 and "coop" in said.out and "saliency of the true class" in said.out, said.err
-    assert "kept beside its record as background-" in said.err, "unusual questions have files of their own"
+    assert "saved next to its record as background-" in said.err, "unusual questions have files of their own"
 
 
 def test_masks_from_elsewhere_and_other_pictures(cli, run, photos):

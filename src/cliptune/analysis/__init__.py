@@ -1,1 +1,1 @@
-"""What tuned models rely on and what they learned, as functions of pictures and tensors."""
+"""Analyses of tuned models: reliance on backgrounds, nearest words of learned context."""

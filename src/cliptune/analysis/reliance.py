@@ -91,7 +91,7 @@ def draw_donors(classes: Sequence[frozenset[int]], seed: int) -> list[int]:
 
 
 def compute_reliance(
-    pictures: Sequence[DecodedImage] | Callable[[int], DecodedImage],
+    images: Sequence[DecodedImage] | Callable[[int], DecodedImage],
     classes: Sequence[frozenset[int]],
     logits: Logits,
     saliency: Saliency | None = None,
@@ -105,7 +105,7 @@ def compute_reliance(
     """Measure the reliance of a model on backgrounds.
 
     Args:
-        pictures: Images with masks that have foreground and background, or a function that reads one by its position.
+        images: Images with masks that have foreground and background, or a function that reads one by its position.
         classes: The classes that each image shows.
         logits: The model.
         saliency: The model's saliency, or None.
@@ -115,7 +115,7 @@ def compute_reliance(
         batch_size: Images per call of `logits` and `saliency`.
         tick: Called after each batch with its number of images.
     """
-    read = pictures if callable(pictures) else pictures.__getitem__
+    read = images if callable(images) else images.__getitem__
     donors = draw_donors(classes, seed)
     right: dict[str, list[bool]] = {name: [] for name in CONDITIONS}
     followed, area = 0, 0.0
@@ -162,6 +162,6 @@ def saliency_on_foreground(where: Tensor, mask: Tensor) -> tuple[float, bool] | 
     return float((where * share).sum() / where.sum()), bool((share[where == where.amax()] >= 0.5).any())
 
 
-def _image_and_mask(picture: DecodedImage) -> tuple[Tensor, Tensor]:
-    assert picture.mask is not None, "an image without a mask"
-    return picture.image, picture.mask
+def _image_and_mask(image: DecodedImage) -> tuple[Tensor, Tensor]:
+    assert image.mask is not None, "an image without a mask"
+    return image.image, image.mask

@@ -65,7 +65,7 @@ class Background:
 
 
 def background(arguments: list[str]) -> None:
-    """Measure each run, print a table."""
+    """Measure each run and print a table."""
     split_first(arguments, "a run's folder", "background runs/sweep", helped="run")
     options = parse(Background, "background", arguments)
     from cliptune.report.collect.reliance import RelianceOptions, measure_reliance
@@ -87,23 +87,23 @@ def background(arguments: list[str]) -> None:
         rows = [{"run": str(place), "method": label, **one.to_dict()} for place, label, one, _ in found]
         sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
         return
-    held: dict[str, list[RelianceRecord]] = {}
+    by_label: dict[str, list[RelianceRecord]] = {}
     for _, label, one, _ in found:
-        held.setdefault(label, []).append(one)
+        by_label.setdefault(label, []).append(one)
     out = table_console()
-    for table in reliance_records.tabulate_reliance(held):
+    for table in reliance_records.tabulate_reliance(by_label):
         out.print(title_of(table), soft_wrap=True)
         out.print(drawn(table))
         areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
         if areas:
-            out.print(f"area      {areas[0]:.1f} % of the pictures is object: what saliency spread evenly would get.")
+            out.print(f"area      {areas[0]:.1f} % of the pixels are object: the energy of uniform saliency.")
     for name in COLUMNS:
         out.print(f"{name:<10}{({**CONDITIONS, **EXTRA_COLUMNS})[name]}", soft_wrap=True)
     counts = {why: n for _, _, one, _ in found for why, n in one.reliance.left_out.items()}
     if counts:
-        console.print("left out: " + ", ".join(f"{n} pictures with {why}" for why, n in counts.items()))
+        console.print("left out: " + ", ".join(f"{n} images with {why}" for why, n in counts.items()))
     where = "its record" if len(found) == 1 else f"the records of {len(found)} runs"
-    console.print(f"kept beside {where} as {found[-1][3].name}")
+    console.print(f"saved next to {where} as {found[-1][3].name}")
 
 
 def checkpoints(given: Path) -> list[Path]:
@@ -117,21 +117,21 @@ def checkpoints(given: Path) -> list[Path]:
 
 
 def label_of(place: Path) -> str:
-    """A run's row in tables: its record's, or else its place."""
+    """A run's row in tables: the method of its record, or else its path."""
     record = (place if place.is_dir() else place.parent) / store.RESULT_FILE
     return store.load_result(record).method if record.is_file() else str(place)
 
 
 def title_of(table: reliance_records.RelianceTable) -> str:
-    """What was measured on what."""
+    """Caption of a table: test set, number of images, mask source, saliency."""
     data, test, masks, saliency = table.heading
-    pictures = " or ".join(map(str, table.pictures))
+    images = " or ".join(map(str, table.pictures))
     name = display_name(test)
-    return f"{name} of {data}: {pictures} pictures, masks from {masks}, saliency of the {saliency} class; percent"
+    return f"{name} of {data}: {images} images, masks from {masks}, saliency of the {saliency} class; percent"
 
 
 def drawn(table: reliance_records.RelianceTable) -> RichTable:
-    """For a terminal."""
+    """The table for a terminal."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     rich.add_column("method", overflow="fold", min_width=10)
     for name in ("runs", *COLUMNS):

@@ -1,0 +1,1 @@
+"""Saliency maps of tuned models: Grad-CAM and MaskCLIP."""

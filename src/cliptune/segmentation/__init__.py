@@ -1,0 +1,1 @@
+"""Segmentation models that make mask files."""

@@ -1,0 +1,1 @@
+"""The built-in dataset of sprites on procedural backgrounds."""
