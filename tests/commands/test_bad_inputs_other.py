@@ -113,7 +113,7 @@ DATA = """
     data list --root {file}                   | no folder at
     data list --format xml                    | 'xml'
     data list stray                           | stray
-    data check                                | say which folder holds the datasets
+    data check                                | use cliptune data check ROOT
     data check {none}                         | none
     data check {file}                         | file
     data check {empty}                        | empty
@@ -126,14 +126,14 @@ DATA = """
     data download dtd                         | --root
     data download dtd --root {file}           | is a file
     data download dtd --root {none}/below/it  | in no folder
-    data download dtd --root {root} --mirror ftp://x | --mirror takes an address
+    data download dtd --root {root} --mirror ftp://x | --mirror takes a URL
     data download dtd --root {root} --from here | 'here'
     data show                                 | what to show comes first
     data show nope                            | unknown dataset 'nope'
     data show emoji --classes 0               | classes must be from 1 to 1000
     data show emoji --each 99                 | each must be from 1 to 20
-    data show emoji --classes 900 --each 20   | a page has 1000 at most
-    data show emoji --out x.jpg               | the picture is a PNG
+    data show emoji --classes 900 --each 20   | the maximum is 1000
+    data show emoji --out x.jpg               | the output is a PNG file
     data show emoji --out {empty}             | is a folder
     data show emoji --masks-from nope         | unknown mask source 'nope'
     data show emoji --run {none}              | run has no effect
@@ -145,7 +145,7 @@ DATA = """
     masks check data --data nope              | unknown dataset 'nope'
     masks check data --against nope           | unknown mask source 'nope'
     masks check data --shots -1               | shots must be at least 0
-    masks check data --out x.gif              | the picture is a PNG
+    masks check data --out x.gif              | is a PNG
     masks check folder:{none} --data folder:{photos} | no mask folder
     masks check box:{list.json} --data folder:{photos} | list.json
     masks check data --run {none}             | run has no effect
@@ -156,7 +156,7 @@ DATA = """
     masks make --data folder:{photos} --out m --threshold 2 | threshold must be from 0 to 1
     masks make --data folder:{photos} --out m --points 0 | points must be from 1
     masks make --data folder:{photos} --out m --batch-size -1 | batch_size must be at least 0
-    masks make --data folder:{photos} --out {photos}/cat | lies among the pictures
+    masks make --data folder:{photos} --out {photos}/cat | lies inside the image folder
     masks make --data folder:{photos} --out m --split dev | 'dev'
 """
 
