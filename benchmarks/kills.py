@@ -154,7 +154,7 @@ def seen_of(way: str, options: Options) -> dict[str, object]:
 
 def main(options: Options) -> None:
     """Go through the ways; keep what was seen."""
-    os.environ.update({"OMP_NUM_THREADS": "1", "CLIPTUNE_ONEDNN": "off"})  # one linear routine in all processes
+    os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # what else runs here shall not have Ray kill at its own moments
     file, failed = RESULTS / "kills.json", False
     for way in options.only:

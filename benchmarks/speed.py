@@ -140,7 +140,7 @@ def kept(out: Path, bench: Bench, before: dict[str, float], entries: list[dict])
     rates = {name: max(rate, before[name]) for name, rate in ceilings().items()}
     shares(bench, entries, max(rates.values()))
     report = {
-        "machine": machine(), "fast_linear": bench.backbone.fast_linear, "ceilings": rates, "workloads": entries,
+        "machine": machine(), "linear_backend": bench.backbone.linear_backend, "ceilings": rates, "workloads": entries,
     }  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1) + "\n")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
+from cliptune.types import LinearBackend
 
 #: Name -> configuration: more layers in the image tower, more in the text tower, a ResNet, and a tower from timm.
 SHAPES = {
@@ -44,7 +45,7 @@ NAMES = ("cat", "old_fashioned little red steam locomotive with seven wagons", "
 
 
 @cache
-def backbone(shape: str, fast: bool = True) -> Backbone:
+def backbone(shape: str, linear_backend: LinearBackend = "onednn") -> Backbone:
     """A frozen random CLIP, the same for the same `shape`; tests must not change it."""
     config = SHAPES[shape]
     generator = torch.Generator().manual_seed(3)
@@ -58,7 +59,7 @@ def backbone(shape: str, fast: bool = True) -> Backbone:
             parameter.copy_(noise if parameter.ndim > 1 else parameter + noise)
         model.logit_scale.fill_(math.log(100))
     model.visual.image_mean, model.visual.image_std = (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)
-    return Backbone(shape, model, open_clip.SimpleTokenizer(), fast_linear=fast)
+    return Backbone(shape, model, open_clip.SimpleTokenizer(), linear_backend)
 
 
 def normal(*shape: int, seed: int = 0, std: float = 1.0) -> Tensor:

@@ -18,6 +18,7 @@ from cliptune.data.config import LOCATION_FIELDS, DataConfig
 from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError, shown
 from cliptune.model.method import Method
+from cliptune.types import LinearBackend
 
 Precision = Literal["32", "bf16", "16"]
 Activation = Literal["auto", "gelu", "quick_gelu"]
@@ -39,6 +40,9 @@ class RunConfig:
     activation: Activation = "auto"
     """Of the backbone: auto follows tag, configuration and file. A plain weights file does not say it; OpenAI's weights
     need quick_gelu."""
+    linear_backend: LinearBackend = "auto"
+    """Of frozen linear layers on the CPU: torch; onednn, with packed weights; auto chooses by the processor. They
+    differ by rounding only."""
     shots: int = 16
     """Training images a class; 0 takes all."""
     seed: int = 1
@@ -79,7 +83,16 @@ class RunConfig:
 
 #: What a run is told of only under some protocols: recorded where it is not the default, or where the protocol is about
 #: it, so that the records of others stay what they were.
-OMITTED_AT_DEFAULT = ("activation", "targets", "fraction", "selector", "selector_variant", "joint", "evaluate_at")
+OMITTED_AT_DEFAULT = (
+    "activation",
+    "linear_backend",
+    "targets",
+    "fraction",
+    "selector",
+    "selector_variant",
+    "joint",
+    "evaluate_at",
+)
 ALWAYS_RECORDED = {"data_efficient": ("fraction", "selector")}
 
 
@@ -150,7 +163,7 @@ def to_yaml(run: RunConfig) -> str:
 
 def fingerprint(run: RunConfig) -> str:
     """Short hash of all that decides the numbers; not of where they are computed."""
-    content = {k: v for k, v in to_dict(run).items() if k not in ("device", "devices")}
+    content = {k: v for k, v in to_dict(run).items() if k not in ("device", "devices", "linear_backend")}
     content["training"] = {k: v for k, v in content["training"].items() if k != "workers"}
     decisive = {k: v for k, v in content.pop("reading", {}).items() if k not in LOCATION_FIELDS}
     content |= {"reading": decisive} if decisive else {}

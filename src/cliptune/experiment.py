@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,6 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
 from cliptune import local_paths, methods, model_io, provenance, tasks
-from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import cached_backbone
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.config import Precision, RunConfig, fingerprint, to_dict
@@ -49,7 +47,7 @@ def launch_fabric(device: str, devices: int, precision: Precision) -> Fabric:
 
 def untrained_model(run: RunConfig, task: Task) -> TunedModel:
     """The backbone with an untrained learner, started from the run's seed."""
-    backbone = cached_backbone(run.backbone, run.pretrained, run.activation)
+    backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
     generator = Generator().manual_seed(run.seed)
     return TunedModel(backbone, run.method, task.classnames, task.dataset.templates, generator)
 
@@ -77,14 +75,15 @@ def run_experiment(
     start, start_cpu = time.perf_counter(), time.process_time()
     provenance.reset_peak_memory(fabric.device)
     alone = folder if fabric.world_size == 1 else None
-    backbone = cached_backbone(run.backbone, run.pretrained, run.activation)
+    backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
     check_images(backbone, task.dataset)
-    with lock_dir(alone), claimed_run_dir(folder, run), autocast_backbone(backbone, fabric):
+    with lock_dir(alone), claimed_run_dir(folder, run), backbone.autocast_with(fabric.autocast):
         task = coreset_task(run, task, fabric, folder)
         model, final, history = train_stages(run, task, fabric, folder, watchers)
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
         with collect_assumed_ranges():  # of test images, `sound` said it above
             metrics = evaluate_task(model, task, watchers, run.training) | intermediate_metrics(history)
+        described = provenance.describe_run(run, model, task)  # in the precision of the run
     result = Result(
         task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
         method=label or methods.name_of(run.method),
@@ -100,7 +99,7 @@ def run_experiment(
         },
         history=tuple(history),
         provenance={
-            **provenance.describe_run(run, model, task),
+            **described,
             **({"places": kept} if folder is not None and (kept := local_paths.record_paths(run, folder)) else {}),
             **seen,
             **(about or {}),
@@ -174,13 +173,3 @@ def train_stages(
             stacklevel=2,
         )
     return model, run, history
-
-
-@contextmanager
-def autocast_backbone(backbone: Backbone, fabric: Fabric) -> Iterator[None]:
-    """Towers in the run's precision. The backbone serves other runs as well, so it is left in float32."""
-    backbone.autocast = fabric.autocast
-    try:
-        yield
-    finally:
-        backbone.autocast = nullcontext

@@ -51,7 +51,7 @@ def load_model(
     checkpoint_header.check_sizes(nested_methods(run.method), tensors, path)
     if backbone is None and (lost := local_paths.missing_path_error(run, local_paths.MODEL_FIELDS, kept, path.parent)):
         raise UserError(lost)
-    backbone = backbone or cached_backbone(run.backbone, run.pretrained, run.activation)
+    backbone = backbone or cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
     held.check(backbone, path)
     model = TunedModel(backbone, run.method, held.classnames, held.templates)
     checkpoint.load_learner(model.learner, tensors, f"{path} does not fit {shown(run.method)}")

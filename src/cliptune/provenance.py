@@ -58,7 +58,7 @@ def describe_run(run: RunConfig, model: TunedModel, task: Task) -> Mapping[str, 
         "test_images": {name: len(test.examples) for name, test in task.tests.items()},
         "versions": {"cliptune": __version__, **versions, "python": platform.python_version()},
         "device": str(model.backbone.logit_scale.device),
-        "fast_linear": model.backbone.fast_linear,
+        "linear_backend": model.backbone.linear_backend,
         **({} if model.method == run.method else {"trained": method_to_dict(model.method)}),
     }
 

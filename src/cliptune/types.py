@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: What computes frozen linear layers: PyTorch's default, oneDNN on packed weights, or a choice by the processor.
+LinearBackend = Literal["auto", "torch", "onednn"]
 
 
 @dataclass(frozen=True)

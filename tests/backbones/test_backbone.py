@@ -60,7 +60,7 @@ def test_words_are_embedded_one_vector_a_token():
 
 
 def test_towers_are_made_anew_after_a_move():
-    backbone = Backbone("x", copy.deepcopy(tiny_clips.backbone("deep_image").model), None, fast_linear=False)
+    backbone = Backbone("x", copy.deepcopy(tiny_clips.backbone("deep_image").model), None, linear_backend="torch")
     images = tiny_clips.pictures(backbone)
     before = backbone.encode_image(images)
     backbone.model.visual.proj.data *= 2

@@ -56,7 +56,7 @@ def compare(got, wanted, leaves):
 def test_text(shape, chunk):
     of = backbone(shape)
     context, deep = learned(3, of.text_width), [learned(3, of.text_width, seed=1)]
-    tower, trail = PackedTextTower(of.text, of.fast_linear, chunk), BlockFeatures()
+    tower, trail = PackedTextTower(of.text, of.onednn_dtypes, chunk), BlockFeatures()
     sentences = tokenize_with_context(of.encode, WORDS, 3, NAMES)
     features = tower(sentences, Prompts(context, tuple(deep), trail=trail))
     compare(trail.text, text_by_hand(of, context, deep), [context, *deep])

@@ -6,8 +6,11 @@ from open_clip.transformer import CustomResidualAttentionBlock, QuickGELU, Resid
 from torch import nn
 
 from cliptune.backbones.blocks import FrozenBlock, layer_norm
+from cliptune.backbones.frozen_linear import onednn_dtypes
 from cliptune.errors import UserError
 from tiny_clips import learned, normal
+
+ONEDNN = onednn_dtypes("onednn")
 
 WIDTH, HEADS = 32, 4
 
@@ -20,14 +23,14 @@ def original(act=nn.GELU, **options):
     return module.requires_grad_(False)
 
 
-@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("onednn", [ONEDNN, frozenset()], ids=["onednn", "torch"])
 @pytest.mark.parametrize(
     "module",
     [original(), original(QuickGELU), original(ls_init_value=0.1), original(nn.ReLU)],
     ids=["gelu", "quick", "scale", "relu"],
 )
-def test_is_the_original(module, fast):
-    block, x = FrozenBlock(module, fast), learned(2, 7, WIDTH)
+def test_is_the_original(module, onednn):
+    block, x = FrozenBlock(module, onednn), learned(2, 7, WIDTH)
     got, wanted = block(x), module(x)
     torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
     g = normal(2, 7, WIDTH, seed=4)
@@ -35,10 +38,10 @@ def test_is_the_original(module, fast):
     assert (ours - reference).abs().max() <= 1e-5 * reference.abs().max()
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_extra_tokens_are_seen_and_not_carried_on(fast):
+@pytest.mark.parametrize("onednn", [ONEDNN, frozenset()], ids=["onednn", "torch"])
+def test_extra_tokens_are_seen_and_not_carried_on(onednn):
     module = original()
-    block, x, extra = FrozenBlock(module, fast), learned(3, 5, WIDTH), learned(2, WIDTH, seed=1)
+    block, x, extra = FrozenBlock(module, onednn), learned(3, 5, WIDTH), learned(2, WIDTH, seed=1)
     wanted = module(torch.cat([x, extra.expand(3, -1, -1)], 1))[:, :5]
     got = block(x, extra)
     torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
@@ -52,7 +55,7 @@ def test_extra_tokens_are_seen_and_not_carried_on(fast):
 
 def test_a_mask_hides_keys():
     module = original()
-    block, x = FrozenBlock(module, True), normal(2, 6, WIDTH)
+    block, x = FrozenBlock(module, ONEDNN), normal(2, 6, WIDTH)
     causal = torch.ones(6, 6, dtype=torch.bool).tril()
     got = block.finish(x, block.attend(*block.qkv(block.normed(x)).chunk(3, -1), causal))
     wanted = module(x, attn_mask=torch.zeros(6, 6).masked_fill(~causal, float("-inf")))
@@ -60,13 +63,13 @@ def test_a_mask_hides_keys():
 
 
 def test_queries_apart_from_keys_and_values():
-    block, x = FrozenBlock(original(), True), normal(5, WIDTH)
+    block, x = FrozenBlock(original(), ONEDNN), normal(5, WIDTH)
     torch.testing.assert_close(torch.cat([block.q(x), block.kv(x)], -1), block.qkv(x), rtol=0, atol=1e-5)
 
 
 def test_no_frozen_weight_is_copied_before_use():
     module = original()
-    block = FrozenBlock(module, True)
+    block = FrozenBlock(module, ONEDNN)
     assert block.qkv.weight.data_ptr() == module.attn.in_proj_weight.data_ptr()
     assert block.fc.weight.data_ptr() == module.mlp.c_fc.weight.data_ptr()
 
@@ -80,4 +83,4 @@ def test_layer_norm_or_none():
 
 def test_other_blocks_are_refused():
     with pytest.raises(UserError, match="CustomResidualAttentionBlock"):
-        FrozenBlock(CustomResidualAttentionBlock(WIDTH, HEADS), True)
+        FrozenBlock(CustomResidualAttentionBlock(WIDTH, HEADS), ONEDNN)

@@ -27,7 +27,7 @@ def made(quick_gelu=False, tokenizer=None, preprocess=None, model=None, **fields
         config[f"{tower}_cfg"][rest] = value
     model = tiny_clips.clip(config, quick_gelu)
     model.load_state_dict(tiny_clips.clip(CONFIG).state_dict())
-    backbone = Backbone("x", model, tokenizer or ClipTokenizer(77), fast_linear=False)
+    backbone = Backbone("x", model, tokenizer or ClipTokenizer(77), linear_backend="torch")
     if preprocess:
         backbone.__dict__["preprocess"] = preprocess
     return backbone

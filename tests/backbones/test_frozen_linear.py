@@ -1,25 +1,29 @@
-"""A frozen linear layer is F.linear, forward and backward, by either route."""
+"""A frozen linear layer is F.linear, forward and backward, by either backend."""
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from cliptune.backbones import frozen_linear, remembered
-from cliptune.backbones.frozen_linear import FrozenLinear, available, faster, measured
+from cliptune.backbones.frozen_linear import FrozenLinear, onednn_dtypes
 from tiny_clips import learned, normal
 
 WEIGHT, BIAS = normal(24, 16, seed=1), normal(24, seed=2)
+ONEDNN, BF16 = frozenset([torch.float32]), frozenset([torch.bfloat16])
+BOTH = pytest.mark.parametrize("onednn", [ONEDNN, frozenset()], ids=["onednn", "torch"])
+needs_onednn = pytest.mark.skipif(not onednn_dtypes("onednn"), reason="this build has no oneDNN linear layers")
 
 
-@pytest.mark.parametrize("fast", [True, False])
+@needs_onednn
+@BOTH
 @pytest.mark.parametrize("shape", [(16,), (1, 16), (5, 16), (2, 7, 16), (3, 1, 4, 16), (900, 16)])
 @pytest.mark.parametrize("bias", [BIAS, None])
 @pytest.mark.parametrize("scale", [1.0, 1.702])
-def test_is_f_linear(fast, shape, bias, scale):
-    layer, x = FrozenLinear(WEIGHT, bias, fast, scale), learned(*shape)
+def test_is_f_linear(onednn, shape, bias, scale):
+    layer, x = FrozenLinear(WEIGHT, bias, onednn, scale), learned(*shape)
     wanted = F.linear(x, scale * WEIGHT, None if bias is None else scale * bias)
     got = layer(x)
     torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
@@ -30,10 +34,11 @@ def test_is_f_linear(fast, shape, bias, scale):
         torch.testing.assert_close(layer(x), wanted, rtol=0, atol=1e-5)
 
 
+@needs_onednn
+@BOTH
 @pytest.mark.parametrize("act", [F.silu, F.gelu, torch.tanh])
-@pytest.mark.parametrize("fast", [True, False])
-def test_then_an_activation(act, fast):
-    layer, x = FrozenLinear(WEIGHT, BIAS, fast, act=act), learned(5, 16)
+def test_activation(act, onednn):
+    layer, x = FrozenLinear(WEIGHT, BIAS, onednn, act=act), learned(5, 16)
     wanted = act(F.linear(x, WEIGHT, BIAS))
     torch.testing.assert_close(layer(x), wanted, rtol=0, atol=1e-5)
     torch.testing.assert_close(layer(x.detach()), wanted, rtol=0, atol=1e-5)
@@ -41,86 +46,93 @@ def test_then_an_activation(act, fast):
     torch.testing.assert_close(ours, reference, rtol=0, atol=1e-5)
 
 
+@needs_onednn
 def test_gradient_in_another_memory_order():
     x = learned(6, 16)
-    layer = FrozenLinear(WEIGHT, BIAS, True)
+    layer = FrozenLinear(WEIGHT, BIAS, ONEDNN)
     (got,) = torch.autograd.grad(layer(x), x, normal(24, 6).t())
     torch.testing.assert_close(got, normal(24, 6).t() @ WEIGHT, rtol=0, atol=1e-5)
 
 
+@needs_onednn
 def test_strided_input_and_sliced_weight():
     rows, x = slice(8, 16), normal(4, 3, 16).transpose(0, 1)
-    layer = FrozenLinear(WEIGHT[rows], BIAS[rows], True)
+    layer = FrozenLinear(WEIGHT[rows], BIAS[rows], ONEDNN)
     torch.testing.assert_close(layer(x), F.linear(x, WEIGHT[rows], BIAS[rows]), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_weights_take_no_gradient_and_are_read_in_place(fast):
+@needs_onednn
+@BOTH
+def test_weights_receive_no_gradient_and_are_read_in_place(onednn):
     weight = WEIGHT.clone().requires_grad_()
-    layer = FrozenLinear(weight, BIAS, fast)
+    layer = FrozenLinear(weight, BIAS, onednn)
     assert not layer.weight.requires_grad and layer.weight.data_ptr() == weight.data_ptr()
     layer(learned(2, 16)).sum().backward()
     assert weight.grad is None
     assert not layer(normal(2, 16)).requires_grad
 
 
+@needs_onednn
 @pytest.mark.parametrize("clone", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
 def test_can_be_copied_and_pickled_after_use(clone):
-    layer, x = FrozenLinear(WEIGHT, BIAS, True), learned(2, 16)
+    layer, x = FrozenLinear(WEIGHT, BIAS, ONEDNN), learned(2, 16)
     layer(x).sum().backward()
     assert torch.equal(clone(layer)(x), layer(x))
 
 
-def test_other_precisions_take_the_plain_route():
-    layer = FrozenLinear(WEIGHT, BIAS, True, scale=2.0)
-    x = learned(3, 16)
+@needs_onednn
+@pytest.mark.parametrize("onednn", [ONEDNN, BF16, ONEDNN | BF16, frozenset()])
+@pytest.mark.parametrize("act", [None, F.silu])
+def test_bfloat16_autocast_is_f_linear_under_autocast(onednn, act):
+    if torch.bfloat16 in onednn and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor has no bfloat16 instructions")
+    layer, x = FrozenLinear(WEIGHT, BIAS, onednn, 2.0, act), learned(3, 16)
+    g = normal(3, 24, seed=5).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        y = layer(x)
-        y.float().sum().backward()
-    assert y.dtype == torch.bfloat16 and x.grad is not None
-    torch.testing.assert_close(y.float(), F.linear(x, 2 * WEIGHT, 2 * BIAS), rtol=2e-2, atol=0.2)
-    double = FrozenLinear(WEIGHT.double(), BIAS.double(), True)
-    assert not double.fast and double(x.double()).dtype == torch.float64
+        got, wanted = layer(x), F.linear(x, 2 * WEIGHT, 2 * BIAS)
+        wanted = wanted if act is None else act(wanted)
+        with torch.no_grad():
+            without_graph = layer(x)
+    assert got.dtype == torch.bfloat16 and torch.equal(got, wanted) and torch.equal(without_graph, wanted)
+    (ours,), (reference,) = torch.autograd.grad(got, x, g), torch.autograd.grad(wanted, x, g)
+    torch.testing.assert_close(ours, reference, rtol=2e-2, atol=2e-2)
 
 
-def test_the_switch_decides(monkeypatch):
-    for choice, answer in (("on", available(WEIGHT)), ("off", False)):
-        monkeypatch.setenv(frozen_linear.SWITCH, choice)
-        assert faster(WEIGHT) is answer
+def test_other_types_use_f_linear():
+    double = FrozenLinear(WEIGHT.double(), BIAS.double(), ONEDNN)
+    assert not double.onednn and double(normal(3, 16).double()).dtype == torch.float64
 
 
 @pytest.fixture
-def auto(monkeypatch, tmp_path):
-    """A user's cache folder with nothing in it, where the machine is to measure."""
-    monkeypatch.setenv(frozen_linear.SWITCH, "auto")
-    monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+def processor(monkeypatch):
+    """Pretends another processor, by what Linux says of it, and a PyTorch with or without MKL."""
+
+    def pretend(cpuinfo: str, mkl: bool = True):
+        monkeypatch.setattr(Path, "is_file", lambda self: str(self) == "/proc/cpuinfo")
+        monkeypatch.setattr(Path, "read_text", lambda self, **_: cpuinfo)
+        monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: mkl)
+
+    return pretend
 
 
-@pytest.mark.skipif(not available(WEIGHT), reason="this build has no oneDNN linears")
-def test_what_was_measured_is_remembered_by_shape(auto, monkeypatch):
-    asked = []
-    monkeypatch.setattr(frozen_linear, "measured", lambda weight, _: asked.append(weight.shape) or len(asked) == 1)
-    assert [faster(w) for w in (WEIGHT, WEIGHT, WEIGHT.T, WEIGHT)] == [True, True, False, True]
-    assert asked == [WEIGHT.shape, WEIGHT.T.shape]
-    (auto / remembered.NAME).write_text("{ torn")
-    assert faster(WEIGHT) is False and len(asked) == 3
-
-
-@pytest.mark.skipif(not available(WEIGHT), reason="this build has no oneDNN linears")
-def test_without_a_place_to_remember_it_is_measured_anew(auto, monkeypatch):
-    auto.write_text("a file in the way")
-    monkeypatch.setattr(frozen_linear, "measured", lambda *_: True)
-    assert faster(WEIGHT) is True and auto.read_text() == "a file in the way"
-
-
-def test_measuring_gives_an_answer():
-    assert measured(WEIGHT, tokens=4) in (True, False)
+@needs_onednn
+@pytest.mark.parametrize(
+    "cpuinfo, mkl, dtypes",
+    [
+        ("vendor_id : GenuineIntel\nflags : fpu avx512f", True, set()),
+        ("vendor_id : GenuineIntel\nflags : fpu amx_bf16 amx_tile", True, {torch.bfloat16}),
+        ("vendor_id : AuthenticAMD\nflags : fpu avx512f", True, {torch.float32}),
+        ("vendor_id : AuthenticAMD\nflags : fpu amx_bf16", True, {torch.float32, torch.bfloat16}),
+        ("CPU implementer : 0x41\nFeatures : fp asimd", False, set()),
+    ],
+)
+def test_the_rule(processor, cpuinfo, mkl, dtypes):
+    processor(cpuinfo, mkl)
+    assert onednn_dtypes("auto") == dtypes
+    assert onednn_dtypes("onednn") == dtypes | {torch.float32}
+    assert onednn_dtypes("torch") == frozenset()
 
 
 def test_without_onednn_everything_still_works(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert not available(WEIGHT) and not faster(WEIGHT)
-    layer, x = FrozenLinear(WEIGHT, BIAS, True), normal(2, 16)
-    assert not layer.fast
-    assert torch.equal(layer(x), F.linear(x, WEIGHT, BIAS))
+    assert onednn_dtypes("onednn") == onednn_dtypes("auto") == frozenset()

@@ -33,7 +33,7 @@ def built(text=(), vision=(), custom=True, **more) -> Backbone:
         torch.manual_seed(1)
         model = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**config, **more)
     model.visual.image_mean = model.visual.image_std = (0.5, 0.5, 0.5)
-    return Backbone("odd", model, ClipTokenizer(77), fast_linear=False)
+    return Backbone("odd", model, ClipTokenizer(77), linear_backend="torch")
 
 
 def agrees(of: Backbone) -> None:
@@ -201,7 +201,7 @@ def test_coca_gives_unit_features():
         torch.manual_seed(1)
         model = open_clip.CoCa(**config, multimodal_cfg={"width": 64, "heads": 2, "layers": 1})
     model.visual.image_mean = model.visual.image_std = (0.5, 0.5, 0.5)
-    of = Backbone("coca", model, ClipTokenizer(76), fast_linear=False)
+    of = Backbone("coca", model, ClipTokenizer(76), linear_backend="torch")
     images, texts = tiny_clips.pictures(of), ["a cat", "a photo of a sled dog."]
     torch.testing.assert_close(of.encode_image(images), model.encode_image(images), rtol=0, atol=1e-5)
     torch.testing.assert_close(

@@ -52,9 +52,9 @@ def test_text(shape, position, per_class, deep):
 
 
 @pytest.mark.parametrize("shape", VITS)
-@pytest.mark.parametrize("fast", [True, False], ids=["onednn", "plain"])
-def test_text_partly_deep_by_either_route(shape, fast):
-    got, wanted, leaves = both(backbone(shape, fast), "end", False, 1, n_ctx=2)
+@pytest.mark.parametrize("backend", ["onednn", "torch"])
+def test_text_partly_deep_by_either_route(shape, backend):
+    got, wanted, leaves = both(backbone(shape, backend), "end", False, 1, n_ctx=2)
     close(got, wanted)
     same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), leaves)
 
@@ -64,7 +64,7 @@ def test_text_partly_deep_by_either_route(shape, fast):
 @pytest.mark.parametrize("chunk", [1, 20])
 def test_chunks_change_nothing(shape, per_class, chunk):
     of = backbone(shape)
-    cut = PackedTextTower(of.model, True, chunk=chunk)
+    cut = PackedTextTower(of.model, of.onednn_dtypes, chunk=chunk)
     whole, _, leaves = both(of, "end", per_class, 2)
     pieces, _, own = both(of, "end", per_class, 2, tower=cut)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5)
@@ -80,7 +80,7 @@ def test_chunks_change_nothing(shape, per_class, chunk):
 def test_chunks_are_recomputed_only_where_a_gradient_flows(monkeypatch):
     of, calls = backbone("deep_text"), []
     monkeypatch.setattr(packed_text_tower, "checkpoint", lambda f, *a, **_: calls.append(len(a[0])) or f(*a))
-    cut = PackedTextTower(of.model, True, chunk=1)
+    cut = PackedTextTower(of.model, of.onednn_dtypes, chunk=1)
     with torch.no_grad():
         both(of, "end", False, 0, tower=cut)
     assert not calls
@@ -96,7 +96,7 @@ def test_a_context_for_each_picture(shape, depth, fit):
     contexts, deep = learned(5, 3, of.text_width), deep_prompts(of, 3, depth)
     sentences = tokenize_with_context(of.encode, WORDS, 3, NAMES)
     tokens = len(NAMES) * int((sentences.end - sentences.shared_prefix(True) + 1).max())
-    tower = PackedTextTower(of.model, True, chunk=int(fit * tokens))
+    tower = PackedTextTower(of.model, of.onednn_dtypes, chunk=int(fit * tokens))
     got = tower.each(sentences, contexts, Prompts(text_deep=tuple(deep)))
     ids, _ = textbook.prompted(of.encode, WORDS, [name.replace("_", " ") for name in NAMES])
     wanted = torch.stack([textbook.text_features(of.model, ids, context, deep) for context in contexts])
@@ -138,9 +138,9 @@ def test_several_sentences_a_class(shape):
 
 @pytest.mark.parametrize("shape", VITS)
 @pytest.mark.parametrize("depth", [0, 1, 2, None], ids=["none", "shallow", "two", "all"])
-@pytest.mark.parametrize("fast", [True, False], ids=["onednn", "plain"])
-def test_images(shape, depth, fast):
-    of = backbone(shape, fast)
+@pytest.mark.parametrize("backend", ["onednn", "torch"])
+def test_images(shape, depth, backend):
+    of = backbone(shape, backend)
     depth = of.image_depth if depth is None else depth
     prompts = [learned(2, of.image_width, seed=i) for i in range(depth)]
     images = pictures(of)

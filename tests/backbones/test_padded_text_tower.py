@@ -7,6 +7,7 @@ from open_clip.transformer import TextTransformer
 from torch import Tensor
 
 import textbook
+from cliptune.backbones.frozen_linear import onednn_dtypes
 from cliptune.backbones.packed_text_tower import PackedTextTower
 from cliptune.backbones.padded_text_tower import FrozenTextTower, PaddedTextTower
 from cliptune.backbones.prompt_tokenizer import PromptTokenizer
@@ -107,7 +108,7 @@ def test_fixed_sentences(kind, chunk):
     sentences = tokenize_fixed(encoding(module, True), [f"a photo of {name}" for name in names()])
     wanted = own(module, sentences.ids)
     assert sentences.ids.shape[1] == LENGTH
-    close(PaddedTextTower(module, False, chunk)(sentences, Prompts()), wanted)
+    close(PaddedTextTower(module, chunk=chunk)(sentences, Prompts()), wanted)
     close(FrozenTextTower(lambda ids: own(module, ids), chunk)(sentences, Prompts()), wanted)
 
 
@@ -116,9 +117,9 @@ def test_causal_towers_share_and_pack_at_any_pooled_position(kind):
     module = tower(**CAUSAL[kind])
     sentences = tokenize_with_context(encoding(module, False), WORDS, 3, names())
     prompts = Prompts(text=learned(3, WIDTH), text_deep=(learned(3, WIDTH, seed=2),))
-    close(PackedTextTower(module, False)(sentences, prompts), reference(module, sentences, prompts))
+    close(PackedTextTower(module)(sentences, prompts), reference(module, sentences, prompts))
     fixed = tokenize_fixed(encoding(module, False), ["the cat", "a cat", "it is a red fox"])
-    close(PackedTextTower(module, False)(fixed, Prompts()), own(module, padded(fixed)))
+    close(PackedTextTower(module)(fixed, Prompts()), own(module, padded(fixed)))
 
 
 @pytest.mark.parametrize("kind", TOWERS)
@@ -129,7 +130,7 @@ def test_learned_context(kind, position, per_class):
     sentences = tokenize_with_context(encoding(module, True), "", 4, names(), position)
     text = learned(*((len(names()),) * per_class), 4, WIDTH)
     prompts = Prompts(text=text, text_deep=(learned(4, WIDTH, seed=2), learned(4, WIDTH, seed=3)))
-    got, wanted = PaddedTextTower(module, False, 30)(sentences, prompts), reference(module, sentences, prompts)
+    got, wanted = PaddedTextTower(module, chunk=30)(sentences, prompts), reference(module, sentences, prompts)
     close(got, wanted)
     direction = normal(*got.shape, seed=7)
     same_gradients((got * direction).sum(), (wanted * direction).sum(), [text, *prompts.text_deep])
@@ -144,7 +145,7 @@ def test_tokens_that_lend_keys_and_values(kind):
         for i in range(3)
     ]
     prompts = Prompts(text_kv=tuple(layers))
-    got, wanted = PaddedTextTower(module, False)(sentences, prompts), reference(module, sentences, prompts)
+    got, wanted = PaddedTextTower(module)(sentences, prompts), reference(module, sentences, prompts)
     close(got, wanted)
     leaves = [tokens for layer in layers for tokens in layer.options]
     same_gradients(got.square().sum(), wanted.square().sum(), leaves)
@@ -155,7 +156,7 @@ def test_a_context_for_each_picture(chunk):
     module = tower(**TOWERS["siglip"])
     sentences = tokenize_with_context(encoding(module, True), "", 2, names())
     contexts, deep = learned(3, 2, WIDTH), (learned(2, WIDTH, seed=2),)
-    got = PaddedTextTower(module, True, chunk).each(sentences, contexts, Prompts(text_deep=deep))
+    got = PaddedTextTower(module, onednn_dtypes("onednn"), chunk).each(sentences, contexts, Prompts(text_deep=deep))
     wanted = torch.stack([reference(module, sentences, Prompts(text=one, text_deep=deep)) for one in contexts])
     close(got, wanted)
     same_gradients(got.square().sum(), wanted.square().sum(), [contexts, *deep])
@@ -165,7 +166,7 @@ def test_the_trail_holds_pooled_tokens_after_each_block():
     module = tower(**TOWERS["coca"])
     sentences = tokenize_fixed(encoding(module, True), names())
     trail = BlockFeatures()
-    PaddedTextTower(module, False, 30)(sentences, Prompts(trail=trail))
+    PaddedTextTower(module, chunk=30)(sentences, Prompts(trail=trail))
     x, mask = module._embeds(sentences.ids)
     assert len(trail.text) == 3
     for block, got in zip(module.transformer.resblocks, trail.text, strict=True):
@@ -177,9 +178,7 @@ def test_blended_sentences():
     module = tower(**TOWERS["siglip"])
     templates = ("a photo of a {}.", "the {}.", "itap of my {}.")
     encode = encoding(module, True)
-    got = PaddedTextTower(module, False)(
-        average_embeddings(encode, module.token_embedding, templates, names()), Prompts()
-    )
+    got = PaddedTextTower(module)(average_embeddings(encode, module.token_embedding, templates, names()), Prompts())
     last = tokenize_fixed(encode, [f"itap of my {name.replace('_', ' ')}." for name in names()]).ids
     tokens = [
         module.token_embedding(tokenize_fixed(encode, [t.format(n.replace("_", " ")) for n in names()]).ids)

@@ -56,7 +56,7 @@ def test_text(shape, kind, chunk):
     of = backbone(shape)
     plain, given, leaves = cases(of.text_width, of.text_depth, kind)
     texts = [f"a photo of a {name}." for name in NAMED]
-    got = PackedTextTower(of.model, True, chunk)(of.plain(texts), Prompts(text_kv=given))
+    got = PackedTextTower(of.model, of.onednn_dtypes, chunk)(of.plain(texts), Prompts(text_kv=given))
     compare(got, textbook.text_features(of.model, textbook.tokens(of.encode, texts), lent=plain), leaves)
 
 
@@ -82,15 +82,15 @@ def test_text_with_several_contexts(chunk):
     ids, _ = textbook.prompted(of.encode, "a photo of a", NAMED)
     wanted = torch.stack([textbook.text_features(of.model, ids, context, lent=plain) for context in contexts])
     sentences = tokenize_with_context(of.encode, "a photo of a", 3, NAMES)
-    got = PackedTextTower(of.model, True, chunk).each(sentences, contexts, Prompts(text_kv=given))
+    got = PackedTextTower(of.model, of.onednn_dtypes, chunk).each(sentences, contexts, Prompts(text_kv=given))
     compare(got, wanted, [*leaves, contexts])
 
 
 @both_kinds
 @pytest.mark.parametrize("shape", VITS)
-@pytest.mark.parametrize("fast", [True, False], ids=["onednn", "plain"])
-def test_images(shape, kind, fast):
-    of = backbone(shape, fast)
+@pytest.mark.parametrize("backend", ["onednn", "torch"])
+def test_images(shape, kind, backend):
+    of = backbone(shape, backend)
     plain, given, leaves = cases(of.image_width, of.image_depth, kind)
     got = of.encode_image(pictures(of), lent=given)
     compare(got, textbook.image_features(of.model, pictures(of), lent=plain), leaves)

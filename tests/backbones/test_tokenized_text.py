@@ -160,7 +160,7 @@ def test_blended_features_are_the_textbooks(chunk):
     padded = [textbook.tokens(of.encode, [t.format(name) for name in names]) for t in templates]
     tokens = torch.stack([of.model.token_embedding(ids) for ids in padded]).mean(0)
     wanted = textbook.from_tokens(of.model, tokens, padded[-1].argmax(-1))
-    got = PackedTextTower(of.model, True, chunk)(
+    got = PackedTextTower(of.model, of.onednn_dtypes, chunk)(
         average_embeddings(of.encode, of.embed, templates, tiny_clips.NAMES), Prompts()
     )
     torch.testing.assert_close(textbook.unit(got), textbook.unit(wanted), rtol=0, atol=1e-5)

@@ -119,7 +119,7 @@ def differences(folder: Path) -> tuple[Backbone, dict[str, float]]:
         open_clip.create_model(f"local-dir:{folder}").eval(),
         open_clip.get_tokenizer(f"local-dir:{folder}"),
     )
-    ours = load_backbone(str(folder), fast_linear=False)
+    ours = load_backbone(str(folder), linear_backend="torch")
     images = torch.randn(2, 3, *_size(ours), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         texts = tokenizer([template.format(name) for name in NAMES for template in TEMPLATES])

@@ -1,6 +1,5 @@
 """What every method keeps, alone and in every wrapper: found from the registry, so that a new file is tested."""
 
-from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import cache
 
@@ -172,16 +171,9 @@ def test_an_unknown_option_is_named(name):
         config.with_options(presets.get(name), {"n_cxt": 3})
 
 
-@contextmanager
-def autocast(backbone, context):
-    backbone.autocast, before = context, backbone.autocast
-    yield
-    backbone.autocast = before
-
-
 def test_bf16_trains_float32_tensors(name, backbone, run_of):
     half = fabric("bf16-mixed")
-    with autocast(backbone, half.autocast):
+    with backbone.autocast_with(half.autocast):
         tuned, history = trained(suited(name), backbone, TRAINING, fabric=half)
     _, whole = run_of(name)
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in tuned.learner.parameters())

@@ -12,8 +12,7 @@ import pytest
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_kill_and_run_again(tmp_path, photos):
-    # Which linear routine is faster is measured once a process; rounding is compared here, so it is said.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CLIPTUNE_ONEDNN": "off"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def command(out):
         masks = f"folder:{photos.parent / 'masks'}"

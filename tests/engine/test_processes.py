@@ -14,7 +14,7 @@ from cliptune.results import store
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [("coop", "--cached-views", "0"), ("coop", "--cached-views", "1"), ("maple",)])
 def test_two_processes_are_one_with_twice_the_batch(tmp_path, photos, more):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CLIPTUNE_ONEDNN": "off"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     tensors, printed, records = [], [], []
     for devices, batch in ((1, 4), (2, 2)):
         out = tmp_path / str(devices)

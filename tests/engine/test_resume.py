@@ -1,5 +1,7 @@
 """A run that was stopped goes on to the very numbers of one that was not."""
 
+import shutil
+import warnings
 from dataclasses import dataclass, replace
 
 import pytest
@@ -111,15 +113,23 @@ def test_the_state_after_every_epoch_is_on_disk_before_watchers_hear_of_it(backb
     assert set(tensors) == {"learner.text", "optimizer.0.momentum_buffer"}
 
 
-def test_the_linear_routine_of_the_first_part_is_kept(tmp_path):
+@pytest.mark.parametrize("old", [False, True], ids=["a state of today", "a state that says fast_linear"])
+def test_another_linear_backend_is_reported_and_never_changes_the_backbone(tmp_path, old):
     shared = tiny_clips.backbone("deep_image")
-    plain, fast = (Backbone("same", shared.model, shared.tokenizer, fast_linear=fast) for fast in (False, True))
-    whole, history = trained(MAPLE, plain)
+    first, second = (Backbone("same", shared.model, shared.tokenizer, name) for name in ("torch", "onednn"))
     with pytest.raises(Killed):
-        trained(MAPLE, plain, watchers=[Killer(0)], resume_file=tmp_path / "r")
-    resumed, again = trained(MAPLE, fast, resume_file=tmp_path / "r")
-    assert fast.fast_linear is False
-    assert same(learned(whole), learned(resumed)) and again == history
+        trained(MAPLE, first, watchers=[Killer(0)], resume_file=tmp_path / "r")
+    if old:
+        tensors, about = checkpoint.read_checkpoint(tmp_path / "r")
+        checkpoint.write_checkpoint(tmp_path / "r", tensors, {"history": about["history"], "fast_linear": False})
+    shutil.copy(tmp_path / "r", tmp_path / "again")
+    if second.linear_backend == "onednn":
+        with pytest.warns(UserWarning, match="linear_backend='torch'.*continues with 'onednn'"):
+            trained(MAPLE, second, resume_file=tmp_path / "again")
+    assert first.linear_backend == "torch" and torch.float32 not in first.onednn_dtypes
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained(MAPLE, first, resume_file=tmp_path / "r")
 
 
 def test_a_damaged_state_is_told(backbone, tmp_path):

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import backbone_from_state_dict
+from cliptune.types import LinearBackend
 
 
 def recordings() -> Path:
@@ -33,12 +34,12 @@ class Unsound(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """What `case.json` and `tensors.safetensors` of `folder` say; `fast_linear` is handed to the backbone."""
+    """What `case.json` and `tensors.safetensors` of `folder` say; `linear_backend` is handed to the backbone."""
 
     folder: Path
     json: dict[str, Any]
     tensors: dict[str, NDArray]
-    fast_linear: bool = False
+    linear_backend: LinearBackend = "torch"
 
     @property
     def name(self) -> str:
@@ -76,7 +77,7 @@ class Case:
     @cached_property
     def backbone(self) -> Backbone:
         clip = self.json["clip"]
-        backbone, digest = _backbone(self.generator, clip["config"], clip["seed"], self.fast_linear)
+        backbone, digest = _backbone(self.generator, clip["config"], clip["seed"], self.linear_backend)
         if digest != clip["sha256"]:
             raise Unsound(f"the CLIP weights have sha256 {digest}, case.json says {clip['sha256']}")
         return backbone
@@ -137,7 +138,7 @@ class Case:
         return self.generator.tensor(recipe["seed"], name, recipe["shape"], recipe["std"], recipe["mean"])
 
 
-def read(folder: Path | str, fast_linear: bool = False) -> Case:
+def read(folder: Path | str, linear_backend: LinearBackend = "torch") -> Case:
     """Read a folder. Raises `Unsound` if a file is missing or stored tensors differ from those `case.json` lists."""
     folder = Path(folder).absolute()
     if not (folder / "case.json").is_file():
@@ -150,7 +151,7 @@ def read(folder: Path | str, fast_linear: bool = False) -> Case:
             raise Unsound(f"{name} is listed in case.json but not stored")
         if list(tensors[name].shape) != listed["shape"]:
             raise Unsound(f"{name} is stored as {list(tensors[name].shape)}, case.json says {listed['shape']}")
-    return Case(folder, content, tensors, fast_linear)
+    return Case(folder, content, tensors, linear_backend)
 
 
 class Generator(SimpleNamespace):
@@ -169,10 +170,10 @@ def _generator(code: str) -> Generator:
 
 
 @lru_cache(maxsize=4)
-def _backbone(generator: Generator, config: str, seed: int, fast_linear: bool) -> tuple[Backbone, str]:
+def _backbone(generator: Generator, config: str, seed: int, linear_backend: LinearBackend) -> tuple[Backbone, str]:
     """One model a (configuration, seed) in a process, and the digest of the weights it was made from."""
     weights = generator.clip_state_dict(seed, generator.CONFIGS[config])
     state = {key: torch.from_numpy(value) for key, value in weights.items()}
     digest = generator.digest(weights)
     openai = {**state, "input_resolution": torch.tensor(0)}  # as OpenAI's files are told
-    return backbone_from_state_dict(openai, f"{config}/{seed}", fast_linear=fast_linear), digest
+    return backbone_from_state_dict(openai, f"{config}/{seed}", linear_backend=linear_backend), digest

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from cliptune.types import LinearBackend
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, the folder alone is there
 
 from golden.case import Unsound, read
@@ -25,11 +27,11 @@ from golden.families import find
 AGREES, DIFFERS, UNKNOWN = 0, 1, 3
 
 
-def check(folder: Path | str, fast_linear: bool = False) -> tuple[int, list[str]]:
+def check(folder: Path | str, linear_backend: LinearBackend = "torch") -> tuple[int, list[str]]:
     """Rebuild and compare one case. Returns its exit code and the lines to print."""
     name = Path(folder).absolute().name
     try:
-        case = read(folder, fast_linear)
+        case = read(folder, linear_backend)
         family = find(case.method)
         if family is None:
             return UNKNOWN, [f"??   {name:24} method {case.method!r} is not known here"]
@@ -46,7 +48,9 @@ def check(folder: Path | str, fast_linear: bool = False) -> tuple[int, list[str]
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Compare the library with recorded numbers.")
     parser.add_argument("cases", nargs="+", type=Path, metavar="CASE_DIR", help="a folder with case.json")
-    parser.add_argument("--fast-linear", action="store_true", help="run frozen linear layers through oneDNN")
+    parser.add_argument(
+        "--linear-backend", default="torch", choices=["torch", "onednn"], help="of frozen linear layers"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # as recorded
     codes = set()
@@ -54,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         if folder.is_file():
             print(f"skip {folder.name:24} a file, no case")
             continue
-        code, lines = check(folder, options.fast_linear)
+        code, lines = check(folder, options.linear_backend)
         codes.add(code)
         print("\n".join(lines), flush=True)
     return next((code for code in (DIFFERS, UNKNOWN, AGREES) if code in codes), DIFFERS)

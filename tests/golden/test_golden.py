@@ -31,5 +31,5 @@ def test_case(name):
 def test_case_through_onednn(name):
     if name not in CASES:
         pytest.skip(f"no recording {name} at {FOLDER}")
-    code, lines = check(FOLDER / name, fast_linear=True)
+    code, lines = check(FOLDER / name, linear_backend="onednn")
     assert code == 0, "\n".join(lines)

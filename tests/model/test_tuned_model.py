@@ -20,8 +20,8 @@ CLEAN = [name.replace("_", " ") for name in NAMES]
 SCENERY = [f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split()]
 
 
-def tuned(shape: str, method, fast: bool = True) -> TunedModel:
-    model = TunedModel(backbone(shape, fast), method, NAMES)
+def tuned(shape: str, method, backend="onednn") -> TunedModel:
+    model = TunedModel(backbone(shape, backend), method, NAMES)
     with torch.no_grad():
         for i, parameter in enumerate(model.learner.parameters()):
             parameter.copy_(normal(*parameter.shape, seed=i, std=0.3))
@@ -63,11 +63,11 @@ def test_coop(shape, position, per_class):
 
 @pytest.mark.parametrize("shape", VITS)
 @pytest.mark.parametrize("depth", [1, 2, 5])
-@pytest.mark.parametrize("fast", [True, False], ids=["onednn", "plain"])
-def test_maple(shape, depth, fast):
-    of = backbone(shape, fast)
+@pytest.mark.parametrize("backend", ["onednn", "torch"])
+def test_maple(shape, depth, backend):
+    of = backbone(shape, backend)
     depth = min(depth, max(of.text_depth, of.image_depth))
-    model = tuned(shape, Maple(depth=depth), fast)
+    model = tuned(shape, Maple(depth=depth), backend)
     batch, learner = batch_for(model), model.learner
     ids, _ = textbook.prompted(of.encode, "a photo of a", CLEAN)
     loss, out = step(model, batch, FIRST)

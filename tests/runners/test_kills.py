@@ -17,8 +17,7 @@ HERE = Path(__file__).parent
 
 def nursery(photos, folder, *what):
     # With more threads, a fork of a process that has used them would wait for them forever.
-    # One linear routine in all processes, as rounding differs between them and the choice is by their speed.
-    fixed = {"OMP_NUM_THREADS": "1", "CLIPTUNE_ONEDNN": "off", "PYTHONPATH": str(HERE.parent)}
+    fixed = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
     environment = {**os.environ, **fixed}
     command = [sys.executable, str(HERE / "nursery.py"), str(photos), str(folder), *map(str, what)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,21 +16,21 @@ from cliptune import checks
 from cliptune.backbones import fingerprints, introspection
 from cliptune.backbones import tokenized_text as words
 from cliptune.backbones.features import normalise, text_features
-from cliptune.backbones.frozen_linear import faster
+from cliptune.backbones.frozen_linear import onednn_dtypes
 from cliptune.backbones.packed_text_tower import ImageTower, PackedTextTower
 from cliptune.backbones.padded_text_tower import FrozenTextTower, PaddedTextTower
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.prompt_tokenizer import PromptTokenizer
 from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.errors import UserError
-from cliptune.types import KeyValues, Prompts
+from cliptune.types import KeyValues, LinearBackend, Prompts
 
 
 class Backbone(nn.Module):
     """A CLIP model from open_clip that is never trained, and the places where prompts enter it.
 
     name: what `load` was given. model: an open_clip `CLIP`, `CustomTextCLIP` or `CoCa`. tokenizer: open_clip's for it.
-    fast_linear: frozen linears through oneDNN; None takes what is faster on this machine, measured once.
+    linear_backend: what computes frozen linear layers on the CPU (see `onednn_dtypes`); it never changes afterwards.
     untrained: tells which token ids pretraining never saw, for a model of small vocabulary.
     """
 
@@ -42,7 +42,7 @@ class Backbone(nn.Module):
         name: str,
         model: nn.Module,
         tokenizer: Any,
-        fast_linear: bool | None = None,
+        linear_backend: LinearBackend = "auto",
         untrained: Callable[[Iterable[int]], set[int]] | None = None,
     ):
         super().__init__()
@@ -53,8 +53,17 @@ class Backbone(nn.Module):
         self.name = name
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
-        self._fast = fast_linear
+        self.onednn_dtypes = onednn_dtypes(linear_backend)
         self._unit = introspection.normalises_features(model)
+
+    @contextmanager
+    def autocast_with(self, autocast: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
+        """Run the towers inside `autocast()`, such as Fabric's, within the block; the backbone may serve other runs."""
+        before, self.autocast = self.autocast, autocast
+        try:
+            yield
+        finally:
+            self.autocast = before
 
     def train(self, mode: bool = True) -> Backbone:
         """A frozen model stays in evaluation mode (batch norm keeps its running statistics)."""
@@ -156,31 +165,27 @@ class Backbone(nn.Module):
 
     # -- towers -------------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def fast_linear(self) -> bool:
-        """Whether frozen linears go through oneDNN; decided once and recorded, for a resumed run's numbers."""
-        if self._fast is not None:
-            return self._fast
-        towers = [self.text] * introspection.accepts_text_prompts(self.text) + [self.visual] * self.has_vit
-        return bool(towers) and faster(towers[0].transformer.resblocks[0].mlp.c_fc.weight)
-
-    def use_fast_linear(self, fast: bool) -> None:
-        """Take the route a run began with instead of measuring."""
-        if self.__dict__.get("fast_linear") != fast:
-            self.__dict__["fast_linear"] = fast
-            for tower in ("text_tower", "image_tower"):
-                self.__dict__.pop(tower, None)
+    @property
+    def linear_backend(self) -> str:
+        """What computes frozen linear layers in the current precision: "onednn" or "torch"."""
+        if self.logit_scale.device.type != "cpu":
+            return "torch"
+        with self.autocast():
+            dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        return "onednn" if dtype in self.onednn_dtypes else "torch"
 
     @cached_property
     def text_tower(self) -> PackedTextTower | PaddedTextTower | FrozenTextTower:
         if not introspection.accepts_text_prompts(self.text):
             features = getattr(self.model, "text", self.model.encode_text)
             return FrozenTextTower(partial(introspection.pooled_features, self.name, "text", features))
-        return (PackedTextTower if introspection.is_causal(self.text) else PaddedTextTower)(self.text, self.fast_linear)
+        return (PackedTextTower if introspection.is_causal(self.text) else PaddedTextTower)(
+            self.text, self.onednn_dtypes
+        )
 
     @cached_property
     def image_tower(self) -> ImageTower:
-        return ImageTower(self.vit, self.fast_linear)
+        return ImageTower(self.vit, self.onednn_dtypes)
 
     @cached_property
     def encode(self) -> PromptTokenizer:

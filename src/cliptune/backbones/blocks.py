@@ -31,7 +31,7 @@ class FrozenBlock:
     Raises `UserError` for block types other than open_clip's standard one.
     """
 
-    def __init__(self, block: Any, fast: bool):
+    def __init__(self, block: Any, onednn: frozenset[torch.dtype] = frozenset()):
         if type(block) is not ResidualAttentionBlock:
             raise UserError(
                 "prompts need open_clip's standard transformer block, but this tower has "
@@ -40,18 +40,18 @@ class FrozenBlock:
         self.block: Any = block
         self.heads = block.attn.num_heads
         weight, bias, width = block.attn.in_proj_weight, block.attn.in_proj_bias, block.attn.embed_dim
-        self.qkv = FrozenLinear(weight, bias, fast)
+        self.qkv = FrozenLinear(weight, bias, onednn)
         # Queries apart from keys and values, for the last block, where one token a sequence asks.
-        self.q = FrozenLinear(weight[:width], bias[:width], fast)
-        self.kv = FrozenLinear(weight[width:], bias[width:], fast)
-        self.out = FrozenLinear(block.attn.out_proj.weight, block.attn.out_proj.bias, fast)
+        self.q = FrozenLinear(weight[:width], bias[:width], onednn)
+        self.kv = FrozenLinear(weight[width:], bias[width:], onednn)
+        self.out = FrozenLinear(block.attn.out_proj.weight, block.attn.out_proj.bias, onednn)
         mlp: Any = block.mlp
         quick = isinstance(mlp.gelu, QuickGELU)
         plain = isinstance(mlp.gelu, nn.GELU) and mlp.gelu.approximate == "none"
         act = F.silu if quick else F.gelu if plain else mlp.gelu
         fc, proj = mlp.c_fc, mlp.c_proj
-        self.fc = FrozenLinear(fc.weight, fc.bias, fast, QUICK_GELU_FACTOR if quick else 1.0, act)
-        self.proj = FrozenLinear(proj.weight, None, fast, 1 / QUICK_GELU_FACTOR if quick else 1.0)
+        self.fc = FrozenLinear(fc.weight, fc.bias, onednn, QUICK_GELU_FACTOR if quick else 1.0, act)
+        self.proj = FrozenLinear(proj.weight, None, onednn, 1 / QUICK_GELU_FACTOR if quick else 1.0)
         self.proj.bias = proj.bias.detach()  # comes after the division by the factor
 
     def normed(self, x: Tensor) -> Tensor:

@@ -1,130 +1,89 @@
-"""A linear layer whose weights never train, through oneDNN where that is faster."""
+"""Frozen linear layers: `F.linear`, or oneDNN on packed weights, chosen by a rule on the processor alone."""
 
 from __future__ import annotations
 
-import os
-import time
+import platform
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cliptune.backbones.remembered import remembered
+from cliptune.types import LinearBackend
 
-#: Environment variable: "auto" takes what was faster when first measured on this machine; "on" and "off" decide.
-SWITCH = "CLIPTUNE_ONEDNN"
-#: Rows for which oneDNN lays weights out; the layout then serves any number of rows.
-ROWS = 800
-
-
-#: Activations that oneDNN applies while it writes a result, by its names for them.
-FUSED: dict[Callable[[Tensor], Tensor] | None, tuple[str, str]] = {
-    None: ("none", ""),
-    F.silu: ("swish", ""),
-    F.gelu: ("gelu", "none"),
-}
+Activation = Callable[[Tensor], Tensor] | None
+PACKED_ROWS = 800  # for which oneDNN lays out packed weights; the layout serves any number of rows
+#: Activations that oneDNN applies while it writes the result -> its name and algorithm for them.
+FUSED: dict[Any, tuple[str, str]] = {None: ("none", ""), F.silu: ("swish", ""), F.gelu: ("gelu", "none")}
 
 
-def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, act: tuple[str, str] = ("none", "")) -> Tensor:
-    # The operation is private to PyTorch, so `available` looks for it and every caller can do without.
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, act[0], [], act[1])
+def onednn_dtypes(backend: LinearBackend = "auto") -> frozenset[torch.dtype]:
+    """Input types for which frozen linear layers on the CPU use oneDNN; none if this build of PyTorch lacks it.
+
+    "auto": float32 if PyTorch uses MKL on a processor that is not Intel's, where MKL is up to twice as slow as oneDNN;
+    bfloat16 if the processor has AMX. "onednn": float32 on any processor as well. "torch": none.
+    """
+    built = all(hasattr(torch.ops.mkldnn, name) for name in ("_linear_pointwise", "_reorder_linear_weight"))
+    if backend == "torch" or not built or not torch.backends.mkldnn.is_available():
+        return frozenset()
+    file = Path("/proc/cpuinfo")
+    cpu = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else platform.processor()
+    float32 = backend == "onednn" or (torch.backends.mkl.is_available() and "GenuineIntel" not in cpu)
+    return frozenset([torch.float32] * float32 + [torch.bfloat16] * ("amx_bf16" in cpu))
 
 
-def _packed(weight: Tensor) -> Tensor:
-    """`weight` `(out, in)` in the blocked layout that oneDNN would otherwise compute on every call."""
-    return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, act: Activation = None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, FUSED[act][0], [], FUSED[act][1])
 
 
-class _Frozen(torch.autograd.Function):
-    """`x @ W.T + b` with no gradient for `W` and `b`: forward and dX are one oneDNN call each."""
+class _PackedLinear(torch.autograd.Function):
+    """`x @ W.T + b` without gradients for `W` and `b`: forward and dX are one oneDNN call each."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, transposed: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.transposed = transposed  # a constant in an opaque layout: nothing for autograd to watch
-        return _onednn(x, weight, bias)
+        ctx.transposed = transposed  # a constant in an opaque layout, which `save_for_backward` need not watch
+        return _linear(x, weight, bias)
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
-        return _onednn(grads[0].contiguous(), ctx.transposed, None), None, None, None
-
-
-def available(weight: Tensor) -> bool:
-    """Whether this build has the operations and `weight` is of a kind they take (float32 on the CPU)."""
-    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
-        return False
-    return hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
-
-
-def faster(weight: Tensor, tokens: int = ROWS) -> bool:
-    """Whether linears as large as `weight` `(out, in)` go through oneDNN: as the environment says, else as measured."""
-    if not available(weight):
-        return False
-    choice = os.environ.get(SWITCH, "auto")
-    if choice in ("on", "off"):
-        return choice == "on"
-    return remembered(f"oneDNN linear {' x '.join(map(str, weight.shape))}", lambda: measured(weight, tokens))
-
-
-def measured(weight: Tensor, tokens: int) -> bool:
-    """Time forward and dX of both routes on `weight` `(out, in)`, alternating: does oneDNN win by a twentieth?"""
-    x, g = torch.ones(tokens, weight.shape[1]), torch.ones(tokens, weight.shape[0])
-    with torch.no_grad():
-        ahead, back = _packed(weight), _packed(weight.t())
-        routes = (lambda: (F.linear(x, weight), g @ weight), lambda: (_onednn(x, ahead, None), _onednn(g, back, None)))
-        best = [float("inf"), float("inf")]
-        for _ in range(6):
-            for i, route in enumerate(routes):
-                start = time.perf_counter()
-                route()
-                best[i] = min(best[i], time.perf_counter() - start)
-    return best[1] < 0.95 * best[0]
+        return _linear(grads[0].contiguous(), ctx.transposed, None), None, None, None
 
 
 class FrozenLinear:
-    """`scale * weight` `(out, in)` and `scale * bias` `(out,)` on the last axis, then `act`; only inputs get gradients.
-
-    fast: go through oneDNN (see `faster`). A copy of the weight in oneDNN's layout is made at the first call, and
-    another of its transpose, for dX, at the first call that needs a gradient.
-    """
+    """`act(x @ (scale * weight).T + scale * bias)` with a frozen `weight` `(out, in)`; only `x` receives a gradient.
+    Inputs of the types `onednn` use oneDNN, with a packed copy of the weight and, for dX, of its transpose."""
 
     def __init__(
-        self,
-        weight: Tensor,
-        bias: Tensor | None,
-        fast: bool,
-        scale: float = 1.0,
-        act: Callable[[Tensor], Tensor] | None = None,
+        self, weight: Tensor, bias: Tensor | None, onednn: frozenset, scale: float = 1.0, act: Activation = None
     ):
-        self.act = act
-        self.fast = fast and available(weight)
-        self.bias = None if bias is None else bias.detach() * scale
-        # Scaled here where it is used as it is; the fast route scales its packed copies instead and keeps no third one.
-        self.weight, self.scale = (
-            (weight.detach(), scale) if self.fast or scale == 1 else (weight.detach() * scale, 1.0)
-        )
-        self._ahead: Tensor | None = None
-        self._back: Tensor | None = None
+        self.onednn = onednn if weight.device.type == "cpu" and weight.dtype == torch.float32 else frozenset()
+        self.bias, self.act = None if bias is None else bias.detach() * scale, act
+        # In float32, packing applies the scale, which saves a third copy; other routes need a scaled weight at hand.
+        self.scale = scale if torch.float32 in self.onednn else 1.0
+        self.weight = weight.detach() * (scale / self.scale) if scale != self.scale else weight.detach()
+        self._packs: dict[tuple[torch.dtype, bool], Tensor] = {}
 
     def __getstate__(self) -> dict:
-        """Without the packed copies, which can be neither copied nor pickled and are recomputed."""
-        return self.__dict__ | {"_ahead": None, "_back": None}
+        return self.__dict__ | {"_packs": {}}  # packed tensors cannot be copied or pickled, only made again
 
-    def _scaled(self) -> Tensor:
-        return self.weight if self.scale == 1 else self.weight * self.scale
+    def _packed(self, dtype: torch.dtype, transposed: bool) -> Tensor:
+        if (dtype, transposed) not in self._packs:
+            weight = ((self.weight.t() if transposed else self.weight) * self.scale).to(dtype).contiguous()
+            self._packs[dtype, transposed] = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS)
+        return self._packs[dtype, transposed]
 
     def __call__(self, x: Tensor) -> Tensor:
-        if not self.fast or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
-            return self._activated(F.linear(x, self._scaled(), self.bias))
-        if self._ahead is None:
-            self._ahead = _packed(self._scaled())
-        if not (torch.is_grad_enabled() and x.requires_grad):
-            if self.act in FUSED:
-                return _onednn(x, self._ahead, self.bias, FUSED[self.act])
-            return self._activated(_onednn(x, self._ahead, self.bias))
-        if self._back is None:
-            self._back = _packed(self._scaled().t())
-        return self._activated(_Frozen.apply(x, self._ahead, self._back, self.bias))
-
-    def _activated(self, y: Tensor) -> Tensor:
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        if dtype not in self.onednn:
+            y = F.linear(x, self.weight if self.scale == 1 else self.weight * self.scale, self.bias)
+            return y if self.act is None else self.act(y)
+        x, bias = x.to(dtype), None if self.bias is None else self.bias.to(dtype)
+        if torch.is_grad_enabled() and x.requires_grad:
+            y = _PackedLinear.apply(x, self._packed(dtype, False), self._packed(dtype, True), bias)
+        elif dtype == torch.float32 and self.act in FUSED:
+            return _linear(x, self._packed(dtype, False), bias, self.act)
+        else:
+            y = _linear(x, self._packed(dtype, False), bias)
         return y if self.act is None else self.act(y)

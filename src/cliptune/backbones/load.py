@@ -27,6 +27,7 @@ from cliptune.backbones.state_dict import load_state_dict
 from cliptune.backbones.tokenizer import ClipTokenizer, load_tokenizer
 from cliptune.backbones.weights_file import Weights
 from cliptune.errors import UserError
+from cliptune.types import LinearBackend
 
 __all__ = [
     "cached_backbone",
@@ -42,7 +43,7 @@ RANDOM_WEIGHTS_SEED = 0
 
 
 def load_backbone(
-    name: str = "tiny", pretrained: str = "", *, quick_gelu: bool | None = None, fast_linear: bool | None = None
+    name: str = "tiny", pretrained: str = "", *, quick_gelu: bool | None = None, linear_backend: LinearBackend = "auto"
 ) -> Backbone:
     """Load a frozen CLIP in float32.
 
@@ -54,7 +55,8 @@ def load_backbone(
             that were never trained, the same each time.
         quick_gelu: Whether to compute with OpenAI's activation; None follows the tag, the file's kind or the
             configuration, and warns where none of these says.
-        fast_linear: Whether frozen linear layers go through oneDNN; None takes what is faster on this machine.
+        linear_backend: What computes frozen linear layers on the CPU: "torch", "onednn" (packed weights), or "auto",
+            which chooses by the processor. Results differ by rounding only.
 
     Raises:
         UserError: For an unknown name, an architecture without `pretrained`, and weights that are not available or do
@@ -66,30 +68,32 @@ def load_backbone(
     if source.kind == "tiny":
         if quick_gelu is not None:
             raise UserError("the activation of the bundled tiny backbone is known; leave --activation out")
-        return _tiny(fast_linear)
+        return _tiny(linear_backend)
     path = Path(source.name)
     if source.kind == "file":
-        return _of_file(weights_file.read_weights(path), source, quick_gelu, fast_linear)
+        return _of_file(weights_file.read_weights(path), source, quick_gelu, linear_backend)
     if source.kind == "folder":
-        return _of_folder(path, source, quick_gelu, fast_linear)
+        return _of_folder(path, source, quick_gelu, linear_backend)
     if source.pretrained and source.pretrained not in (RANDOM, *list_pretrained_tags(source.name)):
         held, made = weights_file.read_weights(Path(source.pretrained)), architecture.named_architecture(source.name)
         model = _filled(made, held, _activation(made, held, quick_gelu))
         set_model_preprocess_cfg(
             model, complete_preprocess_cfg(model, published_preprocess_cfg(source.name, held.path))
         )
-        return Backbone(source.label, model, load_tokenizer(source.name), fast_linear)
-    return _from_open_clip(source, quick_gelu, fast_linear)
+        return Backbone(source.label, model, load_tokenizer(source.name), linear_backend)
+    return _from_open_clip(source, quick_gelu, linear_backend)
 
 
-def cached_backbone(name: str, pretrained: str = "", activation: str = "auto") -> Backbone:
+def cached_backbone(
+    name: str, pretrained: str = "", activation: str = "auto", linear_backend: LinearBackend = "auto"
+) -> Backbone:
     """`load` of a run's fields; the backbone is kept for all runs of a sweep, as nothing ever changes it."""
-    return _kept(name, pretrained, {"auto": None, "gelu": False, "quick_gelu": True}[activation])
+    return _cached(name, pretrained, {"auto": None, "gelu": False, "quick_gelu": True}[activation], linear_backend)
 
 
 @lru_cache(maxsize=2)
-def _kept(name: str, pretrained: str, quick_gelu: bool | None) -> Backbone:
-    return load_backbone(name, pretrained, quick_gelu=quick_gelu)
+def _cached(name: str, pretrained: str, quick_gelu: bool | None, linear_backend: LinearBackend) -> Backbone:
+    return load_backbone(name, pretrained, quick_gelu=quick_gelu, linear_backend=linear_backend)
 
 
 def shape_only_backbone(name: str) -> Backbone:
@@ -99,21 +103,21 @@ def shape_only_backbone(name: str) -> Backbone:
     # Words are looked up where learners start from them; memory is taken only by what is.
     model.token_embedding = torch.nn.Embedding.from_pretrained(torch.zeros(model.token_embedding.weight.shape))
     model.logit_scale = torch.nn.Parameter(torch.zeros([]))
-    return Backbone(name, model, ClipTokenizer(model.context_length), fast_linear=False)
+    return Backbone(name, model, ClipTokenizer(model.context_length), linear_backend="torch")
 
 
 def backbone_from_state_dict(
-    state: Mapping[str, Tensor], name: str, *, quick_gelu: bool | None = None, fast_linear: bool | None = None
+    state: Mapping[str, Tensor], name: str, *, quick_gelu: bool | None = None, linear_backend: LinearBackend = "auto"
 ) -> Backbone:
     """A backbone from the tensors of a CLIP, whose architecture is found by their names and shapes.
 
     Unlike open_clip's builder for OpenAI files, no weight is rounded to half precision on the way.
     """
     held = Weights.of(state, name)
-    return _of_file(held, BackboneSource("file", name), quick_gelu, fast_linear)
+    return _of_file(held, BackboneSource("file", name), quick_gelu, linear_backend)
 
 
-def _tiny(fast_linear: bool | None) -> Backbone:
+def _tiny(linear_backend: LinearBackend) -> Backbone:
     from cliptune.backbones import tiny
 
     config = tiny.config()
@@ -121,10 +125,10 @@ def _tiny(fast_linear: bool | None) -> Backbone:
     model.load_state_dict(tiny.state_dict())
     set_model_preprocess_cfg(model, complete_preprocess_cfg(model, {}))
     tokenizer = ClipTokenizer(config["text_cfg"]["context_length"])
-    return Backbone("tiny", model, tokenizer, fast_linear, tiny.untrained_tokens)
+    return Backbone("tiny", model, tokenizer, linear_backend, tiny.untrained_tokens)
 
 
-def _of_file(held: Weights, source: BackboneSource, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+def _of_file(held: Weights, source: BackboneSource, quick_gelu: bool | None, linear_backend: LinearBackend) -> Backbone:
     """A weights file without a name for its architecture."""
     made = architecture.infer_architecture(held.state, held.path)
     if made.guessed and not held.quick_gelu:  # of OpenAI's own files it is no guess
@@ -138,15 +142,15 @@ def _of_file(held: Weights, source: BackboneSource, quick_gelu: bool | None, fas
     text = made.config["text_cfg"]
     tokenizer = load_tokenizer(made.name) if made.name else ClipTokenizer(text["context_length"])
     tokenizer.context_length = text["context_length"]
-    return Backbone(source.label, model, tokenizer, fast_linear)
+    return Backbone(source.label, model, tokenizer, linear_backend)
 
 
-def _of_folder(path: Path, source: BackboneSource, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+def _of_folder(path: Path, source: BackboneSource, quick_gelu: bool | None, linear_backend: LinearBackend) -> Backbone:
     """A folder with a configuration beside the weights."""
     if not (path / OPEN_CLIP_CONFIG).is_file():
         if not huggingface.is_clip_folder(path):
             raise UserError(weights_file.describe_unusable_folder(path))
-        return _of_transformers(path, source, quick_gelu, fast_linear)
+        return _of_transformers(path, source, quick_gelu, linear_backend)
     said = huggingface.read_json_object(path / OPEN_CLIP_CONFIG)
     missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in said.get("model_cfg", {})]
     if missing:
@@ -156,10 +160,12 @@ def _of_folder(path: Path, source: BackboneSource, quick_gelu: bool | None, fast
     held, tokenizer = weights_file.read_folder_weights(path, OPEN_CLIP_CONFIG), load_tokenizer(source.label)
     model = _filled(Architecture("", said["model_cfg"]), held, quick_gelu)
     set_model_preprocess_cfg(model, complete_preprocess_cfg(model, said.get("preprocess_cfg") or {}))
-    return Backbone(source.label, model, tokenizer, fast_linear)
+    return Backbone(source.label, model, tokenizer, linear_backend)
 
 
-def _of_transformers(path: Path, source: BackboneSource, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+def _of_transformers(
+    path: Path, source: BackboneSource, quick_gelu: bool | None, linear_backend: LinearBackend
+) -> Backbone:
     """A folder of transformers' `CLIPModel`, which says all that its tensors do not."""
     held, said = weights_file.read_folder_weights(path, huggingface.CONFIG_FILE), huggingface.read_clip_settings(path)
     try:
@@ -179,10 +185,10 @@ def _of_transformers(path: Path, source: BackboneSource, quick_gelu: bool | None
             f"{path / huggingface.PREPROCESSOR_FILE} has another image size than {held.path}; restore both files"
         )
     set_model_preprocess_cfg(model, preprocess)
-    return Backbone(source.label, model, ClipTokenizer(config["text_cfg"]["context_length"]), fast_linear)
+    return Backbone(source.label, model, ClipTokenizer(config["text_cfg"]["context_length"]), linear_backend)
 
 
-def _from_open_clip(source: BackboneSource, quick_gelu: bool | None, fast_linear: bool | None) -> Backbone:
+def _from_open_clip(source: BackboneSource, quick_gelu: bool | None, linear_backend: LinearBackend) -> Backbone:
     """A model that open_clip makes and fills itself: of the hub, with the weights of a tag, or with random ones."""
     name, random = source.label.removesuffix(f"/{source.pretrained}"), source.pretrained == RANDOM
     if random:
@@ -213,7 +219,7 @@ def _from_open_clip(source: BackboneSource, quick_gelu: bool | None, fast_linear
         reason = next((line.strip(" .:") for line in str(error).splitlines() if line.strip()), type(error).__name__)
         called = f"{name} {source.pretrained}".rstrip()
         raise UserError(f"backbone {called} could not be loaded: {reason[:300]}") from None
-    backbone = Backbone(source.label, model, tokenizer, fast_linear)
+    backbone = Backbone(source.label, model, tokenizer, linear_backend)
     _ = backbone.preprocess  # a configuration that is none gets its sentence here
     return backbone
 

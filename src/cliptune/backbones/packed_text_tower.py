@@ -60,9 +60,9 @@ class PackedTextTower:
     chunk: packed tokens in one piece; more are cut and, where a gradient flows, recomputed in the backward pass.
     """
 
-    def __init__(self, module: Any, fast: bool, chunk: int = 4096):
+    def __init__(self, module: Any, onednn: frozenset[torch.dtype] = frozenset(), chunk: int = 4096):
         self.module, self.chunk = module, chunk
-        self.blocks = [FrozenBlock(block, fast) for block in module.transformer.resblocks]
+        self.blocks = [FrozenBlock(block, onednn) for block in module.transformer.resblocks]
 
     def __call__(self, sentences: TokenizedText, prompts: Prompts) -> Tensor:
         """Un-normalised features `(n, embed_dim)` of `n` sentences, not yet pooled over `per_class`.
@@ -167,9 +167,9 @@ class PackedTextTower:
 class ImageTower:
     """open_clip's vision transformer, taking normalised images and per-layer tokens."""
 
-    def __init__(self, module: Any, fast: bool):
+    def __init__(self, module: Any, onednn: frozenset[torch.dtype] = frozenset()):
         self.module = module
-        self.blocks = [FrozenBlock(block, fast) for block in module.transformer.resblocks]
+        self.blocks = [FrozenBlock(block, onednn) for block in module.transformer.resblocks]
 
     def __call__(
         self,

@@ -30,9 +30,9 @@ class PaddedTextTower:
     chunk: tokens in one piece; more are cut and, where a gradient flows, recomputed in the backward pass.
     """
 
-    def __init__(self, module: Any, fast: bool, chunk: int = TOKENS_PER_CHUNK):
+    def __init__(self, module: Any, onednn: frozenset[torch.dtype] = frozenset(), chunk: int = TOKENS_PER_CHUNK):
         self.module, self.chunk = module, chunk
-        self.blocks = [FrozenBlock(block, fast) for block in module.transformer.resblocks]
+        self.blocks = [FrozenBlock(block, onednn) for block in module.transformer.resblocks]
         #: A class token after the padding, which is then the pooled one (CoCa).
         self.class_token: Tensor | None = getattr(module, "cls_emb", None)
 

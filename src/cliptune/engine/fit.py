@@ -58,8 +58,6 @@ def fit(
     scaler = torch.amp.GradScaler(fabric.device.type, enabled=fabric._precision.precision == "16-mixed")
     examples, masks = training_set(model, task, training, watchers)
     held = resume_file if resume_file is not None and resume_file.is_file() else None
-    if held:
-        TrainingProgress.take_route(held, model)
     memory = method.prepare(model, task)  # start values are those of a fresh learner, also in a run that goes on
     progress = TrainingProgress.load(held, model, optimizer) if held else TrainingProgress()
     steps = max(1, len(examples) // fabric.world_size // training.batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,21 +47,22 @@ class TrainingProgress:
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         for epoch, learned in enumerate(self.states):
             tensors |= {f"states.{epoch}.{name}": tensor for name, tensor in learned.items()}
-        # Rounding depends on which linear routine runs, so the choice belongs to the state.
-        checkpoint.write_checkpoint(path, tensors, {"history": self.history, "fast_linear": model.backbone.fast_linear})
-
-    @staticmethod
-    def take_route(path: Path, model: TunedModel) -> None:
-        """Compute as the run did, before anything is computed."""
-        fast = checkpoint.read_checkpoint(path)[1].get("fast_linear")
-        if not isinstance(fast, bool):
-            raise UserError(f"{path} does not say how the run computed; remove it to train anew")
-        model.backbone.use_fast_linear(fast)
+        about = {"history": self.history, "linear_backend": model.backbone.linear_backend}
+        checkpoint.write_checkpoint(path, tensors, about)
 
     @classmethod
     def load(cls, path: Path, model: TunedModel, optimizer: Optimizer) -> TrainingProgress:
         """Put learner and optimiser back where they were. Raises `UserError` for the state of another run."""
         tensors, about = checkpoint.read_checkpoint(path)
+        before, now = about.get("linear_backend"), model.backbone.linear_backend
+        if before is None:  # an older file
+            before = "onednn" if about.get("fast_linear") is True else "torch"
+        if before != now:
+            warnings.warn(
+                f"{path} was computed with linear_backend={shown(before)}, and training continues with {now!r}: digits "
+                f"differ from those of an uninterrupted run by rounding",
+                stacklevel=2,
+            )
         rows, where = history_of(about, path), f"{path} does not fit this run (remove it to train anew)"
 
         def part(prefix: str) -> dict[str, Tensor]:

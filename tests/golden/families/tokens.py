@@ -57,4 +57,4 @@ def _smallest(case: Case) -> Backbone:
     config = {**vision, **text, "vocab_size": case.json["eot"] + 1, "embed_dim": 64, "logit_scale": 0.0}
     weights = case.generator.clip_state_dict(0, config)
     state = {key: torch.from_numpy(value) for key, value in weights.items()}
-    return backbone_from_state_dict({**state, "input_resolution": torch.tensor(0)}, "smallest", fast_linear=False)
+    return backbone_from_state_dict({**state, "input_resolution": torch.tensor(0)}, "smallest", linear_backend="torch")
