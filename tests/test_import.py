@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import cliptune
-from cliptune.cli import COMMANDS
-from cliptune.commands import data, masks, results
+from cliptune.commands import COMMANDS, data, masks, results
 
 HEAVY = ("torch", "torchvision", "open_clip", "lightning_fabric", "matplotlib", "transformers")
 #: Runs each command line in turn; says after which a heavy library was there.

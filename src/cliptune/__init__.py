@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cliptune.api import import_checkpoint, train
     from cliptune.backbones.load import load_backbone as load_backbone
-    from cliptune.data.custom.torch_dataset import from_torch
+    from cliptune.data.custom.common.torch_dataset import from_torch
     from cliptune.errors import UserError
     from cliptune.tuned import Tuned, load
 
@@ -25,7 +25,7 @@ __all__ = ["Tuned", "UserError", "from_torch", "import_checkpoint", "load", "loa
 _HOMES = {
     "Tuned": ("cliptune.tuned", "Tuned"),
     "UserError": ("cliptune.errors", "UserError"),
-    "from_torch": ("cliptune.data.custom.torch_dataset", "from_torch"),
+    "from_torch": ("cliptune.data.custom.common.torch_dataset", "from_torch"),
     "import_checkpoint": ("cliptune.api", "import_checkpoint"),
     "load": ("cliptune.tuned", "load"),
     "load_backbone": ("cliptune.backbones.load", "load_backbone"),

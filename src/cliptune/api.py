@@ -10,7 +10,7 @@ from typing import Any
 from cliptune import config, experiment, presets, tasks
 from cliptune.backbones.resolve import list_pretrained_tags, match_architecture
 from cliptune.data import sources
-from cliptune.data.custom.torch_dataset import as_dataset, python_spec
+from cliptune.data.custom.common.torch_dataset import as_dataset, python_spec
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.model.method import Method

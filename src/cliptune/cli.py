@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -13,23 +12,8 @@ from typing import NoReturn, TextIO
 
 from rich.console import Console
 
-from cliptune import error_messages
+from cliptune import commands, error_messages
 from cliptune.errors import Unfinished, UserError
-
-COMMANDS = {
-    "demo": "tune on the bundled drawings with five methods: a table and a page of pictures in about two minutes",
-    "train": "train METHOD: tune on your data, e.g. cliptune train maple+dapt --data folder:photos",
-    "evaluate": "evaluate RUN: accuracy of a trained run on its own test pictures, or on others with --data",
-    "predict": "predict RUN IMAGES...: the classes of pictures, with probabilities",
-    "run": "run PROTOCOL: several methods and seeds, e.g. cliptune run base-to-novel --methods coop maple+dapt",
-    "background": "background RUN...: what accuracy is owed to backgrounds, and how much attention goes to the object",
-    "report": "report FOLDER: the table and the page of what `run` or `demo` left there",
-    "results": "results table FOLDER | published | import LOGS | export FOLDER: tables, papers' numbers, old logs",
-    "import": "import FILE: a checkpoint of the authors' code (CoOp, MaPLe, ...) as a run for evaluate and predict",
-    "data": "data list | check ROOT | download NAMES | show DATA: public datasets on your disk, samples of any data",
-    "masks": "masks check SOURCE | make: what foreground masks are like, and new ones",
-    "list": "list methods | backbones | data",
-}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -110,7 +94,7 @@ def discard_output(stream: TextIO | None) -> None:
 
 def usage() -> str:
     """What `cliptune --help` prints."""
-    lines = [f"  {name:<12}{text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<12}{text}" for name, text in commands.COMMANDS.items()]
     return (
         "Prompt tuning of CLIP-like models.\n\nusage: cliptune COMMAND ...\n\n"
         + "\n".join(lines)
@@ -120,12 +104,4 @@ def usage() -> str:
 
 def dispatch(command: str, arguments: list[str]) -> None:
     """Call the command's function. Raises `UserError` for an unknown one."""
-    if command not in COMMANDS:
-        close = difflib.get_close_matches(command, COMMANDS, n=1)
-        raise UserError(
-            f"unknown command {command!r}; "
-            + (f"did you mean {close[0]!r}?" if close else f"there are {', '.join(COMMANDS)}")
-        )
-    from cliptune import commands
-
     commands.get(command)(arguments)

@@ -18,6 +18,7 @@ from cliptune.data.config import LOCATION_FIELDS, DataConfig
 from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError, shown
 from cliptune.model.method import Method
+from cliptune.registry import nearest
 from cliptune.types import LinearBackend
 
 Precision = Literal["32", "bf16", "16"]
@@ -197,7 +198,7 @@ def with_options(run: RunConfig, options: Mapping[str, Any]) -> RunConfig:
         ]
         at = next((i for i, names in enumerate(known) if key in names), None)
         if at is None:
-            raise UserError(f"unknown option {key!r}; {dataclass_io.nearest(key, set().union(*known))}")
+            raise UserError(f"unknown option {key!r}; {nearest(key, sorted(set().union(*known)))}")
         if at == 0:
             run = dataclass_io.replace_field(run, key, value)
         elif at == 1:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import cattrs
 
 from cliptune.errors import UserError, shown
+from cliptune.registry import nearest
 
 
 def build_dataclass(cls: type, content: Mapping[str, Any], **ready: Any) -> Any:
@@ -21,13 +21,6 @@ def build_dataclass(cls: type, content: Mapping[str, Any], **ready: Any) -> Any:
         if key not in wanted:
             raise UserError(f"unknown key {shown(key)} for {cls.__name__}; {nearest(key, wanted)}")
     return cls(**{key: _convert(cls, key, value, wanted[key]) for key, value in content.items()}, **ready)
-
-
-def nearest(key: str, known: Iterable[str]) -> str:
-    """The known names closest to a misspelt one, or all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-    return f"nearest: {', '.join(close)}" if close else f"known: {', '.join(known)}"
 
 
 def replace_field(part: Any, key: str, value: Any) -> Any:

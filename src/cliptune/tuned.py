@@ -16,7 +16,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from cliptune import checks, config, experiment, model_io, run_dir, tasks
 from cliptune.backbones.backbone import Backbone
 from cliptune.data import sources
-from cliptune.data.custom.torch_dataset import as_test_dataset, python_spec
+from cliptune.data.custom.common.torch_dataset import as_test_dataset, python_spec
 from cliptune.data.dataset import Dataset
 from cliptune.data.image_inputs import ImageInput, batched_views, iterate_images
 from cliptune.data.transforms import evaluation_view, normalise

@@ -93,7 +93,7 @@ def test_a_flag_without_its_value(train):
 def test_protocol(refused):
     assert "a protocol (base_to_novel, cross_dataset" in refused("run")
     assert re.search(
-        "unknown protocol 'base-to-new'; nearest: base_to_novel", refused("run", "base-to-new", "--out", "OUT")
+        "unknown protocol 'base.to.new'; nearest: base_to_novel", refused("run", "base-to-new", "--out", "OUT")
     )
 
 

@@ -42,7 +42,7 @@ def test_names_with_dash_or_underscore():
 
 @pytest.mark.parametrize("name, hint", [("base_to_new", "base_to_novel"), ("fewshot", "few_shot"), ("x", "few_shot")])
 def test_an_unknown_protocol_shows_the_nearest(name, hint):
-    with pytest.raises(UserError, match=f"unknown protocol '{name}'; nearest: .*{hint}"):
+    with pytest.raises(UserError, match=f"unknown protocol '{name}'; (nearest|known): .*{hint}"):
         protocols.get(name)
 
 

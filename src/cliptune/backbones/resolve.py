@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Literal
 
 from cliptune.backbones.listing import list_backbones, list_pretrained_tags
 from cliptune.errors import UserError
+from cliptune.registry import closest, nearest
+from cliptune.text import listed
 
 #: Suffixes of weights files, which need not exist to be told from names.
 WEIGHTS_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".npz", ".th", ".onnx")
@@ -76,8 +77,8 @@ def resolve_backbone(name: str, pretrained: str = "") -> BackboneSource:
     elif "/" in name and not re.match(r"(?i)(vit\b|rn\d)", name):
         raise UserError(f"there is no backbone at {name!r}: no such file or folder")
     else:
-        nearest = ", ".join(_close(name, 0.4)) or "tiny"
-        raise UserError(f"unknown backbone {name!r}; nearest: {nearest} (cliptune list backbones shows all)")
+        hint = ", ".join(_closest_backbones(name)) or "tiny"
+        raise UserError(f"unknown backbone {name!r}; nearest: {hint} (cliptune list backbones shows all)")
     if pretrained:
         own = "the bundled tiny backbone" if source.kind == "tiny" else f"the {source.kind} {source.name}"
         raise UserError(
@@ -92,14 +93,9 @@ def _weights(model: str, pretrained: str) -> str:
     known = list_pretrained_tags(model)
     path = Path(pretrained).expanduser()
     if not pretrained:
-        more = f" and {len(known) - MAX_LISTED_TAGS} more" if len(known) > MAX_LISTED_TAGS else ""
-        said = (
-            f"one of {', '.join(known[:MAX_LISTED_TAGS])}{more}, or a file"
-            if known
-            else "a file (no weights are published)"
-        )
+        tags = f"one of {listed(known, MAX_LISTED_TAGS)}, or a file" if known else "a file (no weights are published)"
         raise UserError(
-            f"backbone {model} needs weights: say --pretrained with {said}; random asks for untrained weights"
+            f"backbone {model} needs weights: say --pretrained with {tags}; random asks for untrained weights"
         )
     if pretrained == RANDOM or pretrained in known:
         return pretrained
@@ -108,9 +104,8 @@ def _weights(model: str, pretrained: str) -> str:
     cleaned = pretrained.lower().replace("-", "_")
     if cleaned in known:
         return cleaned
-    close = difflib.get_close_matches(pretrained, known, n=3, cutoff=0.3)
-    nearest = ", ".join(close or known[:MAX_LISTED_TAGS]) or "none"
-    raise UserError(f"unknown weights {pretrained!r} for {model}; nearest: {nearest}, or a file's path")
+    hint = nearest(pretrained, known, MAX_LISTED_TAGS) if known else "none are published"
+    raise UserError(f"unknown weights {pretrained!r} for {model}; {hint}, or a file's path")
 
 
 def match_architecture(name: str) -> tuple[str | None, str]:
@@ -129,6 +124,6 @@ def _letters(name: str) -> str:
     return re.sub(r"[-_/ ]", "", name.lower())
 
 
-def _close(name: str, cutoff: float) -> list[str]:
+def _closest_backbones(name: str) -> list[str]:
     plain = {_letters(known): known for known in list_backbones()}
-    return [plain[found] for found in difflib.get_close_matches(_letters(name), plain, n=3, cutoff=cutoff)]
+    return [plain[found] for found in closest(_letters(name), plain)]

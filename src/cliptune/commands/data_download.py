@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from cliptune.data.public import download
 from cliptune.data.public.common.recipe import COLLECTION
 from cliptune.data.public.download.disk import disk_errors, format_bytes
 from cliptune.errors import UserError
+from cliptune.registry import nearest
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,7 @@ def _name(name: str) -> str:
         return found
     if found in sources.names():
         raise UserError(f"{name} is not a public dataset: there is nothing to download")
-    close = difflib.get_close_matches(found, [*specs, *titles], n=2, cutoff=0.4)
-    raise UserError(f"no public dataset {name!r}; nearest: {', '.join(close or specs)}")
+    raise UserError(f"no public dataset {name!r}; {nearest(found, [*specs, *titles])}")
 
 
 def _root(given: str, *, make: bool) -> Path:

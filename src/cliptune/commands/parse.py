@@ -4,7 +4,6 @@ it."""
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import io
 import os
@@ -21,6 +20,7 @@ import tyro
 
 from cliptune.config import RunConfig, nested_methods
 from cliptune.errors import UserError
+from cliptune.registry import closest
 
 T = TypeVar("T")
 
@@ -195,7 +195,7 @@ def _places(run: RunConfig) -> dict[str, str]:
 
 
 def _no_such(name: str, places: Iterable[str]) -> UserError:
-    close = difflib.get_close_matches(name, sorted(places), n=3, cutoff=0.5)
+    close = closest(name, sorted(places))
     said = f"nearest: {', '.join('--' + c for c in close)}" if close else "--help lists them"
     return UserError(f"unknown option --{name}; {said}")
 

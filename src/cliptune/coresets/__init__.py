@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
 import math
-import pkgutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from cliptune import external_code
 from cliptune.coresets.common.signals import Selection, Signals, Variant
 from cliptune.errors import UserError
+from cliptune.external_code import is_external
+from cliptune.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -24,22 +22,20 @@ __all__ = ["Selection", "Signals", "check_options", "get", "names", "select", "p
 #: What an option of a kind may be given as, and what that is called.
 KINDS = {float: ((int, float), "number"), int: ((int,), "whole number"), bool: ((bool,), "true or false")}
 
+REGISTRY = Registry("coreset method", (__name__,), external=True)
+
 
 def names() -> list[str]:
-    """Every method's name, from the files of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base" and not m.ispkg)
+    """The names of all coreset methods, sorted."""
+    return REGISTRY.names()
 
 
 def get(name: str) -> Callable[..., Selection]:
-    """The function of the method `name` ("k-center" and "k_center" are the same), or of `"package.module:function"`."""
-    if external_code.is_external(name):
-        return external_code.import_external(name, "coreset method")
-    known = name.replace("-", "_").lower()
-    if known not in names():
-        close = difflib.get_close_matches(known, names(), n=2, cutoff=0.4)
-        raise UserError(f"unknown coreset method {name!r}; {'nearest' if close else 'known'}: "
-                        f"{', '.join(close or names())}")  # fmt: skip
-    return getattr(importlib.import_module(f"{__name__}.{known}"), known)
+    """The function of a coreset method; "k-center" and "k_center" are the same.
+
+    Raises `UserError` with the nearest names if there is none.
+    """
+    return REGISTRY.get(name if is_external(name) else name.replace("-", "_").lower())
 
 
 def check_options(method: str, options: Mapping[str, Any]) -> None:

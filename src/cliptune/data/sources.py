@@ -6,51 +6,38 @@ Every module of `data/custom/` and `data/public/` is an entry, and so is the emb
 from __future__ import annotations
 
 import copy
-import difflib
-import importlib
-import inspect
-import pkgutil
 from pathlib import Path
 
 from cliptune.data.config import DataConfig
-from cliptune.data.custom.torch_dataset import PREFIX, TorchDataset
+from cliptune.data.custom.common.torch_dataset import PREFIX, TorchDataset
 from cliptune.data.dataset import Dataset
 from cliptune.data.public.common.public_dataset import PublicDataset
 from cliptune.data.public.common.spec import DatasetSpec
 from cliptune.errors import UserError
+from cliptune.registry import Registry, nearest
 
-
-def _modules() -> dict[str, str]:
-    """Dataset name -> module."""
-    found = {"emoji": "cliptune.data.emoji.dataset"}
-    for room in ("custom", "public"):
-        for module in pkgutil.iter_modules([str(Path(__file__).parent / room)]):
-            if not module.ispkg and module.name != "torch_dataset":  # which has no spec: it is passed as an object
-                found[module.name] = f"cliptune.data.{room}.{module.name}"
-    return dict(sorted(found.items()))
+REGISTRY = Registry(
+    "dataset",
+    ("cliptune.data.custom", "cliptune.data.public"),
+    Dataset,
+    others={"emoji": "cliptune.data.emoji.dataset"},
+)
+PUBLIC = Registry("public dataset", ("cliptune.data.public",), PublicDataset)
 
 
 def names() -> list[str]:
     """The names of all datasets, sorted."""
-    return list(_modules())
+    return REGISTRY.names()
 
 
 def dataset_class(name: str) -> type[Dataset]:
-    """The one `Dataset` subclass that the module of a dataset defines."""
-    module = importlib.import_module(_modules()[name])
-    found = [
-        c
-        for c in vars(module).values()
-        if inspect.isclass(c) and issubclass(c, Dataset) and c.__module__ == module.__name__
-    ]
-    assert len(found) == 1, f"{module.__name__} must define exactly one Dataset"
-    return found[0]
+    """The class of a dataset. Raises `UserError` with the nearest names if there is none."""
+    return REGISTRY.get(name)
 
 
 def public_classes() -> dict[str, type[PublicDataset]]:
     """The classes of the public datasets by name."""
-    found = {name: dataset_class(name) for name, module in _modules().items() if ".public." in module}
-    return {name: kind for name, kind in found.items() if issubclass(kind, PublicDataset)}
+    return {name: PUBLIC.get(name) for name in PUBLIC.names()}
 
 
 def public_specs() -> dict[str, DatasetSpec]:
@@ -71,10 +58,7 @@ def get(spec: str, reading: DataConfig | None = None) -> Dataset:
     if name not in names():
         if spec and (guess := guess_spec(spec)):
             raise UserError(f"unknown dataset {spec!r}; to read that path, use {guess}")
-        close = difflib.get_close_matches(name, names(), n=2, cutoff=0.4)
-        raise UserError(
-            f"unknown dataset {spec!r}; nearest: {', '.join(close or names())} (your own images: folder:PATH)"
-        )
+        raise UserError(f"unknown dataset {spec!r}; {nearest(name, names())} (your own images: folder:PATH)")
     return apply_config(dataset_class(name).from_spec(argument, reading), reading)
 
 

@@ -1,41 +1,30 @@
-"""Methods by name: a file here is a method, `a+b` wraps `a` in `b`, `"package.module:Class"` serves outsiders."""
+"""Registry of methods: each module here defines one; `a+b` wraps `a` in `b`.
+
+`"package.module:Class"` names a method outside of cliptune.
+"""
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
-import pkgutil
 
-from cliptune import external_code
-from cliptune.errors import UserError, shown
+from cliptune.errors import UserError
 from cliptune.model.method import Method, Wrapper
+from cliptune.registry import Registry
+
+REGISTRY = Registry("method", (__name__,), Method, external=True)
 
 
 def names() -> list[str]:
-    """Every method's name, from the files of this folder."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "base")
+    """The names of all methods, sorted."""
+    return REGISTRY.names()
 
 
 def get(name: str) -> type[Method]:
-    """The class of the method `name`: the one `Method` its file defines, or `"package.module:Class"`."""
-    if external_code.is_external(name):
-        found = external_code.import_external(name, "method")
-        if not (inspect.isclass(found) and issubclass(found, Method)):
-            raise UserError(f"{name!r} is not a subclass of cliptune.model.method.Method")
-        return found
-    if name not in names():
-        close = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
-        hint = f"nearest: {', '.join(close)}" if close else f"known: {', '.join(names())}"
-        raise UserError(f"unknown method {shown(name)}; {hint}")
-    module = importlib.import_module(f"{__name__}.{name}")
-    found = [
-        c
-        for c in vars(module).values()
-        if inspect.isclass(c) and issubclass(c, Method) and c.__module__ == module.__name__
-    ]
-    assert len(found) == 1, f"methods/{name}.py must define exactly one Method"
-    return found[0]
+    """The class of the method `name`. Raises `UserError` with the nearest names if there is none."""
+    found = REGISTRY.get(name)
+    if not (inspect.isclass(found) and issubclass(found, Method)):
+        raise UserError(f"{name!r} is not a subclass of cliptune.model.method.Method")
+    return found
 
 
 def is_wrapper(cls: type[Method]) -> bool:

@@ -12,7 +12,6 @@ import torch
 from cliptune import checks, methods
 from cliptune.backbones.backbone import Backbone
 from cliptune.config import RunConfig, nested_methods, with_options
-from cliptune.dataclass_io import nearest
 from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.model.tuned_model import TunedModel
@@ -20,6 +19,7 @@ from cliptune.official.checkpoint_file import OfficialCheckpoint
 from cliptune.official.compatibility import check_compatible, decode_classname, suffix_tokens
 from cliptune.official.detect import CTX, infer_sizes
 from cliptune.official.tensor_names import official_buffers, official_names
+from cliptune.registry import nearest
 
 #: The releases that keep a length start from words only up to this many vectors.
 MAX_WORD_VECTORS = 4
@@ -147,6 +147,7 @@ def _field_names(method: Method) -> set[str]:
 
 def _with_options(method: Method, options: Mapping[str, Any]) -> Method:
     """The method, or the one inside it, with fields by name. Raises `UserError` for one that it does not have."""
-    for key in options.keys() - _field_names(method):
-        raise UserError(f"unknown option {key!r} for {methods.name_of(method)}; {nearest(key, _field_names(method))}")
+    names = sorted(_field_names(method))
+    for key in options.keys() - {*names}:
+        raise UserError(f"unknown option {key!r} for {methods.name_of(method)}; {nearest(key, names)}")
     return with_options(RunConfig(method), options).method

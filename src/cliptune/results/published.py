@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import difflib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from cliptune.errors import UserError
+from cliptune.registry import nearest
 from cliptune.results.formatting import DIFFERENCE_SUFFIX, PUBLISHED_SUFFIX, metric_of
 from cliptune.results.labels import get_setting, label_methods, natural_sort_key, num_shots
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
@@ -220,5 +219,5 @@ def _matches_method(line: PublishedResult, name: str) -> bool:
 
 
 def _unknown_name(what: str, name: str, known: set[str]) -> UserError:
-    close: Any = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known, key=natural_sort_key)[:12]
-    return UserError(f"no published results for the {what} {name!r}; nearest: {', '.join(close)}")
+    hint = nearest(name, sorted(known, key=natural_sort_key))
+    return UserError(f"no published results for the {what} {name!r}; {hint}")

@@ -1,17 +1,13 @@
-"""Runners by name: where the runs of a sweep are executed; `get("ray")` finds `runners/ray.py`."""
+"""Registry of runners: where the runs of a sweep are executed."""
 
 from __future__ import annotations
 
-import importlib
-
-from cliptune.errors import UserError
+from cliptune.registry import Registry
 from cliptune.runners.job import Runner
 
-NAMES = ("local", "ray")
+REGISTRY = Registry("runner", others={"local": f"{__name__}.local:Local", "ray": f"{__name__}.ray:Ray"})
 
 
 def get(name: str) -> type[Runner]:
-    """The runner's class. Raises `UserError` for an unknown name."""
-    if name not in NAMES:
-        raise UserError(f"unknown runner {name!r}; there are {', '.join(NAMES)}")
-    return getattr(importlib.import_module(f"{__name__}.{name}"), name.capitalize())
+    """The class of the runner `name`. Raises `UserError` if there is none."""
+    return REGISTRY.get(name)

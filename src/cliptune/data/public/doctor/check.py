@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from cliptune.data.public.common.split_file import read_split_file
 from cliptune.data.public.doctor import completeness, layouts, missing, spot_check
 from cliptune.data.public.doctor.status import Condition, DatasetStatus, ImageCount, RootStatus
 from cliptune.errors import UserError
+from cliptune.registry import nearest
 
 
 def check_datasets(
@@ -34,8 +34,7 @@ def check_datasets(
     kinds = kinds or sources.public_classes()
     for name in names:
         if name not in kinds:
-            close = difflib.get_close_matches(name, kinds, n=2, cutoff=0.4)
-            raise UserError(f"no public dataset {name!r}; nearest: {', '.join(close or kinds)}")
+            raise UserError(f"no public dataset {name!r}; {nearest(name, kinds)}")
     specs = [kind.spec for kind in kinds.values()]
     reports = tuple(check_dataset(kinds[name], root, specs) for name in names or kinds)
     nothing = all(report.status == "absent" for report in reports)

@@ -5,7 +5,6 @@ Folders are recognized by name, ignoring case and punctuation, and by images tha
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shlex
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cliptune.data.public.common.spec import DatasetSpec, Layout
+from cliptune.registry import closest
 
 #: Folders searched per level: roots have a few, but there can be a thousand class folders.
 MAX_FOLDERS = 64
@@ -103,7 +103,7 @@ def suggest_folder(path: Path) -> str:
     parent = next(p for p in path.parents if p.is_dir())
     wanted = path.relative_to(parent).parts[0]
     names = {simplified(name): name for name in _subfolders(parent, hidden=True)}
-    close = difflib.get_close_matches(simplified(wanted), names, n=1, cutoff=0.6)
+    close = closest(simplified(wanted), names)
     guess = f"; did you mean {parent / names[close[0]]}?" if close else f"; the nearest that exists is {parent}"
     return f"no folder at {path}{guess}"
 

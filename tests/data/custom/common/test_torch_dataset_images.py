@@ -7,7 +7,7 @@ import torchvision
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from cliptune.data.custom.torch_dataset import to_image, to_mask
+from cliptune.data.custom.common.torch_dataset import to_image, to_mask
 from cliptune.errors import UserError
 from python_datasets import RGB
 
