@@ -101,7 +101,7 @@ def test_what_a_file_leaves_out_is_default():
             "augment='crops' does not fit TrainConfig; it takes one of 'crop', 'flip', 'none'",
         ),
         ({"training": []}, r"training=\[\] does not fit RunConfig; it takes TrainConfig"),
-        ({"method": "maple"}, "a method is written as names and values, not as 'maple'"),
+        ({"method": "maple"}, "a method must be a mapping .*'maple'"),
         ({"method": {"name": "coop", "class_specific": 1}}, "class_specific=1 does not fit CoOp; it takes bool"),
         ({"method": {"name": "dapt", "compat": "papr"}}, "it takes one of 'paper', 'release'"),
     ],
@@ -112,7 +112,7 @@ def test_mistakes_are_named(change, reason):
 
 
 def test_a_run_that_is_no_mapping():
-    with pytest.raises(UserError, match="a run is written as names and values, not as None"):
+    with pytest.raises(UserError, match="a run must be a mapping .*None"):
         config.from_dict(None)
 
 

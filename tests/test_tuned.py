@@ -204,7 +204,7 @@ def test_transparency_is_the_foreground_by_itself(cutouts, photos):
         ({"backbone": "ViT-B-61"}, "unknown backbone 'ViT-B-61'; nearest: .*ViT-B-16"),
         ({"protocol": "fewshot"}, "unknown protocol 'fewshot'; nearest: few_shot"),
         ({"n_cxt": 4}, "unknown option 'n_cxt'; nearest: n_ctx"),
-        ({"precision": 16}, "precision=16 does not fit Run; it takes one of '32', 'bf16', '16'"),
+        ({"precision": 16}, "precision=16 does not fit RunConfig; it takes one of '32', 'bf16', '16'"),
         ({"shots": 2, "seed": -1}, "seed must be from 0"),
     ],
 )

@@ -46,6 +46,12 @@ def finite(held: Any, *names: str) -> None:
     _check(held, names, lambda value: True, "")
 
 
+def require(fits: bool, name: str, value: Any, range_: str) -> None:
+    """Raise `UserError` "NAME must be RANGE, got VALUE" if a value does not fit."""
+    if not fits:
+        raise UserError(f"{name} must be {range_}, got {shown(value)}")
+
+
 def not_empty(held: Any, *names: str) -> None:
     """Raise `UserError` for a named field of `held` that lists nothing, or an empty name."""
     for name in names:

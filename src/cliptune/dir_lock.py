@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptune import plain_values
-from cliptune.errors import UserError
+from cliptune.errors import UserError, os_reason
 from cliptune.files import read_text
 
 #: The file in a held folder.
@@ -83,7 +83,7 @@ def _take(path: Path, own: str) -> None:
                 return
         except OSError as error:
             if not isinstance(error, FileExistsError) or path.parent.is_file():
-                reason = (error.strerror or type(error).__name__).lower()
+                reason = os_reason(error)
                 raise UserError(f"cannot write to {path.parent}: {reason}; choose another folder with --out") from error
             text = _read(path)
             if not _dead(path, text):

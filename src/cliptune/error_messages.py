@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from cliptune.errors import UserError, shown
+from cliptune.errors import UserError, os_reason, shown
 from cliptune.files import cache_folder
 
 #: "~name" where a value may begin with a path: --out=~name/x, folder:~name.
@@ -53,7 +53,7 @@ def check_environment() -> None:
 
 def describe_os_error(error: OSError) -> str:
     """What the system refused, and on which file where it says so."""
-    what = (error.strerror or type(error).__name__).lower()
+    what = os_reason(error)
     where = shown(str(error.filename)) if error.filename is not None else "what a command prints or keeps"
     return f"{where} cannot be read or written: {what}"
 

@@ -19,6 +19,11 @@ def shown(value: Any) -> str:
     return said if len(said) <= 80 else f"{said[:60]}... ({len(said)} characters)"
 
 
+def os_reason(error: OSError) -> str:
+    """The reason of an `OSError` in lower case, such as "permission denied", without its path."""
+    return (error.strerror or type(error).__name__).lower()
+
+
 class Unfinished(Exception):
     """Some runs of a sweep failed: results of the others, and sentences on those."""
 

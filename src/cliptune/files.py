@@ -15,7 +15,7 @@ from typing import Any
 
 import platformdirs
 
-from cliptune.errors import UserError, shown
+from cliptune.errors import UserError, os_reason, shown
 
 #: Environment variable that names another cache folder than the user's.
 CACHE_VARIABLE = "CLIPTUNE_CACHE"
@@ -43,7 +43,7 @@ def read_bytes(path: str | Path, most: int = 1 << 30) -> bytes:
         with open_regular(path) as file:
             content = file.read(most + 1)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {(error.strerror or type(error).__name__).lower()}") from None
+        raise UserError(f"cannot read {path}: {os_reason(error)}") from None
     except ValueError as error:  # a path with a zero byte
         raise UserError(f"cannot read {str(path)!r}: {error}") from None
     if len(content) > most:
@@ -139,7 +139,7 @@ def _write_errors(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_reason(error)
         named = str(path) if len(str(path)) < 300 else shown(str(path))
         raise UserError(f"cannot write to {named}: {reason}; choose another folder with --out") from error
     except ValueError as error:  # a path with a zero byte, text with half a character; UserError is one too

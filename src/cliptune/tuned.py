@@ -137,8 +137,7 @@ class Tuned:
         Raises:
             UserError: If something is no image that can be read; the sentence says which and why.
         """
-        if top_k < 1:
-            raise UserError(f"top_k must be at least 1, got {top_k}")
+        checks.require(top_k >= 1, "top_k", top_k, "at least 1")
         _, single = iterate_images(pictures)
         best = self.logits(pictures).softmax(-1).topk(min(top_k, len(self.classnames)))
         rows = [

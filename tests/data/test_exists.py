@@ -49,8 +49,8 @@ def test_a_link_that_leads_nowhere_is_missing(tmp_path):
 
 def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
     def refuse(path):
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(13, "permission denied")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UserError, match=r"cannot list .* \(Permission denied\); check its permissions"):
+    with pytest.raises(UserError, match=r"cannot list .* \(permission denied\); check its permissions"):
         missing_files(tmp_path, ["1.jpg"])

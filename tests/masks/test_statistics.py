@@ -97,7 +97,7 @@ def test_empty_and_full_masks_are_named_before_training(photos, tmp_path):
     with pytest.warns(UserWarning) as noted:
         validate_masks(chosen, source)
     assert [str(n.message) for n in noted] == [
-        f"5 of {total} masks have no foreground: {', '.join(keys[:3])}, ...; cliptune masks check shows them",
+        f"5 of {total} masks have no foreground: {', '.join(keys[:3])} and 2 more; cliptune masks check shows them",
         f"1 of {total} masks have no background: {keys[5]}; cliptune masks check shows them",
     ]
     validate_masks(chosen, FullMasks())  # says nothing: all foreground is what was asked for

@@ -131,5 +131,5 @@ def test_overlap_is_intersection_over_union():
 
 
 def test_no_points_no_grid():
-    with pytest.raises(UserError, match="points=0"):
+    with pytest.raises(UserError, match="points must be at least 1.*got 0"):
         masks(padded, examples(0, 1), points=0)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from cliptune.errors import UserError
+from cliptune.text import listed
 
 #: What OpenAI's state dicts hold beside weights.
 OPENAI_METADATA = ("input_resolution", "context_length", "vocab_size")
@@ -58,8 +59,7 @@ def strip_prefixes(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
     kept = {name[len(root) :]: tensor for name, tensor in state.items() if name.startswith(root)}
     left = [name for name in state if not name.startswith(root)]
     if left:
-        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-        warnings.warn(f"{path} holds tensors beside the CLIP, left out: {', '.join(left[:3])}{more}", stacklevel=4)
+        warnings.warn(f"{path} holds tensors beside the CLIP, left out: {listed(left, 3)}", stacklevel=4)
     _check_towers(kept, path)
     return kept
 
@@ -77,8 +77,7 @@ def _check_towers(state: Mapping[str, Tensor], path: str) -> None:
         have, lack = "a text tower", "model.load_state_dict"
     else:
         raise UserError(
-            f"{path} holds no CLIP in open_clip's, OpenAI's or transformers' naming: it begins with "
-            f"{', '.join(list(state)[:3])}"
+            f"{path} holds no CLIP in open_clip's, OpenAI's or transformers' naming: it begins with {listed(state, 3)}"
         )
     raise UserError(
         f"{path} holds {have} alone, but a backbone has two towers; put it into a whole CLIP ({lack}) and save "
@@ -119,4 +118,4 @@ def _what(content: Mapping[Any, Any]) -> str:
     if not content:
         return "it is empty"
     kinds = {key: "tensor" if isinstance(value, Tensor) else type(value).__name__ for key, value in content.items()}
-    return "it holds " + ", ".join(f"{key} ({kind})" for key, kind in list(kinds.items())[:4])
+    return f"it holds {listed((f'{key} ({kind})' for key, kind in kinds.items()), 4)}"

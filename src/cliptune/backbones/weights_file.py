@@ -21,6 +21,7 @@ from torch import Tensor
 from cliptune.backbones import huggingface
 from cliptune.backbones.checkpoint_layouts import OPENAI_METADATA, extract_clip, strip_prefixes
 from cliptune.errors import UserError
+from cliptune.text import listed
 
 _scalar = np.float64(0).__reduce__()[0]
 #: What checkpoints hold beside tensors and does nothing when it is read: settings, and numbers of numpy.
@@ -110,7 +111,7 @@ def describe_unusable_folder(path: Path) -> str:
     if any(path.glob("*.index.json")) or any(path.glob("*-of-*.*")) or (path / ".metadata").is_file():
         return f"{path} holds weights in several files (shards): load them once and save one state_dict() as a file"
     files = sorted(p.name for p in path.iterdir() if p.suffix in (".pt", ".pth", ".bin", ".safetensors", ".ckpt"))
-    inside = f"it holds {', '.join(files[:5])}: give a file's path" if files else "it holds no weights file either"
+    inside = f"it holds {listed(files)}: give a file's path" if files else "it holds no weights file either"
     return f"{path} has no open_clip_config.json, so it is no backbone; {inside}"
 
 

@@ -24,6 +24,7 @@ from cliptune.commands.parse import (
 )
 from cliptune.errors import UserError
 from cliptune.model.method import Method
+from cliptune.text import listed
 
 if TYPE_CHECKING:
     from cliptune.tuned import Tuned
@@ -131,7 +132,7 @@ def _described(run: Tuned) -> str:
     for layer in config.nested_methods(run.run.method):
         fields = [f for f in dataclasses.fields(layer) if f.name != "base"]  # type: ignore[arg-type]
         layers += [f"{f.name}={getattr(layer, f.name)!r}" for f in fields if getattr(layer, f.name) != f.default]
-    names = ", ".join(run.classnames[:3]) + (", ..." if len(run.classnames) > 3 else "")
+    names = listed(run.classnames, 3)
     told = f" ({', '.join(layers)})" if layers else ""
     where = run.model.backbone.name
     return f"{methods.name_of(run.run.method)}{told} on {where}, {len(run.classnames)} classes: {names}"

@@ -24,6 +24,7 @@ from cliptune.data.emoji.dataset import Emoji
 from cliptune.data.range_warnings import collect_assumed_ranges, warn_assumed_ranges
 from cliptune.engine.watchers import ProgressBar, progress_display
 from cliptune.errors import UserError
+from cliptune.text import listed
 from cliptune.types import Example
 
 if TYPE_CHECKING:
@@ -211,5 +212,4 @@ def saliency_of(options: MasksMake, dataset: Dataset, device: torch.device) -> C
 
 def named(keys: Sequence[str], most: int = 5) -> str:
     """The number of keys, and the first of them."""
-    more = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return f"{len(keys)} image{'s' * (len(keys) > 1)}: {', '.join(keys[:most])}{more}"
+    return f"{len(keys)} image{'s' * (len(keys) > 1)}: {listed(keys, most)}"

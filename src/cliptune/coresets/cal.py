@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cliptune import checks
 from cliptune.coresets.common.signals import Selection
-from cliptune.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,8 +30,7 @@ def cal(pool: Pool, *, neighbours: int = 10) -> Selection:
     from cliptune.coresets.common.neighbours import nearest_neighbours
     from cliptune.coresets.common.room import announce
 
-    if neighbours < 1:
-        raise UserError(f"neighbours={neighbours} is below 1")
+    checks.require(neighbours >= 1, "neighbours", neighbours, "at least 1")
     (features,) = pool.need("features")
     if pool.variant == "paper":
         announce(pool.method, len(features), features, features.shape[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from cliptune import checks
 from cliptune.coresets.common.signals import Selection
 from cliptune.errors import UserError
 
@@ -30,8 +31,8 @@ def glister(pool: Pool, *, eta: float = 0.05, updates: int = 15) -> Selection:
 
     from cliptune.coresets.common.gradients import Gradients, residuals
 
-    if not eta > 0 or updates < 1:
-        raise UserError(f"eta={eta} must be above 0 and updates={updates} at least 1")
+    checks.require(eta > 0, "eta", eta, "above 0")
+    checks.require(updates >= 1, "updates", updates, "at least 1")
     given = pool.variant == "dapt" or pool.signals.val_labels is not None or pool.signals.val_features is not None
     features, labels = pool.need("val_features", "val_labels") if given else (*pool.need("features"), pool.labels)
     legacy = pool.legacy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cliptune import checks
 from cliptune.coresets.common.signals import Selection
 from cliptune.errors import UserError
 
@@ -36,8 +37,7 @@ def gradmatch(pool: Pool, *, ridge: float | None = None, validation: bool = Fals
 
     dapt = pool.variant == "dapt"
     ridge = (1.0 if dapt else 0.5) if ridge is None else ridge
-    if not ridge > 0:
-        raise UserError(f"ridge={ridge} is not above 0")
+    checks.require(ridge > 0, "ridge", ridge, "above 0")
     if validation:
         pool.need("val_features", "val_labels")
     indices, weights = [], []

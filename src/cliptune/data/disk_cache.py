@@ -24,6 +24,7 @@ import xxhash
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from cliptune.errors import os_reason
 from cliptune.files import CACHE_VARIABLE, cache_folder, open_regular
 from cliptune.types import DecodedImage
 
@@ -59,7 +60,7 @@ class DiskCache:
             if not os.access(folder, os.W_OK):
                 raise PermissionError("permission denied")
         except OSError as error:
-            self._close((error.strerror or str(error)).lower())
+            self._close(os_reason(error))
 
     def get(self, key: bytes) -> DecodedImage | None:
         """The image of a key, mapped from disk, or None."""
@@ -109,7 +110,7 @@ class DiskCache:
             os.replace(temporary, path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            self._close((error.strerror or str(error)).lower())
+            self._close(os_reason(error))
             return False
         self.room -= size
         return True

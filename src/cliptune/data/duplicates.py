@@ -10,6 +10,7 @@ from pathlib import Path
 from cliptune.data import image_files
 from cliptune.data.image_files import ImageFiles
 from cliptune.data.targets import labels_in
+from cliptune.text import listed
 from cliptune.types import Example, Task
 
 #: Bytes that are read at most to compare files of the same size and end.
@@ -105,5 +106,4 @@ def _same(seen: Sequence[_Seen], files: ImageFiles) -> list[list[_Seen]]:
 
 
 def _named(groups: Sequence[Sequence[_Seen]]) -> str:
-    said = [" and ".join(map(str, group[:2])) + f" and {len(group) - 2} more" * (len(group) > 2) for group in groups]
-    return "; ".join(said[:MAX_NAMED]) + (f"; and {len(groups) - MAX_NAMED} more" if len(groups) > MAX_NAMED else "")
+    return listed((f"{group[0]} and {listed(group[1:], 1)}" for group in groups), MAX_NAMED, "; ")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cliptune.errors import UserError
+from cliptune.errors import UserError, os_reason
 
 
 def missing_files(folder: Path, keys: Iterable[str]) -> list[str]:
@@ -35,4 +35,4 @@ def _list_names(folder: Path) -> set[str]:
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except OSError as error:
-        raise UserError(f"cannot list {folder} ({error.strerror}); check its permissions") from None
+        raise UserError(f"cannot list {folder} ({os_reason(error)}); check its permissions") from None

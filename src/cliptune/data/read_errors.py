@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from cliptune.errors import UserError
+from cliptune.errors import UserError, os_reason
 
 #: Messages for system errors; other errors keep the system's own message.
 ERRNO_MESSAGES = {
@@ -55,7 +55,7 @@ def describe_error(error: Exception, head: bytes) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.errno:
-        return ERRNO_MESSAGES.get(error.errno, f"cannot be read ({(error.strerror or '').lower()})")
+        return ERRNO_MESSAGES.get(error.errno, f"cannot be read ({os_reason(error)})")
     if not head:
         return "is empty"
     if isinstance(error, UnidentifiedImageError):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from cliptune import checks
 from cliptune.data.public.common.split_file import read_split_file
 from cliptune.data.targets import labels_in
 from cliptune.errors import UserError
@@ -106,8 +107,7 @@ def sample_fraction(examples: Sequence[Example], share: float, rng: random.Rando
 
     Raises `UserError` unless 0 < share <= 1.
     """
-    if not 0 < share <= 1:
-        raise UserError(f"a share of the images is above 0 and at most 1, got {share}")
+    checks.require(0 < share <= 1, "the share of the images", share, "above 0 and at most 1")
     if share == 1:
         return list(examples)
     groups = group_by_label(examples).values()

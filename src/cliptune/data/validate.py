@@ -12,6 +12,7 @@ from cliptune.data.image_io import lenient_pillow
 from cliptune.data.image_store import ImageStore
 from cliptune.data.range_warnings import warn_assumed_ranges
 from cliptune.errors import UserError
+from cliptune.text import listed
 from cliptune.types import Example, Task
 
 #: Unreadable images named in a message.
@@ -154,5 +155,4 @@ def raise_if_unreadable(bad: Mapping[str, str], examples: Mapping[str, Example])
 
 def list_unreadable(bad: Mapping[str, str], examples: Mapping[str, Example]) -> str:
     """The first unreadable images with their reasons, and the number of the others."""
-    named = [f"{examples[key].path or key} {reason}" for key, reason in list(bad.items())[:MAX_NAMED]]
-    return ", ".join(named) + (f", and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else "")
+    return listed((f"{examples[key].path or key} {reason}" for key, reason in bad.items()), MAX_NAMED)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 
-from cliptune.data.custom.common.build import listed
 from cliptune.data.targets import labels_in
 from cliptune.errors import UserError
+from cliptune.text import listed
 from cliptune.types import Task
 
 
@@ -31,5 +31,5 @@ def check_test_images(task: Task, data: str) -> None:
     lost = [label for label in sorted({label for e in task.train for label in labels_in(e)} - tested) if own]
     if lost:
         classes = f"{len(lost)} classes with one image each are" if len(lost) > 1 else "a class with a single image is"
-        names = listed([task.classnames[label] for label in lost])
+        names = listed(sorted(task.classnames[label] for label in lost))
         warnings.warn(f"{classes} never tested, as it trains: {names} (of {data})", stacklevel=3)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cliptune.errors import UserError
 from cliptune.masks.source import MaskSource
+from cliptune.text import listed
 from cliptune.types import Task
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def warn_of_uninformative(empty: Sequence[str], full: Sequence[str], total: int,
     """Warn of masks without foreground and, unless `whole`, of masks without background."""
     for keys, lack in ((empty, "foreground"), ((), "") if whole else (full, "background")):
         if keys:
-            shown = ", ".join(keys[:MAX_NAMED]) + (", ..." if len(keys) > MAX_NAMED else "")
+            shown = listed(keys, MAX_NAMED)
             warnings.warn(
                 f"{len(keys)} of {total} masks have no {lack}: {shown}; cliptune masks check shows them", stacklevel=3
             )

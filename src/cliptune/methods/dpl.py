@@ -73,8 +73,7 @@ class Dpl(Method):
             raise UserError("longest_text=0 and longest_image=0 leave nothing to learn; raise one of them")
         checks.positive(self, "search_lr")
         checks.at_least(self, 0, "search_betas")
-        if max(self.search_betas) >= 1:
-            raise UserError(f"search_betas must be below 1, got {self.search_betas}")
+        checks.require(max(self.search_betas) < 1, "search_betas", self.search_betas, "below 1")
         checks.without_braces("words", self.words)
 
     @property

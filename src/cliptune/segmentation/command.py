@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from torch import Tensor
 
-from cliptune.errors import UserError
+from cliptune.errors import UserError, os_reason
 from cliptune.masks.decode import exif_orientation, read_mask
 from cliptune.masks.pixel_encoding import PixelEncoding
 from cliptune.segmentation.make import SegmentationResults, Segmenter, classes_in
@@ -94,7 +94,7 @@ class CommandSegmenter(Segmenter):
             try:
                 child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
             except OSError as error:
-                reason = (error.strerror or type(error).__name__).lower()
+                reason = os_reason(error)
                 raise UserError(f"cannot start {argv[0]!r} of --with command:: {reason}") from None
             try:
                 yield child

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cliptune import checks
 from cliptune.errors import UserError
 from cliptune.segmentation import mask_folder
 from cliptune.types import Example
@@ -88,10 +89,8 @@ def make_masks(
     Raises `UserError` if `out` holds masks that were made with other settings.
     """
     folder, cut = Path(out).expanduser(), segmenter.threshold if threshold is None else threshold
-    if not 0 < cut <= 1:
-        raise UserError(f"threshold={cut} separates nothing: choose above 0, up to 1")
-    if batch_size is not None and batch_size < 0:
-        raise UserError(f"batch_size={batch_size} is negative: choose a number of images, or 0 for all at once")
+    checks.require(0 < cut <= 1, "threshold", cut, "above 0 and at most 1")
+    checks.require(batch_size is None or batch_size >= 0, "batch_size", batch_size, "at least 0 (all images at once)")
     settings = {**segmenter.settings, **({"soft": True} if soft else {"threshold": cut})}
     if not overwrite:
         mask_folder.check_settings(folder, settings)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cliptune.errors import UserError
+from cliptune import checks
 from cliptune.segmentation.make import SegmentationResults, Segmenter, classes_in, read_images
 from cliptune.segmentation.pretrained import ModelFamily, PretrainedModel
 from cliptune.types import Example
@@ -48,8 +48,7 @@ class SamSegmenter(Segmenter):
         chunk: int = 64,
         settings: dict[str, Any] | None = None,
     ):
-        if points < 1:
-            raise UserError(f"points={points} is no grid: choose at least 1 along each side")
+        checks.require(points >= 1, "points", points, "at least 1 along each side")
         self.loaded, self.saliency, self.points, self.chunk = loaded, saliency, points, chunk
         self.settings = {"with": "sam", "model": loaded.name, "points": points, **(settings or {})}
 

@@ -208,13 +208,13 @@ def test_a_spec_sets_the_knobs():
         ("colour=red", "emoji has no option 'colour=red': write name=value with one of styles, rho"),
         ("rho", "emoji has no option 'rho': write name=value"),
         ("rho=much", "emoji cannot use 'rho=much': write rho=0.9, for example"),
-        ("rho=1.5", "rho=1.5 is not a probability: choose between 0 and 1"),
+        ("rho=1.5", "rho must be from 0 to 1, got 1.5"),
         ("styles=oil", "emoji has no style 'oil': choose among fluent-3d, fluent-flat, noto"),
         ("classes=all", "emoji has no classes 'all': choose one of benchmark, validation"),
         ("scale=0.5", "emoji cannot use 'scale=0.5': write scale=0.35[+]0.7, for example"),
-        ("scale=0.7+0.3", r"scale=\(0.7, 0.3\) is not a range of sizes"),
-        ("image_size=4", "image_size=4 is out of range"),
-        ("test_per_class=-1", "test_per_class=-1 is out of range"),
+        ("scale=0.7+0.3", r"scale must be .*0.7, 0.3"),
+        ("image_size=4", "image_size must be .*got 4"),
+        ("test_per_class=-1", "test_per_class must be .*got -1"),
     ],
 )
 def test_a_wrong_spec_is_a_users_mistake(spec, told):

@@ -152,9 +152,7 @@ def test_zero_shot_needs_nothing_to_train_on(root):
 
 @pytest.mark.parametrize("protocol", ["few_shot", "base_to_novel"])
 def test_training_on_a_test_set_is_refused(root, tmp_path, protocol):
-    with pytest.raises(
-        UserError, match=r"imagenet_a has no training pictures.*cliptune evaluate RUN --data imagenet_a"
-    ):
+    with pytest.raises(UserError, match=r"imagenet_a has no training images.*cliptune evaluate RUN --data imagenet_a"):
         ct.train("coop", "imagenet_a", root=str(root), protocol=protocol, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(UserError, match="Tip-Adapter remembers training pictures, but there are none"):
@@ -165,7 +163,7 @@ def test_val_alone_can_be_tested_on(tmp_path):
     mini_imagenet.write_imagenet(tmp_path / "imagenet" / "images", train=())
     dataset = ImageNet(tmp_path)
     assert len(dataset.examples("test")) == 1000 and dataset.examples("train") == [] and dataset.sizes() == {}
-    with pytest.raises(UserError, match="imagenet has no training pictures"):
+    with pytest.raises(UserError, match="imagenet has no training images"):
         ct.train("coop", "imagenet", root=str(tmp_path))
 
 
@@ -210,7 +208,7 @@ def test_what_is_missing_is_counted_and_named(tmp_path):
     write_wnid_folders(tmp_path / "spare" / "n01440764", ("x",), ("x.jpg",))
     shutil.move(tmp_path / "spare" / "n01440764" / "x", images / "val" / "n01440764")
     with pytest.raises(
-        UserError, match=r"7 of the 1000 class folders .*train: n01440764, .*, \.\.\.; unpack all of it"
+        UserError, match=r"7 of the 1000 class folders .*train: n01440764, .* and 2 more; unpack all of it"
     ):
         ImageNet(tmp_path).draw(1, 1)
     with pytest.raises(UserError, match="imagenet takes nothing after the colon"):

@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 
+from cliptune import checks
 from cliptune.coresets.common.cosine import CosineKernel
 from cliptune.coresets.common.distances import DistanceKernel
 from cliptune.coresets.common.facility import facility_location
@@ -30,8 +31,7 @@ def greedy_cover(
                 + (", or balanced=True, which goes class by class" if not pool.balanced else "")
             )
         return facility_location(kernel.lookup(), size, budget)
-    if not 0 < slack < 1:
-        raise UserError(f"slack={slack} is not between 0 and 1")
+    checks.require(0 < slack < 1, "slack", slack, "above 0 and below 1")
     if not Rounded.fits(size):
         announce(pool.method, budget, kernel.norms, size / budget * math.log(1 / slack) * kernel.gradients.width)
     return sampled_facility_location(kernel.lookup(), size, budget, slack, pool.generator)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from cliptune import checks
 from cliptune.coresets.common.signals import Selection, Signals, Variant
 from cliptune.coresets.common.validate import DESCRIPTIONS, validate_signals
 from cliptune.errors import UserError
@@ -49,8 +50,7 @@ class Pool:
     ) -> Pool:
         """Raises `UserError` for signals that do not fit together and for fractions that choose nothing."""
         signals, labels = validate_signals(signals, labels)
-        if not 0 < fraction <= 1:
-            raise UserError(f"fraction={fraction} is not above 0 and at most 1")
+        checks.require(0 < fraction <= 1, "fraction", fraction, "above 0 and at most 1")
         groups = tuple(_classes(labels, fraction)) if balanced else (_whole(labels, fraction),)
         return cls(method, signals, labels, groups, balanced, variant, generator)
 

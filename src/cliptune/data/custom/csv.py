@@ -18,6 +18,7 @@ from cliptune.data.exists import missing_files
 from cliptune.data.image_io import IMAGE_SUFFIXES
 from cliptune.errors import UserError
 from cliptune.files import read_text
+from cliptune.text import listed
 from cliptune.types import Example
 
 #: Common column names, likeliest first; case and punctuation are ignored.
@@ -136,9 +137,8 @@ class Csv(Dataset):
         if not missing:
             return table
         gone = [(line, row[image]) for (line, row), path in zip(table.rows, paths, strict=True) if path in missing]
-        shown = ", ".join(f"{name} (line {line})" for line, name in gone[:3])
+        shown = listed((f"{name} (line {line})" for line, name in gone), 3)
         said = f"{len(gone)} of {len(paths)} images of {self.file} are not there: {shown}"
-        said += f" and {len(gone) - 3} more" * (len(gone) > 3)
         if skip:
             warnings.warn(f"{said}: left out", stacklevel=3)
             kept = [row for row, path in zip(table.rows, paths, strict=True) if path not in missing]

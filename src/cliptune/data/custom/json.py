@@ -6,12 +6,12 @@ import warnings
 from pathlib import Path
 
 from cliptune.data.config import DataConfig
-from cliptune.data.custom.common.build import listed
 from cliptune.data.custom.common.multi_label import warn_of_combined_names
 from cliptune.data.dataset import Dataset
 from cliptune.data.exists import missing_files
 from cliptune.data.public.common import split_file
 from cliptune.errors import UserError
+from cliptune.text import listed
 from cliptune.types import Example
 
 
@@ -39,7 +39,7 @@ class Json(Dataset):
             self.file, self.root, fix="correct the file", optional=("val",)
         )
         if len(self.classnames) < 2:
-            only = listed(self.classnames)
+            only = listed(sorted(self.classnames))
             raise UserError(f"{self.file} has one class only ({only}); classification needs at least two")
         warn_of_combined_names(self.classnames, str(self.file))
         if not parts["test"]:
@@ -47,11 +47,11 @@ class Json(Dataset):
         self._splits = self._drop_missing(parts, reading.skip_bad)
         untrained = set(range(len(self.classnames))) - {e.label for e in self._splits["train"]}
         if untrained:
-            names = listed([self.classnames[label] for label in untrained])
+            names = listed(sorted(self.classnames[label] for label in untrained))
             warnings.warn(f"no training images of {names} in {self.file}", stacklevel=2)
         untested = set(range(len(self.classnames))) - {e.label for e in self._splits["test"]}
         if untested:
-            names = listed([self.classnames[label] for label in untested])
+            names = listed(sorted(self.classnames[label] for label in untested))
             warnings.warn(f"no test images of {names} in {self.file}: accuracy does not include them", stacklevel=2)
 
     @classmethod
@@ -69,7 +69,7 @@ class Json(Dataset):
         lost = missing_files(self.root, keys)
         if not lost:
             return parts
-        said = f"{len(lost)} of {len(keys)} images of {self.file} are not there: {listed(lost, 3)}"
+        said = f"{len(lost)} of {len(keys)} images of {self.file} are not there: {listed(sorted(lost), 3)}"
         if not skip:
             raise UserError(f"{said}; paths count from {self.root} (another folder: --root; leave out: --skip-bad)")
         warnings.warn(f"{said}: left out", stacklevel=3)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cliptune import checks
 from cliptune.data.config import DataConfig
 from cliptune.data.dataset import Dataset
 from cliptune.data.emoji.atlas import CLASS_LISTS, STYLES, list_sprites, load_tiles
@@ -207,15 +208,12 @@ class Emoji(Dataset):
             raise UserError(f"emoji has no style {'+'.join(unknown)!r}: choose among {', '.join(STYLES)}")
         if self.classes not in CLASS_LISTS:
             raise UserError(f"emoji has no classes {self.classes!r}: choose one of {', '.join(CLASS_LISTS)}")
-        if not 0 <= self.rho <= 1:
-            raise UserError(f"rho={self.rho} is not a probability: choose between 0 and 1")
-        if not (len(self.scale) == 2 and 0.1 <= self.scale[0] <= self.scale[1] <= 1):
-            raise UserError(f"scale={self.scale} is not a range of sizes: choose two numbers, 0.1 <= low <= high <= 1")
-        if not 16 <= self.image_size <= 512:
-            raise UserError(f"image_size={self.image_size} is out of range: choose between 16 and 512 pixels")
+        checks.require(0 <= self.rho <= 1, "rho", self.rho, "from 0 to 1")
+        is_range = len(self.scale) == 2 and 0.1 <= self.scale[0] <= self.scale[1] <= 1
+        checks.require(is_range, "scale", self.scale, "two numbers, 0.1 <= low <= high <= 1")
+        checks.require(16 <= self.image_size <= 512, "image_size", self.image_size, "from 16 to 512 pixels")
         for split, count in self.per_class.items():
-            if not 0 <= count <= 9999:
-                raise UserError(f"{split}_per_class={count} is out of range: choose between 0 and 9999")
+            checks.require(0 <= count <= 9999, f"{split}_per_class", count, "from 0 to 9999")
 
 
 def _pair(text: str) -> tuple[float, float]:

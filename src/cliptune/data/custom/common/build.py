@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cliptune.data.custom.common.names import prompt_classnames
 from cliptune.errors import UserError
+from cliptune.text import listed
 from cliptune.types import Example
 
 #: The three splits, and common names for them.
@@ -67,14 +68,18 @@ def build_splits(
         only = f"one class only ({kept[0]})" if kept else "no training images"
         raise UserError(f"{where} has {only}; classification needs at least two classes")
     if len(kept) < len(known):
-        warnings.warn(f"no training images of {listed(set(known) - set(kept))} in {where}: left out", stacklevel=3)
+        warnings.warn(
+            f"no training images of {listed(sorted(set(known) - set(kept)))} in {where}: left out", stacklevel=3
+        )
     groups = _by_class(found, {name: label for label, name in enumerate(kept)})
     splits = cut_splits(groups, kept) | {"aside": []}
     if "test" in found and "val" not in found:
         splits = cut_splits({**groups, "val": {}}, kept) | {"aside": splits["val"]}
     untested = set(kept) - shown.get("test", set()) if "test" in found else set()
     if untested and len(untested) < len(kept):
-        warnings.warn(f"no test images of {listed(untested)} in {where}: accuracy does not include them", stacklevel=3)
+        warnings.warn(
+            f"no test images of {listed(sorted(untested))} in {where}: accuracy does not include them", stacklevel=3
+        )
     names = [titles[name] for name in kept] if titles is not None else kept
     everything = sorted((e for part in SPLIT_NAMES for e in splits[part]), key=lambda e: e.label)
     splits["tested"] = splits["test"] if "test" in found else everything
@@ -103,13 +108,6 @@ def cut_splits(groups: Groups, classes: Sequence[str]) -> Splits:
             splits[part] += [group[i] for i in sorted(taken)]
         splits["train"] += [group[i] for i in sorted(rest)]
     return splits
-
-
-def listed(names: Collection[str], most: int = 5) -> str:
-    """The first few names in alphabetical order, and the number of the others."""
-    shown = sorted(names)[:most]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _names(names: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from cliptune.data.custom.common.build import listed, split_named
+from cliptune.data.custom.common.build import split_named
 from cliptune.data.custom.common.walk import folder_error, is_junk
 from cliptune.data.image_io import IMAGE_SUFFIXES
 from cliptune.errors import UserError
+from cliptune.text import listed
 
 #: Names of mask folders, which may lie next to class folders.
 MASK_FOLDERS = ("mask", "masks")
@@ -52,7 +53,7 @@ def split_folders(root: Path) -> dict[str, Path]:
         warnings.warn(f"{them} taken for a class of {root}, as it holds images, not class folders", stacklevel=3)
         return {}
     if called and "train" not in called:
-        or_class = f", or rename {listed([p.name for p in found.values()])} if it is a class" if others else ""
+        or_class = f", or rename {listed(sorted(p.name for p in found.values()))} if it is a class" if others else ""
         raise UserError(
             f"{root} has {', '.join(p.name for p in called.values())} but no train folder; add one, or put the classes "
             f"side by side{or_class}"
@@ -64,7 +65,8 @@ def split_folders(root: Path) -> dict[str, Path]:
     beside = [folder.name for folder in others if _has_images(folder)]
     if beside:
         warnings.warn(
-            f"beside {' and '.join(folder.name for folder in found.values())}, {root} has {listed(beside)}: left out",
+            f"beside {' and '.join(folder.name for folder in found.values())}, {root} has "
+            f"{listed(sorted(beside))}: left out",
             stacklevel=3,
         )
     return found
@@ -99,7 +101,7 @@ def warn_of_loose_images(homes: Mapping[str, Path], root: Path) -> None:
         if loose:
             warnings.warn(
                 f"{len(loose)} image{'s lie' if len(loose) > 1 else ' lies'} in {home} itself, in no class folder "
-                f"({listed(loose, 3)}): left out",
+                f"({listed(sorted(loose), 3)}): left out",
                 stacklevel=3,
             )
 

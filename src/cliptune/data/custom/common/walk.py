@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cliptune.data.image_io import HEIC_SUFFIXES, IMAGE_SUFFIXES
-from cliptune.errors import UserError
+from cliptune.errors import UserError, os_reason
+from cliptune.text import listed
 
 #: Folders and files left by file systems, viewers and archives; hidden files (`._1.jpg`) are junk too.
 JUNK_FOLDERS = ("@eadir", "__macosx", "$recycle.bin", "system volume information")
@@ -64,8 +65,7 @@ def _once(folder: Path, base: str, seen: set[str]) -> bool:
 def skipped_files_message(folder: Path, unread: Counter[str]) -> str:
     """The message about files of unsupported kinds, with their numbers."""
     kinds = unread.most_common()
-    shown = ", ".join(f"{suffix or 'no suffix'}: {count}" for suffix, count in kinds[:NAMED])
-    shown += f" and {len(kinds) - NAMED} more kinds" if len(kinds) > NAMED else ""
+    shown = listed((f"{suffix or 'no suffix'}: {count}" for suffix, count in kinds), NAMED)
     way = (
         'pip install "cliptune[heic]" reads HEIC' if HEIC_SUFFIXES & unread.keys() else "convert images to JPEG or PNG"
     )
@@ -74,4 +74,4 @@ def skipped_files_message(folder: Path, unread: Counter[str]) -> str:
 
 def folder_error(error: OSError) -> UserError:
     """The error for a folder that cannot be listed."""
-    return UserError(f"cannot look into {error.filename}: {(error.strerror or 'unknown reason').lower()}")
+    return UserError(f"cannot list {error.filename}: {os_reason(error)}")

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cliptune.data.image_io import IMAGE_SUFFIXES
-from cliptune.errors import UserError
+from cliptune.errors import UserError, os_reason
 from cliptune.files import read_text
+from cliptune.text import listed
 
 #: The class names that CLIP's authors published first and later experiments use: "missile" (657 and 744) and
 #: "sunglasses" (836 and 837) occur twice.
@@ -85,7 +86,7 @@ def list_class_folders(folder: Path, classes: Sequence[str], title: str, fix: st
     files = [_list_images(folder / name) for name in classes]
     missing = [name for name, found in zip(classes, files, strict=True) if not found]
     if missing:
-        shown = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
+        shown = listed(missing)
         raise UserError(
             f"{len(missing)} of the {len(classes)} class folders of {title} are missing or empty under {folder}: "
             f"{shown}; {fix}"
@@ -100,7 +101,7 @@ def _list_images(folder: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise UserError(f"cannot list {folder} ({error.strerror}); check its permissions") from None
+        raise UserError(f"cannot list {folder} ({os_reason(error)}); check its permissions") from None
     return sorted(n for n in names if os.path.splitext(n)[1].lower() in IMAGE_SUFFIXES and not n.startswith("."))
 
 

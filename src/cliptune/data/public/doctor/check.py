@@ -13,7 +13,7 @@ from cliptune.data.public.common.split_dataset import SplitDataset
 from cliptune.data.public.common.split_file import read_split_file
 from cliptune.data.public.doctor import completeness, layouts, missing, spot_check
 from cliptune.data.public.doctor.status import Condition, DatasetStatus, ImageCount, RootStatus
-from cliptune.errors import UserError
+from cliptune.errors import UserError, os_reason
 from cliptune.registry import nearest
 
 
@@ -50,7 +50,7 @@ def existing_root(root: str | Path) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(layouts.suggest_folder(path)) from None
     except OSError as error:
-        raise UserError(f"cannot list {path} ({error.strerror}); check its permissions") from None
+        raise UserError(f"cannot list {path} ({os_reason(error)}); check its permissions") from None
 
 
 def check_dataset(
@@ -69,7 +69,7 @@ def check_dataset(
         return _Check(kind, root, specs or [spec]).run(sample)
     except OSError as error:
         place = error.filename or root
-        fix = f"cannot list {place} ({error.strerror}); check its permissions: ls -ld {place}"
+        fix = f"cannot list {place} ({os_reason(error)}); check its permissions: ls -ld {place}"
         return DatasetStatus(spec.name, spec.title, "unreadable", fix)
 
 

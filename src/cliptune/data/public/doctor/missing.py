@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from cliptune.data.public.common.spec import DatasetSpec
 from cliptune.data.public.doctor.layouts import aliases, mkdir_command, shell_command, simplified
+from cliptune.text import listed
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
@@ -89,7 +90,7 @@ def missing_folders(images: Path, missing: Sequence[str]) -> str:
     absent = [name for name in folders if name and not (images / name).is_dir()]
     if not absent:
         return ""
-    shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+    shown = listed(absent)
     return f"{len(absent)} folder{'s do' if len(absent) > 1 else ' does'} not exist ({shown})"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cliptune.errors import UserError
+from cliptune.errors import UserError, os_reason
 
 LOCK = ".lock"
 
@@ -40,7 +40,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise UserError(
                 f"the disk of {path.parent} is full; make room, and the same command resumes where it stopped"
             ) from error
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_reason(error)
         raise UserError(f"cannot write {path}: {reason}; choose another folder with --root") from error
 
 
