@@ -70,7 +70,7 @@ HEADERS = {
     "a base in what wraps nothing": (with_method(base={"name": "coop"}), "'coop' does not wrap other methods"),
     "a learning rate of NaN": (
         lambda about: about["config"]["training"].update(lr=float("nan")),
-        "lr=nan does not fit Training",
+        "lr=nan does not fit TrainConfig",
     ),
     "a billion tokens": (with_method(n_ctx=10**9), "n_ctx=1000000000 is more than its tensors hold"),
     "other sizes": (with_method(n_ctx=7), "does not fit CoOp"),
