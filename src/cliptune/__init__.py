@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from cliptune.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from cliptune.api import import_checkpoint, train
     from cliptune.backbones.load import load_backbone as load_backbone
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from cliptune.errors import UserError
     from cliptune.tuned import Tuned, load
 
-__version__ = "0.1.0"
 __all__ = ["Tuned", "UserError", "from_torch", "import_checkpoint", "load", "load_backbone", "train"]
 
 #: Names and where they live; imported on first use, so that `import cliptune` stays instant.

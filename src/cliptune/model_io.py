@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cliptune import __version__, external_code, local_paths
+from cliptune import external_code, local_paths
 from cliptune.backbones import fingerprints
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import cached_backbone
@@ -17,6 +17,7 @@ from cliptune.model.tuned_model import TunedModel
 from cliptune.run_dir import CHECKPOINT
 from cliptune.tasks import build_task
 from cliptune.types import Task
+from cliptune.version import __version__
 
 
 def save_model(path: Path, run: RunConfig, model: TunedModel) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from cliptune import __version__
 from cliptune.backbones import fingerprints
 from cliptune.config import RunConfig, fingerprint, method_to_dict
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Task
+from cliptune.version import __version__
 
 
 def reset_peak_memory(device: torch.device) -> None:

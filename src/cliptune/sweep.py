@@ -13,7 +13,8 @@ from rich.console import Console
 from cliptune import config, dir_lock, run_dir
 from cliptune.errors import Unfinished, UserError
 from cliptune.results import store
-from cliptune.runners.job import Job, Runner
+from cliptune.runners.job import Job
+from cliptune.runners.runner import Runner
 from cliptune.runners.scheduler import JobFailure, Scheduler
 from cliptune.types import Result
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from cliptune import checks, runners, sweep
 from cliptune.engine.config import MAX_WORKERS
 from cliptune.errors import UserError
-from cliptune.runners.job import Job, Runner
+from cliptune.runners.job import Job
+from cliptune.runners.runner import Runner
 from cliptune.types import Result
 
 

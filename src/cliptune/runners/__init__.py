@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cliptune.registry import Registry
-from cliptune.runners.job import Runner
+from cliptune.runners.runner import Runner
 
 REGISTRY = Registry("runner", others={"local": f"{__name__}.local:Local", "ray": f"{__name__}.ray:Ray"})
 

@@ -1,22 +1,16 @@
-"""What runners are given and what they tell."""
+"""A run of a sweep, and the status messages of the worker that executes it."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cliptune.config import RunConfig
-
-if TYPE_CHECKING:
-    from cliptune.runners.scheduler import Scheduler
-    from cliptune.runners.worker import Worker
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: its row in the table (`label`), its configuration, its folder."""
+    """One run of a sweep: the label of its table row, its configuration and its run directory."""
 
     label: str
     run: RunConfig
@@ -24,7 +18,7 @@ class Job:
 
     @property
     def told(self) -> tuple[str, ...]:
-        """What tells it apart: label, data, size, seed."""
+        """Label, data, number of training images and seed, which together identify the job."""
         run = self.run
         size = f"{run.shots} shot{'s' * (run.shots != 1)}" if run.shots > 0 else "all pictures"
         if run.fraction < 1:
@@ -33,30 +27,19 @@ class Job:
 
     @property
     def title(self) -> str:
-        """What it is called while it runs."""
+        """The name that progress messages show."""
         return ", ".join(self.told)
 
 
 @dataclass(frozen=True)
 class JobEvent:
-    """What a worker says of the run it is at.
+    """A status message from a worker about its current job.
 
-    kind: "at", where it is (`text`, `done` of `total`); "note", a warning; and as the last word: "done"; "busy",
-    another sweep is at it; "failed", and why (`text`), with `total` 1 where the user's settings are to blame.
+    kind: "at" for progress (`text`, `done` of `total`), "note" for a warning, and a final "done", "busy" (another
+    sweep holds the run directory) or "failed" (`text` is the reason; `total` is 1 if the user's settings caused it).
     """
 
     kind: str
     text: str = ""
     done: int = 0
     total: int = 0
-
-
-class Runner(ABC):
-    """Executes runs; a leaf is a frozen dataclass of its settings."""
-
-    @abstractmethod
-    def run(self, board: Scheduler, desk: Worker) -> None:
-        """Work until nothing is left on `board`, telling it all that happens.
-
-        desk: this process's own. Raises `UserError` where no run can be executed at all.
-        """

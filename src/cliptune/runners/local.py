@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 
-from cliptune.runners.job import JobEvent, Runner
+from cliptune.runners.job import JobEvent
+from cliptune.runners.runner import Runner
 from cliptune.runners.scheduler import QueuedJob, Scheduler
 from cliptune.runners.worker import Worker
 

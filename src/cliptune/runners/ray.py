@@ -16,7 +16,8 @@ from typing import Any
 
 from cliptune import run_dir
 from cliptune.errors import UserError
-from cliptune.runners.job import Job, JobEvent, Runner
+from cliptune.runners.job import Job, JobEvent
+from cliptune.runners.runner import Runner
 from cliptune.runners.scheduler import QueuedJob, Scheduler
 from cliptune.runners.worker import Worker
 

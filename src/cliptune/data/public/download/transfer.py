@@ -150,7 +150,7 @@ def _resume(url: str, part: Path, progress: ProgressCallback, tagged: bool) -> N
 
 
 def _open(url: str, have: int, tag: Path) -> http.client.HTTPResponse:
-    from cliptune import __version__
+    from cliptune.version import __version__
 
     headers = {"User-Agent": f"cliptune/{__version__}", "Accept-Encoding": "identity"}
     if have:

@@ -1,0 +1,19 @@
+"""The interface of runners."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from cliptune.runners.scheduler import Scheduler
+from cliptune.runners.worker import Worker
+
+
+class Runner(ABC):
+    """Executes the jobs of a sweep. A subclass is a frozen dataclass of its settings."""
+
+    @abstractmethod
+    def run(self, board: Scheduler, desk: Worker) -> None:
+        """Execute jobs until `board` has none left, and report every event to it.
+
+        desk: the worker of this process. Raises `UserError` if no job can be executed at all.
+        """
