@@ -34,7 +34,7 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_done(photos, tmp_p
     assert [r.seed for r in told.value.results] == [1, 2]
     assert told.value.sentences[0] == "2 of 4 runs failed; the others are kept"
     assert told.value.sentences[1].startswith(f"{bad[0].title}: ZeroDivisionError: nobody foresaw this (more in ")
-    assert "logged.py" in (bad[0].folder / "error.txt").read_text()
+    assert "logging_method.py" in (bad[0].folder / "error.txt").read_text()
     lines = quietly.said.splitlines()  # type: ignore[attr-defined]
     assert lines[0] == f"1 of 4: {bad[0].title} failed"
     assert lines[1].startswith(f"2 of 4: {good[0].title} in ") and lines[1].endswith(" left")
