@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
-from cliptune.runners.scheduler import Scheduler
-from cliptune.runners.worker import Worker
+if TYPE_CHECKING:  # the worker needs PyTorch, which --help does not load
+    from cliptune.runners.scheduler import Scheduler
+    from cliptune.runners.worker import Worker
 
 
 class Runner(ABC):
