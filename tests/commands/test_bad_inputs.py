@@ -6,11 +6,11 @@ A row is a command line, with places of the fixture `places` in braces, and what
 import pytest
 
 FRONT = """
-    tran coop                                 | did you mean 'train'?
-    xyzzy                                     | there are demo, train
+    tran coop                                 | nearest: train
+    xyzzy                                     | known: background, data, demo
     --verbose                                 | unknown command '--verbose'
     ''                                        | unknown command ''
-    Train                                     | did you mean 'train'?
+    Train                                     | nearest: train
     list                                      | list takes one of methods, backbones, data
     list everything                           | list takes one of
     list methods data                         | got methods data
@@ -116,7 +116,7 @@ TRAIN = """
     train coop --data json:{list.json}        | list.json
     train coop --data json:{none}             | none
     train coop --data emoji:rhoo=1            | rho
-    train coop --data emoji:rho=2             | rho=2.0 is not a probability
+    train coop --data emoji:rho=2             | rho must be from 0 to 1, got 2.0
     train coop --data emoji:rho=nan           | rho
     train coop --data oxford_pets             | --root
     train coop --data oxford_pets --root {none} | no folder at

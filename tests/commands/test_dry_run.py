@@ -43,4 +43,4 @@ def test_a_path_without_its_kind_is_proposed_with_it(refused, tmp_path, monkeypa
     for name in ("t.csv", "s.json"):
         shutil.copy(tmp_path / "photos" / "cat" / "0.png", tmp_path / name)
     said = refused("train", "coop", "--data", path, "--out", "OUT")
-    assert said == f"cliptune: unknown dataset {path!r}; what is at that path is read by {kind}:{path}"
+    assert said == f"cliptune: unknown dataset {path!r}; to read that path, use {kind}:{path}"

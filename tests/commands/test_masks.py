@@ -72,7 +72,7 @@ def test_the_model_of_a_run(check, photos, tmp_path):
         (["masks", "check", "folder:OUT"], "no mask folder at"),
         (["masks", "check", "full", "--against", "seem:OUT"], "no mask folder at"),
         (["masks", "check", "full", "--out", "OUT/x.jpg"], "the contact sheet is a PNG; use --out"),
-        (["masks", "check", "full", "--splt", "val"], "unrecognized options: --splt"),
+        (["masks", "check", "full", "--splt", "val"], "unknown option --splt"),
         (["masks", "check", "gradcam", "--run", "OUT"], "no checkpoint at"),
     ],
 )

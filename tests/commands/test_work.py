@@ -5,9 +5,7 @@ import re
 
 import pytest
 
-from cliptune.commands.parse import lengthen, one_sentence_errors
-from cliptune.commands.train import Train, preset_run
-from cliptune.errors import UserError
+from cliptune.commands.train import preset_run
 from cliptune.results import store
 from tiny_tasks import BRIEFLY, write_images
 
@@ -177,31 +175,3 @@ def test_classes_that_a_method_cannot_take_are_a_dash(cli, tmp_path, four, photo
     assert cli("report", out, "--pictures", 2).code == 0
     said = cli("evaluate", out / "linear_probe" / "seed1", "--data", f"folder:{photos}")
     assert said.code == 2 and "learned something of its own for each class" in said.err
-
-
-def test_flags_are_written_out():
-    run = preset_run("coop+dapt", [])
-    given = ["--epochs", "3", "--pull_push=2", "--n-ctx", "4", "--data", "folder:x", "--out=y", "--base.words", "-x"]
-    with pytest.raises(UserError, match="unknown option --base.words; nearest: .*--words"):
-        lengthen(given, run, Train)
-    assert lengthen(given[:-2], run, Train) == [
-        *("--training.epochs", "3", "--method.pull-push=2", "--method.base.n-ctx", "4"),
-        *("--data", "folder:x", "--out=y"),
-    ]
-
-
-def test_what_a_parser_prints_in_a_box_is_told_in_a_sentence(capsys):
-    import sys
-
-    def box():
-        print(
-            "╭─ Parsing error ──╮\n│ \x1b[31mtwo\x1b[0m lines │\n│ of reason. │\n│ ──── │\n│ more │\n╰──╯",
-            file=sys.stderr,
-        )
-        raise SystemExit(2)
-
-    with pytest.raises(UserError, match=r"^two lines of reason; cliptune demo --help lists the options$"):
-        one_sentence_errors("demo", box)
-    assert capsys.readouterr().err == ""
-    with pytest.raises(SystemExit):
-        one_sentence_errors("demo", lambda: sys.exit(0))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -16,6 +15,7 @@ from tyro.conf import Positional
 
 from cliptune import checks, masks
 from cliptune.analysis.background_conditions import CONDITIONS
+from cliptune.commands.flags import FLAT
 from cliptune.commands.output import table_console
 from cliptune.commands.parse import parse, split_first
 from cliptune.data.config import DataConfig
@@ -57,7 +57,7 @@ class Background:
     """json: a list of the saved records, each with the path of its run."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
-    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
+    reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
 
     def __post_init__(self):
         checks.at_least(self, 2, "images", hint="they swap backgrounds")

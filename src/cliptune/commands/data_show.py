@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
-
 from cliptune import checks, masks
+from cliptune.commands.flags import FLAT
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse, split_first
 from cliptune.config import Activation
@@ -57,7 +56,7 @@ class DataShow:
     """As for train."""
     activation: Activation = "auto"
     """As for train."""
-    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
+    reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
 
     def __post_init__(self):
         checks.between(self, 1, MAX_IMAGES, "classes")

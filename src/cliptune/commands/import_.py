@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,16 +13,8 @@ import tyro
 from rich.console import Console
 
 from cliptune import config, files, methods, run_dir
-from cliptune.commands.parse import (
-    flags_of,
-    is_run_flag,
-    lengthen,
-    one_sentence_errors,
-    parse,
-    partition_flags,
-    split_first,
-    unknown_flag_error,
-)
+from cliptune.commands.flags import Flag, flag_names, given_fields
+from cliptune.commands.parse import parse, parse_known, split_first, unknown_flag_error
 from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.text import listed
@@ -59,22 +52,20 @@ class Import:
 
 
 @dataclass(frozen=True)
-class _Settings:
+class _MethodFlags:
     method: Annotated[Method, tyro.conf.arg(name="method")]
 
 
 def import_(arguments: list[str]) -> None:
     """Read a checkpoint, keep it as a run."""
     path, rest = split_first(arguments, "a checkpoint", "import model.pth.tar-5 --out my-model")
-    options, others = one_sentence_errors(
-        "import FILE", lambda: tyro.cli(Import, prog="cliptune import FILE", args=rest, return_unknown_args=True)
-    )
+    options, others = parse_known(Import, "import FILE", rest)
     if not Path(path).is_file():
         raise UserError(f"no file at {path}; check the path")
     files.check_folder(options.out)
     if options.method:
         methods.build(options.method)
-    _check(others)
+    _check_flags(others)
     from cliptune.api import import_checkpoint
     from cliptune.official import dpl_alphas
     from cliptune.official.checkpoint_file import read_official
@@ -105,24 +96,23 @@ def import_(arguments: list[str]) -> None:
     _say(f"next: cliptune predict {options.out} PICTURE..., or cliptune evaluate {options.out} --data folder:PATH")
 
 
-def _check(arguments: list[str]) -> None:
-    """Raises `UserError` for a flag that no method has, before the checkpoint is read."""
+def _check_flags(flags: Sequence[Flag]) -> None:
+    """Raise `UserError` for a flag that no method has, before the checkpoint is read."""
     names = [f"maple+{name}" if methods.is_wrapper(methods.get(name)) else name for name in methods.names()]
-    runs = [config.RunConfig(methods.build(name)) for name in names]
-    for flag in partition_flags(arguments, ())[1]:
-        if not any(is_run_flag(run, flag) for run in runs):
-            raise unknown_flag_error(flag, "import FILE", runs, flags_of(Import))
+    known = {flag for name in names for flag in flag_names(_MethodFlags, _MethodFlags(methods.build(name)))}
+    for flag in flags:
+        if flag.name not in known:
+            raise unknown_flag_error(flag, "import FILE", sorted(known | {*flag_names(Import)}))
 
 
-def method_options(name: str, arguments: list[str]) -> dict[str, Any]:
-    """Fields of the method `name` from flags, those given alone. Raises `UserError` for an unknown flag."""
-    plain = config.RunConfig(methods.build(name))
-    long = lengthen(arguments, plain, Import)
-    method = parse(_Settings, "import FILE", long, _Settings(plain.method)).method
+def method_options(name: str, flags: Sequence[Flag]) -> dict[str, Any]:
+    """The fields of the method `name` that flags set, by name. Raises `UserError` for an unknown flag."""
+    words, default = [word for flag in flags for word in flag.words], _MethodFlags(methods.build(name))
+    layers = list(config.nested_methods(parse(_MethodFlags, "import FILE", words, default).method))
     found = {}
-    for flag in (a[2:].partition("=")[0] for a in long if a.startswith("--")):
-        *levels, field = flag.removeprefix("no-").replace("-", "_").split(".")[1:]
-        found[field] = getattr(list(config.nested_methods(method))[len(levels)], field)
+    for path in given_fields(_MethodFlags, words, default):
+        *levels, field = path.split(".")[1:]
+        found[field] = getattr(layers[len(levels)], field)
     return found
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
 from rich.console import Console
 
 from cliptune import checks, masks, methods
+from cliptune.commands.flags import FLAT
 from cliptune.commands.parse import parse, split_first
 from cliptune.config import Activation
 from cliptune.data import sources
@@ -61,7 +61,7 @@ class MasksCheck:
     """As for train."""
     activation: Activation = "auto"
     """As for train."""
-    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
+    reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
 
     def __post_init__(self):
         checks.at_least(self, 0, "shots")

@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 
 from cliptune import checks
+from cliptune.commands.flags import FLAT
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse
 from cliptune.config import Activation
@@ -82,7 +83,7 @@ class MasksMake:
     """sam: as for train."""
     overwrite: bool = False
     """Make all masks again, also existing ones."""
-    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
+    reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
 
     def __post_init__(self):
         checks.between(self, 1, 1000, "points")

@@ -13,12 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from cliptune import checks, config, coresets, files, masks, presets, protocols, run_dir, sweep, unused_options
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.commands.execution import Execution
-from cliptune.commands.parse import Flag, flags_of, is_run_flag, lengthen, parse, partition_flags, unknown_flag_error
+from cliptune.commands.flags import FLAT, Flag, flag_names, given_fields
+from cliptune.commands.parse import parse_known, unknown_flag_error
 from cliptune.config import RunConfig
 from cliptune.data import sources
 from cliptune.data.config import DataConfig
@@ -72,8 +71,8 @@ class Sweep:
     """One folder a method and seed, and, where there are several, dataset, shots and coreset."""
     preset: str = "auto"
     """As for train."""
-    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
-    execution: Annotated[Execution, tyro.conf.arg(name="")] = field(default_factory=Execution)
+    reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
+    execution: Annotated[Execution, FLAT] = field(default_factory=Execution)
 
     def __post_init__(self):
         checks.at_least(self, 0, "shots", "epochs")
@@ -88,13 +87,12 @@ class Sweep:
 class _RunFlags:
     """What flags that are a run's own change."""
 
-    run: Annotated[RunConfig, tyro.conf.arg(name="")]
+    run: Annotated[RunConfig, FLAT]
 
 
 def parse_sweep(name: str, arguments: Sequence[str]) -> tuple[Sweep, list[Flag]]:
     """The sweep's own flags, and the others. name: of the protocol."""
-    own, others = partition_flags(arguments, flags_of(Sweep))
-    return parse(Sweep, f"run {name}", own), others
+    return parse_known(Sweep, f"run {name}", arguments)
 
 
 def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job]:
@@ -121,18 +119,11 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
         more = {"selector": how, "fraction": share} if share < 1 or protocol == "data_efficient" else {}
         run = presets.get(method, preset[method], data=data, shots=number, **base, **more)
         runs.append((method, config.with_options(run, {"epochs": options.epochs}) if options.epochs else run))
-    able = {flag: [is_run_flag(run, flag, SWEPT_FIELDS) for _, run in runs] for flag in flags}
-    for flag, having in able.items():
-        if not any(having):
-            raise unknown_flag_error(flag, f"run {name}", [run for _, run in runs], flags_of(Sweep), SWEPT_FIELDS)
-    changed = [
-        (method, _apply_flags(name, run, [flag for flag in flags if able[flag][i]]))
-        for i, (method, run) in enumerate(runs)
-    ]
-    own = [name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)]
-    unused_options.check_unused_options(
-        [run for _, run in changed], [*own, *(flag.name.replace("-", "_") for flag in flags)]
-    )
+    changed = _apply_flags(name, runs, flags) if flags else runs
+    words = [flag.words[0] for flag in flags]
+    given = {path.rpartition(".")[2] for _, run in runs for path in given_fields(_RunFlags, words, _RunFlags(run))}
+    own = {name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)}
+    unused_options.check_unused_options([run for _, run in changed], sorted(own | given))
     resolve_backbone(options.backbone, options.pretrained)
     for _, run in changed:
         masks.check_spec(run.method.masks() or "auto")
@@ -204,8 +195,18 @@ def _folder_name(spec: str) -> str:
     return plain if plain == spec else f"{plain}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
 
 
-def _apply_flags(name: str, run: RunConfig, flags: Sequence[Flag]) -> RunConfig:
-    if not flags:
-        return run
-    written = [word for flag in flags for word in flag.words]
-    return parse(_RunFlags, f"run {name}", lengthen(written, run, _RunFlags), _RunFlags(run)).run
+def _apply_flags(
+    name: str, runs: Sequence[tuple[str, RunConfig]], flags: Sequence[Flag]
+) -> list[tuple[str, RunConfig]]:
+    """The runs with the flags that each of them has. Raises `UserError` for a flag that none has."""
+    words = [word for flag in flags for word in flag.words]
+    changed, unknown = [], []
+    for method, run in runs:
+        options, others = parse_known(_RunFlags, f"run {name}", words, _RunFlags(run), hidden=SWEPT_FIELDS)
+        changed.append((method, options.run))
+        unknown.append(others)
+    for flag in flags:
+        if all(flag in others for others in unknown):
+            known = {known for _, run in runs for known in flag_names(_RunFlags, _RunFlags(run), SWEPT_FIELDS)}
+            raise unknown_flag_error(flag, f"run {name}", sorted(known | {*flag_names(Sweep)}))
+    return changed

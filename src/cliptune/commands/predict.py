@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from cliptune import checks
-from cliptune.commands.parse import given_fields, parse, split_first
+from cliptune.commands.flags import given_fields
+from cliptune.commands.parse import parse, split_first
 from cliptune.data.custom.common.walk import find_images, skipped_files_message
 from cliptune.data.image_io import UnreadableImageError
 from cliptune.data.range_warnings import collect_assumed_ranges
@@ -62,7 +63,7 @@ def predict(arguments: list[str]) -> None:
     from cliptune.tuned import load
 
     run = load(path, allow_code=options.allow_code)
-    if options.classes or "classes" in given_fields(rest):
+    if options.classes or "classes" in given_fields(Predict, rest):
         run = run.with_classes(options.classes)
     looked = {str(image): Example(str(image), 0, image) for image in images}
     bad = find_unreadable(looked.values())

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from rich.console import Console
 
 from cliptune import config, coresets, files, masks, methods, presets, unused_options
 from cliptune.backbones.resolve import resolve_backbone
-from cliptune.commands.parse import given_fields, lengthen, one_sentence_errors, parse, split_first
+from cliptune.commands.flags import FLAT, given_fields
+from cliptune.commands.parse import parse, parse_known, split_first
 from cliptune.data import sources
 from cliptune.data.config import DataConfig
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, progress_display
@@ -28,7 +28,7 @@ class Train:
     """Tune a CLIP with a method on a few pictures a class, and test it. What is left unsaid comes from the method's
     preset."""
 
-    run: Annotated[config.RunConfig, tyro.conf.arg(name="")]
+    run: Annotated[config.RunConfig, FLAT]
     out: Path = Path("runs/train")
     """Folder for checkpoint, result and configuration; after a kill the same command goes on there."""
     preset: str = "auto"
@@ -53,9 +53,7 @@ class _PresetFlags:
 def preset_run(name: str, arguments: list[str]) -> config.RunConfig:
     """The run a method's preset gives for the data, backbone, shots and protocol among `arguments`."""
     plain = [a for a in arguments if a not in ("-h", "--help")]
-    first, _ = one_sentence_errors(
-        f"train {name}", lambda: tyro.cli(_PresetFlags, args=plain, return_unknown_args=True)
-    )
+    first, _ = parse_known(_PresetFlags, f"train {name}", plain)
     base = {f.name: getattr(first, f.name) for f in dataclasses.fields(first) if f.name != "preset"}
     return presets.get(name, first.preset, **base)
 
@@ -78,12 +76,11 @@ def train(arguments: list[str]) -> None:
         helped="maple+dapt",  # whose help shows every kind of flag
     )
     run = preset_run(name, rest)
-    long = lengthen(rest, run, Train)
-    options = parse(Train, f"train {name}", long, Train(run), describe_defaults(name, run))
+    options = parse(Train, f"train {name}", rest, Train(run), describe_defaults(name, run))
     # What is wrong is told before anything is loaded.
     files.check_folder(options.out)
     coresets.parse_selector(options.run.selector)
-    unused_options.check_unused_options([options.run], given_fields(long))
+    unused_options.check_unused_options([options.run], given_fields(Train, rest, Train(run)))
     sources.get(options.run.data, options.run.reading)
     resolve_backbone(options.run.backbone, options.run.pretrained)
     masks.check_spec(options.run.method.masks() or "auto")
@@ -114,7 +111,7 @@ class Evaluate:
     """Other pictures with their own classes (folder:PATH); by default the run's own test sets."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
-    reading: Annotated[DataConfig, tyro.conf.arg(name="")] = field(default_factory=DataConfig)
+    reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
 
 
 def evaluate(arguments: list[str]) -> None:
