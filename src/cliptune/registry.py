@@ -57,12 +57,13 @@ class Registry:
         if self.external and is_external(name):
             return import_external(name, self.kind)
         homes = self._homes()
-        if name not in homes:
-            raise UserError(f"unknown {self.kind} {shown(name)}; {nearest(name, self.names())}")
-        path, _, attribute = homes[name].partition(":")
+        key = name if name in homes else name.replace("-", "_")
+        if key not in homes:
+            raise UserError(f"unknown {self.kind} {shown(name)}; {nearest(key, self.names())}")
+        path, _, attribute = homes[key].partition(":")
         module = importlib.import_module(path)
         if attribute or self.base is None:
-            return getattr(module, attribute or name)
+            return getattr(module, attribute or key)
         own = [value for value in vars(module).values() if getattr(value, "__module__", "") == path]
         (entry,) = [value for value in own if inspect.isclass(value) and issubclass(value, self.base)]
         return entry

@@ -24,7 +24,7 @@ def get(name: str) -> Callable[..., Iterator[Task]]:
 
     Raises `UserError` with the nearest names if there is none.
     """
-    return REGISTRY.get(name.replace("-", "_"))
+    return REGISTRY.get(name)
 
 
 def has_option(name: str, option: str) -> bool:
