@@ -44,7 +44,7 @@ class Bench:
         torch.manual_seed(0)
         self.backbone: Backbone = load_backbone("ViT-B-16", "random")
         self.clip = self.backbone.model
-        self.encode = self.backbone.encode
+        self.encode = self.backbone.prompt_tokenizer
         size = self.backbone.image_size
         self.images = torch.randn(100, 3, size, size)
         cells = (torch.rand(BATCH, 1, size // 16, size // 16) > 0.5).float()

@@ -42,7 +42,7 @@ class LoggingMethod(Method):
         return TextContext(random_tokens(self.n_ctx, backbone.text_width, generator))
 
     def sentences(self, backbone, classnames, templates):
-        return tokenize_with_context(backbone.encode, "", self.n_ctx, classnames)
+        return tokenize_with_context(backbone.prompt_tokenizer, "", self.n_ctx, classnames)
 
     def prepare(self, model, task):
         return task.seed

@@ -26,7 +26,7 @@ def state_dict(
     found = dict(learned)
     if sentences:
         length = backbone.context_length
-        ids = torch.tensor([row + [0] * (length - len(row)) for row in map(backbone.encode, sentences)])
+        ids = torch.tensor([row + [0] * (length - len(row)) for row in map(backbone.prompt_tokenizer, sentences)])
         embedded = backbone.text.token_embedding(ids).detach()
         found["prompt_learner.token_prefix"] = embedded[:, :1]
         found["prompt_learner.token_suffix"] = embedded[:, 1 + learned[CTX].shape[-2] :]

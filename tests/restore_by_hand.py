@@ -18,7 +18,7 @@ def by_hand(tuned, images):
     """Logits, and of both towers the pooled token after each block, with prompts and without, by hooks."""
     of, learner = tuned.backbone, tuned.learner
     clip, vit = of.model, of.visual
-    ids, _ = textbook.prompted(of.encode, "a photo of a", [n.replace("_", " ") for n in tuned.classnames])
+    ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", [n.replace("_", " ") for n in tuned.classnames])
     rows, ends = torch.arange(len(ids)), ids.argmax(-1)
     held = {"text": [], "image": []}
     takes = {

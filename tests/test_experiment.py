@@ -76,7 +76,7 @@ def test_its_record_says_how_it_was_got(finished):
     assert len(result.history) == 2
     said = result.provenance
     assert said["config_fingerprint"] == config.fingerprint(DEEP)
-    assert said["backbone"] == "tiny" and said["backbone_settings"] == model.backbone.fingerprint
+    assert said["backbone"] == "tiny" and said["backbone_settings"] == model.backbone.fingerprints.backbone
     assert said["test_images"] == {"test": 12, "novel": 8}
     assert {"cliptune", "torch", "python"} <= set(said["versions"])
 

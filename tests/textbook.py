@@ -55,7 +55,7 @@ def embedded(clip: nn.Module, ids: Tensor, context: Tensor | None, position: str
 
 
 #: For each layer token matrices `(m, width)` that lend keys and values, and the weights of their attentions.
-Lent = Sequence[tuple[Sequence[Tensor], Tensor]]
+PrefixKeyValues = Sequence[tuple[Sequence[Tensor], Tensor]]
 
 
 def attended(block: nn.Module, x: Tensor, options: Sequence[Tensor], weights: Tensor, mask: Tensor | None) -> Tensor:
@@ -76,26 +76,28 @@ def text_features(
     deep: Sequence[Tensor] = (),
     position: str = "end",
     lengths: Sequence[int] = (),
-    lent: Lent = (),
+    prefix_kv: PrefixKeyValues = (),
 ) -> Tensor:
     """Un-normalised features `(n, d)` of sentences `(n, 77)`; `deep` replaces positions 1..m at layers 1, 2, ..."""
-    return from_tokens(clip, embedded(clip, ids, context, position, lengths), ids.argmax(-1), deep, lent)
+    return from_tokens(clip, embedded(clip, ids, context, position, lengths), ids.argmax(-1), deep, prefix_kv)
 
 
-def from_tokens(clip: nn.Module, x: Tensor, end: Tensor, deep: Sequence[Tensor] = (), lent: Lent = ()) -> Tensor:
+def from_tokens(
+    clip: nn.Module, x: Tensor, end: Tensor, deep: Sequence[Tensor] = (), prefix_kv: PrefixKeyValues = ()
+) -> Tensor:
     """Un-normalised features `(n, d)` of layer-0 tokens `(n, 77, width)`, read at positions `end` `(n,)`."""
     x = x + clip.positional_embedding
     for i, block in enumerate(clip.transformer.resblocks):
         if 1 <= i <= len(deep):
             own = deep[i - 1]
             x = torch.cat([x[:, :1], own.expand(len(x), -1, -1), x[:, 1 + len(own) :]], dim=1)
-        x = attended(block, x, *lent[i], clip.attn_mask) if lent else block(x, attn_mask=clip.attn_mask)
+        x = attended(block, x, *prefix_kv[i], clip.attn_mask) if prefix_kv else block(x, attn_mask=clip.attn_mask)
     x = clip.ln_final(x)
     return x[torch.arange(len(x)), end] @ clip.text_projection
 
 
 def image_tokens(
-    clip: nn.Module, images: Tensor, prompts: Sequence[Tensor] = (), lent: Lent = ()
+    clip: nn.Module, images: Tensor, prompts: Sequence[Tensor] = (), prefix_kv: PrefixKeyValues = ()
 ) -> tuple[Tensor, Tensor]:
     """Features `(b, d)`, un-normalised, and the last block's LN1 `(b, tokens, width)`, which Grad-CAM needs."""
     vit = clip.visual
@@ -109,18 +111,20 @@ def image_tokens(
         if 1 <= i < len(prompts):
             x = torch.cat([x[:, :fixed], prompts[i].expand(len(x), -1, -1)], dim=1)
         normed = block.ln_1(x)
-        if lent:
-            x = attended(block, x, *lent[i], None)
+        if prefix_kv:
+            x = attended(block, x, *prefix_kv[i], None)
             continue
         x = x + block.attn(normed, normed, normed, need_weights=False)[0]
         x = x + block.mlp(block.ln_2(x))
     return vit.ln_post(x[:, 0]) @ vit.proj, normed
 
 
-def image_features(clip: nn.Module, images: Tensor, prompts: Sequence[Tensor] = (), lent: Lent = ()) -> Tensor:
+def image_features(
+    clip: nn.Module, images: Tensor, prompts: Sequence[Tensor] = (), prefix_kv: PrefixKeyValues = ()
+) -> Tensor:
     """Un-normalised features `(b, d)`; `prompts[0]` is appended to the patches, `prompts[i]` replaces it at layer i."""
     if hasattr(clip.visual, "conv1") and hasattr(clip.visual, "class_embedding"):
-        return image_tokens(clip, images, prompts, lent)[0]
+        return image_tokens(clip, images, prompts, prefix_kv)[0]
     return clip.encode_image(images)
 
 

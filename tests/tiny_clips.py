@@ -104,6 +104,6 @@ def agrees(backbone: Backbone, model: torch.nn.Module) -> bool:
     with torch.no_grad():
         pairs = (
             (backbone.encode_image(images), model.encode_image(images)),
-            (backbone.encode_text(backbone.plain(texts)), model.encode_text(tokens)),
+            (backbone.encode_text(backbone.tokenize(texts)), model.encode_text(tokens)),
         )
     return all((got - wanted).abs().max() <= 1e-4 * wanted.abs().max() for got, wanted in pairs)

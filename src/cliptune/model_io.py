@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from cliptune import external_code, local_paths
-from cliptune.backbones import fingerprints
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import cached_backbone
 from cliptune.config import RunConfig, from_dict, nested_methods, to_dict
@@ -26,7 +25,7 @@ def save_model(path: Path, run: RunConfig, model: TunedModel) -> None:
         "config": to_dict(run),
         "classnames": list(model.classnames),
         "templates": list(model.templates),
-        "backbone": fingerprints.describe_backbone(model.backbone),
+        "backbone": model.backbone.fingerprints.describe(),
         "version": __version__,
     }
     kept = local_paths.record_paths(run, path.parent)

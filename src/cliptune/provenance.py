@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from cliptune.backbones import fingerprints
 from cliptune.config import RunConfig, fingerprint, method_to_dict
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Task
@@ -52,8 +51,8 @@ def describe_run(run: RunConfig, model: TunedModel, task: Task) -> Mapping[str, 
     return {
         "config_fingerprint": fingerprint(run),
         "backbone": model.backbone.name,
-        "backbone_fingerprint": fingerprints.weights_fingerprint(model.backbone.model),
-        "backbone_settings": model.backbone.fingerprint,
+        "backbone_fingerprint": model.backbone.fingerprints.weights,
+        "backbone_settings": model.backbone.fingerprints.backbone,
         "data_fingerprint": data_fingerprint(task),
         "test_images": {name: len(test.examples) for name, test in task.tests.items()},
         "versions": {"cliptune": __version__, **versions, "python": platform.python_version()},

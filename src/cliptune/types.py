@@ -86,23 +86,24 @@ class Batch:
     weights: Tensor | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class BlockFeatures:
-    """Pooled tokens, un-normalised and of the tower's width, that a pass left after each block.
+    """Pooled tokens after each transformer block, un-normalised and of the tower's width.
 
-    text: `(n, text_width)` a block, of the classes' sentences. image: `(b, image_width)` a block, of the view "image".
+    text: `(C, text_width)` per block, of the classes' prompts. image: `(B, image_width)` per block, of the view
+    "image".
     """
 
-    text: list[Tensor] = field(default_factory=list)
-    image: list[Tensor] = field(default_factory=list)
+    text: tuple[Tensor, ...] = ()
+    image: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
 class KeyValues:
-    """Tokens of one layer that every query sees and that go no further: they lend keys and values, nothing else.
+    """Prefix tokens of one layer: every query attends to them, but no output is computed for them.
 
-    options: `(m, width)` each, m = 0 for none. weights: `(len(options),)`, sum 1, which mix the attention that each
-    option gives; None where there is one option.
+    options: Alternatives, `(m, width)` each; m = 0 stands for no tokens. weights: `(len(options),)` with sum 1, which
+    mix the attention outputs of the options; None for a single option.
     """
 
     options: tuple[Tensor, ...]
@@ -111,24 +112,23 @@ class KeyValues:
 
 @dataclass(frozen=True)
 class Prompts:
-    """What a learner hands to the towers and to what comes after them; every part may be absent.
+    """What a learner returns: tokens for the towers, adapters of their features, and a head. Every part is optional.
 
     Args:
         text: Context vectors of layer 0, `(n_ctx, width)` shared or `(n_classes, n_ctx, width)` per class.
-        text_deep: For layers 1, 2, ...: `(n_ctx, width)`, replacing positions 1..n_ctx at the input of that layer.
+        text_deep: For layers 1, 2, ...: `(n_ctx, width)`, replacing the context at the input of that layer.
         image: For layers 0, 1, ...: `(n_ctx, image_width)`, appended after the patches, then replaced at each layer's
             input.
-        conditional: Normalised image features `(b, d)` -> context vectors of their own `(b, n_ctx, width)`, in place
+        conditional: Maps normalised image features `(b, d)` to a context per image `(b, n_ctx, width)`, used instead
             of `text`.
-        text_kv: For layers 0, 1, ...: tokens that lend keys and values, or None.
+        text_kv: For layers 0, 1, ...: prefix tokens for keys and values, or None.
         image_kv: The same in the image tower.
-        adapt_text: Acts on text features `(n, d)` before they are normalised.
-        adapt_image: Acts on image features `(n, d)` before they are normalised.
-        logit_bias: Added to scaled cosines, where the backbone was trained with a sigmoid (SigLIP).
-        head: (features `(b, d)`, logits `(b, C)`, classnames=the `C` names) -> the logits in their place.
-        per_class: Whether something was learned for each class name, so that there can be no others.
-        novel: Whether the class names are others than those of training; the model sets it, not the learner.
-        trail: An empty one from a learner whose losses look into the towers; one pass fills it.
+        adapt_text: Maps text features `(n, d)` before they are normalised.
+        adapt_image: Maps image features `(n, d)` before they are normalised.
+        logit_bias: Added to scaled cosines; set for backbones that were trained with a sigmoid (SigLIP).
+        head: Maps (features `(b, d)`, logits `(b, C)`, classnames=the `C` names) to the final logits.
+        per_class: Whether parameters belong to single class names, so that the model accepts no others.
+        novel: Whether the class names differ from those of training; set by the model, not by the learner.
     """
 
     text: Tensor | None = None
@@ -143,31 +143,31 @@ class Prompts:
     head: Callable[..., Tensor] | None = None
     per_class: bool = False
     novel: bool = False
-    trail: BlockFeatures | None = None
 
     @property
     def fixed_text(self) -> bool:
-        """Whether the text tower sees nothing learned, so that what it says stays."""
+        """Whether nothing learned enters the text tower, so that its features never change."""
         return self.text is None and not self.text_deep and self.conditional is None and not any(self.text_kv)
 
     @property
     def fixed_image(self) -> bool:
-        """Whether the image tower sees nothing learned."""
+        """Whether nothing learned enters the image tower."""
         return not self.image and not any(self.image_kv)
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the towers say: L2-normalised features and the scale of their cosines.
+    """Outputs of a forward pass: L2-normalised features, logits, and what they were computed with.
 
     Args:
-        image: View name -> `(B, d)`; "image" is the image itself.
-        text: `(C, d)`, or `(B, C, d)` if prompts depend on the image.
-        logit_scale: The factor of cosines, a scalar.
-        logits: `(B, C)`, `logit_scale * image["image"] @ text.T`, plus the backbone's `logit_bias` if it has one,
-            unless the method classifies otherwise.
-        prompts: What the learner handed on.
-        phrases: `(P, d)`, features of sentences beside the classes', or None.
+        image: View name -> features `(B, d)`; "image" is the image itself.
+        text: Class features `(C, d)`, or `(B, C, d)` if prompts depend on the image.
+        logit_scale: Scalar factor of the cosines.
+        logits: `(B, C)`: `logit_scale * image["image"] @ text.T`, plus the backbone's `logit_bias` if it has one,
+            unless the method overrides `Method.logits`.
+        prompts: The learner's output.
+        extra_text: Features `(P, d)` of the method's extra prompts, or None.
+        block_features: Pooled tokens after each block if they were requested, else None.
     """
 
     image: Mapping[str, Tensor]
@@ -175,7 +175,8 @@ class Outputs:
     logit_scale: Tensor
     logits: Tensor
     prompts: Prompts
-    phrases: Tensor | None = None
+    extra_text: Tensor | None = None
+    block_features: BlockFeatures | None = None
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ def test_sizes_are_read_from_the_model(shape):
 def test_sentences_of_a_class_are_averaged_after_normalising():
     backbone = tiny_clips.backbone("deep_text")
     templates, names = ("a {}.", "{} it is", "the old {} there."), ("cat", "sled_dog")
-    got = backbone.class_features(tokenize_templates(backbone.encode, templates, names))
+    got = backbone.class_features(tokenize_templates(backbone.prompt_tokenizer, templates, names))
     for row, name in zip(got, ("cat", "sled dog"), strict=True):
-        each = F.normalize(backbone.encode_text(backbone.plain([t.format(name) for t in templates])), dim=-1)
+        each = F.normalize(backbone.encode_text(backbone.tokenize([t.format(name) for t in templates])), dim=-1)
         torch.testing.assert_close(row, F.normalize(each.mean(0), dim=0), rtol=0, atol=1e-5)
 
 
@@ -43,20 +43,20 @@ def test_normalise_is_exact_and_in_single_precision():
 
 def test_tokens_begin_and_end_and_must_fit():
     backbone = tiny_clips.backbone("deep_image")
-    ids = backbone.encode("a photo of a cat.")
+    ids = backbone.prompt_tokenizer("a photo of a cat.")
     assert ids[0] == 49406 and ids[-1] == 49407 and len(ids) == 8
-    assert len(backbone.encode("x " * 75)) == 77
+    assert len(backbone.prompt_tokenizer("x " * 75)) == 77
     with pytest.raises(UserError, match=r"^the sentence 'x x .*\.\.\.' takes 78 tokens, but 'deep_image' reads 77"):
-        backbone.encode("x " * 76)
+        backbone.prompt_tokenizer("x " * 76)
 
 
 def test_words_are_embedded_one_vector_a_token():
     backbone = tiny_clips.backbone("deep_image")
     table = backbone.text.token_embedding.weight
     vectors = backbone.embed_words("a photo of a", 2)
-    assert torch.equal(vectors, table[backbone.encode("a photo of a")[1:3]])
+    assert torch.equal(vectors, table[backbone.prompt_tokenizer("a photo of a")[1:3]])
     vectors.zero_()
-    assert table[backbone.encode("a")[1]].any(), "the table was changed through it"
+    assert table[backbone.prompt_tokenizer("a")[1]].any(), "the table was changed through it"
 
 
 def test_towers_are_made_anew_after_a_move():

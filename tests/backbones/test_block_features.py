@@ -10,8 +10,9 @@ from cliptune.backbones.packed_text_tower import PackedTextTower
 from cliptune.backbones.tokenized_text import tokenize_with_context
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.restore import Restore
+from cliptune.methods.zeroshot import ZeroShot
 from cliptune.model.tuned_model import TunedModel
-from cliptune.types import Batch, BlockFeatures, Prompts, State
+from cliptune.types import Batch, Prompts, State
 from tiny_clips import NAMES, VITS, backbone, learned, pictures, same_gradients
 
 WORDS = "a photo of a"
@@ -30,7 +31,7 @@ def inputs_of(modules):
 
 def text_by_hand(of, context, deep):
     """`(n, width)` at end-of-text after each block: what goes into the next block, or into the final norm."""
-    ids, _ = textbook.prompted(of.encode, WORDS, CLEAN)
+    ids, _ = textbook.prompted(of.prompt_tokenizer, WORDS, CLEAN)
     with inputs_of([*list(of.text.transformer.resblocks)[1:], of.text.ln_final]) as held:
         textbook.text_features(of.model, ids, context, deep)
     return [x[torch.arange(len(ids)), ids.argmax(-1)] for x in held]
@@ -56,11 +57,10 @@ def compare(got, wanted, leaves):
 def test_text(shape, chunk):
     of = backbone(shape)
     context, deep = learned(3, of.text_width), [learned(3, of.text_width, seed=1)]
-    tower, trail = PackedTextTower(of.text, of.onednn_dtypes, chunk), BlockFeatures()
-    sentences = tokenize_with_context(of.encode, WORDS, 3, NAMES)
-    features = tower(sentences, Prompts(context, tuple(deep), trail=trail))
-    compare(trail.text, text_by_hand(of, context, deep), [context, *deep])
-    assert trail.image == []
+    tower = PackedTextTower(of.text, of.onednn_dtypes, chunk)
+    sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 3, NAMES)
+    features, blocks = tower.with_block_features(sentences, Prompts(context, tuple(deep)))
+    compare(blocks, text_by_hand(of, context, deep), [context, *deep])
     assert torch.equal(features, tower(sentences, Prompts(context, tuple(deep))))
 
 
@@ -69,26 +69,37 @@ def test_text(shape, chunk):
 def test_images(shape, depth):
     of = backbone(shape)
     prompts, images = [learned(2, of.image_width, seed=i) for i in range(depth)], pictures(of)
-    trail = []
-    features = of.encode_image(images, prompts, trail)
+    features, blocks = of.encode_image_with_block_features(images, prompts)
     wanted = image_by_hand(of, images, prompts)
     if prompts:
-        compare(trail, wanted, prompts)
-    for got, one in zip(trail, wanted, strict=True):
+        compare(blocks, wanted, prompts)
+    for got, one in zip(blocks, wanted, strict=True):
         torch.testing.assert_close(got, one, rtol=1e-4, atol=1e-4)
     assert torch.equal(features, of.encode_image(images, prompts))
 
 
-def test_a_model_leaves_the_classes_and_the_picture_itself_alone():
+def test_a_model_records_the_classes_and_the_image_itself_alone():
     of = backbone("deep_image")
     model = TunedModel(of, Dapt(base=Restore(depth=2)), NAMES).train()
     images = pictures(of)
     batch = Batch(images, torch.tensor([0, 1, 2]), (images[:, :1] > 0).float())
-    trail = model(model.method.views(batch), State(0, 10)).prompts.trail
-    assert trail is not None
-    assert [x.shape for x in trail.text] == [(len(NAMES), of.text_width)] * of.text_depth
-    assert [x.shape for x in trail.image] == [(3, of.image_width)] * of.image_depth
-    torch.testing.assert_close(
-        trail.image[1], image_by_hand(of, images, model.learner().image)[1], rtol=1e-4, atol=1e-4
-    )
-    assert model.eval()({"image": images}).prompts.trail is None
+    blocks = model(model.method.views(batch), State(0, 10)).block_features
+    assert blocks is not None
+    assert [x.shape for x in blocks.text] == [(len(NAMES), of.text_width)] * of.text_depth
+    assert [x.shape for x in blocks.image] == [(3, of.image_width)] * of.image_depth
+    wanted = image_by_hand(of, images, model.learner().image)[1]
+    torch.testing.assert_close(blocks.image[1], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_block_features_are_recorded_where_losses_use_them_or_on_request():
+    of = backbone("deep_image")
+    views = {"image": pictures(of)}
+    restore, norms = (TunedModel(of, Restore(depth=2, shift=kind), NAMES) for kind in ("features", "norms"))
+    assert restore.train()(views, State(0, 10)).block_features is not None
+    assert norms.train()(views, State(0, 10)).block_features is None
+    assert restore.eval()(views).block_features is None
+    for model in (norms, TunedModel(of, ZeroShot(), NAMES)):
+        plain, recorded = model.eval()(views), model(views, record=True)
+        assert torch.equal(plain.logits, recorded.logits) and recorded.block_features is not None
+        assert len(recorded.block_features.text) == of.text_depth
+        assert len(recorded.block_features.image) == of.image_depth

@@ -57,7 +57,7 @@ def test_a_mask_hides_keys():
     module = original()
     block, x = FrozenBlock(module, ONEDNN), normal(2, 6, WIDTH)
     causal = torch.ones(6, 6, dtype=torch.bool).tril()
-    got = block.finish(x, block.attend(*block.qkv(block.normed(x)).chunk(3, -1), causal))
+    got = block.after_attention(x, block.attend(*block.qkv(block.norm1(x)).chunk(3, -1), causal))
     wanted = module(x, attn_mask=torch.zeros(6, 6).masked_fill(~causal, float("-inf")))
     torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
 

@@ -6,7 +6,6 @@ import hashlib
 import pytest
 
 import tiny_clips
-from cliptune.backbones import fingerprints
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.tokenizer import ClipTokenizer
@@ -51,27 +50,29 @@ OTHERS = {
 
 
 def test_the_same_is_the_same():
-    assert made().fingerprint == made().fingerprint == Backbone("y", made().model, ClipTokenizer(77)).fingerprint
-    fingerprints.check_same_backbone(made(), fingerprints.describe_backbone(made()), "c")
+    prints = [one.fingerprints for one in (made(), made(), Backbone("y", made().model, ClipTokenizer(77)))]
+    assert len({one.backbone for one in prints}) == 1
+    made().fingerprints.check_same(made().fingerprints.describe(), "c")
 
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_whatever_computes_is_covered(kind):
-    other, held = made(**OTHERS[kind]), fingerprints.describe_backbone(made())
-    assert fingerprints.weights_fingerprint(other.model) == held["weights"] and other.fingerprint != held["fingerprint"]
+    other, held = made(**OTHERS[kind]), made().fingerprints.describe()
+    prints = other.fingerprints
+    assert prints.weights == held["weights"] and prints.backbone != held["fingerprint"]
     with pytest.raises(UserError, match="with the same weights, but computed otherwise: .*, not .*; load it that way"):
-        fingerprints.check_same_backbone(other, held, "c")
+        other.fingerprints.check_same(held, "c")
 
 
 def test_weights_are_covered():
     for name in ("visual.proj", "text_projection", "ln_final.bias"):
         other = made()
         other.model.get_parameter(name).data += 1e-3
-        assert other.fingerprint != made().fingerprint
+        assert other.fingerprints.backbone != made().fingerprints.backbone
         with pytest.raises(
             UserError, match=r"c was trained on backbone 'x' \(.{16}\), not on 'x' \(.{16}\); load that"
         ):
-            fingerprints.check_same_backbone(other, fingerprints.describe_backbone(made()), "c")
+            other.fingerprints.check_same(made().fingerprints.describe(), "c")
 
 
 def test_checkpoints_of_before_say_their_weights_alone():
@@ -81,27 +82,27 @@ def test_checkpoints_of_before_say_their_weights_alone():
         digest.update(key.encode())
         digest.update(value.flatten()[:: max(1, value.numel() // 4096)].numpy().tobytes())
     old = {"name": "x", "fingerprint": digest.hexdigest()[:16]}
-    fingerprints.check_same_backbone(made(), old, "c")
-    fingerprints.check_same_backbone(made(quick_gelu=True), old, "c")
+    made().fingerprints.check_same(old, "c")
+    made(quick_gelu=True).fingerprints.check_same(old, "c")
     with pytest.raises(UserError, match="was trained on backbone 'x'"):
         other = copy.deepcopy(model)
         other.visual.proj.data += 1e-3
-        fingerprints.check_same_backbone(Backbone("x", other, None), old, "c")
+        Backbone("x", other, None).fingerprints.check_same(old, "c")
 
 
 def test_the_bundled_ones_is_that_of_kept_records(tiny_backbone):
-    assert fingerprints.weights_fingerprint(tiny_backbone.model) == "0c4a198132910bdd"
+    assert tiny_backbone.fingerprints.weights == "0c4a198132910bdd"
 
 
 def test_what_a_version_does_not_say_is_no_difference():
-    held = fingerprints.describe_backbone(made())
+    held = made().fingerprints.describe()
     held["settings"] = {"text tower": {"heads": [4]}}
     held["fingerprint"] = "another version's"
-    fingerprints.check_same_backbone(made(), held, "c")
+    made().fingerprints.check_same(held, "c")
 
 
 def test_it_is_taken_where_towers_are_not_open_clips_own():
     for shape in ("resnet", "timm"):
         backbone = tiny_clips.backbone(shape)
-        assert backbone.fingerprint != tiny_clips.backbone("deep_image").fingerprint
-        assert fingerprints.forward_settings(backbone)["image tower"]["kind"] in ("ModifiedResNet", "TimmModel")
+        assert backbone.fingerprints.backbone != tiny_clips.backbone("deep_image").fingerprints.backbone
+        assert backbone.fingerprints.settings["image tower"]["kind"] in ("ModifiedResNet", "TimmModel")

@@ -43,14 +43,14 @@ def saved(model, folder, **images):
 
 def agrees(backbone, model):
     """Features of transformers, of the same tokens and pixels."""
-    images, rows = normal(2, 3, 32, 32), [backbone.encode(text) for text in TEXTS]
+    images, rows = normal(2, 3, 32, 32), [backbone.prompt_tokenizer(text) for text in TEXTS]
     ids = torch.tensor([row + [49407] * (77 - len(row)) for row in rows])
     with torch.no_grad():
         text = model.text_projection(
             model.text_model(input_ids=ids).last_hidden_state[[0, 1], [len(r) - 1 for r in rows]]
         )
         image = model.visual_projection(model.vision_model(pixel_values=images).pooler_output)
-        torch.testing.assert_close(backbone.encode_text(backbone.plain(TEXTS)), text, rtol=0, atol=1e-4)
+        torch.testing.assert_close(backbone.encode_text(backbone.tokenize(TEXTS)), text, rtol=0, atol=1e-4)
         torch.testing.assert_close(backbone.encode_image(images), image, rtol=0, atol=1e-4)
     assert backbone.logit_scale == model.logit_scale.exp()
     return True

@@ -46,7 +46,7 @@ def agrees(of: Backbone) -> None:
     )
     image, text = (x[0] if isinstance(x, tuple) else x for x in (image, text))
     torch.testing.assert_close(of.encode_image(images), image, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(of.encode_text(of.plain(texts)), text, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(of.encode_text(of.tokenize(texts)), text, rtol=1e-4, atol=1e-5)
     assert of.embed_dim == text.shape[1]
 
 
@@ -151,7 +151,7 @@ def test_tokens_that_the_tower_does_not_know(ids):
     with pytest.raises(
         UserError, match=f"gives token 49407, but its text tower knows {ids} tokens: they do not belong"
     ):
-        of.plain(["a cat"])
+        of.tokenize(["a cat"])
 
 
 # -- models trained with a sigmoid ------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_columns_that_a_wrapper_adds_have_the_bias_too(sigmoid):
     method = Dapt(CoOp(n_ctx=2), compat="release")
     model = TunedModel(sigmoid, method, NAMES).eval()
     out = model({"image": tiny_clips.pictures(sigmoid)})
-    everything = torch.cat([out.text, out.phrases[: out.logits.shape[1] - len(NAMES)]])
+    everything = torch.cat([out.text, out.extra_text[: out.logits.shape[1] - len(NAMES)]])
     wanted = sigmoid.logit_scale * out.image["image"] @ everything.T + sigmoid.logit_bias
     torch.testing.assert_close(out.logits, wanted, rtol=0, atol=1e-5)
     assert out.logits.shape[1] > len(NAMES)
@@ -205,7 +205,7 @@ def test_coca_gives_unit_features():
     images, texts = tiny_clips.pictures(of), ["a cat", "a photo of a sled dog."]
     torch.testing.assert_close(of.encode_image(images), model.encode_image(images), rtol=0, atol=1e-5)
     torch.testing.assert_close(
-        of.encode_text(of.plain(texts)), model.encode_text(of.tokenizer(texts)), rtol=0, atol=1e-5
+        of.encode_text(of.tokenize(texts)), model.encode_text(of.tokenizer(texts)), rtol=0, atol=1e-5
     )
     assert of.context_length == 76 and of.has_vit
     raw = model.encode_image(images, normalize=False)

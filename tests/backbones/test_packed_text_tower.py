@@ -30,10 +30,10 @@ def both(of: Backbone, position: str, per_class: bool, depth: int, n_ctx: int = 
     shape = (len(NAMES), n_ctx) if per_class else (n_ctx,)
     context, deep = learned(*shape, of.text_width), deep_prompts(of, n_ctx, depth)
     names = [name.replace("_", " ") for name in NAMES]
-    ids, lengths = textbook.prompted(of.encode, words, names)
+    ids, lengths = textbook.prompted(of.prompt_tokenizer, words, names)
     wanted = textbook.text_features(of.model, ids, context, deep, position, lengths)
     # Frozen words between context and name exist with the name at the end alone.
-    sentences = tokenize_with_context(of.encode, words, n_ctx, NAMES, position)
+    sentences = tokenize_with_context(of.prompt_tokenizer, words, n_ctx, NAMES, position)
     got = (tower or of.text_tower)(sentences, Prompts(text=context, text_deep=tuple(deep)))
     return got, wanted, [context, *deep]
 
@@ -94,11 +94,11 @@ def test_chunks_are_recomputed_only_where_a_gradient_flows(monkeypatch):
 def test_a_context_for_each_picture(shape, depth, fit):
     of = backbone(shape)
     contexts, deep = learned(5, 3, of.text_width), deep_prompts(of, 3, depth)
-    sentences = tokenize_with_context(of.encode, WORDS, 3, NAMES)
-    tokens = len(NAMES) * int((sentences.end - sentences.shared_prefix(True) + 1).max())
+    sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 3, NAMES)
+    tokens = len(NAMES) * int((sentences.pool_index - sentences.shared_prefix(True) + 1).max())
     tower = PackedTextTower(of.model, of.onednn_dtypes, chunk=int(fit * tokens))
-    got = tower.each(sentences, contexts, Prompts(text_deep=tuple(deep)))
-    ids, _ = textbook.prompted(of.encode, WORDS, [name.replace("_", " ") for name in NAMES])
+    got = tower.per_context(sentences, contexts, Prompts(text_deep=tuple(deep)))
+    ids, _ = textbook.prompted(of.prompt_tokenizer, WORDS, [name.replace("_", " ") for name in NAMES])
     wanted = torch.stack([textbook.text_features(of.model, ids, context, deep) for context in contexts])
     close(got, wanted)
     direction = normal(*got.shape, seed=7)
@@ -111,7 +111,10 @@ def test_a_context_for_each_picture(shape, depth, fit):
 )
 def test_sentences_without_context(shape, texts):
     of = backbone(shape)
-    close(of.encode_text(of.plain(texts)), textbook.text_features(of.model, textbook.tokens(of.encode, texts)))
+    close(
+        of.encode_text(of.tokenize(texts)),
+        textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, texts)),
+    )
 
 
 @pytest.mark.parametrize("n_ctx", [1, 2, 4])
@@ -120,8 +123,8 @@ def test_deep_prompts_enter_sentences_without_context(n_ctx):
     positions, words or not."""
     of = backbone("deep_text")
     deep = deep_prompts(of, n_ctx, of.text_depth - 1)
-    got = of.encode_text(of.plain(SCENERY), Prompts(text=learned(n_ctx, of.text_width), text_deep=tuple(deep)))
-    wanted = textbook.text_features(of.model, textbook.tokens(of.encode, SCENERY), None, deep)
+    got = of.encode_text(of.tokenize(SCENERY), Prompts(text=learned(n_ctx, of.text_width), text_deep=tuple(deep)))
+    wanted = textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, SCENERY), None, deep)
     close(got, wanted)
     same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), deep)
 
@@ -129,10 +132,10 @@ def test_deep_prompts_enter_sentences_without_context(n_ctx):
 @pytest.mark.parametrize("shape", [*VITS, "resnet"])
 def test_several_sentences_a_class(shape):
     of, templates = backbone(shape), ("a photo of a {}.", "{}", "a bad picture of many {} in the snow.")
-    got = of.class_features(tokenize_templates(of.encode, templates, NAMES))
+    got = of.class_features(tokenize_templates(of.prompt_tokenizer, templates, NAMES))
     for row, name in zip(got, NAMES, strict=True):
         texts = [template.format(name.replace("_", " ")) for template in templates]
-        each = textbook.unit(textbook.text_features(of.model, textbook.tokens(of.encode, texts)))
+        each = textbook.unit(textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, texts)))
         torch.testing.assert_close(row, textbook.unit(each.mean(0)), rtol=0, atol=1e-5)
 
 
@@ -166,9 +169,9 @@ def test_prompts_of_different_lengths():
 def test_graphs_exist_only_where_something_trains(shape):
     of = backbone(shape)
     assert not of.encode_image(pictures(of)).requires_grad
-    assert not of.encode_text(of.plain(SCENERY)).requires_grad
+    assert not of.encode_text(of.tokenize(SCENERY)).requires_grad
     context = learned(2, of.text_width)
-    sentences = tokenize_with_context(of.encode, WORDS, 2, NAMES)
+    sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 2, NAMES)
     assert of.encode_text(sentences, Prompts(text=context)).requires_grad
     with torch.no_grad():
         assert not of.encode_text(sentences, Prompts(text=context)).requires_grad
@@ -191,7 +194,7 @@ def test_bfloat16(shape):
     of = backbone(shape)
     prompts, context = [learned(2, of.image_width)], learned(2, of.text_width)
     deep = tuple(deep_prompts(of, 2, 1))
-    sentences = tokenize_with_context(of.encode, WORDS, 2, NAMES)
+    sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 2, NAMES)
 
     def features():
         text = of.class_features(sentences, Prompts(text=context, text_deep=deep))

@@ -13,7 +13,7 @@ from cliptune.backbones.padded_text_tower import FrozenTextTower, PaddedTextTowe
 from cliptune.backbones.prompt_tokenizer import PromptTokenizer
 from cliptune.backbones.tokenized_text import TokenizedText, average_embeddings, tokenize_fixed, tokenize_with_context
 from cliptune.backbones.tokenizer import ClipTokenizer
-from cliptune.types import BlockFeatures, KeyValues, Prompts
+from cliptune.types import KeyValues, Prompts
 from tiny_clips import NAMES, learned, normal, same_gradients
 
 LENGTH, WIDTH = 24, 64
@@ -156,20 +156,21 @@ def test_a_context_for_each_picture(chunk):
     module = tower(**TOWERS["siglip"])
     sentences = tokenize_with_context(encoding(module, True), "", 2, names())
     contexts, deep = learned(3, 2, WIDTH), (learned(2, WIDTH, seed=2),)
-    got = PaddedTextTower(module, onednn_dtypes("onednn"), chunk).each(sentences, contexts, Prompts(text_deep=deep))
+    got = PaddedTextTower(module, onednn_dtypes("onednn"), chunk).per_context(
+        sentences, contexts, Prompts(text_deep=deep)
+    )
     wanted = torch.stack([reference(module, sentences, Prompts(text=one, text_deep=deep)) for one in contexts])
     close(got, wanted)
     same_gradients(got.square().sum(), wanted.square().sum(), [contexts, *deep])
 
 
-def test_the_trail_holds_pooled_tokens_after_each_block():
+def test_block_features_are_the_pooled_tokens_after_each_block():
     module = tower(**TOWERS["coca"])
     sentences = tokenize_fixed(encoding(module, True), names())
-    trail = BlockFeatures()
-    PaddedTextTower(module, chunk=30)(sentences, Prompts(trail=trail))
+    _, blocks = PaddedTextTower(module, chunk=30).with_block_features(sentences, Prompts())
     x, mask = module._embeds(sentences.ids)
-    assert len(trail.text) == 3
-    for block, got in zip(module.transformer.resblocks, trail.text, strict=True):
+    assert len(blocks) == 3
+    for block, got in zip(module.transformer.resblocks, blocks, strict=True):
         x = block(x, attn_mask=mask)
         close(got, x[:, -1])
 

@@ -56,8 +56,8 @@ def test_text(shape, kind, chunk):
     of = backbone(shape)
     plain, given, leaves = cases(of.text_width, of.text_depth, kind)
     texts = [f"a photo of a {name}." for name in NAMED]
-    got = PackedTextTower(of.model, of.onednn_dtypes, chunk)(of.plain(texts), Prompts(text_kv=given))
-    compare(got, textbook.text_features(of.model, textbook.tokens(of.encode, texts), lent=plain), leaves)
+    got = PackedTextTower(of.model, of.onednn_dtypes, chunk)(of.tokenize(texts), Prompts(text_kv=given))
+    compare(got, textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, texts), prefix_kv=plain), leaves)
 
 
 @both_kinds
@@ -67,9 +67,9 @@ def test_text_beside_context_and_deep_tokens(kind, per_class):
     plain, given, leaves = cases(of.text_width, of.text_depth, kind)
     context = learned(*((len(NAMES), 3) if per_class else (3,)), of.text_width)
     deep = [learned(3, of.text_width, seed=90 + i) for i in range(2)]
-    ids, _ = textbook.prompted(of.encode, "a photo of a", NAMED)
-    wanted = textbook.text_features(of.model, ids, context, deep, lent=plain)
-    sentences = tokenize_with_context(of.encode, "a photo of a", 3, NAMES)
+    ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", NAMED)
+    wanted = textbook.text_features(of.model, ids, context, deep, prefix_kv=plain)
+    sentences = tokenize_with_context(of.prompt_tokenizer, "a photo of a", 3, NAMES)
     got = of.encode_text(sentences, Prompts(text=context, text_deep=tuple(deep), text_kv=given))
     compare(got, wanted, [*leaves, context, *deep])
 
@@ -79,10 +79,10 @@ def test_text_with_several_contexts(chunk):
     of = backbone("deep_text")
     plain, given, leaves = cases(of.text_width, of.text_depth, "mixed")
     contexts = learned(2, 3, of.text_width)
-    ids, _ = textbook.prompted(of.encode, "a photo of a", NAMED)
-    wanted = torch.stack([textbook.text_features(of.model, ids, context, lent=plain) for context in contexts])
-    sentences = tokenize_with_context(of.encode, "a photo of a", 3, NAMES)
-    got = PackedTextTower(of.model, of.onednn_dtypes, chunk).each(sentences, contexts, Prompts(text_kv=given))
+    ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", NAMED)
+    wanted = torch.stack([textbook.text_features(of.model, ids, context, prefix_kv=plain) for context in contexts])
+    sentences = tokenize_with_context(of.prompt_tokenizer, "a photo of a", 3, NAMES)
+    got = PackedTextTower(of.model, of.onednn_dtypes, chunk).per_context(sentences, contexts, Prompts(text_kv=given))
     compare(got, wanted, [*leaves, contexts])
 
 
@@ -92,8 +92,8 @@ def test_text_with_several_contexts(chunk):
 def test_images(shape, kind, backend):
     of = backbone(shape, backend)
     plain, given, leaves = cases(of.image_width, of.image_depth, kind)
-    got = of.encode_image(pictures(of), lent=given)
-    compare(got, textbook.image_features(of.model, pictures(of), lent=plain), leaves)
+    got = of.encode_image(pictures(of), prefix_kv=given)
+    compare(got, textbook.image_features(of.model, pictures(of), prefix_kv=plain), leaves)
 
 
 @both_kinds
@@ -102,23 +102,23 @@ def test_images_beside_tokens_of_their_own(kind):
     plain, given, leaves = cases(of.image_width, of.image_depth, kind)
     prompts = [learned(2, of.image_width, seed=50 + i) for i in range(3)]
     wanted = textbook.image_features(of.model, pictures(of), prompts, plain)
-    compare(of.encode_image(pictures(of), prompts, lent=given), wanted, [*leaves, *prompts])
+    compare(of.encode_image(pictures(of), prompts, prefix_kv=given), wanted, [*leaves, *prompts])
 
 
 def test_fewer_layers_than_the_tower_has():
     of = backbone("deep_image")
     plain, given, leaves = alone(of.image_width, [2, 1, 0, 0], 1)
-    got = of.encode_image(pictures(of), lent=given[:2])
-    compare(got, textbook.image_features(of.model, pictures(of), lent=plain), leaves)
+    got = of.encode_image(pictures(of), prefix_kv=given[:2])
+    compare(got, textbook.image_features(of.model, pictures(of), prefix_kv=plain), leaves)
 
 
-def test_nothing_lent_is_nothing_learned():
+def test_no_prefix_tokens_are_nothing_learned():
     of: Backbone = backbone("deep_image")
     assert Prompts(text_kv=(None, None), image_kv=(None,)).fixed_text and Prompts(image_kv=(None,)).fixed_image
     some = (None, KeyValues((learned(1, of.text_width),)))
     assert not Prompts(text_kv=some).fixed_text and not Prompts(image_kv=some).fixed_image
     empty = (KeyValues((normal(0, of.image_width),)),)
-    assert torch.equal(of.encode_image(pictures(of), lent=empty), of.encode_image(pictures(of)))
+    assert torch.equal(of.encode_image(pictures(of), prefix_kv=empty), of.encode_image(pictures(of)))
 
 
 @pytest.mark.parametrize("far", [0.0, 200.0, -200.0], ids=["near", "option", "sequence"])
@@ -147,8 +147,8 @@ def test_bfloat16():
     _, image, more = mixed(of.image_width, of.image_depth, 2, 2)
 
     def features():
-        words = normalise(of.encode_text(of.plain(["a cat.", "a sled dog."]), Prompts(text_kv=text)))
-        return normalise(of.encode_image(pictures(of), lent=image)), words
+        words = normalise(of.encode_text(of.tokenize(["a cat.", "a sled dog."]), Prompts(text_kv=text)))
+        return normalise(of.encode_image(pictures(of), prefix_kv=image)), words
 
     with torch.autocast("cpu", torch.bfloat16):
         low = features()

@@ -38,7 +38,7 @@ def load(tmp_path_factory):
 
 def rows(tokenizer, texts=TEXTS) -> torch.Tensor:
     """Our ids, padded to the full length."""
-    return tokenize_fixed(PromptTokenizer("x", tokenizer, LENGTH, whole=True), texts).ids
+    return tokenize_fixed(PromptTokenizer("x", tokenizer, LENGTH, full_length=True), texts).ids
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -59,7 +59,7 @@ def test_ids_with_a_class_token_after_the_padding(load):
     tokenizer.tokenizer.add_special_tokens({"cls_token": "X"})
     wanted = tokenizer(list(TEXTS))
     assert torch.equal(rows(tokenizer), wanted) and (wanted[:, -1] == tokenizer.tokenizer.cls_token_id).all()
-    encode = PromptTokenizer("x", tokenizer, LENGTH, "last", whole=True)
+    encode = PromptTokenizer("x", tokenizer, LENGTH, "last", full_length=True)
     sentences = tokenize_with_context(encode, "", 2, ["cat"])
     assert sentences.ids[0, -1] == wanted[0, -1] and sentences.slots[0, :4].tolist() == [-1, 0, 1, -1]
 
@@ -122,35 +122,37 @@ def test_too_long_sentences_are_refused(load, kind):
 def test_context_stands_where_words_would(load, kind, words):
     """All around the vectors is as in the fixed sentence: the name's tokens, what frames them, the padding."""
     tokenizer = load(kind)
-    encode, names = PromptTokenizer("x", tokenizer, LENGTH, "last", whole=True), ["cat", "red_fox"]
-    sentences, (lead, tail) = tokenize_with_context(encode, words, 3, names), encode.frame
+    encode, names = PromptTokenizer("x", tokenizer, LENGTH, "last", full_length=True), ["cat", "red_fox"]
+    sentences, (lead, tail) = tokenize_with_context(encode, words, 3, names), encode.affixes
     for ids, slots, name in zip(sentences.ids, sentences.slots, ("cat", "red fox"), strict=True):
-        fixed = encode.words(words or "X X X")
-        whole = encode.words(f"{words or 'X X X'} {name}.")
+        fixed = encode.word_ids(words or "X X X")
+        whole = encode.word_ids(f"{words or 'X X X'} {name}.")
         assert slots.tolist()[: len(lead) + 3] == [-1] * len(lead) + [0, 1, 2]
         assert (slots[len(lead) + 3 :] == -1).all()
         after = whole[3:] if words else whole[len(fixed) :]
         assert after, "the name is not swallowed"
         assert ids.tolist()[len(lead) + 3 :][: len(after) + len(tail)] == [*after, *tail]
-        assert (ids[len(lead) + 3 + len(after) + len(tail) :] == encode.pad).all() and ids[: len(lead)].tolist() == lead
-    if words and len(encode.words(words)) == 3:
+        assert (ids[len(lead) + 3 + len(after) + len(tail) :] == encode.pad_id).all() and ids[
+            : len(lead)
+        ].tolist() == lead
+    if words and len(encode.word_ids(words)) == 3:
         assert torch.equal(sentences.ids, tokenizer([f"{words} {name}." for name in ("cat", "red fox")]))
 
 
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("position, before", [("end", 4), ("middle", 2), ("front", 0)])
 def test_the_name_stands_where_it_is_asked_for(load, kind, position, before):
-    encode = PromptTokenizer("x", load(kind), LENGTH, whole=True)
+    encode = PromptTokenizer("x", load(kind), LENGTH, full_length=True)
     (ids,), (slots,) = (lambda s: (s.ids, s.slots))(tokenize_with_context(encode, "", 4, ["red fox"], position))
-    fixed = encode.words("X X X X")
-    name = encode.words("X X X X red fox")[len(fixed) :]
-    at = encode.lead + before
+    fixed = encode.word_ids("X X X X")
+    name = encode.word_ids("X X X X red fox")[len(fixed) :]
+    at = encode.context_start + before
     assert ids[at : at + len(name)].tolist() == name and (slots[at : at + len(name)] == -1).all()
     assert [s for s in slots.tolist() if s >= 0] == [0, 1, 2, 3]
     assert (
-        encode.words("X X X X red fox.")[len(fixed) + len(name) :]
+        encode.word_ids("X X X X red fox.")[len(fixed) + len(name) :]
         == ids[at + len(name) :][slots[at + len(name) :] < 0][
-            : len(encode.words("X X X X red fox.")) - len(fixed) - len(name)
+            : len(encode.word_ids("X X X X red fox.")) - len(fixed) - len(name)
         ].tolist()
     )
 
@@ -158,13 +160,13 @@ def test_the_name_stands_where_it_is_asked_for(load, kind, position, before):
 @pytest.mark.parametrize("kind", ALL)
 def test_vectors_before_those_of_words(load, kind):
     """ProGrad's: each takes one position, however many tokens a placeholder is."""
-    encode = PromptTokenizer("x", load(kind), LENGTH, whole=True)
-    words = encode.words("X X a photo")[len(encode.words("X X")) :]
+    encode = PromptTokenizer("x", load(kind), LENGTH, full_length=True)
+    words = encode.word_ids("X X a photo")[len(encode.word_ids("X X")) :]
     sentences = tokenize_with_context(encode, "a photo", 2 + len(words), ["cat"], free=2)
-    ids, slots, first = sentences.ids[0].tolist(), sentences.slots[0].tolist(), encode.lead
+    ids, slots, first = sentences.ids[0].tolist(), sentences.slots[0].tolist(), encode.context_start
     assert ids[first + 2 : first + 2 + len(words)] == words
     assert slots[first:].index(-1) == 2 + len(words) and sum(slot >= 0 for slot in slots) == 2 + len(words)
-    name = encode.words("X X a photo cat.")[len(encode.words("X X a photo")) :]
+    name = encode.word_ids("X X a photo cat.")[len(encode.word_ids("X X a photo")) :]
     assert ids[first + 2 + len(words) :][: len(name)] == name
 
 
@@ -187,8 +189,8 @@ def test_rows_are_cut_behind_what_full_rows_pool(load, layout, pool):
     texts = ["the cat", "a photo of a red fox in the sky"]
     full = tokenizer(texts)
     got = tokenize_fixed(PromptTokenizer("x", tokenizer, LENGTH, pool, 2), texts)
-    assert torch.equal(got.end, PromptTokenizer("x", None, LENGTH, pool, 2).pooled(full))
-    assert torch.equal(got.ids, full[:, : got.ids.shape[1]]) and got.ids.shape[1] > got.end.max()
+    assert torch.equal(got.pool_index, PromptTokenizer("x", None, LENGTH, pool, 2).pool_index(full))
+    assert torch.equal(got.ids, full[:, : got.ids.shape[1]]) and got.ids.shape[1] > got.pool_index.max()
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_rows_are_cut_behind_what_full_rows_pool(load, layout, pool):
 )
 def test_pooled_positions(pool, eos, wanted):
     ids = torch.tensor([[3, 7, 9, 9, 0], [5, 4, 0, 0, 0]])
-    assert PromptTokenizer("x", None, 5, pool, eos).pooled(ids).tolist() == wanted
+    assert PromptTokenizer("x", None, 5, pool, eos).pool_index(ids).tolist() == wanted
 
 
 @pytest.mark.parametrize("kind", ALL)

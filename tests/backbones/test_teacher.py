@@ -15,7 +15,8 @@ def test_a_class_is_the_mean_of_its_sentences_features_before_normalising(shape)
     of = backbone(shape)
     names = [name.replace("_", " ") for name in NAMES]
     each = [
-        textbook.text_features(of.model, textbook.tokens(of.encode, [t.format(n) for n in names])) for t in TEMPLATES
+        textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, [t.format(n) for n in names]))
+        for t in TEMPLATES
     ]
     teacher = Teacher.of(of, NAMES, TEMPLATES)
     torch.testing.assert_close(teacher.text, textbook.unit(torch.stack(each).mean(0)), rtol=0, atol=1e-5)

@@ -19,7 +19,7 @@ from cliptune.backbones.tokenized_text import (
 from cliptune.errors import UserError
 from cliptune.types import Prompts
 
-ENCODE = tiny_clips.backbone("deep_text").encode
+ENCODE = tiny_clips.backbone("deep_text").prompt_tokenizer
 POSITIONS = ["end", "middle", "front"]
 #: Includes the literal marker, which becomes an end-of-text of its own and moves the pooled position.
 WORD = st.sampled_from(
@@ -61,7 +61,7 @@ def test_layout(names, n_ctx, position):
         pad = sentences.ids.shape[1] - len(ids[i])
         assert sentences.ids[i].tolist() == ids[i] + [0] * pad
         assert sentences.slots[i].tolist() == slots[i] + [-1] * pad
-        assert int(sentences.end[i]) == ids[i].index(max(ids[i]))
+        assert int(sentences.pool_index[i]) == ids[i].index(max(ids[i]))
 
 
 @some
@@ -70,7 +70,7 @@ def test_shared_prefix_is_shared(names, position, shared):
     """Every row has the same token or the same learned vector there, and each still has its end to itself."""
     sentences = tokenize_with_context(ENCODE, "", 3, names, position)
     length = sentences.shared_prefix(shared)
-    assert 1 <= length <= int(sentences.end.min())
+    assert 1 <= length <= int(sentences.pool_index.min())
     assert (sentences.ids[:, :length] == sentences.ids[0, :length]).all()
     assert (sentences.slots[:, :length] == sentences.slots[0, :length]).all()
     if not shared:
@@ -105,7 +105,7 @@ def test_plain_sentences_are_the_textbook_tokens_cut_short(texts):
     sentences, ids = tokenize_fixed(ENCODE, texts), textbook.tokens(ENCODE, texts)
     length = sentences.ids.shape[1]
     assert torch.equal(sentences.ids, ids[:, :length]) and not ids[:, length:].any()
-    assert torch.equal(sentences.end, ids.argmax(-1)) and (sentences.slots == -1).all()
+    assert torch.equal(sentences.pool_index, ids.argmax(-1)) and (sentences.slots == -1).all()
 
 
 def test_templates_of_a_class_stand_side_by_side():
@@ -120,7 +120,7 @@ def test_rows_and_device():
     part = sentences.rows(slice(1, 3)).to(torch.device("cpu"))
     assert isinstance(part, TokenizedText) and len(part) == 2
     assert torch.equal(part.ids, sentences.ids[1:]) and torch.equal(part.slots, sentences.slots[1:])
-    assert torch.equal(part.end, sentences.end[1:])
+    assert torch.equal(part.pool_index, sentences.pool_index[1:])
 
 
 def test_blended_embeddings_are_the_mean_of_whole_padded_sentences():
@@ -130,8 +130,8 @@ def test_blended_embeddings_are_the_mean_of_whole_padded_sentences():
     padded = [textbook.tokens(ENCODE, [t.format(underscores_to_spaces(name)) for name in names]) for t in templates]
     wanted = torch.stack([table[ids] for ids in padded]).mean(0)
     torch.testing.assert_close(got.embeddings, wanted[:, : got.ids.shape[1]])
-    assert torch.equal(got.end, padded[-1].argmax(-1)) and got.per_class == 1 and len(got) == 2
-    assert got.ids[1, : got.end[1] + 1].tolist() == ENCODE("the toy cat.")
+    assert torch.equal(got.pool_index, padded[-1].argmax(-1)) and got.per_class == 1 and len(got) == 2
+    assert got.ids[1, : got.pool_index[1] + 1].tolist() == ENCODE("the toy cat.")
 
 
 def test_blended_sentences_share_what_no_template_tells_apart():
@@ -157,11 +157,11 @@ def test_blended_features_are_the_textbooks(chunk):
     of = tiny_clips.backbone("deep_text")
     templates = ("a photo of a {}.", "a {} in a video game.", "itap of the {}.")
     names = [underscores_to_spaces(name) for name in tiny_clips.NAMES]
-    padded = [textbook.tokens(of.encode, [t.format(name) for name in names]) for t in templates]
+    padded = [textbook.tokens(of.prompt_tokenizer, [t.format(name) for name in names]) for t in templates]
     tokens = torch.stack([of.model.token_embedding(ids) for ids in padded]).mean(0)
     wanted = textbook.from_tokens(of.model, tokens, padded[-1].argmax(-1))
     got = PackedTextTower(of.model, of.onednn_dtypes, chunk)(
-        average_embeddings(of.encode, of.embed, templates, tiny_clips.NAMES), Prompts()
+        average_embeddings(of.prompt_tokenizer, of.embed_tokens, templates, tiny_clips.NAMES), Prompts()
     )
     torch.testing.assert_close(textbook.unit(got), textbook.unit(wanted), rtol=0, atol=1e-5)
 

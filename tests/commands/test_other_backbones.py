@@ -95,7 +95,7 @@ def test_the_activation_is_recorded_and_restored(cli, tmp_path, photos):
     assert said.code == 0 and "does not say its activation" not in said.err
     quick, plain = (ct.load(tmp_path / name) for name in ("quick", "plain"))
     assert (quick.run.activation, plain.run.activation) == ("quick_gelu", "auto")
-    assert quick.model.backbone.fingerprint != plain.model.backbone.fingerprint
+    assert quick.model.backbone.fingerprints.backbone != plain.model.backbone.fingerprints.backbone
 
 
 def test_the_bundled_backbone_says_on_other_images_that_it_knows_drawings(tmp_path, photos, capsys):

@@ -130,7 +130,7 @@ def differences(folder: Path) -> tuple[Backbone, dict[str, float]]:
         model = TunedModel(ours, _Both(), NAMES, TEMPLATES).eval()
         found = {
             "image": _apart(ours.encode_image(images), image),
-            "text": _apart(ours.encode_text(model._sentences), text),
+            "text": _apart(ours.encode_text(model.class_text.text), text),
             "logits": _apart(model({"image": images}).logits, logits),
         }
     return ours, found
@@ -140,7 +140,7 @@ class _Both(ZeroShot):
     """Zero-shot in every template of the dataset."""
 
     def sentences(self, backbone, classnames, templates):
-        return tokenize_templates(backbone.encode, templates, classnames)
+        return tokenize_templates(backbone.prompt_tokenizer, templates, classnames)
 
 
 def _apart(got: Tensor, wanted: Tensor) -> float:

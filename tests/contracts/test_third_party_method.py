@@ -32,7 +32,7 @@ class Shift(Method):
         return Context(random_tokens(2, backbone.text_width, generator))
 
     def sentences(self, backbone, classnames, templates):
-        return with_context(backbone.encode, "", 2, classnames)
+        return with_context(backbone.prompt_tokenizer, "", 2, classnames)
 
     def losses(self, out, batch, state):
         return {"ce": F.cross_entropy(out.logits, batch.labels), "size": self.decay * out.prompts.text.square().mean()}

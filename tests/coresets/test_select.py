@@ -155,7 +155,7 @@ def drawn(tiny_backbone):
         features = torch.nn.functional.normalize(torch.cat(rows), dim=1)
         parts[split] = features, torch.tensor([e.label for e in examples])
     with torch.no_grad():
-        text = tiny_backbone.class_features(tiny_backbone.plain([f"a {source.classnames[i]}." for i in kept]))
+        text = tiny_backbone.class_features(tiny_backbone.tokenize([f"a {source.classnames[i]}." for i in kept]))
     features, labels = parts["train"]
     correct = (torch.rand(5, len(labels), generator=torch.Generator().manual_seed(0)) < 0.6).long()
     return Signals(features, text, None, float(tiny_backbone.logit_scale), correct, *parts["val"]), labels

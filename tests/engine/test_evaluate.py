@@ -78,7 +78,7 @@ def test_a_frozen_tower_looks_at_a_test_set_once_for_all_methods(monkeypatch):
     other = predict_logits(model(ZeroShot(), backbone, toy), toy.dataset, test)
     assert len(seen) == len(test.examples) and not torch.equal(other, first)
     alone = predict_logits(
-        model(ZeroShot(), Backbone("same", backbone.model, backbone.tokenizer, True), toy), toy.dataset, test
+        model(ZeroShot(), Backbone("same", backbone.model, backbone.tokenizer, "onednn"), toy), toy.dataset, test
     )
     assert torch.equal(other, alone)
 

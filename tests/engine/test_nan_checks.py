@@ -14,7 +14,7 @@ ORDER = [
     "learned tensor 'first'",
     "learned tensor 'second'",
     "text features",
-    "phrase features",
+    "features of extra prompts",
     "image feature 'image'",
     "image feature 'background'",
     "logits",
@@ -28,10 +28,10 @@ def step(poisoned=(), value=float("nan")):
     tensors = [torch.ones(2, 3) for _ in ORDER[:-2]] + [torch.tensor(1.0), torch.tensor(2.0)]
     for place in poisoned:
         tensors[place].view(-1)[-1] = value
-    first, second, text, phrases, image, background, logits, ce, pull_push = tensors
+    first, second, text, extra_text, image, background, logits, ce, pull_push = tensors
     learner = nn.ParameterDict({"first": nn.Parameter(first), "second": nn.Parameter(second)})
     views = {"image": image, "background": background}
-    out = Outputs(views, text, torch.tensor(1.0), logits, Prompts(), phrases)
+    out = Outputs(views, text, torch.tensor(1.0), logits, Prompts(), extra_text)
     return {"ce": ce, "pull_push": pull_push}, out, SimpleNamespace(learner=learner)
 
 
@@ -47,7 +47,7 @@ def test_the_first_in_order_is_named(place, value):
         check_losses(*step(poisoned, value))
 
 
-def test_without_phrases():
+def test_without_extra_prompts():
     losses, out, model = step({len(ORDER) - 1})
     with pytest.raises(UserError, match="loss 'pull_push'"):
         check_losses(losses, Outputs(out.image, out.text, out.logit_scale, out.logits, Prompts()), model)

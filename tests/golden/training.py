@@ -55,7 +55,7 @@ def compare_tokens(report: Report, *parts: TokenizedText) -> None:
     report.tensor("tokens", ids)
     strings = [*report.case.json.get("prompts", []), *report.case.json.get("background_prompts", [])]
     if strings:
-        said = report.case.backbone.plain(strings)
+        said = report.case.backbone.tokenize(strings)
         report.value("prompts", ids.tolist(), padded(said.ids, length).tolist())
 
 

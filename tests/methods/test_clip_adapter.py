@@ -32,7 +32,7 @@ def test_equations(shape, compat, ratios):
             parameter.copy_(normal(*parameter.shape, seed=i, std=0.3))
     images = pictures(of, len(LABELS))
     f = textbook.image_features(of.model, images)
-    w = textbook.text_features(of.model, textbook.tokens(of.encode, [f"a photo of a {n}." for n in CLEAN]))
+    w = textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, [f"a photo of a {n}." for n in CLEAN]))
     batch, state = Batch(images, LABELS), State(0, 1)
     out, cached = model(method.views(batch), state), model({"image": f}, state)
     if ratios[0]:

@@ -38,8 +38,8 @@ def tuned(shape="deep_image", names=NAMES, **options) -> TunedModel:
 
 def fitting(monkeypatch, found: TunedModel, share: float) -> None:
     """Let a chunk of the text tower hold all sentences of `share` pictures."""
-    sentences = found._sentences
-    tokens = len(sentences) * int((sentences.end - sentences.shared_prefix(True) + 1).max())
+    sentences = found.class_text.text
+    tokens = len(sentences) * int((sentences.pool_index - sentences.shared_prefix(True) + 1).max())
     monkeypatch.setattr(found.backbone.text_tower, "chunk", int(share * tokens))
 
 
@@ -55,7 +55,7 @@ def test_values_and_gradients_are_the_textbooks(shape, fit, monkeypatch):
     of, learner, images = found.backbone, found.learner, pictures(found.backbone, 4)
     out = found({"image": images}, State(0, 1))
     loss = found.method.losses(out, Batch(images, labels(4)), State(0, 1))["ce"]
-    ids, _ = textbook.prompted(of.encode, "a photo of a", CLEAN)
+    ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", CLEAN)
 
     def shift(image):
         return F.linear(F.linear(image, learner.inner.weight, learner.inner.bias).relu(), *learner.outer.parameters())
@@ -133,7 +133,7 @@ def test_cached_views_train_as_pictures_do():
 
 def test_there_is_no_single_text_classifier():
     found = Tuned(tuned(), config.RunConfig(CoCoOp()))
-    with pytest.raises(UserError, match="depend on the picture, so there is no text classifier without one; classify"):
+    with pytest.raises(UserError, match="depend on the image, so there is no text classifier without one"):
         found.text_features()
 
 

@@ -65,9 +65,9 @@ def test_a_single_epoch_switches_between_its_steps(switch, first):
 
 def test_sentences_about_backgrounds_come_with_the_second_phase():
     method = Dapt(background_classes="sky  sea", background_template="there is {} behind.")
-    assert method.phrases(None) == method.phrases(State(0, 10)) == ()
-    assert method.phrases(State(7, 10)) == ("there is sky behind.", "there is sea behind.")
-    default = Dapt().phrases(State(9, 10))
+    assert method.extra_prompts(None) == method.extra_prompts(State(0, 10)) == ()
+    assert method.extra_prompts(State(7, 10)) == ("there is sky behind.", "there is sea behind.")
+    default = Dapt().extra_prompts(State(9, 10))
     assert len(default) == len(GENERAL_BACKGROUNDS.split()) == 25 and default[0] == "a clean origami ground."
 
 
@@ -105,7 +105,7 @@ def test_no_loss_takes_a_gradient_of_a_detached_view(backbone, base, epoch, comp
         text, phrases = tuned.encode_classes(state)
         prompts = tuned.learner()
         image = tuned.encode_views(method.views(batch), prompts, stopped)
-        logits = method.classify(image["image"], text, phrases, backbone.logit_scale, prompts)
+        logits = method.logits(image["image"], text, phrases, backbone.logit_scale, prompts)
         out = Outputs(image, text, backbone.logit_scale, logits, prompts, phrases)
         loss = sum(method.losses(out, batch, state).values())
         gradients.append(torch.autograd.grad(loss, list(tuned.learner.parameters())))
@@ -117,7 +117,7 @@ def outputs(method, phrases=25, scale=10.0):
     image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
     text, factor = unit(3, 8, seed=5), torch.tensor(scale)
     said = unit(phrases, 8, seed=6) if phrases else None
-    logits = method.classify(image["image"], text, said, factor, Prompts())
+    logits = method.logits(image["image"], text, said, factor, Prompts())
     return Outputs(image, text, factor, logits, Prompts(), said)
 
 
@@ -140,7 +140,7 @@ def test_second_phase_by_hand():
     losses = method.losses(out, Batch(torch.empty(0), LABELS), State(8, 10))
     assert set(losses) == {"ce", "foreground", "background"}
     foreground = 0.2 * F.cross_entropy(10 * out.image["foreground"] @ out.text.T, LABELS)
-    background = 0.7 * background_alignment_loss(out.image["background"], out.phrases, out.logit_scale)
+    background = 0.7 * background_alignment_loss(out.image["background"], out.extra_text, out.logit_scale)
     assert losses["foreground"].item() == pytest.approx(foreground.item())
     assert losses["background"].item() == pytest.approx(background.item())
 

@@ -35,7 +35,7 @@ def outputs(method, phrases=25, scale=10.0):
     image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
     text, factor = unit(3, 8, seed=5), torch.tensor(scale)
     said = unit(phrases, 8, seed=6) if phrases else None
-    logits = method.classify(image["image"], text, said, factor, Prompts())
+    logits = method.logits(image["image"], text, said, factor, Prompts())
     return Outputs(image, text, factor, logits, Prompts(), said)
 
 
@@ -52,18 +52,20 @@ def test_the_release_says_all_of_them_always():
     method = Dapt(compat="release")
     wanted = tuple(f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split())
     assert len(wanted) == 32
-    assert method.phrases(None) == method.phrases(State(0, 10)) == method.phrases(State(9, 10)) == wanted
+    assert (
+        method.extra_prompts(None) == method.extra_prompts(State(0, 10)) == method.extra_prompts(State(9, 10)) == wanted
+    )
 
 
 def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_backgrounds():
     method = Dapt(COOP, compat="release")
     out = outputs(method, phrases=32)
-    columns = torch.cat([out.text, out.phrases[:RELEASE_COMPETING_WORDS]])
+    columns = torch.cat([out.text, out.extra_text[:RELEASE_COMPETING_WORDS]])
     assert RELEASE_COMPETING_WORDS == 7 and torch.allclose(out.logits, 10 * out.image["image"] @ columns.T, atol=1e-5)
     losses = method.losses(out, Batch(torch.empty(0), LABELS), State(7, 10))
     ce = F.cross_entropy(10 * out.image["image"] @ columns.T, LABELS)
     foreground = 0.1 * F.cross_entropy(10 * out.image["foreground"] @ columns.T, LABELS)
-    background = 0.5 * background_alignment_loss(out.image["background"], out.phrases[7:], out.logit_scale)
+    background = 0.5 * background_alignment_loss(out.image["background"], out.extra_text[7:], out.logit_scale)
     assert losses["ce"].item() == pytest.approx(ce.item(), rel=1e-5)
     assert losses["foreground"].item() == pytest.approx(foreground.item(), rel=1e-5)
     assert losses["background"].item() == pytest.approx(background.item(), rel=1e-5)

@@ -54,8 +54,8 @@ def released_logits(learner, clip, ids, images):
             for own, weights in zip(options, alphas.softmax(-1), strict=True)
         ]
 
-    text = textbook.unit(textbook.text_features(clip, ids, lent=tower(learner.text, learner.alphas_text)))
-    image = textbook.unit(textbook.image_features(clip, images, lent=tower(learner.image, learner.alphas_image)))
+    text = textbook.unit(textbook.text_features(clip, ids, prefix_kv=tower(learner.text, learner.alphas_text)))
+    image = textbook.unit(textbook.image_features(clip, images, prefix_kv=tower(learner.image, learner.alphas_image)))
     return clip.logit_scale.exp() * image @ text.T
 
 
@@ -68,7 +68,9 @@ def test_each_step_moves_the_scores_by_adam_on_the_next_validation_pictures(back
     memory = tuned.method.prepare(tuned, toy)
     twins = [alphas.detach().clone().requires_grad_() for alphas in learner.alphas]
     adam = torch.optim.Adam(twins, lr=0.0035, betas=(0.5, 0.999))
-    ids = textbook.tokens(backbone.encode, [f"a photo of a {name.replace('_', ' ')}." for name in toy.classnames])
+    ids = textbook.tokens(
+        backbone.prompt_tokenizer, [f"a photo of a {name.replace('_', ' ')}." for name in toy.classnames]
+    )
     seen, tokens = [], {name: p.detach().clone() for name, p in learner.named_parameters() if p.requires_grad}
     for _ in range(3):
         batch = method._validation(memory, learner.steps, torch.device("cpu"))
@@ -134,11 +136,11 @@ def test_found_tokens_give_the_textbooks_logits(backbone, method):
         own = [layer.options[0] if layer else torch.zeros(0, width) for layer in layers]
         return [((tokens,), torch.ones(1)) for tokens in (*own, *[torch.zeros(0, width)] * (depth - len(own)))]
 
-    ids = textbook.tokens(backbone.encode, [f"a photo of a {name}." for name in NAMES])
+    ids = textbook.tokens(backbone.prompt_tokenizer, [f"a photo of a {name}." for name in NAMES])
     text = tower(prompts.text_kv, backbone.text_depth, backbone.text_width)
     image = tower(prompts.image_kv, backbone.image_depth, backbone.image_width)
-    u = textbook.unit(textbook.image_features(backbone.model, images, lent=image))
-    t = textbook.unit(textbook.text_features(backbone.model, ids, lent=text))
+    u = textbook.unit(textbook.image_features(backbone.model, images, prefix_kv=image))
+    t = textbook.unit(textbook.text_features(backbone.model, ids, prefix_kv=text))
     wanted = backbone.model.logit_scale.exp() * u @ t.T
     out = tuned({"image": images}, State(0, 1))
     torch.testing.assert_close(out.logits, wanted, rtol=0, atol=1e-4)
@@ -150,13 +152,17 @@ def test_sentences(backbone):
         found = method.sentences(backbone, NAMES, templates)
         return found, [row[row > 0].tolist() for row in found.ids]
 
-    assert ids(FOUND)[1] == [backbone.encode(f"a photo of a {name}.") for name in NAMES]
-    assert ids(replace(FOUND, words="my"))[1] == [backbone.encode(f"my {name}.") for name in NAMES]
-    assert ids(replace(FOUND, sentence="custom"))[1] == [backbone.encode(f"a drawing of a {name}.") for name in NAMES]
+    assert ids(FOUND)[1] == [backbone.prompt_tokenizer(f"a photo of a {name}.") for name in NAMES]
+    assert ids(replace(FOUND, words="my"))[1] == [backbone.prompt_tokenizer(f"my {name}.") for name in NAMES]
+    assert ids(replace(FOUND, sentence="custom"))[1] == [
+        backbone.prompt_tokenizer(f"a drawing of a {name}.") for name in NAMES
+    ]
     many, rows = ids(replace(FOUND, sentence="features"))
-    assert many.per_class == 60 and rows[61] == backbone.encode(SIXTY_TEMPLATES[1].format(NAMES[1]))
+    assert many.per_class == 60 and rows[61] == backbone.prompt_tokenizer(SIXTY_TEMPLATES[1].format(NAMES[1]))
     blend, rows = ids(replace(FOUND, sentence="ensemble"))
-    assert rows == [backbone.encode(f"itap of the {name}.") for name in NAMES] and blend.embeddings is not None
+    assert (
+        rows == [backbone.prompt_tokenizer(f"itap of the {name}.") for name in NAMES] and blend.embeddings is not None
+    )
     for sentence in ("ensemble", "custom"):  # the search reads the plain sentence
         found, rows = ids(Dpl(sentence=sentence))
         assert rows == ids(FOUND)[1] and found.embeddings is None
@@ -173,7 +179,9 @@ def test_distillation_from_the_frozen_model(backbone, compat):
     chosen = SIXTY_TEMPLATES if compat == "paper" else SIXTY_TEMPLATES[-1:]
     with torch.no_grad():
         each = [
-            textbook.text_features(backbone.model, textbook.tokens(backbone.encode, [t.format(n) for n in NAMES]))
+            textbook.text_features(
+                backbone.model, textbook.tokens(backbone.prompt_tokenizer, [t.format(n) for n in NAMES])
+            )
             for t in chosen
         ]
         u = textbook.unit(textbook.image_features(backbone.model, images))
@@ -191,9 +199,9 @@ def test_gradcam_sees_what_the_last_block_sees(backbone, method):
     images, labels = tiny_clips.pictures(backbone, 2), torch.tensor([0, 1])
     prompts = tuned.learner()
     tower = backbone.image_tower
-    x = tower.before_last(images, (), lent=prompts.image_kv)
-    normed = tower.blocks[-1].normed(x).detach().requires_grad_()
-    image = textbook.unit(tower.from_last(x, normed, lent=prompts.image_kv))
+    x = tower.before_last(images, (), prefix_kv=prompts.image_kv)
+    normed = tower.blocks[-1].norm1(x).detach().requires_grad_()
+    image = textbook.unit(tower.from_last(x, normed, prefix_kv=prompts.image_kv))
     torch.testing.assert_close(image, tuned({"image": images}).image["image"], rtol=0, atol=1e-5)
     logits = backbone.logit_scale * image @ tuned.encode_classes()[0].T
     (gradient,) = torch.autograd.grad(logits.gather(1, labels[:, None]).sum() / logits.numel(), normed)

@@ -30,7 +30,7 @@ def test_a_step_is_the_textbooks(shape, text, image):
     batch = Batch(images, labels)
     out = tuned(tuned.method.views(batch), State(0, 1))
 
-    ids, _ = textbook.prompted(backbone.encode, WORDS, [name.replace("_", " ") for name in NAMES])
+    ids, _ = textbook.prompted(backbone.prompt_tokenizer, WORDS, [name.replace("_", " ") for name in NAMES])
     classes = textbook.unit(textbook.text_features(backbone.model, ids, own[0], own[1:]))
     features = textbook.unit(textbook.image_features(backbone.model, images, list(seen)))
     logits = backbone.logit_scale * features @ classes.T

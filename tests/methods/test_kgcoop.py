@@ -34,9 +34,9 @@ def losses_of(method, backbone, templates=("a drawing of a {}.",), wrapped=False
 
 
 def wanted_pull(backbone, context, template):
-    ids, _ = textbook.prompted(backbone.encode, "a photo of a", CLEAN)
+    ids, _ = textbook.prompted(backbone.prompt_tokenizer, "a photo of a", CLEAN)
     text = textbook.text_features(backbone.model, ids, context)
-    sentences = textbook.tokens(backbone.encode, [template.format(name) for name in CLEAN])
+    sentences = textbook.tokens(backbone.prompt_tokenizer, [template.format(name) for name in CLEAN])
     return 1 - F.cosine_similarity(text, textbook.text_features(backbone.model, sentences), -1).mean()
 
 
@@ -77,7 +77,7 @@ def test_words_are_honoured_unless_as_released(backbone):
     assert torch.equal(start(words="one picture showing"), backbone.embed_words("one picture showing", 3))
     released = KgCoOp(words="one picture showing", compat="release")
     assert torch.equal(start(words="one picture showing", compat="release"), backbone.embed_words("a photo of a", 4))
-    ids = backbone.encode("a photo of a cat.")
+    ids = backbone.prompt_tokenizer("a photo of a cat.")
     assert released.sentences(backbone, NAMES, ()).ids[0, : len(ids)].tolist() == ids
     assert start(words="", n_ctx=7, compat="release").shape == (7, backbone.text_width)
 

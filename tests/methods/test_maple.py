@@ -38,7 +38,7 @@ def test_the_first_layer_starts_from_words():
 def test_words_beyond_the_tokens_stay_in_front_of_the_name():
     backbone = tiny_clips.backbone("deep_image")
     sentences = Maple(n_ctx=2).sentences(backbone, NAMES, ())
-    ids = backbone.encode("a photo of a cat.")
+    ids = backbone.prompt_tokenizer("a photo of a cat.")
     assert sentences.ids[0, : len(ids)].tolist() == ids
     assert sentences.slots[0, : len(ids)].tolist() == [-1, 0, 1, -1, -1, -1, -1, -1]
 

@@ -40,9 +40,9 @@ def losses_of(model, batch, state):
 
 def sides(backbone, context, batch, temperature):
     """Gradients of the cross-entropy and of agreeing with the teacher, by the textbook."""
-    ids, _ = textbook.prompted(backbone.encode, " ".join("X" * len(context)), CLEAN)
+    ids, _ = textbook.prompted(backbone.prompt_tokenizer, " ".join("X" * len(context)), CLEAN)
     ce, logits = textbook.coop_step(backbone.model, ids, context, batch.images, batch.labels)
-    sentences = textbook.tokens(backbone.encode, [f"a drawing of a {name}." for name in CLEAN])
+    sentences = textbook.tokens(backbone.prompt_tokenizer, [f"a drawing of a {name}." for name in CLEAN])
     teacher = textbook.unit(textbook.text_features(backbone.model, sentences))
     known = backbone.logit_scale * textbook.unit(textbook.image_features(backbone.model, batch.images)) @ teacher.T
     p, q = F.softmax(known / temperature, 1), F.log_softmax(logits / temperature, 1)
@@ -123,7 +123,7 @@ def test_words_fill_the_last_vectors(backbone):
     assert torch.equal(start()[3:], words) and torch.equal(start(compat="release")[3:], words)
     assert start()[:3].std().item() == pytest.approx(0.02, rel=0.5) and not start(compat="release")[:3].any()
     sentences = ProGrad(6, "a photo of").sentences(backbone, NAMES, ())
-    ids = backbone.encode("X X X a photo of cat.")
+    ids = backbone.prompt_tokenizer("X X X a photo of cat.")
     assert sentences.ids[0, : len(ids)].tolist() == ids
     assert sentences.slots[0, : len(ids)].tolist() == [-1, 0, 1, 2, 3, 4, 5, -1, -1, -1]
 

@@ -29,7 +29,7 @@ def unit_text(backbone, names, templates):
     rows = []
     for name in names:
         texts = [t.format(name.replace("_", " ")) for t in templates]
-        rows.append(textbook.text_features(backbone.model, textbook.tokens(backbone.encode, texts)).mean(0))
+        rows.append(textbook.text_features(backbone.model, textbook.tokens(backbone.prompt_tokenizer, texts)).mean(0))
     return textbook.unit(torch.stack(rows))
 
 
@@ -43,7 +43,7 @@ def test_a_step_is_the_textbooks(backbone):
     losses = METHOD.losses(tuned(METHOD.views(batch), state), batch, state)
 
     own, seen, scale = tuned.learner.text, tuned.learner.image, backbone.logit_scale
-    ids, _ = textbook.prompted(backbone.encode, "a photo of a", [name.replace("_", " ") for name in NAMES])
+    ids, _ = textbook.prompted(backbone.prompt_tokenizer, "a photo of a", [name.replace("_", " ") for name in NAMES])
     text = textbook.unit(textbook.text_features(backbone.model, ids, own[0], own[1:]))
     image = textbook.unit(textbook.image_features(backbone.model, images, list(seen)))
     text0, image0 = (

@@ -80,7 +80,7 @@ def test_norms_start_with_no_loss_and_no_gradient():
 def test_no_weight_no_shift(kind):
     tuned, batch, state = made(shift=kind, shift_weight=0.0)
     out = tuned(tuned.method.views(batch), state)
-    assert set(tuned.method.losses(out, batch, state)) == {"ce"} and out.prompts.trail is None
+    assert set(tuned.method.losses(out, batch, state)) == {"ce"} and out.block_features is None
 
 
 def test_features_without_words_shift_from_the_bare_names():
@@ -89,7 +89,7 @@ def test_features_without_words_shift_from_the_bare_names():
         v for k, v in tuned.method.losses(tuned({"image": batch.images}, state), batch, state).items() if k != "ce"
     )
     assert shift.isfinite() and shift > 0
-    bare = textbook.tokens(tuned.backbone.encode, [f"{n.replace('_', ' ')}." for n in tuned.classnames])
+    bare = textbook.tokens(tuned.backbone.prompt_tokenizer, [f"{n.replace('_', ' ')}." for n in tuned.classnames])
     features = textbook.text_features(tuned.backbone.model, bare)
     got = tuned.backbone.text.ln_final(state.memory.text[-1]) @ tuned.backbone.text.text_projection
     torch.testing.assert_close(textbook.unit(got), textbook.unit(features), rtol=0, atol=1e-5)
@@ -178,11 +178,11 @@ def test_inside_dapt_every_view_and_phrase_is_operated_on_and_the_shift_is_the_s
         for name, images in around.views(batch).items():
             raw = textbook.image_features(of.model, images, prompts.image)
             torch.testing.assert_close(out.image[name], adapted(tuned.learner.image, raw), rtol=0, atol=1e-4)
-        if out.phrases is not None:
-            ids = textbook.tokens(of.encode, around.phrases(now))
+        if out.extra_text is not None:
+            ids = textbook.tokens(of.prompt_tokenizer, around.extra_prompts(now))
             raw = textbook.text_features(of.model, ids, None, prompts.text_deep)
-            torch.testing.assert_close(out.phrases, adapted(tuned.learner.text, raw), rtol=0, atol=1e-4)
-    assert out.phrases is not None and len(out.phrases) == 2
+            torch.testing.assert_close(out.extra_text, adapted(tuned.learner.text, raw), rtol=0, atol=1e-4)
+    assert out.extra_text is not None and len(out.extra_text) == 2
 
 
 def test_grad_cam_goes_through_the_adapter():

@@ -22,7 +22,7 @@ def backbone():
 
 
 def features(backbone, texts):
-    return normalise(backbone.encode_text(backbone.plain(texts)))
+    return normalise(backbone.encode_text(backbone.tokenize(texts)))
 
 
 def text_of(method, backbone, names=NAMES, templates=("a photo of a {}.",)):

@@ -58,7 +58,9 @@ def test_logits_of_test_pictures(backbone):
     tuned, history = trained(TipAdapter(crops=0, alpha=2.0, beta=3.0), backbone, toy=toy)
     assert history == []
     with torch.no_grad():
-        ids = textbook.tokens(backbone.encode, [f"a photo of a {n.replace('_', ' ')}." for n in toy.classnames])
+        ids = textbook.tokens(
+            backbone.prompt_tokenizer, [f"a photo of a {n.replace('_', ' ')}." for n in toy.classnames]
+        )
         text = textbook.unit(textbook.text_features(backbone.model, ids))
 
         def seen(examples):

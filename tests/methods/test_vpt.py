@@ -18,7 +18,7 @@ SAID = "a photo of a {}."
 
 def plain(backbone, template):
     texts = [template.format(name.replace("_", " ")) for name in NAMES]
-    return textbook.unit(textbook.text_features(backbone.model, textbook.tokens(backbone.encode, texts)))
+    return textbook.unit(textbook.text_features(backbone.model, textbook.tokens(backbone.prompt_tokenizer, texts)))
 
 
 @pytest.mark.parametrize("shape", tiny_clips.VITS)

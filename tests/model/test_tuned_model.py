@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import textbook
-from cliptune.backbones.packed_text_tower import ImageTower, PackedTextTower
+from cliptune.backbones.image_tower import ImageTower
+from cliptune.backbones.packed_text_tower import PackedTextTower
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import FOOD_BACKGROUNDS, GENERAL_BACKGROUNDS, RELEASE_COMPETING_WORDS, Dapt
@@ -52,7 +53,7 @@ def compare(model: TunedModel, loss, logits, reference):
 def test_coop(shape, position, per_class):
     model = tuned(shape, CoOp(n_ctx=5, position=position, class_specific=per_class))
     batch, of = batch_for(model), model.backbone
-    ids, lengths = textbook.prompted(of.encode, "X X X X X", CLEAN)
+    ids, lengths = textbook.prompted(of.prompt_tokenizer, "X X X X X", CLEAN)
     loss, out = step(model, batch, FIRST)
     context = model.learner.text
     compare(
@@ -69,7 +70,7 @@ def test_maple(shape, depth, backend):
     depth = min(depth, max(of.text_depth, of.image_depth))
     model = tuned(shape, Maple(depth=depth), backend)
     batch, learner = batch_for(model), model.learner
-    ids, _ = textbook.prompted(of.encode, "a photo of a", CLEAN)
+    ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", CLEAN)
     loss, out = step(model, batch, FIRST)
     reference = textbook.maple_step(of.model, ids, list(learner.text), list(learner.to_image), batch.images, LABELS)
     compare(model, loss, out.logits, reference)
@@ -80,10 +81,10 @@ def test_maple(shape, depth, backend):
 def test_dapt(shape, state):
     model = tuned(shape, Dapt(base=Maple(depth=2), compat="release"))
     batch, of, learner = batch_for(model), model.backbone, model.learner
-    ids, _ = textbook.prompted(of.encode, "a photo of a", CLEAN)
+    ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", CLEAN)
     loss, out = step(model, batch, state)
     reference = textbook.dapt_step(
-        of.model, ids, textbook.tokens(of.encode, SCENERY), list(learner.text), list(learner.to_image),
+        of.model, ids, textbook.tokens(of.prompt_tokenizer, SCENERY), list(learner.text), list(learner.to_image),
         batch.images, LABELS, batch.masks, decoupling=state is FIRST, stray=RELEASE_COMPETING_WORDS,
     )  # fmt: skip
     compare(model, loss, out.logits, reference)
@@ -95,11 +96,11 @@ def test_dapt(shape, state):
 def test_gradcam(shape):
     model = tuned(shape, Dapt(base=Maple(depth=2), compat="release")).eval()
     batch, of, learner = batch_for(model), model.backbone, model.learner
-    ids, _ = textbook.prompted(of.encode, "a photo of a", CLEAN)
+    ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", CLEAN)
     wanted = textbook.gradcam(
         of.model,
         ids,
-        textbook.tokens(of.encode, SCENERY),
+        textbook.tokens(of.prompt_tokenizer, SCENERY),
         list(learner.text),
         list(learner.to_image),
         batch.images,
@@ -170,7 +171,7 @@ def test_features_made_earlier_skip_the_tower(monkeypatch):
 def test_other_classes():
     model, others = tuned("deep_text", Maple(depth=2)), ("sea_lion", "x", "Boeing 707-320")
     names, images = [name.replace("_", " ") for name in others], pictures(model.backbone)
-    ids, _ = textbook.prompted(model.backbone.encode, "a photo of a", names)
+    ids, _ = textbook.prompted(model.backbone.prompt_tokenizer, "a photo of a", names)
     learner = model.learner
     with torch.no_grad():
         wanted = textbook.maple_step(

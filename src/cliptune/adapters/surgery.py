@@ -1,4 +1,4 @@
-"""Surgery on output features: a feed-forward block, mixed in by a ratio that no gradient moves (RESTORE)."""
+"""Surgery blocks: a feed-forward block on output features, mixed in by a ratio that is not trained (RESTORE)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from cliptune.types import BlockFeatures, Prompts
+from cliptune.types import Prompts
 
 
 class Surgery(nn.Module):
-    """`(1 - r) x + r A(x)` with `A(x) = x + FFN(LN(x))`, which is `x + r FFN(LN(x))`, on features `(n, width)`.
+    """`(1 - r) x + r A(x)` with `A(x) = x + FFN(LN(x))`, which equals `x + r FFN(LN(x))`, on features `(n, width)`.
 
-    Args: widen, narrow: linear, `width -> h` and `h -> width`; FFN is one after the other with QuickGELU between them.
-        ratio: r, kept with the learned tensors and never trained.
+    Args:
+        widen, narrow: Linear layers `width -> h` and `h -> width`; the FFN applies them with QuickGELU in between.
+        ratio: r, a buffer that is saved with the parameters and not trained.
     """
 
     ratio: Tensor
@@ -30,23 +31,25 @@ class Surgery(nn.Module):
 
 
 class SurgeryLearner(nn.Module):
-    """A learner of prompts with surgery on what either tower says of them.
+    """A learner of prompts, and a surgery block on the features of each tower.
 
-    Args: prompts: a learner whose call gives `Prompts`. layers: pairs of deep tokens whose norms are remembered.
-        traced: whether losses want the pooled tokens after each block.
-    text_norms, image_norms: `(layers,)`, norms of the deep tokens before the first step, zero until then. They are kept
-    with the learned tensors, so that training that goes on still measures from where it began.
+    Args:
+        prompts: A learner whose call returns `Prompts`.
+        text, image: The surgery blocks of the towers.
+        layers: Number of layers whose deep tokens are compared between the towers.
+
+    Buffers `text_norms` and `image_norms` `(layers,)` hold the norms of the deep tokens before the first step, zero
+    until they are set. They are saved with the parameters, so that resumed training measures from the same start.
     """
 
     text_norms: Tensor
     image_norms: Tensor
 
-    def __init__(self, prompts: nn.Module, text: Surgery, image: Surgery, layers: int, traced: bool = False):
+    def __init__(self, prompts: nn.Module, text: Surgery, image: Surgery, layers: int):
         super().__init__()
-        self.prompts, self.text, self.image, self.traced = prompts, text, image, traced
+        self.prompts, self.text, self.image = prompts, text, image
         self.register_buffer("text_norms", torch.zeros(layers))
         self.register_buffer("image_norms", torch.zeros(layers))
 
     def forward(self) -> Prompts:
-        trail = BlockFeatures() if self.traced and self.training else None
-        return replace(self.prompts(), adapt_text=self.text, adapt_image=self.image, trail=trail)
+        return replace(self.prompts(), adapt_text=self.text, adapt_image=self.image)

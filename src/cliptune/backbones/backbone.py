@@ -1,4 +1,4 @@
-"""The frozen model: widths read from it, never written down."""
+"""The frozen CLIP model, and where prompts enter it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from cliptune import checks
-from cliptune.backbones import fingerprints, introspection
-from cliptune.backbones import tokenized_text as words
+from cliptune.backbones import introspection
 from cliptune.backbones.features import normalise, text_features
+from cliptune.backbones.fingerprints import Fingerprints, forward_settings, weights_fingerprint
 from cliptune.backbones.frozen_linear import onednn_dtypes
-from cliptune.backbones.packed_text_tower import ImageTower, PackedTextTower
+from cliptune.backbones.image_tower import ImageTower
+from cliptune.backbones.packed_text_tower import PackedTextTower
 from cliptune.backbones.padded_text_tower import FrozenTextTower, PaddedTextTower
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.prompt_tokenizer import PromptTokenizer
-from cliptune.backbones.tokenized_text import TokenizedText
+from cliptune.backbones.tokenized_text import TokenizedText, tokenize_fixed
 from cliptune.errors import UserError
 from cliptune.types import KeyValues, LinearBackend, Prompts
 
 
 class Backbone(nn.Module):
-    """A CLIP model from open_clip that is never trained, and the places where prompts enter it.
+    """A frozen CLIP model from open_clip that accepts learned prompts.
 
-    name: what `load` was given. model: an open_clip `CLIP`, `CustomTextCLIP` or `CoCa`. tokenizer: open_clip's for it.
-    linear_backend: what computes frozen linear layers on the CPU (see `onednn_dtypes`); it never changes afterwards.
-    untrained: tells which token ids pretraining never saw, for a model of small vocabulary.
+    Args:
+        name: The name given to `load_backbone`.
+        model: An open_clip `CLIP`, `CustomTextCLIP` or `CoCa`.
+        tokenizer: open_clip's tokenizer for the model.
+        linear_backend: What computes frozen linear layers on the CPU (see `onednn_dtypes`); fixed from here on.
+        untrained: Maps token ids to those among them that pretraining never saw, for a model with a small vocabulary.
     """
 
-    # open_clip's towers differ in what they carry; `Any` lets their attributes through.
+    # open_clip's towers differ in their attributes; `Any` permits all of them.
     model: Any
 
     def __init__(
@@ -47,8 +51,8 @@ class Backbone(nn.Module):
     ):
         super().__init__()
         self._untrained = untrained
-        #: Context the towers run in, such as Fabric's autocast; features leave it, so that logits and losses stay
-        #: float32.
+        #: Context the towers run in, such as Fabric's autocast. Features are converted outside of it, so that logits
+        #: and losses are float32.
         self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.name = name
         self.model = model.eval().requires_grad_(False)
@@ -66,20 +70,20 @@ class Backbone(nn.Module):
             self.autocast = before
 
     def train(self, mode: bool = True) -> Backbone:
-        """A frozen model stays in evaluation mode (batch norm keeps its running statistics)."""
+        """Stay in evaluation mode: a frozen model keeps its running statistics (batch norm)."""
         return super().train(False)
 
     def _apply(self, fn, recurse=True):
-        # The towers hold scaled and transposed copies of weights: recomputed after a move to another device or dtype.
+        # The towers keep scaled and packed copies of weights, which are made again after a move to another device.
         for derived in ("text_tower", "image_tower"):
             self.__dict__.pop(derived, None)
         return super()._apply(fn, recurse)
 
-    # -- what the model is like ---------------------------------------------------------------------------------------
+    # -- properties of the model --------------------------------------------------------------------------------------
 
     @property
     def text(self) -> Any:
-        """The module that carries the text tower's parts."""
+        """The module with the text tower's parts."""
         return introspection.text_module(self.model)
 
     @property
@@ -89,81 +93,87 @@ class Backbone(nn.Module):
 
     @property
     def text_transformer(self) -> Any:
-        """The text tower, where learned tokens have a place in it. Raises `UserError` where they have none."""
+        """The text tower, if it accepts learned tokens. Raises `UserError` if it does not."""
         if not introspection.accepts_text_prompts(self.text):
             raise introspection.text_prompts_error(self.name, self.text)
         return self.text
 
     @property
     def text_width(self) -> int:
+        """Width of the text tower's tokens."""
         return self.text_transformer.token_embedding.weight.shape[1]
 
     @property
     def text_depth(self) -> int:
+        """Number of blocks in the text tower."""
         return len(self.text_transformer.transformer.resblocks)
 
     @property
     def image_width(self) -> int:
+        """Width of the image tower's tokens."""
         return self.vit.class_embedding.shape[0]
 
     @property
     def image_depth(self) -> int:
+        """Number of blocks in the image tower."""
         return len(self.vit.transformer.resblocks)
 
     @property
     def embed_dim(self) -> int:
-        """Width of the features that both towers share."""
+        """Width of the features of both towers."""
         return introspection.embed_dim(self.text)
 
     @property
     def context_length(self) -> int:
-        """Tokens of a padded sentence."""
+        """Number of tokens in a padded text."""
         return self.text.context_length if hasattr(self.text, "token_embedding") else self.tokenizer.context_length
 
     @cached_property
     def preprocess(self) -> Preprocess:
-        """How its images are prepared."""
+        """The evaluation transform of its images."""
         return Preprocess.of(get_model_preprocess_cfg(self.model))
 
     @property
     def image_size(self) -> int | tuple[int, int]:
-        """The edge of its square images in pixels, or `(height, width)` of others, as in open_clip."""
+        """Side of its square images in pixels, or `(height, width)` if they are not square, as in open_clip."""
         height, width = self.preprocess.size
         return height if height == width else (height, width)
 
     @property
     def patch_grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
         return self.vit.grid_size
 
     @property
     def logit_scale(self) -> Tensor:
-        """The factor on cosines, `exp` of what the model stores."""
+        """Scalar factor of the cosines, the exponential of the stored parameter."""
         return self.model.logit_scale.exp().reshape(())
 
     @property
     def logit_bias(self) -> Tensor | None:
-        """What is added to scaled cosines by models trained with a sigmoid (SigLIP); None for others."""
+        """Scalar added to scaled cosines by models trained with a sigmoid (SigLIP); None for others."""
         bias = getattr(self.model, "logit_bias", None)
         return None if bias is None else bias.reshape(())
 
     @property
     def has_vit(self) -> bool:
-        """Whether visual prompts and Grad-CAM have a place: open_clip's plain ViT, read at its class token."""
+        """Whether it supports visual prompts and Grad-CAM: open_clip's standard ViT, pooled at its class token."""
         return introspection.is_standard_vit(self.visual)
 
     @property
     def vit(self) -> VisionTransformer:
+        """The image tower, if it is a standard ViT. Raises `UserError` if it is not."""
         if not self.has_vit:
             raise introspection.vit_error(self.name, self.visual)
         return self.visual
 
     @cached_property
-    def fingerprint(self) -> str:
-        """Short SHA-256 of what computes: of samples of all weights, and of activations, heads, pooling, mask,
-        preprocessing and tokenizer (see `identity`)."""
-        return fingerprints.backbone_fingerprint(self)
-
-    # -- towers -------------------------------------------------------------------------------------------------------
+    def fingerprints(self) -> Fingerprints:
+        """Fingerprints of the weights and of everything else that determines features."""
+        pooling = introspection.text_pooling(self.name, self.text)
+        tokenize = None if self.tokenizer is None else self.prompt_tokenizer
+        settings = forward_settings(self.model, pooling, self.preprocess, tokenize)
+        return Fingerprints(self.name, weights_fingerprint(self.model), settings)
 
     @property
     def linear_backend(self) -> str:
@@ -174,91 +184,112 @@ class Backbone(nn.Module):
             dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
         return "onednn" if dtype in self.onednn_dtypes else "torch"
 
+    # -- text ---------------------------------------------------------------------------------------------------------
+
     @cached_property
     def text_tower(self) -> PackedTextTower | PaddedTextTower | FrozenTextTower:
+        """The text tower with learned tokens, or open_clip's if it accepts none."""
         if not introspection.accepts_text_prompts(self.text):
             features = getattr(self.model, "text", self.model.encode_text)
             return FrozenTextTower(partial(introspection.pooled_features, self.name, "text", features))
-        return (PackedTextTower if introspection.is_causal(self.text) else PaddedTextTower)(
-            self.text, self.onednn_dtypes
+        tower = PackedTextTower if introspection.is_causal(self.text) else PaddedTextTower
+        return tower(self.text, self.onednn_dtypes)
+
+    @cached_property
+    def prompt_tokenizer(self) -> PromptTokenizer:
+        """Maps a text to its token ids without padding: `prompt_tokenizer("a photo")`."""
+        pool, eos = introspection.text_pooling(self.name, self.text)
+        full_length = not introspection.accepts_text_prompts(self.text) or not introspection.is_causal(self.text)
+        vocab_size = getattr(self.text, "vocab_size", 0)
+        return PromptTokenizer(
+            self.name, self.tokenizer, self.context_length, pool, eos, full_length, self._untrained, vocab_size
         )
 
-    @cached_property
-    def image_tower(self) -> ImageTower:
-        return ImageTower(self.vit, self.onednn_dtypes)
-
-    @cached_property
-    def encode(self) -> PromptTokenizer:
-        """Text to token ids: `encode("a photo")` gives them from the first to the last that is no padding."""
-        pool, eos = introspection.text_pooling(self.name, self.text)
-        whole = not introspection.accepts_text_prompts(self.text) or not introspection.is_causal(self.text)
-        known = getattr(self.text, "vocab_size", 0)
-        return PromptTokenizer(self.name, self.tokenizer, self.context_length, pool, eos, whole, self._untrained, known)
+    def tokenize(self, texts: Sequence[str]) -> TokenizedText:
+        """Tokenize texts without learned context."""
+        return tokenize_fixed(self.prompt_tokenizer, texts)
 
     def check_names(self, classnames: Sequence[str]) -> None:
-        """Warn of class names that mean nothing to this model, or the same as others. Raises `UserError`
-        for what is no line of text."""
+        """Warn about class names that the tokenizer cannot read or tell apart. Raises `UserError` for names that are
+        not one line of text."""
         checks.printable("class name", classnames)
-        self.encode.check_names(classnames)
+        self.prompt_tokenizer.check_names(classnames)
 
     def embed_words(self, phrase: str, n: int) -> Tensor:
-        """Token embeddings `(n, text_width)` of the first `n` tokens of `phrase`, to start learned context from.
+        """Token embeddings `(n, text_width)` of the first `n` tokens of `phrase`, to initialise learned context.
 
-        Raises `UserError` where there are fewer.
+        Raises `UserError` if there are fewer tokens.
         """
-        ids = self.encode.words(phrase)[:n]
+        ids = self.prompt_tokenizer.word_ids(phrase)[:n]
         if len(ids) < n:
             raise UserError(
                 f"{self.name!r} reads {len(ids)} tokens in the words {phrase!a}, fewer than {n}; give others"
             )
-        return self.embed(torch.tensor(ids)).float().clone()
+        return self.embed_tokens(torch.tensor(ids)).float().clone()
 
-    def embed(self, ids: Tensor) -> Tensor:
-        """Token embeddings `(..., text_width)` of `ids`, without positions."""
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """Token embeddings `(..., text_width)` of `ids` `(...)`, without positional embeddings."""
         return self.text_transformer.token_embedding(ids.to(self.logit_scale.device)).detach()
 
-    def encode_text(self, sentences: TokenizedText, prompts: Prompts | None = None) -> Tensor:
-        """Features `(n, embed_dim)` of `n` sentences with `prompts` in place, as open_clip's `encode_text` gives them:
-        of unit length for CoCa, else un-normalised. Raises `UserError` where learned tokens have no place."""
-        if prompts is not None and (prompts.trail is not None or not prompts.fixed_text):
+    def encode_text(self, text: TokenizedText, prompts: Prompts | None = None) -> Tensor:
+        """Features `(n, embed_dim)` of `n` texts with `prompts`, like open_clip's `encode_text`: of unit length for
+        CoCa, else un-normalised. Raises `UserError` if the tower accepts no learned tokens."""
+        if prompts is not None and not prompts.fixed_text:
             _ = self.text_transformer
         with self.autocast():
-            raw = self.text_tower(sentences.to(self.logit_scale.device), prompts or Prompts())
+            raw = self.text_tower(text.to(self.logit_scale.device), prompts or Prompts())
         return normalise(raw) if self._unit else raw
 
-    def class_features(self, sentences: TokenizedText, prompts: Prompts | None = None) -> Tensor:
-        """L2-normalised features `(n_classes, embed_dim)`; those of a class's sentences are averaged normalised."""
-        return text_features(self.encode_text(sentences, prompts), sentences, prompts)
-
-    def class_features_per_image(self, sentences: TokenizedText, contexts: Tensor, prompts: Prompts) -> Tensor:
-        """L2-normalised features `(b, n_classes, embed_dim)` with each context of `(b, n_ctx, text_width)` in place."""
+    def encode_text_with_block_features(
+        self, text: TokenizedText, prompts: Prompts | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Like `encode_text`, and the pooled tokens `(n, text_width)` after each block."""
         tower: Any = self.text_transformer and self.text_tower
         with self.autocast():
-            raw = tower.each(sentences.to(self.logit_scale.device), contexts, prompts)
+            raw, blocks = tower.with_block_features(text.to(self.logit_scale.device), prompts or Prompts())
+        return normalise(raw) if self._unit else raw, blocks
+
+    def class_features(self, text: TokenizedText, prompts: Prompts | None = None) -> Tensor:
+        """L2-normalised features `(n_classes, embed_dim)`, averaged over the normalised features of a class's texts."""
+        return text_features(self.encode_text(text, prompts), text, prompts)
+
+    def class_features_per_image(self, text: TokenizedText, contexts: Tensor, prompts: Prompts) -> Tensor:
+        """L2-normalised features `(b, n_classes, embed_dim)` with each context of `(b, n_ctx, text_width)`."""
+        tower: Any = self.text_transformer and self.text_tower
+        with self.autocast():
+            raw = tower.per_context(text.to(self.logit_scale.device), contexts, prompts)
         raw = normalise(raw) if self._unit else raw
-        return text_features(raw.flatten(0, 1), sentences, prompts).unflatten(0, (len(contexts), -1))
+        return text_features(raw.flatten(0, 1), text, prompts).unflatten(0, (len(contexts), -1))
+
+    # -- images -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def image_tower(self) -> ImageTower:
+        """The image tower with learned tokens. Raises `UserError` if it is not a standard ViT."""
+        return ImageTower(self.vit, self.onednn_dtypes)
 
     def encode_image(
-        self,
-        images: Tensor,
-        prompts: Sequence[Tensor] = (),
-        trail: list[Tensor] | None = None,
-        lent: Sequence[KeyValues | None] = (),
+        self, images: Tensor, prompts: Sequence[Tensor] = (), prefix_kv: Sequence[KeyValues | None] = ()
     ) -> Tensor:
-        """Features `(b, embed_dim)` of normalised `images` `(b, 3, H, W)`, as open_clip's `encode_image` gives them: of
-        unit length for CoCa, else un-normalised.
+        """Features `(b, embed_dim)` of normalised `images` `(b, 3, H, W)`, like open_clip's `encode_image`: of unit
+        length for CoCa, else un-normalised.
 
-        trail: takes the class token `(b, image_width)` after each block; needs a ViT. lent: what each layer sees
-        besides, or None.
+        prompts: Tokens `(n_ctx, image_width)` per layer. prefix_kv: Prefix tokens per layer, or None.
         """
         with self.autocast():
-            if prompts or trail is not None or any(lent) or self.has_vit:
-                raw = self.image_tower(images, prompts, trail, lent)
+            if prompts or any(prefix_kv) or self.has_vit:
+                raw = self.image_tower(images, prompts, prefix_kv)
             else:
                 with torch.no_grad():
                     raw = introspection.pooled_features(self.name, "image", self.visual, images)
         introspection.check_same_width(self.name, raw.shape[-1], self.embed_dim)
         return normalise(raw) if self._unit else raw
 
-    def plain(self, texts: Sequence[str]) -> TokenizedText:
-        return words.tokenize_fixed(self.encode, texts)
+    def encode_image_with_block_features(
+        self, images: Tensor, prompts: Sequence[Tensor] = (), prefix_kv: Sequence[KeyValues | None] = ()
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Like `encode_image`, and the class token `(b, image_width)` after each block; needs a standard ViT."""
+        with self.autocast():
+            raw, blocks = self.image_tower.with_block_features(images, prompts, prefix_kv)
+        introspection.check_same_width(self.name, raw.shape[-1], self.embed_dim)
+        return normalise(raw) if self._unit else raw, blocks

@@ -1,7 +1,8 @@
-"""The frozen transformer block both towers are made of, in pieces that can be taken apart."""
+"""A frozen transformer block, split into steps that the towers combine, and functions both towers share."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,21 +15,34 @@ from cliptune.backbones.prefix_kv import PrefixKeyValues
 from cliptune.errors import UserError
 from cliptune.types import KeyValues
 
-#: x * sigmoid(1.702 x) = silu(1.702 x) / 1.702, so the factor goes into the frozen weights on either side.
+#: x * sigmoid(1.702 x) = silu(1.702 x) / 1.702, so the factor is folded into the frozen weights on either side.
 QUICK_GELU_FACTOR = 1.702
 
 
 def layer_norm(x: Tensor, norm: Any) -> Tensor:
-    """`norm` as stored (LayerNorm or none); statistics are float32 in PyTorch's kernels whatever `x` is."""
+    """Apply `norm` (LayerNorm or an identity) in the type of `x`; PyTorch computes the statistics in float32."""
     if isinstance(norm, nn.LayerNorm):
         return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
     return norm(x)
 
 
-class FrozenBlock:
-    """One pre-norm block of open_clip, `x + MHA(LN1 x)`, then `x + MLP(LN2 x)`; weights read in place, never trained.
+def project(x: Tensor, projection: Any) -> Tensor:
+    """Map `x` to the feature space. open_clip stores the projection as a module, a matrix, or None for the identity."""
+    if projection is None:
+        return x
+    return projection(x) if isinstance(projection, nn.Module) else x @ projection
 
-    Raises `UserError` for block types other than open_clip's standard one.
+
+def at_layer(layers: Sequence[KeyValues | None], i: int) -> KeyValues | None:
+    """The prefix tokens of layer `i`, or None."""
+    return layers[i] if i < len(layers) else None
+
+
+class FrozenBlock:
+    """One pre-norm block of open_clip, `x + MHA(LN1 x)`, then `x + MLP(LN2 x)`, on frozen weights.
+
+    onednn: input types whose linear layers use oneDNN (see `frozen_linear.onednn_dtypes`). Raises `UserError` for block
+    types other than `ResidualAttentionBlock`.
     """
 
     def __init__(self, block: Any, onednn: frozenset[torch.dtype] = frozenset()):
@@ -41,60 +55,61 @@ class FrozenBlock:
         self.heads = block.attn.num_heads
         weight, bias, width = block.attn.in_proj_weight, block.attn.in_proj_bias, block.attn.embed_dim
         self.qkv = FrozenLinear(weight, bias, onednn)
-        # Queries apart from keys and values, for the last block, where one token a sequence asks.
+        # Separate queries for the last block, where one token per sequence attends.
         self.q = FrozenLinear(weight[:width], bias[:width], onednn)
         self.kv = FrozenLinear(weight[width:], bias[width:], onednn)
         self.out = FrozenLinear(block.attn.out_proj.weight, block.attn.out_proj.bias, onednn)
         mlp: Any = block.mlp
         quick = isinstance(mlp.gelu, QuickGELU)
-        plain = isinstance(mlp.gelu, nn.GELU) and mlp.gelu.approximate == "none"
-        act = F.silu if quick else F.gelu if plain else mlp.gelu
+        exact = isinstance(mlp.gelu, nn.GELU) and mlp.gelu.approximate == "none"
+        act = F.silu if quick else F.gelu if exact else mlp.gelu
         fc, proj = mlp.c_fc, mlp.c_proj
         self.fc = FrozenLinear(fc.weight, fc.bias, onednn, QUICK_GELU_FACTOR if quick else 1.0, act)
         self.proj = FrozenLinear(proj.weight, None, onednn, 1 / QUICK_GELU_FACTOR if quick else 1.0)
-        self.proj.bias = proj.bias.detach()  # comes after the division by the factor
+        self.proj.bias = proj.bias.detach()  # added after the factor is divided out
 
-    def normed(self, x: Tensor) -> Tensor:
-        """LN1, the block's first step, on its own because Grad-CAM reads and differentiates it."""
+    def norm1(self, x: Tensor) -> Tensor:
+        """LN1, the first step of the block. Grad-CAM reads and differentiates its output."""
         return layer_norm(x, self.block.ln_1)
 
-    def lent(self, tokens: KeyValues | None, like: Tensor) -> PrefixKeyValues | None:
-        """Keys and values of `tokens`, computed in `like`'s type; None where there are no tokens."""
+    def prefix(self, tokens: KeyValues | None, like: Tensor) -> PrefixKeyValues | None:
+        """Keys and values of prefix `tokens`, computed in the type of `like`; None if there are no tokens."""
         if tokens is None or not sum(map(len, tokens.options)):
             return None
-        packed = self.kv(self.normed(torch.cat(tokens.options).to(like.dtype)))
-        keys, values = (self._heads(x) for x in packed.chunk(2, -1))
+        kv = self.kv(self.norm1(torch.cat(tokens.options).to(like.dtype)))
+        keys, values = (self._split_heads(x) for x in kv.chunk(2, -1))
         return PrefixKeyValues(keys, values, tuple(map(len, tokens.options)), tokens.weights)
 
     def attend(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, lent: PrefixKeyValues | None = None
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, prefix: PrefixKeyValues | None = None
     ) -> Tensor:
-        """Softmax attention of queries `(b, n, width)` on keys and values `(b, m, width)` -> `(b, n, width)`.
+        """Softmax attention of queries `(b, n, width)` over keys and values `(b, m, width)`: `(b, n, width)`.
 
-        mask: broadcastable to `(b, heads, n, m)`, True where a key may be seen. lent: seen by every query as well.
+        mask: Broadcastable to `(b, heads, n, m)`, True for a visible key. prefix: Keys and values that every query sees
+            as well.
         """
-        q, k, v = (self._heads(x) for x in (q, k, v))
-        attended = F.scaled_dot_product_attention(q, k, v, mask) if lent is None else lent.attend(q, k, v, mask)
+        q, k, v = (self._split_heads(x) for x in (q, k, v))
+        attended = F.scaled_dot_product_attention(q, k, v, mask) if prefix is None else prefix.attend(q, k, v, mask)
         return attended.transpose(1, 2).flatten(2)
 
-    def _heads(self, x: Tensor) -> Tensor:
+    def _split_heads(self, x: Tensor) -> Tensor:
         """`(..., n, width)` -> `(..., heads, n, head_width)`."""
         return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
 
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """The rest of the block for tokens `x` whose attention came out as `attended`, not yet projected."""
+    def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
+        """The rest of the block for tokens `x`, given their attention outputs before the output projection."""
         x = x + self.block.ls_1(self.out(attended))
         hidden = self.fc(layer_norm(x, self.block.ln_2))
         return x + self.block.ls_2(self.proj(hidden))
 
-    def __call__(self, x: Tensor, extra: Tensor | None = None, lent: KeyValues | None = None) -> Tensor:
-        """The whole block on `(b, n, width)`, every token seeing every other.
+    def __call__(self, x: Tensor, extra: Tensor | None = None, prefix: KeyValues | None = None) -> Tensor:
+        """The whole block on `(b, n, width)` with full attention.
 
-        extra: tokens `(m, width)` that all see as well and that go no further: nothing else is computed for them.
-        lent: the same, in several options whose attention is mixed.
+        extra: Tokens `(m, width)` that all tokens see as well, and for which nothing else is computed. prefix: Prefix
+            tokens, whose options are mixed.
         """
-        q, k, v = self.qkv(self.normed(x)).chunk(3, -1)
+        q, k, v = self.qkv(self.norm1(x)).chunk(3, -1)
         if extra is not None:
-            own = self.qkv(self.normed(extra)).chunk(3, -1)
+            own = self.qkv(self.norm1(extra)).chunk(3, -1)
             k, v = (torch.cat([now, more.expand(len(x), -1, -1)], 1) for now, more in zip((k, v), own[1:], strict=True))
-        return self.finish(x, self.attend(q, k, v, None, self.lent(lent, x)))
+        return self.after_attention(x, self.attend(q, k, v, None, self.prefix(prefix, x)))

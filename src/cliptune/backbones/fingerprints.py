@@ -1,111 +1,110 @@
-"""Which model a checkpoint belongs to: fingerprints of a backbone, and what they cover."""
+"""Fingerprints of a backbone: they tell whether a checkpoint belongs to it, and if not, what differs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from torch import nn
 
 from cliptune.backbones import introspection
+from cliptune.backbones.preprocess import Preprocess
 from cliptune.errors import UserError, shown
 
-if TYPE_CHECKING:
-    from cliptune.backbones.backbone import Backbone
-
-#: Values of each tensor that its fingerprint looks at, evenly spread.
+#: Number of values, evenly spaced, that the fingerprint of a large tensor covers.
 SAMPLES_PER_TENSOR = 4096
-#: Modules whose class says an activation.
+#: Class names of activation modules.
 ACTIVATIONS = ("GELU", "QuickGELU", "SiLU", "ReLU", "GELUTanh")
-#: What a tokenizer makes of these tells vocabulary, cleaning and special tokens.
+#: Their token ids reveal vocabulary, cleaning and special tokens of a tokenizer.
 PROBE_SENTENCES = ("Zoë's 2 CAT_s", "a <b>dog</b> &amp; fox")
 
 
+@dataclass(frozen=True)
+class Fingerprints:
+    """What identifies a backbone: fingerprint of its weights, and the settings of its forward pass."""
+
+    name: str
+    weights: str
+    settings: Mapping[str, Any]
+
+    @cached_property
+    def backbone(self) -> str:
+        """Short SHA-256 of weights and settings."""
+        content = json.dumps([self.weights, self.settings], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values for the header of a checkpoint."""
+        return {
+            "name": self.name,
+            "fingerprint": self.backbone,
+            "weights": self.weights,
+            "settings": self.settings,
+        }
+
+    def check_same(self, recorded: Mapping[str, Any], path: str) -> None:
+        """Raise `UserError` unless a checkpoint whose header says `recorded` was made for this backbone.
+
+        Older checkpoints record the fingerprint of the weights alone, which is then all that is compared.
+        """
+        if recorded["fingerprint"] in (self.backbone, self.weights):
+            return
+        if recorded.get("weights") != self.weights:
+            raise UserError(
+                f"{path} was trained on backbone {shown(recorded['name'])} ({recorded['fingerprint'][:40]}), not on "
+                f"{self.name!r} ({self.backbone}); load that one"
+            )
+        before, now = _flatten(recorded.get("settings")), _flatten(self.settings)
+        other = [f"{key} {shown(before[key])}, not {now[key]}" for key in now if before.get(key, now[key]) != now[key]]
+        if other:  # a setting that one version of the library does not record is no difference
+            raise UserError(
+                f"{path} was trained on backbone {shown(recorded['name'])} with the same weights, but computed "
+                f"otherwise: {'; '.join(other)}; load it that way (--activation, or its folder's open_clip_config.json)"
+            )
+
+
 def weights_fingerprint(model: nn.Module) -> str:
-    """Short SHA-256 of the weights alone: of the name of each tensor in the state dict, and of its values in float32,
-    all of them in a small tensor, else `SAMPLES` to twice as many, evenly spread."""
+    """Short SHA-256 of names and float32 values in the state dict; large tensors are sampled evenly."""
     digest = hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode())
-        digest.update(
-            value.detach()
-            .cpu()
-            .contiguous()
-            .view(-1)[:: max(1, value.numel() // SAMPLES_PER_TENSOR)]
-            .float()
-            .numpy()
-            .tobytes()
-        )
+        step = max(1, value.numel() // SAMPLES_PER_TENSOR)
+        digest.update(value.detach().cpu().contiguous().view(-1)[::step].float().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
-def forward_settings(backbone: Backbone) -> dict[str, Any]:
-    """What decides features beside weights, in plain values: of each tower its kind, activations, heads, epsilons and
-    pooling, of the text tower also its mask; how images are prepared; and what the tokenizer makes of two sentences."""
-    preprocess, text = backbone.preprocess, backbone.text
+def forward_settings(
+    model: Any, pooling: tuple[str, int], preprocess: Preprocess, tokenize: Callable[[str], list[int]] | None
+) -> dict[str, Any]:
+    """What determines features besides the weights, in plain values: kind, activations, heads, epsilons and pooling of
+    each tower, the text tower's mask, image preprocessing, and the token ids of two sentences."""
+    text = introspection.text_module(model)
     images = {"size": list(preprocess.size), "resize_mode": preprocess.resize_mode, "fill": preprocess.fill}
     images |= {"interpolation": preprocess.interpolation, "mean": list(preprocess.mean), "std": list(preprocess.std)}
     mask = "none" if getattr(text, "attn_mask", None) is None else "causal"
-    pooling, end = introspection.text_pooling(backbone.name, text)
-    words = text is backbone.model
-    towers = _tower([backbone.visual]), _tower([text.transformer] if words else [text])
+    kind, end = pooling
+    towers = _describe_tower(model.visual), _describe_tower(text.transformer if text is model else text)
     return {
-        "image tower": {**towers[0], "pooling": getattr(backbone.visual, "pool_type", "")},
-        "text tower": {**towers[1], "pooling": f"eos {end}" if pooling == "eos" else pooling, "mask": mask},
+        "image tower": {**towers[0], "pooling": getattr(model.visual, "pool_type", "")},
+        "text tower": {**towers[1], "pooling": f"eos {end}" if kind == "eos" else kind, "mask": mask},
         "images": images,
-        "tokens": [] if backbone.tokenizer is None else [_tokens(backbone, sentence) for sentence in PROBE_SENTENCES],
+        "tokens": [] if tokenize is None else [_token_ids(tokenize, sentence) for sentence in PROBE_SENTENCES],
     }
 
 
-def backbone_fingerprint(backbone: Backbone) -> str:
-    """Short SHA-256 of `of_weights` and `settings`."""
-    said = json.dumps([weights_fingerprint(backbone.model), forward_settings(backbone)], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def describe_backbone(backbone: Backbone) -> dict[str, Any]:
-    """What a checkpoint says of its backbone."""
-    return {
-        "name": backbone.name,
-        "fingerprint": backbone.fingerprint,
-        "weights": weights_fingerprint(backbone.model),
-        "settings": forward_settings(backbone),
-    }
-
-
-def check_same_backbone(backbone: Backbone, held: Mapping[str, Any], path: str) -> None:
-    """Raise `UserError` unless a checkpoint that says `held` was made for `backbone`.
-
-    Checkpoints written before settings were covered say the fingerprint of the weights alone, which is enough for them.
-    """
-    weights = weights_fingerprint(backbone.model)
-    if held["fingerprint"] in (backbone.fingerprint, weights):
-        return
-    if held.get("weights") != weights:
-        raise UserError(
-            f"{path} was trained on backbone {shown(held['name'])} ({held['fingerprint'][:40]}), not on "
-            f"{backbone.name!r} ({backbone.fingerprint}); load that one"
-        )
-    before, now = _flat(held.get("settings")), _flat(forward_settings(backbone))
-    other = [f"{key} {shown(before[key])}, not {now[key]}" for key in now if before.get(key, now[key]) != now[key]]
-    if other:  # what one version of the library does not say is no difference
-        raise UserError(
-            f"{path} was trained on backbone {shown(held['name'])} with the same weights, but computed otherwise: "
-            f"{'; '.join(other)}; load it that way (--activation, or its folder's open_clip_config.json)"
-        )
-
-
-def _tower(modules: list[nn.Module]) -> dict[str, Any]:
+def _describe_tower(tower: nn.Module) -> dict[str, Any]:
     """Class, activations, heads and epsilons of a tower, each value once."""
-    inside: list[Any] = [part for module in modules for part in module.modules()]
-    acts = {type(part).__name__ + _approximation(part) for part in inside if type(part).__name__ in ACTIVATIONS}
+    parts: list[Any] = list(tower.modules())
+    acts = {type(part).__name__ + _approximation(part) for part in parts if type(part).__name__ in ACTIVATIONS}
     return {
-        "kind": type(modules[0]).__name__,
+        "kind": type(tower).__name__,
         "activation": sorted(acts),
-        "heads": sorted({part.num_heads for part in inside if isinstance(getattr(part, "num_heads", None), int)}),
-        "eps": sorted({float(part.eps) for part in inside if isinstance(getattr(part, "eps", None), float)}),
+        "heads": sorted({part.num_heads for part in parts if isinstance(getattr(part, "num_heads", None), int)}),
+        "eps": sorted({float(part.eps) for part in parts if isinstance(getattr(part, "eps", None), float)}),
     }
 
 
@@ -114,16 +113,16 @@ def _approximation(part: Any) -> str:
     return "" if kind == "none" else f" {kind}"
 
 
-def _tokens(backbone: Backbone, sentence: str) -> list[int]:
+def _token_ids(tokenize: Callable[[str], list[int]], sentence: str) -> list[int]:
     try:
-        return list(backbone.encode(sentence))
+        return list(tokenize(sentence))
     except UserError:  # longer than the context
         return []
 
 
-def _flat(held: Any) -> dict[str, Any]:
-    """Settings as "part: name" -> value; what a damaged header has in their place says nothing."""
+def _flatten(settings: Any) -> dict[str, Any]:
+    """Settings as "part: name" -> value; a damaged header has none."""
     flat: dict[str, Any] = {}
-    for part, said in held.items() if isinstance(held, Mapping) else ():
-        flat |= {f"{part}: {k}": v for k, v in said.items()} if isinstance(said, Mapping) else {part: said}
+    for part, values in settings.items() if isinstance(settings, Mapping) else ():
+        flat |= {f"{part}: {k}": v for k, v in values.items()} if isinstance(values, Mapping) else {part: values}
     return flat

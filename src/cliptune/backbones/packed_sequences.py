@@ -1,4 +1,4 @@
-"""Sentences without padding: what they share once, then each one's own tokens; padded for attention alone."""
+"""Packed sequences: the shared prefix once, then the remaining tokens of each text without padding."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from cliptune.backbones.tokenized_text import TokenizedText
 
 @dataclass(frozen=True)
 class PackedSequences:
-    """Where the tokens of `n` sentences stand in one list of `prefix + t`: the shared prefix, then each sentence's own.
+    """Index tensors that pack `n` texts into one sequence of `prefix + t` tokens, and pad them for attention.
 
-    With `groups`, all sentences stand there once a group, and each group has a prefix of its own: first the prefixes,
-    then the own tokens, group after group. Below, `n` and `t` count those of all groups, and `prefix` is one's length.
+    With `groups`, the texts are repeated once per group, and each group has its own prefix: first all prefixes, then
+    the other tokens, group after group. Below, `n` and `t` count all groups, and `prefix` is the length of one prefix.
 
-    group, row, position: `(groups * prefix + t,)` the group, the sentence and the position each token is read from.
-    last: `(n,)` each end-of-text.
-    asks, seen: `(t,)` where own tokens stand among `n * longest` padded queries and `n * (prefix + longest)` padded
-    keys.
-    inside: `(n, longest)`, True for a token.
+    group, row, position: `(groups * prefix + t,)`, where each packed token is read from. pool_index: `(n,)`, the packed
+    index of each pooled token. query_index, key_index: `(t,)`, indices of the tokens among `n * longest` padded queries
+    and `n * (prefix + longest)` padded keys. token_mask: `(n, longest)`, True for a token, False for padding.
     """
 
     groups: int
@@ -29,97 +27,98 @@ class PackedSequences:
     group: Tensor
     row: Tensor
     position: Tensor
-    last: Tensor
-    asks: Tensor
-    seen: Tensor
-    inside: Tensor
+    pool_index: Tensor
+    query_index: Tensor
+    key_index: Tensor
+    token_mask: Tensor
 
     @staticmethod
-    def of(sentences: TokenizedText, prefix: int, groups: int = 1) -> PackedSequences:
-        """Pack `end - prefix + 1` own tokens a sentence, and each sentence once a group."""
-        device = sentences.ids.device
-        lengths = (sentences.end - prefix + 1).repeat(groups)
+    def pack(text: TokenizedText, prefix: int, groups: int = 1) -> PackedSequences:
+        """Pack the tokens from `prefix` to the pooled one of each text, for each group."""
+        device = text.ids.device
+        lengths = (text.pool_index - prefix + 1).repeat(groups)
         longest = int(lengths.max())
-        inside = torch.arange(longest, device=device) < lengths[:, None]
-        row, local = inside.nonzero(as_tuple=True)
+        token_mask = torch.arange(longest, device=device) < lengths[:, None]
+        row, local = token_mask.nonzero(as_tuple=True)
         shared = torch.arange(prefix, device=device).repeat(groups)
         owner = torch.arange(groups, device=device).repeat_interleave(prefix)
         return PackedSequences(
             groups,
             prefix,
-            torch.cat([owner, row // len(sentences)]),
-            torch.cat([torch.zeros_like(shared), row % len(sentences)]),
+            torch.cat([owner, row // len(text)]),
+            torch.cat([torch.zeros_like(shared), row % len(text)]),
             torch.cat([shared, prefix + local]),
             groups * prefix + lengths.cumsum(0) - 1,
             row * longest + local,
             row * (prefix + longest) + prefix + local,
-            inside,
+            token_mask,
         )
 
-    def causal(self) -> tuple[Tensor, Tensor]:
-        """Who sees whom: `(prefix, prefix)` within the prefix and `(longest, prefix + longest)` for own tokens."""
-        own = torch.ones(self.inside.shape[1], self.inside.shape[1], dtype=torch.bool, device=self.inside.device)
+    def causal_masks(self) -> tuple[Tensor, Tensor]:
+        """Causal masks, True for a visible key: `(prefix, prefix)` and `(longest, prefix + longest)`."""
+        longest = self.token_mask.shape[1]
+        own = torch.ones(longest, longest, dtype=torch.bool, device=self.token_mask.device)
         shared = own.new_ones(self.prefix, self.prefix)
         return shared.tril(), torch.cat([own.new_ones(len(own), self.prefix), own.tril()], 1)
 
-    def repeated(self, one: Tensor) -> Tensor:
-        """What is the same in all groups, `(prefix + t / groups, c)`, for each: `(groups * prefix + t, c)`."""
+    def repeat_groups(self, one: Tensor) -> Tensor:
+        """Repeat one group's packed values `(prefix + t / groups, c)` for all: `(groups * prefix + t, c)`."""
         if self.groups == 1:
             return one
         return torch.cat([part.repeat(self.groups, 1) for part in (one[: self.prefix], one[self.prefix :])])
 
-    def spread(self, packed: Tensor, queries: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Take packed columns `(groups * prefix + t, c)` apart, the first `queries` of which only own tokens need.
+    def pad(self, packed: Tensor, queries: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Split packed values `(groups * prefix + t, c)` for attention. The first `queries` columns are queries.
 
-        Returns the prefixes `(groups, prefix, c)`, queries `(n, longest, queries)` and, with the prefix's repeated in
-        front, the other columns `(n, prefix + longest, c - queries)`. Padding is zero; it stands after the end, where
-        no causal query looks.
+        Returns all columns of the prefixes `(groups, prefix, c)`, queries `(n, longest, queries)`, and the other
+        columns `(n, prefix + longest, c - queries)` with those of the prefix repeated in front. Padding is zero and
+        follows the pooled token, where no causal query looks.
         """
-        return _Spread.apply(packed, self, queries)
+        return _Pad.apply(packed, self, queries)
 
-    def gather(self, shared: Tensor, own: Tensor) -> Tensor:
+    def unpad(self, shared: Tensor, own: Tensor) -> Tensor:
         """Pack `(groups, prefix, c)` and padded `(n, longest, c)` into `(groups * prefix + t, c)`."""
-        return _Gather.apply(shared, own, self)
+        return _Unpad.apply(shared, own, self)
 
 
-class _Spread(torch.autograd.Function):
-    # Indexing's own backward adds row by row because rows might repeat. Only the prefix's do, and those are one sum.
+class _Pad(torch.autograd.Function):
+    # The backward of indexing adds row by row, since rows might repeat. Only those of the prefix do, in a single sum.
 
     @staticmethod
-    def forward(ctx, packed: Tensor, packing: PackedSequences, queries: int) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.packing = packing
-        (n, longest), prefix, groups = packing.inside.shape, packing.prefix, packing.groups
+    def forward(ctx, packed: Tensor, index: PackedSequences, queries: int) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.index = index
+        (n, longest), prefix, groups = index.token_mask.shape, index.prefix, index.groups
         shared, own = packed[: groups * prefix].unflatten(0, (groups, prefix)), packed[groups * prefix :]
-        asked = packed.new_zeros(n * longest, queries).index_copy_(0, packing.asks, own[:, :queries])
-        seen = packed.new_zeros(n * (prefix + longest), packed.shape[1] - queries).index_copy_(
-            0, packing.seen, own[:, queries:]
+        query = packed.new_zeros(n * longest, queries).index_copy_(0, index.query_index, own[:, :queries])
+        key = packed.new_zeros(n * (prefix + longest), packed.shape[1] - queries).index_copy_(
+            0, index.key_index, own[:, queries:]
         )
-        seen = seen.unflatten(0, (n, -1))
-        seen.unflatten(0, (groups, -1))[:, :, :prefix] = shared[:, None, :, queries:]
-        return shared.clone(), asked.unflatten(0, (n, -1)), seen
+        key = key.unflatten(0, (n, -1))
+        key.unflatten(0, (groups, -1))[:, :, :prefix] = shared[:, None, :, queries:]
+        return shared.clone(), query.unflatten(0, (n, -1)), key
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
-        shared, asked, seen = grads
-        packing, groups, prefix, queries = ctx.packing, ctx.packing.groups, ctx.packing.prefix, asked.shape[2]
+        shared, query, key = grads
+        index, groups, prefix, queries = ctx.index, ctx.index.groups, ctx.index.prefix, query.shape[2]
         first = groups * prefix
-        grad = shared.new_empty(len(packing.row), shared.shape[2])
+        grad = shared.new_empty(len(index.row), shared.shape[2])
         grad[:first] = shared.flatten(0, 1)
-        grad[:first, queries:] += seen.unflatten(0, (groups, -1))[:, :, :prefix].sum(1).flatten(0, 1)
-        grad[first:, :queries] = asked.flatten(0, 1).index_select(0, packing.asks)
-        grad[first:, queries:] = seen.flatten(0, 1).index_select(0, packing.seen)
+        grad[:first, queries:] += key.unflatten(0, (groups, -1))[:, :, :prefix].sum(1).flatten(0, 1)
+        grad[first:, :queries] = query.flatten(0, 1).index_select(0, index.query_index)
+        grad[first:, queries:] = key.flatten(0, 1).index_select(0, index.key_index)
         return grad, None, None
 
 
-class _Gather(torch.autograd.Function):
+class _Unpad(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, shared: Tensor, own: Tensor, packing: PackedSequences) -> Tensor:
-        ctx.packing = packing
-        return torch.cat([shared.flatten(0, 1), own.flatten(0, 1).index_select(0, packing.asks)])
+    def forward(ctx, shared: Tensor, own: Tensor, index: PackedSequences) -> Tensor:
+        ctx.index = index
+        return torch.cat([shared.flatten(0, 1), own.flatten(0, 1).index_select(0, index.query_index)])
 
     @staticmethod
     def backward(ctx, *grads: Tensor):
-        packing, (grad,) = ctx.packing, grads
-        (n, longest), first = packing.inside.shape, packing.groups * packing.prefix
-        own = grad.new_zeros(n * longest, grad.shape[1]).index_copy_(0, packing.asks, grad[first:])
-        return grad[:first].unflatten(0, (packing.groups, -1)), own.unflatten(0, (n, -1)), None
+        index, (grad,) = ctx.index, grads
+        (n, longest), first = index.token_mask.shape, index.groups * index.prefix
+        own = grad.new_zeros(n * longest, grad.shape[1]).index_copy_(0, index.query_index, grad[first:])
+        return grad[:first].unflatten(0, (index.groups, -1)), own.unflatten(0, (n, -1)), None

@@ -1,4 +1,4 @@
-"""Keys and values that tokens lend to a block without passing through it (DPL)."""
+"""Attention with prefix keys and values: tokens that are attended to but never updated (DPL)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PrefixKeyValues:
-    """What every query of a block sees besides its own sequence, the same for all sequences.
+    """Keys and values that every query of a block sees in addition to its own sequence, the same for all sequences.
 
-    keys, values: `(heads, m, head_width)` of all options side by side. sizes: tokens of each option, 0 for none.
-    weights: `(len(sizes),)`, sum 1, which mix the attention that each option gives; None where there is one option.
+    keys, values: `(heads, m, head_width)` of all options, concatenated. sizes: Tokens per option, 0 for none. weights:
+    `(len(sizes),)` with sum 1, which mix the attention outputs of the options; None for a single option.
     """
 
     keys: Tensor
@@ -23,9 +23,9 @@ class PrefixKeyValues:
     weights: Tensor | None = None
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention of `q` `(b, heads, n, head_width)` on `k` and `v` `(b, heads, m, head_width)` and what is lent.
+        """Attention of `q` `(b, heads, n, head_width)` over `k` and `v` `(b, heads, m, head_width)` and the prefix.
 
-        mask: broadcastable to `(b, heads, n, m)`, True where a key of the sequence may be seen.
+        mask: Broadcastable to `(b, heads, n, m)`, True for a visible key of the sequence.
         """
         if self.weights is not None:
             return self._mixed(q, k, v, mask, self.weights)
@@ -34,10 +34,10 @@ class PrefixKeyValues:
         return F.scaled_dot_product_attention(q, torch.cat([keys, k], 2), torch.cat([values, v], 2), mask)
 
     def _mixed(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, weights: Tensor) -> Tensor:
-        """sum_c a_c softmax(q [k; k_c]) [v; v_c], with the sequence's own scores computed once for all options.
+        """sum_c a_c softmax(q [k; k_c]) [v; v_c]; the scores of the sequence are computed once for all options.
 
-        With Z and Z_c the sums of exponentials over the sequence and over an option, the option's attention is
-        softmax(q k) v, times Z / (Z + Z_c), and exp(q k_c) v_c / (Z + Z_c). Logarithms of the sums keep it finite.
+        Let Z and Z_c be the sums of exponentials over the sequence and over an option. The attention of an option is
+        softmax(q k) v, times Z / (Z + Z_c), plus exp(q k_c) v_c / (Z + Z_c). Logarithms of the sums avoid overflow.
         """
         q = q * q.shape[-1] ** -0.5
         scores = (q @ k.mT).float()

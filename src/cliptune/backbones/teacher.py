@@ -38,7 +38,7 @@ class Teacher:
         """
         # Template by template, as the words in front of the names are then the same for all and computed once.
         features = [
-            backbone.encode_text(tokenize_templates(backbone.encode, [template], classnames)).float()
+            backbone.encode_text(tokenize_templates(backbone.prompt_tokenizer, [template], classnames)).float()
             for template in templates
         ]
         return cls(backbone, normalise(torch.stack(features).mean(0)))

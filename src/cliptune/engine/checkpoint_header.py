@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from cliptune import checks, plain_values
-from cliptune.backbones import fingerprints
 from cliptune.backbones.backbone import Backbone
 from cliptune.data import sources
 from cliptune.errors import UserError, shown
@@ -33,7 +32,7 @@ class CheckpointHeader:
 
     def check(self, backbone: Backbone, path: Path) -> None:
         """Raise `UserError` if the tensors were learned for another backbone."""
-        fingerprints.check_same_backbone(backbone, self.backbone, str(path))
+        backbone.fingerprints.check_same(self.backbone, str(path))
 
 
 def read_header(about: Mapping[str, Any], path: Path) -> CheckpointHeader:

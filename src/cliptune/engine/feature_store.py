@@ -48,7 +48,7 @@ def file_of(backbone: Backbone, dataset: Dataset, examples: Sequence[Example], *
     device = backbone.logit_scale.device.type
     with backbone.autocast():
         kind = str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else "32"
-    about = [*MAKERS, backbone.fingerprint, backbone.linear_backend, device, kind]
+    about = [*MAKERS, backbone.fingerprints.backbone, backbone.linear_backend, device, kind]
     about += [dataset.content_id, dataset.reading.shrink, *settings]
     said = hashlib.sha256(json.dumps(about).encode())
     for example in examples:

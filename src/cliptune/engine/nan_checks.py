@@ -49,8 +49,8 @@ def _learned(model: TunedModel) -> Iterator[tuple[str, Tensor]]:
 def _in_order(losses: Mapping[str, Tensor], out: Outputs, model: TunedModel) -> Iterator[tuple[str, Tensor]]:
     yield from _learned(model)
     yield "text features", out.text
-    if out.phrases is not None:
-        yield "phrase features", out.phrases
+    if out.extra_text is not None:
+        yield "features of extra prompts", out.extra_text
     yield from ((f"image feature {name!r}", f) for name, f in out.image.items())
     yield "logits", out.logits
     yield from ((f"loss {name!r}", loss) for name, loss in losses.items())

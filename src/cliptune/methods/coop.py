@@ -60,7 +60,7 @@ class CoOp(Method):
 
         width = backbone.text_width
         if self.words:
-            tokens = len(backbone.encode.words(self.words))
+            tokens = len(backbone.prompt_tokenizer.word_ids(self.words))
             if tokens != self.length:
                 warnings.warn(
                     f"{self.words!r} is {self.length} words but {tokens} tokens: the last stay fixed", stacklevel=2
@@ -71,7 +71,7 @@ class CoOp(Method):
         return TextContext(torch.stack([random_tokens(self.length, width, generator) for _ in classnames]))
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return tokenize_with_context(backbone.encode, self.words, self.length, classnames, self.position)
+        return tokenize_with_context(backbone.prompt_tokenizer, self.words, self.length, classnames, self.position)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {"ce": classification_loss(out.logits, batch)}

@@ -85,14 +85,14 @@ class Dapt(Wrapper):
         done, whole = (state.epoch, state.epochs) if state.epochs > 1 else (state.step, state.steps)
         return done < (whole if self.switch == 1 else min(self.switch * whole, max(whole - 1, 1)))
 
-    def phrases(self, state: State | None) -> tuple[str, ...]:
+    def extra_prompts(self, state: State | None) -> tuple[str, ...]:
         if self.compat == "release":
             words = (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split()
         elif state is None or self.decoupling(state):
-            return self.base.phrases(state)
+            return self.base.extra_prompts(state)
         else:
             words = self.background_classes.split()
-        return (*(format_template(self.background_template, word) for word in words), *self.base.phrases(state))
+        return (*(format_template(self.background_template, word) for word in words), *self.base.extra_prompts(state))
 
     def views(self, batch: Batch) -> dict[str, Tensor]:
         if batch.masks is None:
@@ -110,15 +110,15 @@ class Dapt(Wrapper):
         stopped = {"foreground", "background"} if self.decoupling(state) else {"foreground"}
         return self.base.stop_gradient_views(state) | stopped
 
-    def classify(
-        self, image: Tensor, text: Tensor, phrases: Tensor | None, logit_scale: Tensor, prompts: Prompts
+    def logits(
+        self, image: Tensor, text: Tensor, extra_text: Tensor | None, logit_scale: Tensor, prompts: Prompts
     ) -> Tensor:
         import torch
 
-        logits = self.base.classify(image, text, phrases, logit_scale, prompts)
-        if self.compat == "paper" or phrases is None:
+        logits = self.base.logits(image, text, extra_text, logit_scale, prompts)
+        if self.compat == "paper" or extra_text is None:
             return logits
-        competing = phrases if prompts.novel else phrases[:RELEASE_COMPETING_WORDS]
+        competing = extra_text if prompts.novel else extra_text[:RELEASE_COMPETING_WORDS]
         stray = logit_scale * image @ competing.T
         return torch.cat([logits, stray if prompts.logit_bias is None else stray + prompts.logit_bias], 1)
 
@@ -128,11 +128,11 @@ class Dapt(Wrapper):
         if self.decoupling(state):
             losses["pull_push"] = self.pull_push * pull_push(out.image["image"], foreground, background, self.margin)
             return losses
-        assert out.phrases is not None
-        logits = self.classify(foreground.detach(), out.text, out.phrases, out.logit_scale, out.prompts)
+        assert out.extra_text is not None
+        logits = self.logits(foreground.detach(), out.text, out.extra_text, out.logit_scale, out.prompts)
         losses["foreground"] = self.foreground * classification_loss(logits, batch)
-        phrases = out.phrases[RELEASE_COMPETING_WORDS:] if self.compat == "release" else out.phrases
-        losses["background"] = self.background * background_alignment_loss(background, phrases, out.logit_scale)
+        texts = out.extra_text[RELEASE_COMPETING_WORDS:] if self.compat == "release" else out.extra_text
+        losses["background"] = self.background * background_alignment_loss(background, texts, out.logit_scale)
         return losses
 
     def masks(self) -> str | None:

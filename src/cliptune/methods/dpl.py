@@ -142,9 +142,9 @@ class Dpl(Method):
 
         sentence = "template" if self.searching else self.sentence
         if sentence == "ensemble":
-            return average_embeddings(backbone.encode, backbone.embed, SIXTY_TEMPLATES, classnames)
+            return average_embeddings(backbone.prompt_tokenizer, backbone.embed_tokens, SIXTY_TEMPLATES, classnames)
         chosen = {"template": (f"{self.words} {{}}.",), "custom": templates[:1], "features": SIXTY_TEMPLATES}[sentence]
-        return tokenize_templates(backbone.encode, chosen, classnames)
+        return tokenize_templates(backbone.prompt_tokenizer, chosen, classnames)
 
     def prepare(self, model: TunedModel, task: Task) -> ExampleSet | Teacher | None:
         """The pictures that the search looks at, or the teacher that training listens to."""
@@ -192,7 +192,7 @@ class Dpl(Method):
         if self.distill and not self.searching:
             teacher: Teacher = state.memory
             # The teacher knows the classes alone, while `out.logits` may have columns that a wrapper added.
-            logits = self.classify(out.image["image"], out.text, None, out.logit_scale, out.prompts)
+            logits = self.logits(out.image["image"], out.text, None, out.logit_scale, out.prompts)
             losses["distill"] = self.distill * mean_kl(logits, teacher.logits(teacher.image(batch.images)))
         return losses
 

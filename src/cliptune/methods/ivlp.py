@@ -45,7 +45,7 @@ class Ivlp(Method):
         checks.at_least(self, 0, "n_ctx_image", "depth_image")
 
     def _words(self, backbone: Backbone) -> str:
-        return words_or_random(self.words, self.n_ctx_text, len(backbone.encode.words(self.words)))
+        return words_or_random(self.words, self.n_ctx_text, len(backbone.prompt_tokenizer.word_ids(self.words)))
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.deep import DeepPrompts, check_depth
@@ -62,7 +62,7 @@ class Ivlp(Method):
         return DeepPrompts(text, [random_tokens(self.n_ctx_image, width, generator) for _ in range(self.depth_image)])
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return tokenize_with_context(backbone.encode, self._words(backbone), self.n_ctx_text, classnames)
+        return tokenize_with_context(backbone.prompt_tokenizer, self._words(backbone), self.n_ctx_text, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {"ce": classification_loss(out.logits, batch)}

@@ -40,7 +40,7 @@ class Maple(Method):
         checks.at_least(self, 1, "n_ctx", "depth")
 
     def _words(self, backbone: Backbone) -> str:
-        return words_or_random(self.words, self.n_ctx, len(backbone.encode.words(self.words)))
+        return words_or_random(self.words, self.n_ctx, len(backbone.prompt_tokenizer.word_ids(self.words)))
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.coupled import CoupledPrompts
@@ -60,7 +60,7 @@ class Maple(Method):
         )
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return tokenize_with_context(backbone.encode, self._words(backbone), self.n_ctx, classnames)
+        return tokenize_with_context(backbone.prompt_tokenizer, self._words(backbone), self.n_ctx, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {"ce": classification_loss(out.logits, batch)}

@@ -69,7 +69,7 @@ class ProGrad(Method):
         start = random_tokens(self.free, backbone.text_width, generator)
         if not self.words:
             return TextContext(start)
-        tokens = len(backbone.encode.words(self.words))
+        tokens = len(backbone.prompt_tokenizer.word_ids(self.words))
         if tokens != self.n_ctx - self.free:
             warnings.warn(
                 f"{self.words!r} is {self.n_ctx - self.free} words but {tokens} tokens: the last stay fixed",
@@ -80,7 +80,9 @@ class ProGrad(Method):
         return TextContext(torch.cat([torch.zeros_like(start) if self.compat == "release" else start, words]))
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return tokenize_with_context(backbone.encode, self.words, self.n_ctx, classnames, self.position, self.free)
+        return tokenize_with_context(
+            backbone.prompt_tokenizer, self.words, self.n_ctx, classnames, self.position, self.free
+        )
 
     def prepare(self, model: TunedModel, task: Task) -> Teacher:
         from cliptune.backbones.teacher import Teacher

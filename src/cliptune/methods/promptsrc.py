@@ -81,7 +81,7 @@ class PromptSrc(Method):
         teacher: Teacher = state.memory
         image, tuned = teacher.image(batch.images), out.image["image"]
         # The teacher knows the classes alone, while `out.logits` may have columns that a wrapper added.
-        logits = self.classify(tuned, out.text, None, out.logit_scale, out.prompts)
+        logits = self.logits(tuned, out.text, None, out.logit_scale, out.prompts)
         return {
             "ce": classification_loss(out.logits, batch),
             "text": self.text_weight * F.l1_loss(out.text, teacher.text),

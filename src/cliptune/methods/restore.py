@@ -13,7 +13,7 @@ from cliptune.model.method import Method
 from cliptune.objectives.classification import classification_loss
 from cliptune.objectives.feature_shift import gram_norms, relative_shifts, shift_inconsistency
 from cliptune.prompts.initialization import init_linear
-from cliptune.types import Batch, BlockFeatures, Outputs, Prompts, State, Task
+from cliptune.types import Batch, Outputs, Prompts, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -68,6 +68,10 @@ class Restore(Method):
         """The same prompts without consistency and surgery."""
         return Maple(self.n_ctx, self.depth, self.words)
 
+    @property
+    def needs_block_features(self) -> bool:  # type: ignore[override]
+        return self.shift == "features" and self.shift_weight > 0
+
     def unused_fields(self) -> dict[str, str]:
         return {} if self.shift_weight else {"shift": "shift_weight is 0"}
 
@@ -80,8 +84,7 @@ class Restore(Method):
             Surgery(init_linear(width, inner, generator), init_linear(inner, width, generator), ratio)
             for ratio in (self.text_ratio, self.image_ratio)
         )
-        traced = self.shift == "features" and self.shift_weight > 0
-        return SurgeryLearner(prompts, text, image, len(deep_tokens(prompts())[0]), traced)
+        return SurgeryLearner(prompts, text, image, len(deep_tokens(prompts())[0]))
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return self.maple.sentences(backbone, classnames, templates)
@@ -89,24 +92,27 @@ class Restore(Method):
     def prepare(self, model: TunedModel, task: Task) -> ShiftReference:
         import torch
 
-        learner, trail = surgery_learner(model), BlockFeatures()
+        learner = surgery_learner(model)
+        blocks: tuple[Tensor, ...] = ()
         with torch.no_grad():
-            if not learner.text_norms.any():  # a trained learner knows where it began
-                for held, tokens in zip((learner.text_norms, learner.image_norms), deep_tokens(learner()), strict=True):
-                    held.copy_(gram_norms(tokens))
-            if learner.traced:
-                plain = [f"{self.words} {underscores_to_spaces(name)}.".lstrip() for name in model.classnames]
-                model.backbone.encode_text(model.backbone.plain(plain), Prompts(trail=trail))
-        return ShiftReference(learner, model.backbone, trail.text)
+            if not learner.text_norms.any():  # a trained learner has its reference already
+                for norms, tokens in zip(
+                    (learner.text_norms, learner.image_norms), deep_tokens(learner()), strict=True
+                ):
+                    norms.copy_(gram_norms(tokens))
+            if self.needs_block_features:
+                texts = [f"{self.words} {underscores_to_spaces(name)}.".lstrip() for name in model.classnames]
+                _, blocks = model.backbone.encode_text_with_block_features(model.backbone.tokenize(texts))
+        return ShiftReference(learner, model.backbone, blocks)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         losses = {"ce": classification_loss(out.logits, batch)}
-        start: ShiftReference = state.memory
-        if self.shift_weight and out.prompts.trail is not None:
-            text, image = start.feature_shifts(out.prompts, batch.images)
+        reference: ShiftReference = state.memory
+        if self.needs_block_features:
+            text, image = reference.feature_shifts(out, batch.images)
             losses["shift"] = self.shift_weight * shift_inconsistency(text, image)
-        elif self.shift_weight and len(start.learner.text_norms):  # the first layer takes no part
-            text, image = start.norm_shifts(out.prompts)
+        elif self.shift_weight and len(reference.learner.text_norms):  # the norms of the first layer do not count
+            text, image = reference.norm_shifts(out.prompts)
             losses["shift"] = self.shift_weight * shift_inconsistency(text, image)
         return losses
 
@@ -123,9 +129,9 @@ class Restore(Method):
 
 @dataclass(frozen=True)
 class ShiftReference:
-    """What shifts are measured from: norms held by the learner, and the frozen model's tokens.
+    """What shifts are measured from: norms stored by the learner, and the pooled tokens of the frozen model.
 
-    text: the frozen text tower's pooled tokens of the classes `(C, text_width)` after each block, where features count.
+    text: `(C, text_width)` per block, the frozen text tower's pooled tokens of the classes; () for `shift="norms"`.
     """
 
     learner: SurgeryLearner
@@ -133,28 +139,25 @@ class ShiftReference:
     text: Sequence[Tensor]
 
     def norm_shifts(self, prompts: Prompts) -> tuple[Tensor, Tensor]:
-        """Norms of both towers' deep tokens relative to their start, `(layers,)` each: the release's stand-in."""
+        """Norms of each tower's deep tokens relative to their start, `(layers,)` each, as in the released code."""
         text, image = map(gram_norms, deep_tokens(prompts))
         return text / self.learner.text_norms, image / self.learner.image_norms
 
-    def feature_shifts(self, prompts: Prompts, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Shift of both towers after each block that both have prompts for, `(blocks,)` each: the paper's definition,
-        the change of an embedding that prompts bring about, of each class's sentence and of each image `(b, 3, H, W)`.
+    def feature_shifts(self, out: Outputs, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift of each tower after each block that has prompts in both towers, `(blocks,)` each.
 
-        Embeddings are the pooled tokens, and changes count relative to the frozen model's: the release has no such term
-        to compare with.
+        The paper's definition: how much prompts change the embedding of each class's text and of each image
+        `(b, 3, H, W)`. Embeddings are the pooled tokens, and changes are relative to the frozen model's. The released
+        code has no such term to compare with.
         """
         import torch
 
-        assert prompts.trail is not None
-        layers = min(1 + len(prompts.text_deep), len(prompts.image))
-        plain: list[Tensor] = []
+        assert out.block_features is not None
+        layers = min(1 + len(out.prompts.text_deep), len(out.prompts.image))
         with torch.no_grad():
-            self.backbone.encode_image(images, (), plain)
-        trail = prompts.trail
-        return relative_shifts(trail.text[:layers], self.text[:layers]), relative_shifts(
-            trail.image[:layers], plain[:layers]
-        )
+            _, frozen = self.backbone.encode_image_with_block_features(images)
+        text, image = out.block_features.text[:layers], out.block_features.image[:layers]
+        return relative_shifts(text, self.text[:layers]), relative_shifts(image, frozen[:layers])
 
 
 def deep_tokens(prompts: Prompts) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:

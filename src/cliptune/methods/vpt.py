@@ -48,7 +48,7 @@ class Vpt(Method):
         return DeepPrompts(image=[random_tokens(self.n_ctx, width, generator) for _ in range(self.depth)])
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return tokenize_templates(backbone.encode, [self.template or templates[0]], classnames)
+        return tokenize_templates(backbone.prompt_tokenizer, [self.template or templates[0]], classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {"ce": classification_loss(out.logits, batch)}

@@ -65,7 +65,7 @@ class ZeroShot(Method):
             "seven": (*SEVEN_TEMPLATES, *(t for t in own if t not in SEVEN_TEMPLATES)),
             "eighty": tuple(template("{}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES),
         }[self.ensemble]
-        return tokenize_templates(backbone.encode, chosen, classnames)
+        return tokenize_templates(backbone.prompt_tokenizer, chosen, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {"ce": classification_loss(out.logits, batch)}

@@ -30,6 +30,8 @@ class Method(ABC):
     trains: bool = True
     #: Whether `finish` wants the learner's state after every epoch.
     needs_history: bool = False
+    #: Whether losses use `Outputs.block_features`.
+    needs_block_features: bool = False
     #: What in the method looks at validation images, in words; "" where nothing does.
     validation_use: str = ""
     #: Epochs of this stage of training, where they are not the run's.
@@ -45,9 +47,9 @@ class Method(ABC):
 
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         """One or more sentences a class; by default the dataset's own template."""
-        return tokenize_templates(backbone.encode, templates[:1], classnames)
+        return tokenize_templates(backbone.prompt_tokenizer, templates[:1], classnames)
 
-    def phrases(self, state: State | None) -> tuple[str, ...]:
+    def extra_prompts(self, state: State | None) -> tuple[str, ...]:
         """Sentences encoded beside the classes' at this point of training; None asks for evaluation."""
         return ()
 
@@ -59,8 +61,8 @@ class Method(ABC):
         """Views of which no loss takes a gradient at this point: they pass the tower without an autograd graph."""
         return frozenset()
 
-    def classify(
-        self, image: Tensor, text: Tensor, phrases: Tensor | None, logit_scale: Tensor, prompts: Prompts
+    def logits(
+        self, image: Tensor, text: Tensor, extra_text: Tensor | None, logit_scale: Tensor, prompts: Prompts
     ) -> Tensor:
         """Logits `(b, c)` from normalised features `(b, d)` and `(c, d)`: scaled cosines, with a sigmoid model's bias,
         then the learned head's."""
@@ -116,6 +118,10 @@ class Wrapper(Method):
         return self.base.needs_history
 
     @property
+    def needs_block_features(self) -> bool:  # type: ignore[override]
+        return self.base.needs_block_features
+
+    @property
     def validation_use(self) -> str:  # type: ignore[override]
         return self.base.validation_use
 
@@ -129,8 +135,8 @@ class Wrapper(Method):
     def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return self.base.sentences(backbone, classnames, templates)
 
-    def phrases(self, state: State | None) -> tuple[str, ...]:
-        return self.base.phrases(state)
+    def extra_prompts(self, state: State | None) -> tuple[str, ...]:
+        return self.base.extra_prompts(state)
 
     def views(self, batch: Batch) -> dict[str, Tensor]:
         return self.base.views(batch)
@@ -138,10 +144,10 @@ class Wrapper(Method):
     def stop_gradient_views(self, state: State) -> frozenset[str]:
         return self.base.stop_gradient_views(state)
 
-    def classify(
-        self, image: Tensor, text: Tensor, phrases: Tensor | None, logit_scale: Tensor, prompts: Prompts
+    def logits(
+        self, image: Tensor, text: Tensor, extra_text: Tensor | None, logit_scale: Tensor, prompts: Prompts
     ) -> Tensor:
-        return self.base.classify(image, text, phrases, logit_scale, prompts)
+        return self.base.logits(image, text, extra_text, logit_scale, prompts)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return self.base.losses(out, batch, state)

@@ -21,10 +21,10 @@ def pull_push(image: Tensor, foreground: Tensor, background: Tensor, margin: flo
     return F.relu(margin + near - far).mean()
 
 
-def background_alignment_loss(background: Tensor, phrases: Tensor, logit_scale: Tensor) -> Tensor:
+def background_alignment_loss(background: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
     """Cross-entropy of background features `(b, d)` with the nearest of the sentences `(p, d)`, its own
     pseudo-label."""
     import torch.nn.functional as F
 
-    cosines = background @ phrases.T
+    cosines = background @ texts.T
     return F.cross_entropy(logit_scale * cosines, cosines.argmax(-1))

@@ -92,10 +92,10 @@ def suffix_tokens(held: OfficialCheckpoint, backbone: Backbone) -> list[list[int
 def decode_classname(tail: list[int], fixed: list[int], backbone: Backbone) -> str:
     """The class name in what follows the context: after the words that stay fixed, before full stop and end-of-text."""
     name = backbone.tokenizer.decode(tail[len(fixed) : -1]).strip().removesuffix(".").strip()
-    ids = backbone.encode(name)
+    ids = backbone.prompt_tokenizer(name)
     for pattern, by in SPACING_RULES:
         shorter = re.sub(pattern, by, name)
-        if shorter and backbone.encode(shorter) == ids:
+        if shorter and backbone.prompt_tokenizer(shorter) == ids:
             name = shorter
     return name
 

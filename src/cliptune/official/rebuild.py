@@ -92,11 +92,15 @@ def _fit_words(
     own: str = next(getattr(layer, "words", "") for layer in nested_methods(method) if hasattr(layer, "words"))
     length, why = held.learned[CTX].shape[-2], ""
     for words in (own,) if given else dict.fromkeys((own, "")):
-        if words and not given and (length > MAX_WORD_VECTORS or len(backbone.encode.words(words)) < length):
+        if (
+            words
+            and not given
+            and (length > MAX_WORD_VECTORS or len(backbone.prompt_tokenizer.word_ids(words)) < length)
+        ):
             continue
         one = _with_options(method, {"words": words})
         vectors, (tail,) = _sentence_tails(one, backbone, [PROBE_NAME])
-        fixed = tail[: len(tail) - len(backbone.encode(f"{PROBE_NAME}.")) + 1]
+        fixed = tail[: len(tail) - len(backbone.prompt_tokenizer(f"{PROBE_NAME}.")) + 1]
         if vectors != length:
             why = f"they make {vectors} learned vectors, the file has {length}"
         elif kept is not None and any(tail[: len(fixed)] != fixed for tail in kept):
@@ -136,7 +140,7 @@ def _sentence_tails(method: Method, backbone: Backbone, names: Sequence[str]) ->
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of words that are not tokens
         sentences = method.sentences(backbone, names, DEFAULT_TEMPLATES)
     vectors = int(sentences.slots.max()) + 1
-    ends = sentences.end.tolist()
+    ends = sentences.pool_index.tolist()
     return vectors, [ids[1 + vectors : 1 + end] for ids, end in zip(sentences.ids.tolist(), ends, strict=True)]
 
 

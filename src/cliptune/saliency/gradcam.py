@@ -34,21 +34,21 @@ def activation_and_gradient(
     tower, method = model.backbone.image_tower, model.method
     with torch.no_grad():
         prompts = model.prompts()
-        x = tower.before_last(images, prompts.image, lent=prompts.image_kv)
-        activation = tower.blocks[-1].normed(x)
-        last = partial(tower.from_last, lent=prompts.image_kv)
+        x = tower.before_last(images, prompts.image, prefix_kv=prompts.image_kv)
+        activation = tower.blocks[-1].norm1(x)
+        last = partial(tower.from_last, prefix_kv=prompts.image_kv)
         condition = None if prompts.conditional is None else image_features(last(x, activation), prompts)
-        text, phrases = model.encode_classes(None, prompts, condition)
+        text, extra_text = model.encode_classes(None, prompts, condition)
     activation.requires_grad_()
     with torch.enable_grad():
         image = image_features(last(x, activation), prompts)
         scale = model.backbone.logit_scale
         if score == "logit":
-            logits = method.classify(image, text, None, scale, prompts)
-            if phrases is not None:
-                logits = torch.cat([logits, scale * image @ phrases.T], 1)
+            logits = method.logits(image, text, None, scale, prompts)
+            if extra_text is not None:
+                logits = torch.cat([logits, scale * image @ extra_text.T], 1)
         else:
-            logits = method.classify(image, text, phrases, scale, prompts).softmax(-1)
+            logits = method.logits(image, text, extra_text, scale, prompts).softmax(-1)
         total = logits.gather(1, labels[:, None]).sum() / logits.numel()
         (gradient,) = torch.autograd.grad(total, activation)
     return activation.detach(), gradient

@@ -30,9 +30,9 @@ def check(case: Case, report: Report) -> None:
     # The official tokens, and so the position read, are those of the layout with the name at the end.
     at_end = replace(method, position="end").sentences(case.backbone, case.classnames, model.templates)
     compare_tokens(report, at_end)
-    report.value("end", sentences.end.tolist(), at_end.end.tolist())
+    report.value("end", sentences.pool_index.tolist(), at_end.pool_index.tolist())
     if "name_lens" in case.json:
-        lengths = [len(case.backbone.encode(underscores_to_spaces(name))) - 2 for name in case.classnames]
+        lengths = [len(case.backbone.prompt_tokenizer(underscores_to_spaces(name))) - 2 for name in case.classnames]
         report.value("name_lens", lengths, case.json["name_lens"])
     if report.wants("prompt_embeddings_sample"):
         shape = case.tensors["prompt_embeddings_sample"].shape
@@ -44,7 +44,7 @@ def check(case: Case, report: Report) -> None:
 def embeddings(model: TunedModel, sentences: TokenizedText) -> Tensor:
     """Layer-0 tokens `(n, context_length, width)` of whole padded sentences, without positional embeddings."""
     tower, length = model.backbone.text_tower, model.backbone.context_length
-    whole = TokenizedText(padded(sentences.ids, length), padded(sentences.slots, length, -1), sentences.end)
+    whole = TokenizedText(padded(sentences.ids, length), padded(sentences.slots, length, -1), sentences.pool_index)
     row, position = torch.ones_like(whole.ids).nonzero(as_tuple=True)
     tokens = tower.embed(whole, model.learner().text, row, position).unflatten(0, (len(whole), length))
     return tokens - tower.module.get_parameter("positional_embedding")

@@ -50,7 +50,7 @@ def build(case: Case, report: Report, method: Dapt) -> TunedModel:
 
 def background(case: Case, method: Dapt) -> TokenizedText:
     """The sentences about backgrounds, which deep prompts enter but not the learned context."""
-    return case.backbone.plain(method.phrases(None))
+    return case.backbone.tokenize(method.extra_prompts(None))
 
 
 @torch.no_grad()
@@ -72,18 +72,18 @@ def compare_parts(report: Report, model: TunedModel, method: Dapt, batch: Batch)
 def compare_logits(report: Report, method: Dapt, out: Outputs) -> None:
     """Compare the logits of the other views and columns; the base method gives plain scaled cosines."""
     foreground, backdrop = out.image["foreground"], out.image["background"]
-    assert out.phrases is not None
+    assert out.extra_text is not None
     report.tensor("image_features_fg", foreground)
     report.tensor("image_features_bg", backdrop)
-    everything = torch.cat([out.text, out.phrases])
+    everything = torch.cat([out.text, out.extra_text])
     report.tensor("text_features_all", everything)
-    report.tensor("logits_fg", method.classify(foreground, out.text, out.phrases, out.logit_scale, out.prompts))
-    novel = method.classify(
-        out.image["image"], out.text, out.phrases, out.logit_scale, replace(out.prompts, novel=True)
+    report.tensor("logits_fg", method.logits(foreground, out.text, out.extra_text, out.logit_scale, out.prompts))
+    novel = method.logits(
+        out.image["image"], out.text, out.extra_text, out.logit_scale, replace(out.prompts, novel=True)
     )
     report.tensor("logits_forward_test", novel)
-    backgrounds = method.base.classify(
-        backdrop, out.phrases[RELEASE_COMPETING_WORDS:], None, out.logit_scale, out.prompts
+    backgrounds = method.base.logits(
+        backdrop, out.extra_text[RELEASE_COMPETING_WORDS:], None, out.logit_scale, out.prompts
     )
     report.tensor("logits_bg", backgrounds)
     report.tensor("pseudo_label", backgrounds.argmax(-1))

@@ -15,7 +15,7 @@ METHODS = ("CLIP BPE tokeniser",)
 
 def check(case: Case, report: Report) -> None:
     content, backbone = case.json, _smallest(case)
-    tokenizer, encode = backbone.tokenizer, backbone.encode
+    tokenizer, encode = backbone.tokenizer, backbone.prompt_tokenizer
     report.value("sot", tokenizer.sot_token_id, content["sot"])
     report.value("eot", tokenizer.eot_token_id, content["eot"])
     report.value("context_length", backbone.context_length, content["context_length"])
@@ -29,7 +29,7 @@ def check(case: Case, report: Report) -> None:
         report.value(f"tokenize[{i}].padded", ids.tolist(), item["padded"])
         report.value(f"tokenize[{i}].eot_position", int(ids.argmax()), item["eot_position"])
         if len(tokenizer.encode(item["text"])) + 2 <= backbone.context_length:
-            end = int(backbone.plain([item["text"]]).end)
+            end = int(backbone.tokenize([item["text"]]).pool_index)
             report.value(f"tokenize[{i}].eot_position", end, item["eot_position"])
         report.all_known(f"tokenize[{i}]", item, "text", "truncate", "padded", "eot_position")
     if "exactly_75_tokens" in content:
@@ -44,7 +44,7 @@ def check(case: Case, report: Report) -> None:
 def _refuses(backbone: Backbone, text: str) -> bool:
     """The official code raises its own kind of error; the library's is `UserError`."""
     try:
-        backbone.encode(text)
+        backbone.prompt_tokenizer(text)
     except UserError:
         return True
     return False

@@ -32,7 +32,7 @@ def check(case: Case, report: Report) -> None:
 def _template_first(sentences: TokenizedText) -> TokenizedText:
     """The library lists a class's templates side by side, the recordings a template's classes."""
     order = torch.arange(len(sentences)).unflatten(0, (-1, sentences.per_class)).T.flatten()
-    return TokenizedText(sentences.ids[order], sentences.slots[order], sentences.end[order])
+    return TokenizedText(sentences.ids[order], sentences.slots[order], sentences.pool_index[order])
 
 
 def _dataset_template(case: Case) -> str:

@@ -51,7 +51,7 @@ def test_only_whole_known_words_are_listed(held):
     words = [text for text, use in zip(texts, usable, strict=True) if use]
     assert "photo" in words and all(word.isalpha() for word in words)
     ids = [i for i, use in enumerate(usable) if use]
-    assert not backbone.encode.unknown(ids)
+    assert not backbone.prompt_tokenizer.unknown_ids(ids)
 
 
 def test_counts_by_class_add_up(held):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from cliptune import experiment
@@ -14,7 +12,6 @@ from cliptune.objectives.feature_shift import relative_shifts
 from cliptune.report.collect.confusion import WHOLE_TEST_SETS
 from cliptune.report.collect.models import RestoredModels, first_test_set, sample_examples
 from cliptune.report.prompt_words import FeatureShift
-from cliptune.types import BlockFeatures, Prompts
 
 #: Number of test images over which the shift of the image tower is averaged.
 NUM_IMAGES = 64
@@ -39,15 +36,15 @@ def collect_feature_shifts(held: RestoredModels) -> list[FeatureShift]:
 
 def _tower_shifts(model: TunedModel, held: RestoredModels) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Shift of the text and the image tower after each block."""
-    backbone, prompts, trail, plain = model.backbone, model.prompts(), BlockFeatures(), BlockFeatures()
-    backbone.class_features(model._sentences, replace(prompts, trail=trail))
-    backbone.encode_text(tokenize_templates(backbone.encode, (PLAIN_TEMPLATE,), model.classnames), Prompts(trail=plain))
+    backbone, prompts = model.backbone, model.prompts()
+    reference = tokenize_templates(backbone.prompt_tokenizer, (PLAIN_TEMPLATE,), model.classnames)
+    _, text = backbone.encode_text_with_block_features(model.class_text.text, prompts)
+    _, plain_text = backbone.encode_text_with_block_features(reference)
     name = first_test_set(held, WHOLE_TEST_SETS)
     chosen = sample_examples(held.task.tests[name].examples, NUM_IMAGES)
     views = ExampleSet(held.task.dataset, chosen, backbone.preprocess, preset=held.preset)
     images = next(views.in_order(len(chosen), backbone.logit_scale.device)).images
-    backbone.encode_image(images, prompts.image, trail.image, prompts.image_kv)
-    backbone.encode_image(images, (), plain.image)
-    return tuple(relative_shifts(trail.text, plain.text).tolist()), tuple(
-        relative_shifts(trail.image, plain.image).tolist()
-    )
+    _, image = backbone.encode_image_with_block_features(images, prompts.image, prompts.image_kv)
+    _, plain_image = backbone.encode_image_with_block_features(images)
+    text_shifts, image_shifts = relative_shifts(text, plain_text), relative_shifts(image, plain_image)
+    return tuple(text_shifts.tolist()), tuple(image_shifts.tolist())

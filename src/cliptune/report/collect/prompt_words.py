@@ -28,6 +28,6 @@ def collect_prompt_words(held: RestoredModels, count: int = 3) -> list[PromptWor
 
 def token_words(backbone: Backbone) -> tuple[list[str], list[bool]]:
     """Text of each token, and whether it is a whole word of letters known to the model."""
-    pieces = backbone.encode.vocabulary(backbone.text.token_embedding.weight.shape[0])
-    unknown = backbone.encode.unknown(range(len(pieces)))
+    pieces = backbone.prompt_tokenizer.vocabulary(backbone.text.token_embedding.weight.shape[0])
+    unknown = backbone.prompt_tokenizer.unknown_ids(range(len(pieces)))
     return [text for text, _ in pieces], [word and i not in unknown for i, (_, word) in enumerate(pieces)]
