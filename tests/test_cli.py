@@ -120,7 +120,7 @@ def test_an_interruption_says_how_to_go_on(cli, monkeypatch):
 
     monkeypatch.setattr(commands, "get", stop)
     said = cli("demo")
-    assert said.code == 130 and "the same command goes on where it stopped" in said.err
+    assert said.code == 130 and "run the same command again" in said.err
 
 
 def test_warnings_are_notes(cli, monkeypatch):

@@ -26,10 +26,10 @@ def test_numbers_that_are_none_pass_as_numbers_do():
     [
         ("[" * 20_000 + "]" * 20_000, "nested more than 40 levels deep"),
         ('{"a":' * 60 + "1" + "}" * 60, "nested more than 40 levels deep"),
-        ("9" * 400, "a whole number of 1329 bits"),
+        ("9" * 400, "an integer of 1329 bits"),
         ("9" * 5000, "digits"),
-        (r'{"\ud800": 1}', "half a character"),
-        (r'"a\udfff"', "half a character"),
+        (r'{"\ud800": 1}', "a lone surrogate"),
+        (r'"a\udfff"', "a lone surrogate"),
         ("{", "Expecting"),
         ("", "Expecting value"),
     ],
@@ -51,10 +51,10 @@ def test_json_that_nobody_writes(text, told):
         ("!!python/name:os.system", "could not determine a constructor"),
         ("? [a]\n: b", "unhashable|found unacceptable key"),
         ("2001-99-99", "month"),
-        ("9" * 400, "a whole number of 1329 bits"),
+        ("9" * 400, "an integer of 1329 bits"),
         ("a: b: c", "mapping values are not allowed"),
         ("a: \x00", "special characters are not allowed"),
-        ('"\\uD800"', "half a character"),
+        ('"\\uD800"', "a lone surrogate"),
     ],
 )
 def test_yaml_that_nobody_writes(text, told):

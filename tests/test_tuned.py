@@ -106,7 +106,7 @@ def test_other_classes_without_training(run, photos):
     assert two[0, 1].item() == pytest.approx(three[0, 1].item(), abs=1e-3)
     with pytest.raises(ct.UserError, match="classification needs at least two class names"):
         run.with_classes(["horse"])
-    with pytest.raises(ct.UserError, match="these are not the classes the run was trained on"):
+    with pytest.raises(ct.UserError, match="the classes are not those the run was trained on"):
         other.evaluate()
 
 

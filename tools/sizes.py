@@ -1,4 +1,4 @@
-"""Write src/cliptune/methods/sizes.json: how many numbers each method learns on ViT-B/16."""
+"""Write src/cliptune/methods/sizes.json: the number of trainable parameters of each method on ViT-B/16."""
 
 from __future__ import annotations
 

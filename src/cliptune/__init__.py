@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tuned", "UserError", "from_torch", "import_checkpoint", "load", "load_backbone", "train"]
 
-#: Names and where they live; imported on first use, so that `import cliptune` stays instant.
+#: Public name -> module and attribute, imported on first use so that `import cliptune` stays fast.
 _HOMES = {
     "Tuned": ("cliptune.tuned", "Tuned"),
     "UserError": ("cliptune.errors", "UserError"),

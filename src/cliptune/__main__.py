@@ -1,9 +1,9 @@
-"""`python -m cliptune` is `cliptune`."""
+"""`python -m cliptune` is the same as `cliptune`."""
 
 import os
 import sys
 
-# `python -m` searches the current folder first, where data lies: a torch.py beside pictures is none of ours.
+# `python -m` puts the current folder first in sys.path, where a torch.py among the data would be imported.
 sys.path[:] = [place for place in sys.path if place not in ("", os.getcwd())]
 
 from cliptune.cli import main  # noqa: E402

@@ -1,4 +1,4 @@
-"""`ct.train` and `ct.import_checkpoint`: a tuned model of data, and of a checkpoint that the authors' code wrote."""
+"""`ct.train` and `ct.import_checkpoint`: tune a model, or convert a checkpoint of the authors' code."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ def train(
 
     Args:
         method: A name such as "maple+dapt", or a method object.
-        data: "emoji" (bundled drawings), "folder:PATH" or another name that `--data` takes, a torch dataset of
-            `(image, label)` that has `classes`, or what `from_torch` returns.
+        data: "emoji" (bundled drawings), "folder:PATH" or another value of `--data`, a torch dataset of
+            `(image, label)` that has `classes`, or the result of `from_torch`.
         shots: Training images per class; 0 takes all.
-        backbone: "tiny" (bundled), or a name that `load_backbone` takes.
-        pretrained: Tag or file of the backbone's weights.
-        seed: Decides the draw of training images, the start values and the order.
+        backbone: "tiny" (bundled), or another name as for `load_backbone`.
+        pretrained: Tag or file of the weights of the backbone.
+        seed: Seed of the few-shot sample, the initial parameters and the order of the images.
         protocol: "few_shot", "base_to_novel", "cross_dataset", "domain_generalization" or "data_efficient".
-        preset: Settings for what is left unsaid: "auto" takes the method's published ones, "none" its defaults, another
-            name one of its files over the published ones.
-        out: A folder for checkpoint and result; the same call then goes on after it was killed.
-        watchers: Observe training; see `Watcher`.
-        **options: Any field of the run, its training or its method (`epochs=5`, `n_ctx=4`, `pull_push=4`).
+        preset: Defaults of the options. "auto": the published settings of the method; "none": the defaults of the
+            dataclasses; another name: a preset file of the method on top of the published settings.
+        out: Folder for the checkpoint and the result. If the call is interrupted, the same call continues it.
+        watchers: Observers of the training; see `Watcher`.
+        **options: Any field of `RunConfig`, `TrainConfig`, `DataConfig` or the method (`epochs=5`, `n_ctx=4`).
 
     Returns:
-        The tuned model, with its `result`.
+        The tuned model with its `result`.
 
     Raises:
-        UserError: If a name, an option or the data cannot be used; the sentence says what can.
+        UserError: If a name, an option or the data cannot be used; the message names the alternatives.
     """
     held = None if isinstance(data, str) else as_dataset(data)
     base = {
@@ -73,7 +73,7 @@ def train(
     run = config.with_options(run, options)
     task = None if held is None else tasks.build_task(run, sources.apply_config(held, run.reading))
     model, result = experiment.run_experiment(run, None if out is None else Path(out), watchers=watchers, task=task)
-    # A method that searches goes on with what it found, which is what the tensors belong to.
+    # The method of the model may differ: after a search it is the one that was found, which the tensors fit.
     return Tuned(model, dataclasses.replace(run, method=model.method), result)
 
 
@@ -88,22 +88,22 @@ def import_checkpoint(
     templates: Sequence[str] = DEFAULT_TEMPLATES,
     **options: Any,
 ) -> Tuned:
-    """Make a tuned model of a checkpoint of the authors' code, `model.pth.tar-5` or `model-best.pth.tar`.
+    """Convert a checkpoint of the authors' code, `model.pth.tar-5` or `model-best.pth.tar`, to a tuned model.
 
     Args:
-        path: The file, of which no code runs; of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE,
-            DPL or DAPT.
-        method: The method's name, where several keep the same tensors.
+        path: A checkpoint of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, DPL or DAPT. No code
+            in it is executed.
+        method: The name of the method, needed if several methods save the same tensors.
         backbone: The CLIP it was trained on.
-        pretrained: Its weights; an open_clip name without them gets OpenAI's.
-        activation: Its activation, as for `train`.
-        classes: Names in the order of training, or a file with one name per line; by default, they are read from the
-            sentences that most files keep.
-        templates: The dataset's own.
-        **options: Fields of the method that tensors do not tell (`words`, `position`, `compat`).
+        pretrained: The weights of the backbone. By default OpenAI's for an open_clip name.
+        activation: The activation of the backbone, as for `train`.
+        classes: Class names in the order of training, or a file with one name per line. By default, they are decoded
+            from the prompts that most checkpoints contain.
+        templates: The prompt templates of the dataset.
+        **options: Fields of the method that the tensors do not determine (`words`, `position`, `compat`).
 
     Raises:
-        UserError: If the file is not such a checkpoint, or does not tell enough; the sentence says what to add.
+        UserError: If the file is not such a checkpoint, or an argument is needed; the message names it.
     """
     held = path if isinstance(path, OfficialCheckpoint) else read_official(Path(path))
     name = detect_method(held, method)
@@ -116,7 +116,7 @@ def import_checkpoint(
 
 
 def _read_classnames(names: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """Class names given one by one, with commas between them, or as a file with one a line."""
+    """Class names from a sequence, a string with commas, or a file with one name per line."""
     if not isinstance(names, (str, Path)):
         return tuple(names)
     file = Path(names).expanduser()

@@ -1,6 +1,6 @@
-"""Checks of option values: one sentence with the name, the value and what it may be.
+"""Checks of option values. Errors are one sentence with the name, the allowed range and the value.
 
-Numbers are finite, and whole where the field says so; NaN, which no comparison catches, and infinity never pass.
+Numbers must be finite, and integers if the field is annotated so. NaN and infinity never pass.
 """
 
 from __future__ import annotations
@@ -14,36 +14,38 @@ from typing import Any
 from cliptune.errors import UserError, shown
 from cliptune.plain_values import CONTROL_CHARACTERS
 
-#: No count of epochs, images, tokens or layers is larger.
+#: Limit on integers such as numbers of epochs, images, tokens or layers.
 MAX_COUNT = 2**31 - 1
 
 
-def at_least(held: Any, least: float, *names: str, hint: str = "") -> None:
-    """Raise `UserError` unless the named fields of the dataclass `held` are finite numbers from `least` on."""
-    _check(held, names, lambda value: value >= least, f"must be at least {least}", hint)
+def at_least(config: Any, least: float, *names: str, hint: str = "") -> None:
+    """Raise `UserError` unless the named fields of the dataclass `config` are finite numbers >= `least`."""
+    _check(config, names, lambda value: value >= least, f"must be at least {least}", hint)
 
 
-def positive(held: Any, *names: str) -> None:
-    """Raise `UserError` unless the named fields of `held` are finite numbers above 0."""
-    _check(held, names, lambda value: value > 0, "must be positive")
+def positive(config: Any, *names: str) -> None:
+    """Raise `UserError` unless the named fields of `config` are finite numbers > 0."""
+    _check(config, names, lambda value: value > 0, "must be positive")
 
 
-def between(held: Any, least: float, most: float, *names: str, said: str = "") -> None:
-    """Raise `UserError` unless the named fields of `held` are numbers from `least` to `most`.
+def between(config: Any, least: float, most: float, *names: str, said: str = "") -> None:
+    """Raise `UserError` unless the named fields of `config` are numbers from `least` to `most`.
 
-    said: the range in other words than "from LEAST to MOST".
+    said: The range in the message, by default "from LEAST to MOST".
     """
-    _check(held, names, lambda value: least <= value <= most, f"must be {said or f'from {least} to {most}'}", most=most)
+    _check(
+        config, names, lambda value: least <= value <= most, f"must be {said or f'from {least} to {most}'}", most=most
+    )
 
 
-def seeds(held: Any, *names: str) -> None:
-    """Raise `UserError` unless the named fields of `held` are seeds, which are whole numbers of 63 bits."""
-    between(held, 0, 2**63 - 1, *names, said="from 0 to 2**63 - 1")
+def seeds(config: Any, *names: str) -> None:
+    """Raise `UserError` unless the named fields of `config` are seeds: integers from 0 to 2**63 - 1."""
+    between(config, 0, 2**63 - 1, *names, said="from 0 to 2**63 - 1")
 
 
-def finite(held: Any, *names: str) -> None:
-    """Raise `UserError` unless the named fields of `held` are finite numbers."""
-    _check(held, names, lambda value: True, "")
+def finite(config: Any, *names: str) -> None:
+    """Raise `UserError` unless the named fields of `config` are finite numbers."""
+    _check(config, names, lambda value: True, "")
 
 
 def require(fits: bool, name: str, value: Any, range_: str) -> None:
@@ -52,68 +54,68 @@ def require(fits: bool, name: str, value: Any, range_: str) -> None:
         raise UserError(f"{name} must be {range_}, got {shown(value)}")
 
 
-def not_empty(held: Any, *names: str) -> None:
-    """Raise `UserError` for a named field of `held` that lists nothing, or an empty name."""
+def not_empty(config: Any, *names: str) -> None:
+    """Raise `UserError` if a named field of `config` is an empty list or contains an empty string."""
     for name in names:
-        if not getattr(held, name) or "" in getattr(held, name):
-            raise UserError(f"{name} names nothing; give one or several")
+        if not getattr(config, name) or "" in getattr(config, name):
+            raise UserError(f"{name} is empty; give at least one value")
 
 
-def no_duplicates(held: Any, *names: str) -> None:
-    """Raise `UserError` for a named field of `held` that lists something twice."""
+def no_duplicates(config: Any, *names: str) -> None:
+    """Raise `UserError` if a named field of `config` contains a value twice."""
     for name in names:
-        values = getattr(held, name)
+        values = getattr(config, name)
         twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
         if twice is not None:
-            raise UserError(f"{name} has {shown(twice)} twice; leave one out")
+            raise UserError(f"{name} contains {shown(twice)} twice; leave one out")
 
 
 def template(name: str, value: str) -> None:
-    """Raise `UserError` unless a sentence has one {} for the class name and no other braces."""
+    """Raise `UserError` unless a prompt template has one {} for the class name and no other braces."""
     if value.count("{}") != 1 or set(value.replace("{}", "")) & {"{", "}"}:
         raise UserError(f"{name} {shown(value)} needs exactly one {{}} where the class name goes, and no other braces")
 
 
 def classnames(names: Sequence[str]) -> None:
-    """Raise `UserError` unless there are at least two class names, none of them blank or there twice."""
+    """Raise `UserError` unless there are at least two class names, all different and none blank."""
     if len(names) < 2:
         raise UserError(f"classification needs at least two class names, got {shown(list(names))}")
     if any(not name.strip() for name in names):
         raise UserError(f"a class name is blank in {shown(list(names))}; leave it out")
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
-        raise UserError(f"class {shown(twice)} comes twice; leave one out")
+        raise UserError(f"class {shown(twice)} is listed twice; leave one out")
 
 
 def printable(name: str, values: Sequence[str]) -> None:
-    """Raise `UserError` for a text among `values` that is blank, or holds what no line of text does."""
+    """Raise `UserError` if one of `values` is blank or contains `CONTROL_CHARACTERS`."""
     odd = next((value for value in values if not value.strip() or CONTROL_CHARACTERS.search(value)), None)
     if odd is not None:
-        raise UserError(f"{name} {ascii(odd)} is no line of text; rename it, with letters that UTF-8 holds")
+        raise UserError(f"{name} {ascii(odd)} is not a printable line of text; rename it")
 
 
 def without_braces(name: str, value: str) -> None:
-    """Raise `UserError` for words that have braces: the class name follows them."""
+    """Raise `UserError` for words with braces; the class name follows them without a placeholder."""
     if set(value) & {"{", "}"}:
-        raise UserError(f"{name} are those in front of the class name, without braces, got {value!r}")
+        raise UserError(f"{name} must not contain braces, as the class name follows them, got {value!r}")
 
 
 def _check(
-    held: Any,
+    config: Any,
     names: Sequence[str],
     fits: Callable[[Any], bool],
     what: str,
     hint: str = "",
     most: float = MAX_COUNT,
 ) -> None:
-    """Check each field, and of a tuple each of its values."""
-    kinds = {f.name: str(f.type) for f in dataclasses.fields(held)}
+    """Check each field; of a tuple, each value."""
+    kinds = {f.name: str(f.type) for f in dataclasses.fields(config)}
     for name in names:
-        value, whole = getattr(held, name), "int" in kinds[name]
+        value, whole = getattr(config, name), "int" in kinds[name]
         for number in value if isinstance(value, tuple) else (value,):
             wrong = what
             if isinstance(number, bool) or not isinstance(number, numbers.Integral if whole else numbers.Real):
-                wrong = f"must be a {'whole number' if whole else 'number'}"
+                wrong = f"must be {'an integer' if whole else 'a number'}"
             elif not _is_finite(number):
                 wrong = "must be a finite number" if not whole else f"must be at most {most}"
             elif fits(number):  # type: ignore[arg-type]
@@ -126,5 +128,5 @@ def _check(
 def _is_finite(number: Any) -> bool:
     try:
         return math.isfinite(number)
-    except OverflowError:  # a whole number that no float holds
+    except OverflowError:  # an integer beyond the range of floats
         return False

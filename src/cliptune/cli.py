@@ -1,4 +1,4 @@
-"""The command line: find the command, run it, turn a user's mistake into one sentence."""
+"""The command line: run a command and report mistakes of the user in one sentence."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cliptune.errors import Unfinished, UserError
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command; a user's mistake prints one sentence on standard error and exits with 2."""
+    """Run one command. A mistake of the user prints one sentence on standard error and exits with 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")
     console = Console(stderr=True, soft_wrap=True, highlight=False)
 
-    def say(sentence: str, code: int) -> NoReturn:
-        sentence = re.sub(r"\S{1000,}", lambda word: f"{word[0][:60]}...", sentence)  # a path that fills the screen
+    def fail(sentence: str, code: int) -> NoReturn:
+        sentence = re.sub(r"\S{1000,}", lambda word: f"{word[0][:60]}...", sentence)  # such as an endless path
         console.print(f"cliptune: {sentence}", style="bold red", markup=False)
         sys.exit(code)
 
@@ -36,25 +36,25 @@ def main(argv: list[str] | None = None) -> None:
                 if sys.stdout is not None:
                     sys.stdout.flush()
     except UserError as error:
-        say(str(error), 2)
+        fail(str(error), 2)
     except Unfinished as error:
         for sentence in error.sentences[:-1]:
             console.print(f"cliptune: {sentence}", style="bold red", markup=False)
-        say(error.sentences[-1], 1)
+        fail(error.sentences[-1], 1)
     except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where it stopped")
+        console.print("interrupted; run the same command again to continue")
         sys.exit(130)
-    except BrokenPipeError:  # the reader (head, less) has gone
+    except BrokenPipeError:  # the reader (head, less) has exited
         discard_output(sys.stdout)
     except OSError as error:
-        discard_output(sys.stdout)  # or what could not be written is tried again at exit
-        say(error_messages.describe_os_error(error), 2)
+        discard_output(sys.stdout)  # otherwise Python tries to write the rest again at exit
+        fail(error_messages.describe_os_error(error), 2)
     except Exception as error:
-        say(error_messages.describe_unexpected(error, arguments), 1)
+        fail(error_messages.describe_unexpected(error, arguments), 1)
 
 
 def run_command(arguments: list[str]) -> None:
-    """Run what the arguments ask for. Raises `UserError` for arguments that nothing could take."""
+    """Run the command of the arguments, or print help. Raises `UserError` for invalid arguments."""
     if sys.stdout is None:
         raise UserError("standard output is closed; send it to a file, or to /dev/null")
     error_messages.check_arguments(arguments)
@@ -66,17 +66,17 @@ def run_command(arguments: list[str]) -> None:
 
         sys.stdout.write(f"cliptune {cliptune.__version__}\n")
     else:
-        dispatch(arguments[0], arguments[1:])
+        commands.get(arguments[0])(arguments[1:])
 
 
 @contextmanager
 def warnings_as_notes(console: Console) -> Iterator[None]:
-    """Print warnings as notes, of one line each, and each once."""
-    before, said = warnings.showwarning, set()
+    """Print each warning once, as a note of one line."""
+    before, shown = warnings.showwarning, set()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        if str(message) not in said:
-            said.add(str(message))
+        if str(message) not in shown:
+            shown.add(str(message))
             console.print(f"note: {message}", style="yellow", markup=False)
 
     warnings.showwarning = show
@@ -87,21 +87,16 @@ def warnings_as_notes(console: Console) -> Iterator[None]:
 
 
 def discard_output(stream: TextIO | None) -> None:
-    """Send what is still to be written to a stream nowhere."""
-    with suppress(OSError, ValueError, AttributeError):  # a stream of a test or a notebook has no file
+    """Discard what is still to be written to a stream."""
+    with suppress(OSError, ValueError, AttributeError):  # in a test or a notebook, the stream has no file descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
 
 
 def usage() -> str:
-    """What `cliptune --help` prints."""
+    """The text of `cliptune --help`."""
     lines = [f"  {name:<12}{text}" for name, text in commands.COMMANDS.items()]
     return (
         "Prompt tuning of CLIP-like models.\n\nusage: cliptune COMMAND ...\n\n"
         + "\n".join(lines)
-        + "\n\ncliptune COMMAND --help says more.\n"
+        + "\n\ncliptune COMMAND --help shows the options of a command.\n"
     )
-
-
-def dispatch(command: str, arguments: list[str]) -> None:
-    """Call the command's function. Raises `UserError` for an unknown one."""
-    commands.get(command)(arguments)

@@ -1,4 +1,4 @@
-"""Sentences about what the system says, and about errors that no one foresaw, whose traceback goes to a file."""
+"""Messages for system errors and for unexpected errors, whose traceback is written to a file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from cliptune.errors import UserError, os_reason, shown
 from cliptune.files import cache_folder
 
-#: "~name" where a value may begin with a path: --out=~name/x, folder:~name.
+#: "~name" at the start of a path: --out=~name/x, folder:~name.
 HOME_PATH = re.compile(r"(?:--[\w.-]+=)?(?:[a-z]+:)?(~[\w.-]+)(?:/|$)")
-#: Environment variables of launchers and of threads.
+#: Environment variables of launchers and thread libraries that must be integers.
 INTEGER_VARIABLES = (
     "LOCAL_RANK",
     "RANK",
@@ -30,39 +30,41 @@ INTEGER_VARIABLES = (
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Raise `UserError` for an argument that no path or name can be: NUL, bytes that are no text, an unknown home."""
+    """Raise `UserError` for an argument with a NUL character, invalid UTF-8 or an unknown home folder."""
     for argument in arguments:
         if "\0" in argument:
-            raise UserError(f"the argument {shown(argument)} has a NUL character, which no path or name has")
+            raise UserError(
+                f"the argument {shown(argument)} contains a NUL character, which is not allowed in paths and names"
+            )
         try:
             argument.encode()
         except UnicodeEncodeError:
             raise UserError(f"the argument {shown(argument)} is not UTF-8; rename the file or folder") from None
         home = HOME_PATH.match(argument)
         if home and os.path.expanduser(home[1]) == home[1]:
-            raise UserError(f"there is no user {home[1][1:]!r}, so {shown(argument)} names no folder")
+            raise UserError(f"there is no user {home[1][1:]!r}, so {shown(argument)} is not a folder")
 
 
 def check_environment() -> None:
-    """Raise `UserError` for a variable of launchers or threads that is no whole number, which libraries read so."""
+    """Raise `UserError` if one of `INTEGER_VARIABLES` is not an integer; libraries would fail on it."""
     for name in INTEGER_VARIABLES:
         value = os.environ.get(name, "")
         if value and not re.fullmatch(r"\d+(,\d+)*", value.strip()):
-            raise UserError(f"the environment variable {name} is a whole number, not {shown(value)}; unset it")
+            raise UserError(f"the environment variable {name} must be an integer, got {shown(value)}; unset it")
 
 
 def describe_os_error(error: OSError) -> str:
-    """What the system refused, and on which file where it says so."""
+    """A sentence with the reason and, if known, the file of a system error."""
     what = os_reason(error)
-    where = shown(str(error.filename)) if error.filename is not None else "what a command prints or keeps"
+    where = shown(str(error.filename)) if error.filename is not None else "the output of the command"
     return f"{where} cannot be read or written: {what}"
 
 
 def describe_unexpected(error: Exception, arguments: Sequence[str]) -> str:
-    """A sentence about any other error. Its traceback is written to a file, whose path is in the sentence."""
+    """A sentence about any other error, with the path of a file to which its traceback is written."""
     names = {cls.__name__ for cls in type(error).__mro__}
     if names & {"MemoryError", "OutOfMemoryError"} or "not enough memory" in str(error):
-        what = "this machine has too little memory for it; take a smaller batch_size or backbone"
+        what = "not enough memory on this machine; choose a smaller batch_size or backbone"
     else:
         said = " ".join(str(error).split())
         what = f"unexpected {type(error).__name__}" + (f": {said[:200]}" if said else "")

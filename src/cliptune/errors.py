@@ -1,4 +1,4 @@
-"""The exception that a user's mistake raises, that of a sweep which is not whole, and values as sentences show them."""
+"""Exceptions with messages for users, and values as they appear in messages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 class UserError(ValueError):
-    """A mistake the user can mend: one sentence with what was wrong, the value, and the way out."""
+    """A mistake that the user can correct. The message is one sentence: what was wrong, the value and what to do."""
 
 
 def shown(value: Any) -> str:
-    """`repr` of a value, shortened where it fills more than a line."""
-    if isinstance(value, int) and abs(value) >= 10**40:  # Python does not print the longest
+    """`repr` of a value, shortened to one line."""
+    if isinstance(value, int) and abs(value) >= 10**40:  # Python refuses to print the longest integers
         return f"a number of {int(abs(value).bit_length() * math.log10(2)) + 1} digits"
     said = repr(value)
     return said if len(said) <= 80 else f"{said[:60]}... ({len(said)} characters)"
@@ -25,7 +25,7 @@ def os_reason(error: OSError) -> str:
 
 
 class Unfinished(Exception):
-    """Some runs of a sweep failed: results of the others, and sentences on those."""
+    """Some runs of a sweep failed. results: those of the others. sentences: messages about the failed runs."""
 
     def __init__(self, results: Sequence[Any], sentences: Sequence[str]):
         super().__init__("; ".join(sentences))

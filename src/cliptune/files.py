@@ -1,4 +1,4 @@
-"""Files read without waiting on pipes, and written whole or not at all."""
+"""Read regular files only, and write files atomically."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ import platformdirs
 
 from cliptune.errors import UserError, os_reason, shown
 
-#: Environment variable that names another cache folder than the user's.
+#: Environment variable that replaces the cache folder of the user.
 CACHE_VARIABLE = "CLIPTUNE_CACHE"
 
 
 def cache_folder(name: str = "") -> Path:
-    """Where what can be computed again is kept between runs: `name` in the user's cache folder, unless the environment
-    says where."""
+    """The folder for data that can be recomputed: `name` in the user's cache folder, or that of `CACHE_VARIABLE`."""
     given = os.environ.get(CACHE_VARIABLE, "")
     return Path(given).expanduser() if given else platformdirs.user_cache_path("cliptune") / name
 
 
 def open_regular(path: str | Path) -> BufferedReader:
-    """Open a regular file to read its bytes. Raises `OSError`, also for a pipe, a socket or a device, which could keep
-    the reader waiting forever (`errno.EINVAL`)."""
+    """Open a regular file to read its bytes.
+
+    Raises `OSError`, with `errno.EINVAL` for a pipe, a socket or a device, on which a read could block forever.
+    """
     mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a directory, `open` says what it is
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # `open` raises for a directory
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return open(path, "rb")
 
@@ -44,7 +45,7 @@ def read_bytes(path: str | Path, most: int = 1 << 30) -> bytes:
             content = file.read(most + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {os_reason(error)}") from None
-    except ValueError as error:  # a path with a zero byte
+    except ValueError as error:  # a path with a NUL byte
         raise UserError(f"cannot read {str(path)!r}: {error}") from None
     if len(content) > most:
         raise UserError(f"cannot read {path}: it is larger than {most:,} bytes; check the path")
@@ -60,11 +61,11 @@ def read_text(path: str | Path, most: int = 1 << 30) -> str:
 
 
 def check_folder(path: str | Path) -> None:
-    """Raise `UserError` unless files can be written to a folder at `path`, which need not be there yet."""
+    """Raise `UserError` unless files can be written to the folder `path`, which need not exist yet."""
     path = Path(path).absolute()
     with _write_errors(path):
         if path == path.parent:
-            raise UserError(f"{path} is the root of the file system; choose a folder of its own with --out")
+            raise UserError(f"{path} is the root of the file system; choose another folder with --out")
         with suppress(FileNotFoundError, NotADirectoryError):
             os.lstat(path)  # a name may be too long
         there = next(place for place in (path, *path.parents) if os.path.lexists(place))
@@ -75,7 +76,7 @@ def check_folder(path: str | Path) -> None:
 
 
 def check_file(path: str | Path) -> None:
-    """Raise `UserError` unless a file can be written at `path`, be it there or not."""
+    """Raise `UserError` unless the file `path` can be written, whether it exists or not."""
     path = Path(path).absolute()
     with _write_errors(path):
         if path.is_dir():
@@ -88,15 +89,15 @@ def check_file(path: str | Path) -> None:
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` to write to; it takes the name `path` if the block succeeds, else it goes.
+    """Yield a temporary path next to `path`; it is renamed to `path` if the block succeeds, and deleted otherwise.
 
-    A reader sees the old file or the new one, never half of it. Missing folders are made. The temporary name is hidden
-    and ends in `.tmp`, so no `*.json` finds it; a writer that reads the format off the suffix must be told it.
-    Raises `UserError` when `path` cannot be written; what the block itself raises passes unchanged.
+    A reader sees the old file or the new one, never a part of it. Missing folders are created. The temporary name
+    starts with a dot and ends in `.tmp`, so a writer that takes the format from the suffix needs it as an argument.
+    Raises `UserError` if `path` cannot be written; errors of the block itself pass unchanged.
     """
     path = Path(path)
     if not path.name or (path.exists() and not (path.is_file() or path.is_dir())):
-        raise UserError(f"{path} is a device or a pipe, or no name; name a file with --out")
+        raise UserError(f"{path} is a device or a pipe, or has no name; name a file with --out")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with _write_errors(path):
         if not path.parent.exists():
@@ -113,34 +114,35 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all. Raises `UserError`."""
+    """Write `data` to `path` atomically. Raises `UserError`."""
     with atomic_write(path) as temporary, _write_errors(path):
         temporary.write_bytes(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, line ends as they are, whole or not at all. Raises `UserError`."""
+    """Write `text` to `path` as UTF-8 atomically, with unchanged line ends. Raises `UserError`."""
     with _write_errors(path):
         content = text.encode()
     write_bytes(path, content)
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` to `path` as JSON with sorted keys, whole or not at all.
+    """Write `value` to `path` as JSON with sorted keys, atomically.
 
-    Raises `UserError`, and `TypeError` for what JSON lacks.
+    Raises `UserError`, and `TypeError` for values that JSON cannot represent.
     """
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 @contextmanager
 def _write_errors(path: str | Path) -> Iterator[None]:
-    """Turn what the system says about `path` into a sentence for the user."""
+    """Turn system errors about `path` into a `UserError`."""
     try:
         yield
     except OSError as error:
-        reason = os_reason(error)
         named = str(path) if len(str(path)) < 300 else shown(str(path))
-        raise UserError(f"cannot write to {named}: {reason}; choose another folder with --out") from error
-    except ValueError as error:  # a path with a zero byte, text with half a character; UserError is one too
+        raise UserError(f"cannot write to {named}: {os_reason(error)}; choose another folder with --out") from error
+    except (
+        ValueError
+    ) as error:  # a path with a NUL byte, or a lone surrogate in the text; a UserError is a ValueError too
         raise error if isinstance(error, UserError) else UserError(f"cannot write to {path}: {error}") from None

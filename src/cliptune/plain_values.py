@@ -1,4 +1,4 @@
-"""Plain values from JSON and YAML that anybody may have written: no aliases, little depth, whole characters."""
+"""Read plain values from untrusted JSON and YAML: no aliases, limited depth and integers, valid Unicode only."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 import yaml
 
-#: Levels of nesting at most; what cliptune writes has six.
+#: Limit on nesting levels; files of cliptune have six.
 MAX_DEPTH = 40
-#: Whole numbers at most; larger ones are no counts, and no float holds them.
+#: Limit on the absolute value of integers.
 MAX_INTEGER = 2**64
-#: Halves of characters, which no encoding holds.
+#: Lone surrogates, which no encoding can represent.
 SURROGATES = re.compile("[\ud800-\udfff]")
 
-#: What no line of text holds: ends of lines, codes that tell a terminal what to do, halves of characters.
+#: Characters that a line of text must not contain: line ends, terminal control codes, lone surrogates.
 CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def from_json(text: str) -> Any:
-    """The value of JSON. Raises `ValueError` saying what is odd about it; NaN and infinities pass, as numbers do."""
+    """Parse JSON; NaN and infinities are accepted. Raises `ValueError` with the reason if the value is not plain."""
     try:
         return check_plain(json.loads(text))
     except RecursionError:
@@ -28,22 +28,22 @@ def from_json(text: str) -> Any:
 
 
 def from_yaml(text: str) -> Any:
-    """The value of YAML of plain types without aliases. Raises `ValueError`."""
+    """Parse YAML of plain types without aliases. Raises `ValueError`."""
     depth = 0
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):  # neither builds nor recurses
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):  # events need neither objects nor recursion
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if isinstance(event, yaml.AliasEvent):
                 raise ValueError("it has aliases (*name)")
             if depth > MAX_DEPTH:
                 raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
         return check_plain(yaml.safe_load(text))
-    except Exception as error:  # PyYAML's own, and what Python says of keys, dates and numbers that it cannot hold
+    except Exception as error:  # PyYAML's errors, and Python's for invalid keys, dates and numbers
         raise ValueError(" ".join(str(error).split())) from None
 
 
 def check_plain(value: Any) -> Any:
-    """`value`, a tree of lists and mappings. Raises `ValueError` for nesting, numbers or text that nobody writes."""
+    """Return `value`, a tree of lists and dicts. Raises `ValueError` if it exceeds the limits of this module."""
     level, depth = [value], 0
     while level:
         below: list[Any] = []
@@ -54,9 +54,9 @@ def check_plain(value: Any) -> Any:
                 below += one
             elif isinstance(one, str):
                 if half := SURROGATES.search(one):
-                    raise ValueError(f"it holds text with half a character, {half[0]!a}")
+                    raise ValueError(f"it contains a lone surrogate, {half[0]!a}")
             elif isinstance(one, int) and abs(one) > MAX_INTEGER:
-                raise ValueError(f"it holds a whole number of {one.bit_length()} bits")
+                raise ValueError(f"it contains an integer of {one.bit_length()} bits")
         level, depth = below, depth + 1
         if depth > MAX_DEPTH + 1:
             raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")

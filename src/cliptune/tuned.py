@@ -1,4 +1,4 @@
-"""A tuned model with its run, which `ct.train` and `ct.load` return."""
+"""`Tuned`, a tuned model with its run, and `load`."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from cliptune.model.tuned_model import TunedModel, check_images
 from cliptune.results import store
 from cliptune.types import DecodedImage, Example, Result, Task, TestSet
 
-#: Images that are decoded and answered at a time.
+#: Number of images that are decoded and classified at a time.
 BATCH_SIZE = 64
 
 
 class Tuned:
-    """A tuned model with its run: evaluate it, classify images, give it other classes, save it.
+    """A tuned model with its run: evaluate it, classify images, change its classes, save it.
 
     `train`, `load` and `import_checkpoint` return it.
 
     Args:
-        model: The backbone with what was learned in it; put into evaluation mode.
+        model: The tuned model. It is set to evaluation mode.
         run: The configuration it was trained with.
-        result: Metrics, history and cost of the run, or None where they are not known.
+        result: Metrics, history and cost of the run, or None if unknown.
         path: The folder or file that it was loaded from, or None.
     """
 
@@ -50,7 +50,7 @@ class Tuned:
 
     @property
     def result(self) -> Result | None:
-        """Metrics, history and cost of the run; None for a checkpoint file without a record beside it.
+        """Metrics, history and cost of the run; None for a checkpoint file without a record in its folder.
 
         Raises:
             UserError: If the record is damaged.
@@ -67,46 +67,47 @@ class Tuned:
         return self.model.classnames
 
     def evaluate(self, data: Any = None, watchers: Sequence[Watcher] = (), **reading: Any) -> dict[str, float]:
-        """Measure the accuracy on the run's own test sets, or on all classes of other data.
+        """Measure the accuracy on the run's own test sets, or on other data.
 
         Args:
-            data: Other data: a name such as "folder:PATH", a dataset, or a torch dataset. All of it is tested, unless
-                it has a test part of its own or holds images that the run was trained on. None: the run's own.
-            watchers: Are told how many images are done.
-            **reading: Where images are and how they are read, where it differs from training (`root="/data"`).
+            data: Other data: a name such as "folder:PATH", a dataset, or a torch dataset. All of its images are tested
+                unless it has a test split or contains images that the run was trained on; then its test split is.
+                None: the test sets of the run.
+            watchers: Receive the number of images done.
+            **reading: Fields of `DataConfig` that differ from training, such as `root="/data"`.
 
         Returns:
-            Accuracy in percent by test set: `{"test": 93.1}`, or `{"base": ..., "novel": ...}`.
+            Accuracy in percent per test set: `{"test": 93.1}`, or `{"base": ..., "novel": ...}`.
 
         Raises:
-            UserError: If the data cannot be found, or the model cannot take their classes.
+            UserError: If the data cannot be found, or the method cannot be applied to its classes.
         """
         run = config.with_options(self.run, reading)
         if data is None and not reading and self.path is None and self._result is not None:
             return dict(self._result.metrics)
         if data is None and not run.data:
-            raise UserError("a checkpoint does not say its data; say what to evaluate on: data='folder:PATH'")
+            raise UserError("the checkpoint does not name its data; name the data to evaluate on: data='folder:PATH'")
         held = None if data is None or isinstance(data, str) else as_test_dataset(data, self.classnames)
         spec = data if held is None else python_spec(held)
         dataset = None if held is None else sources.apply_config(held, run.reading)
-        spoken = reading.get("templates", ())  # by default as in training
-        model = self.model.with_classes(self.classnames, spoken) if spoken else self.model
+        templates = reading.get("templates", ())  # by default those of training
+        model = self.model.with_classes(self.classnames, templates) if templates else self.model
         if spec is None or (held is not None and spec == run.data):
             task = self._task(run, dataset)
             if task.classnames != self.classnames:
                 raise UserError(
-                    "these are not the classes the run was trained on; say what to evaluate on: data='folder:PATH'"
+                    "the classes are not those the run was trained on; name the data to evaluate on: data='folder:PATH'"
                 )
             check_images(model.backbone, task.dataset)
             return experiment.evaluate_task(model, task, watchers, run.training)
-        elsewhere = dataclasses.replace(run.reading, draws="")  # they are of the data it was trained on
+        elsewhere = dataclasses.replace(run.reading, draws="")  # these belong to the training data
         few = config.RunConfig(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
         other = tasks.build_task(few, dataset)
         whole, tested = tuple(other.dataset.evaluation_examples()), other.tests["test"].examples
-        tested = whole if whole != tested and not self._knows(whole) else tested
+        tested = whole if whole != tested and not self._trained_on(whole) else tested
         other = dataclasses.replace(other, tests={"test": TestSet(tested, other.classnames, other.dataset)})
         check_images(model.backbone, other.dataset)
-        model.with_classes(other.classnames)  # a model that cannot take them says so
+        model.with_classes(other.classnames)  # raises if the method cannot be applied to them
         return experiment.evaluate_task(model, other, watchers, run.training)
 
     def _task(self, run: config.RunConfig, dataset: Dataset | None) -> Task:
@@ -114,32 +115,32 @@ class Tuned:
             return tasks.build_task(run, dataset)
         return model_io.load_task(self.path, run, self.classnames)
 
-    def _knows(self, examples: Sequence[Example]) -> bool:
-        """Whether some of these picture files are in the data it was trained on."""
+    def _trained_on(self, examples: Sequence[Example]) -> bool:
+        """Whether some of these image files are in the training data."""
         with suppress(UserError), warnings.catch_warnings(action="ignore"):
             own = tasks.open_dataset(self.run)
             trained = {e.path.resolve() for e in (*own.examples("train"), *own.examples("val")) if e.path is not None}
             return any(e.path is not None and e.path.resolve() in trained for e in examples)
         return False
 
-    def predict(self, pictures: ImageInput | Iterable[ImageInput], top_k: int = 1):
-        """Classify an image, or several.
+    def predict(self, images: ImageInput | Iterable[ImageInput], top_k: int = 1):
+        """Classify one or several images.
 
         Args:
-            pictures: An image or an iterable of images, read a batch at a time: paths, bytes of image files, files
+            images: An image or an iterable of images, which are read in batches: paths, bytes of image files, files
                 opened with "rb", PIL images, arrays `(H, W, C)` or `(H, W)`, tensors `(C, H, W)` or `(H, W)`. Arrays
-                and tensors are uint8, or float in [0, 1] and not normalised; one of four dimensions is a batch.
-            top_k: Number of classes to name; above 1, each answer is a list, most probable first.
+                and tensors are uint8, or float in [0, 1] and not normalised. One with four dimensions is a batch.
+            top_k: Number of classes to return per image. If above 1, each prediction is a list, most probable first.
 
         Returns:
-            `(name, probability)` of the most probable class; for several images a list, in their order.
+            `(name, probability)` of the most probable class; for several images, a list in their order.
 
         Raises:
-            UserError: If something is no image that can be read; the sentence says which and why.
+            UserError: If an image cannot be read; the message names it and the reason.
         """
         checks.require(top_k >= 1, "top_k", top_k, "at least 1")
-        _, single = iterate_images(pictures)
-        best = self.logits(pictures).softmax(-1).topk(min(top_k, len(self.classnames)))
+        _, single = iterate_images(images)
+        best = self.logits(images).softmax(-1).topk(min(top_k, len(self.classnames)))
         rows = [
             [(self.classnames[i], p) for p, i in zip(*pair, strict=True)]
             for pair in zip(best.values.tolist(), best.indices.tolist(), strict=True)
@@ -148,38 +149,38 @@ class Tuned:
         return answers[0] if single else answers
 
     @torch.no_grad()
-    def logits(self, pictures: ImageInput | Iterable[ImageInput]) -> Tensor:
-        """Compute the logits of images, whose softmax are the probabilities.
+    def logits(self, images: ImageInput | Iterable[ImageInput]) -> Tensor:
+        """Compute the logits of images. Their softmax gives the probabilities.
 
         Args:
-            pictures: As `predict` takes them.
+            images: As for `predict`.
 
         Returns:
             `(n, n_classes)`, on the model's device.
 
         Raises:
-            UserError: As `predict`.
+            UserError: As for `predict`.
         """
         classes = len(self.classnames)
-        found = [self.model({"image": views}).logits[:, :classes] for views in self._views(pictures)]
+        found = [self.model({"image": views}).logits[:, :classes] for views in self._views(images)]
         return check_logits(torch.cat(found))
 
     @torch.no_grad()
     def image_features(self, images: ImageInput | Iterable[ImageInput]) -> Tensor:
-        """Compute image features by the tuned image tower, with learned image tokens and adapters.
+        """Compute image features with the tuned image tower, including learned image tokens and adapters.
 
-        With `text_features` they give the scaled cosines by which most methods classify, `model.backbone.logit_scale *
-        image_features(images) @ text_features().T`, plus `logit_bias` if the backbone has one. A learned head
-        (`linear_probe`, `tip_adapter`, `tip_adapter_f`) adds to these or replaces them; see `logits`.
+        Most methods classify by scaled cosines, `model.backbone.logit_scale * image_features(images) @
+        text_features().T`, plus `logit_bias` if the backbone has one. A learned head (`linear_probe`, `tip_adapter`,
+        `tip_adapter_f`) adds to these or replaces them; see `logits`.
 
         Args:
-            images: As `predict` takes them.
+            images: As for `predict`.
 
         Returns:
             L2-normalised features `(n, embed_dim)`, on the model's device.
 
         Raises:
-            UserError: As `predict`.
+            UserError: As for `predict`.
         """
         prompts = self.model.prompts()
         return torch.cat([self.model.encode_views({"image": views}, prompts)["image"] for views in self._views(images)])
@@ -188,46 +189,47 @@ class Tuned:
     def text_features(self) -> Tensor:
         """Compute the text features of the classes.
 
-        They are the whole classifier of methods that leave the image tower alone (`coop`, `kgcoop`, `language`, ...),
-        with which any CLIP image feature of the same backbone goes. Other methods need their own `image_features`.
+        For methods that do not change the image tower (`coop`, `kgcoop`, `language`, ...) they are the whole
+        classifier, to be used with image features of the plain backbone. Other methods need their own
+        `image_features`.
 
         Returns:
             L2-normalised features `(n_classes, embed_dim)`, on the model's device.
 
         Raises:
-            UserError: If the sentences depend on the image (`cocoop`), so that there are no such features.
+            UserError: If the prompts depend on the image (`cocoop`), so that no such features exist.
         """
         return self.model.encode_classes()[0]
 
     def _views(self, images: ImageInput | Iterable[ImageInput]) -> Iterator[Tensor]:
-        """Normalised evaluation views of images, `BATCH` at a time."""
+        """Normalised evaluation views of images, `BATCH_SIZE` at a time."""
         backbone, augment = self.model.backbone, self.run.training.augment
         preprocess, device = backbone.preprocess, backbone.logit_scale.device
         check_images(backbone, None)
 
-        def view(picture: DecodedImage) -> Tensor:
-            return evaluation_view(to_pil_image(picture.image), preprocess, augment)
+        def view(image: DecodedImage) -> Tensor:
+            return evaluation_view(to_pil_image(image.image), preprocess, augment)
 
         for pixels in batched_views(images, view, BATCH_SIZE):
             yield normalise(pixels.to(device), preprocess.mean, preprocess.std)
 
     def with_classes(self, classnames: Sequence[str]) -> Tuned:
-        """Give the same tuned model other classes to choose among; nothing is trained.
+        """The same tuned model for other classes, without training.
 
         Args:
             classnames: At least two names.
 
         Raises:
-            UserError: If the method learned something for each class (`linear_probe`, `coop` with per-class context).
+            UserError: If the method has trainable parameters per class (`linear_probe`, `coop` with per-class context).
         """
         checks.classnames(classnames)
         return Tuned(self.model.with_classes(classnames), self.run)
 
     def save(self, path: str | Path) -> Path:
-        """Write the learned tensors, the configuration and the class names: kilobytes, without code.
+        """Write the trained parameters, the configuration and the class names: kilobytes, without code.
 
         Args:
-            path: A file that ends in `.safetensors`, or a folder, which gets a `checkpoint.safetensors`.
+            path: A file name that ends in `.safetensors`, or a folder, in which `checkpoint.safetensors` is written.
 
         Returns:
             The path of the file.
@@ -239,13 +241,16 @@ class Tuned:
 
 
 def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool = False) -> Tuned:
-    """Load a tuned model; it finds its local data also from another folder, or once both have moved together.
+    """Load a tuned model.
+
+    Relative paths of its data are found from any working directory, also after the run and its data were moved
+    together.
 
     Args:
-        path: A run's folder, or a checkpoint file.
-        backbone: The backbone, where it is loaded already; by default, the one the checkpoint names.
-        allow_code: Whether to import a method outside of cliptune ("package.module:Class") that the file names. Only
-            for a file that you trust.
+        path: The folder of a run, or a checkpoint file.
+        backbone: The backbone, if it is already loaded. By default, the one that the checkpoint names is loaded.
+        allow_code: Whether to import a method outside of cliptune ("package.module:Class") that the file names. Use it
+            only for files that you trust.
 
     Raises:
         UserError: If there is no checkpoint, it is damaged, or it was made for another backbone.

@@ -1,4 +1,4 @@
-"""Options that have no effect beside the others of a run: refused where they are given."""
+"""Refuse options that have no effect in combination with the others of a run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cliptune import methods, protocols
 from cliptune.config import RunConfig, nested_methods
 from cliptune.errors import UserError
 
-#: Fields of a training that read images, which methods that train nothing do as well.
+#: Training options that also affect methods without training, as these read images too.
 IMAGE_OPTIONS = ("workers", "augment")
-#: Fields of `Reading` -> the sources of data that look at them.
+#: Fields of `DataConfig` -> the datasets that use them.
 SOURCE_OPTIONS = {
     "image_column": ("hub", "csv"),
     "label_column": ("hub", "csv"),
@@ -22,27 +22,27 @@ SOURCE_OPTIONS = {
 
 
 def check_unused_options(runs: Sequence[RunConfig], given: Iterable[str]) -> None:
-    """Raise `UserError` for one of the options `given` that can act in none of the runs; warn of one that acts in some.
+    """Raise `UserError` for an option that has no effect in any of the runs; warn if it has none in some of them.
 
-    given: names of fields, or their paths from the run such as method.base.n_ctx. Settings of a training only warn
-    where no method trains anything, and are taken as meant for the others where some do.
+    given: Names of fields, or their paths from the run, such as "method.base.n_ctx". Training options warn if no method
+    trains; if some methods do, they are meant for these.
     """
     reasons = [find_unused_options(run) for run in runs]
     for name in given:
         short = name.rpartition(".")[2]
-        whys = [_reason_of(held, name) for held in reasons]
-        said = [why for why in whys if why]
-        if said and None not in whys:
-            raise UserError(f"{short} has no effect: {said[0]}")
-        if None not in whys:
+        found = [_reason_of(by_path, name) for by_path in reasons]
+        stated = [reason for reason in found if reason]
+        if stated and None not in found:
+            raise UserError(f"{short} has no effect: {stated[0]}")
+        if None not in found:
             warnings.warn(f"{short} has no effect: {methods.name_of(runs[0].method)} trains nothing", stacklevel=2)
-        elif said:
-            without = dict.fromkeys(methods.name_of(run.method) for run, why in zip(runs, whys, strict=True) if why)
-            warnings.warn(f"{short} has no effect on {', '.join(without)}: {said[0]}", stacklevel=2)
+        elif stated:
+            without = dict.fromkeys(methods.name_of(run.method) for run, one in zip(runs, found, strict=True) if one)
+            warnings.warn(f"{short} has no effect on {', '.join(without)}: {stated[0]}", stacklevel=2)
 
 
 def find_unused_options(run: RunConfig) -> dict[str, str]:
-    """Path of each option that has no effect -> the reason, "" where it is that the method trains nothing."""
+    """Path of each option without effect -> the reason; "" if the reason is that the method trains nothing."""
     found = {}
     if run.fraction == 1:
         why = "fraction is 1, which takes all training images"
@@ -72,6 +72,6 @@ def find_unused_options(run: RunConfig) -> dict[str, str]:
     return found
 
 
-def _reason_of(held: dict[str, str], name: str) -> str | None:
-    """Why an option has no effect; None where it has one."""
-    return next((why for path, why in held.items() if name in (path, path.rpartition(".")[2])), None)
+def _reason_of(reasons: dict[str, str], name: str) -> str | None:
+    """Why an option has no effect; None if it has one."""
+    return next((reason for path, reason in reasons.items() if name in (path, path.rpartition(".")[2])), None)

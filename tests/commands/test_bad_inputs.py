@@ -84,7 +84,7 @@ TRAIN = """
     train prograd --lam=-inf                  | lam must be a finite number
     train promptsrc --aggregate-std 0         | aggregate_std must be positive
     train restore --text-ratio 1.5            | text_ratio must be from 0 to 1
-    train restore --words 'a {photo}'         | without braces
+    train restore --words 'a {photo}'         | must not contain braces
     train dpl --search-betas 0.5              | --method.search-betas
     train dpl --search-betas 0.5 1.5          | search_betas must be below 1
     train dpl --longest-text 0 --longest-image 0 | leave nothing to learn

@@ -10,17 +10,17 @@ SWEEP = """
     run --methods coop                        | a protocol (base_to_novel
     run base-to-new                           | unknown protocol 'base_to_new'; nearest: base_to_novel
     run few-shot stray                        | stray
-    run few-shot --methods                    | methods names nothing
+    run few-shot --methods                    | methods is empty
     run few-shot --methods coop mapel         | nearest: maple
     run few-shot --methods dapt               | dapt goes around another method
-    run few-shot --methods coop coop          | methods has 'coop' twice
-    run few-shot --seeds                      | seeds names nothing
-    run few-shot --seeds 1 1                  | seeds has 1 twice
+    run few-shot --methods coop coop          | methods contains 'coop' twice
+    run few-shot --seeds                      | seeds is empty
+    run few-shot --seeds 1 1                  | seeds contains 1 twice
     run few-shot --seeds -1                   | seeds must be from 0
     run few-shot --seeds one                  | 'one'
     run few-shot --shots -1                   | shots must be at least 0
-    run few-shot --shots 2 2                  | shots has 2 twice
-    run few-shot --data                       | data names nothing
+    run few-shot --shots 2 2                  | shots contains 2 twice
+    run few-shot --data                       | data is empty
     run few-shot --data emoji emojy           | unknown dataset 'emojy'
     run few-shot --data folder:{none}         | no folder at
     run few-shot --backbone nope              | unknown backbone 'nope'
@@ -33,7 +33,7 @@ SWEEP = """
     run few-shot --selectors herding          | selectors have no effect
     run data-efficient --selectors nope       | unknown coreset method 'nope'
     run data-efficient --selectors glister,eta=x | eta='x' of glister is no number
-    run data-efficient --selectors            | selectors names nothing
+    run data-efficient --selectors            | selectors is empty
     run few-shot --preset nope                | there are auto, none
     run few-shot --methods zeroshot --preset tiny | there are auto, none
     run few-shot --lrr 0.1                    | unknown option --lrr
@@ -47,7 +47,7 @@ SWEEP = """
     run few-shot --gpus-per-task nan --runner ray | gpus_per_task must be a finite number
     run few-shot --out {file}                 | not a directory
     run few-shot --out /                      | is the root of the file system
-    demo --seeds                              | seeds names nothing
+    demo --seeds                              | seeds is empty
     demo --shots -1                           | shots must be at least 0
     demo --out {file}                         | not a directory
     demo --fast                               | --fast
@@ -66,20 +66,20 @@ RUNS = """
     evaluate {trained} --dta emoji            | --dta
     evaluate {trained} --shrink -1            | shrink must be at least 0
     predict                                   | a run's folder comes first
-    predict {trained}                         | no pictures given
+    predict {trained}                         | no images given
     predict {none} {picture}                  | no checkpoint at
     predict {picture} {picture}               | damaged or truncated
-    predict {trained} {none}                  | no picture at
-    predict {trained} {empty}                 | no pictures in
+    predict {trained} {none}                  | no image at
+    predict {trained} {empty}                 | no images in
     predict {trained} {file}                  | is empty
     predict {trained} {text.png}              | text.png
     predict {trained} {half.png}              | is cut short
-    predict {trained} {picture} {none}        | no picture at
+    predict {trained} {picture} {none}        | no image at
     predict {trained} {picture} --top-k 0     | top_k must be at least 1
     predict {trained} {picture} --top-k all   | 'all'
     predict {trained} {picture} --classes     | at least two class names
     predict {trained} {picture} --classes cat | at least two class names
-    predict {trained} {picture} --classes cat cat | class 'cat' comes twice
+    predict {trained} {picture} --classes cat cat | class 'cat' is listed twice
     predict {trained} {picture} --classes cat '' | a class name is blank
     predict {trained} {picture} --topk 3      | --topk
     report                                    | a folder of runs comes first

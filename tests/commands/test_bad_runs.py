@@ -74,7 +74,7 @@ HEADERS = {
     ),
     "a billion tokens": (with_method(n_ctx=10**9), "n_ctx=1000000000 is more than its tensors hold"),
     "other sizes": (with_method(n_ctx=7), "does not fit CoOp"),
-    "half a character": (lambda about: about["config"].update(data="\ud800"), "half a character"),
+    "half a character": (lambda about: about["config"].update(data="\ud800"), "a lone surrogate"),
 }
 
 
@@ -117,9 +117,9 @@ def test_a_run_of_another_configuration(cli, trained, photos):
 
 
 def test_pictures(refused, trained, tmp_path, photos):
-    assert "no picture at" in refused("predict", trained, tmp_path / "none.png")
-    assert "no pictures given" in refused("predict", trained)
-    assert "no pictures in" in refused("predict", trained, tmp_path)
+    assert "no image at" in refused("predict", trained, tmp_path / "none.png")
+    assert "no images given" in refused("predict", trained)
+    assert "no images in" in refused("predict", trained, tmp_path)
     (tmp_path / "x.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
     assert re.search(r"cannot be read: .*x\.jpg is cut short", refused("predict", trained, tmp_path / "x.jpg"))
     assert "top_k must be at least 1" in refused("predict", trained, photos / "cat" / "0.png", "--top-k", 0)

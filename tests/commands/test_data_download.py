@@ -65,7 +65,7 @@ def test_an_interrupt_says_how_to_go_on(download, dtd, monkeypatch):
 
     monkeypatch.setattr(module, "unpack", stop)
     said = download("dtd", "--mirror", dtd)
-    assert said.code == 130 and said.err.endswith("\ninterrupted; the same command goes on where it stopped\n")
+    assert said.code == 130 and said.err.endswith("\ninterrupted; run the same command again to continue\n")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_run_to_predict_and_evaluate_with(cli, files, photos, tmp_path):
     said = cli("evaluate", out, "--data", f"folder:{photos}")
     assert said.code == 0 and said.out.startswith("test ")
     said = cli("evaluate", out)
-    assert said.code == 2 and "a checkpoint does not say its data; say what to evaluate on" in said.err
+    assert said.code == 2 and "the checkpoint does not name its data" in said.err
     assert cli("import", folder / "maple", "--method", "maple", "--backbone", "tiny", "--out", out).code == 0, "again"
 
 

@@ -13,8 +13,8 @@ from cliptune.commands.list_ import count_parameters, recorded_sizes
     [
         ("zeroshot", "0"),
         ("tip_adapter", "0"),
-        ("tip_adapter_f", "512 a picture"),
-        ("linear_probe", "513 a class"),
+        ("tip_adapter_f", "512 per image"),
+        ("linear_probe", "513 per class"),
         ("clip_adapter", "131,072"),
         ("coop", "8,192"),
     ],

@@ -41,7 +41,7 @@ def test_kinds_that_are_not_read_are_counted(cli, trained, new):
 
 def test_a_folder_without_images(refused, trained, tmp_path):
     (tmp_path / "x.jxl").write_bytes(b"x")
-    assert f"no pictures in {tmp_path}; 1 of the files" in refused("predict", trained, tmp_path)
+    assert f"no images in {tmp_path}; 1 of the files" in refused("predict", trained, tmp_path)
     assert "check the path" in refused("predict", trained, tmp_path / "nowhere")
 
 

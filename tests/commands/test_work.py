@@ -28,7 +28,7 @@ def run_folder(tmp_path_factory, photos):
 def test_train_writes_where_it_is_told_and_prints_accuracy(cli, tmp_path, photos):
     said = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--seed", 3, "--out", tmp_path / "a" / "b")
     assert said.code == 0 and re.fullmatch(r"test +\d+\.\d\d %\n", said.out)
-    assert f"kept in {tmp_path}/a/b" in said.err and "Traceback" not in said.err
+    assert f"saved in {tmp_path}/a/b" in said.err and "Traceback" not in said.err
     result = store.load_result(tmp_path / "a" / "b" / "result.json")
     assert (result.method, result.seed, result.config["shots"], len(result.history)) == ("maple", 3, 2, 1)
 

@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 from cliptune.registry import Registry
 
-#: Command -> what `cliptune --help` says of it.
+#: Command -> its line in `cliptune --help`.
 COMMANDS = {
-    "demo": "tune on the bundled drawings with five methods: a table and a page of pictures in about two minutes",
+    "demo": "tune on the bundled drawings with five methods: a table and a report page in about two minutes",
     "train": "train METHOD: tune on your data, e.g. cliptune train maple+dapt --data folder:photos",
-    "evaluate": "evaluate RUN: accuracy of a trained run on its own test pictures, or on others with --data",
-    "predict": "predict RUN IMAGES...: the classes of pictures, with probabilities",
+    "evaluate": "evaluate RUN: accuracy of a trained run on its own test images, or on others with --data",
+    "predict": "predict RUN IMAGES...: the most probable classes of images",
     "run": "run PROTOCOL: several methods and seeds, e.g. cliptune run base-to-novel --methods coop maple+dapt",
-    "background": "background RUN...: what accuracy is owed to backgrounds, and how much attention goes to the object",
-    "report": "report FOLDER: the table and the page of what `run` or `demo` left there",
-    "results": "results table FOLDER | published | import LOGS | export FOLDER: tables, papers' numbers, old logs",
-    "import": "import FILE: a checkpoint of the authors' code (CoOp, MaPLe, ...) as a run for evaluate and predict",
-    "data": "data list | check ROOT | download NAMES | show DATA: public datasets on your disk, samples of any data",
-    "masks": "masks check SOURCE | make: what foreground masks are like, and new ones",
+    "background": "background RUN...: how much accuracy depends on backgrounds, and whether attention is on the object",
+    "report": "report FOLDER: the table and the page of the results of `run` or `demo`",
+    "results": "results table FOLDER | published | import LOGS | export FOLDER: tables, published numbers, old logs",
+    "import": "import FILE: convert a checkpoint of the authors' code (CoOp, MaPLe, ...) to a run",
+    "data": "data list | check ROOT | download NAMES | show DATA: public datasets on disk, samples of any data",
+    "masks": "masks check SOURCE | make: statistics of foreground masks, and new masks",
     "list": "list methods | backbones | data",
 }
-#: Commands whose module or function has another name.
+#: Commands whose module or function has another name: module and function.
 RENAMED = {"evaluate": "train:evaluate", "list": "list_:list_", "import": "import_:import_"}
 REGISTRY = Registry("command", others={n: f"{__name__}.{RENAMED.get(n, f'{n}:{n}')}" for n in COMMANDS})
 

@@ -1,4 +1,4 @@
-"""`cliptune demo`: the whole thing on the bundled drawings."""
+"""`cliptune demo`: five methods on the bundled drawings."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Demo:
     on two cores."""
 
     out: Path = Path("demo")
-    """Where checkpoints, results and report.html go."""
+    """Folder for checkpoints, results and report.html."""
     seeds: tuple[int, ...] = (1,)
-    """One run a seed and method; three seeds take three times as long."""
+    """One run per seed and method. Three seeds take three times as long."""
     shots: int = 8
-    """Training drawings a class."""
+    """Training drawings per class."""
 
     def __post_init__(self):
         checks.seeds(self, "seeds")
@@ -40,7 +40,7 @@ class Demo:
 
 
 def demo(arguments: list[str]) -> None:
-    """Train, print the table, write the page."""
+    """Train, print the table and write the report page."""
     options = parse(Demo, "demo", arguments)
     files.check_folder(options.out)
     start = time.perf_counter()
@@ -49,4 +49,4 @@ def demo(arguments: list[str]) -> None:
     print_tables(results)
     out = options.out / "report.html"
     page = write_page(results, options.out, out, 8, images=320, title="cliptune demo", notes=NOTES)
-    sys.stdout.write(f"page with pictures: {page} ({time.perf_counter() - start:.0f} s in all)\n")
+    sys.stdout.write(f"report page: {page} ({time.perf_counter() - start:.0f} s in all)\n")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def list_(arguments: list[str]) -> None:
-    """Print one kind of name, a line each."""
+    """Print the names of one kind, one per line."""
     kinds = {"methods": _methods, "backbones": _backbones, "data": as_lines}
     if len(arguments) != 1 or arguments[0] not in kinds:
         if arguments in (["-h"], ["--help"]):
@@ -31,7 +31,7 @@ def list_(arguments: list[str]) -> None:
 
 
 def _methods() -> list[str]:
-    """Name, learned numbers on ViT-B/16, what is learned, paper; wrappers last."""
+    """Name, trainable parameters on ViT-B/16, description and paper of each method; wrappers last."""
     kept, lines = recorded_sizes(), []
     for name in sorted(methods.names(), key=lambda name: methods.is_wrapper(methods.get(name))):
         cls = methods.get(name)
@@ -46,34 +46,31 @@ def _methods() -> list[str]:
 
 
 def recorded_sizes() -> dict[str, str]:
-    """What `measured` says of each method, kept (by tools/sizes.py) so that a list needs no PyTorch."""
+    """The results of `count_parameters`, stored by tools/sizes.py so that the list does not need PyTorch."""
     return json.loads((resources.files("cliptune.methods") / "sizes.json").read_text(encoding="utf-8"))
 
 
 def count_parameters(name: str) -> str:
-    """How many numbers a method learns on ViT-B/16."""
+    """The number of trainable parameters of a method on ViT-B/16, per class or image if it depends on these."""
     from torch import Generator
 
     from cliptune.backbones.load import shape_only_backbone
 
     method, backbone = methods.build(name), shape_only_backbone("ViT-B-16")
 
-    def learned(classes: int) -> list[Parameter]:
+    def trainable(classes: int) -> list[Parameter]:
         with warnings.catch_warnings(action="ignore"):
             learner = method.learner(backbone, [f"class {i}" for i in range(classes)], Generator().manual_seed(0))
         return [p for p in learner.parameters() if p.requires_grad]
 
-    few, more = (sum(p.numel() for p in learned(classes)) for classes in (2, 3))
-    if method.trains and not few:  # rows that training pictures will fill
-        return f"{sum(p.shape[1:].numel() for p in learned(2)):,} a picture"
-    return f"{few:,}" if few == more else f"{more - few:,} a class"
+    few, more = (sum(p.numel() for p in trainable(classes)) for classes in (2, 3))
+    if method.trains and not few:  # one row per training image, filled later
+        return f"{sum(p.shape[1:].numel() for p in trainable(2)):,} per image"
+    return f"{few:,}" if few == more else f"{more - few:,} per class"
 
 
 def _backbones() -> list[str]:
-    shown = [
-        "tiny            bundled, for demonstrations and tests; every other one takes weights with --pretrained "
-        "TAG or FILE"
-    ]
+    shown = ["tiny            bundled, for demonstrations and tests; all others need weights: --pretrained TAG or FILE"]
     return shown + [
         f"{name:<40}{' '.join(listing.list_pretrained_tags(name)) or '-'}"
         for name in listing.list_backbones()

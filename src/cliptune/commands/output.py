@@ -1,4 +1,4 @@
-"""Where tables are printed."""
+"""The console that tables are printed to."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import sys
 
 from rich.console import Console
 
-#: Columns that no table has: what is piped is not broken into lines.
+#: Width for files and pipes, where lines are never broken.
 UNLIMITED_WIDTH = 10_000
-#: Fewest columns of a terminal that tables are made for.
+#: Smallest terminal width that tables are formatted for.
 MIN_WIDTH = 100
 
 
 def table_console() -> Console:
-    """Standard output: as wide as the terminal, or without a limit where it goes to a file or a pipe."""
+    """Standard output, as wide as the terminal; without a limit if it is a file or a pipe."""
     width = max(MIN_WIDTH, Console().width) if sys.stdout.isatty() else UNLIMITED_WIDTH
     return Console(file=sys.stdout, width=width, highlight=False)

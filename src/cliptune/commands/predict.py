@@ -26,73 +26,75 @@ from cliptune.types import Example
 if TYPE_CHECKING:
     from cliptune.tuned import Tuned
 
-#: Images read and answered at a time.
+#: Number of images that are read and classified at a time.
 BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
 class Predict:
-    """The most probable classes of pictures."""
+    """Print the most probable classes of images."""
 
     images: Positional[tuple[Path, ...]]
-    """Picture files, or folders of them."""
+    """Image files, or folders of image files."""
     top_k: int = 3
-    """Classes shown for each picture."""
+    """Number of classes per image."""
     classes: tuple[str, ...] = ()
-    """Other class names to choose among (at least two); by default those of training."""
+    """Other class names (at least two). By default, those of training."""
     json: bool = False
-    """One JSON object a line."""
+    """Print one JSON object per line."""
     skip_bad: bool = False
-    """Leave out images that cannot be read, however many, instead of stopping before the first answer. Without it, a
-    folder may have one in a hundred, and images that are named none."""
+    """Leave out images that cannot be read, however many, instead of stopping before the first prediction. By default,
+    one in a hundred images of a folder may be unreadable, and none of the files that are named."""
     allow_code: bool = False
-    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
+    """Import a method outside of cliptune (package.module:Class) that the run names. Only for files that you trust."""
 
     def __post_init__(self):
         checks.at_least(self, 1, "top_k")
 
 
 def predict(arguments: list[str]) -> None:
-    """Load a run and name pictures."""
+    """Load a run and print its predictions."""
     path, rest = split_first(arguments, "a run's folder", "predict runs/train cat.jpg")
     options = parse(Predict, "predict RUN", rest)
     images = [image for given in options.images for image in _find_images(given)]
     if not images:
-        raise UserError("no pictures given: cliptune predict RUN PICTURE...")
+        raise UserError("no images given: cliptune predict RUN IMAGE...")
     from cliptune.data.validate import MAX_UNREADABLE_SHARE, find_unreadable, list_unreadable, raise_if_unreadable
     from cliptune.tuned import load
 
     run = load(path, allow_code=options.allow_code)
     if options.classes or "classes" in given_fields(Predict, rest):
         run = run.with_classes(options.classes)
-    looked = {str(image): Example(str(image), 0, image) for image in images}
-    bad = find_unreadable(looked.values())
-    spared = MAX_UNREADABLE_SHARE * len(looked) if any(given.is_dir() for given in options.images) else 0
-    if not options.skip_bad and len(bad) > spared:
-        raise_if_unreadable(bad, looked)
+    examples = {str(image): Example(str(image), 0, image) for image in images}
+    bad = find_unreadable(examples.values())
+    tolerated = MAX_UNREADABLE_SHARE * len(examples) if any(given.is_dir() for given in options.images) else 0
+    if not options.skip_bad and len(bad) > tolerated:
+        raise_if_unreadable(bad, examples)
     for image, best in _predictions(run, [image for image in images if str(image) not in bad], options, bad):
         best = best[: options.top_k]
         if options.json:
             line = json.dumps({"picture": str(image), "classes": [{"name": n, "probability": p} for n, p in best]})
         else:
-            name = str(image).encode(errors="replace").decode()  # names of files need not be Unicode
+            name = str(image).encode(errors="replace").decode()  # file names need not be valid Unicode
             line = f"{name}  " + "  ".join(f"{name} {100 * p:.1f} %" for name, p in best)
         sys.stdout.write(line + "\n")
     if bad:
-        said = f"{len(bad)} of {len(looked)} images cannot be read and are left out: {list_unreadable(bad, looked)}"
-        if len(bad) == len(looked):
-            raise UserError(said)
-        warnings.warn(said, stacklevel=2)
+        message = (
+            f"{len(bad)} of {len(examples)} images cannot be read and are left out: {list_unreadable(bad, examples)}"
+        )
+        if len(bad) == len(examples):
+            raise UserError(message)
+        warnings.warn(message, stacklevel=2)
 
 
 def _predictions(
     run: Tuned, images: Sequence[Path], options: Predict, bad: dict[str, str]
 ) -> Iterator[tuple[Path, Any]]:
-    """Images with their best classes. Damage that shows only in decoding stops it, or is noted in `bad`."""
+    """Images with their best classes. Images that fail in decoding raise, or with --skip-bad are added to `bad`."""
     top_k = max(2, options.top_k)
     for start in range(0, len(images), BATCH_SIZE):
         chunk, rows = images[start : start + BATCH_SIZE], list[Any]()
-        with collect_assumed_ranges():  # `faults` said what is assumed of all of them
+        with collect_assumed_ranges():  # `find_unreadable` has warned about all images
             try:
                 rows = run.predict(chunk, top_k=top_k)
             except UnreadableImageError:
@@ -110,13 +112,13 @@ def _find_images(given: Path) -> list[Path]:
     """The image files under a folder, or a file itself, whatever its suffix."""
     if not given.is_dir():
         if not os.path.lexists(given):
-            raise UserError(f"no picture at {given}; check the path")
+            raise UserError(f"no image at {given}; check the path")
         return [given]
     unread: Counter[str] = Counter()
     found = find_images(given, unread)
-    said = skipped_files_message(given, unread) if unread else ""
+    skipped = skipped_files_message(given, unread) if unread else ""
     if not found:
-        raise UserError(f"no pictures in {given}{f'; {said}' if said else ''}")
-    if said:
-        warnings.warn(said, stacklevel=2)
+        raise UserError(f"no images in {given}{f'; {skipped}' if skipped else ''}")
+    if skipped:
+        warnings.warn(skipped, stacklevel=2)
     return found

@@ -25,22 +25,23 @@ from cliptune.results.aggregate import display_name
 
 @dataclass(frozen=True)
 class Train:
-    """Tune a CLIP with a method on a few pictures a class, and test it. What is left unsaid comes from the method's
-    preset."""
+    """Tune a CLIP with a method on a few images per class, and test it. Options that are not given come from the
+    preset of the method."""
 
     run: Annotated[config.RunConfig, FLAT]
     out: Path = Path("runs/train")
-    """Folder for checkpoint, result and configuration; after a kill the same command goes on there."""
+    """Folder for the checkpoint, the result and the configuration. The same command continues an interrupted run."""
     preset: str = "auto"
-    """auto: the published settings (for the tiny backbone, ones that suit it). none: plain defaults. Otherwise a file
-    of the method's presets that is laid over the published settings, such as per_dataset for restore."""
+    """auto: the published settings (for the tiny backbone, settings suited to it). none: the defaults of the code.
+    Otherwise the name of a preset file of the method that overrides the published settings, such as per_dataset for
+    restore."""
     tensorboard: bool = False
-    """Write each epoch's scalars to OUT/tensorboard."""
+    """Write the metrics of each epoch to OUT/tensorboard."""
 
 
 @dataclass(frozen=True)
 class _PresetFlags:
-    """What decides which preset applies; read before the rest."""
+    """The flags that select the preset; parsed before the others."""
 
     data: str = "emoji"
     backbone: str = "tiny"
@@ -51,7 +52,7 @@ class _PresetFlags:
 
 
 def preset_run(name: str, arguments: list[str]) -> config.RunConfig:
-    """The run a method's preset gives for the data, backbone, shots and protocol among `arguments`."""
+    """The run of a method's preset for the data, backbone, shots and protocol among `arguments`."""
     plain = [a for a in arguments if a not in ("-h", "--help")]
     first, _ = parse_known(_PresetFlags, f"train {name}", plain)
     base = {f.name: getattr(first, f.name) for f in dataclasses.fields(first) if f.name != "preset"}
@@ -59,25 +60,25 @@ def preset_run(name: str, arguments: list[str]) -> config.RunConfig:
 
 
 def describe_defaults(name: str, run: config.RunConfig) -> str:
-    """What the help says of the values it shows."""
+    """The paragraph of the help about the default values."""
     shots = f"{run.shots} shots" if run.shots else "all training images"
     return (
         f"The defaults shown are those of {name} on data {run.data}, backbone {run.backbone}, protocol {run.protocol} "
-        f"and {shots}; name others, or a --preset, on the same line to see theirs."
+        f"and {shots}. Add other values of these flags, or --preset, before --help to see their defaults."
     )
 
 
 def train(arguments: list[str]) -> None:
-    """Tune, test, keep."""
+    """Tune a model, test it and save it."""
     name, rest = split_first(
         arguments,
         f"a method ({', '.join(methods.names())}, or two joined by +)",
         "train maple+dapt --data folder:photos",
-        helped="maple+dapt",  # whose help shows every kind of flag
+        helped="maple+dapt",  # its help shows flags of a method and of a wrapper
     )
     run = preset_run(name, rest)
     options = parse(Train, f"train {name}", rest, Train(run), describe_defaults(name, run))
-    # What is wrong is told before anything is loaded.
+    # Mistakes are reported before PyTorch and the backbone are loaded.
     files.check_folder(options.out)
     coresets.parse_selector(options.run.selector)
     unused_options.check_unused_options([options.run], given_fields(Train, rest, Train(run)))
@@ -92,30 +93,29 @@ def train(arguments: list[str]) -> None:
         if options.tensorboard:
             watchers.append(TensorBoard(options.out / "tensorboard"))
         _, result = experiment.run_experiment(options.run, options.out, watchers=watchers)
-    if int(os.environ.get("LOCAL_RANK", 0)):  # the first process of a run on several devices speaks for all
+    if int(os.environ.get("LOCAL_RANK", 0)):  # on several devices, only the first process prints
         return
     print_metrics(result.metrics)
     for i, line in enumerate(prompt_lengths.format_prompt_lengths(prompt_lengths.prompt_lengths(result))):
         console.print(line if i else f"tokens in each layer:\n{line}")
-    console.print(
-        f"{result.cost['parameters']:.0f} learned numbers in {result.cost['seconds']:.1f} s, kept in {options.out}"
-    )
-    console.print(f"next: cliptune predict {options.out} PICTURE...")
+    cost = f"{result.cost['parameters']:.0f} trainable parameters in {result.cost['seconds']:.1f} s"
+    console.print(f"{cost}, saved in {options.out}")
+    console.print(f"next: cliptune predict {options.out} IMAGE...")
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Accuracy of a trained run in percent."""
+    """Print the accuracy of a trained run in percent."""
 
     data: str = ""
-    """Other pictures with their own classes (folder:PATH); by default the run's own test sets."""
+    """Other images with their own classes (folder:PATH). By default, the test sets of the run."""
     allow_code: bool = False
-    """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
+    """Import a method outside of cliptune (package.module:Class) that the run names. Only for files that you trust."""
     reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
 
 
 def evaluate(arguments: list[str]) -> None:
-    """Test a trained run."""
+    """Evaluate a trained run and print its accuracy."""
     path, rest = split_first(arguments, "a run's folder", "evaluate runs/train")
     options = parse(Evaluate, "evaluate RUN", rest)
     from cliptune.tuned import load
@@ -129,7 +129,7 @@ def evaluate(arguments: list[str]) -> None:
 
 
 def print_metrics(metrics: Mapping[str, float]) -> None:
-    """Metrics on standard output, a line each."""
+    """Print metrics on standard output, one per line."""
     named = {display_name(name): value for name, value in metrics.items()}
     width = max(map(len, named))
     for name, value in named.items():
