@@ -1,4 +1,4 @@
-"""Coresets the plain way, for small pools: gradients written out by autograd, greedy by trying every picture."""
+"""Reference implementations for small pools: full gradients by autograd, greedy algorithms that try every image."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from cliptune.coresets import Signals
 
 
 def pool(n: int = 30, classes: int = 3, width: int = 8, seed: int = 0, scale: float = 8.0, held: int = 9):
-    """A made-up pool in double precision, and labels in no order: `(signals, labels)`. Every class has pictures."""
+    """A random pool in double precision with shuffled labels: `(signals, labels)`. Every class has images."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -26,7 +26,7 @@ def pool(n: int = 30, classes: int = 3, width: int = 8, seed: int = 0, scale: fl
 
 
 def gradients(logits: Tensor, features: Tensor, labels: Tensor) -> Tensor:
-    """`(n, C (1 + d))`: of each example's cross-entropy, by the bias and weight of a linear head that adds 0 so far."""
+    """Gradients `(n, C (1 + d))` of the cross-entropy of each image by bias and weight of a linear head of zeros."""
     rows = []
     for z, v, y in zip(logits, features, labels, strict=True):
         bias = torch.zeros_like(z, requires_grad=True)
@@ -48,7 +48,7 @@ def similarity(g: Tensor) -> Tensor:
 
 
 def greedy(value, size: int, budget: int) -> list[int]:
-    """The picture that makes `value(list of positions)` largest, again and again; the earlier of equals."""
+    """Positions that greedily maximise `value(list of positions)`; the earlier image wins a tie."""
     chosen: list[int] = []
     for _ in range(budget):
         rest = [j for j in range(size) if j not in chosen]
@@ -61,7 +61,7 @@ def classes(labels: Tensor) -> list[Tensor]:
 
 
 def by_class(labels: Tensor, fraction: float, choose) -> list[int]:
-    """Ascending positions of what `choose(rows, budget)` takes of each class, as positions in the class."""
+    """Ascending pool positions of what `choose(rows, budget)` selects per class, as positions in the class."""
     found = []
     for rows in classes(labels):
         budget = max(1, round(fraction * len(rows)))

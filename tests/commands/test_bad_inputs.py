@@ -148,7 +148,7 @@ TRAIN = """
     train coop --selector nope                | unknown coreset method 'nope'
     train coop --selector herding             | selector has no effect
     train coop --selector uncertainty,m=1 --fraction 0.5 | has no option 'm'
-    train coop --selector gradmatch,ridge=nan --fraction 0.5 | no finite number
+    train coop --selector gradmatch,ridge=nan --fraction 0.5 | not finite
     train coop --selector-variant dapt        | selector_variant has no effect
     train coop --evaluate-at 0                | evaluate_at must be at least 1
     train coop --evaluate-at 99               | evaluate_at has no effect

@@ -32,7 +32,7 @@ SWEEP = """
     run few-shot --fractions nan              | fractions must be a finite number
     run few-shot --selectors herding          | selectors have no effect
     run data-efficient --selectors nope       | unknown coreset method 'nope'
-    run data-efficient --selectors glister,eta=x | eta='x' of glister is no number
+    run data-efficient --selectors glister,eta=x | eta='x' of glister is not of type number
     run data-efficient --selectors            | selectors is empty
     run few-shot --preset nope                | there are auto, none
     run few-shot --methods zeroshot --preset tiny | there are auto, none

@@ -1,4 +1,4 @@
-"""Factored gradients against those that autograd writes out; GraNd, Craig, GradMatch, Glister, which live on them."""
+"""Factored gradients against those of autograd; GraNd, CRAIG, GRAD-MATCH and GLISTER, which use them."""
 
 import math
 from dataclasses import replace
@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from cliptune.coresets import select
 from cliptune.coresets.common.gradients import Gradients, residuals
+from cliptune.coresets.common.kernels import distances, inner_products
 from cliptune.coresets.common.nnls import nnls
 from naive_coresets import by_class, classes, gradients, greedy, pool, pool_gradients
 
@@ -29,14 +30,15 @@ def test_against_autograd(small):
     assert whole.shape == (30, 3 * 9)
     assert_close(ours.inner(ours), whole @ whole.T)
     assert_close(ours.norms(), whole.norm(dim=1))
-    assert_close(ours.distances(), torch.cdist(whole, whole), atol=1e-7, rtol=1e-7)
+    assert_close(inner_products(ours, "test"), whole @ whole.T)
+    assert_close(distances(ours, "test"), torch.cdist(whole, whole), atol=1e-7, rtol=1e-7)
     unit = whole / whole.norm(dim=1, keepdim=True)
     assert_close(ours.unit().inner(ours.unit()), unit @ unit.T)
 
 
 @pytest.mark.parametrize("some", [1, 2, 25])
 def test_the_mean_of_many_or_few(small, some):
-    """Both ways of computing it: few others, and so many that their mean is cheaper written out."""
+    """Both ways of computing it: few other gradients, and so many that writing out their mean is cheaper."""
     signals, labels = small
     whole, ours = pool_gradients(signals, labels), factored(signals, labels)
     index = torch.arange(some)
@@ -45,7 +47,7 @@ def test_the_mean_of_many_or_few(small, some):
     assert_close(ours.inner_mean(many), whole @ whole[:some].mean(0))
 
 
-def test_sure_pictures_keep_their_order():
+def test_certain_images_keep_their_order():
     """Residuals far below the rounding of 1 - p."""
     logits = torch.tensor([[0.0, -20.0], [0.0, -30.0], [0.0, -25.0]])
     labels = torch.zeros(3, dtype=torch.long)
@@ -93,7 +95,7 @@ def test_craig(small):
         assert weight == sum(int(rivals[apart[i, rivals].argmin()] == j) for i in mine)
     assert found.weights.sum() == 30
     dapt = select("craig", signals, labels, 0.3, variant="dapt")
-    assert dapt.indices.equal(index) and dapt.weights.equal(found.weights + 1)  # one batch: all gradients shrink alike
+    assert dapt.indices.equal(index) and dapt.weights.equal(found.weights + 1)  # one batch, one factor
 
 
 def test_craig_where_classes_compete():
@@ -108,7 +110,7 @@ def test_craig_where_classes_compete():
     assert select("craig", signals, labels, 7 / 24, balanced=False).indices.tolist() == sorted(wanted)
 
 
-def test_craig_chosen_twins_stand_for_themselves():
+def test_craig_selected_duplicates_represent_themselves():
     signals, labels = pool(6, 1, seed=3, held=1)
     twins = replace(signals, features=signals.features[[0, 0]], logits=torch.zeros(2, 1, dtype=torch.float64))
     two = torch.zeros(2, dtype=torch.long)
@@ -117,7 +119,7 @@ def test_craig_chosen_twins_stand_for_themselves():
 
 
 def pursuit(g, target, budget, ridge, plain_first=False):
-    """Orthogonal matching pursuit with everything written out, and a slow projected descent for the last weights."""
+    """Orthogonal matching pursuit on full gradients, with projected gradient descent for the final weights."""
     chosen, rest = [], target
     for k in range(budget):
         toward = g @ rest
@@ -151,7 +153,7 @@ def test_gradmatch(small, validation):
 
 
 def test_dapt_gradmatch():
-    signals, labels = pool(seed=3)  # where it matters that the first step has no ridge
+    signals, labels = pool(seed=3)  # a pool for which the missing ridge of the first step matters
     whole = pool_gradients(signals, labels)
     found = select("gradmatch", signals, labels, 0.5, variant="dapt")
     for c, rows in enumerate(classes(labels)):
@@ -166,7 +168,7 @@ def test_dapt_gradmatch():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_nnls(seed):
-    """No weight is negative, and where one is 0 more of it would not help: the conditions of the one optimum."""
+    """The KKT conditions of the unique optimum: no weight is negative, and raising a weight of 0 does not help."""
     generator = torch.Generator().manual_seed(seed)
     a = torch.randn(12, 9, generator=generator).double()
     gram, target = a @ a.T + 0.1 * torch.eye(12).double(), torch.randn(12, generator=generator).double()
@@ -177,7 +179,7 @@ def test_nnls(seed):
 
 
 def glister(signals, labels, rows, held, budget, eta):
-    """Every gain from gradients written out, on held-out logits after each step."""
+    """GLISTER with full gradients and validation logits updated after each step."""
     whole = pool_gradients(signals, labels)[rows]
     logits, chosen = signals.val_logits[held], []
     for _ in range(budget):
@@ -203,7 +205,7 @@ def test_glister(small, eta):
         assert found.indices.tolist() == torch.cat(wanted).sort().values.tolist()
 
 
-def test_glister_steps_matter_and_the_pool_can_be_held_out(small):
+def test_glister_steps_matter_and_the_pool_can_replace_validation_images(small):
     signals, labels = small
     often = select("glister", signals, labels, 0.4, eta=30.0, balanced=False).indices
     assert not often.equal(select("glister", signals, labels, 0.4, eta=30.0, balanced=False, updates=1).indices)
@@ -213,7 +215,7 @@ def test_glister_steps_matter_and_the_pool_can_be_held_out(small):
 
 
 def test_dapt_glister():
-    """A static gain, and candidates as `np.random` draws them after its seed."""
+    """A constant gain, and candidates as `np.random` draws them after seeding."""
     signals, labels = pool(70, held=12)
     batch = torch.where(torch.arange(70) < 50, 50, 20)[:, None]
     whole = pool_gradients(signals, labels) / batch

@@ -1,4 +1,4 @@
-"""Methods that give each picture a number: uncertainty, forgetting, CAL, DeepFool."""
+"""Methods that score each image: uncertainty, forgetting, CAL, DeepFool."""
 
 from dataclasses import replace
 
@@ -7,7 +7,6 @@ import torch
 from torch.testing import assert_close
 
 from cliptune.coresets import Signals, select
-from cliptune.coresets.common import neighbours
 from naive_coresets import classes, kl, pool
 
 LOGITS = torch.tensor([[4.0, 0.0, 0.0], [9.0, 8.5, 0.0], [2.0, 1.0, 1.9], [0.1, 0.0, 0.0]])
@@ -39,7 +38,7 @@ def test_uncertainty(measure, paper, dapt, unbalanced):
 
 
 def test_dapt_least_confidence_looks_at_logits():
-    """The surer of two pictures has the smaller logit."""
+    """The more certain of two images has the smaller logit."""
     signals = Signals(logits=torch.tensor([[5.0, 4.9], [3.0, -9.0]]))
     two = torch.zeros(2, dtype=torch.long)
     assert select("uncertainty", signals, two, 0.5, measure="least_confidence").indices.tolist() == [0]
@@ -65,7 +64,7 @@ def near(features, i, k, among):
 
 @pytest.mark.parametrize("balanced", [True, False])
 def test_cal(balanced, monkeypatch):
-    monkeypatch.setattr(neighbours, "ENTRIES", 100)  # three rows at a time
+    monkeypatch.setattr("cliptune.coresets.cal.CHUNK_DISTANCES", 100)  # three rows at a time
     signals, labels = pool()
     p = signals.logits.softmax(1)
     wanted = torch.stack(
@@ -79,12 +78,12 @@ def test_cal(balanced, monkeypatch):
 
 
 def test_dapt_cal():
-    """The smallest; and probabilities of another picture unless the pool is sorted by class."""
+    """The smallest scores, and probabilities of another image unless the pool is sorted by class."""
     signals, labels = pool(33)
     assert labels.tolist() != labels.sort().values.tolist()
     h = (signals.features + signals.text[labels]) / 2
     p = signals.logits.softmax(1)
-    mixed = p[torch.cat(classes(labels))]  # what the release holds at position i
+    mixed = p[torch.cat(classes(labels))]  # what the release reads at position i
     wanted = torch.zeros(33, dtype=torch.float64)
     for rows in classes(labels):
         for i in rows.tolist():
@@ -99,12 +98,12 @@ def test_dapt_cal():
 def test_cal_has_fewer_neighbours_in_small_pools():
     signals, labels = pool(3)
     assert select("cal", signals, labels, 1.0).scores.isfinite().all()
-    alone = select("cal", signals, labels, 1.0, variant="dapt")  # one picture a class: no neighbour
+    alone = select("cal", signals, labels, 1.0, variant="dapt")  # one image per class: no neighbour
     assert alone.scores.tolist() == [0, 0, 0]
 
 
 def test_deepfool():
-    """The smallest step that changes the predicted class, found by going there."""
+    """The smallest step that changes the predicted class, checked by taking it."""
     signals, labels = pool(20, 4)
     v, t = signals.features, signals.text
     found = select("deepfool", signals, labels, 0.3, balanced=False)
@@ -122,8 +121,8 @@ def test_deepfool():
     assert found.indices.tolist() == found.scores.argsort()[:6].sort().values.tolist()
 
 
-def test_deepfool_by_its_loop():
-    """Step after step until the class changes: a linear classifier takes one, up to rounding."""
+def test_deepfool_against_its_iteration():
+    """Steps until the class changes: a linear classifier needs one, up to rounding."""
     signals, labels = pool(20, 4)
     t = signals.text
     for i, score in enumerate(select("deepfool", signals, labels, 0.3).scores):
@@ -142,7 +141,7 @@ def test_deepfool_by_its_loop():
         assert float(total.square().sum()) == pytest.approx(float(score), rel=1e-3)
 
 
-def test_deepfool_does_not_move_between_classes_with_one_text():
+def test_deepfool_has_no_step_between_classes_with_equal_text():
     signals, labels = pool(6, 2)
     same = replace(signals, text=signals.text[[0, 0]], logits=None, val_logits=None)
     assert select("deepfool", same, labels, 0.5).scores.tolist() == [torch.inf] * 6

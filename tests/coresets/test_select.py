@@ -1,4 +1,4 @@
-"""What holds of every coreset method."""
+"""Properties of every coreset method."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def test_budgets_and_order(method, options, variant):
             assert found.indices.tolist() == sorted(set(found.indices.tolist()))
             if method == "full":
                 assert len(found.indices) == 31
-            elif (method, variant) != ("gradmatch", "dapt"):  # which leaves out what weighs nothing
+            elif (method, variant) != ("gradmatch", "dapt"):  # drops images of weight 0
                 counts = torch.bincount(labels[found.indices], minlength=3).tolist()
                 if balanced:
                     assert counts == [max(1, round(fraction * k)) for k in torch.bincount(labels).tolist()]
@@ -76,7 +76,7 @@ def test_seeds_differ(method):
 
 @either
 @every
-def test_everything_of_everything(method, options, variant):
+def test_a_fraction_of_one(method, options, variant):
     signals, labels = pool(20)
     for balanced in (True, False):
         found = select(method, signals, labels, 1.0, balanced=balanced, variant=variant, **options)
@@ -88,7 +88,7 @@ def test_everything_of_everything(method, options, variant):
 
 @either
 @every
-def test_a_class_of_one_picture_and_a_tiny_fraction(method, options, variant):
+def test_a_class_of_one_image_and_a_tiny_fraction(method, options, variant):
     signals, labels = pool(12)
     rest = labels.clone()
     rest[labels == 2] = 1
@@ -101,12 +101,12 @@ def test_a_class_of_one_picture_and_a_tiny_fraction(method, options, variant):
 
 @either
 @every
-def test_twins(method, options, variant):
-    """Pools in which every picture is there four times."""
+def test_duplicates(method, options, variant):
+    """Pools that contain every image four times."""
     signals, labels = pool(8, 2)
     four = torch.arange(32) % 8
-    per_picture = ("features", "logits")
-    twins = replace(signals, **{name: getattr(signals, name)[four].float() for name in per_picture},
+    per_image = ("features", "logits")
+    twins = replace(signals, **{name: getattr(signals, name)[four].float() for name in per_image},
                     correct=signals.correct[:, four], text=signals.text.float(),
                     val_features=signals.val_features.float(), val_logits=None)  # fmt: skip
     for balanced in (True, False):
@@ -117,21 +117,21 @@ def test_twins(method, options, variant):
             assert sorted(four[found.indices].tolist()) == list(range(8))
 
 
-def test_equals_go_to_the_earlier():
+def test_the_earlier_image_wins_a_tie():
     signals, labels = pool(12)
     same = Signals(logits=torch.zeros(12, 3), correct=torch.ones(3, 12), features=signals.features)
     for method in ("uncertainty", "forgetting"):
         assert chosen(method, same, labels, 0.5, balanced=False) == list(range(6))
 
 
-def test_logits_are_made_of_features():
+def test_logits_are_computed_from_features():
     signals, labels = pool(20)
     for method in ("uncertainty", "grand", "craig", "contextual_diversity"):
         whole = chosen(method, signals, labels, 0.3)
         assert chosen(method, replace(signals, logits=None), labels, 0.3) == whole
 
 
-def test_half_precision_lists_and_signals_that_learn():
+def test_half_precision_lists_and_signals_with_gradients():
     signals, labels = pool(20)
     half = Signals(signals.features.half(), signals.text.float().requires_grad_(), logit_scale=torch.tensor(8.0))
     found = select("craig", half, labels.tolist(), 0.3)
@@ -140,8 +140,8 @@ def test_half_precision_lists_and_signals_that_learn():
 
 
 @pytest.fixture(scope="module")
-def drawn(tiny_backbone):
-    """Features of real pictures: the drawings of four classes, as the bundled backbone sees them."""
+def emoji_signals(tiny_backbone):
+    """Features of the emoji images of four classes by the bundled backbone."""
     from cliptune.data.loader import ExampleSet
     from cliptune.data.splits import select_labels
 
@@ -163,8 +163,8 @@ def drawn(tiny_backbone):
 
 @either
 @every
-def test_on_real_pictures(drawn, method, options, variant):
-    signals, labels = drawn
+def test_on_real_images(emoji_signals, method, options, variant):
+    signals, labels = emoji_signals
     found = select(method, signals, labels, 0.25, variant=variant, **options)
     if method not in ("full", "gradmatch"):
         assert torch.bincount(labels[found.indices]).tolist() == [2] * 4

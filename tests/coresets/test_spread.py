@@ -1,4 +1,4 @@
-"""Methods that spread over the pool: uniform, herding, k-center, contextual diversity."""
+"""Methods that cover the pool: uniform, herding, k-center, contextual diversity."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def test_uniform_is_uniform():
 
 
 def test_uniform_of_the_release():
-    """`np.random.seed(seed)`, then one draw a class, of classes wanted whole as well."""
+    """`np.random.seed(seed)`, then one draw per class, also of a class that is selected whole."""
     _, labels = pool(23)
     labels[7] = 3
     for balanced in (True, False):
@@ -50,7 +50,7 @@ def test_herding():
 
 
 def test_herding_by_hand():
-    """On a line of angles 0, 10, 50: the mean is nearest the middle one, and the release takes the farthest."""
+    """At angles 0, 10, 50 the mean is nearest to the middle image; the release selects the farthest."""
     angles = torch.deg2rad(torch.tensor([0.0, 10.0, 50.0]))
     v = torch.stack([angles.cos(), angles.sin()], 1)
     signals, labels = Signals(v, torch.ones(1, 2)), torch.zeros(3, dtype=torch.long)

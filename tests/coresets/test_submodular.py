@@ -1,4 +1,4 @@
-"""Greedy against trying every picture, the best there is, and the release's own way of being lazy."""
+"""Greedy algorithms against trying every image, the best selection, and the release's lazy loop."""
 
 import itertools
 import math
@@ -9,16 +9,16 @@ import torch
 from torch.testing import assert_close
 
 from cliptune.coresets import select
-from cliptune.coresets.common.cosine import CosineKernel
-from cliptune.coresets.common.facility import facility_location
 from cliptune.coresets.common.gradients import Gradients, residuals
-from cliptune.coresets.common.graph_cut import graph_cut
-from cliptune.coresets.common.log_determinant import RIDGE, log_determinant
+from cliptune.coresets.common.greedy import RIDGE, facility_location, graph_cut, log_determinant
+from cliptune.coresets.common.incremental_cholesky import IncrementalCholesky
+from cliptune.coresets.common.kernels import cosine_similarities, distances
+from cliptune.errors import UserError
 from naive_coresets import by_class, greedy, pool, pool_gradients, similarity
 
 
 def value(function, s, balance=2.0):
-    """The function itself, on a list of positions."""
+    """The value of the function for a list of positions."""
     return {
         "facility_location": lambda a: s[a].max(0).values.sum(),
         "graph_cut": lambda a: balance * s[:, a].sum() - s[a][:, a].sum(),
@@ -26,14 +26,16 @@ def value(function, s, balance=2.0):
     }[function]
 
 
-def run(function, kernel, budget, balance=2.0):
+def run(function, similarity, diagonal, budget):
     if function == "facility_location":
-        return facility_location(kernel.rows, len(kernel), budget)
-    return graph_cut(kernel, budget, balance) if function == "graph_cut" else log_determinant(kernel, budget, "test")
+        return facility_location(similarity.__getitem__, len(similarity), budget)
+    if function == "graph_cut":
+        return graph_cut(similarity, diagonal, budget, 2.0)
+    return log_determinant(similarity, diagonal, budget)
 
 
-def kernel_of(signals, labels, **more):
-    return CosineKernel.of(Gradients(residuals(signals.logits, labels), signals.features), **more)
+def gradients_of(signals, labels):
+    return Gradients(residuals(signals.logits, labels), signals.features)
 
 
 every = pytest.mark.parametrize("function", ["facility_location", "graph_cut", "log_determinant"])
@@ -45,7 +47,7 @@ def test_greedy(function, seed):
     signals, labels = pool(18, seed=seed)
     s = similarity(pool_gradients(signals, labels))
     f = value(function, s)
-    picks, gains = run(function, kernel_of(signals, labels), 9)
+    picks, gains = run(function, *cosine_similarities(gradients_of(signals, labels), "test"), 9)
     assert picks.tolist() == greedy(f, 18, 9)
     values = torch.stack([f(picks[: k + 1].tolist()) for k in range(9)])
     assert_close(gains, torch.diff(values, prepend=values.new_zeros(1)), atol=1e-6, rtol=1e-6)
@@ -78,7 +80,7 @@ def test_facility_location_is_near_the_best(seed):
 
 
 def test_lazy_is_exact_on_many(monkeypatch):
-    """More pictures than are looked at together, with twins, in whole steps so that ties are ties."""
+    """More images than are recomputed at a time, with duplicates and integer values, so that ties are exact."""
     s = torch.randint(0, 6, (150, 150), generator=torch.Generator().manual_seed(0)).double()
     s = (s + s.T)[torch.arange(150) // 2 * 2][:, torch.arange(150) // 2 * 2]
     looked = []
@@ -96,33 +98,56 @@ def test_lazy_is_exact_on_many(monkeypatch):
         covered = torch.maximum(covered, s[wanted[-1]])
     assert picks.tolist() == wanted
     assert sum(looked) < 150 * 30 * 0.9
-    monkeypatch.setattr("cliptune.coresets.common.facility.ENTRIES", 600)
+    monkeypatch.setattr("cliptune.coresets.common.greedy.CHUNK_ENTRIES", 600)
     looked.clear()
     assert facility_location(rows, 150, 30)[0].equal(picks)
-    assert max(looked) == 4, "whatever is stale, no more are held together"
+    assert max(looked) == 4, "no more rows at a time"
 
 
-@every
-@pytest.mark.parametrize("soft", [0.0, 1e-6])
-def test_pools_too_large_to_hold(function, soft, monkeypatch):
-    signals, labels = pool(25)
-    held = kernel_of(signals, labels, soft=soft)
-    monkeypatch.setattr("cliptune.coresets.common.cosine.DENSE", 0)
-    free = kernel_of(signals, labels, soft=soft)
-    assert held.matrix is not None and free.matrix is None
-    assert_close(free.sums(), held.matrix.sum(0))
-    assert_close(free.diagonal(), held.matrix.diagonal())
-    assert run(function, free, 10)[0].equal(run(function, held, 10)[0])
+@pytest.mark.parametrize("eps", [0.0, 1e-6])
+def test_matrices_computed_in_chunks(eps, monkeypatch):
+    gradients = gradients_of(*pool(25))
+    whole = cosine_similarities(gradients, "test", eps=eps), distances(gradients, "test")
+    monkeypatch.setattr("cliptune.coresets.common.kernels.CHUNK_ENTRIES", 100)  # four rows at a time
+    (similarity, diagonal), apart = cosine_similarities(gradients, "test", eps=eps), distances(gradients, "test")
+    assert_close(similarity, whole[0][0])
+    assert_close(diagonal, similarity.diagonal())
+    assert_close(apart, whole[1], atol=1e-7, rtol=1e-7)
+    assert not apart.diagonal().any()
 
 
-def test_a_gradient_of_nothing_is_like_no_other():
-    g = Gradients(torch.tensor([[0.0, 0.0], [0.5, -0.5]]), torch.eye(2))
-    assert_close(CosineKernel.of(g).matrix, torch.tensor([[0.5, 0.5], [0.5, 1.0]]))
-    assert_close(CosineKernel.of(g).diagonal(), torch.tensor([0.5, 1.0]))
+@pytest.mark.parametrize("method", ["submodular", "craig", "gradmatch"])
+def test_pools_too_large_for_a_matrix(method, monkeypatch):
+    largest = 10 * 10 * 8 / 2**30  # GiB of one class's matrix
+    monkeypatch.setattr("cliptune.coresets.common.kernels.MAX_GIB", largest)
+    assert len(select(method, *pool(30), 0.3).indices) == 9
+    monkeypatch.setattr("cliptune.coresets.common.kernels.MAX_GIB", 0.99 * largest)
+    with pytest.raises(UserError, match=f"{method} .*all pairs of 10 images.* GiB .*another method.*balanced=True"):
+        select(method, *pool(30), 0.3)
+
+
+def test_the_cosine_of_a_zero_gradient_is_zero():
+    similarity, diagonal = cosine_similarities(Gradients(torch.tensor([[0.0, 0.0], [0.5, -0.5]]), torch.eye(2)), "test")
+    assert_close(similarity, torch.tensor([[0.5, 0.5], [0.5, 1.0]]))
+    assert_close(diagonal, torch.tensor([0.5, 1.0]))
+
+
+def test_incremental_cholesky():
+    x = torch.rand(40, 40, generator=torch.Generator().manual_seed(0)).double()
+    k, order = x @ x.T, torch.randperm(40, generator=torch.Generator().manual_seed(1))[:25].tolist()
+    cholesky = IncrementalCholesky(k, k.diagonal(), 0.1, 25)
+    for i, best in enumerate(order):
+        wanted = k[best, best] + 0.1
+        if done := order[:i]:
+            among = k[done][:, done] + 0.1 * torch.eye(i).double()
+            wanted = wanted - k[best, done] @ torch.linalg.solve(among, k[done, best])
+        assert_close(cholesky.add(best)[1], wanted)
+    lower = torch.linalg.cholesky(k[order][:, order] + 0.1 * torch.eye(25).double())
+    assert_close(cholesky.factor, torch.linalg.solve_triangular(lower, k[order], upper=False))
 
 
 def released(gain, size, budget):
-    """The release's lazy loop: `gain(position, chosen)` of the top one is computed anew until it stays on top."""
+    """The release's lazy loop: recompute `gain(position, chosen)` of the best image until it stays the best."""
     chosen: list[int] = []
     stale = np.array([float(gain(j, chosen)) for j in range(size)])
     for _ in range(budget):
@@ -141,7 +166,7 @@ def released(gain, size, budget):
 
 @every
 def test_dapt(function):
-    signals, labels = pool(60, width=64, scale=2.0)  # wide, so that the release's pseudo-inverse means something
+    signals, labels = pool(60, width=64, scale=2.0)  # wide, so that the release's pseudo-inverse is well conditioned
     g = pool_gradients(signals, labels) / torch.where(torch.arange(60) < 50, 50, 10)[:, None]
     norms = g.norm(dim=1)
     s = 0.5 + 0.5 * (g @ g.T) / (norms[:, None] * norms + 1e-6)
@@ -167,15 +192,7 @@ def test_dapt(function):
         assert found == by_class(labels, 0.4, lambda rows, budget: range(budget))
 
 
-def test_graph_cut_of_the_release_falls_in_the_end():
+def test_graph_cut_of_the_release_decreases_in_the_end():
     signals, labels = pool(20)
-    gains = graph_cut(kernel_of(signals, labels), 20, 1)[1]
+    gains = graph_cut(*cosine_similarities(gradients_of(signals, labels), "test"), 20, 1)[1]
     assert gains[0] > 0 > gains[-1]
-
-
-def test_too_many_at_once():
-    from cliptune.coresets.common.room import kept_rows
-    from cliptune.errors import UserError
-
-    with pytest.raises(UserError, match="submodular of 600000 of 1200000 pictures at once would hold 2682 GiB; take"):
-        kept_rows(600_000, 1_200_000, torch.zeros(1), "submodular")

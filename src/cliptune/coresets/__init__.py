@@ -1,4 +1,4 @@
-"""Coresets by name: a file here is a method that chooses the part of a pool worth training on."""
+"""Coreset selection. Each module in this folder is a method that selects a part of the training images."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from cliptune.registry import Registry
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-__all__ = ["Selection", "Signals", "check_options", "get", "names", "select", "parse_selector"]
+__all__ = ["Selection", "Signals", "check_options", "get", "names", "parse_selector", "select"]
 
-#: What an option of a kind may be given as, and what that is called.
-KINDS = {float: ((int, float), "number"), int: ((int,), "whole number"), bool: ((bool,), "true or false")}
+#: Annotated type of an option -> accepted types of its value, and their name in messages.
+OPTION_TYPES = {float: ((int, float), "number"), int: ((int,), "integer"), bool: ((bool,), "boolean")}
+
 
 REGISTRY = Registry("coreset method", (__name__,), external=True)
 
@@ -39,30 +40,33 @@ def get(name: str) -> Callable[..., Selection]:
 
 
 def check_options(method: str, options: Mapping[str, Any]) -> None:
-    """Raises `UserError` for an option that `method` lacks, and for a number or a truth that is none."""
+    """Raise `UserError` for an option that `method` does not have, and for a value of the wrong type."""
     function = get(method)
     own = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    # Of the options alone: annotations of tensors would need PyTorch.
-    mine = SimpleNamespace(__annotations__={k: v for k, v in function.__annotations__.items() if k in own})
-    hints = get_type_hints(mine, function.__globals__)
+    # Resolve the annotations of the options alone: those of the other parameters would import PyTorch.
+    annotated = SimpleNamespace(__annotations__={k: v for k, v in function.__annotations__.items() if k in own})
+    hints = get_type_hints(annotated, function.__globals__)
     for option, value in options.items():
         if option not in own:
-            raise UserError(f"{method} has no option {option!r}; it has {', '.join(own) or 'none'}")
-        kinds = get_args(hints.get(option)) or (hints.get(option),)
-        for kind, (fits, said) in KINDS.items():
-            if kind in kinds and type(value) not in (*fits, *kinds):
-                raise UserError(f"{option}={value!r} of {method} is no {said}")
+            raise UserError(f"{method} has no option {option!r}; its options: {', '.join(own) or 'none'}")
+        types = get_args(hints.get(option)) or (hints.get(option),)
+        for annotation, (accepted, description) in OPTION_TYPES.items():
+            if annotation in types and type(value) not in (*accepted, *types):
+                raise UserError(f"{option}={value!r} of {method} is not of type {description}")
         if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{option}={value!r} of {method} is no finite number")
+            raise UserError(f"{option}={value!r} of {method} is not finite")
 
 
 def parse_selector(selector: str) -> tuple[str, dict[str, Any]]:
-    """Name and options of "uncertainty,measure=entropy". Raises `UserError` for what is unknown or of a wrong kind."""
+    """Split "uncertainty,measure=entropy" into name and options.
+
+    Raises `UserError` for an unknown method or option, and for a value of the wrong type.
+    """
     name, *options = (part.strip() for part in selector.split(","))
     pairs = (option.partition("=") for option in options if option)
-    read = {key.strip(): _read(value.strip()) for key, _, value in pairs}
-    check_options(name, read)
-    return name, read
+    values = {key.strip(): _parse_value(value.strip()) for key, _, value in pairs}
+    check_options(name, values)
+    return name, values
 
 
 def select(
@@ -77,13 +81,23 @@ def select(
     variant: Variant = "paper",
     **options: Any,
 ) -> Selection:
-    """Choose `fraction` of a pool of n pictures with the labels `(n,)`, as `method` does.
+    """Select a fraction of a pool of n images.
 
-    balanced: round(fraction * n_c) of each class c, at least one; else round(fraction * n) of all.
-    seed (0 unless told), or generator: of the methods that draw; the same chooses the same. Ties go to the earlier
-    picture.
-    options: the method's own keywords, such as `measure="entropy"`.
-    Raises `UserError` where a method lacks a signal, for signals that do not fit together, and for wrong values.
+    Args:
+        method: Name of a coreset method.
+        signals: What is known about the images; each method names what it needs.
+        labels: `(n,)`, the class of each image.
+        fraction: Above 0 and at most 1.
+        balanced: Select round(fraction * n_c) images of each class c, at least one; otherwise round(fraction * n) of
+            all images. Methods that compare all pairs of images refuse more than 40,132 images in single precision,
+            per class if balanced.
+        seed: For the methods that draw; the same seed selects the same images. 0 by default.
+        generator: An alternative to `seed`.
+        variant: "paper", or "dapt" for the code released with DAPT.
+        options: Options of the method, such as `measure="entropy"`.
+
+    The earlier image wins a tie. Raises `UserError` if a signal is missing, if signals do not fit together, and for
+    invalid values.
     """
     import torch
     from torch import Generator
@@ -95,16 +109,17 @@ def select(
     if variant not in get_args(Variant):
         raise UserError(f"variant={variant!r} is neither {' nor '.join(map(repr, get_args(Variant)))}")
     if seed is not None and generator is not None:
-        raise UserError("seed and generator are two ways to say the same; give one of them")
+        raise UserError("seed and generator exclude each other; pass one of them")
     generator = generator or Generator().manual_seed(seed or 0)
     with torch.no_grad():
-        return function(Pool.of(method, signals, labels, fraction, balanced, variant, generator), **options).ordered()
+        pool = Pool.create(method, signals, labels, fraction, balanced, variant, generator)
+        return function(pool, **options).ordered()
 
 
-def _read(value: str) -> Any:
-    """The value of an option: 1e-2 is a number, as 0.01 is."""
+def _parse_value(text: str) -> Any:
+    """The value of an option; "1e-2" is a float."""
     with suppress(ValueError):
-        return int(value)
+        return int(text)
     with suppress(ValueError):
-        return float(value)
-    return {"true": True, "false": False, "none": None}.get(value.lower(), value)
+        return float(text)
+    return {"true": True, "false": False, "none": None}.get(text.lower(), text)

@@ -1,4 +1,4 @@
-"""Pictures whose neighbours are classified differently."""
+"""Contrastive active learning (CAL): images that are classified differently from their neighbours."""
 
 from __future__ import annotations
 
@@ -12,58 +12,74 @@ if TYPE_CHECKING:
 
     from cliptune.coresets.common.pool import Pool
 
-#: Numbers of `(rows, neighbours, C)` held together.
-ENTRIES = 16_000_000
+#: Number of distances, and of entries `(rows, neighbours, C)`, computed at a time.
+CHUNK_DISTANCES, CHUNK_ENTRIES = 32_000_000, 16_000_000
 
 
 def cal(pool: Pool, *, neighbours: int = 10) -> Selection:
-    """The largest mean KL(p_neighbour || p_i) over the nearest neighbours in feature space, of whatever class
-    (Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021, algorithm 1). `scores` hold that
-    mean. The paper finds neighbours among the labelled pictures; here all are.
+    """Select the largest mean KL(p_neighbour || p_i) over the nearest neighbours in feature space, of any class
+    (Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021, algorithm 1).
 
-    "dapt" takes the *smallest* mean of KL(p_i || p_neighbour) / 2 + KL(p_neighbour || p_i) / 2, neighbours within the
-    class by (v_i + t_{y_i}) / 2; with balanced=True it looks up the probabilities of position i in a list that is
-    sorted by class, which is right only where the pool is.
+    `scores` is that mean. The paper searches the labelled images for neighbours; here all images are labelled.
+
+    "dapt" selects the *smallest* mean of KL(p_i || p_neighbour) / 2 + KL(p_neighbour || p_i) / 2, with neighbours
+    within the class by (v_i + t_{y_i}) / 2. With balanced=True it reads the probabilities of position i from a list
+    sorted by class, which is correct only if the pool is sorted by class.
     """
     import torch
 
-    from cliptune.coresets.common.neighbours import nearest_neighbours
-    from cliptune.coresets.common.room import announce
-
     checks.require(neighbours >= 1, "neighbours", neighbours, "at least 1")
-    (features,) = pool.need("features")
+    (features,) = pool.require("features")
     if pool.variant == "paper":
-        announce(pool.method, len(features), features, features.shape[1])
         near = nearest_neighbours(features, neighbours)
-        scores = _divergence(pool.logits(), near, symmetric=False)
-        return pool.extreme(scores, largest=True)
-    (text,) = pool.need("text")
+        scores = _mean_divergence(pool.logits(), near, symmetric=False)
+        return pool.select_by_score(scores, largest=True)
+    (text,) = pool.require("text")
     features = (features + text[pool.labels]) / 2
-    stored = torch.cat([g.rows for g in pool.groups])
+    by_class = torch.cat([g.rows for g in pool.groups])
     scores = features.new_zeros(len(features))
     for group in pool.groups:
-        near = nearest_neighbours(features[group.rows], neighbours, first=True)
-        scores[group.rows] = _divergence(pool.logits(stored[group.rows]), near, symmetric=True)
-    return pool.extreme(scores, largest=False)
+        near = nearest_neighbours(features[group.rows], neighbours, drop_first=True)
+        scores[group.rows] = _mean_divergence(pool.logits(by_class[group.rows]), near, symmetric=True)
+    return pool.select_by_score(scores, largest=False)
 
 
-def _divergence(logits: Tensor, near: Tensor, *, symmetric: bool) -> Tensor:
-    """Mean divergence `(m,)` of each row of `(m, C)` from the rows `near` `(m, k)`; 0 where there are none."""
+def nearest_neighbours(features: Tensor, k: int, *, drop_first: bool = False) -> Tensor:
+    """Positions `(m, min(k, m - 1))` of the nearest other rows of each row of `(m, d)` by Euclidean distance.
+
+    drop_first: exclude the nearest row instead of the row itself, as the DAPT release does; they differ for duplicates.
+    """
+    import torch
+
+    m = len(features)
+    k = min(k, m - 1)
+    square = features.square().sum(1)
+    parts = []
+    for rows in torch.arange(m, device=features.device).split(max(1, CHUNK_DISTANCES // m)):
+        distance = torch.addmm(square, features[rows], features.T, alpha=-2)
+        if not drop_first:
+            distance[torch.arange(len(rows), device=rows.device), rows] = torch.inf
+        found = distance.topk(k + drop_first, largest=False).indices
+        parts.append(found[:, 1:] if drop_first else found)
+    return torch.cat(parts)
+
+
+def _mean_divergence(logits: Tensor, near: Tensor, *, symmetric: bool) -> Tensor:
+    """Mean KL divergence `(m,)` of each row of `(m, C)` from its rows `near` `(m, k)`; 0 for k = 0."""
     import torch
 
     m, k = near.shape
     if k == 0:
         return logits.new_zeros(m)
-    log = logits.log_softmax(1)
-    p = log.exp()
-    own = (p * log).sum(1)
+    log_p = logits.log_softmax(1)
+    p = log_p.exp()
+    negative_entropy = (p * log_p).sum(1)
     parts = []
-    for rows in torch.arange(m, device=logits.device).split(max(1, ENTRIES // (k * logits.shape[1]))):
-        theirs = near[rows]
-        mean = p[theirs].mean(1)
-        there = own[theirs].mean(1) - (mean * log[rows]).sum(1)  # KL(neighbour || own)
+    for rows in torch.arange(m, device=logits.device).split(max(1, CHUNK_ENTRIES // (k * logits.shape[1]))):
+        index = near[rows]
+        divergence = negative_entropy[index].mean(1) - (p[index].mean(1) * log_p[rows]).sum(1)  # KL(p_near || p_i)
         if symmetric:
-            here = own[rows] - (p[rows] * log[theirs].mean(1)).sum(1)
-            there = (there + here) / 2
-        parts.append(there)
+            reverse = negative_entropy[rows] - (p[rows] * log_p[index].mean(1)).sum(1)  # KL(p_i || p_near)
+            divergence = (divergence + reverse) / 2
+        parts.append(divergence)
     return torch.cat(parts)

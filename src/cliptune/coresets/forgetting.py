@@ -1,4 +1,4 @@
-"""Pictures that training forgets."""
+"""Forgetting events: images that are misclassified again during training."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ if TYPE_CHECKING:
 
 
 def forgetting(pool: Pool) -> Selection:
-    """The most often forgotten: right in one epoch and wrong in the next. A picture that was never right counts as
-    forgotten without end (Toneva et al., An Empirical Study of Example Forgetting, ICLR 2019, definitions 2.1, 2.2 and
-    algorithm 1). `scores` hold the count.
+    """Select the most often forgotten: correct in one epoch and wrong in the next (Toneva et al., An Empirical Study of
+    Example Forgetting, ICLR 2019, definitions 2.1, 2.2 and algorithm 1).
 
-    "dapt" leaves the count of never-learned pictures at 0. Its first row is the model before training; give the same.
+    `scores` is that count, infinite for an image that was never correct.
+
+    "dapt" leaves the count of such images at 0. The first row of its signal is the model before training; pass the
+    same.
     """
     import torch
 
-    (correct,) = pool.need("correct")
+    (correct,) = pool.require("correct")
     if bool(((correct != 0) & (correct != 1)).any()):
-        raise UserError("correct must hold True or False, or 1 and 0, for each epoch and picture")
+        raise UserError("correct must contain True or False, or 1 and 0, for each epoch and image")
     right = correct.bool()
     scores = (right[:-1] & ~right[1:]).sum(0).to(torch.get_default_dtype())
     if pool.variant == "paper":
         scores[~right.any(0)] = torch.inf
-    return pool.extreme(scores, largest=True)
+    return pool.select_by_score(scores, largest=True)

@@ -1,4 +1,4 @@
-"""All pictures."""
+"""The full pool, the baseline of coresets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def full(pool: Pool) -> Selection:
-    """Every picture, whatever the fraction: what coresets are compared with."""
+    """Select every image, whatever the fraction."""
     import torch
 
     return Selection(torch.arange(len(pool.labels), device=pool.labels.device))

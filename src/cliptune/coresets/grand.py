@@ -1,4 +1,4 @@
-"""Pictures with large gradients."""
+"""GraNd: images with large gradients."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ if TYPE_CHECKING:
 
 
 def grand(pool: Pool) -> Selection:
-    """The largest gradient norms ||G_i|| (Paul, Ganguli & Dziugaite, Deep Learning on a Data Diet, NeurIPS 2021,
-    definition 2.1), here of the last layer and of the one model the signals are of; the paper averages over models
-    early in training. `scores` hold the norms.
+    """Select the largest gradient norms ||G_i|| (Paul, Ganguli & Dziugaite, Deep Learning on a Data Diet, NeurIPS 2021,
+    definition 2.1), of the last layer.
 
-    "dapt" divides by the size of the batch of 50, so pictures of a smaller last batch seem larger.
+    `scores` is the norm, of the one model that the signals come from; the paper averages over models early in training.
+
+    "dapt" divides by the size of the batch of 50, so images of a smaller last batch have larger scores.
     """
     import torch
 
     from cliptune.coresets.common.gradients import Gradients
 
     rows = torch.arange(len(pool.labels), device=pool.labels.device)
-    return pool.extreme(Gradients.of(pool, rows).norms(), largest=True)
+    return pool.select_by_score(Gradients.from_pool(pool, rows).norms(), largest=True)

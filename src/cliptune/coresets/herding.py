@@ -1,4 +1,4 @@
-"""Pictures whose mean is the mean of all."""
+"""Herding: images whose mean feature approximates that of all images."""
 
 from __future__ import annotations
 
@@ -13,36 +13,34 @@ if TYPE_CHECKING:
 
 
 def herding(pool: Pool) -> Selection:
-    """Add, one at a time, the picture that brings the mean feature of the chosen nearest to the mean mu of all:
+    """Add, one at a time, the image that brings the mean feature of the selection nearest to the mean mu of all images:
     argmin_j ||mu - (sum_{s in S} v_s + v_j) / (k + 1)|| (Rebuffi et al., iCaRL, CVPR 2017, algorithm 4, after Welling,
     Herding Dynamical Weights to Learn, ICML 2009).
 
-    "dapt" takes argmax in place of argmin, of h_i = (v_i + t_{y_i}) / 2 with the class features t. Within a class
-    argmin would choose the same from h as from v.
+    "dapt" takes argmax instead of argmin, of h_i = (v_i + t_{y_i}) / 2 with the class features t. Within a class,
+    argmin would select the same images from h as from v.
     """
     import torch
 
-    from cliptune.coresets.common.argmax import first_largest
-    from cliptune.coresets.common.room import ALONE, announce
+    from cliptune.coresets.common.greedy import first_largest
 
-    (features,) = pool.need("features")
+    (features,) = pool.require("features")
     dapt = pool.variant == "dapt"
     if dapt:
-        (text,) = pool.need("text")
+        (text,) = pool.require("text")
         features = (features + text[pool.labels]) / 2
 
     def choose(group: Group) -> Tensor:
         h = features[group.rows]
-        announce(pool.method, group.budget, h, ALONE * h.shape[1])
         mean, square = h.mean(0), h.square().sum(1)
-        wanted, taken = mean.clone(), torch.zeros_like(square)
+        target, excluded = mean.clone(), torch.zeros_like(square)
         picks = []
-        for _ in range(group.budget):  # wanted is (k + 1) mu - sum_S h_s
-            miss = square - 2 * (h @ wanted)  # ||wanted - h_j||^2 but for what is the same for all j
-            best = first_largest((miss if dapt else -miss) - taken)
+        for _ in range(group.budget):  # target is (k + 1) mu - sum_S h_s
+            distance = square - 2 * (h @ target)  # ||target - h_j||^2 up to a constant
+            best = first_largest((distance if dapt else -distance) - excluded)
             picks.append(best)
-            taken[best] = torch.inf
-            wanted = wanted + mean - h[best]
+            excluded[best] = torch.inf
+            target = target + mean - h[best]
         return torch.stack(picks)
 
-    return pool.by_group(choose)
+    return pool.select_by_group(choose)

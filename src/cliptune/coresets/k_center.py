@@ -1,4 +1,4 @@
-"""Pictures that leave nobody far away."""
+"""k-center: images such that every image is near a selected one."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 def k_center(pool: Pool) -> Selection:
     """Greedy k-center on Euclidean distances of features (Sener & Savarese, Active Learning for Convolutional Neural
-    Networks: A Core-Set Approach, ICLR 2018, algorithm 1, which starts from pictures already labelled). Nobody is here,
-    so the first is drawn. The paper lets classes compete: balanced=False.
+    Networks: A Core-Set Approach, ICLR 2018, algorithm 1).
 
-    "dapt" (DeepCore's code) draws the first with `np.random.seed(seed)` anew in each class.
+    The paper starts from labelled images and ignores classes (balanced=False). Here, the first image is drawn at
+    random.
+
+    "dapt" (DeepCore's code) draws the first image of each class after `np.random.seed(seed)`.
     """
     import torch
 
-    from cliptune.coresets.common.farthest import farthest_first
-    from cliptune.coresets.common.room import announce
+    from cliptune.coresets.common.greedy import farthest_first
 
-    (features,) = pool.need("features")
+    (features,) = pool.require("features")
 
     def choose(group: Group) -> Tensor:
         v = features[group.rows]
-        announce(pool.method, group.budget, v, v.shape[1])
         square = v.square().sum(1)
 
         def distances(index: Tensor) -> Tensor:
-            apart = square + square[index][:, None] - 2 * (v[index] @ v.T)
-            return apart.where(apart > 8 * torch.finfo(v.dtype).eps, 0)  # twins are 0 apart, in spite of rounding
+            distance = square + square[index][:, None] - 2 * (v[index] @ v.T)
+            return distance.where(distance > 8 * torch.finfo(v.dtype).eps, 0)  # exactly 0 for duplicates
 
-        return farthest_first(distances, pool.first(len(v), pool.legacy()), group.budget)
+        return farthest_first(distances, pool.draw_first(len(v), pool.legacy_generator()), group.budget)
 
-    return pool.by_group(choose)
+    return pool.select_by_group(choose)

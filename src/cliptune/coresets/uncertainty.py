@@ -1,4 +1,4 @@
-"""Pictures the model is unsure of."""
+"""Uncertainty sampling: images that the model is least certain of."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ Measure = Literal["margin", "least_confidence", "entropy"]
 
 
 def uncertainty(pool: Pool, *, measure: Measure = "margin") -> Selection:
-    """The most uncertain by the probabilities p (Settles, Active Learning Literature Survey, 2009, section 3.1):
+    """Select the most uncertain images by the probabilities p, p_(1) the largest (Settles, Active Learning Literature
+    Survey, 2009, section 3.1).
 
     margin: the smallest p_(1) - p_(2). least_confidence: the largest 1 - p_(1). entropy: the largest -sum p log p.
-    `scores` hold that quantity.
+    `scores` is that quantity.
 
-    "dapt" takes the smallest of p_(1) - p_(2), of the largest *logit*, or of sum p log(p + 1e-6); where classes compete
-    (balanced=False) it takes the largest of them, the most certain.
+    "dapt" selects the smallest p_(1) - p_(2), the smallest largest *logit*, or the smallest sum p log(p + 1e-6); with
+    balanced=False it selects the largest of them, the most certain.
     """
     import torch
 
@@ -30,11 +31,11 @@ def uncertainty(pool: Pool, *, measure: Measure = "margin") -> Selection:
     dapt = pool.variant == "dapt"
     if measure == "margin":
         if logits.shape[1] < 2:
-            raise UserError(f"a margin is between two classes, but logits are of {logits.shape[1]}")
+            raise UserError(f"a margin needs two classes, but logits have {logits.shape[1]}; use another measure")
         first, second = logits.softmax(1).topk(2, dim=1).values.T
         scores = first - second
     elif measure == "least_confidence":
-        # the others' share, since 1 - p_(1) rounds to 0 where the model is sure
+        # The sum of the other probabilities: 1 - p_(1) would round to 0 if the model is certain.
         others = logits.scatter(1, logits.argmax(1, keepdim=True), -torch.inf)
         scores = logits.amax(1) if dapt else (others.logsumexp(1) - logits.logsumexp(1)).exp()
     elif dapt:
@@ -42,4 +43,4 @@ def uncertainty(pool: Pool, *, measure: Measure = "margin") -> Selection:
         scores = (p * torch.log(p + 1e-6)).sum(1)
     else:
         scores = torch.special.entr(logits.softmax(1)).sum(1)
-    return pool.extreme(scores, largest=not pool.balanced if dapt else measure != "margin")
+    return pool.select_by_score(scores, largest=not pool.balanced if dapt else measure != "margin")

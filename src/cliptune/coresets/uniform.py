@@ -1,4 +1,4 @@
-"""Chance."""
+"""Uniform random sampling."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def uniform(pool: Pool) -> Selection:
-    """Drawn without replacement.
+    """Draw images without replacement.
 
     "dapt" draws the release's own numbers: `np.random.seed(seed)`, then `choice` class by class.
     """
     import torch
 
-    legacy = pool.legacy()
+    legacy = pool.legacy_generator()
 
     def choose(group: Group) -> Tensor:
         if pool.variant == "dapt":

@@ -1,1 +1,1 @@
-"""What several coreset methods are made of."""
+"""Shared parts of the coreset methods: the pool of images, gradients, similarity matrices and greedy algorithms."""

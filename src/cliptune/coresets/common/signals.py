@@ -1,4 +1,4 @@
-"""What coreset methods are told, and what they answer."""
+"""The input and the output of a coreset method."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-#: "paper": as the method's paper defines it; "dapt": as the code released with DAPT computes it, mistakes included.
+#: "paper": as the method's paper defines it. "dapt": as the code released with DAPT computes it, including its errors.
 Variant = Literal["paper", "dapt"]
 
-#: The size of the batches whose mean loss the release differentiates.
+#: Batch size of the DAPT release, which takes gradients of the mean loss of a batch.
 DAPT_BATCH_SIZE = 50
 
 
 @dataclass(frozen=True)
 class Signals:
-    """What is known of a pool of n pictures of C classes; every part may be absent.
+    """What is known about a pool of n images of C classes. Every field is optional; each method names what it needs.
 
-    features: `(n, d)`, L2-normalised image features. text: `(C, d)` class features. logit_scale: of their cosines.
-    logits: `(n, C)`; where absent, `logit_scale * features @ text.T`.
-    correct: `(E, n)`, whether a picture was classified rightly when it was met in epoch 1 ... E.
-    val_features `(m, d)`, val_labels `(m,)`, val_logits `(m, C)`: the same of held-out pictures.
+    Args:
+        features: `(n, d)`, L2-normalised image features.
+        text: `(C, d)`, L2-normalised class features.
+        logits: `(n, C)`; if absent, `logit_scale * features @ text.T`.
+        logit_scale: Factor of the cosine similarities.
+        correct: `(E, n)`, whether each image was classified correctly in epochs 1 to E of a training run.
+        val_features: `(m, d)`, L2-normalised features of the validation images.
+        val_labels: `(m,)`, their labels.
+        val_logits: `(m, C)`, their logits.
     """
 
     features: Tensor | None = None
@@ -38,12 +43,14 @@ class Signals:
 
 @dataclass(frozen=True)
 class Selection:
-    """A part of a pool.
+    """The selected part of a pool of n images.
 
-    indices: `(k,)` positions in the pool, ascending.
-    weights: `(k,)`, how many pictures of the pool each stands for; it multiplies the picture's loss. None: all count
-    alike.
-    scores: `(n,)` of all pictures, where the method ranks them one by one; its docstring says which end is chosen.
+    Args:
+        indices: `(k,)`, positions in the pool, ascending.
+        weights: `(k,)`, the number of pool images that each selected image represents; a factor of its loss. None if
+            all images have the same weight.
+        scores: `(n,)`, the score of every image if the method ranks images one by one. The method's docstring says
+            whether it selects the largest or the smallest.
     """
 
     indices: Tensor
@@ -51,6 +58,6 @@ class Selection:
     scores: Tensor | None = None
 
     def ordered(self) -> Selection:
-        """The same with indices ascending."""
+        """A copy with ascending indices."""
         indices, order = self.indices.sort()
         return Selection(indices, None if self.weights is None else self.weights[order], self.scores)
