@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import inspect
 import re
 from pathlib import Path
@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 import cliptune as ct
-from cliptune import methods
+from cliptune import coresets, masks, methods, protocols
+from cliptune.data import sources
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -25,6 +26,14 @@ def blocks(page):
     for path, flow, nested in BLOCK.findall(PAGES[page]):
         found[path] = yaml.safe_load(flow or nested) or {} if flow or nested else {}
     return found
+
+
+def api_hook():
+    """The module that writes the API reference."""
+    spec = importlib.util.spec_from_file_location("api_hook", ROOT / "tools" / "docs" / "api.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def named(path):
@@ -97,3 +106,20 @@ def test_links_lead_somewhere(page):
 def test_every_page_is_in_the_manual():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
     assert sorted(page for entry in nav for page in entry.values()) == sorted(PAGES)
+
+
+def test_every_entry_and_public_name_is_in_the_reference():
+    hook = api_hook()
+    sections = hook.sections()
+    assert [*sections["Python"]] == ct.__all__
+    assert sorted([*sections["Methods"], *sections["Wrappers"]]) == methods.names()
+    assert [*sections["Mask sources"]] == [*masks.SOURCES] and [*sections["Datasets"]] == sources.names()
+    assert [*sections["Protocols"]] == protocols.names() and [*sections["Coreset methods"]] == coresets.names()
+    elsewhere = hook.documented_elsewhere()
+    text = hook.reference(elsewhere)
+    for entries in sections.values():
+        for name, entry in entries.items():
+            path = f"{entry.__module__}.{entry.__qualname__}"
+            assert named(path) is entry and inspect.getdoc(entry), f"{path} has no docstring"
+            assert (f"[`{name}`][{path}]" in text) == (path in elsewhere)
+            assert (f'::: {path}\n    options: {{heading: "{name}"' in text) != (path in elsewhere)

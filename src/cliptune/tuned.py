@@ -123,7 +123,7 @@ class Tuned:
             return any(e.path is not None and e.path.resolve() in trained for e in examples)
         return False
 
-    def predict(self, images: ImageInput | Iterable[ImageInput], top_k: int = 1):
+    def predict(self, images: ImageInput | Iterable[ImageInput], top_k: int = 1) -> Any:
         """Classify one or several images.
 
         Args:
