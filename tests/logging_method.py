@@ -1,8 +1,7 @@
-"""A method that keeps a log of every epoch it trains, for tests of who executed what; and sweeps of it."""
+"""A method that logs every epoch it trains, sweeps with it, and a context that kills one of their processes."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -14,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch.nn.functional as F
+from filelock import SoftFileLease
 
-from cliptune import dir_lock
 from cliptune.backbones.tokenized_text import tokenize_with_context
 from cliptune.config import RunConfig
+from cliptune.dir_lock import LOCK_FILE
 from cliptune.engine.config import TrainConfig
 from cliptune.model.method import Method
 from cliptune.prompts.context import TextContext
 from cliptune.prompts.initialization import random_tokens
+from cliptune.results.store import RESULT_FILE, load_result
 from cliptune.run_dir import RESUME
 from cliptune.runners.job import Job
 from cliptune.sweep import plan_jobs
@@ -31,12 +32,14 @@ EPOCHS = 4
 
 @dataclass(frozen=True)
 class LoggingMethod(Method):
-    """CoOp that appends a line to `log` after each epoch, and breaks where it is told to."""
+    """CoOp that appends a line to the file `log` after each epoch.
+
+    breaks: "bug" raises an error at the first step, "slow" prolongs each epoch by 0.5 s.
+    """
 
     n_ctx: int = 2
     log: str = ""
     breaks: str = ""
-    """"bug" raises something nobody foresaw; "slow" takes a while for each epoch."""
 
     def learner(self, backbone, classnames, generator):
         return TextContext(random_tokens(self.n_ctx, backbone.text_width, generator))
@@ -49,7 +52,7 @@ class LoggingMethod(Method):
 
     def losses(self, out, batch, state):
         if self.breaks == "bug":
-            raise ZeroDivisionError("nobody foresaw this")
+            raise ZeroDivisionError("a bug")
         return {"ce": F.cross_entropy(out.logits, batch.labels)}
 
     def after_epoch(self, model, state):
@@ -60,7 +63,7 @@ class LoggingMethod(Method):
 
 
 def make_jobs(data: Path, out: Path, *, widths=(1, 2), seeds=(1, 2, 3), epochs: int = EPOCHS, breaks: str = ""):
-    """Runs of the method with so many tokens, which log to a file beside `out`."""
+    """Jobs with each number of tokens in `widths` and each seed, which log to `OUT.log`."""
     log = str(out.parent / f"{out.name}.log")
     training = TrainConfig(epochs=epochs, lr=0.01, batch_size=4, augment="none")
     runs = [
@@ -71,24 +74,26 @@ def make_jobs(data: Path, out: Path, *, widths=(1, 2), seeds=(1, 2, 3), epochs: 
 
 
 def trained_epochs(out: Path) -> Counter[str]:
-    """How often each epoch of each run of `entries(..., out)` was trained."""
+    """How often each epoch of each job of `make_jobs(..., out)` was trained: "N_CTX SEED EPOCH" -> count."""
     log = out.parent / f"{out.name}.log"
     return Counter(log.read_text().splitlines() if log.is_file() else ())
 
 
-def all_epochs(planned: list[Job]) -> set[str]:
-    """The epochs that are to be trained."""
+def all_epochs(jobs: list[Job]) -> set[str]:
+    """The epochs that the jobs train, named as in `trained_epochs`."""
     return {
-        f"{entry.run.method.n_ctx} {entry.run.seed} {epoch}"  # type: ignore[attr-defined]
-        for entry in planned
-        for epoch in range(entry.run.training.epochs)
+        f"{job.run.method.n_ctx} {job.run.seed} {epoch}"  # type: ignore[attr-defined]
+        for job in jobs
+        for epoch in range(job.run.training.epochs)
     }
 
 
 @contextmanager
-def kill_one(planned: list[Job], out: Path) -> Iterator[list[int]]:
-    """While the block runs the sweep, kill the process that does one of its runs, once epochs are done; its number is
-    in the list, which stays empty if none could be killed."""
+def kill_one(jobs: list[Job], out: Path) -> Iterator[list[int]]:
+    """Kill a process that executes one of the jobs after two epochs, while the block runs the sweep.
+
+    Yields a list that receives the process id.
+    """
     killed: list[int] = []
 
     def kill() -> None:
@@ -96,8 +101,8 @@ def kill_one(planned: list[Job], out: Path) -> Iterator[list[int]]:
         while trained_epochs(out).total() < 2 and time.monotonic() < until:
             time.sleep(0.02)
         time.sleep(0.2)
-        sign = next(entry.folder / dir_lock.LOCK_FILE for entry in planned if (entry.folder / RESUME).is_file())
-        killed.append(json.loads(sign.read_text())["process"])
+        folder = next(job.folder for job in jobs if (job.folder / RESUME).is_file())
+        killed.append(owner_pid(folder))
         os.kill(killed[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
@@ -108,19 +113,24 @@ def kill_one(planned: list[Job], out: Path) -> Iterator[list[int]]:
         killer.join()
 
 
+def owner_pid(folder: Path) -> int:
+    """The id of the process that holds the lock of a run directory."""
+    owner = SoftFileLease(folder / LOCK_FILE).owner
+    assert owner is not None
+    return owner.pid
+
+
 def list_files(out: Path) -> list[str]:
     """All files below a folder."""
     return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
 
 
-def left_behind(planned: list[Job]) -> dict[str, object]:
-    """What a finished sweep leaves, less what differs from one undisturbed time to the next."""
-    from cliptune.results import store
-
+def left_behind(jobs: list[Job]) -> dict[str, object]:
+    """Metrics, history and file names of a finished sweep: all that is equal when it is repeated."""
     found: dict[str, object] = {}
-    for entry in planned:
-        name = f"{entry.label} {entry.run.seed}"
-        result = store.load_result(entry.folder / store.RESULT_FILE)
+    for job in jobs:
+        name = f"{job.label} {job.run.seed}"
+        result = load_result(job.folder / RESULT_FILE)
         found[name] = result.metrics, result.history
-        found[f"{name} files"] = sorted(os.listdir(entry.folder))
+        found[f"{name} files"] = sorted(os.listdir(job.folder))
     return found

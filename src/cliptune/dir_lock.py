@@ -1,215 +1,123 @@
-"""A folder that one process at a time works in, also where machines share the disk.
+"""A lock on a run directory, also between machines that share a disk.
 
-The holder leaves a file that only one can create, and touches it while it lives. One that is no longer touched is of a
-process that is no more, and gives way; on the same machine that is seen at once. Should a process be taken for dead
-that was only suspended, two do the same work, and leave the same files.
+The lock is a `filelock.SoftFileLease`: a file that names its owner, which touches it regularly. The lock of a process
+that died is taken over: at once on the same machine, else after `LEASE_SECONDS` without a heartbeat. If a process was
+only suspended, two processes compute the same run and write the same files.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import secrets
-import threading
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from cliptune import plain_values
+from filelock import SoftFileLease, Timeout
+
 from cliptune.errors import UserError, os_reason
-from cliptune.files import read_text
 
-#: The file in a held folder.
-LOCK_FILE = ".held"
-#: Seconds between signs of life, and without one before a holder on another machine is taken for dead.
-BEAT, STALE = 5.0, 60.0
-
-#: What this process holds: its own work may go into a folder again.
-_mine: set[Path] = set()
+#: The file in a locked directory.
+LOCK_FILE = ".lock"
+#: Seconds between heartbeats; and without one until the owner counts as dead, on which all processes must agree.
+HEARTBEAT_SECONDS, LEASE_SECONDS = 5.0, 60.0
+#: Seconds to retry while another process creates, releases or takes over the lock.
+GRACE_SECONDS = 0.1
 
 
 class DirLocked(UserError):
-    """Another process is at work there."""
+    """Another process holds the lock."""
 
 
 @contextmanager
 def lock_dir(folder: Path | None) -> Iterator[None]:
-    """Hold a folder for the block; None holds nothing. Raises `Held` while another process holds it.
+    """Hold the lock of a directory within the block; None locks nothing.
 
-    The folder is made, with those above it, and goes if it is empty in the end.
+    The directory is created, and removed in the end if it is empty, with the parents created for it. The lock is
+    reentrant within a thread. Raises `DirLocked` if another process holds it.
     """
-    path = None if folder is None else folder.absolute() / LOCK_FILE
-    if path is None or path in _mine:
+    if folder is None:
         yield
         return
-    own = _me()
-    made = [place for place in path.parents if not place.exists()]
-    _take(path, own)
-    _mine.add(path)
-    over = threading.Event()
-    threading.Thread(target=_beat, args=(path, own, over), daemon=True).start()
+    folder = folder.absolute()
+    created = [place for place in (folder, *folder.parents) if not place.exists()]
+    lock = _lock_of(folder)
+    _acquire(lock, folder)
     try:
         yield
     finally:
-        over.set()
-        _mine.discard(path)
-        if _read(path) == own:
-            path.unlink(missing_ok=True)
-        with suppress(OSError):  # it holds something
-            for place in made or [path.parent]:
+        lock.release()
+        with suppress(OSError):  # not empty
+            for place in created or [folder]:
                 place.rmdir()
 
 
 def lock_owner(folder: Path) -> str:
-    """Who holds the folder, in words, or "" where nobody alive does."""
-    path = folder.absolute() / LOCK_FILE
-    text = _read(path)
-    if not text or _dead(path, text):
+    """The process that holds the lock, for messages; "" if there is none or it is dead."""
+    folder = folder.absolute()
+    lock = _lock_of(folder)
+    if not os.path.lexists(folder / LOCK_FILE) or _seconds_without_heartbeat(folder) > LEASE_SECONDS:
         return ""
-    about = _said(text)
-    return f"process {about['process']} on {about['host']}" if about else "another process"
+    if not lock.is_locked:
+        with suppress(OSError):  # among them `Timeout`
+            lock.acquire(timeout=GRACE_SECONDS)  # succeeds if the owner was a process of this machine that died
+            lock.release()
+            return ""
+    return _describe_owner(lock)
 
 
-def _take(path: Path, own: str) -> None:
-    """Create the file. Raises `Held`."""
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # a holder that left removed the empty folder in between
-                with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY), "w", encoding="utf-8") as file:
-                    file.write(own)
-                return
-        except OSError as error:
-            if not isinstance(error, FileExistsError) or path.parent.is_file():
-                reason = os_reason(error)
-                raise UserError(f"cannot write to {path.parent}: {reason}; choose another folder with --out") from error
-            text = _read(path)
-            if not _dead(path, text):
-                who = lock_owner(path.parent) or "another process"
-                raise DirLocked(
-                    f"{path.parent} is being worked in by {who}; wait for it, or choose another folder with --out"
-                ) from None
-            _clear(path, text)
-
-
-def _clear(path: Path, seen: str) -> None:
-    """Move a dead holder's file out of the way, and nobody else's."""
-    with _alone(path.parent):
-        if _read(path) != seen:
-            return
-        moved = path.with_name(f"{LOCK_FILE}.{secrets.token_hex(4)}.tmp")
-        with suppress(FileNotFoundError):  # another machine was quicker
-            os.rename(path, moved)
-            if _read(moved) != seen:  # another machine was quicker, and this is its file
-                with suppress(OSError):
-                    os.link(moved, path)
-            with suppress(OSError):  # a folder of someone's, which stays under that name
-                moved.unlink()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes of this machine from clearing the folder meanwhile, where the system can lock folders."""
-    try:
-        import fcntl
-
-        place = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
-        yield
-        return
-    try:
-        with suppress(OSError):
-            fcntl.flock(place, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(place)
-
-
-def _beat(path: Path, own: str, over: threading.Event) -> None:
-    while not over.wait(BEAT):
-        with suppress(OSError):
-            if _read(path) == own:
-                os.utime(path)
-
-
-def _dead(path: Path, text: str) -> bool:
-    """Whether the file of this content is of a process that is no more."""
-    about = _said(text)  # None: just created, or torn by a crash, so its age tells
-    if about and about["machine"] == _machine():
-        runs = _runs(about["process"], about["began"])
-        if about["began"] or not runs:
-            return not runs
-    return _age(path) > STALE
-
-
-def _said(text: str) -> dict[str, Any] | None:
-    """What a holder's file says, if it is one that `_me` wrote."""
-    try:
-        about = plain_values.from_json(text)
-        words = all(isinstance(about[key], str) for key in ("host", "machine", "began"))
-        return about if words and type(about["process"]) is int and 0 < about["process"] < 2**31 else None
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _age(path: Path) -> float:
-    """Seconds since the file was touched, by the clock of the disk it is on; 0 if it is gone."""
-    probe = path.with_name(f"{LOCK_FILE}.{secrets.token_hex(4)}.tmp")
-    try:
-        probe.touch()
-        return probe.stat().st_mtime - path.lstat().st_mtime
-    except OSError:
-        return 0.0
-    finally:
-        with suppress(OSError):
-            probe.unlink(missing_ok=True)
-
-
-def _me() -> str:
-    """What stands in the file; no two are the same."""
-    return json.dumps(
-        {
-            "host": platform.node(),
-            "machine": _machine(),
-            "process": os.getpid(),
-            "began": _began(os.getpid()),
-            "token": secrets.token_hex(8),
-        }
+def _lock_of(folder: Path) -> SoftFileLease:
+    """The lock of a directory: while it is held, always the same object, which makes it reentrant."""
+    return SoftFileLease(
+        folder / LOCK_FILE,
+        lease_duration=LEASE_SECONDS,
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        poll_interval=GRACE_SECONDS / 5,
+        is_singleton=True,
     )
 
 
-def _machine() -> str:
-    """Tells machines apart, and containers, whose processes are counted on their own."""
-    boot, space = _read(Path("/proc/sys/kernel/random/boot_id")).strip(), ""
-    with suppress(OSError):
-        space = os.readlink("/proc/self/ns/pid")
-    return "/".join((platform.node(), boot, space))
+def _acquire(lock: SoftFileLease, folder: Path) -> None:
+    """Acquire the lock. Raises `DirLocked`, or `UserError` if the directory is not writable."""
+    timeout = GRACE_SECONDS
+    if not lock.is_locked and (silence := _seconds_without_heartbeat(folder)) > LEASE_SECONDS:
+        if lock.owner is None:  # its process was killed before it wrote its name; filelock may wait for that forever
+            with suppress(OSError):
+                (folder / LOCK_FILE).unlink()
+        else:
+            # Clocks of machines differ, so filelock takes over a lock only after it has watched it for the whole lease.
+            timeout += LEASE_SECONDS
+            warnings.warn(
+                f"{folder} was locked by {_describe_owner(lock)}, without a sign of life for {silence:.0f} s; the lock "
+                f"is taken over in {LEASE_SECONDS:.0f} s unless there is one",
+                stacklevel=4,
+            )
+    for _ in range(10):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=timeout)
+            return
+        except Timeout:
+            break
+        except FileNotFoundError:  # the previous owner removed the empty directory in between
+            continue
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {folder}: {os_reason(error)}; choose another folder with --out"
+            ) from error
+    who = _describe_owner(lock)
+    raise DirLocked(f"{folder} is being worked in by {who}; wait for it, or choose another folder with --out")
 
 
-def _runs(process: int, began: str) -> bool:
-    """Whether this machine's process of that number is alive and the one that began then."""
-    if os.name != "posix":
-        return True  # os.kill would end it
+def _describe_owner(lock: SoftFileLease) -> str:
+    owner = lock.owner
+    return f"process {owner.pid} on {owner.hostname.partition('?')[0]}" if owner else "another process"
+
+
+def _seconds_without_heartbeat(folder: Path) -> float:
+    """Age of the lock file; 0 without one."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return _began(process) == began
-
-
-def _began(process: int) -> str:
-    """When a process began, by the system's count, or "" where it does not say; a dead one not yet waited for never
-    did."""
-    said = _read(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
-    return "zombie" if said[:1] == ["Z"] else said[19] if len(said) > 19 else ""
-
-
-def _read(path: Path) -> str:
-    try:
-        return read_text(path, 1 << 16)
-    except UserError:
-        return ""
+        return time.time() - (folder / LOCK_FILE).lstat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, and what lies in it."""
+"""Run directories: which configuration one belongs to, and which files it holds."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from pathlib import Path
 
 from cliptune import plain_values
 from cliptune.config import RunConfig, external_names, fingerprint, from_dict, to_yaml
+from cliptune.dir_lock import LOCK_FILE
 from cliptune.errors import UserError
 from cliptune.files import read_text, write_text
-from cliptune.results import store
+from cliptune.results.store import RESULT_FILE
 
 CHECKPOINT, RESUME, CONFIG = "checkpoint.safetensors", "resume.safetensors", "config.yaml"
-#: The training pictures that a selector chose, with their weights.
+#: The training images that a selector chose, with their weights.
 CORESET = "coreset.json"
-#: What an earlier stage of training left, for methods that train in several.
+#: Checkpoint of an earlier stage of training, for methods that train in several stages.
 STAGE = "stage{}.safetensors"
-#: Bytes of a configuration at most.
+#: Largest size of a configuration file.
 MAX_CONFIG_BYTES = 1 << 20
+#: Patterns of temporary files of killed processes; and of a finished run, also the training state, files of
+#: unfinished takeovers of a lock, and the lock file of earlier versions.
+TEMPORARY, OUTDATED = (".*.tmp",), (RESUME, f"*.{RESUME}", f"{LOCK_FILE}.*", ".held")
 
 
 @contextmanager
 def claimed_run_dir(folder: Path | None, run: RunConfig) -> Iterator[None]:
-    """`claim` the folder; a mistake that shows before the first epoch is done leaves nothing there."""
+    """`claim_run_dir` for the block; if a `UserError` ends it before the first epoch, leave no files."""
     if folder is None:
         yield
         return
@@ -34,15 +38,15 @@ def claimed_run_dir(folder: Path | None, run: RunConfig) -> Iterator[None]:
         if not _has_results(folder):
             for name in (CONFIG, CORESET):
                 (folder / name).unlink(missing_ok=True)
-            with suppress(OSError):  # there may be other files
+            with suppress(OSError):  # not empty
                 folder.rmdir()
         raise
 
 
 def claim_run_dir(folder: Path, run: RunConfig) -> None:
-    """Make a run's folder its own: write its configuration, or see that the one there is the same.
+    """Write the run's configuration to its directory, or check that the one there is the same.
 
-    A configuration without any work gives way. Raises `UserError` for the work of another one.
+    A different configuration is replaced if nothing was trained with it. Raises `UserError` if something was.
     """
     if has_config(folder, run):
         return
@@ -54,44 +58,46 @@ def claim_run_dir(folder: Path, run: RunConfig) -> None:
 
 
 def has_config(folder: Path, run: RunConfig) -> bool:
-    """Whether the configuration there is the run's."""
+    """Whether the configuration in the directory is the run's."""
     try:
-        # What the run itself names may be imported: somebody asked for it.
-        held = from_dict(plain_values.from_yaml(read_text(folder / CONFIG, MAX_CONFIG_BYTES)), external_names(run))
+        # The user asked for the external code that the run names, so the file may name it too.
+        config = from_dict(plain_values.from_yaml(read_text(folder / CONFIG, MAX_CONFIG_BYTES)), external_names(run))
     except ValueError:
         return False
-    return fingerprint(held) == fingerprint(run)
+    return fingerprint(config) == fingerprint(run)
+
+
+def is_done(folder: Path, run: RunConfig) -> bool:
+    """Whether the directory holds the run's result. Raises `UserError` for the result of another run."""
+    if not (folder / RESULT_FILE).is_file():
+        return False
+    claim_run_dir(folder, run)
+    return True
 
 
 def has_progress(folder: Path) -> bool:
-    """Whether there is training to go on from."""
+    """Whether there is training to resume."""
     return any((folder / name).is_file() for name in (RESUME, STAGE.format(1)))
 
 
 def remove_leftovers(folder: Path, *, finished: bool = False) -> None:
-    """Remove what killed processes left half-written, from a folder that no other process works in.
+    """Remove temporary files of killed processes. The caller must hold the directory's lock.
 
-    finished: also the state of training.
+    finished: whether the run is done, so that the training state can be removed as well.
     """
-    for left in _leftovers(folder, finished):
-        left.unlink(missing_ok=True)
+    for path in _leftovers(folder, finished):
+        path.unlink(missing_ok=True)
 
 
 def has_leftovers(folder: Path) -> bool:
-    """Whether there is something that `tidy` would remove from a finished run's folder."""
-    return next(_leftovers(folder, True), None) is not None
+    """Whether the directory of a finished run holds files that `remove_leftovers` removes."""
+    return next(_leftovers(folder, finished=True), None) is not None
 
 
 def _leftovers(folder: Path, finished: bool) -> Iterator[Path]:
-    for pattern in (".*.tmp", *((RESUME, "*." + RESUME) if finished else ())):
+    for pattern in (*TEMPORARY, *(OUTDATED if finished else ())):
         yield from folder.glob(pattern)
 
 
 def _has_results(folder: Path) -> bool:
-    """Whether something was computed there."""
-    return any((folder / name).is_file() for name in (RESUME, STAGE.format(1), CHECKPOINT, store.RESULT_FILE))
-
-
-def is_done(folder: Path, run: RunConfig) -> bool:
-    """Whether the folder holds this run's result."""
-    return (folder / store.RESULT_FILE).is_file() and (claim_run_dir(folder, run) is None)
+    return any((folder / name).is_file() for name in (RESUME, STAGE.format(1), CHECKPOINT, RESULT_FILE))

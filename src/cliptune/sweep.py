@@ -1,4 +1,4 @@
-"""Several runs: what is missing is done, what is done is read."""
+"""Sweeps: execute the runs whose results are missing, and load the results of all."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cliptune import config, dir_lock, run_dir
+from cliptune import run_dir
+from cliptune.config import RunConfig
+from cliptune.dir_lock import LOCK_FILE, lock_dir, lock_owner
 from cliptune.errors import Unfinished, UserError
-from cliptune.results import store
+from cliptune.results.store import RESULT_FILE, load_result
 from cliptune.runners.job import Job
 from cliptune.runners.runner import Runner
 from cliptune.runners.scheduler import JobFailure, Scheduler
 from cliptune.types import Result
 
-__all__ = ["Job", "plan_jobs", "run_jobs", "job_state"]
+__all__ = ["Job", "job_state", "plan_jobs", "run_jobs"]
 
-#: Beside the runs' folders: what they have in common.
+#: Subdirectory of a sweep for the features that its processes share.
 SHARED_FOLDER = ".shared"
 
 
 def plan_jobs(
-    labelled: Sequence[tuple[str, config.RunConfig]],
+    labelled: Sequence[tuple[str, RunConfig]],
     seeds: Sequence[int],
     out: Path,
     *,
-    below: Callable[[config.RunConfig], str] = lambda run: "",
+    below: Callable[[RunConfig], str] = lambda run: "",
 ) -> list[Job]:
-    """Every run with every seed, seed by seed, so that a sweep cut short has whole tables of fewer seeds.
+    """Jobs for every (label, configuration) with every seed, in directories LABEL/BELOW/seedSEED of `out`.
 
-    below: folders between the label's and the seed's that tell runs of one label apart.
+    Seeds come in the outer loop, so that an interrupted sweep has complete tables of fewer seeds. below: subdirectory
+    that tells the runs of one label apart.
     """
     return [
         Job(
@@ -47,66 +50,68 @@ def plan_jobs(
 
 
 def run_jobs(
-    entries: Sequence[Job],
+    jobs: Sequence[Job],
     console: Console | None = None,
     *,
     runner: Runner | None = None,
     out: Path | None = None,
 ) -> list[Result]:
-    """Results of all entries in order, each trained unless its folder holds it already.
+    """Execute the jobs whose directories have no result yet; return the results of all, in order.
 
-    runner: where; by default in this process, one after the other. out: the sweep's folder, for what runs have in
-    common; by default the one that holds all of theirs. A mistake that shows before anything is trained is raised at
-    once, as `UserError`. Runs that fail later do not keep the others from being done; in the end `Unfinished` tells of
-    them, or `UserError` where all failed by the same mistake.
+    runner: by default, one job after the other in this process. out: directory of the sweep, for shared features; by
+    default the common parent of all. Mistakes in the settings are raised as `UserError` before training starts. A job
+    that fails later does not stop the others: at the end, `Unfinished` reports the failures, or `UserError` if all jobs
+    failed by the same mistake.
     """
     console = console or Console(stderr=True)
-    missing = [entry for entry in entries if not _is_finished(entry)]
+    missing = [job for job in jobs if not _is_finished(job)]
     if missing:
         from cliptune import experiment
         from cliptune.runners.local import Local
         from cliptune.runners.worker import Worker
 
-        folder = out or Path(os.path.commonpath([entry.folder.parent.absolute() for entry in entries]))
-        desk = Worker(folder.absolute() / SHARED_FOLDER)
-        for entry in {(entry.label, entry.run.data): entry for entry in missing}.values():
-            experiment.untrained_model(entry.run, desk.task_of(entry.run))
-        board = Scheduler(entries, missing, console)
-        with board.display:
-            (runner or Local()).run(board, desk)
-        if board.failures:
-            _raise_failures(entries, board.failures)
-    return [store.load_result(entry.folder / store.RESULT_FILE) for entry in entries]
+        folder = out or Path(os.path.commonpath([job.folder.parent.absolute() for job in jobs]))
+        worker = Worker(folder.absolute() / SHARED_FOLDER)
+        for job in {(job.label, job.run.data): job for job in missing}.values():
+            experiment.untrained_model(job.run, worker.task_of(job.run))
+        scheduler = Scheduler(jobs, missing, console)
+        with scheduler.display:
+            (runner or Local()).run(scheduler, worker)
+        if scheduler.failures:
+            _raise_failures(jobs, scheduler.failures)
+    return [load_result(job.folder / RESULT_FILE) for job in jobs]
 
 
-def job_state(entry: Job) -> str:
-    """Whether the entry is done, running (and who is at it), begun or missing. Raises `UserError` where its folder
-    holds another run."""
-    if run_dir.is_done(entry.folder, entry.run):
+def job_state(job: Job) -> str:
+    """The state of a job: "done", "running (OWNER)", "begun" or "missing".
+
+    Raises `UserError` if its directory holds the result of another run.
+    """
+    if run_dir.is_done(job.folder, job.run):
         return "done"
-    if who := dir_lock.lock_owner(entry.folder):
-        return f"running ({who})"
-    return "begun" if run_dir.has_progress(entry.folder) else "missing"
+    if owner := lock_owner(job.folder):
+        return f"running ({owner})"
+    return "begun" if run_dir.has_progress(job.folder) else "missing"
 
 
-def _is_finished(entry: Job) -> bool:
-    """Whether the entry is done; what a process left there that was killed after it wrote the record goes."""
-    if not run_dir.is_done(entry.folder, entry.run):
+def _is_finished(job: Job) -> bool:
+    """Whether the job is done; removes what a process left that was killed after it wrote the record."""
+    if not run_dir.is_done(job.folder, job.run):
         return False
-    if run_dir.has_leftovers(entry.folder) or (entry.folder / dir_lock.LOCK_FILE).exists():
-        with suppress(UserError), dir_lock.lock_dir(entry.folder):  # another may be at it, or only reading allowed
-            run_dir.remove_leftovers(entry.folder, finished=True)
+    if run_dir.has_leftovers(job.folder) or (job.folder / LOCK_FILE).exists():
+        with suppress(UserError), lock_dir(job.folder):  # it may be locked or read-only
+            run_dir.remove_leftovers(job.folder, finished=True)
     return True
 
 
-def _raise_failures(entries: Sequence[Job], failures: Sequence[JobFailure]) -> None:
-    """Raise what says how runs failed, those that failed alike in one sentence."""
-    alike: dict[str, list[JobFailure]] = {}
+def _raise_failures(jobs: Sequence[Job], failures: Sequence[JobFailure]) -> None:
+    """Raise `UserError` or `Unfinished`, with one sentence for all jobs that failed for the same reason."""
+    by_reason: dict[str, list[JobFailure]] = {}
     for failure in failures:
-        alike.setdefault(failure.why, []).append(failure)
-    if len(failures) == len(entries) and len(alike) == 1 and failures[0].mistake:
-        raise UserError(failures[0].why)
-    sentences = [f"{', '.join(failure.entry.title for failure in same)}: {why}" for why, same in alike.items()]
-    failed = {id(failure.entry) for failure in failures}
-    results = [store.load_result(entry.folder / store.RESULT_FILE) for entry in entries if id(entry) not in failed]
-    raise Unfinished(results, [f"{len(failures)} of {len(entries)} runs failed; the others are kept", *sentences])
+        by_reason.setdefault(failure.reason, []).append(failure)
+    if len(failures) == len(jobs) and len(by_reason) == 1 and failures[0].user_error:
+        raise UserError(failures[0].reason)
+    sentences = [f"{', '.join(failure.job.title for failure in same)}: {why}" for why, same in by_reason.items()]
+    failed = {id(failure.job) for failure in failures}
+    results = [load_result(job.folder / RESULT_FILE) for job in jobs if id(job) not in failed]
+    raise Unfinished(results, [f"{len(failures)} of {len(jobs)} runs failed; the others are kept", *sentences])

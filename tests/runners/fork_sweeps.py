@@ -1,10 +1,10 @@
-"""A process that has cliptune loaded and forks into sweeps, so that many can be started and killed in little time.
+"""A process that has cliptune loaded and forks sweeps, so that many can be started and killed quickly.
 
-nursery.py DATA FOLDER alone: a sweep into FOLDER/alone that nothing happens to.
-nursery.py DATA FOLDER kill SEED: a sweep into FOLDER/kill, killed ten times, between two signs of progress.
-nursery.py DATA FOLDER both: two sweeps at a time into FOLDER/both.
-nursery.py DATA FOLDER everywhere: a run killed before the first change of a file, before the second, ..., each time in
-    a folder of its own below FOLDER/everywhere, and started again.
+fork_sweeps.py DATA FOLDER alone: a sweep in FOLDER/alone that is not killed.
+fork_sweeps.py DATA FOLDER kill SEED: a sweep in FOLDER/kill, killed ten times at random moments.
+fork_sweeps.py DATA FOLDER both: two sweeps at the same time in FOLDER/both.
+fork_sweeps.py DATA FOLDER everywhere: a run killed before the first change of a file, before the second, and so on,
+    each in its own directory below FOLDER/everywhere, and started again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KILLS = 10
 
 
 def start(planned, before=lambda: None) -> int:
-    """Fork into the sweep, after `before`; the process's number."""
+    """Fork a process that calls `before` and runs the sweep; return its id."""
     process = os.fork()
     if process:
         return process
@@ -44,7 +44,7 @@ def start(planned, before=lambda: None) -> int:
 
 
 def killed(planned, out: Path, seed: int) -> dict:
-    """Kill the sweep at random moments, ten times, then let it finish."""
+    """Kill the sweep ten times at random moments, then let it finish."""
     dice, kills, results = random.Random(seed), 0, {}
     while kills < KILLS:
         process = start(planned)
@@ -54,7 +54,7 @@ def killed(planned, out: Path, seed: int) -> dict:
         time.sleep(dice.random() * 0.1)
         os.kill(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
-        assert os.WIFSIGNALED(status), "it was done before it could be killed ten times"
+        assert os.WIFSIGNALED(status), "the sweep finished before its tenth kill"
         kills += 1
         for record in out.rglob("result.json"):
             stat = record.stat()
@@ -65,7 +65,7 @@ def killed(planned, out: Path, seed: int) -> dict:
 
 
 def die_at(change: int, out: Path) -> None:
-    """End this process by force just before its so many-th change of a file in the folder."""
+    """Kill this process just before its change number `change` of a file below `out`."""
     left = [change]
 
     def watch(event, arguments):
@@ -78,7 +78,7 @@ def die_at(change: int, out: Path) -> None:
 
 
 def everywhere(data: Path, out: Path) -> list[list]:
-    """What each kill left, and what was there after the next start."""
+    """For each kill: the files it left, the exit code of the next start, and the files after that."""
     found = []
     while True:
         folder = out / str(len(found) + 1)

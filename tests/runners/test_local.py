@@ -1,7 +1,6 @@
-"""Runs in this process and in workers: what fails, what waits, what dies."""
+"""Jobs in this process and in worker processes: failures, locked directories, killed workers."""
 
 import io
-import json
 import os
 import threading
 
@@ -9,9 +8,10 @@ import pytest
 from rich.console import Console
 
 import logging_method
-from cliptune import dir_lock, sweep
+from cliptune import sweep
+from cliptune.dir_lock import LOCK_FILE
 from cliptune.errors import Unfinished, UserError
-from cliptune.results import store
+from cliptune.results.store import RESULT_FILE, load_result
 from cliptune.runners.local import Local
 
 
@@ -23,7 +23,7 @@ def quietly(planned, **more):
         quietly.said = console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_run_that_fails_does_not_keep_the_others_from_being_done(photos, tmp_path):
+def test_a_failing_job_does_not_stop_the_others(photos, tmp_path):
     out = tmp_path / "out"
     good, bad = (
         logging_method.make_jobs(photos, out, widths=(n,), seeds=(1, 2), epochs=1, breaks=b)
@@ -33,7 +33,7 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_done(photos, tmp_p
         quietly([bad[0], *good, bad[1]])
     assert [r.seed for r in told.value.results] == [1, 2]
     assert told.value.sentences[0] == "2 of 4 runs failed; the others are kept"
-    assert told.value.sentences[1].startswith(f"{bad[0].title}: ZeroDivisionError: nobody foresaw this (more in ")
+    assert told.value.sentences[1].startswith(f"{bad[0].title}: ZeroDivisionError: a bug (traceback in ")
     assert "logging_method.py" in (bad[0].folder / "error.txt").read_text()
     lines = quietly.said.splitlines()  # type: ignore[attr-defined]
     assert lines[0] == f"1 of 4: {bad[0].title} failed"
@@ -44,7 +44,7 @@ def test_a_run_that_fails_does_not_keep_the_others_from_being_done(photos, tmp_p
     assert not (bad[0].folder / "error.txt").exists()
 
 
-def test_a_mistake_that_all_share_is_one_sentence(photos, tmp_path):
+def test_a_mistake_common_to_all_jobs_is_one_sentence(photos, tmp_path):
     planned = logging_method.make_jobs(photos, tmp_path / "out", epochs=1)
     for entry in planned:
         entry.folder.mkdir(parents=True)
@@ -53,21 +53,20 @@ def test_a_mistake_that_all_share_is_one_sentence(photos, tmp_path):
         quietly(planned[:1])
 
 
-def test_a_run_that_another_process_is_at_is_waited_for(photos, tmp_path):
+def test_a_locked_job_is_waited_for(photos, tmp_path):
     first, second = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1, 2), epochs=1)
     first.folder.mkdir(parents=True)
-    there = first.folder / dir_lock.LOCK_FILE
-    there.write_text(json.dumps(json.loads(dir_lock._me()) | {"machine": "far", "host": "far"}))
-    assert sweep.job_state(first) == f"running (process {os.getpid()} on far)"
-    gone = threading.Timer(2, there.unlink)
-    gone.start()
+    lock = first.folder / LOCK_FILE
+    lock.write_text("filelock/2\npid=77\nhost=far\nmode=lease\ntoken=1\nduration=60.0\n")
+    assert sweep.job_state(first) == "running (process 77 on far)"
+    threading.Timer(2, lock.unlink).start()
     assert [r.seed for r in quietly([first, second])] == [1, 2]
     log = (tmp_path / "out.log").read_text().split("\n")
     assert log[:2] == ["1 2 0", "1 1 0"], "the other first"
-    assert "waiting for 1 that another process is at" in quietly.said  # type: ignore[attr-defined]
+    assert "waiting for 1 that another process is running" in quietly.said  # type: ignore[attr-defined]
 
 
-def test_what_a_killed_process_left_half_written_goes(photos, tmp_path):
+def test_temporary_files_of_killed_processes_are_removed(photos, tmp_path):
     (entry,) = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
     entry.folder.mkdir(parents=True)
     (entry.folder / ".result.json.0123.tmp").touch()
@@ -77,7 +76,7 @@ def test_what_a_killed_process_left_half_written_goes(photos, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_killed_worker_is_replaced_and_its_run_goes_on(photos, tmp_path, monkeypatch):
+def test_a_killed_worker_is_replaced_and_its_job_resumed(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     out = tmp_path / "out"
     planned = logging_method.make_jobs(photos, out, seeds=(1,), epochs=6, breaks="slow")
@@ -87,10 +86,10 @@ def test_a_killed_worker_is_replaced_and_its_run_goes_on(photos, tmp_path, monke
     counts = logging_method.trained_epochs(out)
     assert counts.keys() == logging_method.all_epochs(planned) and counts.total() - len(counts) <= 1
     said = quietly.said  # type: ignore[attr-defined]
-    assert said.count("its worker was killed by signal 9") == 1 and "another goes on where it was" in said
+    assert said.count("its worker was killed by signal 9") == 1 and "another one resumes it" in said
     assert {r.provenance["runner"].partition(" worker")[0] for r in results} == {"local,"}
     for result in results:
         assert result.cost["peak_memory_mib"] > 100 and result.cost["cpu_seconds"] > 0 and result.provenance["host"]
     files = ["checkpoint.safetensors", "config.yaml", "result.json"]
     assert all(sorted(os.listdir(entry.folder)) == files for entry in planned)
-    assert [store.load_result(entry.folder / store.RESULT_FILE) for entry in planned] == results
+    assert [load_result(entry.folder / RESULT_FILE) for entry in planned] == results

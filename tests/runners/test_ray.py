@@ -1,4 +1,4 @@
-"""Runs on a real Ray cluster of this machine, one of whose workers is killed."""
+"""Jobs on a Ray cluster of this machine, one of whose workers is killed."""
 
 import importlib.util
 import io
@@ -16,7 +16,7 @@ from cliptune.runners import ray as runners
 from cliptune.runners.ray import Ray
 
 
-def test_without_ray_a_sentence_says_what_to_install(photos, tmp_path, monkeypatch):
+def test_ray_is_not_installed(photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     planned = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
     with pytest.raises(UserError, match=r'pip install "cliptune\[ray\]"'):
@@ -25,14 +25,14 @@ def test_without_ray_a_sentence_says_what_to_install(photos, tmp_path, monkeypat
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
-def test_a_cluster_that_is_not_there(photos, tmp_path):
+def test_no_cluster_at_the_address(photos, tmp_path):
     planned = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
     with pytest.raises(UserError, match="no Ray cluster at 'localhost:1' .*refused.*ray start --head"):
         sweep.run_jobs(planned, Console(file=io.StringIO()), runner=Ray(address="localhost:1"))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
-def test_a_cluster_that_wants_a_token_and_one_that_does_not_start(photos, tmp_path, monkeypatch):
+def test_a_cluster_with_tokens_and_one_that_does_not_start(photos, tmp_path, monkeypatch):
     planned = logging_method.make_jobs(photos, tmp_path / "out", widths=(1,), seeds=(1,), epochs=1)
 
     def refuse(**_):
@@ -50,7 +50,7 @@ def test_a_cluster_that_wants_a_token_and_one_that_does_not_start(photos, tmp_pa
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
 @pytest.mark.filterwarnings("ignore")
-def test_two_workers_one_of_them_killed_and_what_brings_news(photos, tmp_path, monkeypatch):
+def test_a_killed_worker_and_a_killed_queue(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(logging_method.__file__).parent))
     out = tmp_path / "out"
     planned = logging_method.make_jobs(photos, out, seeds=(1,), epochs=6, breaks="slow")
@@ -73,6 +73,6 @@ def test_two_workers_one_of_them_killed_and_what_brings_news(photos, tmp_path, m
     assert (
         heard and killed and counts.keys() == logging_method.all_epochs(planned) and counts.total() - len(counts) <= 1
     )
-    assert said.getvalue().count("another goes on where it was") == 1
+    assert said.getvalue().count("another one resumes it") == 1
     assert [r.provenance["runner"] for r in results] == ["ray", "ray"]
     assert len(sweep.run_jobs(planned, console, runner=Ray())) == 2, "nothing is left, so no cluster starts"

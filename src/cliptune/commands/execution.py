@@ -69,7 +69,7 @@ def run_or_list(entries: Sequence[Job], options: Execution, out: Path) -> list[R
 def format_jobs(entries: Sequence[Job]) -> str:
     """A line a run: its state, label, data, shots, seed and folder; then how many there are of each state."""
     states = [sweep.job_state(entry) for entry in entries]
-    rows = [(state, *entry.told, str(entry.folder)) for state, entry in zip(states, entries, strict=True)]
+    rows = [(state, *entry.columns, str(entry.folder)) for state, entry in zip(states, entries, strict=True)]
     widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     kinds = [state.split(" ")[0] for state in states]

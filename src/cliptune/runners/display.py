@@ -1,4 +1,4 @@
-"""A sweep in the terminal: a bar for all of it, a line for each run at work. Elsewhere, a line for each run done."""
+"""Progress of a sweep: bars for the sweep and its running jobs in a terminal, elsewhere one line per finished job."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class SweepDisplay:
-    """Shows `done` of `total` runs and those at work, which go by any object of the caller's."""
+    """Shows `done` of `total` jobs and the running ones, each identified by an object of the caller's (`key`)."""
 
     def __init__(self, console: Console, total: int, done: int):
-        self.total, self.done, self._said = total, done, ""
-        self._lines: dict[int, TaskID] = {}
-        self._titles: dict[int, str] = {}
+        self.total, self.done = total, done
+        self._last_once = ""
+        self._tasks: dict[int, tuple[TaskID, str]] = {}
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -25,7 +25,7 @@ class SweepDisplay:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._all = self.progress.add_task("runs", total=total, completed=done, left="")
+        self._sweep = self.progress.add_task("runs", total=total, completed=done, left="")
 
     def __enter__(self) -> SweepDisplay:
         self.progress.start()
@@ -34,48 +34,48 @@ class SweepDisplay:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def began(self, key: Any, title: str) -> None:
-        """A run has begun."""
-        self._titles[id(key)] = title
-        self._lines[id(key)] = self.progress.add_task(title, total=None, left="")
+    def start(self, key: Any, title: str) -> None:
+        """Add a running job."""
+        self._tasks[id(key)] = self.progress.add_task(title, total=None, left=""), title
 
-    def at(self, key: Any, text: str, done: int, total: int, left: float | None) -> None:
-        """Where a run is, and the seconds left of all."""
-        said = "  ".join(filter(None, (self._titles[id(key)], text)))
-        self.progress.update(self._lines[id(key)], description=said, completed=done, total=total)
-        self._until(left)
+    def update(self, key: Any, text: str, done: int, total: int, seconds_left: float | None) -> None:
+        """Show the progress of a running job, and the time left for the sweep."""
+        task, title = self._tasks[id(key)]
+        description = "  ".join(filter(None, (title, text)))
+        self.progress.update(task, description=description, completed=done, total=total)
+        self._show_time_left(seconds_left)
 
-    def stopped(self, key: Any) -> None:
-        """A run is no longer at work."""
-        self.progress.remove_task(self._lines.pop(id(key)))
+    def stop(self, key: Any) -> None:
+        """Remove a job that no longer runs."""
+        self.progress.remove_task(self._tasks.pop(id(key))[0])
 
-    def ended(self, what: str, left: float | None) -> None:
-        """One run less to do."""
+    def finish(self, text: str, seconds_left: float | None) -> None:
+        """Count a job as finished; outside of a terminal, print a line for it."""
         self.done += 1
-        self.progress.update(self._all, completed=self.done)
-        self._until(left)
+        self.progress.update(self._sweep, completed=self.done)
+        self._show_time_left(seconds_left)
         if self.progress.disable:
-            rest = f"; {format_duration(left)} left" if left is not None and self.done < self.total else ""
-            self.say(f"{self.done} of {self.total}: {what}{rest}")
+            left = "" if seconds_left is None or self.done >= self.total else f"; {format_duration(seconds_left)} left"
+            self.print(f"{self.done} of {self.total}: {text}{left}")
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
+    def print(self, text: str) -> None:
+        """Print a line above the bars."""
         self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def once(self, text: str) -> None:
-        """The same, unless it was the last to be said so."""
-        if text != self._said:
-            self.say(text)
-        self._said = text
+    def print_once(self, text: str) -> None:
+        """Print a line unless it repeats the last one printed by this method."""
+        if text != self._last_once:
+            self.print(text)
+        self._last_once = text
 
-    def _until(self, left: float | None) -> None:
-        if left is not None:
-            end = time.strftime("%H:%M", time.localtime(time.time() + left))
-            self.progress.update(self._all, left=f"{format_duration(left)} left, until {end}")
+    def _show_time_left(self, seconds: float | None) -> None:
+        if seconds is not None:
+            end = time.strftime("%H:%M", time.localtime(time.time() + seconds))
+            self.progress.update(self._sweep, left=f"{format_duration(seconds)} left, until {end}")
 
 
 def format_duration(seconds: float) -> str:
-    """About how long that is."""
+    """A rough duration, such as "about 5 min"."""
     for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"about {seconds / size:.0f} {name}"

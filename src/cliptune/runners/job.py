@@ -1,45 +1,53 @@
-"""A run of a sweep, and the status messages of the worker that executes it."""
+"""A run of a sweep and the status messages that a worker sends about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cliptune.config import RunConfig
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: the label of its table row, its configuration and its run directory."""
+    """One run of a sweep: its label (the row in tables), configuration and run directory."""
 
     label: str
     run: RunConfig
     folder: Path
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """Label, data, number of training images and seed, which together identify the job."""
+    def columns(self) -> tuple[str, ...]:
+        """Label, data, training set size and seed."""
         run = self.run
-        size = f"{run.shots} shot{'s' * (run.shots != 1)}" if run.shots > 0 else "all pictures"
+        size = f"{run.shots} shot{'s' * (run.shots != 1)}" if run.shots > 0 else "all images"
         if run.fraction < 1:
             size += f", {run.fraction:g} by {run.selector}"
         return self.label, run.data, size, f"seed {run.seed}"
 
     @property
     def title(self) -> str:
-        """The name that progress messages show."""
-        return ", ".join(self.told)
+        """Name shown while the job runs."""
+        return ", ".join(self.columns)
 
 
 @dataclass(frozen=True)
 class JobEvent:
-    """A status message from a worker about its current job.
+    """A status message from a worker.
 
-    kind: "at" for progress (`text`, `done` of `total`), "note" for a warning, and a final "done", "busy" (another
-    sweep holds the run directory) or "failed" (`text` is the reason; `total` is 1 if the user's settings caused it).
+    kind: "progress" (`text`, step `done` of `total`), "warning" (`text`), or a final "done", "locked" (another process
+    holds the run directory) or "failed" (`text` is the reason). user_error: whether the user's settings caused the
+    failure.
     """
 
-    kind: str
+    kind: Literal["progress", "warning", "done", "locked", "failed"]
     text: str = ""
     done: int = 0
     total: int = 0
+    user_error: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the worker is finished with the job."""
+        return self.kind not in ("progress", "warning")

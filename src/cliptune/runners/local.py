@@ -1,4 +1,4 @@
-"""Runs on this machine: in this process, or in several."""
+"""The local runner: jobs in this process, or in several worker processes of this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,48 +16,47 @@ from pathlib import Path
 
 import torch
 
-from cliptune.runners.job import JobEvent
 from cliptune.runners.runner import Runner
 from cliptune.runners.scheduler import QueuedJob, Scheduler
-from cliptune.runners.worker import Worker
+from cliptune.runners.worker import Worker, forward_warnings
 
 
 @dataclass(frozen=True)
 class Local(Runner):
-    """One run after the other in this process; with `workers` above 1, as many at a time in processes of their own,
-    which share the machine's cores and GPUs."""
+    """Execute jobs one after the other in this process, or in `workers` processes that share its cores and GPUs."""
 
     workers: int = 1
 
-    def run(self, board: Scheduler, desk: Worker) -> None:
-        count = min(self.workers, len(board.waiting))
+    def run(self, scheduler: Scheduler, worker: Worker) -> None:
+        count = min(self.workers, len(scheduler.waiting))
         if count > 1:
-            _run_in_processes(board, desk, count)
+            _run_in_processes(scheduler, worker.folder, count)
             return
-        while board.left:
-            if item := board.next():
-                board.news(item, desk.work(item.entry, partial(board.news, item)))
+        while scheduler.has_jobs:
+            if queued := scheduler.next_job():
+                scheduler.handle(queued, worker.work(queued.job, partial(scheduler.handle, queued)))
             else:
-                board.pause()
+                scheduler.wait()
 
 
-def _run_in_processes(board: Scheduler, desk: Worker, count: int) -> None:
-    """Each worker gets the next run when it is done with its last; a dead one is replaced."""
-    board.require_single_device()
-    board.workers = count
-    workers = [_WorkerProcess(i, count, desk.folder) for i in range(count)]
+def _run_in_processes(scheduler: Scheduler, folder: Path | None, count: int) -> None:
+    """Give each worker process the next job when it has finished its last; replace a dead one."""
+    scheduler.require_single_device()
+    scheduler.workers = count
+    workers = [_WorkerProcess(i, count, folder) for i in range(count)]
     try:
-        while board.left:
+        while scheduler.has_jobs:
             for i, worker in enumerate(workers):
-                if worker.item is None and (item := board.next()):
+                if worker.queued is None and (queued := scheduler.next_job()):
                     if not worker.process.is_alive():
-                        workers[i] = worker = _WorkerProcess(i, count, desk.folder)
-                    worker.give(item)
-            wait([w for worker in workers if worker.item for w in (worker.mail, worker.process.sentinel)], 0.2)
-            for worker in workers:
-                worker.listen(board)
-            if not board.running:
-                board.pause()
+                        workers[i] = worker = _WorkerProcess(i, count, folder)
+                    worker.assign(queued)
+            busy = [worker for worker in workers if worker.queued]
+            wait([source for worker in busy for source in (worker.connection, worker.process.sentinel)], 0.2)
+            for worker in busy:
+                worker.forward_events(scheduler)
+            if not scheduler.running:
+                scheduler.wait()
     finally:
         for worker in workers:
             worker.process.terminate()
@@ -67,87 +65,86 @@ def _run_in_processes(board: Scheduler, desk: Worker, count: int) -> None:
 
 
 class _WorkerProcess:
-    """A process and what it is at."""
+    """A worker process and the job it executes. number: from 0, of `count` workers."""
 
-    def __init__(self, number: int, of: int, folder: Path | None):
+    def __init__(self, number: int, count: int, folder: Path | None):
         context = multiprocessing.get_context("spawn")
-        self.item: QueuedJob | None = None
-        self.mail, theirs = context.Pipe()
+        self.queued: QueuedJob | None = None
+        self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_worker_main, args=(theirs, number + 1, folder), daemon=False)
-        with _environment(_resource_share(number, of)):
+        with _environment(_resource_share(number, count)):
             self.process.start()
-        theirs.close()  # so that its end is the pipe's
+        theirs.close()  # the process holds the only other end, so the pipe closes when it dies
 
-    def give(self, item: QueuedJob) -> None:
-        """Have it do a run."""
-        self.item = item
+    def assign(self, queued: QueuedJob) -> None:
+        """Send a job to the process."""
+        self.queued = queued
         try:
-            self.mail.send(item.entry)
-        except OSError:  # it is dead, which `listen` finds
+            self.connection.send(queued.job)
+        except OSError:  # the process died, which `forward_events` detects
             pass
 
-    def listen(self, board: Scheduler) -> None:
-        """Pass on what it said, or that it died."""
-        alive = self.process.is_alive()  # before its last words are read
+    def forward_events(self, scheduler: Scheduler) -> None:
+        """Pass the events received so far to the scheduler, or report that the process died."""
+        alive = self.process.is_alive()  # checked before its last events are read
         try:
-            while self.item is not None and self.mail.poll():
-                news = self.mail.recv()
-                item = self.item
-                if news.kind not in ("at", "note"):
-                    self.item = None
-                board.news(item, news)
+            while self.queued is not None and self.connection.poll():
+                event, queued = self.connection.recv(), self.queued
+                if event.is_final:
+                    self.queued = None
+                scheduler.handle(queued, event)
         except (EOFError, OSError):
             self.process.join(5)
             alive = False
-        if self.item is not None and not alive:
-            item, self.item = self.item, None
-            board.died(item, _exit_reason(self.process.exitcode))
+        if self.queued is not None and not alive:
+            queued, self.queued = self.queued, None
+            scheduler.worker_died(queued, _exit_reason(self.process.exitcode))
 
     def stop(self) -> None:
-        """End it, if need be by force."""
+        """Wait for the process to end, and kill it after 10 s."""
         self.process.join(10)
         self.process.kill()
         self.process.join()
-        self.mail.close()
+        self.connection.close()
 
 
-def _worker_main(mail: Connection, number: int, folder: Path | None) -> None:
-    """The life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides what becomes of all
+def _worker_main(connection: Connection, number: int, folder: Path | None) -> None:
+    """Execute jobs from the connection until it closes or the process is terminated."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles Ctrl-C and terminates the workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    warnings.showwarning = lambda message, *_, **__: mail.send(JobEvent("note", str(message)))
-    desk = Worker(folder)
+    worker = Worker(folder)
     try:
-        while True:
-            entry = mail.recv()
-            mail.send(desk.work(entry, mail.send, f"local, worker {number}"))
+        with forward_warnings(connection.send):
+            while True:
+                job = connection.recv()
+                connection.send(worker.work(job, connection.send, f"local, worker {number}"))
     except (EOFError, OSError, SystemExit):
-        os._exit(0)  # at once: nothing is left to be done, and what libraries do at the end of a process takes time
+        os._exit(0)  # skips the exit handlers of libraries, which take time
 
 
 def _exit_with_parent() -> None:
-    """Go when the first process does, however it ended."""
-    first = multiprocessing.parent_process()
-    if first is not None:
-        first.join()
+    """Exit when the main process does, however it ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
         os._exit(1)
 
 
-def _resource_share(number: int, of: int) -> dict[str, str]:
-    """A worker's part of the machine, as environment variables that are read before torch starts."""
+def _resource_share(number: int, count: int) -> dict[str, str]:
+    """A worker's share of cores and GPUs, as environment variables that torch reads when it is imported."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, cores // of))}
+    share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, cores // count))}
     if torch.cuda.device_count() > 1:
-        named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        devices = named if named != [""] else [str(i) for i in range(torch.cuda.device_count())]
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        devices = visible if visible != [""] else [str(i) for i in range(torch.cuda.device_count())]
         share["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
     return share
 
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Variables for processes started in the block."""
+    """Set environment variables for processes that are started in the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -161,7 +158,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def _exit_reason(code: int | None) -> str:
-    """What the end of a process says of it."""
+    """How a worker process ended, for messages."""
     if code is not None and code < 0:
-        return f"was killed by signal {-code}" + (" (for want of memory, perhaps)" if code == -9 else "")
+        return f"was killed by signal {-code}" + (" (possibly out of memory)" if code == -9 else "")
     return f"ended with exit code {code}"

@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster: of this machine's cores, or one that is there already."""
+"""The Ray runner: jobs as tasks on a Ray cluster, one that exists or one started on this machine."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import logging
 import os
 import socket
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,20 @@ from cliptune.errors import UserError
 from cliptune.runners.job import Job, JobEvent
 from cliptune.runners.runner import Runner
 from cliptune.runners.scheduler import QueuedJob, Scheduler
-from cliptune.runners.worker import Worker
+from cliptune.runners.worker import Worker, forward_warnings
 
-#: Variables that workers are told: where caches are, which code is found.
+#: Prefixes of the environment variables passed on to tasks: cache folders, import path, threads.
 FORWARDED_VARIABLES = ("CLIPTUNE_", "PYTHONPATH", "OMP_WAIT_POLICY")
-#: Seconds until a record that another machine wrote must be seen here.
+#: Seconds until a record written by another machine must be visible on the shared disk.
 RECORD_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
 class Ray(Runner):
-    """Each run is a Ray task with so many cores and GPUs; parts of a GPU let several share it.
+    """Execute each job as a Ray task with a number of cores and GPUs; fractions of a GPU let several jobs share it.
 
-    workers: tasks at a time, 0 for as many as the cluster takes. address: "local" starts a cluster of this machine,
-    "auto" or HOST:PORT joins one; its machines find data and results under the same paths.
+    workers: tasks at a time, 0 for as many as the cluster has resources for. address: "local" starts a cluster on this
+    machine, "auto" or HOST:PORT joins one. All machines must find data and results under the same paths.
     """
 
     workers: int = 0
@@ -40,95 +39,98 @@ class Ray(Runner):
     cpus_per_task: float = 1.0
     gpus_per_task: float = 0.0
 
-    def run(self, board: Scheduler, desk: Worker) -> None:
-        board.require_single_device()
+    def run(self, scheduler: Scheduler, worker: Worker) -> None:
+        scheduler.require_single_device()
         with _connect(self) as ray:
-            from ray.util.queue import Queue  # needs a cluster
+            from ray.util.queue import Queue  # needs a connection
 
-            mail: Any = Queue(actor_options={"num_cpus": 0, "max_restarts": -1})
+            events: Any = Queue(actor_options={"num_cpus": 0, "max_restarts": -1})
             task = ray.remote(num_cpus=self.cpus_per_task, num_gpus=self.gpus_per_task, max_retries=0)(_run_task)
             running: dict[Any, QueuedJob] = {}
             try:
-                while board.left:
-                    board.workers = self._places(ray)
-                    while len(running) < board.workers and (item := board.next()):
-                        item.entry.folder.parent.mkdir(parents=True, exist_ok=True)
-                        place = Job(item.entry.label, item.entry.run, item.entry.folder.absolute())
-                        running[task.remote(place, mail, desk.folder, os.getcwd())] = item
-                    over, _ = ray.wait(list(running), timeout=0.2) if running else ([], board.pause())
-                    for text, news in _read_events(mail):
-                        for item in running.values():
-                            if item.entry.folder.absolute() == text:
-                                board.news(item, news)
-                    for ref in over:
-                        _finish_task(ray, ref, running.pop(ref), board)
+                while scheduler.has_jobs:
+                    scheduler.workers = self._capacity(ray)
+                    while len(running) < scheduler.workers and (queued := scheduler.next_job()):
+                        folder = queued.job.folder.absolute()
+                        folder.parent.mkdir(parents=True, exist_ok=True)
+                        job = replace(queued.job, folder=folder)
+                        running[task.remote(job, events, worker.folder, os.getcwd())] = queued
+                    finished, _ = ray.wait(list(running), timeout=0.2) if running else ([], scheduler.wait())
+                    for folder, event in _read_events(events):
+                        for queued in running.values():
+                            if queued.job.folder.absolute() == folder:
+                                scheduler.handle(queued, event)
+                    for ref in finished:
+                        _finish_task(ray, ref, running.pop(ref), scheduler)
             finally:
                 for ref in running:
                     ray.cancel(ref, force=True)
 
-    def _places(self, ray: Any) -> int:
-        """How many tasks the cluster takes at a time. Raises `UserError` for none."""
-        there = ray.cluster_resources()
-        takes = []
+    def _capacity(self, ray: Any) -> int:
+        """Number of tasks that fit on the cluster at a time. Raises `UserError` if none does."""
+        available = ray.cluster_resources()
+        limits = [self.workers] if self.workers else []
         for name, each in (("CPU", self.cpus_per_task), ("GPU", self.gpus_per_task)):
             if each > 0:
-                takes.append(int(there.get(name, 0) / each))
-                if not takes[-1]:
-                    flag = f"--{name.lower()}s-per-task"
-                    raise UserError(f"{flag} {each:g} is more than the Ray cluster has: {there.get(name, 0):g} {name}s")
-        return max(1, min(filter(None, (self.workers, *takes)), default=1))
+                limits.append(int(available.get(name, 0) / each))
+                if not limits[-1]:
+                    raise UserError(
+                        f"--{name.lower()}s-per-task {each:g} is more than the Ray cluster has: "
+                        f"{available.get(name, 0):g} {name}s"
+                    )
+        return min(limits, default=1)
 
 
-def _run_task(entry: Job, mail: Any, folder: Path | None, cwd: str) -> JobEvent:
-    """What a task does, in a process of Ray's."""
+def _run_task(job: Job, events: Any, folder: Path | None, working_directory: str) -> JobEvent:
+    """Body of a Ray task: execute the job in a process of the cluster."""
     with suppress(OSError):
-        os.chdir(cwd)  # paths of data are as they were typed
+        os.chdir(working_directory)  # relative paths of data refer to it
 
-    def tell(news: JobEvent) -> None:
-        with suppress(Exception):  # nobody listens any more: the run is worth finishing all the same
-            mail.put_nowait((entry.folder, news))
+    def send(event: JobEvent) -> None:
+        with suppress(Exception):  # the main process may be gone; the run is finished all the same
+            events.put_nowait((job.folder, event))
 
-    warnings.showwarning = lambda message, *_, **__: tell(JobEvent("note", str(message)))
-    return _cached_worker(folder).work(entry, tell, "ray")
+    with forward_warnings(send):
+        return _cached_worker(folder).work(job, send, "ray")
 
 
 @lru_cache(maxsize=1)
 def _cached_worker(folder: Path | None) -> Worker:
-    """A process does many tasks."""
+    """The worker of this Ray process, which executes many tasks; only module state survives from one to the next."""
     return Worker(folder)
 
 
-def _finish_task(ray: Any, ref: Any, item: QueuedJob, board: Scheduler) -> None:
-    """Take down how a task ended."""
+def _finish_task(ray: Any, ref: Any, queued: QueuedJob, scheduler: Scheduler) -> None:
+    """Pass a finished task's final event to the scheduler, once its record is visible here."""
     try:
-        news = ray.get(ref)
+        event = ray.get(ref)
     except ray.exceptions.RayError as error:
         kind = type(error).__name__
-        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        board.died(item, "died" if kind == "WorkerCrashedError" else f"is gone ({kind}: {said[:200]})")
+        message = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        reason = "died" if kind == "WorkerCrashedError" else f"is gone ({kind}: {message[:200]})"
+        scheduler.worker_died(queued, reason)
         return
-    until = time.monotonic() + RECORD_TIMEOUT
-    while news.kind == "done" and not run_dir.is_done(item.entry.folder, item.entry.run):
-        if time.monotonic() > until:
-            why = f"no record came to {item.entry.folder}; --out must be on a disk that all machines share"
-            news = JobEvent("failed", why, total=1)
+    deadline = time.monotonic() + RECORD_TIMEOUT
+    while event.kind == "done" and not run_dir.is_done(queued.job.folder, queued.job.run):
+        if time.monotonic() > deadline:
+            reason = f"no record appeared in {queued.job.folder}; --out must be on a disk that all machines share"
+            event = JobEvent("failed", reason, user_error=True)
         time.sleep(0.1)
-    board.news(item, news)
+    scheduler.handle(queued, event)
 
 
-def _read_events(mail: Any) -> Iterator[tuple[Path, JobEvent]]:
-    """What came since; nothing while the process that keeps it is being replaced."""
+def _read_events(events: Any) -> Iterator[tuple[Path, JobEvent]]:
+    """Events received since the last call; none while Ray restarts the process of the queue."""
     from ray.exceptions import RayError
     from ray.util.queue import Empty
 
     with suppress(RayError, Empty):
-        if count := mail.qsize():
-            yield from mail.get_nowait_batch(count)
+        if count := events.qsize():
+            yield from events.get_nowait_batch(count)
 
 
 def _check_address(address: str) -> bool:
-    """Whether the address is HOST:PORT. Raises `OSError` where nothing answers there: Ray itself would end the
-    process."""
+    """Whether the address is HOST:PORT. Raises `OSError` if nothing listens there: Ray would exit the process."""
     host, colon, port = address.rpartition(":")
     if not (colon and port.isdigit()) or "/" in address:
         return False
@@ -138,32 +140,41 @@ def _check_address(address: str) -> bool:
 
 @contextmanager
 def _connect(settings: Ray) -> Iterator[Any]:
-    """Ray, connected. Raises `UserError` where it is not installed, or there is no such cluster."""
+    """Yield the module `ray`, connected to a cluster. Raises `UserError` if it is not installed or not reachable."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError:
         raise UserError('--runner ray needs the package ray: pip install "cliptune[ray]"') from None
-    if ray.is_initialized():  # the caller's own
+    if ray.is_initialized():  # by the calling program, which also disconnects
         yield ray
         return
-    told = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED_VARIABLES)}
-    how: dict[str, Any] = {"runtime_env": {"env_vars": told}, "log_to_driver": False, "logging_level": logging.ERROR}
-    if settings.address == "local":
-        cores = settings.workers * settings.cpus_per_task
-        how |= {"include_dashboard": False, **({"num_cpus": max(1, round(cores))} if cores else {})}
-    way = "start one with: ray start --head, or say --address local"
-    try:
-        if _check_address(settings.address):  # Ray passes a token on only where it is told to
-            way = f"it must be of Ray {ray.__version__}; if it asks for a token, set RAY_AUTH_MODE=token"
-        ray.init(address=settings.address, **how)
-    except Exception as error:  # which is what Ray raises where its own processes are slow to start
-        said = next(iter(str(error).splitlines()), "").rstrip(".")
-        if settings.address == "local":
-            raise UserError(f"Ray did not start here ({said}); try again, or use --workers without it") from None
-        raise UserError(f"no Ray cluster at {settings.address!r} ({said}); {way}") from None
+    _init_ray(ray, settings)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _init_ray(ray: Any, settings: Ray) -> None:
+    forwarded = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED_VARIABLES)}
+    options: dict[str, Any] = {
+        "runtime_env": {"env_vars": forwarded},
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
+    if settings.address == "local":
+        options["include_dashboard"] = False
+        if cores := settings.workers * settings.cpus_per_task:
+            options["num_cpus"] = max(1, round(cores))
+    advice = "start one with: ray start --head, or use --address local"
+    try:
+        if _check_address(settings.address):  # a cluster with tokens closes the connection unless Ray sends one
+            advice = f"it must run Ray {ray.__version__}; if it requires a token, set RAY_AUTH_MODE=token"
+        ray.init(address=settings.address, **options)
+    except Exception as error:  # Ray raises this base class when its own processes are slow to start
+        message = next(iter(str(error).splitlines()), "").rstrip(".")
+        if settings.address == "local":
+            raise UserError(f"Ray did not start here ({message}); try again, or use --workers without it") from None
+        raise UserError(f"no Ray cluster at {settings.address!r} ({message}); {advice}") from None

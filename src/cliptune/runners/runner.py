@@ -14,8 +14,8 @@ class Runner(ABC):
     """Executes the jobs of a sweep. A subclass is a frozen dataclass of its settings."""
 
     @abstractmethod
-    def run(self, board: Scheduler, desk: Worker) -> None:
-        """Execute jobs until `board` has none left, and report every event to it.
+    def run(self, scheduler: Scheduler, worker: Worker) -> None:
+        """Execute jobs until the scheduler has none left, and report every event to it.
 
-        desk: the worker of this process. Raises `UserError` if no job can be executed at all.
+        worker: executes jobs in this process. Raises `UserError` if no job can be executed at all.
         """

@@ -1,4 +1,4 @@
-"""What is left of a sweep and what became of the rest; it is shown while the sweep goes on."""
+"""The queue of a sweep: which job is next, which ones failed, how long the rest will take."""
 
 from __future__ import annotations
 
@@ -11,126 +11,130 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from cliptune.errors import UserError
-from cliptune.results import store
+from cliptune.results.store import RESULT_FILE, load_result
 from cliptune.runners.display import SweepDisplay
 from cliptune.runners.job import Job, JobEvent
 
-#: Times a run is tried again after the process that ran it died.
+#: How often a job is restarted after its worker process died.
 MAX_RETRIES = 2
-#: Seconds before a run that another sweep is at is asked for again.
+#: Seconds before a job whose directory is locked by another process is tried again.
 RETRY_SECONDS = 1.0
 
 
 @dataclass
 class QueuedJob:
-    """An entry that is not done. due: not to be started before this moment."""
+    """A job that is not finished. due: time (`time.monotonic`) before which it must not start."""
 
-    entry: Job
+    job: Job
     due: float = 0.0
-    began: float = 0.0
+    started: float = 0.0
     deaths: int = 0
 
 
 @dataclass(frozen=True)
 class JobFailure:
-    """A run that could not be done, and why; mistake: the user's settings are to blame."""
+    """A job that failed, and the reason. user_error: whether the user's settings caused it."""
 
-    entry: Job
-    why: str
-    mistake: bool
+    job: Job
+    reason: str
+    user_error: bool
 
 
 class Scheduler:
-    """The runs that are waiting and running. `missing` is what is to be done of `entries`."""
+    """Hands out jobs, records how they end, and updates the display.
 
-    def __init__(self, entries: Sequence[Job], missing: Sequence[Job], console: Console):
-        self.waiting = [QueuedJob(entry) for entry in missing]
+    jobs: the whole sweep. missing: the jobs to execute.
+    """
+
+    def __init__(self, jobs: Sequence[Job], missing: Sequence[Job], console: Console):
+        self.waiting = [QueuedJob(job) for job in missing]
         self.running: list[QueuedJob] = []
         self.failures: list[JobFailure] = []
         self.workers = 1
-        self._seconds: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
-        todo = {id(entry) for entry in missing}
-        for entry in entries:
-            if id(entry) not in todo:
-                cost = store.load_result(entry.folder / store.RESULT_FILE).cost
-                self._seconds[entry.told[:-1]] += [cost["seconds"]] if "seconds" in cost else []
-        self.display = SweepDisplay(console, len(entries), len(entries) - len(missing))
+        self._durations: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
+        todo = {id(job) for job in missing}
+        for job in jobs:
+            if id(job) not in todo:
+                cost = load_result(job.folder / RESULT_FILE).cost
+                self._durations[job.columns[:-1]] += [cost["seconds"]] if "seconds" in cost else []
+        self.display = SweepDisplay(console, len(jobs), len(jobs) - len(missing))
 
     @property
-    def left(self) -> bool:
-        """Whether there is anything waiting or running."""
+    def has_jobs(self) -> bool:
+        """Whether any job is waiting or running."""
         return bool(self.waiting or self.running)
 
     def require_single_device(self) -> None:
-        """Raise `UserError` for a run that starts processes of its own, which only the first process can."""
-        for item in self.waiting:
-            if item.entry.run.devices > 1:
+        """Raise `UserError` if a job trains on several devices, whose processes only the main process can start."""
+        for queued in self.waiting:
+            if queued.job.run.devices > 1:
                 raise UserError(
-                    f"{item.entry.label} trains on several devices at once, so it needs --runner local --workers 1"
+                    f"{queued.job.label} trains on several devices at once, so it needs --runner local --workers 1"
                 )
 
-    def next(self) -> QueuedJob | None:
-        """The next to be started, which is taken down as running, or None if none is due."""
+    def next_job(self) -> QueuedJob | None:
+        """Start the next job that is due, or return None."""
         now = time.monotonic()
-        item = next((item for item in self.waiting if item.due <= now), None)
-        if item is not None:
-            self.waiting.remove(item)
-            self.running.append(item)
-            item.began = now
-            self.display.began(item, item.entry.title)
-        return item
+        queued = next((queued for queued in self.waiting if queued.due <= now), None)
+        if queued is not None:
+            self.waiting.remove(queued)
+            self.running.append(queued)
+            queued.started = now
+            self.display.start(queued, queued.job.title)
+        return queued
 
-    def pause(self) -> None:
-        """Wait until something may be due."""
+    def wait(self) -> None:
+        """Sleep until a job may be due."""
         time.sleep(RETRY_SECONDS / 10)
 
-    def news(self, item: QueuedJob, news: JobEvent) -> None:
-        """Take in what a worker says."""
-        if news.kind == "note":
-            warnings.warn(news.text, stacklevel=2)
-        elif news.kind == "at":
-            self.display.at(item, news.text, news.done, news.total, self._left())
-        elif news.kind == "busy":
-            self._stop(item)
-            item.due = time.monotonic() + RETRY_SECONDS
-            self.waiting.append(item)
-            if not self.running and all(other.due for other in self.waiting):
-                self.display.once(f"waiting for {len(self.waiting)} that another process is at")
-        elif news.kind == "failed":
-            self._stop(item)
-            self.failures.append(JobFailure(item.entry, news.text, bool(news.total)))
-            self.display.ended(f"{item.entry.title} failed", self._left())
-        else:
-            self._stop(item)
-            seconds = time.monotonic() - item.began
-            self._seconds[item.entry.told[:-1]].append(seconds)
-            self.display.ended(f"{item.entry.title} in {seconds:.0f} s", self._left())
+    def handle(self, queued: QueuedJob, event: JobEvent) -> None:
+        """Process a worker's event."""
+        match event.kind:
+            case "warning":
+                warnings.warn(event.text, stacklevel=2)
+            case "progress":
+                self.display.update(queued, event.text, event.done, event.total, self.seconds_left())
+            case "locked":
+                self._stop(queued)
+                queued.due = time.monotonic() + RETRY_SECONDS
+                self.waiting.append(queued)
+                if not self.running and all(other.due for other in self.waiting):
+                    self.display.print_once(f"waiting for {len(self.waiting)} that another process is running")
+            case "failed":
+                self._stop(queued)
+                self.failures.append(JobFailure(queued.job, event.text, event.user_error))
+                self.display.finish(f"{queued.job.title} failed", self.seconds_left())
+            case "done":
+                self._stop(queued)
+                seconds = time.monotonic() - queued.started
+                self._durations[queued.job.columns[:-1]].append(seconds)
+                self.display.finish(f"{queued.job.title} in {seconds:.0f} s", self.seconds_left())
 
-    def died(self, item: QueuedJob, why: str) -> None:
-        """A worker is gone in the middle of a run: it is tried again, a few times."""
-        item.deaths += 1
-        if item.deaths > MAX_RETRIES:
-            self.news(item, JobEvent("failed", f"its worker {why}, like those of {MAX_RETRIES} tries before"))
+    def worker_died(self, queued: QueuedJob, reason: str) -> None:
+        """Requeue a job whose worker process died, or fail it after `MAX_RETRIES` restarts."""
+        queued.deaths += 1
+        if queued.deaths > MAX_RETRIES:
+            self.handle(queued, JobEvent("failed", f"its worker {reason}, like those of {MAX_RETRIES} attempts before"))
             return
-        self._stop(item)
-        self.waiting.insert(0, item)
-        self.display.say(f"{item.entry.title}: its worker {why}; another goes on where it was")
+        self._stop(queued)
+        self.waiting.insert(0, queued)
+        self.display.print(f"{queued.job.title}: its worker {reason}; another one resumes it")
 
-    def _stop(self, item: QueuedJob) -> None:
-        self.running.remove(item)
-        self.display.stopped(item)
-
-    def _left(self) -> float | None:
-        """Seconds until all is done, judged by what is; None if nothing is."""
-        known = [second for seconds in self._seconds.values() for second in seconds]
+    def seconds_left(self) -> float | None:
+        """Estimate of the time until all jobs are done, from the jobs of this sweep that are; None without any."""
+        known = [second for seconds in self._durations.values() for second in seconds]
         if not known:
             return None
         mean = sum(known) / len(known)
 
-        def expected(item: QueuedJob) -> float:
-            own = self._seconds.get(item.entry.told[:-1])
+        def expected(queued: QueuedJob) -> float:
+            own = self._durations.get(queued.job.columns[:-1])
             return sum(own) / len(own) if own else mean
 
         now = time.monotonic()
-        going = [max(0.0, expected(item) - (now - item.began)) for item in self.running]
-        return max([(sum(map(expected, self.waiting)) + sum(going)) / self.workers, *going])
+        running = [max(0.0, expected(queued) - (now - queued.started)) for queued in self.running]
+        return max([(sum(map(expected, self.waiting)) + sum(running)) / self.workers, *running])
+
+    def _stop(self, queued: QueuedJob) -> None:
+        self.running.remove(queued)
+        self.display.stop(queued)

@@ -1,4 +1,4 @@
-"""One run of a sweep, in whichever process."""
+"""Execution of one job in the current process."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import json
 import platform
 import time
 import traceback
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from lightning_fabric import Fabric
 
 from cliptune import experiment, run_dir, tasks
 from cliptune.config import RunConfig, to_dict
@@ -22,101 +26,128 @@ from cliptune.files import write_text
 from cliptune.runners.job import Job, JobEvent
 from cliptune.types import Task
 
-#: Seconds between two words on where a run is.
+#: Receives the events of a job.
+Send = Callable[[JobEvent], Any]
+#: Least time in seconds between two progress events.
 EVENT_INTERVAL = 0.2
-#: The traceback of a run that failed by no fault of the user's.
+#: File for the traceback of an unexpected error.
 ERROR_FILE = "error.txt"
-#: Fields of a run that do not decide its data.
+#: Fields of a configuration that do not affect the task.
 NON_DATA_FIELDS = (
-    *("method", "training", "precision", "device", "devices"),
-    *("fraction", "selector", "selector_variant", "evaluate_at"),  # of all pictures, a run chooses its own
+    *("method", "training", "precision", "device", "devices", "linear_backend"),
+    *("fraction", "selector", "selector_variant", "evaluate_at"),  # the task has all images, a run selects from them
 )
 
 
 class Worker:
-    """Where a process works: opened datasets and the latest task stay on it.
+    """Executes jobs, keeping open datasets and the latest task for the next ones.
 
-    folder: where what processes have in common lies.
+    folder: directory of the features that the processes of a sweep share.
     """
 
     def __init__(self, folder: Path | None = None):
         self.folder = folder
         self._datasets: dict[Any, Dataset] = {}
         self._tasks: dict[str, Task] = {}
+        self._fabrics: dict[Any, Fabric] = {}
 
-    def work(self, entry: Job, tell: Callable[[JobEvent], Any], runner: str = "local") -> JobEvent:
-        """Execute the entry unless it is done, telling where it is; how it ended. Raises nothing but what stops the
-        process."""
-        about = {"runner": runner, "host": platform.node()}
+    def work(self, job: Job, send: Send, runner: str = "local") -> JobEvent:
+        """Execute the job unless it is done already, and return the final event.
+
+        send: receives progress events. runner: name for the record. Errors become "failed" events.
+        """
+        folder = job.folder
         try:
-            several = entry.run.devices > 1
-            with lock_dir(None if several else entry.folder), feature_store.within(None if several else self.folder):
-                if not run_dir.is_done(entry.folder, entry.run):
-                    if not several:
-                        run_dir.remove_leftovers(entry.folder)
-                    experiment.run_experiment(
-                        entry.run,
-                        entry.folder,
-                        watchers=[EventWatcher(tell)],
-                        task=self.task_of(entry.run),
-                        label=entry.label,
-                        about=about,
-                    )
-                if several:  # the first of the processes that do this run wrote its record
-                    experiment.launch_fabric(entry.run.device, entry.run.devices, entry.run.precision).barrier()
+            distributed = job.run.devices > 1  # then the processes of one run share the directory
+            with lock_dir(None if distributed else folder), feature_store.within(None if distributed else self.folder):
+                if not run_dir.is_done(folder, job.run):
+                    if not distributed:
+                        run_dir.remove_leftovers(folder)
+                    self._execute(job, send, {"runner": runner, "host": platform.node()})
+                if distributed:  # the main process writes the record
+                    self.fabric_of(job.run).barrier()
                 else:
-                    run_dir.remove_leftovers(entry.folder, finished=True)
-                (entry.folder / ERROR_FILE).unlink(missing_ok=True)
+                    run_dir.remove_leftovers(folder, finished=True)
+                (folder / ERROR_FILE).unlink(missing_ok=True)
         except DirLocked:
-            return JobEvent("busy")
+            return JobEvent("locked")
         except UserError as error:
-            return JobEvent("failed", str(error), total=1)
+            return JobEvent("failed", str(error), user_error=True)
         except Exception as error:
-            return JobEvent("failed", _describe_error(error, entry.folder))
+            return JobEvent("failed", _describe_error(error, folder))
         return JobEvent("done")
 
     def task_of(self, run: RunConfig) -> Task:
-        """The run's task, shared with the runs before and after it that train on the same pictures."""
+        """The task of a run, reused while consecutive runs train on the same images."""
         content = {key: value for key, value in to_dict(run).items() if key not in NON_DATA_FIELDS}
-        key, place = json.dumps(content, sort_keys=True), (run.data, run.reading)
-        if place not in self._datasets:
-            self._datasets[place] = tasks.open_dataset(run)
+        key, dataset = json.dumps(content, sort_keys=True), (run.data, run.reading)
+        if dataset not in self._datasets:
+            self._datasets[dataset] = tasks.open_dataset(run)
         if key not in self._tasks:
-            self._tasks = {key: tasks.build_task(run, self._datasets[place])}
+            self._tasks = {key: tasks.build_task(run, self._datasets[dataset])}
         return self._tasks[key]
+
+    def fabric_of(self, run: RunConfig) -> Fabric:
+        """The fabric of a run, launched once: processes for several devices can be started only once."""
+        key = run.device, run.devices, run.precision
+        if key not in self._fabrics:
+            self._fabrics[key] = experiment.launch_fabric(*key)
+        return self._fabrics[key]
+
+    def _execute(self, job: Job, send: Send, provenance: Mapping[str, Any]) -> None:
+        experiment.run_experiment(
+            job.run,
+            job.folder,
+            watchers=[EventWatcher(send)],
+            task=self.task_of(job.run),
+            fabric=self.fabric_of(job.run),
+            label=job.label,
+            about=provenance,
+        )
 
 
 class EventWatcher(Watcher):
-    """Says where a run is, now and then."""
+    """Sends the progress of a run as events, at most one per `EVENT_INTERVAL`."""
 
-    def __init__(self, tell: Callable[[JobEvent], Any]):
-        self.tell, self.news, self.next = tell, JobEvent("at"), 0.0
+    def __init__(self, send: Send):
+        self.send, self.event, self.next = send, JobEvent("progress"), 0.0
 
     def begin(self, epochs: int, steps: int, first: int) -> None:
-        self.news = JobEvent("at", "", first * steps, epochs * steps)
+        self.event = JobEvent("progress", "", first * steps, epochs * steps)
 
     def step(self, epoch: int, losses: Mapping[str, float]) -> None:
-        self.news = replace(self.news, done=self.news.done + 1)
-        self._say(self.news)
+        self.event = replace(self.event, done=self.event.done + 1)
+        self._send(self.event)
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        self.news = replace(self.news, text=f"loss {row['loss']:.3f}")
+        self.event = replace(self.event, text=f"loss {row['loss']:.3f}")
 
     def other(self, what: str, done: int, total: int) -> None:
-        self._say(JobEvent("at", what, done, total))
+        self._send(JobEvent("progress", what, done, total))
 
-    def _say(self, news: JobEvent) -> None:
+    def _send(self, event: JobEvent) -> None:
         if time.monotonic() >= self.next:
             self.next = time.monotonic() + EVENT_INTERVAL
-            self.tell(news)
+            self.send(event)
+
+
+@contextmanager
+def forward_warnings(send: Send) -> Iterator[None]:
+    """Send warnings as events within the block instead of printing them."""
+    before = warnings.showwarning
+    warnings.showwarning = lambda message, *_, **__: send(JobEvent("warning", str(message)))
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _describe_error(error: Exception, folder: Path) -> str:
-    """A sentence on an error nobody foresaw; its traceback is kept beside what the run left."""
-    said = next(iter(str(error).strip().splitlines()), "")
+    """One sentence about an unexpected error, whose traceback is written to the run directory."""
+    message = next(iter(str(error).strip().splitlines()), "")
     try:
         write_text(folder / ERROR_FILE, "".join(traceback.format_exception(error)))
-        where = f" (more in {folder / ERROR_FILE})"
+        details = f" (traceback in {folder / ERROR_FILE})"
     except UserError:
-        where = ""
-    return f"{type(error).__name__}: {said}{where}"
+        details = ""
+    return f"{type(error).__name__}: {message}{details}"
