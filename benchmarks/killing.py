@@ -1,4 +1,4 @@
-"""Sweeps that are started, watched and killed."""
+"""Start sweeps, watch their files, and kill them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from filelock import SoftFileLease
 
 import cliptune.commands.results
 import cliptune.commands.run
 import cliptune.runners.local
-import cliptune.runners.ray  # all loaded before processes are forked  # noqa: F401
-from cliptune import dir_lock
+import cliptune.runners.ray  # imported once, before processes are forked  # noqa: F401
 from cliptune.cli import main
+from cliptune.dir_lock import LOCK_FILE
 from cliptune.engine import checkpoint
 from cliptune.errors import UserError
 from cliptune.results import store
 from cliptune.run_dir import CHECKPOINT, RESUME
 
-#: What a run is at: before its first epoch is done, in later ones, after the last, at its last files.
+#: Phases of a run: until the end of its first epoch, in later epochs, after the last epoch, writing its last files.
 PHASES = ("starting", "training", "testing", "writing")
-#: Workers' deaths that a run survives in one sweep are two.
+#: How many deaths of its worker a run survives in one sweep.
 DEATHS = 2
 
 
 def start(words: list[str], log: Path) -> int:
-    """Fork into the command, in a process group of its own; the process's number."""
+    """Run a command in a forked process with its own process group; return the process id."""
     process = os.fork()
     if process:
         return process
@@ -56,18 +57,18 @@ def start(words: list[str], log: Path) -> int:
 
 
 def ended(process: int) -> int | None:
-    """The exit code of a process that `start` started, None while it runs; ask no more once it is told."""
+    """The exit code of a process started by `start`, None while it runs. It can be asked for once only."""
     there, status = os.waitpid(process, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if there else None
 
 
 def tree(process: int) -> set[int]:
-    """A process, all that it started and that they did, and its group."""
+    """The process, its descendants, and the processes of its group and session."""
     parents, found = {}, {process}
     for entry in Path("/proc").iterdir():
         with suppress(OSError, ValueError, IndexError):
             number = int(entry.name)
-            _, parent, group, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            _, parent, group, session = _stat(number)[:4]
             parents[number] = int(parent)
             found |= {number} if process in (int(group), int(session)) else set()
     while more := {number for number, parent in parents.items() if parent in found} - found:
@@ -76,25 +77,30 @@ def tree(process: int) -> set[int]:
 
 
 def kill(processes: set[int]) -> None:
-    """Kill them all, by force."""
+    """Send SIGKILL to the processes."""
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
 
 
 def at_work(out: Path) -> dict[Path, int]:
-    """Folders of runs that are held, and the live process that holds each."""
+    """Locked run directories, and the living process that owns each lock."""
     found = {}
-    for sign in out.rglob(dir_lock.LOCK_FILE):
-        with suppress(OSError, ValueError, KeyError):
-            process = json.loads(sign.read_text())["process"]
-            if dir_lock._began(process) not in ("", "zombie"):
-                found[sign.parent] = process
+    for path in out.rglob(LOCK_FILE):
+        owner = SoftFileLease(path).owner
+        with suppress(OSError):
+            if owner is not None and "Z" != _stat(owner.pid)[0]:
+                found[path.parent] = owner.pid
     return found
 
 
+def _stat(process: int) -> list[str]:
+    """The fields of /proc/PID/stat after the name: state, parent, group, session, ..."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+
+
 def phase(folder: Path, epochs: int) -> str:
-    """What the run in a folder is at."""
+    """The phase of the run in a directory."""
     names = os.listdir(folder) if folder.is_dir() else []
     if store.RESULT_FILE in names or CHECKPOINT in names or any(name.endswith(".tmp") for name in names):
         return "writing"
@@ -107,7 +113,7 @@ def phase(folder: Path, epochs: int) -> str:
 
 @dataclass
 class Seen:
-    """What was seen of one sweep."""
+    """Observations of one sweep."""
 
     out: Path
     kills: int = 0
@@ -117,7 +123,7 @@ class Seen:
     deaths: Counter[Path] = field(default_factory=Counter)
 
     def look(self) -> None:
-        """Take down records, and what is wrong: one written again or gone, a file that is torn."""
+        """Note new records, and errors: a record that is rewritten or gone, a file that is torn."""
         for path in self.out.rglob(store.RESULT_FILE):
             stat = path.stat()
             now = stat.st_ino, stat.st_mtime_ns
@@ -129,7 +135,7 @@ class Seen:
 
 
 def torn(out: Path) -> list[str]:
-    """Files under their own names that cannot be read."""
+    """Errors of files that cannot be read, apart from temporary ones."""
     found = []
     for path in out.rglob("*"):
         try:
@@ -139,7 +145,7 @@ def torn(out: Path) -> list[str]:
                 assert yaml.safe_load(path.read_text())
             elif path.suffix == ".safetensors" and ".shared" not in path.parts:
                 checkpoint.read_checkpoint(path)
-        except (OSError, UserError) as error:  # it may have gone meanwhile
+        except (OSError, UserError) as error:  # it may have been removed
             found += [f"{path}: {error}"] if path.exists() else []
         except (ValueError, AssertionError, yaml.YAMLError) as error:
             found.append(f"{path} is torn: {error}")
@@ -147,10 +153,10 @@ def torn(out: Path) -> list[str]:
 
 
 def disturbed(words: list[str], seen: Seen, kills: int, dice: random.Random, epochs: int, how: str, many: int) -> None:
-    """Start the sweep `many` times at once, kill and start again until so many kills are done, then let it finish.
+    """Start the sweep `many` times at once, kill and restart it `kills` times at random moments, then let it finish.
 
-    how: "all" kills a sweep with all it started, "worker" one of its workers, "driver" the first process alone.
-    Moments are drawn: any in the first ten seconds, or soon after a run is seen in a phase that is drawn.
+    how: "all" kills a sweep with all its processes, "worker" one of its workers, "driver" only the main process. A
+    moment is either uniform in the first ten seconds, or shortly after a run enters a randomly chosen phase.
     """
     log = seen.out.with_suffix(".log")
     seen.out.mkdir(parents=True, exist_ok=True)

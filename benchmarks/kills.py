@@ -1,12 +1,12 @@
-"""Sweeps that are killed again and again, beside one that nothing happens to: is anything lost, or done twice?
+"""Compare sweeps that are killed again and again with an undisturbed one: is anything lost, or done twice?
 
-    .venv/bin/python benchmarks/kills.py                             all of it, about an hour on two cores
+    .venv/bin/python benchmarks/kills.py                             everything, about an hour on two cores
     .venv/bin/python benchmarks/kills.py --only workers cluster      some runners, base-to-novel
     .venv/bin/python benchmarks/kills.py --only few-shot             a protocol, in one process
 
-Each is `cliptune run` on the bundled drawings, small, killed by force at drawn moments and started again. In the end
-its table must be that of the undisturbed sweep, byte for byte, and the files those that it left. What was seen is added
-to benchmarks/results/kills.json; it exits with 1 where something was not as it should be.
+Each is a small `cliptune run` on the bundled dataset, killed with SIGKILL at random moments and started again. In the
+end, its table and its list of files must equal those of the undisturbed sweep byte for byte. Observations are added to
+benchmarks/results/kills.json; the exit code is 1 if something differs.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from cliptune.files import write_json
 from cliptune.results import store
 
 EPOCHS = 4
-DRAWINGS = f"--data emoji:test_per_class=1 --epochs {EPOCHS}"
-#: Protocol -> what follows `cliptune run` for it.
+DATASET = f"--data emoji:test_per_class=1 --epochs {EPOCHS}"
+#: Protocol -> flags of `cliptune run`.
 SWEEPS = {
     "base-to-novel": "--methods zeroshot coop coop+dapt maple+dapt --shots 1 --seeds 1 2",
     "few-shot": "--methods coop kgcoop coop+dapt --shots 1 2 --seeds 1",
@@ -44,8 +44,8 @@ SWEEPS = {
     "domain-generalization": "--methods coop maple coop+dapt --shots 1 --seeds 1",
     "data-efficient": "--methods coop coop+dapt --shots 4 --fractions 0.25 1 --selectors uniform k_center --seeds 1",
 }
-#: Name -> flags, what is killed (see `disturbed`), sweeps at once into the folder. Protocols stand for themselves.
-WAYS = {
+#: Name -> flags, what is killed (see `disturbed`), number of concurrent sweeps in the directory.
+SCENARIOS = {
     "process": ("", "all", 1),
     "three at once": ("", "all", 3),
     "workers": ("--workers 2", "all", 1),
@@ -59,20 +59,20 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Options:
-    """Which, how often, and where to."""
+    """Which scenarios to run, how often to kill, and where to write."""
 
-    only: tuple[str, ...] = tuple(WAYS)
-    """Of the ways, these."""
+    only: tuple[str, ...] = tuple(SCENARIOS)
+    """Scenarios to run."""
     kills: int = 10
-    """Each."""
+    """Kills per scenario."""
     seed: int = 1
-    """Of the moments."""
+    """Seed of the random moments."""
     out: Path = Path("runs/kills")
-    """Folders of the sweeps, and what they said."""
+    """Folder for the sweeps and their output."""
 
 
 def table(folder: Path) -> bytes:
-    """What `cliptune results table` says of a sweep."""
+    """The table that `cliptune results table` prints for a sweep, as CSV."""
     file = folder.with_suffix(".csv")
     words = ["results", "table", str(folder), "--format", "csv", "--out", str(file)]
     _, status = os.waitpid(start(words, folder.with_suffix(".log")), 0)
@@ -80,7 +80,7 @@ def table(folder: Path) -> bytes:
 
 
 def differing(folder: Path, whole: Path) -> list[str]:
-    """How a folder differs from that of the undisturbed sweep."""
+    """Differences between a folder and that of the undisturbed sweep."""
     found = [] if table(folder) == table(whole) else [f"the table of {folder} differs from that of {whole}"]
     have, want = ({str(p.relative_to(f)) for p in f.rglob("*") if p.is_file()} for f in (folder, whole))
     found += [f"{folder} has {name}" for name in sorted(have - want)]
@@ -94,11 +94,13 @@ def differing(folder: Path, whole: Path) -> list[str]:
 
 @contextmanager
 def cluster(needed: bool) -> Iterator[str]:
-    """Address of a Ray cluster of two cores, started for the block, that outlives the sweeps."""
+    """Start a Ray cluster of two cores for the block, which outlives the sweeps; yield its address."""
     if not needed:
         yield ""
         return
-    os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)})  # sweeps' and the cluster's
+    os.environ.update(
+        {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    )  # for the sweeps and the cluster
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -119,20 +121,20 @@ def cluster(needed: bool) -> Iterator[str]:
         head.wait()
 
 
-def seen_of(way: str, options: Options) -> dict[str, object]:
-    """Run a way until its kills are done; what was seen, in plain values."""
-    protocol = way if way in SWEEPS else "base-to-novel"
-    flags, how, many = WAYS[way]
-    words, place = ["run", protocol, *SWEEPS[protocol].split(), *DRAWINGS.split()], options.out / protocol
+def run_scenario(name: str, options: Options) -> dict[str, object]:
+    """Repeat a scenario until its kills are done; return the observations."""
+    protocol = name if name in SWEEPS else "base-to-novel"
+    flags, how, many = SCENARIOS[name]
+    words, place = ["run", protocol, *SWEEPS[protocol].split(), *DATASET.split()], options.out / protocol
     whole = place / "undisturbed"
     whole.mkdir(parents=True, exist_ok=True)
     _, status = os.waitpid(start([*words, "--out", str(whole)], whole.with_suffix(".log")), 0)
     if status:
         sys.exit(f"the undisturbed sweep failed, see {whole.with_suffix('.log')}")
-    dice, rounds, wrong = random.Random(options.seed + zlib.crc32(way.encode())), [], []
+    dice, rounds, wrong = random.Random(options.seed + zlib.crc32(name.encode())), [], []
     with cluster("{address}" in flags) as address:
         while not wrong and sum(seen.kills for seen in rounds) < options.kills:
-            out = place / f"{way.replace(', ', '-').replace(' ', '-')}-{len(rounds) + 1}"
+            out = place / f"{name.replace(', ', '-').replace(' ', '-')}-{len(rounds) + 1}"
             shutil.rmtree(out, ignore_errors=True)
             seen = Seen(out)
             rounds.append(seen)
@@ -153,16 +155,16 @@ def seen_of(way: str, options: Options) -> dict[str, object]:
 
 
 def main(options: Options) -> None:
-    """Go through the ways; keep what was seen."""
+    """Run the scenarios and write their observations."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # what else runs here shall not have Ray kill at its own moments
+    os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # keeps Ray from killing tasks itself
     file, failed = RESULTS / "kills.json", False
-    for way in options.only:
-        seen = seen_of(way, options)
+    for name in options.only:
+        seen = run_scenario(name, options)
         failed |= bool(seen["wrong"])
-        sys.stdout.write(f"{way}: {json.dumps(seen, indent=2)}\n")
+        sys.stdout.write(f"{name}: {json.dumps(seen, indent=2)}\n")
         sys.stdout.flush()
-        write_json(file, {**(json.loads(file.read_text()) if file.is_file() else {}), way: seen})
+        write_json(file, {**(json.loads(file.read_text()) if file.is_file() else {}), name: seen})
     sys.exit(failed)
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import os
 import socket
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_a_cluster_with_tokens_and_one_that_does_not_start(photos, tmp_path, mon
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the package ray")
 @pytest.mark.filterwarnings("ignore")
 def test_a_killed_worker_and_a_killed_queue(photos, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(logging_method.__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(logging_method.__file__).parent), prepend=os.pathsep)
     out = tmp_path / "out"
     planned = logging_method.make_jobs(photos, out, seeds=(1,), epochs=6, breaks="slow")
     said = io.StringIO()
