@@ -192,7 +192,7 @@ def test_transparency_is_the_foreground_by_itself(cutouts, photos):
         run = ct.train("coop+dapt", data=f"folder:{cutouts}", shots=2, epochs=1, cached_views=0)
     assert run.result is not None and "pull_push" in run.result.history[0]
     with pytest.warns(UserWarning, match="the images have no masks of their own: foregrounds come from Grad-CAM"):
-        with pytest.warns(UserWarning, match="cached_views=1 is left out, as masks change from epoch to epoch"):
+        with pytest.warns(UserWarning, match="cached_views=1 is ignored, as masks change"):
             ct.train("coop+dapt", data=f"folder:{photos}", shots=2, epochs=1)
 
 

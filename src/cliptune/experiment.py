@@ -161,7 +161,9 @@ def train_stages(
             after = None
             if run.evaluate_at:
                 after = evaluate_at_epochs(run.evaluate_at, model, task, training, len(history))
-            rows = fit(model, task, training, fabric=fabric, watchers=watchers, resume_file=resume_file, after=after)
+            rows = fit(
+                model, task, training, fabric=fabric, watchers=watchers, resume_file=resume_file, after_epoch=after
+            )
         history += [{**row, "epoch": len(history) + row["epoch"]} for row in rows]
         next_method = run.method.next_stage(model)
         if next_method is None:

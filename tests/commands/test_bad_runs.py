@@ -55,8 +55,8 @@ HEADERS = {
     "no configuration": (without("config"), "is the state of unfinished training"),
     "classes in a word": (lambda about: about.update(classnames="cat"), "classnames is 'cat'"),
     "a blank class": (lambda about: about["classnames"].append(" "), "classnames has the entry ' '"),
-    "a class twice": (lambda about: about["classnames"].append("cat"), "class 'cat' comes 2 times"),
-    "a class that ends a line": (lambda about: about["classnames"].append("a\nb"), "which is no text of one line"),
+    "a class twice": (lambda about: about["classnames"].append("cat"), "class 'cat' is listed 2 times"),
+    "a class that ends a line": (lambda about: about["classnames"].append("a\nb"), "which is not a line of text"),
     "no name in a template": (lambda about: about.update(templates=["a photo."]), "needs exactly one {}"),
     "other fields in a template": (
         lambda about: about.update(templates=["a {0.__class__.__mro__} of {}"]),
@@ -72,7 +72,7 @@ HEADERS = {
         lambda about: about["config"]["training"].update(lr=float("nan")),
         "lr=nan does not fit TrainConfig",
     ),
-    "a billion tokens": (with_method(n_ctx=10**9), "n_ctx=1000000000 is more than its tensors hold"),
+    "a billion tokens": (with_method(n_ctx=10**9), "n_ctx=1000000000 exceeds the size of its tensors"),
     "other sizes": (with_method(n_ctx=7), "does not fit CoOp"),
     "half a character": (lambda about: about["config"].update(data="\ud800"), "a lone surrogate"),
 }
@@ -101,7 +101,7 @@ def test_numbers_that_are_none_are_no_answer(refused, trained, tmp_path, photos)
     from cliptune.engine import checkpoint
 
     tensors, about = checkpoint.read_checkpoint(trained / "checkpoint.safetensors")
-    for value, told in ((float("nan"), "holds numbers that are not finite"), (3e38, "answer is not finite")):
+    for value, told in ((float("nan"), "values that are not finite"), (3e38, "logits are not finite")):
         checkpoint.write_checkpoint(
             tmp_path / "checkpoint.safetensors", {"text": torch.full_like(tensors["text"], value)}, about
         )

@@ -117,11 +117,11 @@ def test_state_of_training(tmp_path):
 
 def test_features_that_processes_share(tmp_path):
     file, features = tmp_path / "f.safetensors", torch.randn(7, 3)
-    feature_store.write(file, [features])
+    feature_store.write_features(file, [features])
     whole = file.read_bytes()
 
     def use():
-        held = feature_store.read(file, 4, torch.device("cpu"))
+        held = feature_store.read_features(file, 4, torch.device("cpu"))
         assert held is None or torch.equal(torch.cat(held), features)
 
     use()

@@ -105,7 +105,7 @@ def test_learned_image_tokens_are_never_shared(monkeypatch):
 
 
 def test_no_more_than_a_few_test_sets_are_kept(monkeypatch):
-    monkeypatch.setattr(evaluate, "KEPT", 2)
+    monkeypatch.setattr(evaluate, "MAX_CACHED_SETS", 2)
     backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     tuned, seen = model(COOP, backbone, toy), counted(monkeypatch)
     one, two, three = (replace(toy.tests["test"], examples=(e,)) for e in toy.tests["test"].examples[:3])

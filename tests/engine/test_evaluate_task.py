@@ -64,7 +64,7 @@ def test_average_is_over_the_targets(animals, pets, tmp_path):
 
 def test_a_method_with_something_for_each_class_has_no_average(animals, pets):
     run = across(animals, pets, method=CoOp(n_ctx=2, class_specific=True))
-    with pytest.warns(UserWarning, match="not tested on pets: CoOp learned something of its own for each class"):
+    with pytest.warns(UserWarning, match="not tested on pets: CoOp has .* per class"):
         _, result = experiment.run_experiment(run)
     assert list(result.metrics) == ["source"]
 

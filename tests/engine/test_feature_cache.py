@@ -67,7 +67,7 @@ def test_image_tokens_cannot_be_cached(backbone):
 
 
 def test_masks_that_change_cannot_be_cached(backbone):
-    with pytest.raises(UserError, match="cached_views needs masks that stay the same"):
+    with pytest.raises(UserError, match="cached_views needs masks that do not change"):
         FeatureCache(model(COOP, backbone, task()), examples_of(backbone, task()), 1, GridMasks())
 
 

@@ -27,12 +27,12 @@ def asked(tmp_path, tiny_backbone, monkeypatch):
     )
 
     def ask(method=None, dataset=None, folder=tmp_path / "shared", **more):
-        evaluate._kept.clear()
+        tiny_backbone.feature_cache.clear()
         seen.clear()
         dataset = dataset or Folder(tmp_path / "p")
         examples = tuple(dataset.examples("train")[:6])
         model = TunedModel(tiny_backbone, method or ZeroShot(), dataset.classnames)
-        with feature_store.within(folder):
+        with feature_store.share_features(folder):
             said = evaluate.predict_logits(model, dataset, TestSet(examples, dataset.classnames), batch_size=4, **more)
         return said, sum(seen)
 

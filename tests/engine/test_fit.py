@@ -173,7 +173,7 @@ def test_measuring_on_validation_changes_no_number(backbone):
 
 def test_best_without_validation_pictures_is_told_before_training(backbone):
     watcher = Events()
-    with pytest.raises(UserError, match="keep=best needs validation pictures"):
+    with pytest.raises(UserError, match="keep=best needs validation images"):
         trained(COOP, backbone, replace(QUICK, keep="best"), replace(task(), val=()), watchers=[watcher])
     assert watcher.seen == []
 

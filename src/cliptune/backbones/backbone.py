@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
 from typing import Any
@@ -54,6 +54,8 @@ class Backbone(nn.Module):
         #: Context the towers run in, such as Fabric's autocast. Features are converted outside of it, so that logits
         #: and losses are float32.
         self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+        #: Features of example sets by the frozen image tower, for all models with this backbone; see `engine.evaluate`.
+        self.feature_cache: dict[Hashable, list[Tensor]] = {}
         self.name = name
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer

@@ -81,7 +81,7 @@ def background(arguments: list[str]) -> None:
         for place in runs:
             label = label_of(place)
             watcher = ProgressBar(progress, label)
-            one, path = measure_reliance(place, asked, options.reading, watcher.other, options.allow_code)
+            one, path = measure_reliance(place, asked, options.reading, watcher.progress, options.allow_code)
             found.append((place, label, one, path))
     if options.format == "json":
         rows = [{"run": str(place), "method": label, **one.to_dict()} for place, label, one, _ in found]

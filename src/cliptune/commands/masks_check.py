@@ -107,7 +107,7 @@ def check(arguments: list[str]) -> None:
     with progress_display(console) as progress:
         watcher = ProgressBar(progress, "masks")
         rows, faults = measure_masks(
-            examples, source, against, lambda done: watcher.other("checking", done, len(chosen))
+            examples, source, against, lambda done: watcher.progress("checking", done, len(chosen))
         )
     report = MaskReport(
         spec, options.against, options.data, options.split, dataset.classnames, tuple(rows), tuple(faults)

@@ -114,7 +114,7 @@ def make(arguments: list[str]) -> None:
             soft=options.soft,
             batch_size=options.batch_size,
             overwrite=options.overwrite,
-            tick=lambda done, total: watcher.other(options.with_.partition(":")[0], done, total),
+            tick=lambda done, total: watcher.progress(options.with_.partition(":")[0], done, total),
         )
     warn_assumed_ranges(assumed, len(examples))
     sys.stdout.write(f"made {done.made}, kept {done.kept}, empty {len(done.empty)}, missing {len(done.missing)}\n")

@@ -1,4 +1,4 @@
-"""What a checkpoint's header says, checked before anything is made of it."""
+"""The metadata of a finished checkpoint, validated before it is used."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from cliptune.data import sources
 from cliptune.errors import UserError, shown
 from cliptune.model.method import Method
 
-#: What a whole number among a method's fields may be, however small the file.
+#: Integer fields of a method may be this large in any file.
 MIN_FIELD_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
 class CheckpointHeader:
-    """config: the run, in plain values. backbone: what `identity.describe` said of the model that the tensors were
-    learned for."""
+    """Metadata of a checkpoint.
+
+    Args:
+        config: The run configuration as plain values.
+        classnames: The class names that were trained.
+        templates: The prompt templates of the dataset.
+        backbone: Description of the backbone, by `Fingerprints.describe`.
+    """
 
     config: Mapping[str, Any]
     classnames: tuple[str, ...]
@@ -31,21 +37,23 @@ class CheckpointHeader:
     backbone: Mapping[str, Any]
 
     def check(self, backbone: Backbone, path: Path) -> None:
-        """Raise `UserError` if the tensors were learned for another backbone."""
+        """Raise `UserError` if `backbone` is not the one that the tensors were learned for."""
         backbone.fingerprints.check_same(self.backbone, str(path))
 
 
 def read_header(about: Mapping[str, Any], path: Path) -> CheckpointHeader:
-    """The header `about` of the checkpoint at `path`. Raises `UserError` for what is missing or of another kind."""
+    """Validate the metadata `about` of the checkpoint at `path`. Raises `UserError` for missing or invalid entries."""
     if "config" not in about:
         raise UserError(f"{path} is the state of unfinished training; run the same command again to finish it")
-    backbone = _of(about, "backbone", dict, path)
-    config = _of(about, "config", dict, path)
+    backbone = _get(about, "backbone", dict, path)
+    config = _get(about, "config", dict, path)
     names, templates = (tuple(_texts(about, key, path)) for key in ("classnames", "templates"))
-    (twice, count), *_ = Counter(names).most_common(1)
+    (duplicate, count), *_ = Counter(names).most_common(1)
     data = str(config.get("data", ""))
-    if count > 1 and data and data.partition(":")[0] not in sources.public_specs():  # ImageNet has two missiles
-        raise _damaged(path, f"class {shown(twice)} comes {count} times")
+    if (
+        count > 1 and data and data.partition(":")[0] not in sources.public_specs()
+    ):  # ImageNet has two classes named missile
+        raise _damaged(path, f"class {shown(duplicate)} is listed {count} times")
     try:
         for template in templates:
             checks.template("template", template)
@@ -55,33 +63,32 @@ def read_header(about: Mapping[str, Any], path: Path) -> CheckpointHeader:
         config,
         names,
         templates,
-        {**backbone, **{key: _of(backbone, key, str, path) for key in ("name", "fingerprint")}},
+        {**backbone, **{key: _get(backbone, key, str, path) for key in ("name", "fingerprint")}},
     )
 
 
 def check_sizes(layers: Iterable[Method], tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raise `UserError` for a whole number among a method's fields, such as a number of tokens, that is larger than all
-    tensors of the file together: to make room for so many would take the machine's memory."""
-    room = max(MIN_FIELD_LIMIT, sum(tensor.numel() for tensor in tensors.values()))
+    """Raise `UserError` for an integer field of a method, such as a number of tokens, that exceeds the number of
+    elements in all tensors of the file: allocating so many could exhaust the memory."""
+    limit = max(MIN_FIELD_LIMIT, sum(tensor.numel() for tensor in tensors.values()))
     for layer in layers:
         for name, value in vars(layer).items():
             numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if type(one) is int]
-            if sum(map(abs, numbers)) > room:
-                raise _damaged(path, f"{name}={shown(value)} is more than its tensors hold")
+            if sum(map(abs, numbers)) > limit:
+                raise _damaged(path, f"{name}={shown(value)} exceeds the size of its tensors")
 
 
-def _of(held: Mapping[str, Any], key: str, kind: type, path: Path) -> Any:
-    if not isinstance(held.get(key), kind):
-        what = f"{key} is {shown(held[key])}" if key in held else f"{key} is missing"
-        raise _damaged(path, what)
-    return held[key]
+def _get(values: Mapping[str, Any], key: str, type_: type, path: Path) -> Any:
+    if not isinstance(values.get(key), type_):
+        raise _damaged(path, f"{key} is {shown(values[key])}" if key in values else f"{key} is missing")
+    return values[key]
 
 
 def _texts(about: Mapping[str, Any], key: str, path: Path) -> list[str]:
-    texts = _of(about, key, list, path)
+    texts = _get(about, key, list, path)
     for text in texts:
         if not isinstance(text, str) or not text.strip() or plain_values.CONTROL_CHARACTERS.search(text):
-            raise _damaged(path, f"{key} has the entry {shown(text)}, which is no text of one line")
+            raise _damaged(path, f"{key} has the entry {shown(text)}, which is not a line of text")
     if not texts:
         raise _damaged(path, f"{key} is empty")
     return texts

@@ -1,4 +1,4 @@
-"""A part of the training pictures, chosen once before training from what the untrained model says of them."""
+"""Coreset of a run: the training images that a selector chooses from the outputs of the untrained model."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from cliptune.files import read_text, write_json
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Example, Task
 
-#: Epochs of the training that `forgetting` watches before the one that counts.
-FORGETTING_EPOCHS = 5
-#: The selector that needs it, and those that ask nothing of the model.
-FORGETTING, MODEL_FREE = "forgetting", ("uniform", "full")
+#: The selector that needs a preliminary training run, and the epochs of that run.
+FORGETTING, FORGETTING_EPOCHS = "forgetting", 5
+#: Selectors that use no output of the model.
+MODEL_FREE = ("uniform", "full")
 
 
 def select_coreset(
-    fresh: Callable[[], TunedModel],
+    make_model: Callable[[], TunedModel],
     task: Task,
     fraction: float,
     selector: str,
@@ -35,97 +35,107 @@ def select_coreset(
     training: TrainConfig,
     fabric: Fabric,
 ) -> Task:
-    """The task with `fraction` of the training pictures of each class, weighted where the selector weighs them.
+    """The task with `fraction` of the training images of each class, with weights if the selector computes any.
 
-    fresh: makes the untrained model, prompts and all. selector: a name of `selection`, with its options after commas
-    ("uncertainty,measure=entropy"); its chance comes from the task's seed.
+    Args:
+        make_model: Returns the untrained model.
+        selector: Name of a coreset method, with options after commas ("uncertainty,measure=entropy"). Methods that
+            draw images use the task's seed.
     """
     if fraction == 1:
         return task
     name, options = coresets.parse_selector(selector)
     known = name.replace("-", "_").lower()
     if known == FORGETTING:
-        held = Signals(correct=correctness_history(fresh(), task, training, fabric))
+        signals = Signals(correct=correctness_history(make_model(), task, training, fabric))
     else:
-        held = Signals() if known in MODEL_FREE else compute_signals(fresh(), task, training)
+        signals = Signals() if known in MODEL_FREE else compute_signals(make_model(), task, training)
     labels = torch.tensor([e.label for e in task.train])
-    chosen = coresets.select(name, held, labels, fraction, balanced=True, seed=task.seed, variant=variant, **options)
-    return replace(task, train=weighted_examples(task.train, chosen))
+    selection = coresets.select(
+        name, signals, labels, fraction, balanced=True, seed=task.seed, variant=variant, **options
+    )
+    return replace(task, train=weighted_examples(task.train, selection))
 
 
 def uses_validation(selector: str) -> bool:
-    """Whether a selector compares with validation images where there are some."""
+    """Whether a selector uses validation images if the data has any."""
     name, options = coresets.parse_selector(selector)
     known = name.replace("-", "_").lower()
     return known == "glister" or (known == "gradmatch" and bool(options.get("validation")))
 
 
-def weighted_examples(pool: Sequence[Example], chosen: Selection) -> tuple[Example, ...]:
-    """The chosen examples of a pool, in its order, with their weights."""
-    weights = [1.0] * len(chosen.indices) if chosen.weights is None else chosen.weights.tolist()
-    return tuple(replace(pool[i], weight=w) for i, w in zip(chosen.indices.tolist(), weights, strict=True))
+def weighted_examples(pool: Sequence[Example], selection: Selection) -> tuple[Example, ...]:
+    """The selected examples of a pool, in its order, with their weights."""
+    weights = [1.0] * len(selection.indices) if selection.weights is None else selection.weights.tolist()
+    return tuple(replace(pool[i], weight=w) for i, w in zip(selection.indices.tolist(), weights, strict=True))
 
 
 def compute_signals(model: TunedModel, task: Task, training: TrainConfig) -> Signals:
-    """What the model says of the training and validation pictures, each as it is tested, on the processor."""
+    """Outputs of a model for the evaluation views of the training and validation images, on the CPU."""
     model.eval()
     features, text, logits = predict(model, task, task.train, training)
-    held = Signals(features, text, logits, model.backbone.logit_scale.detach().float().cpu())
+    signals = Signals(features, text, logits, model.backbone.logit_scale.detach().float().cpu())
     if not task.val:
-        return held
+        return signals
     features, _, logits = predict(model, task, task.val, training)
     labels = torch.tensor([e.label for e in task.val])
-    return replace(held, val_features=features, val_labels=labels, val_logits=logits)
+    return replace(signals, val_features=features, val_labels=labels, val_logits=logits)
 
 
 @torch.no_grad()
 def predict(
     model: TunedModel, task: Task, examples: Sequence[Example], training: TrainConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Image features `(n, d)`, class features `(C, d)` and logits `(n, C)`; where sentences depend on the picture, the
-    class features are the mean over the pictures."""
+    """Image features `(n, d)`, class features `(C, d)` and logits `(n, C)`.
+
+    If text features depend on the image, the class features are their normalised mean over the images.
+    """
     features, logits = [], []
     text, count = torch.zeros(()), 0
     for view in encoder_inputs(model, task.dataset, examples, preset=training.augment, workers=training.workers):
         out = model({"image": view})
         features.append(out.image["image"].float().cpu())
         logits.append(out.logits[:, : len(model.classnames)].float().cpu())
-        each = out.text.float().cpu()
-        text, count = (each, 1) if each.ndim == 2 else (text + each.sum(0), count + len(each))
+        batch = out.text.float().cpu()
+        text, count = (batch, 1) if batch.ndim == 2 else (text + batch.sum(0), count + len(batch))
     return torch.cat(features), torch.nn.functional.normalize(text / count, dim=-1), torch.cat(logits)
 
 
 def correctness_history(model: TunedModel, task: Task, training: TrainConfig, fabric: Fabric) -> Tensor:
-    """`(1 + WATCHED, n)`: whether each training picture is classified rightly, before and after each epoch of a short
-    training on all of them."""
+    """Whether each training image is classified correctly, `(1 + FORGETTING_EPOCHS, n)`: before and after each epoch of
+    a short training run on all images."""
     labels = torch.tensor([e.label for e in task.train])
 
-    def right() -> Tensor:
+    def correct() -> Tensor:
         return predict(model.eval(), task, task.train, training)[2].argmax(1) == labels
 
-    rows = [right()]
+    rows = [correct()]
 
-    def look(_: int) -> dict[str, float]:
-        rows.append(right())
+    def after_epoch(_: int) -> dict[str, float]:
+        rows.append(correct())
         return {}
 
-    fit(model, task, replace(training, epochs=FORGETTING_EPOCHS, keep="last"), fabric=fabric, after=look)
+    short = replace(training, epochs=FORGETTING_EPOCHS, keep="last")
+    fit(model, task, short, fabric=fabric, after_epoch=after_epoch)
     return torch.stack(rows)
 
 
-def write_coreset(path: Path, run: str, task: Task) -> None:
-    """Keep which pictures train, with their weights, as chosen for the run of that fingerprint."""
-    write_json(path, {"run": run, "pictures": [[e.key, e.weight] for e in task.train]})
+def write_coreset(path: Path, fingerprint: str, task: Task) -> None:
+    """Write the training images of a task and their weights, as selected for the run of that fingerprint."""
+    write_json(path, {"run": fingerprint, "pictures": [[e.key, e.weight] for e in task.train]})
 
 
-def read_coreset(path: Path, run: str, task: Task) -> Task | None:
-    """`task` with the pictures that `write` kept; None where nothing was kept for that run."""
+def read_coreset(path: Path, fingerprint: str, task: Task) -> Task | None:
+    """`task` with the training images in a file of `write_coreset`; None if the file is missing, damaged, or of another
+    run or other images."""
     try:
         content = plain_values.from_json(read_text(path))
-        held = {key: float(weight) for key, weight in content["pictures"]} if content["run"] == run else None
+        if content["run"] != fingerprint:
+            return None
+        weights = {key: float(weight) for key, weight in content["pictures"]}
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
     pool = {e.key for e in task.train}
-    if not held or not held.keys() <= pool or not all(0 < weight < math.inf for weight in held.values()):
+    if not weights or not weights.keys() <= pool or not all(0 < weight < math.inf for weight in weights.values()):
         return None
-    return replace(task, train=tuple(replace(e, weight=held[e.key]) for e in task.train if e.key in held))
+    return replace(task, train=tuple(replace(e, weight=weights[e.key]) for e in task.train if e.key in weights))

@@ -1,10 +1,8 @@
-"""A model's answers on a test set, and how good they are."""
+"""Predictions of a model on a test set, and metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -18,12 +16,8 @@ from cliptune.engine.nan_checks import check_logits
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Example, TestSet
 
-#: Features by a frozen image tower, which zero-shot and all text-only methods share: kilobytes an image.
-#: The dataset is held with them, so that its identity stays its own.
-_kept: WeakKeyDictionary[Backbone, dict[Any, tuple[Dataset, list[Tensor]]]] = WeakKeyDictionary()
-
-#: Sets of examples of a backbone whose features are kept, the latest.
-KEPT = 16
+#: Number of example sets whose features a backbone keeps, the most recently used ones.
+MAX_CACHED_SETS = 16
 
 
 @torch.no_grad()
@@ -37,22 +31,25 @@ def predict_logits(
     workers: int = 0,
     tick: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Logits `(n, columns)` of the test set's examples in their order; text features are computed once.
+    """Logits `(n, columns)` of the examples of a test set, in their order. Text features are computed once.
 
-    dataset: what reads them, where the test set has none of its own.
+    Args:
+        dataset: Reads the examples if the test set brings no dataset of its own.
+        preset: Name of the training preset, which determines the evaluation view.
+        tick: Called with the number of images after each batch.
 
-    preset: of the training views, which decides the test's too. tick: told the number of images done after each batch.
-    Raises `UserError` where a logit is not finite.
+    Raises:
+        UserError: If a logit is not finite.
     """
     dataset = test.dataset or dataset
-    novel = False if test.dataset is not None else None  # other data has other classes, of which none were left out
+    novel = False if test.dataset is not None else None  # no class of another dataset was left out of training
     tuned = model.with_classes(test.classnames, test.templates, novel=novel).eval()
-    pieces = []
+    batches = []
     for view in encoder_inputs(tuned, dataset, test.examples, batch_size=batch_size, preset=preset, workers=workers):
-        pieces.append(check_logits(tuned({"image": view}).logits).float().cpu())
+        batches.append(check_logits(tuned({"image": view}).logits).float().cpu())
         if tick is not None:
             tick(len(view))
-    return torch.cat(pieces)
+    return torch.cat(batches)
 
 
 @torch.no_grad()
@@ -65,76 +62,81 @@ def encoder_inputs(
     preset: str = "crop",
     workers: int = 0,
 ) -> Iterator[Tensor]:
-    """The examples as the model takes them, batch by batch: normalised images, or features `(b, d)` where it leaves the
-    image tower alone; those are computed once for all that do."""
-    pictures = _pictures(model.backbone, dataset, examples, batch_size, preset, workers)
+    """Batches of evaluation views, as the model accepts them: normalised images `(b, 3, height, width)`, or image
+    features `(b, d)` if the method leaves the image tower unchanged.
+
+    Features are computed once for all models with the same backbone; see also `feature_store`.
+    """
+    backbone = model.backbone
+    images = _image_batches(backbone, dataset, examples, batch_size, preset, workers)
     if not model.learner().fixed_image:
-        yield from pictures
+        yield from images
         return
-    held = _kept.setdefault(model.backbone, {})
-    place = model.backbone.logit_scale.device, model.backbone.autocast
-    key = (id(dataset), hash(tuple(e.key for e in examples)), preset == "coop-2021", *place)
-    kept = held[key][1] if key in held else None
-    file = feature_store.file_of(model.backbone, dataset, examples, key[2], batch_size) if kept is None else None
-    features = []
-    with feature_store.turn(file):
-        kept = kept or feature_store.read(file, batch_size, place[0])
-        for view in kept or pictures:
-            features.append(view if kept else model.backbone.encode_image(view))
-            yield features[-1]
-        if kept is None:
-            feature_store.write(file, features)
-    held.pop(key, None)
-    held[key] = dataset, features
-    for stale in list(held)[:-KEPT]:
-        del held[stale]
+    device = backbone.logit_scale.device
+    settings = preset == "coop-2021", batch_size  # that preset alone has another evaluation view
+    key = (dataset, hash(tuple(e.key for e in examples)), *settings, device, backbone.autocast)
+    features = backbone.feature_cache.pop(key, None)
+    if features is not None:
+        yield from features
+    else:
+        features = []
+        file = feature_store.feature_file(backbone, dataset, examples, *settings)
+        with feature_store.exclusive(file):
+            stored = feature_store.read_features(file, batch_size, device)
+            for batch in images if stored is None else stored:
+                features.append(backbone.encode_image(batch) if stored is None else batch)
+                yield features[-1]
+            if stored is None:
+                feature_store.write_features(file, features)
+    backbone.feature_cache[key] = features  # last in order: most recently used
+    for oldest in list(backbone.feature_cache)[:-MAX_CACHED_SETS]:
+        del backbone.feature_cache[oldest]
 
 
-def _pictures(
+def _image_batches(
     backbone: Backbone, dataset: Dataset, examples: Sequence[Example], batch_size: int, preset: str, workers: int
 ) -> Iterator[Tensor]:
-    """The examples' normalised images, batch by batch."""
     loaded = ExampleSet(dataset, examples, backbone.preprocess, preset=preset, keep=False)
     for batch in loaded.in_order(batch_size, backbone.logit_scale.device, workers=workers):
         yield batch.images
 
 
-def compute_metrics(answers: Tensor, test: TestSet, name: str) -> dict[str, float]:
-    """Metrics of logits `(n, columns)` in percent: `name`, accuracy; of multi-label data also `name/map`, mean average
-    precision; and accuracies of its parts."""
+def compute_metrics(logits: Tensor, test: TestSet, name: str) -> dict[str, float]:
+    """Metrics of logits `(n, columns)` in percent: the accuracy under `name`, the mean average precision of multi-label
+    data under `name/map`, and the accuracy of each part of the test set under the part's name."""
     targets = multi_hot(test.examples, len(test.classnames))
-    precision = {} if targets is None else {f"{name}/map": mean_average_precision(answers, targets)}
+    precision = {} if targets is None else {f"{name}/map": mean_average_precision(logits, targets)}
     parts = {}
     for part, labels in test.parts.items():
-        chosen = [i for i, e in enumerate(test.examples) if e.label in labels]
-        if chosen:
-            parts[part] = accuracy(answers[chosen], TestSet(tuple(test.examples[i] for i in chosen), test.classnames))
-    return {name: accuracy(answers, test), **precision, **parts}
+        rows = [i for i, e in enumerate(test.examples) if e.label in labels]
+        if rows:
+            parts[part] = accuracy(logits[rows], TestSet(tuple(test.examples[i] for i in rows), test.classnames))
+    return {name: accuracy(logits, test), **precision, **parts}
 
 
-def accuracy(answers: Tensor, test: TestSet) -> float:
-    """Top-1 accuracy in percent of logits `(n, columns)`; of multi-label data, how often the best answer is in the
-    picture."""
-    best = answers.argmax(1)
-    targets = multi_hot(test.examples, answers.shape[1])
+def accuracy(logits: Tensor, test: TestSet) -> float:
+    """Top-1 accuracy in percent of logits `(n, columns)`. A prediction on multi-label data is correct if the image has
+    that class."""
+    predictions = logits.argmax(1)
+    targets = multi_hot(test.examples, logits.shape[1])
     if targets is not None:
-        return 100 * targets.gather(1, best[:, None]).double().mean().item()
+        return 100 * targets.gather(1, predictions[:, None]).double().mean().item()
     labels = torch.tensor([e.label for e in test.examples])
-    return 100 * (best == labels).double().mean().item()
+    return 100 * (predictions == labels).double().mean().item()
 
 
-def mean_average_precision(answers: Tensor, targets: Tensor) -> float:
+def mean_average_precision(logits: Tensor, targets: Tensor) -> float:
     """Mean average precision in percent of logits `(n, columns)` for targets `(n, C)`, over the classes that occur.
 
-    Average precision is that of the whole curve, sum of (R_k - R_k-1) P_k, not of eleven points of it as VOC had until
-    2009. Pictures are ordered by the softmax: what is added to all logits of a picture changes neither the loss nor its
-    best answer, so that bare cosines of different pictures do not compare.
+    Average precision is the sum of (R_k - R_k-1) P_k over the whole curve, not the 11-point interpolation that VOC used
+    until 2009. Images are ranked by softmax probabilities: a constant added to all logits of an image changes neither
+    the loss nor its prediction, so raw logits of different images are not comparable.
     """
     from torchmetrics.functional.classification import multilabel_average_precision  # takes a second to import
 
-    there = targets.any(0)
-    likely = answers.double().log_softmax(1)[:, : len(there)][:, there]
-    # Places stand for the values, as only their order counts: the metric would put logits through a sigmoid in float32,
-    # and so make large ones equal.
-    places = torch.stack([column.unique(return_inverse=True)[1] for column in likely.T], 1) / len(likely)
-    return 100 * multilabel_average_precision(places, targets[:, there].long(), int(there.sum())).item()
+    occurring = targets.any(0)
+    scores = logits.double().log_softmax(1)[:, : len(occurring)][:, occurring]
+    # Ranks replace the scores, as only their order matters: the metric would apply a sigmoid in float32, after which
+    # large scores are equal.
+    ranks = torch.stack([column.unique(return_inverse=True)[1] for column in scores.T], 1) / len(scores)
+    return 100 * multilabel_average_precision(ranks, targets[:, occurring].long(), int(occurring.sum())).item()

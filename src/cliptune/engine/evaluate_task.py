@@ -1,11 +1,10 @@
-"""A model on all test sets of a task, at the end and on the way."""
+"""Evaluation on all test sets of a task, after training or at chosen epochs."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from cliptune.data.validate import drop_unreadable
 from cliptune.engine.config import TrainConfig
@@ -13,68 +12,77 @@ from cliptune.engine.evaluate import compute_metrics, predict_logits
 from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
-from cliptune.types import Task
+from cliptune.types import Task, TestSet
 
 
 def evaluate_task(
     model: TunedModel, task: Task, watchers: Sequence[Watcher] = (), training: TrainConfig | None = None
 ) -> dict[str, float]:
-    """Metrics in percent on each of the task's test sets whose classes the model can tell apart (see `scores`), and
-    "average" over those of `task.averaged`.
+    """Metrics in percent on each test set of a task (see `compute_metrics`), and "average" over those of
+    `task.averaged`.
 
-    training: whose views and workers are taken. Raises `UserError` that names pictures that cannot be read, and where
-    there is no test image.
+    Test sets with class names that the model cannot accept are left out with a warning.
+
+    training: Provides the evaluation view and the number of workers. Raises `UserError` that names unreadable images,
+    and if the task has no test images.
     """
-    task, _ = drop_unreadable(replace(task, train=(), val=()), progress_callback(watchers, "looking at files"))
-    tests = {name: test for name, test in task.tests.items() if test.examples}
-    if not tests:
-        raise UserError(f"{task.dataset.name} has no test images; name other data to be measured on (--data)")
-    if not model.accepts_new_classes:
-        left = [name for name, test in tests.items() if test.classnames != model.classnames]
-        if left:
-            warnings.warn(
-                f"not tested on {', '.join(left)}: {type(model.method).__name__} learned something of its own for each "
-                f"class, so it cannot take other class names",
-                stacklevel=2,
-            )
-        tests = {name: test for name, test in tests.items() if name not in left}
-    done, total, tell = 0, sum(len(test.examples) for test in tests.values()), progress_callback(watchers, "testing")
+    task, _ = drop_unreadable(replace(task, train=(), val=()), progress_callback(watchers, "checking images"))
+    tests = _accepted_tests(model, task)
+    done, total = 0, sum(len(test.examples) for test in tests.values())
+    report = progress_callback(watchers, "testing")
 
     def tick(images: int) -> None:
         nonlocal done
         done += images
-        tell(done, total)
+        report(done, total)
 
-    training, found = training or TrainConfig(), dict[str, float]()
-    how: dict[str, Any] = {"preset": training.augment, "workers": training.workers, "tick": tick}
+    training, metrics = training or TrainConfig(), dict[str, float]()
     for name, test in tests.items():
-        found |= compute_metrics(predict_logits(model, task.dataset, test, **how), test, name)
-    averaged = [found[name] for name in task.averaged if name in found]
+        logits = predict_logits(model, task.dataset, test, preset=training.augment, workers=training.workers, tick=tick)
+        metrics |= compute_metrics(logits, test, name)
+    averaged = [metrics[name] for name in task.averaged if name in metrics]
     if averaged and len(averaged) == len(task.averaged):
-        found["average"] = sum(averaged) / len(averaged)
-    return found
+        metrics["average"] = sum(averaged) / len(averaged)
+    return metrics
+
+
+def _accepted_tests(model: TunedModel, task: Task) -> dict[str, TestSet]:
+    """The test sets that have images and class names that the model accepts."""
+    tests = {name: test for name, test in task.tests.items() if test.examples}
+    if not tests:
+        raise UserError(f"{task.dataset.name} has no test images; pass other data to test on (--data)")
+    if model.accepts_new_classes:
+        return tests
+    others = [name for name, test in tests.items() if test.classnames != model.classnames]
+    if others:
+        warnings.warn(
+            f"not tested on {', '.join(others)}: {type(model.method).__name__} has learned parameters per class, so it "
+            f"does not accept other class names",
+            stacklevel=3,
+        )
+    return {name: test for name, test in tests.items() if name not in others}
 
 
 def evaluate_at_epochs(
     epochs: Sequence[int], model: TunedModel, task: Task, training: TrainConfig, before: int
 ) -> Callable[[int], dict[str, float]]:
-    """What `fit` asks after each epoch: at those of `epochs`, counted from 1, metrics for its row as "@base".
+    """A callback for `fit` that evaluates the task after `epochs`, counted from 1.
 
-    before: epochs of earlier stages.
+    The metric "base" is "@base" in the row of the epoch. before: Number of epochs of earlier stages.
     """
 
-    def look(epoch: int) -> dict[str, float]:
+    def after_epoch(epoch: int) -> dict[str, float]:
         if before + epoch + 1 not in epochs:
             return {}
-        with warnings.catch_warnings():  # what a model cannot be tested on is said at the end
+        with warnings.catch_warnings():  # the final evaluation repeats them
             warnings.simplefilter("ignore")
             return {f"@{name}": value for name, value in evaluate_task(model, task, (), training).items()}
 
-    return look
+    return after_epoch
 
 
 def intermediate_metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Metrics that rows of epochs have, by name: "@base" of the fifth is "base@5"."""
+    """Metrics measured during training, by name: "@base" in the row of the fifth epoch is "base@5"."""
     return {
         f"{name[1:]}@{int(row['epoch']) + 1}": value
         for row in history

@@ -1,4 +1,4 @@
-"""Features of a fixed image tower, computed once: what text-only methods train on."""
+"""Image features of fixed augmented views, the training data of text-only methods with `cached_views`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from cliptune.masks.source import MaskSource
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch
 
+#: Images encoded at a time.
+BATCH_SIZE = 64
+
 
 class FeatureCache:
     """Features of `count` fixed augmented views of every training image, for every view of the method.
 
-    A limited number of views is another sampling than drawing afresh each epoch, so this is a setting and off by
-    default.
-    Raises `UserError` where features do not stay: learned image tokens, or masks that change.
+    Fixed views are another augmentation than new views in each epoch, so the cache is off by default.
+
+    Raises:
+        UserError: If features would change during training: with learned image tokens, or masks that change.
     """
 
     @torch.no_grad()
@@ -32,7 +36,7 @@ class FeatureCache:
             )
         if masks is not None and masks.changes:
             raise UserError(
-                "cached_views needs masks that stay the same; leave it at 0 or take masks from data or a folder"
+                "cached_views needs masks that do not change; leave it at 0, or use masks from the data or a folder"
             )
         device = model.backbone.logit_scale.device
         self.examples, self.count = examples, count
@@ -40,18 +44,18 @@ class FeatureCache:
         self.features: list[dict[str, Tensor]] = []
         for view in range(count):
             rows = [
-                model.encode_images(model.method.views(b), prompts)
-                for b in examples.in_order(64, device, epoch=view, masks=masks)
+                model.encode_images(model.method.views(batch), prompts)
+                for batch in examples.in_order(BATCH_SIZE, device, epoch=view, masks=masks)
             ]
             self.features.append({name: torch.cat([row[name] for row in rows]) for name in rows[0]})
 
     def epoch_batches(
         self, epoch: int, batch_size: int, *, rank: int = 0, world: int = 1
     ) -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
-        """The batches `ExampleSet.epoch_batches` would give, as features `(b, d)`."""
-        held = self.features[epoch % self.count]
-        for index in self.examples.order(epoch, batch_size, rank, world):
-            chosen = torch.from_numpy(np.asarray(index)).to(self.labels.device)
-            views = {name: rows[chosen] for name, rows in held.items()}
-            extras = self.examples.targets_and_weights(index, chosen.device)
-            yield Batch(views["image"], self.labels[chosen], None, chosen, *extras), views
+        """The batches of `ExampleSet.epoch_batches`, with features `(b, d)` in place of images."""
+        features = self.features[epoch % self.count]
+        for positions in self.examples.order(epoch, batch_size, rank, world):
+            index = torch.from_numpy(np.asarray(positions)).to(self.labels.device)
+            views = {name: rows[index] for name, rows in features.items()}
+            extras = self.examples.targets_and_weights(positions, index.device)
+            yield Batch(views["image"], self.labels[index], None, index, *extras), views

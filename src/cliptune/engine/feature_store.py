@@ -1,4 +1,4 @@
-"""Features of pictures by a frozen image tower, on disk: computed by whichever process of a sweep comes first."""
+"""Image features of frozen towers on disk, shared by the processes of a sweep: the first process computes them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from cliptune.engine import checkpoint
 from cliptune.errors import UserError
 from cliptune.types import Example
 
-_folder: ContextVar[Path | None] = ContextVar("shared folder", default=None)
-MAKERS = ("features 2", torch.__version__, torchvision.__version__, PIL.__version__)
+_folder: ContextVar[Path | None] = ContextVar("folder", default=None)
+#: Versions that determine the features.
+VERSIONS = ("features 2", torch.__version__, torchvision.__version__, PIL.__version__)
 
 
 @contextmanager
-def within(folder: Path | None) -> Iterator[None]:
-    """Share what is computed in the block through a folder; None shares nothing."""
+def share_features(folder: Path | None) -> Iterator[None]:
+    """Read and write features under `folder` within the block; None keeps them in memory."""
     token = _folder.set(folder)
     try:
         yield
@@ -36,49 +37,48 @@ def within(folder: Path | None) -> Iterator[None]:
         _folder.reset(token)
 
 
-def file_of(backbone: Backbone, dataset: Dataset, examples: Sequence[Example], *settings: Any) -> Path | None:
-    """Where features of examples are shared, or None: nothing is, or nobody knows what decides its pictures.
+def feature_file(backbone: Backbone, dataset: Dataset, examples: Sequence[Example], *settings: Any) -> Path | None:
+    """The file for the features of examples. None outside of `share_features`, and for data whose content is unknown.
 
-    settings: what else decides the numbers.
+    The name is a hash of everything that determines the features, such as paths, sizes and modification times of image
+    files.
+
+    settings: Further values that determine them.
     """
     folder = _folder.get()
-    files = dataset.reads_files
-    if folder is None or not (files or dataset.content_id):
+    if folder is None or not (dataset.reads_files or dataset.content_id):
         return None
     device = backbone.logit_scale.device.type
     with backbone.autocast():
-        kind = str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else "32"
-    about = [*MAKERS, backbone.fingerprints.backbone, backbone.linear_backend, device, kind]
+        precision = str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else "32"
+    about = [*VERSIONS, backbone.fingerprints.backbone, backbone.linear_backend, device, precision]
     about += [dataset.content_id, dataset.reading.shrink, *settings]
-    said = hashlib.sha256(json.dumps(about).encode())
+    digest = hashlib.sha256(json.dumps(about).encode())
     for example in examples:
         try:
-            said.update(
-                f"\n{_of_file(example.path) if files and example.path else example.key}".encode(
-                    errors="surrogateescape"
-                )
-            )
+            content = _file_identity(example.path) if dataset.reads_files and example.path else example.key
         except OSError:
             return None
-    return folder / "features" / f"{said.hexdigest()[:32]}.safetensors"
+        digest.update(f"\n{content}".encode(errors="surrogateescape"))
+    return folder / "features" / f"{digest.hexdigest()[:32]}.safetensors"
 
 
-def _of_file(path: Path) -> str:
+def _file_identity(path: Path) -> str:
     stat = path.stat()
     return f"{path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}"
 
 
 @contextmanager
-def turn(file: Path | None) -> Iterator[None]:
-    """While one process computes a file, others wait for it, where the disk knows locks."""
+def exclusive(file: Path | None) -> Iterator[None]:
+    """Hold the lock of `file` within the block, if its file system supports locks; other processes wait."""
     lock = None
     if file is not None:
         with suppress(OSError, NotImplementedError):
             file.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(file.with_suffix(".lock"))
             lock.acquire()
-            for left in file.parent.glob(f".{file.name}.*.tmp"):  # by a process killed while it wrote
-                left.unlink(missing_ok=True)
+            for leftover in file.parent.glob(f".{file.name}.*.tmp"):  # of a process killed while writing
+                leftover.unlink(missing_ok=True)
     try:
         yield
     finally:
@@ -86,19 +86,19 @@ def turn(file: Path | None) -> Iterator[None]:
             lock.release()
 
 
-def read(file: Path | None, size: int, device: torch.device) -> list[Tensor] | None:
-    """Features `(size, d)` batch by batch, or None where there are none, or damaged ones."""
+def read_features(file: Path | None, batch_size: int, device: torch.device) -> list[Tensor] | None:
+    """Batches of features `(batch_size, d)`, or None if the file is missing or damaged."""
     if file is None or not file.is_file():
         return None
     try:
-        held = checkpoint.read_checkpoint(file)[0].get("features")
+        features = checkpoint.read_checkpoint(file)[0].get("features")
     except UserError:
         return None
-    return None if held is None or not held.ndim else list(held.to(device).split(size))
+    return None if features is None or not features.ndim else list(features.to(device).split(batch_size))
 
 
-def write(file: Path | None, features: Sequence[Tensor]) -> None:
-    """Leave features for others; a full disk is no reason to stop."""
+def write_features(file: Path | None, features: Sequence[Tensor]) -> None:
+    """Write batches of features. Errors, such as a full disk, are ignored, as the features are in memory."""
     if file is not None:
         with suppress(UserError):
             checkpoint.write_checkpoint(file, {"features": torch.cat(list(features))}, {})

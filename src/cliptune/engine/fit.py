@@ -1,15 +1,16 @@
-"""The one training loop."""
+"""The training loop."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.optim import Optimizer
 
 from cliptune import masks as mask_sources
 from cliptune.data.image_store import ImageStore
@@ -26,8 +27,12 @@ from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
 from cliptune.masks.source import MaskSource, ModelMaskSource
 from cliptune.masks.validate import validate_masks
+from cliptune.model.method import Method
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State, Task, TestSet
+
+#: Batches and their views by name, images or features.
+Batches = Iterable[tuple[Batch, Mapping[str, Tensor]]]
 
 
 def fit(
@@ -38,13 +43,22 @@ def fit(
     fabric: Fabric,
     watchers: Sequence[Watcher] = (),
     resume_file: Path | None = None,
-    after: Callable[[int], Mapping[str, float]] | None = None,
+    after_epoch: Callable[[int], Mapping[str, float]] | None = None,
 ) -> list[dict[str, float]]:
-    """Train `model.learner` on `task.train`; returns one row an epoch (epoch, lr, loss, each loss, val where measured).
+    """Train `model.learner` on `task.train`.
 
-    resume_file: holds training's state after each epoch; if it is there, training goes on from it with the same
-    numbers. after: told each epoch when it is done, may look at the model, and adds to the epoch's row.
-    Raises `UserError` naming the tensor when a number is no longer finite.
+    Args:
+        fabric: Device, precision and processes.
+        watchers: Observers of the training.
+        resume_file: File for the state of training after each epoch. If it exists, training continues from it, with the
+            same numbers as without an interruption.
+        after_epoch: Called with the index of each finished epoch; the metrics it returns are merged into its row.
+
+    Returns:
+        One row per epoch: epoch, lr, loss, each named loss, and val if validation accuracy is measured.
+
+    Raises:
+        UserError: If a value is no longer finite; names its tensor.
     """
     method = model.method
     parameters = [p for p in model.learner.parameters() if p.requires_grad]
@@ -53,16 +67,16 @@ def fit(
         model.eval()
         return []
     if training.keep == "best" and not task.val:
-        raise UserError(f"keep=best needs validation pictures, but {task.name} has none; use keep=last")
+        raise UserError(f"keep=best needs validation images, but {task.name} has none; use keep=last")
     optimizer = make_optimizer(parameters, training)
-    scaler = torch.amp.GradScaler(fabric.device.type, enabled=fabric._precision.precision == "16-mixed")
+    update = _make_update(method, parameters, optimizer, fabric)
     examples, masks = training_set(model, task, training, watchers)
-    held = resume_file if resume_file is not None and resume_file.is_file() else None
-    memory = method.prepare(model, task)  # start values are those of a fresh learner, also in a run that goes on
-    progress = TrainingProgress.load(held, model, optimizer) if held else TrainingProgress()
+    resumed = resume_file if resume_file is not None and resume_file.is_file() else None
+    memory = method.prepare(model, task)  # before the state is loaded: start values are those of an untrained learner
+    progress = TrainingProgress.load(resumed, model, optimizer) if resumed else TrainingProgress()
     steps = max(1, len(examples) // fabric.world_size // training.batch_size)
     state = State(len(progress.history), training.epochs, memory, steps=steps)
-    batches = _source(model, examples, masks, training, fabric)
+    batches = _batch_source(model, examples, masks, training, fabric)
     for watcher in watchers:
         watcher.begin(training.epochs, steps, state.epoch)
     try:
@@ -76,27 +90,11 @@ def fit(
             )
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            model.train()
-            seen: list[dict[str, float]] = []
-            for step, (batch, views) in enumerate(batches(state.epoch)):
-                state.step = step
-                method.before_step(model, state)
-                out = model(views, state)
-                losses = method.losses(out, batch, state)
-                seen.append(check_losses(losses, out, model))
-                optimizer.zero_grad(set_to_none=True)
-                method.update({name: scaler.scale(loss) for name, loss in losses.items()}, parameters)
-                _average(parameters, fabric)
-                scaler.step(optimizer)
-                scaler.update()
-                for watcher in watchers:
-                    watcher.step(state.epoch, seen[-1])
-            method.after_epoch(model, state)
-            check_parameters(model)
-            row = {"epoch": state.epoch, "lr": rate, **_means(seen, fabric)}
+            losses = _train_epoch(model, batches(state.epoch), state, update, watchers)
+            row = {"epoch": state.epoch, "lr": rate, **_mean_losses(losses, fabric)}
             if training.keep == "best":
                 row["val"] = validate(model, task, training)
-            row |= after(state.epoch) if after else {}
+            row |= after_epoch(state.epoch) if after_epoch else {}
             progress.add(row, model)
             state.epoch += 1
             if resume_file and fabric.is_global_zero:
@@ -108,9 +106,9 @@ def fit(
             watcher.end()
     method.finish(model, progress.states)
     if training.keep == "best" and progress.best:
-        # What `finish` made of the epochs is a candidate beside them.
-        reached = max(row["val"] for row in progress.history)
-        if not method.needs_history or validate(model, task, training) < reached:
+        # The result of `finish` competes with the best epoch.
+        best = max(row["val"] for row in progress.history)
+        if not method.needs_history or validate(model, task, training) < best:
             model.learner.load_state_dict(progress.best)
     model.eval()
     return progress.history
@@ -119,9 +117,10 @@ def fit(
 def training_set(
     model: TunedModel, task: Task, training: TrainConfig, watchers: Sequence[Watcher] = ()
 ) -> tuple[ExampleSet, MaskSource | None]:
-    """The task's training images and the source of their masks (None for methods without masks).
+    """The training images of a task and the source of their masks (None for methods without masks).
 
-    Every image and every mask that stays the same is read once, so that unreadable ones stop the run before it starts.
+    Every image, and every mask that does not change, is read once, so that unreadable ones stop the run before it
+    trains.
     """
     preprocess, spec = model.backbone.preprocess, model.method.masks()
     augment = PRESETS[training.augment](
@@ -137,8 +136,8 @@ def training_set(
         raise_if_unreadable(bad, {e.key: e for e in task.train})
     if spec is None:
         return examples, None
-    brought = {e.key for e in task.train if e.mask is not None or e.boxes or store.has_mask(e)}
-    masks = mask_sources.choose_source(spec, brought, len({e.key for e in task.train}), task.seed)
+    provided = {e.key for e in task.train if e.mask is not None or e.boxes or store.has_mask(e)}
+    masks = mask_sources.choose_source(spec, provided, len({e.key for e in task.train}), task.seed)
     masks.check(task.train)
     if not masks.changes:
         validate_masks(examples, masks)
@@ -146,48 +145,91 @@ def training_set(
 
 
 def validate(model: TunedModel, task: Task, training: TrainConfig) -> float:
-    """Accuracy in percent on the validation shots."""
+    """Accuracy in percent on the validation images."""
     test = TestSet(task.val, task.classnames)
     return accuracy(predict_logits(model, task.dataset, test, preset=training.augment, workers=training.workers), test)
 
 
-def _source(model: TunedModel, examples: ExampleSet, masks: MaskSource | None, training: TrainConfig, fabric: Fabric):
-    """A function of the epoch that yields batches with their views, from pictures or from cached features."""
-    place = {"rank": fabric.global_rank, "world": fabric.world_size}
+def _make_update(
+    method: Method, parameters: Sequence[Tensor], optimizer: Optimizer, fabric: Fabric
+) -> Callable[[Mapping[str, Tensor]], None]:
+    """A function that takes an optimizer step on named losses, with loss scaling in half precision."""
+    scaler = torch.amp.GradScaler(fabric.device.type, enabled=fabric._precision.precision == "16-mixed")
+
+    def update(losses: Mapping[str, Tensor]) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        method.update({name: scaler.scale(loss) for name, loss in losses.items()}, parameters)
+        _average_gradients(parameters, fabric)
+        scaler.step(optimizer)
+        scaler.update()
+
+    return update
+
+
+def _train_epoch(
+    model: TunedModel,
+    batches: Batches,
+    state: State,
+    update: Callable[[Mapping[str, Tensor]], None],
+    watchers: Sequence[Watcher],
+) -> list[dict[str, float]]:
+    """Train for one epoch; returns the losses of each step."""
+    method, history = model.method, []
+    model.train()
+    for step, (batch, views) in enumerate(batches):
+        state.step = step
+        method.before_step(model, state)
+        out = model(views, state)
+        losses = method.losses(out, batch, state)
+        history.append(check_losses(losses, out, model))
+        update(losses)
+        for watcher in watchers:
+            watcher.step(state.epoch, history[-1])
+    method.after_epoch(model, state)
+    check_parameters(model)
+    return history
+
+
+def _batch_source(
+    model: TunedModel, examples: ExampleSet, masks: MaskSource | None, training: TrainConfig, fabric: Fabric
+) -> Callable[[int], Batches]:
+    """A function that returns the batches of an epoch, from images or from cached features."""
+    process = {"rank": fabric.global_rank, "world": fabric.world_size}
     if training.cached_views and masks is not None and masks.changes:
-        said = "is left out, as masks change from epoch to epoch"
-        warnings.warn(f"cached_views={training.cached_views} {said}", stacklevel=3)
+        warnings.warn(
+            f"cached_views={training.cached_views} is ignored, as masks change from epoch to epoch", stacklevel=3
+        )
     elif training.cached_views:
         cache = FeatureCache(model, examples, training.cached_views, masks)
-        return lambda epoch: cache.epoch_batches(epoch, training.batch_size, **place)
+        return lambda epoch: cache.epoch_batches(epoch, training.batch_size, **process)
 
     def batches(epoch: int) -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
         epoch_masks = None if masks is None else masks.for_epoch(epoch)
         if isinstance(epoch_masks, ModelMaskSource):
             epoch_masks = epoch_masks.refreshed(model, examples.squashed_batches(epoch_masks.batch_size))
         for batch in examples.epoch_batches(
-            epoch, training.batch_size, fabric.device, masks=epoch_masks, workers=training.workers, **place
+            epoch, training.batch_size, fabric.device, masks=epoch_masks, workers=training.workers, **process
         ):
             yield batch, model.method.views(batch)
 
     return batches
 
 
-def _average(parameters: Sequence[Tensor], fabric: Fabric) -> None:
-    """Mean of the gradients over processes: prompts are kilobytes, so this is all that data-parallel training needs."""
+def _average_gradients(parameters: Sequence[Tensor], fabric: Fabric) -> None:
+    """Average gradients over processes, the only communication: the trainable parameters are a few kilobytes."""
     if fabric.world_size > 1:
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.copy_(cast(Tensor, fabric.all_reduce(parameter.grad, reduce_op="mean")))
 
 
-def _means(seen: Sequence[Mapping[str, float]], fabric: Fabric) -> dict[str, float]:
-    """Mean of each loss over the steps and processes, and of their sum; a loss that a step lacks counts as 0."""
-    if not seen:
+def _mean_losses(history: Sequence[Mapping[str, float]], fabric: Fabric) -> dict[str, float]:
+    """Mean of each loss over steps and processes, and their sum as "loss". A loss absent from a step counts as 0."""
+    if not history:
         return {"loss": float("nan")}
-    names = dict.fromkeys(name for row in seen for name in row)
-    means = {name: sum(row.get(name, 0.0) for row in seen) / len(seen) for name in names}
+    names = dict.fromkeys(name for row in history for name in row)
+    means = {name: sum(row.get(name, 0.0) for row in history) / len(history) for name in names}
     if fabric.world_size > 1:
-        told = torch.tensor(list(means.values()), dtype=torch.float64, device=fabric.device)
-        means = dict(zip(means, cast(Tensor, fabric.all_reduce(told, reduce_op="mean")).tolist(), strict=True))
+        values = torch.tensor(list(means.values()), dtype=torch.float64, device=fabric.device)
+        means = dict(zip(means, cast(Tensor, fabric.all_reduce(values, reduce_op="mean")).tolist(), strict=True))
     return {"loss": sum(means.values()), **means}

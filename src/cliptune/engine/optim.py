@@ -1,4 +1,4 @@
-"""SGD and its schedule, as the whole family uses them, and AdamW."""
+"""Optimizers and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ def learning_rate(
     warmup_lr: float = 1e-5,
     warmup: Literal["constant", "linear"] = "constant",
 ) -> float:
-    """The rate of `epoch`, counted from 0: warm-up, then half a cosine of period `epochs` that starts when warm-up
-    ends.
+    """The learning rate of `epoch`, counted from 0: warm-up, then half a cosine wave over `epochs` epochs.
 
-    The period is not shortened by the warm-up, so the last epoch's rate is above zero; the papers' numbers were made
-    so.
-    Linear warm-up is `warmup_lr` in epoch 0, then `base * epoch / warmup_epochs`.
+    The cosine starts when the warm-up ends and is not shortened by it, so the rate of the last epoch is above zero, as
+    in the papers. Linear warm-up is `warmup_lr` in epoch 0, then `base * epoch / warmup_epochs`.
     """
     if epoch < warmup_epochs:
         return warmup_lr if warmup == "constant" or epoch == 0 else base * epoch / warmup_epochs
@@ -35,7 +33,7 @@ def learning_rate(
 
 
 def make_optimizer(parameters: Iterable[Parameter], training: TrainConfig) -> Optimizer:
-    """The optimiser that the settings name; AdamW with PyTorch's betas and epsilon."""
+    """The optimizer named by the settings; AdamW with the betas and the epsilon of PyTorch."""
     if training.optimizer == "adamw":
         return torch.optim.AdamW(parameters, lr=training.lr, weight_decay=training.weight_decay)
     return sgd(parameters, training.lr, training.momentum, training.weight_decay)
@@ -44,5 +42,5 @@ def make_optimizer(parameters: Iterable[Parameter], training: TrainConfig) -> Op
 def sgd(
     parameters: Iterable[Parameter], lr: float, momentum: float = 0.9, weight_decay: float = 5e-4
 ) -> torch.optim.SGD:
-    """SGD on every trainable tensor, biases and norms included, without dampening or Nesterov."""
+    """SGD on all parameters, with weight decay on biases and norms too, without dampening or Nesterov momentum."""
     return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)

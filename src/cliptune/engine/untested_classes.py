@@ -1,4 +1,4 @@
-"""What the tests of a task leave out, said before anything is trained."""
+"""Warnings before training about classes and test sets without test images."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from cliptune.types import Task
 
 
 def check_test_images(task: Task, data: str) -> None:
-    """Warn of classes with a single image, which trains, and of test sets without images.
+    """Warn of test sets without images, and of classes whose single image is used for training.
 
-    data: what the run calls its data. Raises `UserError` where there is no test image at all.
+    data: Name of the data in messages. Raises `UserError` if there is no test image at all.
     """
     empty = [name for name, test in task.tests.items() if not test.examples]
     if len(empty) == len(task.tests):
         raise UserError(
-            f"{data} has no test images, so that nothing would be measured: a class with a single image keeps it for "
-            f"training; add images, or a test part"
+            f"{data} has no test images: the single image of a class is used for training; add images, or a test split"
         )
     if empty:
-        warnings.warn(f"no test images for {', '.join(empty)} in {data}: not measured", stacklevel=3)
+        warnings.warn(f"{data} has no test images for {', '.join(empty)}, which will not be measured", stacklevel=3)
     dataset = task.dataset
     if len(dataset.evaluation_examples()) == len(dataset.examples("test")):
-        return  # the data marks its test images, and says itself which classes lack some
+        return  # the data has a test split, and reports itself which classes lack images in it
     own = [test for test in task.tests.values() if test.classnames == task.classnames]
     tested = {label for test in own for e in test.examples for label in labels_in(e)}
-    lost = [label for label in sorted({label for e in task.train for label in labels_in(e)} - tested) if own]
-    if lost:
-        classes = f"{len(lost)} classes with one image each are" if len(lost) > 1 else "a class with a single image is"
-        names = listed(sorted(task.classnames[label] for label in lost))
-        warnings.warn(f"{classes} never tested, as it trains: {names} (of {data})", stacklevel=3)
+    trained = {label for e in task.train for label in labels_in(e)}
+    untested = sorted(task.classnames[label] for label in trained - tested) if own else []
+    if untested:
+        classes = f"{len(untested)} classes have a single image" if len(untested) > 1 else "a class has a single image"
+        warnings.warn(f"{classes}, used for training and not tested: {listed(untested)} (in {data})", stacklevel=3)

@@ -1,4 +1,4 @@
-"""What only observes training: progress, logs. Nothing here changes a number."""
+"""Observers of a run: progress bar, TensorBoard. None of them changes a result."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class Watcher:
-    """The moments of a run; a leaf overrides what it cares for."""
+    """Callbacks of a run, which do nothing by default."""
 
     def begin(self, epochs: int, steps: int, first: int) -> None:
-        """Before the first step: epochs in all, steps an epoch, and the epoch the run (re)starts at."""
+        """Before the first step. epochs: total number. steps: per epoch. first: the epoch that training starts at."""
 
     def step(self, epoch: int, losses: Mapping[str, float]) -> None:
-        """After a step, with its losses."""
+        """After each step, with its losses."""
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        """After an epoch: its number, rate, mean losses and, where measured, validation accuracy."""
+        """After each epoch, with its row of the history: epoch, lr, mean losses, and val if measured."""
 
     def end(self) -> None:
         """After the last step, or after an error."""
 
-    def other(self, what: str, done: int, total: int) -> None:
-        """Work besides training that takes its time: reading pictures, testing."""
+    def progress(self, what: str, done: int, total: int) -> None:
+        """During work other than training, such as "testing": `done` of `total` items are finished."""
 
 
 class ProgressBar(Watcher):
     """A bar in the terminal, with the loss of the last epoch."""
 
-    def __init__(self, progress: Progress, title: str):
-        self.progress, self.title = progress, title
+    def __init__(self, display: Progress, title: str):
+        self.display, self.title = display, title
         self.task: TaskID | None = None
 
     def begin(self, epochs: int, steps: int, first: int) -> None:
@@ -40,26 +40,26 @@ class ProgressBar(Watcher):
 
     def step(self, epoch: int, losses: Mapping[str, float]) -> None:
         if self.task is not None:
-            self.progress.advance(self.task)
+            self.display.advance(self.task)
 
     def epoch(self, row: Mapping[str, float]) -> None:
         if self.task is not None:
-            self.progress.update(self.task, description=f"{self.title}  loss {row['loss']:.3f}")
+            self.display.update(self.task, description=f"{self.title}  loss {row['loss']:.3f}")
 
     def end(self) -> None:
         if self.task is not None:
-            self.progress.remove_task(self.task)
+            self.display.remove_task(self.task)
         self.task = None
 
-    def other(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         self._show(f"{self.title}  {what}", done, total)
         if done == total:
             self.end()
 
     def _show(self, text: str, done: int, total: int) -> None:
         if self.task is None:
-            self.task = self.progress.add_task(text)
-        self.progress.update(self.task, description=text, completed=done, total=total)
+            self.task = self.display.add_task(text)
+        self.display.update(self.task, description=text, completed=done, total=total)
 
 
 class TensorBoard(Watcher):
@@ -83,7 +83,7 @@ class TensorBoard(Watcher):
 
 
 def progress_display(console: Console) -> Progress:
-    """The progress display every command shares, on its console; silent where that is no terminal."""
+    """The progress display of all commands, on a console; invisible if that is not a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -96,10 +96,10 @@ def progress_display(console: Console) -> Progress:
 
 
 def progress_callback(watchers: Sequence[Watcher], what: str) -> Callable[[int, int], None]:
-    """What tells watchers how much is done of work besides training."""
+    """A function of (done, total) that reports the progress of work such as "testing" to all watchers."""
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         for watcher in watchers:
-            watcher.other(what, done, total)
+            watcher.progress(what, done, total)
 
-    return tell
+    return report

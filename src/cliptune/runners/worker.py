@@ -59,7 +59,8 @@ class Worker:
         folder = job.folder
         try:
             distributed = job.run.devices > 1  # then the processes of one run share the directory
-            with lock_dir(None if distributed else folder), feature_store.within(None if distributed else self.folder):
+            locked, shared = (None, None) if distributed else (folder, self.folder)
+            with lock_dir(locked), feature_store.share_features(shared):
                 if not run_dir.is_done(folder, job.run):
                     if not distributed:
                         run_dir.remove_leftovers(folder)
@@ -122,7 +123,7 @@ class EventWatcher(Watcher):
     def epoch(self, row: Mapping[str, float]) -> None:
         self.event = replace(self.event, text=f"loss {row['loss']:.3f}")
 
-    def other(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         self._send(JobEvent("progress", what, done, total))
 
     def _send(self, event: JobEvent) -> None:
