@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from cliptune.protocols.cross_dataset import BENCHMARKS
+from cliptune.protocols.common.benchmarks import BENCHMARKS
 from tiny_tasks import write_images
 
 SWEEP = ("run", "few-shot", "--methods", "zeroshot", "--shots", 1, "--seeds", 1)

@@ -198,7 +198,7 @@ def test_wrong_flags(flags, said):
     "arguments, said",
     [
         (("few-shot", "--targets", "dtd"), "few_shot has no targets, only cross_dataset, domain_generalization"),
-        (("cross-dataset",), "cross_dataset tests on other data: name some with --targets"),
+        (("cross-dataset",), "cross_dataset tests on other datasets"),
         (("domain-generalization", "--targets", "emoji:classes=validation"), "use cross_dataset"),
         (("data-efficient", "--fractions", 2), "fractions must be above 0 and at most 1, got (2.0,)"),
         (("few-shot", "--evaluate-at", 0), "evaluate_at must be at least 1, got (0,)"),

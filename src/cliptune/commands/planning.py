@@ -22,7 +22,7 @@ from cliptune.config import RunConfig
 from cliptune.data import sources
 from cliptune.data.config import DataConfig
 from cliptune.errors import UserError
-from cliptune.protocols.cross_dataset import BENCHMARKS, BENCHMARKS_NAME
+from cliptune.protocols.common.benchmarks import BENCHMARKS, BENCHMARKS_NAME
 from cliptune.protocols.data_efficient import FRACTIONS
 from cliptune.runners.job import Job
 

@@ -1,4 +1,4 @@
-"""Protocols by name: a file here is a generator of tasks of the same name."""
+"""Protocols: what a run trains and tests on. Each module in this folder defines a generator of tasks of its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from cliptune.registry import Registry
 from cliptune.types import Task
 
-#: Shots that papers report under a protocol, where that is not 16; 0 takes all.
+#: Numbers of shots that papers report under a protocol if it is not 16; 0 uses all images.
 DEFAULT_SHOTS = {"few_shot": (1, 2, 4, 8, 16), "data_efficient": (0,)}
 
 REGISTRY = Registry("protocol", (__name__,))
@@ -20,7 +20,7 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Callable[..., Iterator[Task]]:
-    """The generator `name`; "base-to-novel" and "base_to_novel" are the same.
+    """The task generator of a protocol; "base-to-novel" and "base_to_novel" are the same.
 
     Raises `UserError` with the nearest names if there is none.
     """
@@ -28,5 +28,5 @@ def get(name: str) -> Callable[..., Iterator[Task]]:
 
 
 def has_option(name: str, option: str) -> bool:
-    """Whether a protocol has an option of its own, such as targets."""
+    """Whether a protocol has an option of that name, such as "targets"."""
     return option in inspect.signature(get(name)).parameters

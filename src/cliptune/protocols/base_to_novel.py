@@ -1,4 +1,4 @@
-"""Tune on the first half of the classes, test on it and on the other half (CoCoOp's protocol)."""
+"""Base-to-novel generalization: train on the first half of the classes, test on both (introduced with CoCoOp)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cliptune.types import Task, TestSet
 def base_to_novel(
     dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (1, 2, 3), joint: bool = False
 ) -> Iterator[Task]:
-    """One task a seed. Test sets: "base" and "novel", each over its own names alone, and "base/<variant>".
+    """One task per seed. Test sets: "base" and "novel", each among its own class names, and "base/<variant>".
 
-    Shots are drawn from all classes before the halves are cut, so base shots equal those of the all-class draw of the
-    same seed; classes without training examples vanish. Pictures of several classes train for the one they were drawn
-    for, and test each half of which they show something; the classes of the other half are not counted.
+    Shots are drawn from all classes before the split, so base shots equal those of `few_shot` with the same seed.
+    Classes without training examples are left out. A multi-label image trains the class it was drawn for; it is in the
+    test set of each half that has one of its classes, where classes of the other half are ignored.
 
-    joint: also a test set "joint", of all pictures with all names to choose from, whose parts are "base/joint" and
-    "novel/joint".
+    joint: Add a test set "joint" of all images among all class names, with the parts "base/joint" and "novel/joint".
+    Raises `UserError` for data with less than four classes.
     """
     sizes = dataset.sizes()
-    labels = list(sizes or count_classes(dataset.examples("test")))  # of data to test on alone
+    labels = list(sizes or count_classes(dataset.examples("test")))  # data for testing only
     parts: dict[str, tuple[int, ...]] = dict(zip(("base", "novel"), base_and_novel(labels), strict=True))
     if len(parts["novel"]) < 2:
         raise UserError(f"base_to_novel needs at least 4 classes, but {dataset.name} has {len(labels)}; use few_shot")
@@ -51,8 +51,8 @@ def base_to_novel(
 
 
 def _joint(dataset: Dataset, parts: Mapping[str, tuple[int, ...]]) -> TestSet:
-    """All pictures with all names, base before novel."""
+    """All test images among all class names, base before novel."""
     order = [label for labels in parts.values() for label in labels]
-    held = {f"{part}/joint": frozenset(map(order.index, labels)) for part, labels in parts.items()}
+    joint = {f"{part}/joint": frozenset(map(order.index, labels)) for part, labels in parts.items()}
     names = tuple(dataset.classnames[label] for label in order)
-    return TestSet(select_labels(dataset.examples("test"), order, shown=True), names, parts=held)
+    return TestSet(select_labels(dataset.examples("test"), order, shown=True), names, parts=joint)

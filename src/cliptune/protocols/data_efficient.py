@@ -1,4 +1,4 @@
-"""All classes, and of their training pictures a part that a selector chooses (DAPT's data-efficient protocol)."""
+"""Data-efficient learning: train on a coreset of the training images of every class (introduced with DAPT)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from cliptune.data.dataset import Dataset
 from cliptune.protocols.few_shot import few_shot
 from cliptune.types import Task
 
-#: The shares of the training pictures in the published curves.
+#: Fractions of the training images in the published curves.
 FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 
 
 def data_efficient(dataset: Dataset, *, shots: int = 0, seeds: Sequence[int] = (1, 2, 3)) -> Iterator[Task]:
-    """One task a seed, few_shot's, with all training pictures unless `shots` says otherwise.
+    """The tasks of `few_shot`, by default with all training images.
 
-    A run's `fraction` of them is chosen before training (`engine.coreset`), as most selectors ask the model.
+    The fraction of a run is selected later, before training (`engine.coreset`), as most selectors need the model.
     """
     for task in few_shot(dataset, shots=shots, seeds=seeds):
         yield replace(task, name="data_efficient")

@@ -1,4 +1,4 @@
-"""All classes, a few shots of each (CoOp's first protocol)."""
+"""Few-shot classification: train on a few images of every class, test on every class (introduced with CoOp)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from cliptune.types import Task, TestSet
 
 
 def few_shot(dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (1, 2, 3)) -> Iterator[Task]:
-    """One task a seed: `shots` training and min(shots, 4) validation examples a class, tested on every class.
+    """One task per seed: `shots` training and min(shots, 4) validation examples per class, tested on every class.
 
-    `shots` below 1 takes all training examples; data to test on alone has none. Test sets: "test", and
-    "test/<variant>" for the dataset's variants.
+    `shots` below 1 uses all training examples; data for testing only has none. Test sets: "test", and "test/<variant>"
+    for the dataset's variants.
     """
     names = dataset.classnames
     warn_of_small_classes(dataset.sizes(), shots, names)

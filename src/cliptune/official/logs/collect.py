@@ -21,7 +21,7 @@ from cliptune.official.logs.names import (
     nested_method,
 )
 from cliptune.official.logs.parse import Log, LoggedAccuracy, final_accuracy, parse_log
-from cliptune.protocols.cross_dataset import TRANSFER_TARGETS
+from cliptune.protocols.common.benchmarks import TRANSFER_TARGETS
 from cliptune.results import store
 from cliptune.types import Result
 

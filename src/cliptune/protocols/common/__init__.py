@@ -1,0 +1,1 @@
+"""Shared parts of the protocols: dataset groups, and tasks with transfer test sets."""
