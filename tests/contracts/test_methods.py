@@ -18,7 +18,11 @@ from tiny_tasks import QUICK, fabric, learned, model, same, task, trained
 WRAPPERS = methods.wrapper_names()
 PLAIN = [name for name in methods.names() if name not in WRAPPERS]
 TRAINED = [name for name in PLAIN if methods.get(name).trains]
-NAMES = [*PLAIN, *(f"{inner}+{outer}" for inner in TRAINED for outer in WRAPPERS)]
+#: Every method alone, DAPT around each that trains, and all wrappers around one.
+USUAL = [*PLAIN, *(f"{inner}+dapt" for inner in TRAINED), "+".join(["maple", *WRAPPERS])]
+#: The other wrappers around each method. By default their own tests cover them, and the chain of all wrappers.
+OTHERS = [f"{inner}+{outer}" for inner in TRAINED for outer in WRAPPERS if outer != "dapt"]
+NAMES = [*USUAL, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 TRAINING = replace(QUICK, augment="crop")
 pytestmark = pytest.mark.parametrize("name", NAMES)
 

@@ -102,21 +102,21 @@ def test_no_loss_takes_a_gradient_of_a_detached_view(backbone, base, epoch, comp
     batch = replace(batch, masks=0.2 + 0.5 * batch.masks)
     gradients = []
     for stopped in (method.stop_gradient_views(state), frozenset()):
-        text, phrases = tuned.encode_classes(state)
+        text, extra_text = tuned.encode_classes(state)
         prompts = tuned.learner()
         image = tuned.encode_views(method.views(batch), prompts, stopped)
-        logits = method.logits(image["image"], text, phrases, backbone.logit_scale, prompts)
-        out = Outputs(image, text, backbone.logit_scale, logits, prompts, phrases)
+        logits = method.logits(image["image"], text, extra_text, backbone.logit_scale, prompts)
+        out = Outputs(image, text, backbone.logit_scale, logits, prompts, extra_text)
         loss = sum(method.losses(out, batch, state).values())
         gradients.append(torch.autograd.grad(loss, list(tuned.learner.parameters())))
     for one, other in zip(*gradients, strict=True):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max())) and other.any()
 
 
-def outputs(method, phrases=25, scale=10.0):
+def outputs(method, extra=25, scale=10.0):
     image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
     text, factor = unit(3, 8, seed=5), torch.tensor(scale)
-    said = unit(phrases, 8, seed=6) if phrases else None
+    said = unit(extra, 8, seed=6) if extra else None
     logits = method.logits(image["image"], text, said, factor, Prompts())
     return Outputs(image, text, factor, logits, Prompts(), said)
 
@@ -126,12 +126,30 @@ LABELS = torch.tensor([2, 0, 1, 1])
 
 def test_first_phase_by_hand():
     method = Dapt(COOP, pull_push=0.3, margin=1.2)
-    out = outputs(method, phrases=0)
+    out = outputs(method, extra=0)
     losses = method.losses(out, Batch(torch.empty(0), LABELS), State(0, 10))
     assert set(losses) == {"ce", "pull_push"}
     assert losses["ce"].item() == pytest.approx(F.cross_entropy(10 * out.image["image"] @ out.text.T, LABELS).item())
     wanted = 0.3 * pull_push(out.image["image"], out.image["foreground"], out.image["background"], 1.2)
     assert losses["pull_push"].item() == pytest.approx(wanted.item())
+
+
+def test_the_papers_settings_are_the_defaults():
+    """The losses of both phases with the weights and the margin as the paper gives them."""
+    method = Dapt(COOP)
+    out, batch = outputs(method), Batch(torch.empty(0), LABELS)
+    u, foreground, background = (out.image[name] for name in ("image", "foreground", "background"))
+    near, far = (u - foreground).norm(dim=1), (u - background).norm(dim=1)
+    hinge = 1.5 + near - far
+    assert (hinge > 0.5).all(), "a smaller margin would change every term"
+    first = method.losses(out, batch, State(6, 10))
+    assert first["pull_push"].item() == pytest.approx(0.8 * hinge.mean().item(), abs=1e-5)
+    second = method.losses(out, batch, State(7, 10))
+    align = F.cross_entropy(10 * foreground @ out.text.T, LABELS)
+    cosines = background @ out.extra_text.T
+    apart = F.cross_entropy(10 * cosines, cosines.argmax(1))
+    assert second["foreground"].item() == pytest.approx(0.1 * align.item())
+    assert second["background"].item() == pytest.approx(0.5 * apart.item())
 
 
 def test_second_phase_by_hand():

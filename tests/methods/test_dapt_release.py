@@ -31,10 +31,10 @@ def unit(*shape, seed):
     return F.normalize(tiny_clips.normal(*shape, seed=seed), dim=-1)
 
 
-def outputs(method, phrases=25, scale=10.0):
+def outputs(method, extra=25, scale=10.0):
     image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
     text, factor = unit(3, 8, seed=5), torch.tensor(scale)
-    said = unit(phrases, 8, seed=6) if phrases else None
+    said = unit(extra, 8, seed=6) if extra else None
     logits = method.logits(image["image"], text, said, factor, Prompts())
     return Outputs(image, text, factor, logits, Prompts(), said)
 
@@ -59,7 +59,7 @@ def test_the_release_says_all_of_them_always():
 
 def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_backgrounds():
     method = Dapt(COOP, compat="release")
-    out = outputs(method, phrases=32)
+    out = outputs(method, extra=32)
     columns = torch.cat([out.text, out.extra_text[:RELEASE_COMPETING_WORDS]])
     assert RELEASE_COMPETING_WORDS == 7 and torch.allclose(out.logits, 10 * out.image["image"] @ columns.T, atol=1e-5)
     losses = method.losses(out, Batch(torch.empty(0), LABELS), State(7, 10))
@@ -82,9 +82,9 @@ def test_the_release_lets_all_words_compete_where_it_tests_novel_classes(backbon
     ):
         logits = released.with_classes(others)(views).logits
         assert logits.shape == (2, columns)
-        text, phrases = released.with_classes(others).encode_classes()
+        text, extra_text = released.with_classes(others).encode_classes()
         image = released.encode_views(views, released.prompts())["image"]
-        wanted = backbone.logit_scale * image @ torch.cat([text, phrases[: columns - 2]]).T
+        wanted = backbone.logit_scale * image @ torch.cat([text, extra_text[: columns - 2]]).T
         assert torch.allclose(logits, wanted, atol=1e-4)
     assert released.with_classes(("dog", "cow")).with_classes(NAMES)(views).logits.shape == (
         2,
