@@ -93,7 +93,7 @@ def shares(bench: Bench, entries: list[dict], ceiling: float) -> None:
         if entry["workload"] == "vision":
             work = image_forward(bench.backbone, BATCH, 2)
         elif entry["workload"] == "maple":
-            sentences = bench.sentences(entry["classes"])
+            sentences = bench.class_prompts(entry["classes"])
             work = image_forward(bench.backbone, BATCH, 2) + image_backward(bench.backbone, BATCH, 2)
             work += text_forward(bench.backbone, sentences) + text_backward(bench.backbone, sentences)
         else:

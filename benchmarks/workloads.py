@@ -57,9 +57,9 @@ class Bench:
     def ids(self, classes: int, words: str) -> torch.Tensor:
         return textbook.prompted(self.encode, words, classnames(classes))[0]
 
-    def sentences(self, classes: int) -> TokenizedText:
+    def class_prompts(self, classes: int) -> TokenizedText:
         """MaPLe's sentences about the classes."""
-        return Maple().sentences(self.backbone, classnames(classes), ())
+        return Maple().class_prompts(self.backbone, classnames(classes), ())
 
     # -- training steps -----------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class LoggingMethod(Method):
     def learner(self, backbone, classnames, generator):
         return TextContext(random_tokens(self.n_ctx, backbone.text_width, generator))
 
-    def sentences(self, backbone, classnames, templates):
+    def class_prompts(self, backbone, classnames, templates):
         return tokenize_with_context(backbone.prompt_tokenizer, "", self.n_ctx, classnames)
 
     def prepare(self, model, task):

@@ -66,7 +66,7 @@ def validate_images(run: RunConfig, task: Task, watchers: Sequence[Watcher] = ()
     # A coreset reads what it needs itself: of a large dataset, that may be a small part.
     decode = run.method.trains and run.fraction == 1
     task, left_out = drop_unreadable(task, progress_callback(watchers, "reading images"), decode_train=decode)
-    if task.dataset.reading.skip_bad and (spec := run.method.masks()):
+    if task.dataset.reading.skip_bad and (spec := run.method.mask_source()):
         task, unmasked = drop_unusable(task, masks.get("data" if spec == "auto" else spec, task.seed))
         left_out |= unmasked
     untested_classes.check_test_images(task, run.data)

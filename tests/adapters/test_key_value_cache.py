@@ -89,10 +89,10 @@ def test_the_first_of_the_best_is_chosen():
                 for b in range(40)
             )
             best = max(best, (right, alpha, beta), key=lambda found: found[0])
-    cache.choose(image, clip, labels, alphas, betas)
+    cache.search(image, clip, labels, alphas, betas)
     assert (cache.alpha.item(), cache.beta.item()) == pytest.approx(best[1:])
     assert best[1:] != (alphas[0], betas[0])
-    cache.choose(image, 1e9 * F.one_hot(labels, 3), labels, alphas[1:], betas[1:])
+    cache.search(image, 1e9 * F.one_hot(labels, 3), labels, alphas[1:], betas[1:])
     assert (cache.alpha.item(), cache.beta.item()) == (1.0, 3.0), "of equals the first"
 
 

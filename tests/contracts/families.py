@@ -139,7 +139,7 @@ def differences(folder: Path) -> tuple[Backbone, dict[str, float]]:
 class _Both(ZeroShot):
     """Zero-shot in every template of the dataset."""
 
-    def sentences(self, backbone, classnames, templates):
+    def class_prompts(self, backbone, classnames, templates):
         return tokenize_templates(backbone.prompt_tokenizer, templates, classnames)
 
 

@@ -31,7 +31,7 @@ class Shift(Method):
     def learner(self, backbone, classnames, generator):
         return Context(random_tokens(2, backbone.text_width, generator))
 
-    def sentences(self, backbone, classnames, templates):
+    def class_prompts(self, backbone, classnames, templates):
         return with_context(backbone.prompt_tokenizer, "", 2, classnames)
 
     def losses(self, out, batch, state):

@@ -37,7 +37,7 @@ def test_logits_are_cosines_of_the_evaluation_view(tuned, name):
         image = normalise(
             backbone.encode_image(standardise(torch.stack(pictures), backbone.preprocess.mean, backbone.preprocess.std))
         )
-        text = backbone.class_features(COOP.sentences(backbone, test.classnames, ()), tuned.learner())
+        text = backbone.class_features(COOP.class_prompts(backbone, test.classnames, ()), tuned.learner())
     wanted = backbone.logit_scale * image @ text.T
     ticks = []
     got = predict_logits(tuned, toy.dataset, test, batch_size=3, tick=ticks.append)

@@ -34,7 +34,7 @@ def examples_of(backbone, toy):
 def test_every_batch_is_what_the_tower_would_have_said(backbone, method):
     toy = task()
     tuned = model(method, backbone, toy)
-    masks = None if method.masks() is None else FullMasks()
+    masks = None if method.mask_source() is None else FullMasks()
     cache = FeatureCache(tuned, examples_of(backbone, toy), 2, masks)
     for epoch in (0, 1):
         pictures = examples_of(backbone, toy).epoch_batches(epoch, 4, torch.device("cpu"), masks=masks)

@@ -56,7 +56,7 @@ def test_it_does_what_a_plain_loop_does(backbone):
     tuned, history = trained(COOP, backbone, QUICK, toy)
 
     plain = model(COOP, backbone, toy)
-    sentences = COOP.sentences(backbone, toy.classnames, ())
+    sentences = COOP.class_prompts(backbone, toy.classnames, ())
     augment = RandomCropFlip(backbone.image_size, scale=(1.0, 1.0), flip=0.0)
     examples = ExampleSet(toy.dataset, toy.train, backbone.preprocess, augment=augment, seed=toy.seed)
     parameter, velocity, rows = plain.learner.text, None, []
@@ -185,8 +185,8 @@ class Ruinous(Method):
     def learner(self, backbone, classnames, generator):
         return TextContext(torch.zeros(2, backbone.text_width))
 
-    def sentences(self, backbone, classnames, templates):
-        return COOP.sentences(backbone, classnames, templates)
+    def class_prompts(self, backbone, classnames, templates):
+        return COOP.class_prompts(backbone, classnames, templates)
 
     def losses(self, out, batch, state):
         return {"ce": F.cross_entropy(out.logits, batch.labels)}

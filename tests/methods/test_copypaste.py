@@ -59,7 +59,7 @@ def test_instead_of_the_original():
     ],
 )
 def test_wrappers_agree_on_one_source_of_masks(method, wanted):
-    assert method.masks() == wanted
+    assert method.mask_source() == wanted
 
 
 def test_it_composes_with_dapt_in_either_order():

@@ -115,5 +115,5 @@ def test_which_words_compete_depends_on_the_protocols_test_sets(backbone):
     "spec, release", [("folder:a/b", "seem:a/b"), ("beside", "seem"), ("data", "data"), ("gradcam", "gradcam")]
 )
 def test_the_release_reads_stored_masks_by_its_own_rule(spec, release):
-    assert Dapt(masks_from=spec).masks() == spec
-    assert Dapt(masks_from=spec, compat="release").masks() == release
+    assert Dapt(masks_from=spec).mask_source() == spec
+    assert Dapt(masks_from=spec, compat="release").mask_source() == release

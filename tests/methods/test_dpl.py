@@ -149,7 +149,7 @@ def test_found_tokens_give_the_textbooks_logits(backbone, method):
 
 def test_sentences(backbone):
     def ids(method, templates=("a drawing of a {}.",)):
-        found = method.sentences(backbone, NAMES, templates)
+        found = method.class_prompts(backbone, NAMES, templates)
         return found, [row[row > 0].tolist() for row in found.ids]
 
     assert ids(FOUND)[1] == [backbone.prompt_tokenizer(f"a photo of a {name}.") for name in NAMES]

@@ -78,7 +78,7 @@ def test_words_are_honoured_unless_as_released(backbone):
     released = KgCoOp(words="one picture showing", compat="release")
     assert torch.equal(start(words="one picture showing", compat="release"), backbone.embed_words("a photo of a", 4))
     ids = backbone.prompt_tokenizer("a photo of a cat.")
-    assert released.sentences(backbone, NAMES, ()).ids[0, : len(ids)].tolist() == ids
+    assert released.class_prompts(backbone, NAMES, ()).ids[0, : len(ids)].tolist() == ids
     assert start(words="", n_ctx=7, compat="release").shape == (7, backbone.text_width)
 
 

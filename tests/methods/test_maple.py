@@ -37,7 +37,7 @@ def test_the_first_layer_starts_from_words():
 
 def test_words_beyond_the_tokens_stay_in_front_of_the_name():
     backbone = tiny_clips.backbone("deep_image")
-    sentences = Maple(n_ctx=2).sentences(backbone, NAMES, ())
+    sentences = Maple(n_ctx=2).class_prompts(backbone, NAMES, ())
     ids = backbone.prompt_tokenizer("a photo of a cat.")
     assert sentences.ids[0, : len(ids)].tolist() == ids
     assert sentences.slots[0, : len(ids)].tolist() == [-1, 0, 1, -1, -1, -1, -1, -1]
@@ -49,7 +49,7 @@ def test_more_tokens_than_words_start_at_random():
         learner = Maple(n_ctx=6, depth=1).learner(backbone, NAMES, Generator().manual_seed(1))
     assert learner().text.shape == (6, backbone.text_width)
     with pytest.warns(UserWarning):
-        assert (Maple(n_ctx=6).sentences(backbone, NAMES, ()).slots.amax(1) == 5).all()
+        assert (Maple(n_ctx=6).class_prompts(backbone, NAMES, ()).slots.amax(1) == 5).all()
 
 
 def test_deeper_than_both_towers():

@@ -122,7 +122,7 @@ def test_words_fill_the_last_vectors(backbone):
     words = backbone.embed_words("a photo of", 3)
     assert torch.equal(start()[3:], words) and torch.equal(start(compat="release")[3:], words)
     assert start()[:3].std().item() == pytest.approx(0.02, rel=0.5) and not start(compat="release")[:3].any()
-    sentences = ProGrad(6, "a photo of").sentences(backbone, NAMES, ())
+    sentences = ProGrad(6, "a photo of").class_prompts(backbone, NAMES, ())
     ids = backbone.prompt_tokenizer("X X X a photo of cat.")
     assert sentences.ids[0, : len(ids)].tolist() == ids
     assert sentences.slots[0, : len(ids)].tolist() == [-1, 0, 1, 2, 3, 4, 5, -1, -1, -1]
@@ -132,7 +132,7 @@ def test_words_fill_the_last_vectors(backbone):
     "position, slots", [("middle", [-1, 0, -1, 1, 2, -1, -1]), ("front", [-1, -1, 0, 1, 2, -1, -1])]
 )
 def test_the_name_may_stand_elsewhere(backbone, position, slots):
-    sentences = ProGrad(3, position=position).sentences(backbone, NAMES, ())
+    sentences = ProGrad(3, position=position).class_prompts(backbone, NAMES, ())
     assert sentences.slots[0, :7].tolist() == slots
 
 

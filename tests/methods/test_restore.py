@@ -206,7 +206,7 @@ def test_prompts_are_maples():
     method, maple = Restore(depth=3, n_ctx=3), Maple(depth=3, n_ctx=3)
     ours, theirs = model(method, of, task()), model(maple, of, task())
     assert same(learned(theirs), {n.removeprefix("prompts."): t for n, t in learned(ours).items() if "prompts." in n})
-    assert torch.equal(method.sentences(of, ("cat",), ()).slots, maple.sentences(of, ("cat",), ()).slots)
+    assert torch.equal(method.class_prompts(of, ("cat",), ()).slots, maple.class_prompts(of, ("cat",), ()).slots)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_an_ensemble_is_the_normalised_mean_of_normalised_features(backbone, own
 
 
 def test_the_eighty_are_clips():
-    sentences = ZeroShot("eighty").sentences(tiny_clips.backbone("deep_image"), NAMES, ("x {}",))
+    sentences = ZeroShot("eighty").class_prompts(tiny_clips.backbone("deep_image"), NAMES, ("x {}",))
     assert sentences.per_class == 80 and len(sentences) == 80 * len(NAMES)
 
 

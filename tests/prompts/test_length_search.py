@@ -59,7 +59,7 @@ def test_adam_is_adam():
         for twin, gradient in zip(twins, gradients, strict=True):
             twin.grad = gradient
         adam.step()
-        learner.adapt(gradients, lr, betas)
+        learner.adam_step(gradients, lr, betas)
         assert learner.steps == step + 1
         for alphas, twin in zip(learner.alphas, twins, strict=True):
             torch.testing.assert_close(alphas.detach(), twin.detach(), rtol=1e-5, atol=1e-8)
@@ -69,11 +69,11 @@ def test_adam_goes_on_from_a_saved_state():
     learner, again = searched(), searched()
     gradients = [[normal(*a.shape, seed=s) for a in learner.alphas] for s in range(4)]
     for step, own in enumerate(gradients):
-        learner.adapt(own, 0.01, (0.5, 0.999))
+        learner.adam_step(own, 0.01, (0.5, 0.999))
         if step == 1:
             again.load_state_dict({name: tensor.clone() for name, tensor in learner.state_dict().items()})
         elif step > 1:
-            again.adapt(own, 0.01, (0.5, 0.999))
+            again.adam_step(own, 0.01, (0.5, 0.999))
     assert all(torch.equal(one, other) for one, other in zip(learner.alphas, again.alphas, strict=True))
 
 

@@ -39,7 +39,7 @@ def whole_backward(tuned, images, labels, score):
     image = F.normalize(backbone.model.encode_image(images), dim=-1)
     hook.remove()
     with torch.no_grad():
-        text = backbone.class_features(tuned.method.sentences(backbone, tuned.classnames, ()), tuned.learner())
+        text = backbone.class_features(tuned.method.class_prompts(backbone, tuned.classnames, ()), tuned.learner())
     logits = backbone.logit_scale * image @ text.T
     values = logits if score == "logit" else logits.softmax(-1)
     true = sum(values[i, label] for i, label in enumerate(labels)) / values.numel()

@@ -1,4 +1,4 @@
-"""Bottlenecks that change features in part (CLIP-Adapter)."""
+"""Bottleneck adapters on features (CLIP-Adapter)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from cliptune.types import Prompts
 class BottleneckAdapter(nn.Module):
     """`ratio * up(relu(down(f))) + (1 - ratio) * f` of features `(n, d)`.
 
-    Args: down, up: linear, `d -> h` and `h -> d`. ratio: the adapted share. rectified: whether a second ReLU follows.
+    Args:
+        down, up: Linear layers `d -> h` and `h -> d`.
+        ratio: Share of the adapted features.
+        final_relu: Whether a second ReLU follows `up`.
     """
 
     def __init__(self, down: nn.Linear, up: nn.Linear, ratio: float, final_relu: bool = False):
@@ -26,9 +29,10 @@ class BottleneckAdapter(nn.Module):
 
 
 class FeatureAdapters(nn.Module):
-    """Acts on image features, on text features or on both, before they are normalised.
+    """A learner that adapts image features, text features or both, before they are normalised.
 
-    Args: image, text: features `(n, d)` -> features `(n, d)`, or None.
+    Args:
+        image, text: Modules that map features `(n, d)` to features `(n, d)`, or None.
     """
 
     def __init__(self, image: nn.Module | None, text: nn.Module | None = None):

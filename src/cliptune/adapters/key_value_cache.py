@@ -1,4 +1,4 @@
-"""Training pictures remembered beside CLIP (Tip-Adapter)."""
+"""A key-value cache of training images (Tip-Adapter)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from cliptune.types import Prompts
 
 
 class KeyValueCache(nn.Module):
-    """Adds to each class's logit how near a picture is to remembered ones of that class.
+    """Adds to the logit of each class the similarity of an image to the cached images of that class.
 
-    Starts empty; `fill` gives it `n` keys `(n, d)`, normalised image features, and their labels `(n,)`. A class that
-    it does not know keeps CLIP's logit.
+    The cache starts empty; `fill` sets `n` keys `(n, d)`, normalised image features, and their labels `(n,)`. Classes
+    that are not cached keep CLIP's logits.
 
-    Args: classnames: what the labels index. width: of features. alpha, beta: weight and sharpness of what is
-        remembered. learned: whether the keys train.
+    Args:
+        classnames: Class names that the labels index.
+        width: Feature width d.
+        alpha, beta: Weight of the cache logits, and sharpness of the similarity.
+        learned: Whether the keys are trained.
     """
 
     labels: Tensor
@@ -33,53 +36,51 @@ class KeyValueCache(nn.Module):
         self.register_buffer("labels", torch.empty(0, dtype=torch.long))
         self.register_buffer("alpha", torch.tensor(alpha))
         self.register_buffer("beta", torch.tensor(beta))
-        self.register_load_state_dict_pre_hook(_make_room)
+        self.register_load_state_dict_pre_hook(_resize)
 
     def fill(self, keys: Tensor, labels: Tensor) -> None:
-        """Remember these, and nothing else."""
-        self.keys.data, self.labels = keys, labels  # the parameter stays the one that an optimiser may hold
+        """Replace the content of the cache."""
+        self.keys.data, self.labels = keys, labels  # the parameter object stays, since an optimizer may refer to it
 
     def forward(self) -> Prompts:
         return Prompts(head=self.logits)
 
     def logits(self, image: Tensor, logits: Tensor, classnames: Sequence[str]) -> Tensor:
-        """`(b, C)` CLIP's logits of the `C` names -> those with what is remembered."""
-        found = self.remembered(image @ self.keys.T, self.beta)
+        """CLIP's logits `(b, C)` of `classnames` plus those of the cache, for normalised features `image` `(b, d)`."""
+        cached = self.cache_logits(image @ self.keys.T, self.beta)
         if tuple(classnames) != self.classnames:
-            place = {name: label for label, name in enumerate(self.classnames)}
-            # The last of the padded columns is the zero of a name that is not known.
-            found = F.pad(found, (0, 1))[:, [place.get(name, -1) for name in classnames]]
-        return logits + self.alpha * found
+            index = {name: label for label, name in enumerate(self.classnames)}
+            # The last padded column is zero, for names that are not cached.
+            cached = F.pad(cached, (0, 1))[:, [index.get(name, -1) for name in classnames]]
+        return logits + self.alpha * cached
 
-    def remembered(self, affinity: Tensor, beta: Tensor | float) -> Tensor:
-        """Cosines `(b, n)` with the keys -> sums `(b, own classes)` over each class of exp(-beta (1 - cosine))."""
+    def cache_logits(self, affinity: Tensor, beta: Tensor | float) -> Tensor:
+        """Sums `(b, own classes)` of exp(-beta (1 - cosine)) per class, from cosines with the keys `(b, n)`."""
         values = F.one_hot(self.labels, len(self.classnames)).to(affinity.dtype)
         return (beta * (affinity - 1)).exp() @ values
 
     @torch.no_grad()
-    def choose(
+    def search(
         self, image: Tensor, logits: Tensor, labels: Tensor, alphas: Sequence[float], betas: Sequence[float]
     ) -> None:
-        """Take the alpha and beta with the highest accuracy on pictures `(v, d)` with CLIP's logits `(v, own classes)`.
-
-        Of equals the first, alphas in turn for each beta.
-        """
+        """Set the alpha and beta with the highest accuracy on images with features `(v, d)` and CLIP's logits
+        `(v, own classes)`; the first of equals, where alphas vary fastest."""
         affinity, best = image @ self.keys.T, -1
         for beta in betas:
-            found = self.remembered(affinity, beta)
+            cached = self.cache_logits(affinity, beta)
             for alpha in alphas:
-                right = int(((logits + alpha * found).argmax(1) == labels).sum())
-                if right > best:
-                    best = right
+                correct = int(((logits + alpha * cached).argmax(1) == labels).sum())
+                if correct > best:
+                    best = correct
                     self.alpha.fill_(alpha)
                     self.beta.fill_(beta)
 
 
-def _make_room(cache: KeyValueCache, state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
-    """As many keys as the state has that is about to be loaded."""
-    held = {name: state.get(prefix + name) for name in ("keys", "labels")}
-    if held["keys"] is not None and held["labels"] is not None and held["keys"].shape[1:] == cache.keys.shape[1:]:
-        labels, known = held["labels"], len(cache.classnames)
-        if labels.shape != held["keys"].shape[:1] or not ((labels >= 0) & (labels < known)).all():
+def _resize(cache: KeyValueCache, state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
+    """Resize the cache to the keys in `state`, which is about to be loaded."""
+    keys, labels = state.get(f"{prefix}keys"), state.get(f"{prefix}labels")
+    if keys is not None and labels is not None and keys.shape[1:] == cache.keys.shape[1:]:
+        known = len(cache.classnames)
+        if labels.shape != keys.shape[:1] or not ((labels >= 0) & (labels < known)).all():
             raise RuntimeError(f"labels are not one of {known} classes for each key")
-        cache.fill(cache.keys.new_empty(held["keys"].shape), cache.labels.new_empty(held["labels"].shape))
+        cache.fill(cache.keys.new_empty(keys.shape), cache.labels.new_empty(labels.shape))

@@ -1,4 +1,4 @@
-"""A linear classifier of image features."""
+"""A linear classifier on image features."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from cliptune.types import Prompts
 
 
 class LinearHead(nn.Module):
-    """Logits `f W^T + b` of normalised image features `(b, d)`, in place of those of sentences.
+    """Logits `f W^T + b` of normalised image features `(b, d)`, used instead of cosines with text.
 
-    Args: classes, width: the shape of `W`. Both start as zeros.
+    Args:
+        classes, width: The shape of `W`. `W` and `b` start at zero.
     """
 
     def __init__(self, classes: int, width: int):

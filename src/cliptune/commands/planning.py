@@ -126,7 +126,7 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
     unused_options.check_unused_options([run for _, run in changed], sorted(own | given))
     resolve_backbone(options.backbone, options.pretrained)
     for _, run in changed:
-        masks.check_spec(run.method.masks() or "auto")
+        masks.check_spec(run.method.mask_source() or "auto")
     layouts = itertools.product(
         *((many, not many) for many in (len(expand_datasets(options.data)) > 1, len(shots) > 1))
     )

@@ -84,7 +84,7 @@ def train(arguments: list[str]) -> None:
     unused_options.check_unused_options([options.run], given_fields(Train, rest, Train(run)))
     sources.get(options.run.data, options.run.reading)
     resolve_backbone(options.run.backbone, options.run.pretrained)
-    masks.check_spec(options.run.method.masks() or "auto")
+    masks.check_spec(options.run.method.mask_source() or "auto")
     from cliptune import experiment
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -122,7 +122,7 @@ def training_set(
     Every image, and every mask that does not change, is read once, so that unreadable ones stop the run before it
     trains.
     """
-    preprocess, spec = model.backbone.preprocess, model.method.masks()
+    preprocess, spec = model.backbone.preprocess, model.method.mask_source()
     augment = PRESETS[training.augment](
         preprocess.size, exact=task.dataset.reading.exact_resize, interpolation=preprocess.interpolation
     )

@@ -28,12 +28,12 @@ def get(name: str) -> type[Method]:
 
 
 def is_wrapper(cls: type[Method]) -> bool:
-    """Whether the method goes around another one."""
+    """Whether the method wraps another one."""
     return issubclass(cls, Wrapper)
 
 
 def build(name: str) -> Method:
-    """`"maple+dapt"` -> `Dapt(base=Maple())`, each with the paper's settings."""
+    """The method `name` with its default settings: `"maple+dapt"` -> `Dapt(base=Maple())`."""
     first, *wrappers = name.split("+")
     if "" in (first, *wrappers):
         raise UserError(f"{name!r} names no method; write one, or several as maple+dapt; known: {', '.join(names())}")
@@ -50,12 +50,12 @@ def build(name: str) -> Method:
 
 
 def wrapper_names() -> list[str]:
-    """Names of the methods that go around another one."""
+    """Names of the methods that wrap another one."""
     return [name for name in names() if is_wrapper(get(name))]
 
 
 def name_of(method: Method) -> str:
-    """The name that `build` makes the same kind of method from."""
+    """The name from which `build` makes a method of the same class."""
     cls = type(method)
     own = (
         cls.__module__.rpartition(".")[2]

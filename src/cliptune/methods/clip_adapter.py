@@ -1,4 +1,4 @@
-"""CLIP-Adapter: a bottleneck mixes what is learned into the features."""
+"""CLIP-Adapter: a bottleneck adapter on the features."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClipAdapter(Method):
-    """Two linear layers on image features, on text features or on both; their output is a share of the new feature.
+    """A two-layer bottleneck on image features, text features or both, mixed with the original feature.
 
     Gao et al., CLIP-Adapter: Better Vision-Language Models with Feature Adapters, IJCV 2023,
     https://arxiv.org/abs/2110.04544. Checked against CLIP-Adapter 9ac913a.
     """
 
     ratio: float = 0.2
-    """Share of the adapted image feature (alpha in the paper); 0 leaves images as they are."""
+    """Share of the adapted image feature (alpha in the paper); 0 leaves image features unchanged."""
     text_ratio: float = 0.0
-    """Share of the adapted text feature (beta in the paper); 0 leaves sentences as they are."""
+    """Share of the adapted text feature (beta in the paper); 0 leaves text features unchanged."""
     reduction: int = 4
-    """Features are this many times as wide as the bottleneck."""
+    """Ratio of the feature width to the bottleneck width."""
     compat: Literal["paper", "release"] = "paper"
-    """What the paper means, or what the released code does: a second ReLU after the bottleneck."""
+    """Follow the paper, or the released code, which has a second ReLU after the bottleneck."""
 
     def __post_init__(self):
         checks.between(self, 0, 1, "ratio", "text_ratio")
         if self.ratio == self.text_ratio == 0:
-            raise UserError("ratio and text_ratio are both 0, so nothing would be learned; raise one of them")
+            raise UserError("ratio and text_ratio are both 0, so nothing would be learned; increase one of them")
         checks.at_least(self, 1, "reduction")
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
@@ -48,7 +48,7 @@ class ClipAdapter(Method):
 
         width = backbone.embed_dim
         if self.reduction > width:
-            raise UserError(f"reduction={self.reduction} leaves nothing of features of width {width}; lower it")
+            raise UserError(f"reduction={self.reduction} is more than the feature width {width}; decrease it")
 
         def bottleneck(ratio: float) -> BottleneckAdapter | None:
             if ratio == 0:

@@ -1,4 +1,4 @@
-"""CoCoOp: the words before the class name are learned, and each picture moves them."""
+"""CoCoOp: learned context that is conditioned on the image."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CoCoOp(Method):
-    """CoOp's context plus a vector that a small network makes of the picture's feature: every picture has sentences of
-    its own, which cost one pass of the text tower a picture.
+    """CoOp's context plus a shift per image, which a small network computes from the image feature.
+
+    Each image has its own prompts, so the text tower runs once per image.
 
     Zhou et al., Conditional Prompt Learning for Vision-Language Models, CVPR 2022, https://arxiv.org/abs/2203.05557.
     Checked against multimodal-prompt-learning 69bce21.
     """
 
     n_ctx: int = 4
-    """Context vectors (M in the paper); as many as words where words are given."""
+    """Number of context vectors (M in the paper); the number of words if `words` is given."""
     words: str = "a photo of a"
-    """Start from these words, one vector a word; "" starts at random."""
+    """Initialise from these words, one vector per word; "" initialises at random."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
-        self.coop()  # refuses what no context can be
+        self.coop()  # validates the fields
 
     def coop(self) -> CoOp:
-        """The method whose context is moved."""
+        """CoOp with the same context."""
         return CoOp(self.n_ctx, self.words)
 
     def unused_fields(self) -> dict[str, str]:
@@ -49,8 +50,8 @@ class CoCoOp(Method):
         start = self.coop().learner(backbone, classnames, generator)().text
         return ConditionalContext(start.detach(), backbone.embed_dim, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return self.coop().sentences(backbone, classnames, templates)
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return self.coop().class_prompts(backbone, classnames, templates)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return {"ce": classification_loss(out.logits, batch)}

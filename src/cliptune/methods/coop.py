@@ -1,4 +1,4 @@
-"""CoOp: the words around the class name are learned."""
+"""CoOp: learned context vectors around the class name."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CoOp(Method):
-    """Context vectors at the text tower's input, shared by all classes or one set a class.
+    """Context vectors at the text tower's input, shared by all classes or separate per class.
 
     Zhou et al., Learning to Prompt for Vision-Language Models, IJCV 2022, https://arxiv.org/abs/2109.01134.
     Checked against CoOp ff61507.
     """
 
     n_ctx: int = 16
-    """Context vectors (M in the paper)."""
+    """Number of context vectors (M in the paper)."""
     words: str = ""
-    """Start from these words, one vector a word, instead of at random; "a photo of a" in base-to-novel."""
+    """Initialise from these words, one vector per word, instead of at random; "a photo of a" in base-to-novel."""
     position: Literal["end", "middle", "front"] = "end"
-    """Where the class name stands."""
+    """Position of the class name: after the vectors (end), between them (middle) or before them (front)."""
     class_specific: bool = False
-    """One context a class (CSC); cannot take new class names. Ignored with `words`, as in the release."""
+    """A separate context per class (CSC), which accepts no new class names. Ignored with `words`, as in the released
+    code."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
@@ -44,13 +45,15 @@ class CoOp(Method):
     def unused_fields(self) -> dict[str, str]:
         if not self.words:
             return {}
-        counted = {} if self.n_ctx == self.length else {"n_ctx": f"{self.words!r} starts one vector a word; words=\"\" "
-                                                       f"starts n_ctx={self.n_ctx} at random"}  # fmt: skip
-        return counted | {"class_specific": f"vectors that start from {self.words!r} are shared by all classes"}
+        shared = {"class_specific": f"vectors that start from {self.words!r} are shared by all classes"}
+        if self.n_ctx == self.length:
+            return shared
+        reason = f'{self.words!r} starts one vector per word; words="" starts n_ctx={self.n_ctx} at random'
+        return {"n_ctx": reason} | shared
 
     @property
     def length(self) -> int:
-        """Vectors learned: the number of words where words are given."""
+        """Number of context vectors: the number of words if `words` is given."""
         return len(self.words.split()) if self.words else self.n_ctx
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
@@ -70,7 +73,7 @@ class CoOp(Method):
             return TextContext(random_tokens(self.length, width, generator))
         return TextContext(torch.stack([random_tokens(self.length, width, generator) for _ in classnames]))
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return tokenize_with_context(backbone.prompt_tokenizer, self.words, self.length, classnames, self.position)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:

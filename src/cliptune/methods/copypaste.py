@@ -1,4 +1,4 @@
-"""Copy-paste: each object also on the background of another image, a plain use of masks. Wraps any method."""
+"""Copy-paste augmentation: each object also on the background of another image. Wraps any method."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CopyPaste(Wrapper):
-    """An extra view of each picture, its foreground on the background of another one of the batch, with cross-entropy.
+    """An extra view of each image with its foreground on the background of another image of the batch, and its
+    cross-entropy.
 
     Dwibedi et al., Cut, Paste and Learn, ICCV 2017, https://arxiv.org/abs/1708.01642, and Ghiasi et al., Simple
-    Copy-Paste, CVPR 2021, https://arxiv.org/abs/2012.07177, for classification: the control that DAPT, which takes the
-    same masks, is held against. Checked against its definition alone: there is no release. Learns what `base` learns.
+    Copy-Paste, CVPR 2021, https://arxiv.org/abs/2012.07177, for classification: a baseline with the same masks as DAPT.
+    Checked against its definition, as there is no released code. Trains the parameters of `base`.
     """
 
     base: Method = field(default_factory=Maple)
-    """The method inside."""
+    """The wrapped method."""
     masks_from: str = "auto"
-    """Where foregrounds come from: data (alpha, exact masks), folder:PATH, gradcam or maskclip (of the model being
-    tuned), grid, full; auto is what `base` takes, else data where pictures bring masks, else gradcam."""
+    """Source of foreground masks: data (alpha, exact masks), folder:PATH, gradcam or maskclip (of the model being
+    tuned), grid, full; auto is the source of `base`, else data if images have masks, else gradcam."""
     pasted: float = 1.0
-    """Weight of the cross-entropy on pasted pictures."""
+    """Weight of the cross-entropy on pasted images."""
     instead: bool = False
-    """Train on the pasted pictures in place of the original ones, not beside them: scenery then says nothing of the
-    class, and a step costs no more than without."""
+    """Train on the pasted images only, not on the original ones: backgrounds then carry no information about the class,
+    and a step costs no more than without copy-paste."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -50,8 +51,8 @@ class CopyPaste(Wrapper):
                 "copypaste needs a mask for every training image; choose a source with masks_from (folder:PATH or "
                 "gradcam)"
             )
-        # The batch is in random order, so the next picture is any other. Its own object goes: its pixels become the
-        # dataset's mean colour, which is zero after normalisation.
+        # The batch is shuffled, so the next image is a random one. Pixels of its object become the dataset's mean
+        # colour, which is zero after normalisation.
         backgrounds = (batch.images * (1 - batch.masks)).roll(1, 0)
         pasted = batch.images * batch.masks + backgrounds * (1 - batch.masks)
         if self.instead:
@@ -65,5 +66,5 @@ class CopyPaste(Wrapper):
         pasted = self.pasted * classification_loss(logits, batch)
         return {**self.base.losses(out, batch, state), "pasted": pasted}
 
-    def masks(self) -> str:
+    def mask_source(self) -> str:
         return self.resolve_masks(self.masks_from)

@@ -1,4 +1,4 @@
-"""DAPT: decouple the object from its background before aligning either with sentences. Wraps any method."""
+"""DAPT: decouple foreground and background, then align each with text. Wraps any method."""
 
 from __future__ import annotations
 
@@ -24,47 +24,47 @@ GENERAL_BACKGROUNDS = (
     "road rock street valley bridge sign"
 )
 FOOD_BACKGROUNDS = "table forks tablecloth hands spoon glasses dishes"
-#: The release slices 25 of its 32 background rows off, so the first 7 words compete as classes (see `compat`); where
-#: it tests novel classes it slices none off, and all 32 compete.
+#: The released code drops 25 of its 32 background rows, so the first 7 words compete with the classes (see `compat`).
+#: When it tests novel classes it drops none, and all 32 compete.
 RELEASE_COMPETING_WORDS = 7
-#: The release switches after this epoch (counted from 0), however long the run.
+#: The released code switches phases after this epoch, counted from 0, for runs of any length.
 RELEASE_LAST_PULL_PUSH_EPOCH = 6
 
 
 @dataclass(frozen=True)
 class Dapt(Wrapper):
-    """Foreground and background views beside the image: first pulled and pushed apart, then aligned with sentences.
+    """Foreground and background views of each image: a triplet loss first, then alignment with text.
 
     Decouple before Align: Visual Disentanglement Enhances Prompt Tuning, 2025, https://arxiv.org/abs/2508.00395.
-    Checked against DAPT e556f17. Learns what `base` learns.
+    Checked against DAPT e556f17. Trains the parameters of `base`.
     """
 
     base: Method = field(default_factory=Maple)
-    """The method inside."""
+    """The wrapped method."""
     masks_from: str = "auto"
-    """Where foregrounds come from: data (alpha, exact masks), folder:PATH (DAPT-S), beside (a folder mask beside the
-    pictures', as released archives have it), seem (the same by the released code's pixel rule), box:FILE, gradcam (of
-    the model being tuned, made anew each epoch; DAPT-G), maskclip (of that model too, from what its patches say), grid,
-    full; auto is data for pictures that bring masks, gradcam for others."""
+    """Source of foreground masks: data (alpha, exact masks), folder:PATH (DAPT-S), beside (a sibling folder "mask", as
+    in released archives), seem (the same, read by the released code's pixel rule), box:FILE, gradcam (of the model
+    being tuned, renewed each epoch; DAPT-G), maskclip (of that model, from its patch features), grid, full; auto is the
+    source of `base`, else data if images have masks, else gradcam."""
     pull_push: float = 0.8
-    """Weight of the triplet term in the first phase."""
+    """Weight of the triplet loss in the first phase."""
     margin: float = 1.5
-    """Of the triplet's hinge; distances of unit vectors are at most 2."""
+    """Margin of the triplet loss; distances of unit vectors are at most 2."""
     foreground: float = 0.1
-    """Weight of aligning foregrounds with the classes, second phase."""
+    """Weight of the cross-entropy of foregrounds with the classes in the second phase."""
     background: float = 0.5
-    """Weight of aligning backgrounds with the background classes, second phase."""
+    """Weight of aligning backgrounds with the background classes in the second phase."""
     switch: float = 0.7
-    """Share of the epochs in the first phase. Below 1 the last epoch is of the second, and a single epoch holds both,
-    so that any run reaches both."""
+    """Share of the epochs in the first phase. If below 1, the last epoch belongs to the second phase, and a single
+    epoch is split between both, so that every run reaches both."""
     background_classes: str = GENERAL_BACKGROUNDS
     """Words for backgrounds; for food add "table forks tablecloth hands spoon glasses dishes"."""
     background_template: str = "a clean origami {}."
-    """The sentence about a background."""
+    """Template of the background prompts, with one {}."""
     compat: Literal["paper", "release"] = "paper"
-    """What the paper means, or what the released code does: 32 background words, of which 7 compete with the classes
-    in training and testing, and all 32 in testing novel classes; a switch after the seventh epoch whatever the length;
-    stored masks resized bicubically and then thresholded, with 255 as background."""
+    """Follow the paper, or the released code: 32 background words, of which 7 compete with the classes in training and
+    testing, and all 32 in testing novel classes; a switch after the seventh epoch for runs of any length; stored masks
+    resized bicubically and then thresholded, with 255 as background."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -79,7 +79,7 @@ class Dapt(Wrapper):
         return dict.fromkeys(("background_classes", "switch"), why) if self.compat == "release" else {}
 
     def decoupling(self, state: State) -> bool:
-        """Whether training is in its first phase, pull and push."""
+        """Whether training is in its first phase, with the triplet loss."""
         if self.compat == "release":
             return state.epoch <= RELEASE_LAST_PULL_PUSH_EPOCH
         done, whole = (state.epoch, state.epochs) if state.epochs > 1 else (state.step, state.steps)
@@ -99,7 +99,7 @@ class Dapt(Wrapper):
             raise UserError(
                 "dapt needs a mask for every training image; choose a source with masks_from (folder:PATH or gradcam)"
             )
-        # Masked pixels of a normalised image become the dataset's mean colour.
+        # Masked pixels become zero, the dataset's mean colour after normalisation.
         return {
             **self.base.views(batch),
             "foreground": batch.images * batch.masks,
@@ -135,9 +135,9 @@ class Dapt(Wrapper):
         losses["background"] = self.background * background_alignment_loss(background, texts, out.logit_scale)
         return losses
 
-    def masks(self) -> str | None:
+    def mask_source(self) -> str | None:
         source = self.resolve_masks(self.masks_from)
-        # The release has a pixel rule of its own for stored masks.
+        # The released code has its own pixel rule for stored masks.
         stored = {"folder": "seem", "beside": "seem"}
         name, colon, path = source.partition(":")
         return stored.get(name, name) + colon + path if self.compat == "release" else source

@@ -1,4 +1,4 @@
-"""DPL: how many tokens each layer gets is searched for, then those are trained."""
+"""DPL: a differentiable search for the number of prompt tokens per layer, then training with the result."""
 
 from __future__ import annotations
 
@@ -28,49 +28,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dpl(Method):
-    """Tokens in both towers that lend keys and values alone; first their number in each layer is searched for.
+    """Prefix tokens in both towers, which only add keys and values; their number per layer is searched for first.
 
     Huang et al., Differentiable Prompt Learning for Vision Language Models, IJCAI 2025,
     https://arxiv.org/abs/2501.00457. Checked against Differentiable-Prompt-Learn 9a958e8.
     """
 
     longest_text: int = 6
-    """Most tokens a layer of the text tower may get (K in the release); 0 leaves that tower alone."""
+    """Largest number of tokens per layer of the text tower (K in the released code); 0 adds none to that tower."""
     longest_image: int = 6
     """The same for the image tower."""
     search_epochs: int = 80
-    """Epochs of the search; those of the run are for training what it finds."""
+    """Epochs of the search; those of the run are for training with its result."""
     search_batch: int = 16
-    """Validation pictures that a step of the search looks at."""
+    """Number of validation images per search step."""
     search_lr: float = 0.0035
-    """Of Adam on the scores of lengths (alpha)."""
+    """Learning rate of Adam on the scores of lengths (alpha)."""
     search_betas: tuple[float, float] = (0.5, 0.999)
-    """Of Adam on the scores of lengths."""
+    """Betas of Adam on the scores of lengths."""
     start: Literal["release", "small"] = "release"
-    """How tokens start in the search: text U[0, 1) and image N(0, 1) as released, or both N(0, 0.02^2)."""
+    """Initialisation of tokens in the search: text U[0, 1) and image N(0, 1) as released, or both N(0, 0.02^2)."""
     sentence: Literal["template", "custom", "ensemble", "features"] = "ensemble"
-    """What the found tokens are trained on: template is `words` and the name; custom the dataset's own sentence;
-    ensemble the mean of sixty sentences' token embeddings, read where the last of them ends (the release's default);
-    features the mean of their features, at sixty times the cost. The search takes template."""
+    """Class prompts for training with the found lengths. template: `words` and the name. custom: the dataset's
+    template. ensemble: the mean token embedding of sixty prompts, read where the last of them ends (the released
+    default). features: the mean of their features, at sixty times the cost. The search uses template."""
     words: str = "a photo of a"
-    """Words in front of the name, where `sentence` is template."""
+    """Words before the class name if `sentence` is template."""
     distill: float = 0.0
-    """Weight of the divergence from the frozen model's logits; the release multiplies it by 0."""
+    """Weight of the divergence from the frozen model's logits; the released code multiplies it by 0."""
     lengths_text: tuple[int, ...] = ()
-    """Tokens in each layer of the text tower, as a search found them: trained as they are. Empty in both towers:
-    searched for."""
+    """Number of tokens in each layer of the text tower, as found by a search. Empty for both towers: search for
+    them."""
     lengths_image: tuple[int, ...] = ()
     """The same for the image tower."""
     compat: Literal["paper", "release"] = "paper"
-    """What the paper means, or what the released code does: every step of the search looks at the same first validation
-    pictures, and the teacher of `distill` knows the last of the sixty sentences alone."""
+    """Follow the paper, or the released code, in which every search step uses the same first validation images, and the
+    teacher of `distill` uses only the last of the sixty prompts."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
         checks.at_least(self, 0, "longest_text", "longest_image", "distill", "lengths_text", "lengths_image")
         checks.at_least(self, 1, "search_epochs", "search_batch")
         if not self.longest_text and not self.longest_image:
-            raise UserError("longest_text=0 and longest_image=0 leave nothing to learn; raise one of them")
+            raise UserError("longest_text=0 and longest_image=0 leave nothing to learn; increase one of them")
         checks.positive(self, "search_lr")
         checks.at_least(self, 0, "search_betas")
         checks.require(max(self.search_betas) < 1, "search_betas", self.search_betas, "below 1")
@@ -78,7 +78,7 @@ class Dpl(Method):
 
     @property
     def searching(self) -> bool:
-        """Whether the lengths are still to be found."""
+        """Whether the lengths have yet to be found."""
         return not self.lengths_text and not self.lengths_image
 
     @property
@@ -113,8 +113,8 @@ class Dpl(Method):
         ):
             if lengths and len(lengths) != depth:
                 raise UserError(
-                    f"{name} has {len(lengths)} numbers, but backbone {backbone.name!r} has {depth} such layers; give "
-                    f"one number a layer"
+                    f"{name} has {len(lengths)} values, but backbone {backbone.name!r} has {depth} such layers; give "
+                    f"one value per layer"
                 )
         return FixedLengthPrompts(text, image, backbone.text_width, backbone.image_width if image else 0, generator)
 
@@ -137,7 +137,7 @@ class Dpl(Method):
         )
         return SearchedPrompts(text, image, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         from cliptune.backbones.teacher import SIXTY_TEMPLATES
 
         sentence = "template" if self.searching else self.sentence
@@ -147,7 +147,7 @@ class Dpl(Method):
         return tokenize_templates(backbone.prompt_tokenizer, chosen, classnames)
 
     def prepare(self, model: TunedModel, task: Task) -> ExampleSet | Teacher | None:
-        """The pictures that the search looks at, or the teacher that training listens to."""
+        """The validation images of the search, or the teacher of training, if it has one."""
         from cliptune.backbones.teacher import SIXTY_TEMPLATES, Teacher
         from cliptune.data.loader import ExampleSet
 
@@ -157,12 +157,12 @@ class Dpl(Method):
             return Teacher.of(backbone, model.classnames, templates) if self.distill else None
         if not task.val:
             raise UserError(
-                f"dpl searches with validation pictures, but {task.name} has none; give lengths_text and lengths_image"
+                f"dpl searches with validation images, but {task.name} has none; give lengths_text and lengths_image"
             )
         return ExampleSet(task.dataset, task.val, backbone.preprocess, seed=task.seed)
 
     def before_step(self, model: TunedModel, state: State) -> None:
-        """While searching: one step of Adam on the scores, with the loss on validation pictures (first order)."""
+        """During the search: one Adam step on the scores with the loss on validation images (first order)."""
         import torch
 
         from cliptune.prompts.length_search import SearchedPrompts
@@ -174,10 +174,10 @@ class Dpl(Method):
         with learner.learning_alphas():
             loss = classification_loss(model({"image": batch.images}, state).logits, batch)
             gradients = torch.autograd.grad(loss, learner.alphas, materialize_grads=True)
-        learner.adapt(gradients, self.search_lr, self.search_betas)
+        learner.adam_step(gradients, self.search_lr, self.search_betas)
 
     def _validation(self, examples: ExampleSet, step: int, device: torch.device) -> Batch:
-        """The batch of a step: the next in random order, through all again and again, or always the first."""
+        """The validation batch of a search step: the next in random order, or always the first images as released."""
         from torch.utils.data import default_collate
 
         if self.compat == "release":
@@ -191,7 +191,7 @@ class Dpl(Method):
         losses = {"ce": classification_loss(out.logits, batch)}
         if self.distill and not self.searching:
             teacher: Teacher = state.memory
-            # The teacher knows the classes alone, while `out.logits` may have columns that a wrapper added.
+            # The teacher has one column per class, while a wrapper may have added columns to `out.logits`.
             logits = self.logits(out.image["image"], out.text, None, out.logit_scale, out.prompts)
             losses["distill"] = self.distill * mean_kl(logits, teacher.logits(teacher.image(batch.images)))
         return losses

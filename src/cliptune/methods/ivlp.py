@@ -1,4 +1,4 @@
-"""IVLP: tokens in many layers of both towers, independent of each other."""
+"""IVLP: independent prompt tokens in many layers of both towers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ivlp(Method):
-    """Tokens of their own in the first layers of the text tower and of the image tower.
+    """Independent tokens in the first layers of the text tower and of the image tower.
 
     Khattak et al., MaPLe: Multi-modal Prompt Learning, CVPR 2023, https://arxiv.org/abs/2210.03117, as independent
     vision-language prompting, after Rasheed et al., CVPR 2023, https://arxiv.org/abs/2212.03640.
@@ -29,15 +29,15 @@ class Ivlp(Method):
     """
 
     n_ctx_text: int = 2
-    """Tokens a layer of the text tower. Words beyond them stay fixed in front of the name: "v1 v2 of a cat."."""
+    """Tokens per layer of the text tower. Words beyond them stay fixed before the name: "v1 v2 of a cat."."""
     depth_text: int = 12
-    """Layers of the text tower prompted, the input included."""
+    """Number of prompted layers of the text tower, including the input."""
     n_ctx_image: int = 2
-    """Tokens a layer of the image tower; 0 prompts the text tower alone, with any image tower."""
+    """Tokens per layer of the image tower; 0 prompts the text tower only, with any image tower."""
     depth_image: int = 12
-    """Layers of the image tower prompted, the input included; 0 prompts the text tower alone."""
+    """Number of prompted layers of the image tower, including the input; 0 prompts the text tower only."""
     words: str = "a photo of a"
-    """Words the first text layer's tokens start from."""
+    """Words that initialise the tokens of the first text layer."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
@@ -56,12 +56,12 @@ class Ivlp(Method):
         if words:
             text[0] = backbone.embed_words(words, self.n_ctx_text)
         if not self.n_ctx_image or not self.depth_image:
-            return DeepPrompts(text)  # the image tower is not asked for its widths: it may be a ResNet
+            return DeepPrompts(text)  # works for image towers without token widths, such as ResNets
         check_depth(self.depth_image, backbone.image_depth, "image", backbone.name)
         width = backbone.image_width
         return DeepPrompts(text, [random_tokens(self.n_ctx_image, width, generator) for _ in range(self.depth_image)])
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return tokenize_with_context(backbone.prompt_tokenizer, self._words(backbone), self.n_ctx_text, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""KgCoOp: CoOp whose class features stay near those of hand-written sentences."""
+"""KgCoOp: CoOp with a penalty on the distance to the class features of hand-written prompts."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ if TYPE_CHECKING:
     from cliptune.backbones.backbone import Backbone
     from cliptune.model.tuned_model import TunedModel
 
-#: What the release starts from, whatever words it is given.
+#: The words that the released code starts from, whatever words it is given.
 RELEASED_WORDS = "a photo of a"
 
 
 @dataclass(frozen=True)
 class KgCoOp(Method):
-    """CoOp's context, shared by all classes, and a pull of the class features to those of the dataset's own template.
+    """CoOp's context, shared by all classes, with class features kept near those of the dataset's template.
 
     Yao et al., Visual-Language Prompt Tuning with Knowledge-guided Context Optimization, CVPR 2023,
     https://arxiv.org/abs/2303.13283. Checked against RESTORE 4c64a17.
     """
 
     n_ctx: int = 4
-    """Context vectors; as many as words where words are given."""
+    """Number of context vectors; the number of words if `words` is given."""
     words: str = "a photo of a"
-    """Start from these words, one vector a word; "" starts at random."""
+    """Initialise from these words, one vector per word; "" initialises at random."""
     weight: float = 8.0
-    """Of the pull (lambda in the paper). The copy in RESTORE's comparison used 1.0."""
+    """Weight of the penalty (lambda in the paper). The copy in RESTORE's comparison used 1.0."""
     template: str = ""
-    """The teacher's sentence with one {}, in place of the dataset's."""
+    """The teacher's template with one {}, instead of the dataset's."""
     compat: Literal["paper", "release"] = "paper"
-    """Start from the words that are given, or as released from "a photo of a" whenever there are any."""
+    """Initialise from the given words, or as released from "a photo of a" whenever there are any."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
         checks.at_least(self, 0, "weight")
         checks.template("template", self.template or "{}")
-        self.coop()  # refuses what no context can be
+        self.coop()  # validates the fields
 
     def coop(self) -> CoOp:
-        """The same context without the pull."""
+        """CoOp with the same context."""
         return CoOp(self.n_ctx, RELEASED_WORDS if self.words and self.compat == "release" else self.words)
 
     def unused_fields(self) -> dict[str, str]:
@@ -59,8 +59,8 @@ class KgCoOp(Method):
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.coop().learner(backbone, classnames, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return self.coop().sentences(backbone, classnames, templates)
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return self.coop().class_prompts(backbone, classnames, templates)
 
     def prepare(self, model: TunedModel, task: Task) -> Tensor:
         from cliptune.backbones.teacher import Teacher

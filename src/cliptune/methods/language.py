@@ -1,4 +1,4 @@
-"""Language prompting: tokens in many layers of the text tower alone."""
+"""Deep language prompting: prompt tokens in many layers of the text tower."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Language(Method):
     """
 
     n_ctx: int = 4
-    """Tokens a layer. Words beyond them stay fixed in front of the name."""
+    """Tokens per layer. Words beyond them stay fixed before the name."""
     depth: int = 12
-    """Layers prompted, the input included."""
+    """Number of prompted layers, including the input."""
     words: str = "a photo of a"
-    """Words the first layer's tokens start from."""
+    """Words that initialise the tokens of the first layer."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
@@ -39,14 +39,14 @@ class Language(Method):
 
     @property
     def ivlp(self) -> Ivlp:
-        """The same prompts as IVLP writes them."""
+        """IVLP with the same prompts."""
         return Ivlp(self.n_ctx, self.depth, 0, 0, self.words)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.ivlp.learner(backbone, classnames, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return self.ivlp.sentences(backbone, classnames, templates)
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return self.ivlp.class_prompts(backbone, classnames, templates)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return self.ivlp.losses(out, batch, state)

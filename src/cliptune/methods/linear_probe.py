@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LinearProbe(Method):
-    """A weight and a bias for each class on normalised image features; cannot take new class names.
+    """A weight vector and a bias per class on normalised image features; accepts no new class names.
 
     The baseline of Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021,
-    https://arxiv.org/abs/2103.00020, and of every paper since. Checked against its definition alone: the authors solve
-    it by L-BFGS, here it is trained as all methods are.
+    https://arxiv.org/abs/2103.00020, and of every paper since. Checked against its definition: the authors solve
+    it by L-BFGS, here it is trained like all methods.
     """
 
     start: Literal["zero", "text"] = "zero"
-    """Weights start at zero, so that sentences play no part, or as the features of the classes' sentences, so that
-    training starts from zero-shot CLIP."""
+    """Initialise weights at zero, so that no prompts are used, or at the classes' text features, so that training
+    starts from zero-shot CLIP."""
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.adapters.linear_head import LinearHead

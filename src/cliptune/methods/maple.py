@@ -1,4 +1,4 @@
-"""MaPLe: text tokens in many layers, coupled to image tokens."""
+"""MaPLe: text tokens in many layers, coupled to image tokens by linear layers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Maple(Method):
-    """Tokens in the first `depth` layers of the text tower, projected linearly to those of the image tower.
+    """Tokens in the first `depth` layers of the text tower, projected to the tokens of the image tower.
 
     Khattak et al., MaPLe: Multi-modal Prompt Learning, CVPR 2023, https://arxiv.org/abs/2210.03117.
     Checked against multimodal-prompt-learning 69bce21.
     """
 
     n_ctx: int = 2
-    """Tokens a layer. Words beyond them stay fixed in front of the name: "v1 v2 of a cat."."""
+    """Tokens per layer. Words beyond them stay fixed before the name: "v1 v2 of a cat."."""
     depth: int = 9
-    """Layers prompted, the input included (J in the paper)."""
+    """Number of prompted layers, including the input (J in the paper)."""
     words: str = "a photo of a"
-    """Words the first layer's tokens start from."""
+    """Words that initialise the tokens of the first layer."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
@@ -59,7 +59,7 @@ class Maple(Method):
             first, self.depth, backbone.image_width, backbone.text_depth, backbone.image_depth, generator
         )
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return tokenize_with_context(backbone.prompt_tokenizer, self._words(backbone), self.n_ctx, classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""ProGrad: CoOp that takes no step against what zero-shot CLIP knows."""
+"""ProGrad: CoOp whose gradients never oppose zero-shot CLIP."""
 
 from __future__ import annotations
 
@@ -26,27 +26,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProGrad(Method):
-    """CoOp's context, shared by all classes; where its gradient opposes that of agreeing with the dataset's own
-    template, the opposing part is taken out.
+    """CoOp's context, shared by all classes, without the part of its gradient that opposes agreement with the teacher.
+
+    The teacher is zero-shot CLIP with the dataset's template.
 
     Zhu et al., Prompt-aligned Gradient for Prompt Tuning, ICCV 2023, https://arxiv.org/abs/2205.14865.
     Checked against RESTORE 4c64a17.
     """
 
     n_ctx: int = 16
-    """Context vectors."""
+    """Number of context vectors."""
     words: str = ""
-    """The last vectors start from these words, one a word; those before them, or all without words, start at random."""
+    """Words that initialise the last vectors, one per word; vectors before them, or all without words, are random."""
     position: Literal["end", "middle", "front"] = "end"
-    """Where the class name stands."""
+    """Position of the class name: after the vectors (end), between them (middle) or before them (front)."""
     temperature: float = 1.0
-    """Softens both distributions before they are compared (T in the paper)."""
+    """Temperature of both distributions in the comparison (T in the paper)."""
     lam: float = 1.0
-    """How much of the opposing part goes (lambda in the paper): 1 all of it, 0 leaves CoOp."""
+    """Share of the opposing part to remove (lambda in the paper): 1 removes all of it, 0 is CoOp."""
     template: str = ""
-    """The teacher's sentence with one {}, in place of the dataset's."""
+    """The teacher's template with one {}, instead of the dataset's."""
     compat: Literal["paper", "release"] = "paper"
-    """Start the vectors before the words at random, or at zero as released."""
+    """Initialise the vectors before the words at random, or at zero as released."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
@@ -58,7 +59,7 @@ class ProGrad(Method):
 
     @property
     def free(self) -> int:
-        """Vectors before those that start from words."""
+        """Number of vectors before those that start from words."""
         return self.n_ctx - len(self.words.split())
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
@@ -79,7 +80,7 @@ class ProGrad(Method):
         start = start.to(words.device)
         return TextContext(torch.cat([torch.zeros_like(start) if self.compat == "release" else start, words]))
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return tokenize_with_context(
             backbone.prompt_tokenizer, self.words, self.n_ctx, classnames, self.position, self.free
         )
@@ -92,14 +93,14 @@ class ProGrad(Method):
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         teacher = state.memory.logits(out.image["image"])
-        known = out.logits[:, : teacher.shape[1]]  # a wrapper may let other sentences compete with the classes
+        known = out.logits[:, : teacher.shape[1]]  # a wrapper may have added columns
         return {
             "ce": classification_loss(out.logits, batch),
             "kl": soft_cross_entropy(known, teacher, self.temperature),
         }
 
     def update(self, losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> None:
-        """Gradients of everything but "kl", each tensor's without its part against that of "kl", which only guides."""
+        """Gradients of all losses but "kl", per tensor without their component against the gradient of "kl"."""
         import torch
 
         own = torch.stack([loss for name, loss in losses.items() if name != "kl"]).sum()

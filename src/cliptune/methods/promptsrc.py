@@ -1,4 +1,4 @@
-"""PromptSRC: independent prompts kept near the frozen model, and averaged over training."""
+"""PromptSRC: independent prompts, regularised towards the frozen model and averaged over the epochs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PromptSrc(Method):
-    """IVLP's prompts with self-consistency of text, images and logits, and Gaussian aggregation over the epochs.
+    """IVLP's prompts with self-consistency losses on text, images and logits, and a Gaussian average over the epochs.
 
     Khattak et al., Self-regulating Prompts: Foundational Model Adaptation without Forgetting, ICCV 2023,
     https://arxiv.org/abs/2307.06948. Checked against PromptSRC bb95c77.
@@ -34,41 +34,41 @@ class PromptSrc(Method):
     needs_history = True
 
     n_ctx_text: int = 4
-    """Tokens a layer of the text tower."""
+    """Tokens per layer of the text tower."""
     depth_text: int = 9
-    """Layers of the text tower prompted, the input included."""
+    """Number of prompted layers of the text tower, including the input."""
     n_ctx_image: int = 4
-    """Tokens a layer of the image tower."""
+    """Tokens per layer of the image tower."""
     depth_image: int = 9
-    """Layers of the image tower prompted, the input included."""
+    """Number of prompted layers of the image tower, including the input."""
     words: str = "a photo of a"
-    """Words the first text layer's tokens start from."""
+    """Words that initialise the tokens of the first text layer."""
     text_weight: float = 25.0
-    """Of the distance between tuned and frozen text features (lambda_2)."""
+    """Weight of the distance between tuned and frozen text features (lambda_2)."""
     image_weight: float = 10.0
-    """Of the distance between tuned and frozen image features (lambda_1)."""
+    """Weight of the distance between tuned and frozen image features (lambda_1)."""
     aggregate_mean: float = 15.0
-    """Epoch, counted from 1, that weighs most in the final prompts; suits 20 epochs."""
+    """Mean of the Gaussian weights in epochs, counted from 1; the default suits 20 epochs."""
     aggregate_std: float = 1.0
-    """How many epochs around it weigh in as well."""
+    """Standard deviation of the Gaussian weights in epochs."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
-        _ = self.ivlp  # complains of bad sizes
+        _ = self.ivlp  # validates the fields
         checks.at_least(self, 0, "text_weight", "image_weight")
         checks.finite(self, "aggregate_mean")
         checks.positive(self, "aggregate_std")
 
     @property
     def ivlp(self) -> Ivlp:
-        """The same prompts without the consistency."""
+        """IVLP with the same prompts."""
         return Ivlp(self.n_ctx_text, self.depth_text, self.n_ctx_image, self.depth_image, self.words)
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.ivlp.learner(backbone, classnames, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return self.ivlp.sentences(backbone, classnames, templates)
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return self.ivlp.class_prompts(backbone, classnames, templates)
 
     def prepare(self, model: TunedModel, task: Task) -> Teacher:
         from cliptune.backbones.teacher import SIXTY_TEMPLATES, Teacher
@@ -80,7 +80,7 @@ class PromptSrc(Method):
 
         teacher: Teacher = state.memory
         image, tuned = teacher.image(batch.images), out.image["image"]
-        # The teacher knows the classes alone, while `out.logits` may have columns that a wrapper added.
+        # The teacher has one column per class, while a wrapper may have added columns to `out.logits`.
         logits = self.logits(tuned, out.text, None, out.logit_scale, out.prompts)
         return {
             "ce": classification_loss(out.logits, batch),

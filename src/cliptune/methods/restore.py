@@ -1,4 +1,4 @@
-"""RESTORE: MaPLe's prompts that shift both towers alike, and surgery on their features."""
+"""RESTORE: MaPLe's prompts with a feature-shift consistency loss, and surgery blocks on the features."""
 
 from __future__ import annotations
 
@@ -22,50 +22,50 @@ if TYPE_CHECKING:
     from cliptune.backbones.backbone import Backbone
     from cliptune.model.tuned_model import TunedModel
 
-#: The adapters' hidden layer is this many times as wide as features.
+#: Ratio of the hidden width of a surgery block to the feature width.
 SURGERY_EXPANSION = 4
 
 
 @dataclass(frozen=True)
 class Restore(Method):
-    """MaPLe's prompts with a penalty on towers that shift at different rates, and an adapter on each tower's features.
+    """MaPLe's prompts with a penalty on different feature shifts of the towers, and a surgery block on each feature.
 
     Yang et al., RESTORE: Towards Feature Shift for Vision-Language Prompt Learning, 2024,
     https://arxiv.org/abs/2403.06136. Checked against RESTORE_ 4c64a17.
     """
 
     n_ctx: int = 2
-    """Tokens a layer."""
+    """Tokens per layer."""
     depth: int = 9
-    """Layers prompted, the input included."""
+    """Number of prompted layers, including the input."""
     words: str = "a photo of a"
-    """Words the first layer's tokens start from."""
+    """Words that initialise the tokens of the first layer."""
     text_ratio: float = 0.1
-    """How much of the surgery goes into text features at first (r_t)."""
+    """Initial ratio of the surgery block on text features (r_t)."""
     image_ratio: float = 0.1
-    """How much of the surgery goes into image features at first (r_v)."""
+    """Initial ratio of the surgery block on image features (r_v)."""
     text_growth: float = 0.02
-    """The ratio grows by this much times the deep text tokens' mean norm, once, a third into training."""
+    """Increase of the text ratio per unit of the deep text tokens' mean norm, applied once, a third into training."""
     image_growth: float = 0.005
-    """Likewise for images."""
+    """The same for the image ratio."""
     shift: Literal["features", "norms"] = "features"
-    """How far prompts have shifted a tower. features: the change of its embeddings after each prompted block, which is
-    the paper's definition; a pass of the frozen image tower more in each step. norms: those of the deep tokens relative
-    to their start, which the release takes instead and for which published settings were chosen; this penalty grows
-    with the fourth power of the tokens, so narrow towers need a low lr."""
+    """Measure of a tower's shift. features: the change of its embeddings after each prompted block, as the paper
+    defines it; one more pass of the frozen image tower per step. norms: the norms of the deep tokens relative to their
+    start, as in the released code, for which the published settings were chosen; this penalty grows with the fourth
+    power of the tokens, so narrow towers need a low lr."""
     shift_weight: float = 1.0
     """Weight of the feature-shift consistency (lambda_fs)."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
-        _ = self.maple  # complains of bad sizes
+        _ = self.maple  # validates the fields
         checks.without_braces("words", self.words)
         checks.between(self, 0, 1, "text_ratio", "image_ratio")
         checks.at_least(self, 0, "text_growth", "image_growth", "shift_weight")
 
     @property
     def maple(self) -> Maple:
-        """The same prompts without consistency and surgery."""
+        """MaPLe with the same prompts."""
         return Maple(self.n_ctx, self.depth, self.words)
 
     @property
@@ -86,8 +86,8 @@ class Restore(Method):
         )
         return SurgeryLearner(prompts, text, image, len(deep_tokens(prompts())[0]))
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return self.maple.sentences(backbone, classnames, templates)
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return self.maple.class_prompts(backbone, classnames, templates)
 
     def prepare(self, model: TunedModel, task: Task) -> ShiftReference:
         import torch
@@ -161,14 +161,14 @@ class ShiftReference:
 
 
 def deep_tokens(prompts: Prompts) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Text and image tokens of the layers after the first, as far as both towers have them."""
+    """Text and image tokens of the layers after the first that both towers have."""
     text, image = prompts.text_deep, prompts.image[1:]
     layers = min(len(text), len(image))
     return text[:layers], image[:layers]
 
 
 def surgery_learner(model: TunedModel) -> SurgeryLearner:
-    """The learner that this method made."""
+    """The model's learner."""
     from cliptune.adapters.surgery import SurgeryLearner
 
     assert isinstance(model.learner, SurgeryLearner)

@@ -1,4 +1,4 @@
-"""Tip-Adapter: training pictures are remembered, and nothing is trained."""
+"""Tip-Adapter: a training-free cache of training images."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from cliptune.data.transforms import RandomCropFlip
     from cliptune.model.tuned_model import TunedModel
 
-#: Crops of the remembered pictures keep at least half of the area, as the authors' do.
+#: Range of the relative area of random crops, as in the released code.
 CROP_SCALE = (0.5, 1.0)
-#: The authors' grid for ImageNet: so many values from the least on, the largest left out.
+#: The authors' search grid for ImageNet: number of values from `LEAST` up to the largest, which is excluded.
 LEAST = 0.1
 BETAS, LARGEST_BETA = 200, 7.0
 ALPHAS, LARGEST_ALPHA = 20, 3.0
@@ -32,21 +32,21 @@ ALPHAS, LARGEST_ALPHA = 20, 3.0
 
 @dataclass(frozen=True)
 class TipAdapter(Method):
-    """A cache of training pictures: their nearness to a picture is added to the logits of their classes.
+    """A key-value cache of training images: similarities to them are added to the logits of their classes.
 
     Zhang et al., Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification, ECCV 2022,
-    https://arxiv.org/abs/2207.09519. Checked against Tip-Adapter 327763e. Learns nothing. Classes that are not in the
-    cache keep CLIP's logits, so it takes new class names.
+    https://arxiv.org/abs/2207.09519. Checked against Tip-Adapter 327763e. Trains nothing. Classes that are not in
+    the cache keep CLIP's logits, so new class names are accepted.
     """
 
     alpha: float = 1.0
-    """Weight of what is remembered."""
+    """Weight of the cache logits."""
     beta: float = 5.5
-    """How fast nearness fades with distance."""
+    """Sharpness of the similarity."""
     crops: int = 10
-    """Random crops of a picture whose mean is its key; 0 takes the picture as tests see it."""
+    """Number of random crops whose mean feature is the key of an image; 0 uses the evaluation transform."""
     search: bool = False
-    """Choose alpha and beta on the validation pictures, as the authors do for their results."""
+    """Choose alpha and beta on the validation images, as the authors do for their results."""
 
     trains = False
 
@@ -66,23 +66,25 @@ class TipAdapter(Method):
         return KeyValueCache(classnames, backbone.embed_dim, self.alpha, self.beta, learned=False)
 
     def prepare(self, model: TunedModel, task: Task) -> Any:
-        self.remember(model, task)
+        self.fill_cache(model, task)
         if self.search:
             search_hyperparameters(model, *validation_features(model, task))
 
-    def remember(self, model: TunedModel, task: Task) -> None:
-        """Fill the model's cache: features of the training pictures, averaged over crops, then normalised."""
+    def fill_cache(self, model: TunedModel, task: Task) -> None:
+        """Fill the model's cache with features of the training images, averaged over crops, then normalised."""
         import torch
 
         from cliptune.data.transforms import RandomCropFlip
 
         if not task.train:
-            raise UserError("Tip-Adapter remembers training pictures, but there are none; use zeroshot to test alone")
+            raise UserError(
+                "Tip-Adapter needs training images, but there are none; use zeroshot to evaluate without training"
+            )
         preprocess = model.backbone.preprocess
         crop = RandomCropFlip(preprocess.size, scale=CROP_SCALE, interpolation=preprocess.interpolation)
         augment = crop if self.crops else None
-        pictures = example_set(model, task, task.train, augment)
-        keys = [encode_examples(model, pictures, crop) for crop in range(max(1, self.crops))]
+        images = example_set(model, task, task.train, augment)
+        keys = [encode_examples(model, images, crop) for crop in range(max(1, self.crops))]
         cache_of(model).fill(normalise(torch.stack(keys).mean(0)), example_labels(model, task.train))
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
@@ -97,34 +99,37 @@ def cache_of(model: TunedModel) -> KeyValueCache:
 def example_set(
     model: TunedModel, task: Task, chosen: Sequence[Example], augment: RandomCropFlip | None = None
 ) -> ExampleSet:
-    """Some of the task's pictures as the backbone reads them."""
+    """Some examples of the task with the backbone's preprocessing."""
     from cliptune.data.loader import ExampleSet
 
     return ExampleSet(task.dataset, chosen, model.backbone.preprocess, augment=augment, seed=task.seed)
 
 
-def encode_examples(model: TunedModel, pictures: ExampleSet, crop: int = 0) -> Tensor:
-    """What the image tower says of all pictures in their order, `(n, d)`, not normalised."""
+def encode_examples(model: TunedModel, images: ExampleSet, crop: int = 0) -> Tensor:
+    """Un-normalised image features `(n, d)` in the order of the examples.
+
+    crop: Index of the random crop, if `images` augments.
+    """
     import torch
 
-    batches = pictures.in_order(64, model.backbone.logit_scale.device, epoch=crop)
+    batches = images.in_order(64, model.backbone.logit_scale.device, epoch=crop)
     with torch.no_grad():
         return torch.cat([model.backbone.encode_image(batch.images).float() for batch in batches])
 
 
 def example_labels(model: TunedModel, chosen: Sequence[Example]) -> Tensor:
-    """`(n,)` on the model's device."""
+    """Labels `(n,)` on the model's device."""
     import torch
 
     return torch.tensor([e.label for e in chosen], device=model.backbone.logit_scale.device)
 
 
 def validation_features(model: TunedModel, task: Task) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalised features `(v, d)` of the validation pictures, CLIP's logits of them `(v, C)`, their labels `(v,)`."""
+    """Normalised features `(v, d)`, CLIP's logits `(v, C)` and labels `(v,)` of the validation images."""
     import torch
 
     if not task.val:
-        raise UserError(f"search needs validation pictures, but {task.name} has none; give alpha and beta instead")
+        raise UserError(f"search needs validation images, but {task.name} has none; give alpha and beta instead")
     image = normalise(encode_examples(model, example_set(model, task, task.val)))
     backbone = model.backbone
     with torch.no_grad():
@@ -133,9 +138,9 @@ def validation_features(model: TunedModel, task: Task) -> tuple[Tensor, Tensor, 
 
 
 def search_hyperparameters(model: TunedModel, image: Tensor, logits: Tensor, wanted: Tensor) -> None:
-    """Take the alpha and beta that suit the validation pictures best, in the authors' grid."""
+    """Set alpha and beta to the best of the authors' grid, by accuracy on the validation images."""
     alphas, betas = (
         [LEAST + i * (largest - LEAST) / count for i in range(count)]
         for count, largest in ((ALPHAS, LARGEST_ALPHA), (BETAS, LARGEST_BETA))
     )
-    cache_of(model).choose(image, logits, wanted, alphas, betas)
+    cache_of(model).search(image, logits, wanted, alphas, betas)

@@ -1,4 +1,4 @@
-"""Tip-Adapter-F: the remembered pictures are a start, and their keys are trained."""
+"""Tip-Adapter-F: a cache of training images whose keys are trained."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TipAdapterF(Method):
-    """Tip-Adapter whose cached keys are fine-tuned with cross-entropy; their labels stay.
+    """Tip-Adapter whose cached keys are fine-tuned with cross-entropy; their labels are fixed.
 
     Zhang et al., Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification, ECCV 2022,
-    https://arxiv.org/abs/2207.09519, section 3.2. Checked against Tip-Adapter 327763e, which keeps the epoch that is
-    best on the test pictures; here tests decide nothing. With `search`, alpha and beta are chosen after the last epoch.
+    https://arxiv.org/abs/2207.09519, section 3.2. Checked against Tip-Adapter 327763e, which keeps
+    the epoch that is best on the test images; here test images decide nothing. With `search`, alpha and beta are chosen
+    after the last epoch.
     """
 
     alpha: float = 1.0
-    """Weight of what is remembered."""
+    """Weight of the cache logits."""
     beta: float = 5.5
-    """How fast nearness fades with distance."""
+    """Sharpness of the similarity."""
     crops: int = 10
-    """Random crops of a picture whose mean is where its key starts; 0 takes the picture as tests see it."""
+    """Number of random crops whose mean feature initialises the key of an image; 0 uses the evaluation transform."""
     search: bool = False
-    """Choose alpha and beta on the validation pictures, as the authors do for their results."""
+    """Choose alpha and beta on the validation images, as the authors do for their results."""
 
     def __post_init__(self):
-        _ = self.untrained  # complains of bad values
+        _ = self.untrained  # validates the fields
 
     @property
     def untrained(self) -> TipAdapter:
-        """The same cache before training."""
+        """Tip-Adapter with the same cache."""
         return TipAdapter(self.alpha, self.beta, self.crops, self.search)
 
     @property
@@ -56,7 +57,7 @@ class TipAdapterF(Method):
         return KeyValueCache(classnames, backbone.embed_dim, self.alpha, self.beta, learned=True)
 
     def prepare(self, model: TunedModel, task: Task) -> Any:
-        self.untrained.remember(model, task)
+        self.untrained.fill_cache(model, task)
         return validation_features(model, task) if self.search else None
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:

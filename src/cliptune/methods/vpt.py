@@ -1,4 +1,4 @@
-"""VPT: tokens in the image tower, classes as fixed sentences."""
+"""VPT: prompt tokens in the image tower, fixed class prompts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Vpt(Method):
-    """Tokens in the first `depth` layers of the image tower: one is VPT-shallow, more are VPT-deep.
+    """Tokens in the first `depth` layers of the image tower: VPT-shallow for one layer, VPT-deep for more.
 
     Jia et al., Visual Prompt Tuning, ECCV 2022, https://arxiv.org/abs/2203.12119, for CLIP as the vision-only variant
     of Khattak et al., MaPLe, CVPR 2023, https://arxiv.org/abs/2210.03117.
@@ -29,12 +29,12 @@ class Vpt(Method):
     """
 
     n_ctx: int = 8
-    """Tokens a layer."""
+    """Tokens per layer."""
     depth: int = 12
-    """Layers prompted, the input included (J in MaPLe)."""
+    """Number of prompted layers, including the input (J in MaPLe)."""
     template: str = ""
-    """The sentence about a class, with one {}, in place of the dataset's own; the release has "a photo of a {}." for
-    every dataset, and so have the published settings."""
+    """Template of the class prompts with one {}, instead of the dataset's; the released code and the published settings
+    have "a photo of a {}." for every dataset."""
 
     def __post_init__(self):
         checks.at_least(self, 1, "n_ctx", "depth")
@@ -47,7 +47,7 @@ class Vpt(Method):
         width = backbone.image_width
         return DeepPrompts(image=[random_tokens(self.n_ctx, width, generator) for _ in range(self.depth)])
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return tokenize_templates(backbone.prompt_tokenizer, [self.template or templates[0]], classnames)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:

@@ -1,4 +1,4 @@
-"""CLIP as it is: sentences made from templates, nothing learned."""
+"""Zero-shot CLIP: class prompts from templates, nothing learned."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cliptune.backbones.backbone import Backbone
 
-#: The seven templates CLIP's authors found to be enough on ImageNet.
+#: The seven templates that CLIP's authors selected on ImageNet.
 SEVEN_TEMPLATES = (
     "itap of a {}.",
     "a bad photo of the {}.",
@@ -31,16 +31,16 @@ SEVEN_TEMPLATES = (
 
 @dataclass(frozen=True)
 class ZeroShot(Method):
-    """Classification with hand-written sentences.
+    """Zero-shot classification with hand-written prompts.
 
     Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021,
-    https://arxiv.org/abs/2103.00020. Checked against CoOp ff61507. Learns nothing.
+    https://arxiv.org/abs/2103.00020. Checked against CoOp ff61507. Trains nothing.
     """
 
     ensemble: Literal["single", "seven", "eighty"] = "single"
-    """The dataset's own template, the seven selected ones and the dataset's, or CLIP's eighty for ImageNet."""
+    """Templates: the dataset's, the seven selected ones and the dataset's, or CLIP's eighty for ImageNet."""
     template: str = ""
-    """A sentence of your own with one {}, in place of the dataset's."""
+    """A template with one {}, instead of the dataset's."""
 
     trains = False
 
@@ -48,20 +48,20 @@ class ZeroShot(Method):
         checks.template("template", self.template or "{}")
 
     def unused_fields(self) -> dict[str, str]:
-        return {"template": "ensemble is CLIP's eighty sentences"} if self.ensemble == "eighty" else {}
+        return {"template": "ensemble is CLIP's eighty templates"} if self.ensemble == "eighty" else {}
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.no_prompts import NoPrompts
 
         return NoPrompts()
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         import open_clip
 
         own = (self.template or templates[0],)
         chosen = {
             "single": own,
-            # A template is not counted twice where the dataset's own is among the seven.
+            # If the dataset's template is among the seven, it counts once.
             "seven": (*SEVEN_TEMPLATES, *(t for t in own if t not in SEVEN_TEMPLATES)),
             "eighty": tuple(template("{}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES),
         }[self.ensemble]

@@ -1,4 +1,4 @@
-"""The interface of every method, and of wrappers around one."""
+"""The interface of methods, and of wrappers around a method."""
 
 from __future__ import annotations
 
@@ -20,89 +20,95 @@ if TYPE_CHECKING:
 
 
 class Method(ABC):
-    """What is learned and what is minimised; a leaf is a frozen dataclass whose fields are the paper's
-    hyper-parameters.
+    """A tuning method: its trainable parameters, prompts and losses.
 
-    Only `learner` must be given. Nothing here knows a device, a loop or a file.
+    A subclass is a frozen dataclass whose fields are the hyper-parameters of the paper. Only `learner` and `losses` are
+    required. A method knows nothing of devices, training loops or files.
     """
 
-    #: Whether there is something that gradients of losses move; a wrapper's losses need it.
+    #: Whether losses change any parameter. A wrapper needs a method that trains.
     trains: bool = True
-    #: Whether `finish` wants the learner's state after every epoch.
+    #: Whether `finish` needs the learner's state after every epoch.
     needs_history: bool = False
     #: Whether losses use `Outputs.block_features`.
     needs_block_features: bool = False
-    #: What in the method looks at validation images, in words; "" where nothing does.
+    #: What the method uses validation images for, in words; "" if it does not.
     validation_use: str = ""
-    #: Epochs of this stage of training, where they are not the run's.
+    #: Number of epochs of this training stage; None for that of the run.
     epochs: int | None = None
 
     def unused_fields(self) -> dict[str, str]:
-        """Fields that have no effect beside the others, each with the reason in a few words."""
+        """Fields that have no effect given the others, each with the reason in a few words."""
         return {}
 
     @abstractmethod
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        """The parameters that train; calling it gives the `Prompts` for the towers."""
+        """The module with the trainable parameters. Calling it without arguments returns `Prompts`.
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        """One or more sentences a class; by default the dataset's own template."""
+        generator: Source of random initial values.
+        """
+
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        """One or more tokenized prompts per class; by default the dataset's first template."""
         return tokenize_templates(backbone.prompt_tokenizer, templates[:1], classnames)
 
     def extra_prompts(self, state: State | None) -> tuple[str, ...]:
-        """Sentences encoded beside the classes' at this point of training; None asks for evaluation."""
+        """Texts to encode in addition to the classes' at this point of training; `state` is None for evaluation."""
         return ()
 
     def views(self, batch: Batch) -> dict[str, Tensor]:
-        """The images that go through the image tower, by name; "image" is the picture itself."""
+        """Inputs `(b, 3, H, W)` of the image tower by name; "image" is the image itself."""
         return {"image": batch.images}
 
     def stop_gradient_views(self, state: State) -> frozenset[str]:
-        """Views of which no loss takes a gradient at this point: they pass the tower without an autograd graph."""
+        """Views whose features receive no gradient at this point; they are computed without an autograd graph."""
         return frozenset()
 
     def logits(
         self, image: Tensor, text: Tensor, extra_text: Tensor | None, logit_scale: Tensor, prompts: Prompts
     ) -> Tensor:
-        """Logits `(b, c)` from normalised features `(b, d)` and `(c, d)`: scaled cosines, with a sigmoid model's bias,
-        then the learned head's."""
+        """Logits `(b, C)` from normalised features `(b, d)` and `(C, d)`: scaled cosines plus the bias of a sigmoid
+        model, passed through the learned head if there is one.
+
+        extra_text: Normalised features `(P, d)` of the extra prompts, or None.
+        """
         logits = scaled_cosines(image, text, logit_scale, prompts.logit_bias)
         return logits if prompts.head is None else prompts.head(image, logits)
 
     @abstractmethod
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        """Named scalars, already weighted; their sum is minimised."""
+        """Named scalar losses, already weighted; their sum is minimised."""
 
-    def masks(self) -> str | None:
-        """The mask source the method needs (`masks.get` knows them), or None."""
+    def mask_source(self) -> str | None:
+        """The mask source that training needs, as for `--masks-from`, or None."""
         return None
 
     def prepare(self, model: TunedModel, task: Task) -> Any:
-        """Once before training: teacher features, start values. Returns what `losses` finds in `state.memory`."""
+        """Called once before training, for teacher features or initial values. Returns `state.memory` for `losses`."""
         return None
 
     def before_step(self, model: TunedModel, state: State) -> None:
-        """Before each step's forward pass."""
+        """Called before the forward pass of each step."""
 
     def update(self, losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> None:
-        """Put gradients on the parameters; by default those of the losses' sum."""
+        """Compute gradients of `parameters`; by default those of the sum of `losses`."""
         import torch
 
         torch.stack(list(losses.values())).sum().backward()
 
     def after_epoch(self, model: TunedModel, state: State) -> None:
-        """After the last step of an epoch, before validation."""
+        """Called after the last step of each epoch, before validation."""
 
     def finish(self, model: TunedModel, history: Sequence[Mapping[str, Tensor]]) -> None:
-        """After the last epoch; `history` holds the learner's state after each."""
+        """Called after the last epoch. `history` has the learner's state after each epoch if `needs_history`."""
 
     def next_stage(self, model: TunedModel) -> Method | None:
-        """The method to train next, from a fresh learner, once this one has been trained; None where that was all."""
+        """The method to train next, with a new learner, after this one has been trained; None if it is the last."""
         return None
 
 
 class Wrapper(Method):
-    """A method around another, `base`: whatever it does not do itself, `base` does."""
+    """A method around another one, `base`, to which it delegates everything it does not override."""
 
     base: Method
 
@@ -132,8 +138,8 @@ class Wrapper(Method):
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.base.learner(backbone, classnames, generator)
 
-    def sentences(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return self.base.sentences(backbone, classnames, templates)
+    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
+        return self.base.class_prompts(backbone, classnames, templates)
 
     def extra_prompts(self, state: State | None) -> tuple[str, ...]:
         return self.base.extra_prompts(state)
@@ -152,12 +158,12 @@ class Wrapper(Method):
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return self.base.losses(out, batch, state)
 
-    def masks(self) -> str | None:
-        return self.base.masks()
+    def mask_source(self) -> str | None:
+        return self.base.mask_source()
 
     def resolve_masks(self, own: str) -> str:
-        """The source named in a field of the wrapper, or where that is "auto" the one that `base` needs anyway."""
-        return self.base.masks() or own if own == "auto" else own
+        """The mask source `own`, a field of the wrapper; if it is "auto", the one that `base` needs, if any."""
+        return self.base.mask_source() or own if own == "auto" else own
 
     def prepare(self, model: TunedModel, task: Task) -> Any:
         return self.base.prepare(model, task)

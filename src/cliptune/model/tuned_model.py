@@ -74,7 +74,7 @@ class TunedModel(nn.Module):
         self.novel = not set(classnames) <= set(self.trained) if novel is None else novel
         generator = generator or Generator().manual_seed(0)
         self.learner = method.learner(backbone, self.classnames, generator) if learner is None else learner
-        self.class_text = FrozenText(method.sentences(backbone, self.classnames, self.templates))
+        self.class_text = FrozenText(method.class_prompts(backbone, self.classnames, self.templates))
         self._extra_text: dict[tuple[str, ...], FrozenText] = {}
         self._encoded: tuple[Prompts, Tensor, Tensor | None] | None = None
 

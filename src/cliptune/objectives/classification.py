@@ -1,4 +1,4 @@
-"""The loss of telling classes apart, which every method has."""
+"""The classification loss of all methods."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
 
 
 def classification_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Cross-entropy of logits `(b, C)` with the batch's labels, or with all classes of a picture -> scalar.
+    """Cross-entropy of logits `(b, C)` with the batch's labels, or with all classes of each image -> scalar.
 
-    Multi-label data: mean_b sum_c y_bc (-log p_bc), p the softmax of the logits and y 1 for each class in the picture,
-    as DAPT e556f17 trains on VOC (`F.cross_entropy` with multi-hot targets). A softmax, since a cosine of CLIP says
-    something only beside those of other sentences: a sigmoid of it, about 0.2 times 100, is 1 for every class. With one
-    class in each picture it is the loss of single-label data. A picture weighs as much as it shows classes; targets of
-    1/k, which weigh pictures alike (Mahajan et al., ECCV 2018, section 2.2), have the same minimum for each picture.
+    Multi-label data: mean_b sum_c y_bc (-log p_bc), with p the softmax of the logits and y_bc = 1 for each class in the
+    image, as in DAPT e556f17 for VOC (`F.cross_entropy` with multi-hot targets). A softmax is used because CLIP's
+    cosines are only meaningful relative to each other: their sigmoid, of about 0.2 times 100, is 1 for every class.
+    With one class per image this equals the single-label loss. An image's weight is its number of classes; targets of
+    1/k, which weigh images equally (Mahajan et al., ECCV 2018, section 2.2), have the same minimum for each image.
 
-    Columns that no class has, such as sentences that a wrapper lets compete, are wrong for every picture.
+    Columns beyond the classes, such as the extra prompts of a wrapper, are wrong for every image.
 
-    With weights: mean_b w_b CE_b, the weight on the loss as coresets define it (Mirzasoleiman et al., ICML 2020: the
-    sum of w_b grad CE_b stands for that of all pictures), not on the logits as DAPT e556f17 has it. They are 1 on
-    average over the training set, not over each batch, so that a picture weighs the same whatever its company.
+    With `batch.weights`: mean_b w_b CE_b, weights on the loss as coresets define them (Mirzasoleiman et al., ICML 2020:
+    the sum of w_b grad CE_b approximates the sum over all images), not on the logits as in DAPT e556f17. Weights
+    average to 1 over the training set rather than over each batch, so an image's weight does not depend on its batch.
     """
     import torch.nn.functional as F
 
-    wanted = batch.labels
+    target = batch.labels
     if batch.targets is not None:
-        wanted = F.pad(batch.targets, (0, logits.shape[1] - batch.targets.shape[1])).to(logits.dtype)
+        target = F.pad(batch.targets, (0, logits.shape[1] - batch.targets.shape[1])).to(logits.dtype)
     if batch.weights is None:
-        return F.cross_entropy(logits, wanted)
-    return (batch.weights * F.cross_entropy(logits, wanted, reduction="none")).mean()
+        return F.cross_entropy(logits, target)
+    return (batch.weights * F.cross_entropy(logits, target, reduction="none")).mean()

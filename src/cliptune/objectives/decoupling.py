@@ -1,4 +1,4 @@
-"""DAPT's three terms: pull to the foreground and push from the background, and align either with sentences."""
+"""DAPT's losses: a triplet loss on foreground and background features, and alignment of backgrounds with text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def pull_push(image: Tensor, foreground: Tensor, background: Tensor, margin: float) -> Tensor:
-    """Triplet hinge on L2-normalised features, each `(b, d)` -> scalar (DAPT, visual decoupling).
+    """Triplet hinge loss on L2-normalised features, each `(b, d)` -> scalar (DAPT, visual decoupling).
 
-    mean_b max(0, margin + ||u - sg(u_fg)|| - ||u - sg(u_bg)||): the gradient reaches the whole image's feature alone.
-    `pairwise_distance` adds 1e-6 to every coordinate, which keeps the norm differentiable at zero.
+    mean_b max(0, margin + ||u - sg(u_fg)|| - ||u - sg(u_bg)||), where only the feature u of the whole image receives a
+    gradient. `pairwise_distance` adds 1e-6 to each coordinate, which keeps the norm differentiable at zero.
     """
     import torch.nn.functional as F
 
@@ -22,7 +22,7 @@ def pull_push(image: Tensor, foreground: Tensor, background: Tensor, margin: flo
 
 
 def background_alignment_loss(background: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
-    """Cross-entropy of background features `(b, d)` with the nearest of the sentences `(p, d)`, its own
+    """Cross-entropy of background features `(b, d)` with text features `(p, d)`; the nearest text is the
     pseudo-label."""
     import torch.nn.functional as F
 

@@ -1,4 +1,4 @@
-"""Learning from a teacher's logits: Kullback-Leibler divergence, and cross-entropy with softened targets."""
+"""Distillation losses on a teacher's logits: Kullback-Leibler divergence, and cross-entropy with soft targets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 def mean_kl(logits: Tensor, teacher: Tensor) -> Tensor:
     """KL(teacher || student) of logits, each `(b, c)` -> scalar, averaged over all `b * c` entries.
 
-    1/(BC) sum_bc p_bc (log p_bc - log q_bc), p the teacher's softmax and q the student's: PromptSRC and DPL divide by
-    the number of classes too, so the term weighs less where there are many.
+    1/(BC) sum_bc p_bc (log p_bc - log q_bc), with p the teacher's softmax and q the student's. PromptSRC and DPL also
+    divide by the number of classes, so the loss is smaller with many classes.
     """
     import torch.nn.functional as F
 
@@ -21,7 +21,7 @@ def mean_kl(logits: Tensor, teacher: Tensor) -> Tensor:
 
 
 def soft_cross_entropy(logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
-    """Cross-entropy with the teacher's softened distribution, logits `(b, c)` each -> scalar (ProGrad, equation 3).
+    """Cross-entropy with the teacher's soft targets, logits `(b, c)` each -> scalar (ProGrad, equation 3).
 
     -T^2 mean_b sum_c softmax(z / T) log softmax(logits / T); T^2 keeps gradients comparable between temperatures.
     """

@@ -1,4 +1,4 @@
-"""How far learned prompts move each tower, layer by layer, and that both towers move alike (RESTORE)."""
+"""Feature shift that prompts cause in each tower per layer, and its inconsistency between towers (RESTORE)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def gram_norms(prompts: Sequence[Tensor]) -> Tensor:
     """`||P^T P||_F` of each layer's tokens `(m, width)` -> `(layers,)`.
 
-    Computed as `||P P^T||_F`, which is the same number from an `m x m` matrix.
+    Computed as `||P P^T||_F`, which has the same value and needs an `m x m` matrix only.
     """
     import torch
 
@@ -23,7 +23,7 @@ def relative_shifts(prompted: Sequence[Tensor], plain: Sequence[Tensor]) -> Tens
     """Mean over rows of `||h - h0|| / ||h0||` for each block's tokens `(n, width)` with and without prompts ->
     `(blocks,)`.
 
-    Relative to the frozen model's own token, as the towers differ in width and scale.
+    Relative to the frozen model's tokens, since the towers differ in width and scale.
     """
     import torch
 
@@ -32,5 +32,5 @@ def relative_shifts(prompted: Sequence[Tensor], plain: Sequence[Tensor]) -> Tens
 
 
 def shift_inconsistency(text: Tensor, image: Tensor) -> Tensor:
-    """`sum_j (text_j - image_j)^2` over layers, `(layers,)` each -> scalar: zero where both towers shift alike."""
+    """`sum_j (text_j - image_j)^2` over layers, `(layers,)` each -> scalar; zero if both towers shift equally."""
     return (text - image).square().sum()

@@ -1,4 +1,4 @@
-"""What training must not unlearn: a pull to the teacher's class features, and gradients that do not oppose it."""
+"""Guidance by a teacher: distance to its class features, and gradients that do not oppose it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def text_distance_loss(text: Tensor, teacher: Tensor) -> Tensor:
-    """How far class features are from the teacher's, both L2-normalised `(c, d)` -> scalar (KgCoOp).
+    """Distance of class features from the teacher's, both L2-normalised `(c, d)` -> scalar (KgCoOp).
 
     1 - mean_c cos(text_c, teacher_c), half the mean squared distance of the unit vectors.
     """
@@ -19,7 +19,7 @@ def text_distance_loss(text: Tensor, teacher: Tensor) -> Tensor:
 def remove_conflict(gradient: Tensor, guide: Tensor, share: float = 1.0) -> Tensor:
     """`gradient` without `share` of its component against `guide`, tensors of one shape (ProGrad).
 
-    g = a where <a, b> >= 0, else a - share <a, b/|b|> b/|b|. Scaling both by a number scales the result by it.
+    g = a if <a, b> >= 0, else a - share <a, b/|b|> b/|b|. Scaling both arguments scales the result by the same factor.
     """
     import torch
 

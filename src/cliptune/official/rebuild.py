@@ -138,7 +138,7 @@ def _sentence_tails(method: Method, backbone: Backbone, names: Sequence[str]) ->
     if "position" in _field_names(method):
         method = _with_options(method, {"position": "end"})
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of words that are not tokens
-        sentences = method.sentences(backbone, names, DEFAULT_TEMPLATES)
+        sentences = method.class_prompts(backbone, names, DEFAULT_TEMPLATES)
     vectors = int(sentences.slots.max()) + 1
     ends = sentences.pool_index.tolist()
     return vectors, [ids[1 + vectors : 1 + end] for ids, end in zip(sentences.ids.tolist(), ends, strict=True)]

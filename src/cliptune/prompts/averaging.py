@@ -1,4 +1,4 @@
-"""Averages of what was learned, over the epochs of training."""
+"""Weighted averages of learner states over the epochs of training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def gaussian_weights(epochs: int, mean: float, std: float) -> Tensor:
     """Weights `(epochs,)` in float64 that sum to one: a Gaussian over the epochs 1, 2, ... (PromptSRC, section 3.2).
 
-    w_e ~ exp(-((e - mean) / std)^2 / 2). As a softmax of the exponents, a mean far outside the run gives the epoch
-    nearest to it instead of 0 / 0.
+    w_e ~ exp(-((e - mean) / std)^2 / 2), computed as a softmax of the exponents, so that a mean far outside the run
+    selects the nearest epoch instead of giving 0 / 0.
     """
     import torch
 
@@ -22,7 +22,7 @@ def gaussian_weights(epochs: int, mean: float, std: float) -> Tensor:
 
 
 def average_states(states: Sequence[Mapping[str, Tensor]], weights: Tensor) -> dict[str, Tensor]:
-    """Tensor by tensor `sum_e weights[e] * states[e]`, in each tensor's own type and where the first one lies."""
+    """`sum_e weights[e] * states[e]` per tensor, in the tensor's type and on the device of the first state."""
     import torch
 
     total = {name: torch.zeros_like(tensor) for name, tensor in states[0].items()}

@@ -1,4 +1,4 @@
-"""Learned context that each picture moves by what a small network makes of its feature (CoCoOp)."""
+"""Image-conditional context: a small network maps each image feature to a shift of the context vectors (CoCoOp)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from torch import Generator, Tensor, nn
 from cliptune.prompts.initialization import init_linear
 from cliptune.types import Prompts
 
-#: The network's hidden layer is narrower than the feature by this factor.
+#: Ratio of the feature width to the hidden width of the network.
 BOTTLENECK_FACTOR = 16
 
 
 class ConditionalContext(nn.Module):
-    """Context vectors for layer 0 of the text tower, all shifted by one vector a picture.
+    """Context vectors for layer 0 of the text tower, all shifted by one vector per image.
 
-    Args: start: `(n_ctx, width)`. features: width of the pictures' features.
+    Args:
+        start: Initial context `(n_ctx, width)`.
+        features: Width of the image features.
+        generator: Initialises the network.
     """
 
     def __init__(self, start: Tensor, features: int, generator: Generator):
@@ -28,11 +31,11 @@ class ConditionalContext(nn.Module):
         )
 
     def shift(self, image: Tensor) -> Tensor:
-        """What normalised features `(b, features)` add to every vector: `(b, width)`."""
+        """Shift `(b, width)` of the context vectors, from normalised image features `(b, features)`."""
         return self.outer(F.relu(self.inner(image)))
 
     def contexts(self, image: Tensor) -> Tensor:
-        """A context of its own `(b, n_ctx, width)` for each picture: v_m + pi (CoCoOp, section 3.2)."""
+        """Context per image `(b, n_ctx, width)`: v_m + pi (CoCoOp, section 3.2)."""
         return self.text + self.shift(image)[:, None]
 
     def forward(self) -> Prompts:

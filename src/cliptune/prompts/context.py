@@ -1,4 +1,4 @@
-"""Learned context in front of, amid or behind the class name (CoOp)."""
+"""Learned context before, around or after the class name (CoOp)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from cliptune.types import Prompts
 class TextContext(nn.Module):
     """Context vectors for layer 0 of the text tower.
 
-    Args: start: `(n_ctx, width)`, shared by all classes, or `(n_classes, n_ctx, width)`, one set a class.
+    Args:
+        start: Initial context, `(n_ctx, width)` shared by all classes, or `(n_classes, n_ctx, width)` per class.
     """
 
     def __init__(self, start: Tensor):

@@ -11,10 +11,14 @@ from cliptune.types import Prompts
 
 
 class CoupledPrompts(nn.Module):
-    """Text tokens for the first `depth` layers and, through one linear layer each, the image tokens of the same layers.
+    """Text tokens for the first `depth` layers, and image tokens of the same layers through one linear layer each.
 
-    Args: first: layer-0 text tokens `(n_ctx, text_width)`. depth: layers prompted, at least 1.
-        text_depth, image_depth: blocks of the towers; a tower with fewer than `depth` blocks gets fewer tokens.
+    Args:
+        first: Initial text tokens of layer 0 `(n_ctx, text_width)`.
+        depth: Number of prompted layers, at least 1.
+        image_width: Width of the image tower's tokens.
+        text_depth, image_depth: Number of blocks of the towers; a tower with fewer than `depth` gets fewer tokens.
+        generator: Initialises the other tokens and the linear layers.
     """
 
     def __init__(
@@ -25,7 +29,7 @@ class CoupledPrompts(nn.Module):
         self.text_depth = text_depth
         deeper = [random_tokens(n_ctx, text_width, generator) for _ in range(depth - 1)]
         self.text = nn.ParameterList([first.clone(), *deeper])
-        # The deep projections start as copies of one layer, as the authors' do; the first has a start of its own.
+        # As in the released code, the deep projections start as copies of one layer; the first is separate.
         proj, deep = init_linear(text_width, image_width, generator), init_linear(text_width, image_width, generator)
         coupled = min(depth, image_depth)
         self.to_image = nn.ModuleList([proj, *(copy.deepcopy(deep) for _ in range(coupled - 1))])

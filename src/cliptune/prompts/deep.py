@@ -1,4 +1,4 @@
-"""Tokens of their own in several layers of either tower (VPT, IVLP, PromptSRC)."""
+"""Independent tokens in several layers of each tower (VPT, IVLP, PromptSRC)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from cliptune.types import Prompts
 
 
 class DeepPrompts(nn.Module):
-    """Tokens for layers 0, 1, ... of the text tower and of the image tower, which know nothing of each other.
+    """Independent tokens for layers 0, 1, ... of the text tower and of the image tower.
 
-    Args: text: `(n_ctx, text_width)` a layer. image: `(n_ctx, image_width)` a layer. A tower may go without.
+    Args:
+        text: Initial tokens `(n_ctx, text_width)` per layer, () for none.
+        image: Initial tokens `(n_ctx, image_width)` per layer, () for none.
     """
 
     def __init__(self, text: Sequence[Tensor] = (), image: Sequence[Tensor] = ()):
@@ -27,8 +29,8 @@ class DeepPrompts(nn.Module):
 
 
 def check_depth(depth: int, layers: int, tower: str, backbone: str) -> None:
-    """Raise `UserError` where more layers are to be prompted than the tower has."""
+    """Raise `UserError` if `depth` exceeds the number of layers."""
     if depth > layers:
         raise UserError(
-            f"a depth of {depth} is more than the {layers} layers of the {tower} tower of {backbone!r}; lower it"
+            f"a depth of {depth} is more than the {layers} layers of the {tower} tower of {backbone!r}; decrease it"
         )

@@ -1,4 +1,4 @@
-"""How learned tokens and projections start, each from a generator that the caller passes."""
+"""Initial values of learned tokens and projections, drawn from the caller's generator."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
 
-#: Standard deviation of random tokens in the whole family.
+#: Standard deviation of random tokens, the same in all methods of this family.
 TOKEN_STD = 0.02
 
 
 def random_tokens(n: int, width: int, generator: Generator) -> Tensor:
-    """`(n, width)` of N(0, 0.02^2)."""
+    """Tokens `(n, width)` from N(0, 0.02^2)."""
     import torch
 
     return torch.randn(n, width, generator=generator) * TOKEN_STD
 
 
 def init_linear(inputs: int, outputs: int, generator: Generator, bias: bool = True) -> nn.Linear:
-    """A linear layer with PyTorch's default start, U(+-1/sqrt(inputs)), drawn from `generator`."""
+    """A linear layer with PyTorch's default initialisation, U(-1/sqrt(inputs), 1/sqrt(inputs)), from `generator`."""
     from torch import nn
 
     layer = cast(nn.Linear, nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias))
@@ -31,8 +31,7 @@ def init_linear(inputs: int, outputs: int, generator: Generator, bias: bool = Tr
 
 
 def words_or_random(words: str, n_ctx: int, tokens: int) -> str:
-    """`words` if its `tokens` can start `n_ctx` vectors, else "" with a warning: vectors without a word start at
-    random."""
+    """`words` if its `tokens` suffice for `n_ctx` vectors; otherwise warn and return "", for a random start."""
     if not words or tokens >= n_ctx:
         return words
     warnings.warn(f"{words!r} has {tokens} tokens, too few for n_ctx={n_ctx}: context starts at random", stacklevel=3)

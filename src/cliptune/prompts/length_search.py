@@ -1,4 +1,4 @@
-"""Tokens that lend keys and values in every layer: of lengths still searched for, or of lengths given (DPL)."""
+"""Prefix tokens in every layer, with lengths that are searched for or given (DPL)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from cliptune.types import KeyValues, Prompts
 
 
 class SearchedPrompts(nn.Module):
-    """For each layer of a tower one token matrix of each length 1..K, and a score of each length 0..K.
+    """For each layer of a tower, tokens of each length 1..K, and a score of each length 0..K.
 
-    The scores, alphas, are learned on other pictures than the tokens: they take gradients only in `choosing`, and move
-    only in `adapt`. Adam's state is part of the module, so that a run that goes on does so with the same numbers.
+    The scores (alphas) are learned on other images than the tokens: they receive gradients only within
+    `learning_alphas` and change only in `adam_step`. Adam's state is a buffer, so that a resumed run continues exactly.
 
-    Args: text, image: for each layer its token matrices `(1, width)`, ..., `(K, width)`.
+    Args:
+        text, image: Initial tokens `(1, width)`, ..., `(K, width)` for each layer.
+        generator: Initialises the scores.
     """
 
     alphas_text: nn.Parameter
@@ -32,17 +34,17 @@ class SearchedPrompts(nn.Module):
         for name, tower in (("alphas_text", text), ("alphas_image", image)):
             scores = torch.randn(len(tower), 1 + max(map(len, tower), default=0), generator=generator) * 1e-3
             self.register_parameter(name, nn.Parameter(scores, requires_grad=False))
-        # First moment, second moment and number of steps of every alpha.
+        # First moment, second moment and number of steps of each alpha.
         self.register_buffer("adam", torch.zeros(3, sum(alphas.numel() for alphas in self.alphas)))
 
     @property
     def alphas(self) -> tuple[nn.Parameter, nn.Parameter]:
-        """Scores `(layers, K + 1)` of the text tower's lengths, and of the image tower's."""
+        """Scores `(layers, K + 1)` of the lengths in the text tower, and in the image tower."""
         return self.alphas_text, self.alphas_image
 
     @property
     def steps(self) -> int:
-        """How often the alphas moved."""
+        """Number of Adam steps on the alphas."""
         return int(self.adam[2].max()) if self.adam.numel() else 0
 
     def forward(self) -> Prompts:
@@ -53,7 +55,7 @@ class SearchedPrompts(nn.Module):
 
     @contextmanager
     def learning_alphas(self) -> Iterator[None]:
-        """Within, the alphas take gradients and the tokens do not."""
+        """Within the block, the alphas receive gradients and the tokens do not."""
         tokens = [*self.text.parameters(), *self.image.parameters()]
         for alphas in self.alphas:
             alphas.requires_grad_(True)
@@ -68,8 +70,8 @@ class SearchedPrompts(nn.Module):
                 own.requires_grad_(True)
 
     @torch.no_grad()
-    def adapt(self, gradients: Sequence[Tensor], lr: float, betas: Sequence[float], eps: float = 1e-8) -> None:
-        """One step of Adam on the alphas, without weight decay."""
+    def adam_step(self, gradients: Sequence[Tensor], lr: float, betas: Sequence[float], eps: float = 1e-8) -> None:
+        """One Adam step on the alphas, without weight decay."""
         gradient = torch.cat([g.flatten() for g in gradients])
         first, second, steps = self.adam
         steps += 1
@@ -82,7 +84,7 @@ class SearchedPrompts(nn.Module):
 
 
 class FixedLengthPrompts(nn.Module):
-    """Tokens of given lengths, `(n, width)` in layer i, N(0, 0.02^2); none where the length is 0."""
+    """Prefix tokens `(n, width)` per layer with given lengths n, from N(0, 0.02^2); no tokens for length 0."""
 
     def __init__(
         self,
@@ -99,11 +101,11 @@ class FixedLengthPrompts(nn.Module):
         )
 
     def forward(self) -> Prompts:
-        return Prompts(text_kv=_alone(self.text), image_kv=_alone(self.image))
+        return Prompts(text_kv=_single(self.text), image_kv=_single(self.image))
 
 
 def best_lengths(alphas: Tensor) -> tuple[int, ...]:
-    """The length of the highest score in each layer, from `(layers, K + 1)`."""
+    """The length with the highest score in each layer, from scores `(layers, K + 1)`."""
     return tuple(alphas.argmax(-1).tolist())
 
 
@@ -114,6 +116,6 @@ def _mixed(tower: Sequence[Sequence[Tensor]], alphas: Tensor) -> tuple[KeyValues
     )
 
 
-def _alone(tower: nn.ParameterDict) -> tuple[KeyValues | None, ...]:
+def _single(tower: nn.ParameterDict) -> tuple[KeyValues | None, ...]:
     layers = 1 + max(map(int, tower), default=-1)
     return tuple(KeyValues((tower[str(i)],)) if str(i) in tower else None for i in range(layers))

@@ -1,4 +1,4 @@
-"""No learned tokens: the learner of zero-shot classification."""
+"""The learner of zero-shot classification."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cliptune.types import Prompts
 
 
 class NoPrompts(nn.Module):
-    """A learner with nothing to learn."""
+    """A learner without parameters and prompts."""
 
     def forward(self) -> Prompts:
         return Prompts()

@@ -24,5 +24,5 @@ def check(case: Case, report: Report) -> None:
     compare_outputs(report, out)
     assert isinstance(model.learner, ConditionalContext)
     report.tensor("meta_net_bias", model.learner.shift(out.image["image"]))
-    compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
+    compare_tokens(report, method.class_prompts(case.backbone, case.classnames, model.templates))
     compare_trace(report, model, batch, state)

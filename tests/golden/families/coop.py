@@ -26,9 +26,9 @@ def check(case: Case, report: Report) -> None:
     batch, state = batch_of(report), State(0, 1)
     compare_outputs(report, compare_step(report, model, batch, state))
 
-    sentences = method.sentences(case.backbone, case.classnames, model.templates)
+    sentences = method.class_prompts(case.backbone, case.classnames, model.templates)
     # The official tokens, and so the position read, are those of the layout with the name at the end.
-    at_end = replace(method, position="end").sentences(case.backbone, case.classnames, model.templates)
+    at_end = replace(method, position="end").class_prompts(case.backbone, case.classnames, model.templates)
     compare_tokens(report, at_end)
     report.value("end", sentences.pool_index.tolist(), at_end.pool_index.tolist())
     if "name_lens" in case.json:

@@ -43,7 +43,7 @@ def build(case: Case, report: Report, method: Dapt) -> TunedModel:
     """The case's model, with its sentences compared."""
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # more vectors than words
         model = tuned(case, report, method)
-        sentences = method.sentences(case.backbone, case.classnames, model.templates)
+        sentences = method.class_prompts(case.backbone, case.classnames, model.templates)
     compare_tokens(report, sentences, background(case, method))
     return model
 

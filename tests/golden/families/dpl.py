@@ -33,7 +33,7 @@ def _supernet(case: Case, report: Report) -> None:
     for alphas in model.learner.alphas:
         alphas.requires_grad_(True)
     compare_outputs(report, compare_step(report, model, batch, state))
-    compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
+    compare_tokens(report, method.class_prompts(case.backbone, case.classnames, model.templates))
     model.zero_grad()
     for alphas in model.learner.alphas:
         alphas.requires_grad_(False)
@@ -72,7 +72,7 @@ def _subnet(case: Case, report: Report) -> None:
 
     model.method = Dpl(**lengths, sentence=sentence, compat="release")  # the recorded total leaves the divergence out
     compare_outputs(report, compare_step(report, model, batch, state))
-    compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
+    compare_tokens(report, method.class_prompts(case.backbone, case.classnames, model.templates))
     compare_trace(report, model, batch, state)
 
 

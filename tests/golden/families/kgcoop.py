@@ -33,5 +33,5 @@ def check(case: Case, report: Report) -> None:
     report.tensor("ce_loss", losses["ce"])
     report.tensor("score", losses["knowledge"])
     compare_teacher(report, Teacher(case.backbone, state.memory), out.image["image"], own)
-    compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
+    compare_tokens(report, method.class_prompts(case.backbone, case.classnames, model.templates))
     compare_trace(report, model, batch, state)

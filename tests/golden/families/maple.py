@@ -18,7 +18,7 @@ def check(case: Case, report: Report) -> None:
     method = maple(case)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # more vectors than words
         model = tuned(case, report, method)
-        sentences = method.sentences(case.backbone, case.classnames, model.templates)
+        sentences = method.class_prompts(case.backbone, case.classnames, model.templates)
     batch, state = batch_of(report), State(0, 1)
     compare_outputs(report, compare_step(report, model, batch, state))
     compare_tokens(report, sentences)

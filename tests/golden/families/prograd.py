@@ -43,7 +43,7 @@ def check(case: Case, report: Report) -> None:
     compare_outputs(report, out)
     compare_stepped(report, model)
     compare_teacher(report, state.memory, out.image["image"], own)
-    compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
+    compare_tokens(report, method.class_prompts(case.backbone, case.classnames, model.templates))
     compare_trace(report, model, batch, state)
 
 

@@ -33,7 +33,7 @@ def _trained(case: Case, report: Report) -> None:
     compare_outputs(report, compare_step(report, model, batch, state))
     _compare_teacher(report, teacher, batch)
     _compare_losses(report, model, batch, state)
-    compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
+    compare_tokens(report, method.class_prompts(case.backbone, case.classnames, model.templates))
     compare_trace(report, model, batch, state)
 
 

@@ -29,7 +29,7 @@ def check(case: Case, report: Report) -> None:
     method = restore(case)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # more vectors than words
         model = tuned(case, report, method)
-        compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
+        compare_tokens(report, method.class_prompts(case.backbone, case.classnames, model.templates))
     learner, batch = model.learner, batch_of(report)
     assert isinstance(learner, SurgeryLearner)
     later = copy.deepcopy(learner.state_dict())
@@ -88,7 +88,7 @@ def compare_norms_and_adapters(report: Report, model: TunedModel, batch: Batch) 
     for name, tokens in zip(("text", "visual"), deep_tokens(prompts), strict=True):
         report.tensor(f"{name}_gram_norms", gram_norms(tokens), NORMS)
         report.tensor(f"current_{name}_shift", gram_norms(tokens).mean(), NORMS)
-    sentences = model.method.sentences(backbone, model.classnames, model.templates)
+    sentences = model.method.class_prompts(backbone, model.classnames, model.templates)
     text, image = backbone.encode_text(sentences, prompts), backbone.encode_image(batch.images, prompts.image)
     report.tensor("text_features_raw", text)
     report.tensor("image_features_raw", image)

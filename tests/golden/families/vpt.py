@@ -21,5 +21,5 @@ def check(case: Case, report: Report) -> None:
     model = tuned(case, report, method)
     batch, state = batch_of(report), State(0, 1)
     compare_outputs(report, compare_step(report, model, batch, state))
-    compare_tokens(report, method.sentences(case.backbone, case.classnames, model.templates))
+    compare_tokens(report, method.class_prompts(case.backbone, case.classnames, model.templates))
     compare_trace(report, model, batch, state)

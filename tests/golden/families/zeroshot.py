@@ -21,7 +21,7 @@ def check(case: Case, report: Report) -> None:
     model = tuned(case, report, method, templates[-1:]).eval()
     with torch.no_grad():
         compare_outputs(report, model({"image": case.images}))
-        sentences = method.sentences(case.backbone, case.classnames, templates[-1:])
+        sentences = method.class_prompts(case.backbone, case.classnames, templates[-1:])
         if report.wants("text_features_raw"):
             report.tensor("text_features_raw", case.backbone.encode_text(sentences))
         if report.wants("image_features_raw"):
