@@ -49,7 +49,7 @@ def test_features_are_what_a_method_classifies_by(name, tiny_backbone, images, f
     assert torch.allclose(features.norm(dim=-1), torch.ones(4), atol=1e-5)
     assert torch.allclose(features, frozen, atol=1e-6) == (name not in TUNE_IMAGES)
     if name == "cocoop":
-        with pytest.raises(ct.UserError, match="depend on the picture"):
+        with pytest.raises(ct.UserError, match="depend on the image"):
             run.text_features()
         return
     assert (run.model.prompts().head is not None) == (name in HEADS)

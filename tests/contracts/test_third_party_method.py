@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 
-from cliptune.backbones.tokenized_text import with_context
+from cliptune.backbones.tokenized_text import tokenize_with_context
 from cliptune.model.method import Method
-from cliptune.prompts.context import Context
+from cliptune.prompts.context import TextContext
 from cliptune.prompts.initialization import random_tokens
 
 
@@ -29,10 +29,10 @@ class Shift(Method):
     """Weight of their size."""
 
     def learner(self, backbone, classnames, generator):
-        return Context(random_tokens(2, backbone.text_width, generator))
+        return TextContext(random_tokens(2, backbone.text_width, generator))
 
     def class_prompts(self, backbone, classnames, templates):
-        return with_context(backbone.prompt_tokenizer, "", 2, classnames)
+        return tokenize_with_context(backbone.prompt_tokenizer, "", 2, classnames)
 
     def losses(self, out, batch, state):
         return {"ce": F.cross_entropy(out.logits, batch.labels), "size": self.decay * out.prompts.text.square().mean()}

@@ -61,7 +61,7 @@ def test_widths_and_start():
     [
         ({"ratio": 1.2}, "ratio must be from 0 to 1, got 1.2"),
         ({"text_ratio": -0.1}, "text_ratio must be from 0 to 1, got -0.1"),
-        ({"ratio": 0}, "ratio and text_ratio are both 0, so nothing would be learned; raise one of them"),
+        ({"ratio": 0}, "ratio and text_ratio are both 0, so nothing would be learned; increase one of them"),
         ({"reduction": 0}, "reduction must be at least 1, got 0"),
     ],
 )
@@ -71,5 +71,5 @@ def test_what_is_wrong_is_said(options, reason):
 
 
 def test_nothing_left_of_the_features():
-    with pytest.raises(UserError, match="reduction=49 leaves nothing of features of width 48; lower it"):
+    with pytest.raises(UserError, match="reduction=49 is more than the feature width 48; decrease it"):
         TunedModel(backbone("deep_image"), ClipAdapter(reduction=49), NAMES)

@@ -108,7 +108,7 @@ def test_all_validation_pictures_have_their_turn(backbone):
 def test_a_search_needs_validation_pictures(backbone):
     toy = replace(task(), val=())
     tuned = model(Dpl(), backbone, toy)
-    with pytest.raises(UserError, match="searches with validation pictures, but toy has none; give lengths_text"):
+    with pytest.raises(UserError, match="searches with validation images, but toy has none; give lengths_text"):
         tuned.method.prepare(tuned, toy)
     assert FOUND.prepare(model(FOUND, backbone, toy), toy) is None
 

@@ -80,7 +80,7 @@ def test_logits_of_test_pictures(backbone):
 def test_the_authors_grid_on_the_validation_pictures_alone(kind, backbone, monkeypatch):
     toy = replace(task(), tests={})  # nothing to peep at
     asked = []
-    monkeypatch.setattr(KeyValueCache, "choose", lambda self, *given: asked.append(given))
+    monkeypatch.setattr(KeyValueCache, "search", lambda self, *given: asked.append(given))
     trained(kind(crops=0, search=True), backbone, toy=toy)
     ((image, clip, labels, alphas, betas),) = asked
     zero_shot = model(kind(crops=0), backbone, toy)  # an empty cache
@@ -102,7 +102,7 @@ def test_what_was_found_is_kept(kind, backbone, tmp_path):
 
 
 def test_without_validation_pictures_there_is_no_search(backbone):
-    with pytest.raises(UserError, match="search needs validation pictures, but toy has none; give alpha and beta"):
+    with pytest.raises(UserError, match="search needs validation images, but toy has none; give alpha and beta"):
         trained(TipAdapter(crops=0, search=True), backbone, toy=replace(task(), val=()))
 
 

@@ -73,14 +73,14 @@ def encoder_inputs(
         yield from images
         return
     device = backbone.logit_scale.device
-    settings = preset == "coop-2021", batch_size  # that preset alone has another evaluation view
-    key = (dataset, hash(tuple(e.key for e in examples)), *settings, device, backbone.autocast)
+    view = preset == "coop-2021"  # that preset alone has another evaluation view
+    key = (dataset, hash(tuple(e.key for e in examples)), view, device, backbone.autocast)
     features = backbone.feature_cache.pop(key, None)
     if features is not None:
         yield from features
     else:
         features = []
-        file = feature_store.feature_file(backbone, dataset, examples, *settings)
+        file = feature_store.feature_file(backbone, dataset, examples, view, batch_size)
         with feature_store.exclusive(file):
             stored = feature_store.read_features(file, batch_size, device)
             for batch in images if stored is None else stored:
