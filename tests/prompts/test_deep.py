@@ -35,7 +35,5 @@ def test_starts_are_copied():
 
 def test_a_depth_up_to_the_towers_is_fine():
     check_depth(4, 4, "text", "toy")
-    with pytest.raises(
-        UserError, match="a depth of 5 is more than the 4 layers of the text tower.*decrease it"
-    ):
+    with pytest.raises(UserError, match="a depth of 5 is more than the 4 layers of the text tower.*decrease it"):
         check_depth(5, 4, "text", "toy")
