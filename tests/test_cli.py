@@ -30,7 +30,7 @@ FLAGS = {
     "import": ["--method", "--backbone", "--classes", "--out", "--words", "--swapped"],
     "data": ["list", "check", "download", "show"],
     "masks": ["check", "make"],
-    "results": ["table", "published", "import", "export"],
+    "results": ["table", "published", "import"],
     "list": ["methods", "backbones", "data"],
 }
 

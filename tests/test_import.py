@@ -76,7 +76,6 @@ def test_what_neither_trains_nor_predicts_loads_no_torch(tmp_path, records, phot
         ["data", "download", "dtd", "--root", str(tmp_path), "--dry-run"],
         ["results", "table", str(records)],
         ["results", "published"],
-        ["results", "export", str(records), "--out", str(tmp_path / "logs")],
         ["results", "import", str(tmp_path / "logs"), "--out", str(tmp_path / "again")],
         ["run", "few-shot", "--data", f"folder:{photos}", "--dry-run"],
     ]

@@ -1,4 +1,4 @@
-"""Local paths that a run names: kept when it is saved, and found again once run or data have moved."""
+"""Local paths in a configuration: record them with a run, and find them again after the run or its data moved."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from cliptune import methods
 from cliptune.config import RunConfig
 from cliptune.model.method import Method
 
-#: What stands before a path in names of data and of mask sources.
+#: Prefixes of a path in specs of data and of mask sources.
 DATA_KINDS, MASK_KINDS = ("folder", "csv", "json", "hub"), ("folder", "box", "seem")
 #: Options that may follow a path, after a comma.
 OPTIONS = ("config=", "revision=", "values=", "void=", "foreground=")
-#: What restoring a model needs, and what its task reads.
+#: Fields with the paths that a model needs, and those that its task reads.
 MODEL_FIELDS, TASK_FIELDS = ("backbone", "pretrained"), ("data", "targets", "root", "draws")
-#: From the name of a field and a path in it to the path in its place.
-Change = Callable[[str, str], str]
+#: Maps the name of a field and a path in it to the path that replaces it.
+MapPath = Callable[[str, str], str]
 
 
 def record_paths(run: RunConfig, folder: Path) -> dict[str, list[str]]:
-    """The local paths that a run names and that exist: as it names them -> absolute, and relative to the run's
-    `folder`."""
+    """The existing local paths that a run names: path as named -> [absolute path, path relative to the run directory].
+
+    folder: the run directory.
+    """
     found: dict[str, list[str]] = {}
 
     def keep(_: str, path: str) -> str:
@@ -42,49 +44,51 @@ def record_paths(run: RunConfig, folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def relocate_paths(run: RunConfig, kept: Any, folder: Path) -> RunConfig:
-    """The run with its local paths where they are now, as what `told` kept of them says: at the same absolute place, or
-    moved together with the run's `folder`; a path that means the same as ever, or that is nowhere, stays as it is."""
+def relocate_paths(run: RunConfig, recorded: Any, folder: Path) -> RunConfig:
+    """The run with paths replaced by where they exist now: at the same absolute path, or moved with the run directory.
+
+    recorded: the output of `record_paths`, as read from a file. folder: the run directory. A path that is still valid
+    as named, or that exists nowhere, is unchanged.
+    """
 
     def change(_: str, path: str) -> str:
-        here, *others = candidate_paths(path, kept, folder)
+        here, *others = candidate_paths(path, recorded, folder)
         there = next((place for place in others if place.exists()), None)
         return path if there is None or (here.exists() and here.samefile(there)) else str(there)
 
     return _map_paths(run, change)
 
 
-def missing_path_error(run: RunConfig, fields: Collection[str], kept: Any, folder: Path) -> str:
-    """The sentence about a path in some `fields` of a run that is nowhere, naming every place tried; "" where nothing
-    is missing."""
-    lost: list[tuple[str, list[Path]]] = []
+def missing_path_error(run: RunConfig, fields: Collection[str], recorded: Any, folder: Path) -> str:
+    """A message about a path in one of the `fields` that exists nowhere, naming every path tried; else ""."""
+    missing: list[tuple[str, list[Path]]] = []
 
     def look(field: str, path: str) -> str:
-        places = candidate_paths(path, kept, folder)
+        places = candidate_paths(path, recorded, folder)
         if field in fields and len(places) > 1 and not any(place.exists() for place in places):
-            lost.append((path, list(dict.fromkeys(places[1:] + places[:1]))))
+            missing.append((path, list(dict.fromkeys(places[1:] + places[:1]))))
         return path
 
     _map_paths(run, look)
-    if not lost:
+    if not missing:
         return ""
-    (path, places), *_ = lost
+    (path, places), *_ = missing
     return (
-        f"the run in {folder} names {path}, which is not there any more: looked for {' and '.join(map(str, places))}; "
+        f"the run in {folder} uses {path}, which does not exist any more: looked for {' and '.join(map(str, places))}; "
         f"move it back, or name another"
     )
 
 
-def candidate_paths(path: str, kept: Any, folder: Path) -> list[Path]:
-    """Where a path may be: as it is named, then as it was `kept`, absolute and relative to the run's `folder`."""
-    places = kept.get(path, ()) if isinstance(kept, Mapping) else ()
+def candidate_paths(path: str, recorded: Any, folder: Path) -> list[Path]:
+    """Where a path may be: as named, then at the recorded absolute path and relative to the run directory."""
+    places = recorded.get(path, ()) if isinstance(recorded, Mapping) else ()
     places = [place for place in places if isinstance(place, str)] if isinstance(places, (list, tuple)) else []
     joined = [Path(os.path.normpath(folder.absolute() / place)) for place in places]
     return [Path(path).expanduser().absolute(), *joined]
 
 
-def _map_paths(run: RunConfig, change: Change) -> RunConfig:
-    """The run with each local path that it names changed."""
+def _map_paths(run: RunConfig, change: MapPath) -> RunConfig:
+    """The run with `change` applied to each local path."""
     reading = {name: change(name, path) for name in ("root", "draws") if (path := getattr(run.reading, name))}
     weights = Path(run.pretrained).suffix or os.sep in run.pretrained  # else it is a tag
     return dataclasses.replace(
@@ -98,8 +102,8 @@ def _map_paths(run: RunConfig, change: Change) -> RunConfig:
     )
 
 
-def _map_mask_paths(method: Method, change: Change) -> Method:
-    """The method with the paths of its mask sources changed, and those of the methods inside."""
+def _map_mask_paths(method: Method, change: MapPath) -> Method:
+    """The method with `change` applied to the paths of its mask sources and those of its base methods."""
     fields: dict[str, Any] = {}
     if methods.is_wrapper(type(method)):
         fields["base"] = _map_mask_paths(method.base, change)  # type: ignore[attr-defined]
@@ -110,7 +114,7 @@ def _map_mask_paths(method: Method, change: Change) -> Method:
 
 
 def _map_spec(spec: str, kinds: tuple[str, ...], change: Callable[[str], str]) -> str:
-    """`KIND:PATH`, and options after it, with the path changed; anything else as it is."""
+    """The spec `KIND:PATH`, possibly followed by options, with `change` applied to the path; other specs unchanged."""
     kind, colon, path = spec.partition(":")
     if not colon or kind not in kinds or not path:
         return spec

@@ -1,4 +1,4 @@
-"""A tuned model as a file: learned tensors, configuration and class names; and the task that belongs to it."""
+"""Save and load tuned models, and rebuild the task that a saved model was trained on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cliptune.version import __version__
 
 
 def save_model(path: Path, run: RunConfig, model: TunedModel) -> None:
-    """Write learned tensors, configuration and class names."""
+    """Write a checkpoint: learned tensors, configuration, class names, templates and the identity of the backbone."""
     about = {
         "config": to_dict(run),
         "classnames": list(model.classnames),
@@ -28,52 +28,54 @@ def save_model(path: Path, run: RunConfig, model: TunedModel) -> None:
         "backbone": model.backbone.fingerprints.describe(),
         "version": __version__,
     }
-    kept = local_paths.record_paths(run, path.parent)
-    about |= {"places": kept} if kept else {}
+    places = local_paths.record_paths(run, path.parent)
+    about |= {"places": places} if places else {}
     checkpoint.write_checkpoint(path, model.learner.state_dict(), about)
 
 
 def load_model(
     path: Path, backbone: Backbone | None = None, *, allow_code: external_code.AllowCode = False
 ) -> tuple[TunedModel, RunConfig]:
-    """The tuned model of a run's folder or checkpoint file.
+    """Load the tuned model, in eval mode, and the configuration from a run directory or checkpoint file.
 
-    allow_code: whether a method outside of cliptune that the file names may be imported. Raises `UserError` for a file
-    that is damaged, names such a method, or was made for another backbone.
+    backbone: by default, the one that the configuration names. allow_code: whether a method that the file names may be
+    imported from outside of cliptune. Raises `UserError` for a damaged file, a method that must not be imported, or
+    another backbone than the model was trained on.
     """
     path = path / CHECKPOINT if path.is_dir() else path
     tensors, about = checkpoint.read_checkpoint(path)
-    held, kept = checkpoint_header.read_header(about, path), about.get("places")
+    header, places = checkpoint_header.read_header(about, path), about.get("places")
     try:
-        run = local_paths.relocate_paths(from_dict(held.config, allow_code), kept, path.parent)
+        run = local_paths.relocate_paths(from_dict(header.config, allow_code), places, path.parent)
     except UserError as error:
         raise UserError(f"the configuration in {path} cannot be used: {error}") from None
     checkpoint_header.check_sizes(nested_methods(run.method), tensors, path)
-    if backbone is None and (lost := local_paths.missing_path_error(run, local_paths.MODEL_FIELDS, kept, path.parent)):
-        raise UserError(lost)
+    if backbone is None and (
+        missing := local_paths.missing_path_error(run, local_paths.MODEL_FIELDS, places, path.parent)
+    ):
+        raise UserError(missing)
     backbone = backbone or cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
-    held.check(backbone, path)
-    model = TunedModel(backbone, run.method, held.classnames, held.templates)
+    header.check(backbone, path)
+    model = TunedModel(backbone, run.method, header.classnames, header.templates)
     checkpoint.load_learner(model.learner, tensors, f"{path} does not fit {shown(run.method)}")
     return model.eval(), run
 
 
 def load_task(path: Path, run: RunConfig, classnames: Sequence[str]) -> Task:
-    """The task of a run that was restored from `path`, for a model that knows `classnames`.
+    """Rebuild the task of the run in `path`, whose model has the class names `classnames`.
 
-    Raises `UserError` where its data is not there any more, naming every place tried.
+    Raises `UserError` with every path tried if the data is missing.
     """
     path = path / CHECKPOINT if path.is_dir() else path
     try:
         task = build_task(run)
     except UserError as error:
-        if lost := local_paths.missing_path_error(
-            run, local_paths.TASK_FIELDS, checkpoint.read_checkpoint(path)[1].get("places"), path.parent
-        ):
-            raise UserError(f"{error}; {lost}") from None
+        places = checkpoint.read_checkpoint(path)[1].get("places")
+        if missing := local_paths.missing_path_error(run, local_paths.TASK_FIELDS, places, path.parent):
+            raise UserError(f"{error}; {missing}") from None
         raise
     if tuple(task.classnames) == tuple(classnames) or run.reading.raw_names:
         return task
-    # Earlier versions kept names, such as WordNet ids, that have words by now.
-    plain = build_task(replace(run, reading=replace(run.reading, raw_names=True)))
-    return plain if tuple(plain.classnames) == tuple(classnames) else task
+    # Earlier versions stored the names in the data, such as WordNet ids, which are now replaced by words.
+    raw = build_task(replace(run, reading=replace(run.reading, raw_names=True)))
+    return raw if tuple(raw.classnames) == tuple(classnames) else task

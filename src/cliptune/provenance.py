@@ -1,4 +1,4 @@
-"""How a result was got: versions, fingerprints of weights and data, cost."""
+"""Provenance of a result: versions, fingerprints of weights and data, memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cliptune.version import __version__
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Let `peak_memory` count from here on, where the system can."""
+    """Reset the peak that `peak_memory` reports, if the system supports it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -31,7 +31,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> float:
-    """MiB: of the accelerator where there is one, else of this process, since `forget_peak` or since it began."""
+    """Peak memory in MiB of the accelerator, or of this process on a CPU, since `reset_peak_memory` or the start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(OSError, StopIteration):
@@ -42,9 +42,9 @@ def peak_memory(device: torch.device) -> float:
 
 
 def describe_run(run: RunConfig, model: TunedModel, task: Task) -> Mapping[str, Any]:
-    """How a result was got: configuration's hash, versions, fingerprints of weights, of weights and settings, of data.
+    """Entries for the record: fingerprints of configuration, backbone and data, versions, and the device.
 
-    Where training went on with another method than the run's, as a search does with what it found: that one, "trained".
+    "trained" is the method of the last training stage if it differs from the run's, as after DPL's search.
     """
     packages = ("torch", "torchvision", "open_clip_torch")
     versions = {name: importlib.metadata.version(name) for name in packages}
@@ -63,7 +63,7 @@ def describe_run(run: RunConfig, model: TunedModel, task: Task) -> Mapping[str, 
 
 
 def data_fingerprint(task: Task) -> str:
-    """Short hash of which examples train and which test, under which names."""
+    """Short hash of the training and test examples and the class names."""
     content = [
         [(e.key, e.label, e.weight) if e.weight != 1 else (e.key, e.label) for e in task.train],
         {k: [(e.key, e.label) for e in t.examples] for k, t in task.tests.items()},

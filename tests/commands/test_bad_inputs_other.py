@@ -188,12 +188,6 @@ RESULTS = """
     results import {none}                     | is no folder
     results import {logs}                     | no log.txt under
     results import {logs} --out {file}        | not a directory
-    results export                            | a folder of runs comes first
-    results export {records}                  | --out
-    results export {none} --out logs          | no result.json under
-    results export {records} --out logs --decimals -1 | decimals must be from 0 to 10
-    results export {records} --out {file}     | not a directory
-    results export {records} --out logs --style csv | 'csv'
 """
 
 

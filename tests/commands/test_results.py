@@ -111,15 +111,6 @@ def test_published_alone(cli):
     assert "82.28" in cli("results", "published", "--method", "maple", "--data", "average").out
 
 
-def test_there_and_back(cli, runs, tmp_path):
-    assert "24 logs" in cli("results", "export", runs, "--style", "dassl", "--out", tmp_path / "logs").out
-    log = tmp_path / "logs/base2new/train_base/dtd/shots_16/CoOp/tiny/seed1/log.txt"
-    assert "* accuracy: 42.5%" in log.read_text()
-    assert cli("results", "import", tmp_path / "logs", "--out", tmp_path / "back").out == "12 records from 24 logs\n"
-    before, after = (cli("results", "table", where, "--format", "markdown").out for where in (runs, tmp_path / "back"))
-    assert before == after
-
-
 def test_an_unfinished_log_is_named(cli, tmp_path):
     folder = tmp_path / "output/dtd/CoOp/vit_b16_16shots/seed1"
     folder.mkdir(parents=True)
@@ -133,7 +124,7 @@ def test_an_unfinished_log_is_named(cli, tmp_path):
 @pytest.mark.parametrize(
     "arguments, fault",
     [
-        (["frobnicate"], "results takes one of table, published, import, export"),
+        (["frobnicate"], "results takes one of table, published, import"),
         (["table"], "a folder of runs comes first"),
         (["table", "RUNS", "--columns", "shot"], "no run has the setting 'shot'"),
         (["table", "RUNS", "--columns", "seeds"], "use --per-seed"),
@@ -145,7 +136,6 @@ def test_an_unfinished_log_is_named(cli, tmp_path):
         (["table", "nowhere"], "no result.json under nowhere"),
         (["published", "--method", "mapel"], "nearest: maple"),
         (["import", "nowhere"], "nowhere is no folder"),
-        (["export", "RUNS", "--out", "RUNS", "--decimals", "-1"], "from 0 to 10"),
     ],
 )
 def test_mistakes_are_one_sentence(cli, runs, arguments, fault):
@@ -157,11 +147,6 @@ def test_mistakes_are_one_sentence(cli, runs, arguments, fault):
 
 def test_help(cli):
     assert "results WHAT" in cli("results", "--help").out
-
-
-def test_logs_that_are_there_are_not_written_over(cli, runs, tmp_path):
-    cli("results", "export", runs, "--out", tmp_path / "logs")
-    assert "exists already" in cli("results", "export", runs, "--out", tmp_path / "logs").err
 
 
 def test_a_piped_table_is_not_broken_into_lines(cli, tmp_path, monkeypatch):

@@ -15,7 +15,6 @@ from cliptune.commands.masks_make import MasksMake
 from cliptune.commands.planning import Sweep
 from cliptune.commands.predict import Predict
 from cliptune.commands.report import Report
-from cliptune.commands.results_export import ResultsExport
 from cliptune.commands.results_table import ResultsTable
 from cliptune.config import RunConfig
 from cliptune.data.config import DataConfig
@@ -24,7 +23,7 @@ from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
 
 CLASSES = [methods.get(name) for name in methods.names()]
-COMMANDS = [Background, DataShow, Demo, MasksMake, MasksCheck, Predict, Report, ResultsExport, ResultsTable, Sweep]
+COMMANDS = [Background, DataShow, Demo, MasksMake, MasksCheck, Predict, Report, ResultsTable, Sweep]
 NAN, INF = math.nan, math.inf
 #: Values of no use; of those in the table below some are, by intent.
 ODD = (NAN, INF, -INF, -1, 10**400, 2**63)
@@ -53,7 +52,6 @@ NEEDED = {
     RunConfig: {"method": CoOp()},
     Background: {"runs": ()},
     Predict: {"images": ()},
-    ResultsExport: {"out": "x"},
     MasksMake: {"data": "emoji", "out": "x"},
 }
 

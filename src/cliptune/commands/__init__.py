@@ -15,7 +15,7 @@ COMMANDS = {
     "run": "run PROTOCOL: several methods and seeds, e.g. cliptune run base-to-novel --methods coop maple+dapt",
     "background": "background RUN...: how much accuracy depends on backgrounds, and whether attention is on the object",
     "report": "report FOLDER: the table and the page of the results of `run` or `demo`",
-    "results": "results table FOLDER | published | import LOGS | export FOLDER: tables, published numbers, old logs",
+    "results": "results table FOLDER | published | import LOGS: tables, published numbers, logs of the research code",
     "import": "import FILE: convert a checkpoint of the authors' code (CoOp, MaPLe, ...) to a run",
     "data": "data list | check ROOT | download NAMES | show DATA: public datasets on disk, samples of any data",
     "masks": "masks check SOURCE | make: statistics of foreground masks, and new masks",

@@ -1,5 +1,4 @@
-"""`cliptune results table | published | import | export`: tables of records, published results, and logs of the
-research code."""
+"""`cliptune results table | published | import`: tables of records, published results, logs of the research code."""
 
 from __future__ import annotations
 
@@ -14,7 +13,6 @@ KINDS = {
     "table": ("results_table", "table FOLDER: a table of the runs in a folder as text, Markdown, CSV or LaTeX"),
     "published": ("results_published", "published: published results with their sources"),
     "import": ("results_import", "import LOGS: convert log.txt trees of the research code to records"),
-    "export": ("results_export", "export FOLDER --out OUT: write records as log.txt trees for scripts that parse them"),
 }
 
 

@@ -1,1 +1,1 @@
-"""Logs of the research code (Dassl's `log.txt`, in the folders of its scripts): read as records, written from them."""
+"""Logs of the research code: `log.txt` as Dassl writes it, in the folders of its scripts, converted to records."""

@@ -1,4 +1,4 @@
-"""What the folder of a log says: the layouts that the research code's scripts make."""
+"""Folder layouts of the research code's scripts: what the path of a log says about its run."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ from pathlib import Path
 SEED = r"seed(?P<seed>\d{1,18})$"
 SHOTS = r"(?P<shots>-?\d{1,9})"
 HEAD = r"(?:^|/)"
-#: The layouts, the most telling first. `part` is the half of the classes, or "target" of a model trained elsewhere.
+#: The layouts, the most specific first. `part` is the half of the classes, or "target" for tests on other data.
 LAYOUTS = (
     (HEAD + rf"base2new/(?P<part>train_base|test_base|test_new)/(?P<data>[^/]+)/shots_{SHOTS}/")
     + r"(?P<trainer>[^/]+)/(?P<settings>.+)/"
     + SEED,
     HEAD + rf"(?P<part>evaluation)/(?P<trainer>[^/]+)/(?P<settings>[^/]+?)_{SHOTS}shots/(?:(?P<more>.+)/)?"
     r"(?P<data>[^/]+)/" + SEED,
-    HEAD
-    + r"(?P<data>[^/]+)/(?P<trainer>[^/]+)/(?P<settings>[^/]+?)_(?P<shots>-?\d{1,9})shots/(?:(?P<more>.+)/)?"
-    + SEED,
+    HEAD + rf"(?P<data>[^/]+)/(?P<trainer>[^/]+)/(?P<settings>[^/]+?)_{SHOTS}shots/(?:(?P<more>.+)/)?" + SEED,
     HEAD + r"(?P<trainer>ZeroshotCLIP2?)/(?P<settings>[^/]+)/(?P<data>[^/]+)$",
-    HEAD
-    + r"(?P<data>[^/]+)/(?P<selector>[A-Za-z]\w*?)_(?P<fraction>0?\.\d+|1(?:\.0+)?)(?:_(?P<shots>-?\d{1,9}))?/"
-    + SEED,
+    HEAD + rf"(?P<data>[^/]+)/(?P<selector>[A-Za-z]\w*?)_(?P<fraction>0?\.\d+|1(?:\.0+)?)(?:_{SHOTS})?/" + SEED,
     HEAD + r"seed(?P<seed>\d{1,18})_(?P<data>.+)_3$",
 )
 PARTS = {"train_base": "base", "test_base": "base", "test_new": "new", "evaluation": "target"}
 DAPT, DPL = LAYOUTS[4], LAYOUTS[5]
-#: Fewer images a class than 1 is how the research code says all.
+#: Number of shots that stands for all images. The research code uses any number below 1.
 ALL_SHOTS = 0
 
 
 @dataclass(frozen=True)
 class LogLocation:
-    """What a folder says; None and "" where it does not. `before` is the path above the layout, which tells
-    experiments apart."""
+    """What a path says about a run; None and "" for what it does not.
 
-    before: str = ""
+    prefix: the path above the layout, which distinguishes experiments.
+    """
+
+    prefix: str = ""
     data: str | None = None
     trainer: str | None = None
     settings: str = ""
@@ -48,35 +46,32 @@ class LogLocation:
 
 
 def parse_folder(folder: Path, root: Path) -> LogLocation | None:
-    """What the path of a log's folder says, as far as any layout fits; None where none does.
+    """Parse the path of a log's folder by the first layout that matches; None if none does.
 
-    root: the tree that is read, below which the path tells experiments apart.
+    root: the folder that is imported; the path below it distinguishes experiments.
     """
     path = folder.resolve().as_posix()
     for layout in LAYOUTS:
-        found = re.search(layout, path)
-        if not found:
+        match = re.search(layout, path)
+        if not match:
             continue
-        said = {key: value for key, value in found.groupdict().items() if value is not None}
-        trainer = said.get("trainer") or {DAPT: "DAPT", DPL: "DPL"}.get(layout)
-        fraction = said.get("fraction")
-        shots = int(said["shots"]) if "shots" in said else None
+        groups = {key: value for key, value in match.groupdict().items() if value is not None}
         return LogLocation(
-            before=_path_prefix(path[: found.start()], root, dapt=layout == DAPT),
-            data=said["data"],
-            trainer=trainer,
-            settings="/".join(said[key] for key in ("settings", "more") if key in said),
-            shots=None if shots is None else max(shots, ALL_SHOTS),
-            seed=int(said["seed"]) if "seed" in said else None,
-            part=PARTS.get(said.get("part", "")),
-            selector=said.get("selector"),
-            fraction=None if fraction is None else float(fraction),
+            prefix=_path_prefix(path[: match.start()], root, dapt=layout == DAPT),
+            data=groups["data"],
+            trainer=groups.get("trainer") or {DAPT: "DAPT", DPL: "DPL"}.get(layout),
+            settings="/".join(groups[key] for key in ("settings", "more") if key in groups),
+            shots=max(int(groups["shots"]), ALL_SHOTS) if "shots" in groups else None,
+            seed=int(groups["seed"]) if "seed" in groups else None,
+            part=PARTS.get(groups.get("part", "")),
+            selector=groups.get("selector"),
+            fraction=float(groups["fraction"]) if "fraction" in groups else None,
         )
     return None
 
 
 def _path_prefix(path: str, root: Path, *, dapt: bool) -> str:
-    """The part of a path below the root; DAPT's script keeps tests beside trainings, in a folder called so."""
+    """The part of a path below the root. DAPT's script writes tests to a folder NAME_test next to the training's."""
     top = root.resolve().as_posix()
     below = path.removeprefix(top).strip("/") if path.startswith(top) else ""
     return below.removesuffix("_test") if dapt else below

@@ -1,4 +1,4 @@
-"""One `log.txt`: what it says of a run and its tests."""
+"""Parse a `log.txt`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import yaml
-
 from cliptune import plain_values
 
 T = TypeVar("T")
 
-#: Lines that end training; which one depends on the copy of the code.
+#: Lines at the end of training; versions of the code differ.
 END_LINES = ("Finish training", "Finished training")
 NUMBER = r"[0-9]{1,20}(?:\.[0-9]{0,40})?"
 ACCURACY = re.compile(rf"\* accuracy: ({NUMBER}(?:[eE][+-]?[0-9]{{1,2}})?)%")
@@ -22,14 +20,18 @@ EPOCH = re.compile(
     rf"epoch \[([0-9]{{1,9}})/([0-9]+)\].*?\bloss [\d.naif+-]+ \(({NUMBER})\)"
     rf".*?(?:\blr ({NUMBER}(?:[eE][+-]?[0-9]{{1,2}})?))?(?: eta .*)?$"
 )
-#: Characters of a line at most: patterns that look ahead take long on longer ones.
+#: Longest line that is parsed: the patterns backtrack, so they are slow on longer ones.
 MAX_LINE_LENGTH = 2000
 SPLIT = re.compile(r"^Evaluate on the \*(\w+)\* set$")
 
 
 @dataclass(frozen=True)
 class LoggedAccuracy:
-    """One printed accuracy, in percent: as text, on which split, of how many pictures if that is said."""
+    """A printed accuracy in percent.
+
+    printed: the number as text. trained: whether the log said before that training was finished. total, correct: counts
+    of images, if printed.
+    """
 
     printed: str
     split: str
@@ -39,12 +41,12 @@ class LoggedAccuracy:
 
     @property
     def decimals(self) -> int:
-        """Decimals of the printed number."""
+        """Number of printed decimals."""
         return len(self.printed.partition(".")[2])
 
     @property
     def exact(self) -> float | None:
-        """Accuracy from the counts; None where they are missing or say something else than what is printed."""
+        """Accuracy computed from the counts; None if they are missing or contradict the printed number."""
         if not self.total or self.correct is None:
             return None
         value = 100 * self.correct / self.total
@@ -53,9 +55,9 @@ class LoggedAccuracy:
 
 @dataclass(frozen=True)
 class Log:
-    """What a log says; `arguments` and `config` are empty where it has no such part.
+    """Content of a log. `arguments` and `config` are empty if it does not print them.
 
-    finished: whether a line says that training ended. history: rows of "epoch" from 0, mean "loss" and "lr".
+    finished: whether training finished. history: a row per epoch with "epoch" (from 0), mean "loss" and "lr".
     """
 
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -66,12 +68,12 @@ class Log:
 
     @property
     def evaluates(self) -> bool:
-        """Whether it only evaluates, and so has no end of training."""
-        told = self.arguments.get("eval_only")
-        return told == "True" if told is not None else not self.history and not self.finished
+        """Whether the log is of an evaluation without training."""
+        eval_only = self.arguments.get("eval_only")
+        return eval_only == "True" if eval_only is not None else not self.history and not self.finished
 
-    def says(self, *path: str, kind: type[T]) -> T | None:
-        """A value of the configuration, by section and name; None if it is not said, or of another kind."""
+    def get(self, *path: str, kind: type[T]) -> T | None:
+        """A value of the configuration, by section and name; None if it is missing or of another type."""
         value: Any = self.config
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
@@ -79,7 +81,7 @@ class Log:
 
 
 def parse_log(text: str) -> Log:
-    """The log in `text`."""
+    """Parse the text of a log."""
     lines = text.splitlines()
     finished, split = False, "test"
     counts: dict[str, int] = {}
@@ -105,7 +107,7 @@ def parse_log(text: str) -> Log:
 
 
 def final_accuracy(log: Log) -> tuple[LoggedAccuracy | None, str]:
-    """The last accuracy on the test set that counts, as the research code's own parser counts; or None and why not."""
+    """The accuracy that the research code's own parser would use, or None and the reason."""
     if log.evaluates:
         counting = log.tests
     elif log.finished:
@@ -121,24 +123,8 @@ def final_accuracy(log: Log) -> tuple[LoggedAccuracy | None, str]:
     return last, ""
 
 
-def compose(config: Mapping[str, Any], accuracy: float, total: int | None, decimals: int, trained: bool) -> str:
-    """A log with this configuration and one test, in the lines that the research code's parsers look for.
-
-    trained: whether it is of a training run, with both lines that end one, else of an evaluation.
-    """
-    stars = "*" * 12
-    lines = [stars, "** Config **", stars, yaml.safe_dump(dict(config), sort_keys=True).rstrip("\n"), ""]
-    lines += [*(END_LINES if trained else ()), "Evaluate on the *test* set", "=> result"]
-    if total:
-        correct = round(accuracy * total / 100)
-        if abs(100 * correct / total - accuracy) < 1e-6:
-            lines += [f"* total: {total:,}", f"* correct: {correct:,}"]
-    lines += [f"* accuracy: {accuracy:.{decimals}f}%", f"* error: {100 - accuracy:.{decimals}f}%"]
-    return "\n".join([*lines, ""])
-
-
 def _arguments(lines: list[str]) -> dict[str, str]:
-    """The lines "key: value" between the heads of arguments and configuration."""
+    """The lines "key: value" between the headings of arguments and configuration."""
     stripped = [line.strip() for line in lines]
     if "** Arguments **" not in stripped:
         return {}
@@ -149,7 +135,7 @@ def _arguments(lines: list[str]) -> dict[str, str]:
 
 
 def _config(lines: list[str]) -> dict[str, Any]:
-    """The configuration, printed as YAML; empty if there is none or it cannot be read."""
+    """The configuration, which is printed as YAML; empty if it is missing or malformed."""
     stripped = [line.strip() for line in lines]
     if "** Config **" not in stripped:
         return {}
