@@ -86,8 +86,11 @@ def test_coreset(tmp_path):
     assert refused_or(use, written(file, copies))[1] == 0
 
 
-def test_hold(tmp_path):
-    file, me = tmp_path / "run" / dir_lock.LOCK_FILE, json.loads(dir_lock._me())
+def test_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(dir_lock, "GRACE_SECONDS", 0.01)
+    file = tmp_path / "run" / dir_lock.LOCK_FILE
+    with dir_lock.lock_dir(file.parent):
+        whole = file.read_bytes()
 
     def use():
         dir_lock.lock_owner(file.parent)
@@ -95,7 +98,7 @@ def test_hold(tmp_path):
             file.parent.mkdir(exist_ok=True)
 
     def copies():
-        for one in (*damaged_files.of_tree(me, 120), *damaged_files.of_bytes(json.dumps(me).encode(), 40)):
+        for one in damaged_files.of_bytes(whole, 60):
             file.parent.mkdir(exist_ok=True)
             yield one
 

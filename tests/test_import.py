@@ -64,7 +64,19 @@ def records(tmp_path_factory):
     return folder
 
 
+LOG = """Finish training
+Evaluate on the *test* set
+=> result
+* total: 100
+* correct: 51
+* accuracy: 51.0%
+"""
+
+
 def test_what_neither_trains_nor_predicts_loads_no_torch(tmp_path, records, photos):
+    log = tmp_path / "logs/dtd/CoOp/vit_b16_16shots/seed1/log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text(LOG)
     right = [
         ["--version"],
         *HELPS,

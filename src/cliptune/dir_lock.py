@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import SoftFileLease, Timeout
+from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from cliptune.errors import UserError, os_reason
 
@@ -60,7 +60,7 @@ def lock_owner(folder: Path) -> str:
     if not os.path.lexists(folder / LOCK_FILE) or _seconds_without_heartbeat(folder) > LEASE_SECONDS:
         return ""
     if not lock.is_locked:
-        with suppress(OSError):  # among them `Timeout`
+        with suppress(OSError, LeaseSettingsMismatch):  # `Timeout` is an OSError
             lock.acquire(timeout=GRACE_SECONDS)  # succeeds if the owner was a process of this machine that died
             lock.release()
             return ""
@@ -93,15 +93,23 @@ def _acquire(lock: SoftFileLease, folder: Path) -> None:
                 f"is taken over in {LEASE_SECONDS:.0f} s unless there is one",
                 stacklevel=4,
             )
-    for _ in range(10):
+    for _ in range(100):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=timeout)
             return
         except Timeout:
             break
-        except FileNotFoundError:  # the previous owner removed the empty directory in between
-            continue
+        except LeaseSettingsMismatch:  # damaged, or written by a version with another lease
+            raise DirLocked(
+                f"{folder / LOCK_FILE} is damaged or of another version; delete it if no other process works in that folder"
+            ) from None
+        except (
+            FileNotFoundError,
+            FileExistsError,
+        ) as error:  # the previous owner removed the empty directory meanwhile
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise UserError(f"{folder} is not a folder; choose another one with --out") from error
         except OSError as error:
             raise UserError(
                 f"cannot write to {folder}: {os_reason(error)}; choose another folder with --out"

@@ -8,7 +8,7 @@ from cliptune.types import Result
 SWEEP = """
     run                                       | a protocol (base_to_novel
     run --methods coop                        | a protocol (base_to_novel
-    run base-to-new                           | unknown protocol 'base_to_new'; nearest: base_to_novel
+    run base-to-new                           | unknown protocol 'base-to-new'; nearest: base_to_novel
     run few-shot stray                        | stray
     run few-shot --methods                    | methods is empty
     run few-shot --methods coop mapel         | nearest: maple

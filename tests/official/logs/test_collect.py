@@ -40,7 +40,7 @@ def test_exact_is_from_the_counts(tree, log):
     root = tree({"caltech101/CoOp/vit_b16_16shots/seed1": log("92.0")})
     result, _ = only(root, exact=True)
     assert result.metrics["test"] == 100 * 2268 / 2465
-    assert result.provenance["rounding"] == {"test": "none: from the counts of pictures"}
+    assert result.provenance["rounding"] == {"test": "none: from the counts of images"}
     root = tree({"caltech101/CoOp/vit_b16_16shots/seed1": log("93.5")})  # counts that say something else
     assert only(root, exact=True)[0].metrics["test"] == 93.5
 
@@ -110,7 +110,7 @@ def test_daps_folders_say_no_shots_but_its_logs_do(tree, log):
     chosen = said["data_efficient"].config
     assert (chosen["fraction"], chosen["selector"], chosen.get("shots")) == (0.1, "herding", None)
     assert said["base_to_novel"].metrics == {"base": 95.0, "novel": 97.0}
-    assert len(notes) == 1 and "says the shots, which the record leaves open" in notes[0]
+    assert len(notes) == 1 and "says the shots; the record leaves them open" in notes[0]
 
 
 def test_dpl_and_zero_shot(tree, log):
@@ -133,7 +133,7 @@ def test_what_is_unfinished_or_unclear_is_named(tree, log):
     assert "seed1/log.txt: unfinished: no line says 'Finish training' or 'Finished training' after epoch 2" in told
     assert "seed2/log.txt: no line with an accuracy" in told
     assert "seed3/log.txt: its last accuracy is of the val split" in told
-    assert "else/log.txt: not understood, neither its folder nor its configuration says the data set" in told
+    assert "else/log.txt: skipped, neither its folder nor its configuration names the dataset" in told
     assert "the trainer TCP is none of ours" in told
     assert len(notes) == 5
 
@@ -149,7 +149,7 @@ def test_of_reruns_the_last_that_finished_counts(tree, log):
     }
     result, notes = only(tree(runs))
     assert result.metrics == {"test": 81.0}
-    assert len(notes) == 1 and "earlier runs there say otherwise: log.txt-2022-03-01-10-00-00 (80.0)" in notes[0]
+    assert len(notes) == 1 and "earlier runs differ: log.txt-2022-03-01-10-00-00 (80.0)" in notes[0]
 
 
 def test_a_configuration_tells_what_folders_do_not(tree, log):

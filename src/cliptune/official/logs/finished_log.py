@@ -51,7 +51,7 @@ def interpret(path: Path, log: Log, test: LoggedAccuracy, root: Path, notes: lis
     data = log.get("DATASET", "NAME", kind=str) or location.data
     trainer = log.get("TRAINER", "NAME", kind=str) or location.trainer
     if data is None or trainer is None:
-        missing = "data set" if data is None else "trainer"
+        missing = "dataset" if data is None else "trainer"
         notes.append(f"{path}: skipped, neither its folder nor its configuration names the {missing}")
         return None
     location = _with_shots(location, log, path, notes)
