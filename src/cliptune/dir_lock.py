@@ -101,15 +101,13 @@ def _acquire(lock: SoftFileLease, folder: Path) -> None:
         except Timeout:
             break
         except LeaseSettingsMismatch:  # damaged, or written by a version with another lease
+            file = folder / LOCK_FILE
             raise DirLocked(
-                f"{folder / LOCK_FILE} is damaged or of another version; delete it if no other process works in that folder"
+                f"{file} is damaged or of another version; delete it if no other process works in that folder"
             ) from None
-        except (
-            FileNotFoundError,
-            FileExistsError,
-        ) as error:  # the previous owner removed the empty directory meanwhile
+        except (FileNotFoundError, FileExistsError):  # the previous owner removed the empty directory meanwhile
             if os.path.lexists(folder) and not folder.is_dir():
-                raise UserError(f"{folder} is not a folder; choose another one with --out") from error
+                raise UserError(f"cannot write to {folder}: it is a file; choose another folder with --out") from None
         except OSError as error:
             raise UserError(
                 f"cannot write to {folder}: {os_reason(error)}; choose another folder with --out"

@@ -134,7 +134,7 @@ def test_what_is_unfinished_or_unclear_is_named(tree, log):
     assert "seed2/log.txt: no line with an accuracy" in told
     assert "seed3/log.txt: its last accuracy is of the val split" in told
     assert "else/log.txt: skipped, neither its folder nor its configuration names the dataset" in told
-    assert "the trainer TCP is none of ours" in told
+    assert "the trainer TCP is unknown" in told
     assert len(notes) == 5
 
 
