@@ -64,5 +64,5 @@ def test_several_runs_take_what_one_of_them_can():
     with pytest.warns(UserWarning, match="lr has no effect: zeroshot trains nothing"):
         unused_options.check_unused_options(runs[:1], ["lr"])
     mixed = [with_options(RunConfig(methods.build(name)), {"n_ctx": 9}) for name in ("cocoop", "maple")]
-    with pytest.warns(UserWarning, match="n_ctx has no effect on cocoop: 'a photo of a' starts one vector a word"):
+    with pytest.warns(UserWarning, match="n_ctx has no effect on cocoop: 'a photo of a' starts one vector per word"):
         unused_options.check_unused_options(mixed, ["n_ctx"])

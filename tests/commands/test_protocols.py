@@ -150,7 +150,7 @@ def test_folders_of_different_data_differ():
 
 def test_any_flag_of_train_goes_to_the_methods_that_have_it():
     flags = ("--lr", 0.5, "--batch_size", 7, "--n-ctx", 3, "--depth=2", "--keep", "best", "--words", "a sketch of a")
-    with pytest.warns(UserWarning, match="n_ctx has no effect on kgcoop: 'a sketch of a' starts one vector a word"):
+    with pytest.warns(UserWarning, match="n_ctx has no effect on kgcoop: 'a sketch of a' starts one vector per word"):
         planned = plan("base-to-novel", "--methods", "zeroshot", "maple+dapt", "kgcoop", *flags)
     found = {e.label: e.run for e in planned}
     assert all((r.training.lr, r.training.batch_size, r.training.keep) == (0.5, 7, "best") for r in found.values())

@@ -23,5 +23,5 @@ def test_lengths_are_told_and_can_be_given(cli, tmp_path, photos):
 
 def test_lengths_that_do_not_fit(cli, tmp_path, photos):
     said = cli("train", "dpl", "--data", f"folder:{photos}", "--lengths-text", 1, 0, "--out", tmp_path / "a")
-    assert said.code == 2 and "lengths_text has 2 numbers, but backbone 'tiny' has 4 such layers" in said.err
+    assert said.code == 2 and "lengths_text has 2 values, but backbone 'tiny' has 4 such layers" in said.err
     assert not (tmp_path / "a").exists()

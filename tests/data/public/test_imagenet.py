@@ -155,7 +155,7 @@ def test_training_on_a_test_set_is_refused(root, tmp_path, protocol):
     with pytest.raises(UserError, match=r"imagenet_a has no training images.*cliptune evaluate RUN --data imagenet_a"):
         ct.train("coop", "imagenet_a", root=str(root), protocol=protocol, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UserError, match="Tip-Adapter remembers training pictures, but there are none"):
+    with pytest.raises(UserError, match="Tip-Adapter needs training images, but there are none"):
         ct.train("tip_adapter", "imagenet_a", root=str(root))
 
 
