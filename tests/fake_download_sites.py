@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 import mini_public_datasets
-from cliptune.data import sources
+from cliptune.data import public, sources
 from cliptune.data.config import DataConfig
 from cliptune.data.public import download as module
 from cliptune.data.public.common.spec import locate
 from cliptune.data.public.download import DownloadOptions
 from make_archives import tarred, zipped
 
-CARDS = sources.public_specs()
+CARDS = public.specs()
 #: The archives of the original sites, and how paths in the dataset's CoOp folder are called in them.
 SITES = {
     "oxford_pets": {"images.tar.gz": ("images/", "images/"), "annotations.tar.gz": ("annotations/", "annotations/")},

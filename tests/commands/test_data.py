@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cliptune.data import sources
+from cliptune.data import public, sources
 from tiny_tasks import drawings
 
 SPLITS = Path(__file__).parents[3] / "shared" / "data" / "splits"
@@ -78,7 +78,7 @@ def test_check_of_what_was_copied_by_half(cli, pets):
     assert said.code == 1 and "7,344 of 7,349 images" in said.out
     assert "and 2 more" in said.out and "fix: " in said.out
     record = json.loads(cli("data", "check", pets, "--format", "json").out)
-    assert set(record) == {"root", "fix", "datasets"} and set(record["datasets"]) == set(sources.public_specs())
+    assert set(record) == {"root", "fix", "datasets"} and set(record["datasets"]) == set(public.specs())
     found = record["datasets"]["oxford_pets"]
     assert found["status"] == "incomplete" and found["layout"] == "CoOp" and found["masks"] is None
     assert found["pictures"]["expected"] == 7349 and found["pictures"]["found"] == 7344

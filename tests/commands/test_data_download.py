@@ -3,11 +3,11 @@
 import pytest
 
 import mini_public_datasets
-from cliptune.data import sources
+from cliptune.data import public
 from http_servers import hub, site  # noqa: F401
 from make_archives import zipped
 
-DTD = sources.public_specs()["dtd"]
+DTD = public.specs()["dtd"]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 import fake_voc
 import mini_public_datasets
-from cliptune.data import sources
+from cliptune.data import public, sources
 from cliptune.data.config import DataConfig
 from cliptune.data.dataset import Dataset
 from cliptune.data.public.common.wnids import wnids
@@ -63,7 +63,7 @@ def imagenet(name, folder, *parts):
 
 
 def split_file(folder):
-    split = mini_public_datasets.make_split(sources.public_specs()["dtd"])
+    split = mini_public_datasets.make_split(public.specs()["dtd"])
     mini_public_datasets.write_images(folder, [item for part in split.values() for item in part])
     (folder / "split.json").write_text(json.dumps(split))
     return f"json:{folder / 'split.json'}"
@@ -108,7 +108,7 @@ def spec_of(name, folder):
     if name in OPENED:
         told = OPENED[name](folder)
         return told if isinstance(told, tuple) else (told, DataConfig())
-    mini_public_datasets.write_dataset(sources.public_specs()[name], folder)
+    mini_public_datasets.write_dataset(public.specs()[name], folder)
     return name, DataConfig(root=str(folder))
 
 
@@ -138,10 +138,10 @@ def test_every_source_keeps_the_interface(tmp_path, name):
         assert [e.label for e in examples] == [e.label for e in dataset.examples("test")]
 
 
-@pytest.mark.parametrize("name", sources.public_specs())
+@pytest.mark.parametrize("name", public.specs())
 def test_every_public_dataset_takes_the_root_alone(tmp_path, name):
-    assert sources.public_specs()[name].name == name
+    assert public.specs()[name].name == name
     with pytest.raises(UserError, match=f"{name} takes nothing after the colon, got 'x'; set --root instead"):
         sources.get(f"{name}:x", DataConfig(root=str(tmp_path)))
-    with pytest.raises(UserError, match=f"no {sources.public_specs()[name].title} under .*: looked for "):
+    with pytest.raises(UserError, match=f"no {public.specs()[name].title} under .*: looked for "):
         sources.get(name, DataConfig(root=str(tmp_path)))

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from cliptune.commands.parse import parse
-from cliptune.data import sources
+from cliptune.data import public, sources
 from cliptune.data.config import ROOT_VARIABLE
 from cliptune.data.public import download
 from cliptune.data.public.common.recipe import COLLECTION
@@ -50,7 +50,7 @@ def data_download(arguments: list[str]) -> None:
     options = parse(DataDownload, "data download", arguments)
     names = [_name(name) for name in dict.fromkeys(options.names)]
     if not names:
-        raise UserError(f"data download takes names of datasets: {', '.join(sources.public_specs())}")
+        raise UserError(f"data download takes names of datasets: {', '.join(public.specs())}")
     if options.mirror and not options.mirror.startswith(("http://", "https://")):
         raise UserError(f"--mirror takes a URL that begins with https:// or http://, got {options.mirror!r}")
     root = _root(options.root, make=not options.dry_run)
@@ -82,7 +82,7 @@ def data_download(arguments: list[str]) -> None:
 
 def plan(name: str, root: Path, request: download.DownloadOptions) -> Sequence[str]:
     """Describe a download without using the network. Raises `UserError` if the dataset cannot be downloaded."""
-    spec = sources.public_specs()[name]
+    spec = public.specs()[name]
     if root.is_dir() and download.is_complete(download.dataset_status(name, root), spec):
         return ["already there"]
     source = download.choose_source(spec, request, root)
@@ -132,7 +132,7 @@ class ProgressBars:
 
 def _name(name: str) -> str:
     """The name of a dataset given by name or title. Raises `UserError` with the nearest names."""
-    specs = sources.public_specs()
+    specs = public.specs()
     titles = {spec.title.casefold(): own for own, spec in specs.items()}
     found = titles.get(name.casefold(), name.casefold().replace("-", "_"))
     if found in specs:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cliptune.commands.parse import parse
-from cliptune.data import sources
+from cliptune.data import public, sources
 from cliptune.data.config import ROOT_VARIABLE, DataConfig
 from cliptune.data.public.common.spec import DatasetSpec, locate
 from cliptune.errors import UserError
@@ -49,7 +49,7 @@ def as_lines(root: str = "") -> list[str]:
 def known(root: str = "") -> list[dict[str, Any]]:
     """One record per dataset, those that need no root first. Raises `UserError` if the root is not a folder."""
     folder = DataConfig(root=root).folder("data list") if root or os.environ.get(ROOT_VARIABLE) else None
-    rows, specs = [], sources.public_specs()
+    rows, specs = [], public.specs()
     for name in sources.names():
         about = (sys.modules[sources.dataset_class(name).__module__].__doc__ or "").strip().splitlines()[0]
         row: dict[str, Any] = {"name": name, "about": about, **dict.fromkeys(("title", "classes"))}

@@ -6,11 +6,10 @@ import copy
 from abc import ABC, abstractmethod
 from functools import cached_property
 
-from cliptune.data import splits
+from cliptune.data import dassl_few_shot, splits
 from cliptune.data.config import DataConfig
 from cliptune.data.image_files import ImageFiles
 from cliptune.data.image_io import read_image
-from cliptune.data.public.common import dassl_few_shot
 from cliptune.errors import UserError
 from cliptune.types import DecodedImage, Example
 
@@ -22,7 +21,7 @@ class Dataset(ABC):
         name: Name in records and messages.
         classnames: Class names in label order, as they are put into prompts.
         templates: Prompts with one `{}` each, the dataset's own first.
-        draws: A folder or file of few-shot draws to use instead of drawing (see `public.common.dassl_few_shot`), or "".
+        draws: A folder or file of few-shot draws to use instead of drawing (see `data.dassl_few_shot`), or "".
         content_id: Identifies the content of generated examples for caching; empty if unknown.
         uses_holdout: Whether the examples `aside` validate instead of training (see `with_holdout`).
         is_public: Whether it is a published benchmark, which must be complete.

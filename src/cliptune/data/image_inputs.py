@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cliptune.data.custom.common.torch_dataset import to_image
+from cliptune.data.conversion import to_image
 from cliptune.data.image_io import UnreadableImageError, read_image, read_image_bytes
 from cliptune.data.range_warnings import collect_assumed_ranges, warn_assumed_ranges
 from cliptune.errors import UserError

@@ -11,8 +11,6 @@ from pathlib import Path
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.common.torch_dataset import PREFIX, TorchDataset
 from cliptune.data.dataset import Dataset
-from cliptune.data.public.common.public_dataset import PublicDataset
-from cliptune.data.public.common.spec import DatasetSpec
 from cliptune.errors import UserError
 from cliptune.registry import Registry, nearest
 
@@ -22,7 +20,6 @@ REGISTRY = Registry(
     Dataset,
     others={"emoji": "cliptune.data.emoji.dataset"},
 )
-PUBLIC = Registry("public dataset", ("cliptune.data.public",), PublicDataset)
 
 
 def names() -> list[str]:
@@ -33,16 +30,6 @@ def names() -> list[str]:
 def dataset_class(name: str) -> type[Dataset]:
     """The class of a dataset. Raises `UserError` with the nearest names if there is none."""
     return REGISTRY.get(name)
-
-
-def public_classes() -> dict[str, type[PublicDataset]]:
-    """The classes of the public datasets by name."""
-    return {name: PUBLIC.get(name) for name in PUBLIC.names()}
-
-
-def public_specs() -> dict[str, DatasetSpec]:
-    """The specifications of the public datasets by name."""
-    return {name: kind.spec for name, kind in public_classes().items()}
 
 
 def get(spec: str, reading: DataConfig | None = None) -> Dataset:

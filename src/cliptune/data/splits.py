@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cliptune import checks
-from cliptune.data.public.common.split_file import read_split_file
+from cliptune.data.split_file import read_split_file
 from cliptune.data.targets import labels_in
 from cliptune.errors import UserError
 from cliptune.types import Example

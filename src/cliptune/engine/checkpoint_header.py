@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cliptune import checks, plain_values
 from cliptune.backbones.backbone import Backbone
-from cliptune.data import sources
+from cliptune.data import public
 from cliptune.errors import UserError, shown
 from cliptune.model.method import Method
 
@@ -50,9 +50,7 @@ def read_header(about: Mapping[str, Any], path: Path) -> CheckpointHeader:
     names, templates = (tuple(_texts(about, key, path)) for key in ("classnames", "templates"))
     (duplicate, count), *_ = Counter(names).most_common(1)
     data = str(config.get("data", ""))
-    if (
-        count > 1 and data and data.partition(":")[0] not in sources.public_specs()
-    ):  # ImageNet has two classes named missile
+    if count > 1 and data and data.partition(":")[0] not in public.specs():  # ImageNet has two classes named missile
         raise _damaged(path, f"class {shown(duplicate)} is listed {count} times")
     try:
         for template in templates:

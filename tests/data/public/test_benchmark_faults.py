@@ -3,7 +3,7 @@
 import pytest
 
 import mini_public_datasets
-from cliptune.data import sources
+from cliptune.data import public
 from cliptune.data.config import ROOT_VARIABLE
 from cliptune.errors import UserError
 from mini_public_datasets import miniature, open_dataset
@@ -61,7 +61,7 @@ def test_a_missing_split_says_where_to_get_it(pets):
     ],
 )
 def test_aircraft_with_other_lists(tmp_path, file, content, told):
-    card = sources.public_specs()["fgvc_aircraft"]
+    card = public.specs()["fgvc_aircraft"]
     mini_public_datasets.write_dataset(card, tmp_path, split=mini_public_datasets.make_split(card))
     path = tmp_path / "fgvc_aircraft" / file
     path.unlink() if content is None else path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -9,9 +9,8 @@ import pytest
 
 import cliptune as ct
 import mini_public_datasets
-from cliptune.data import sources
+from cliptune.data import public, sources, split_file
 from cliptune.data.config import ROOT_VARIABLE
-from cliptune.data.public.common import split_file
 from cliptune.data.public.common.spec import locate, short_sha256
 from cliptune.errors import UserError
 from mini_public_datasets import miniature, open_dataset
@@ -28,7 +27,7 @@ NAMES = (
     "eurosat",
     "ucf101",
 )
-CARDS = {name: sources.public_specs()[name] for name in NAMES}
+CARDS = {name: public.specs()[name] for name in NAMES}
 LAYOUTS = [(name, number) for name in NAMES for number in range(len(CARDS[name].layouts))]
 unseen = pytest.mark.filterwarnings("ignore:backbone 'tiny' never saw .*:UserWarning")
 

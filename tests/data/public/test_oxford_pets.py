@@ -6,10 +6,10 @@ from PIL import Image
 
 import mini_public_datasets
 from cliptune import masks
-from cliptune.data import sources
+from cliptune.data import public
 from mini_public_datasets import miniature, open_dataset
 
-CARD = sources.public_specs()["oxford_pets"]
+CARD = public.specs()["oxford_pets"]
 
 
 def trimaps(home, split):

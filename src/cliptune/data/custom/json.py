@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+from cliptune.data import split_file
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.common.multi_label import warn_of_combined_names
 from cliptune.data.dataset import Dataset
 from cliptune.data.exists import missing_files
-from cliptune.data.public.common import split_file
 from cliptune.errors import UserError
 from cliptune.text import listed
 from cliptune.types import Example

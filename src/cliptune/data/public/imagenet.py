@@ -6,8 +6,8 @@ import random
 from functools import cached_property
 from pathlib import Path
 
+from cliptune.data import dassl_few_shot
 from cliptune.data.config import DataConfig
-from cliptune.data.public.common import dassl_few_shot
 from cliptune.data.public.common.public_dataset import PublicDataset
 from cliptune.data.public.common.recipe import Recipe
 from cliptune.data.public.common.spec import DatasetSpec, Layout

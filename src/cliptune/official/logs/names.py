@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from cliptune import methods
-from cliptune.data import sources
+from cliptune.data import public
 
 #: Method -> names of its trainer.
 TRAINERS = {
@@ -49,7 +49,7 @@ def method_name(trainer: str, settings: str = "", dapt: bool = False) -> str | N
 
 def dataset_name(name: str) -> str:
     """The public dataset with this name, title or folder; the name itself if there is none."""
-    for dataset, spec in sources.public_specs().items():
+    for dataset, spec in public.specs().items():
         if _alphanumeric(name) in (_alphanumeric(dataset), _alphanumeric(spec.title)):
             return dataset
     return name

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import mini_public_datasets
-from cliptune.data import sources
+from cliptune.data import public
 from cliptune.data.public.doctor.check import check_datasets
 from fake_public_datasets import IMAGES, status_of, write_dataset
 
@@ -65,7 +65,7 @@ def test_real_pointers():
 
 @pytest.mark.parametrize("laid", ["{part}/{label}", "jpg/{label}", "{label}"])
 def test_flowers_in_class_folders_are_brought_together(tmp_path, laid):
-    card = sources.public_specs()["oxford_flowers"]
+    card = public.specs()["oxford_flowers"]
     split = mini_public_datasets.write_dataset(card, tmp_path)
     home = tmp_path / card.layouts[0].home
     for part, items in split.items():

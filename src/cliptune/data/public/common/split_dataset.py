@@ -9,7 +9,7 @@ from cliptune.data.config import DataConfig
 from cliptune.data.exists import missing_files
 from cliptune.data.public.common.public_dataset import PublicDataset
 from cliptune.data.public.common.spec import DatasetLocation, spec_mismatches
-from cliptune.data.public.common.split_file import read_split_file
+from cliptune.data.split_file import read_split_file
 from cliptune.errors import UserError
 from cliptune.types import Example
 

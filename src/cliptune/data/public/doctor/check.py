@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cliptune.data import sources
+from cliptune.data import public
 from cliptune.data.public.common.public_dataset import PublicDataset
 from cliptune.data.public.common.spec import DatasetLocation, DatasetSpec, find_split, missing_lists
 from cliptune.data.public.common.split_dataset import SplitDataset
-from cliptune.data.public.common.split_file import read_split_file
 from cliptune.data.public.doctor import completeness, layouts, missing, spot_check
 from cliptune.data.public.doctor.status import Condition, DatasetStatus, ImageCount, RootStatus
+from cliptune.data.split_file import read_split_file
 from cliptune.errors import UserError, os_reason
 from cliptune.registry import nearest
 
@@ -31,7 +31,7 @@ def check_datasets(
         UserError: If the root is not a folder or may not be listed, or a name is unknown.
     """
     root = existing_root(root)
-    kinds = kinds or sources.public_classes()
+    kinds = kinds or public.classes()
     for name in names:
         if name not in kinds:
             raise UserError(f"no public dataset {name!r}; {nearest(name, kinds)}")

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cliptune.data import sources
+from cliptune.data import public
 from cliptune.data.public.common.recipe import Recipe, RemoteFile
 from cliptune.data.public.common.spec import DatasetSpec, find_split, short_sha256
-from cliptune.data.public.common.split_file import read_split_file
 from cliptune.data.public.doctor.check import check_dataset
 from cliptune.data.public.doctor.status import DatasetStatus
 from cliptune.data.public.download.archives import unpack
@@ -24,6 +23,7 @@ from cliptune.data.public.download.collection import fetch_archive
 from cliptune.data.public.download.disk import exclusive_folder, file_names
 from cliptune.data.public.download.place import find_home, merge
 from cliptune.data.public.download.transfer import NotAvailable, ProgressCallback, fetch, no_progress
+from cliptune.data.split_file import read_split_file
 from cliptune.errors import UserError
 
 Source = Literal["archive", "original"]
@@ -71,7 +71,7 @@ class _Download:
 
 def dataset_status(name: str, root: Path) -> DatasetStatus:
     """The status of a dataset on disk, without opening its images."""
-    return check_dataset(sources.public_classes()[name], root, sample=False)
+    return check_dataset(public.classes()[name], root, sample=False)
 
 
 def choose_source(spec: DatasetSpec, options: DownloadOptions, root: Path) -> Source:
@@ -94,7 +94,7 @@ def download(
     Raises:
         UserError: If it cannot be downloaded, or is incomplete afterwards.
     """
-    spec = sources.public_specs()[name]
+    spec = public.specs()[name]
     job = _Download(spec, root, options, progress)
     status = dataset_status(name, root)
     if is_complete(status, spec):

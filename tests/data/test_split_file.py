@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cliptune.data.public.common import split_file
+from cliptune.data import split_file
 from cliptune.errors import UserError
 
 GOOD = {

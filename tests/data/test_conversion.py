@@ -1,4 +1,4 @@
-"""Images and masks as Python holds them: tensors, arrays and pictures of every kind, and what is none."""
+"""PIL images, arrays and tensors of every kind as images and masks, and values that are neither."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torchvision
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
-from cliptune.data.custom.common.torch_dataset import to_image, to_mask
+from cliptune.data.conversion import to_image, to_mask
 from cliptune.errors import UserError
 from python_datasets import RGB
 
@@ -51,8 +51,8 @@ def test_grey_and_transparent_images():
         (RGB.long(), "x is of torch.int64; expected uint8, or float"),
         (RGB.permute(2, 1, 0), r"x has the shape \(5, 4, 3\); expected \(C, H, W\) with 1, 3 or 4 channels"),
         (RGB.numpy(), r"x has the shape \(3, 4, 5\); expected \(H, W, C\) with"),
-        (RGB[None], r"x has the shape \(1, 3, 4, 5\); expected one picture"),
-        ("cat.jpg", "x is a str; expected a PIL picture, a tensor or an array"),
+        (RGB[None], r"x has the shape \(1, 3, 4, 5\); expected one image"),
+        ("cat.jpg", "x is a str; expected a PIL image, a tensor or an array"),
     ],
 )
 def test_what_is_no_image(image, reason):
@@ -70,7 +70,7 @@ def test_masks_of_every_kind():
         to_mask(RGB, "x")
 
 
-def test_pil_pictures_are_turned_upright():
+def test_pil_images_are_turned_upright():
     image = Image.new("RGB", (4, 2))
     image.getexif()[0x0112] = 6
     assert to_image(image, "x").image.shape == (3, 4, 2)

@@ -8,8 +8,7 @@ import re
 import pytest
 
 import damaged_files
-from cliptune.data import splits
-from cliptune.data.public.common import dassl_few_shot
+from cliptune.data import dassl_few_shot, splits
 from cliptune.errors import UserError
 from cliptune.types import Example
 from mini_public_datasets import write_pickled_draw
