@@ -167,9 +167,9 @@ def rows(table):
 
 @pytest.mark.parametrize("line, said", rows(FRONT))
 def test_commands(rejected, line, said):
-    rejected(line, said)
+    assert said in rejected(line)
 
 
 @pytest.mark.parametrize("line, said", rows(TRAIN))
 def test_train(rejected, line, said):
-    rejected(line, said)
+    assert said in rejected(line)

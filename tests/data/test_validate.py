@@ -219,34 +219,6 @@ def test_a_run_opens_each_image_once_before_its_first_step(root, monkeypatch):
     assert opened == Counter(files) and set(opened.values()) == {1}
 
 
-def many(root, bad):
-    """120 small images of two classes, `bad` of which are empty."""
-    for i in range(120):
-        path = root / ("cat" if i % 2 else "dog") / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), (i, 0, 0)).save(path)
-        if i < bad:
-            path.write_bytes(b"")
-    return next(iter(few_shot(Folder(root), shots=0, seeds=(1,))))
-
-
-def test_own_data_may_lack_one_image_in_a_hundred(tmp_path):
-    chosen = many(tmp_path / "one", 1)
-    with pytest.warns(UserWarning, match=r"^1 of \d+ images cannot be read and are left out \(.*0.png is empty\)"):
-        rest, bad = drop_unreadable(chosen)
-    assert list(bad) == ["dog/0.png"]
-    assert sum(map(len, parts(rest).values())) == sum(map(len, parts(chosen).values())) - 1
-    with pytest.raises(ct.UserError, match=r"^2 of \d+ images cannot be read"):
-        drop_unreadable(many(tmp_path / "two", 2))
-
-
-def test_public_data_may_lack_none(tmp_path, monkeypatch):
-    chosen = many(tmp_path, 1)
-    monkeypatch.setattr(Folder, "is_public", True)
-    with pytest.raises(ct.UserError, match=r"^1 of \d+ images cannot be read"):
-        drop_unreadable(chosen)
-
-
 def test_damage_inside_of_a_test_image_is_found_where_bad_ones_are_left_out(root):
     chosen = made(root, skip_bad=True)
     example = parts(chosen)["test"][1]

@@ -1,0 +1,107 @@
+"""Tables of images that are refused, or read with a warning."""
+
+import warnings
+
+import pytest
+
+from cliptune.data import sources
+from cliptune.data.config import DataConfig
+from cliptune.data.custom.csv import Csv
+from cliptune.errors import UserError
+from image_tables import counts, plain, write
+
+
+def test_a_number_of_two_names(tmp_path, pictures):
+    rows = [(path, i % 2, "abc"[i % 3]) for i, path in enumerate(pictures)]
+    with pytest.raises(UserError, match="calls class 0 'a' before and 'c' in line 4; give each class one name"):
+        Csv(write(tmp_path, ("path", "label", "name"), rows))
+
+
+def test_pictures_that_are_not_there(tmp_path, pictures):
+    rows = [*plain(pictures), ("photos/cat/77.png", "cat"), ("nowhere/1.png", "cat")]
+    path = write(tmp_path, ("path", "label"), rows)
+    said = "2 of 22 images of .* are not there: photos/cat/77.png \\(line 22\\), nowhere/1.png \\(line 23\\)"
+    with pytest.raises(
+        UserError, match=said + "; paths count from .* \\(another folder: --root; leave out: --skip-bad"
+    ):
+        Csv(path)
+    with pytest.warns(UserWarning, match=said + ": left out"):
+        assert counts(Csv(path, DataConfig(skip_bad=True))) == [10, 4, 6]
+
+
+def test_a_class_that_is_only_tested(tmp_path, pictures):
+    rows = [(path, name, "train") for path, name in plain(pictures)]
+    rows[0] = (pictures[0], "ant", "test")
+    rows[1] = (pictures[1], "cat", "test")
+    rows[-1] = (pictures[-1], "red_fox", "test")
+    with pytest.warns(UserWarning, match="^no training images of ant in .*list.csv: left out$"):
+        table = Csv(write(tmp_path, ("path", "label", "split"), rows))
+    assert [e.key for e in table.examples("test")] == [pictures[1], pictures[-1]]
+
+
+def test_a_line_said_twice(tmp_path, pictures):
+    with pytest.warns(UserWarning, match="^1 lines of .* repeat others: left out"):
+        assert counts(Csv(write(tmp_path, ("path", "label"), plain([*pictures, pictures[0]])))) == [10, 4, 6]
+    with pytest.raises(
+        UserError, match="lines 2 and 22 of .* both list photos/cat/0.png, and differ; list each image once"
+    ):
+        Csv(write(tmp_path, ("path", "label"), [*plain(pictures), (pictures[0], "dog")]))
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("", "is empty; expected a header line such as path,label"),
+        ("\n\n", "is empty"),
+        ("path,label\n", "has a header, but no lines below it"),
+        ("a/1.jpg,cat\na/2.jpg,dog\n", "has no header line; begin it with one such as path,label"),
+        ("path,label\na.jpg,cat,x\n", "line 2 of .* has 3 fields, but the header has 2; put quotes around"),
+        ('path,label\n"a.jpg,cat\nb.jpg,dog\n', "cannot be read after line 3 .*; check the quotes"),
+        ("path,label\na.jpg,\n", "no path or no label in line 2 of .*; fill it in"),
+        (
+            "path,size\na.jpg,3\n",
+            "which column of .* contains the labels\\? It has path, size; name one label, or .* --label-column",
+        ),
+    ],
+)
+def test_what_is_no_table(tmp_path, text, reason):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        Csv(tmp_path / "list.csv")
+
+
+@pytest.mark.parametrize(
+    "part, reason",
+    [
+        ("holdout", "split 'holdout' in line 2 of .* is none of train, val, test"),
+        ("", "split '' in line 2 of .* is none of train, val, test"),
+        ("test", "lists no training images; split says which those are"),
+    ],
+)
+def test_splits_that_cannot_be(tmp_path, pictures, part, reason):
+    rows = [(*row, part) for row in plain(pictures)]
+    with pytest.raises(UserError, match=reason):
+        Csv(write(tmp_path, ("path", "label", "split"), rows))
+
+
+def test_one_class(tmp_path, pictures):
+    with pytest.raises(UserError, match=r"list.csv has one class only \(cat\); classification needs at least two"):
+        Csv(write(tmp_path, ("path", "label"), plain(pictures[:10])))
+
+
+def test_what_is_no_file_and_no_text(tmp_path):
+    with pytest.raises(UserError, match="csv needs a file: --data csv:FILE"):
+        sources.get("csv")
+    with pytest.raises(UserError, match="no file at .*none.csv; check the path after csv:"):
+        sources.get(f"csv:{tmp_path}/none.csv")
+    with pytest.raises(UserError, match="is a folder, not a table; folders of classes are read by folder:"):
+        sources.get(f"csv:{tmp_path}")
+    (tmp_path / "list.csv").write_bytes("path,label\nä.jpg,x\n".encode("latin-1"))
+    with pytest.raises(UserError, match="is not UTF-8 text; save it as CSV in UTF-8"):
+        sources.get(f"csv:{tmp_path}/list.csv")
+
+
+def test_nothing_is_said_of_a_good_table(tmp_path, pictures):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Csv(write(tmp_path, ("path", "label"), plain(pictures)))

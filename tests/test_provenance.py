@@ -1,0 +1,13 @@
+"""What a record says of the data it was got from."""
+
+from dataclasses import replace
+
+from cliptune import provenance
+from tiny_tasks import task
+
+
+def test_the_datas_fingerprint_tells_draws_and_names_apart():
+    one, again, other = task(seed=1), task(seed=1), task(seed=2)
+    assert provenance.data_fingerprint(one) == provenance.data_fingerprint(again)
+    renamed = replace(one, classnames=("a", "b", "c"))
+    assert len({provenance.data_fingerprint(t) for t in (one, other, renamed)}) == 3
