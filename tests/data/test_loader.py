@@ -149,3 +149,15 @@ def test_images_are_read_once_while_there_is_memory(monkeypatch, memory, reads):
     examples = made()
     one, other = examples.image(3), examples.image(3)
     assert torch.equal(one.image, other.image) and len(count) == reads
+
+
+def test_views_of_other_sizes_do_not_mix_in_a_shared_store():
+    toy, views = task(), {}
+    store = image_store.ImageStore(toy.dataset)
+    for preset in ("crop", "coop-2021"):
+        for size in (32, 48):
+            examples = ExampleSet(toy.dataset, toy.train, Preprocess((size, size)), preset=preset, store=store)
+            views[preset, size] = examples.view(0)
+            wanted = evaluation_view(to_pil_image(examples.image(0).image), Preprocess((size, size)), preset)
+            assert torch.equal(examples.view(0), wanted)
+    assert not torch.equal(views["crop", 32], views["coop-2021", 32])
