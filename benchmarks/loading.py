@@ -97,8 +97,8 @@ def random_stream(examples: ExampleSet, i: int, epoch: int) -> np.random.Generat
 class Bench:
     """Variants of each work, over all images once."""
 
-    def __init__(self, pictures: Path, folder: str):
-        self.files, self.folder = sorted(p for p in pictures.iterdir() if p.is_file()), folder
+    def __init__(self, images: Path, folder: str):
+        self.files, self.folder = sorted(p for p in images.iterdir() if p.is_file()), folder
         self.count = len(self.files)
         self.kept, self.exact = self.examples(True), self.examples(True, exact=True)
 
@@ -171,7 +171,7 @@ class Bench:
             return decode_jpeg(read_file(str(path)), ImageReadMode.RGB)
 
     def difference(self, training: bool, exact: bool = False) -> dict[str, int | float]:
-        """Grey levels between both sides before they are normalised, over `CROPS` views of each picture, or its one
+        """Grey levels between both sides before they are normalised, over `CROPS` views of each image, or its one
         evaluation view: the largest, how many of the values differ by more than one, and the shares."""
         ours, counts = self.examples(False, training, exact), np.zeros(256, dtype=np.int64)
         for epoch in range(CROPS if training else 1):

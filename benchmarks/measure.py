@@ -63,9 +63,9 @@ def sample(call: Callable[[], float]) -> tuple[float, float, bool]:
 def alternate(variants: dict[str, Callable[[], float]], repeats: int) -> dict[str, Timing]:
     """Time all variants in turn, A B A B, after one unmeasured round in which their results must agree."""
     results = {name: call() for name, call in variants.items()}
-    wanted = next(iter(results.values()))
+    expected = next(iter(results.values()))
     for name, value in results.items():
-        assert abs(value - wanted) <= 1e-3 * abs(wanted), f"{name} computed {value}, not {wanted}"
+        assert abs(value - expected) <= 1e-3 * abs(expected), f"{name} computed {value}, not {expected}"
     timings = {name: Timing() for name in variants}
     for _ in range(repeats):
         for name, call in variants.items():

@@ -38,7 +38,7 @@ def classnames(n: int) -> list[str]:
 
 
 class Bench:
-    """The backbone, made once, and fixed random pictures."""
+    """The backbone, made once, and fixed random images."""
 
     def __init__(self):
         torch.manual_seed(0)
@@ -111,7 +111,7 @@ class Bench:
     # -- forward alone ------------------------------------------------------------------------------------------------
 
     def evaluation(self, classes: int) -> Variants:
-        """One batch of 100 pictures, or of 32 where the textbook's text would not fit beside them."""
+        """One batch of 100 images, or of 32 where the textbook's text would not fit beside them."""
         model, images = self.model(Maple(), classes), self.images[: 100 if classes < 1000 else 32]
         ids, learner = self.ids(classes, "a photo of a"), model.learner
 

@@ -16,7 +16,7 @@ torch.set_num_threads(2)  # the same order of summation on every machine
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
-    """Decoded pictures are kept here, in processes that tests start as well, instead of in the user's folder."""
+    """Decoded images are kept here, in processes that tests start as well, instead of in the user's folder."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["CLIPTUNE_CACHE"] = str(folder)
     return folder
@@ -32,7 +32,7 @@ def tiny_backbone():
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """Three classes of eight picture files, `photos/<class>/<n>.png`, with masks in `masks/<class>/<n>.png` beside."""
+    """Three classes of eight image files, `photos/<class>/<n>.png`, with masks in `masks/<class>/<n>.png` beside."""
     from tiny_tasks import write_images
 
     root = tmp_path_factory.mktemp("data")
@@ -41,14 +41,14 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cutouts(tmp_path_factory):
-    """The same pictures with transparency around the object."""
+    """The same images with transparency around the object."""
     from tiny_tasks import write_images
 
     return write_images(tmp_path_factory.mktemp("data") / "cutouts", alpha=True)
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
     """How a command ended, and what it wrote."""
 
     code: int
@@ -61,7 +61,7 @@ def cli(capsys):
     """A function that runs a command in this process: `cli("train", "coop", "--epochs", 1)`."""
     from cliptune.cli import main
 
-    def call(*arguments) -> Said:
+    def call(*arguments) -> CommandResult:
         code = 0
         with warnings.catch_warnings():  # as outside of tests: warnings are printed
             warnings.simplefilter("default", UserWarning)
@@ -71,7 +71,7 @@ def cli(capsys):
                 main([str(a) for a in arguments])
             except SystemExit as stop:
                 code = stop.code or 0
-        said = capsys.readouterr()
-        return Said(int(code), said.out, said.err)
+        result = capsys.readouterr()
+        return CommandResult(int(code), result.out, result.err)
 
     return call

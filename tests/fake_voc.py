@@ -1,4 +1,4 @@
-"""A small Pascal VOC: noise for pictures, real annotations' form, masks whose values are labels."""
+"""A small Pascal VOC: noise for images, real annotations' form, masks whose values are labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-#: Pictures and the objects in them, by their names in annotations.
+#: Images and the objects in them, by their names in annotations.
 TRAIN = {
     "2007_000001": ["aeroplane"],
     "2007_000002": ["aeroplane", "person"],

@@ -1,4 +1,4 @@
-"""ImageNet and its kin in small: every class folder, one picture under many names."""
+"""ImageNet and its kin in small: every class folder, one image under many names."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SETS = {
 def write_wnid_folders(folder: Path, classes: Sequence[str], files: Sequence[str]) -> Path:
     """`folder/<class>/<file>`, links to one JPEG file; `{}` in a file's name is its class."""
     folder.mkdir(parents=True)
-    picture = folder.parent / "picture.bin"
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 40, 3), np.uint8)).save(picture, "JPEG")
+    image = folder.parent / "picture.bin"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 40, 3), np.uint8)).save(image, "JPEG")
     for name in classes:
         (folder / name).mkdir()
         for file in files:
-            os.link(picture, folder / name / file.format(name))
-    picture.unlink()
+            os.link(image, folder / name / file.format(name))
+    image.unlink()
     return folder
 
 

@@ -104,8 +104,8 @@ def _reduced(published: Path, classes: int, each: tuple[int, int, int]) -> Split
     return {
         part: [
             [path, position[label], name]
-            for wanted in kept
-            for path, label, name in [item for item in content[part] if item[1] == wanted][:count]
+            for expected in kept
+            for path, label, name in [item for item in content[part] if item[1] == expected][:count]
         ]
         for part, count in zip(PARTS, each, strict=True)
     }

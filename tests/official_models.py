@@ -22,7 +22,7 @@ from cliptune.official.detect import detect_method
 from cliptune.official.rebuild import rebuild_model
 from cliptune.official.tensor_names import official_buffers, official_names
 from official_files import CTX, learner_alone, second_tower, state_dict, unused_tensors
-from tiny_clips import pictures
+from tiny_clips import random_images
 
 NAMES = ("cat", "boeing 737-200", "jack-o'-lantern", "tulip (red)", "washington d. c.", "sled dog")
 #: Method, its name where the file does not say it, what is given besides.
@@ -106,4 +106,4 @@ def import_checkpoint(path, of, method="", options=None, names=()):
 
 def logits(model):
     with torch.no_grad():
-        return model({"image": pictures(model.backbone)}).logits
+        return model({"image": random_images(model.backbone)}).logits

@@ -33,16 +33,16 @@ def test_as_a_file_of_the_house(code, tmp_path, monkeypatch, photos, cli):
     (tmp_path / "offset.py").write_text(code)
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
     assert "offset" in methods.names()
-    said = cli("list", "methods")
-    (line,) = [line for line in said.out.splitlines() if line.startswith("offset ")]
+    result = cli("list", "methods")
+    (line,) = [line for line in result.out.splitlines() if line.startswith("offset ")]
     assert "512" in line and "CVPR 2023" in line and "A vector added to every text feature" in line
     masks = photos.parent / "masks"
     run = ct.train("offset+dapt", data=f"folder:{photos}", shots=2, epochs=2, masks_from=f"folder:{masks}")
     assert run.result is not None and run.result.method == "offset+dapt"
     run.save(tmp_path / "kept")
-    pictures = sorted((photos / "cat").iterdir())
-    assert torch.equal(ct.load(tmp_path / "kept").logits(pictures), run.logits(pictures))
+    images = sorted((photos / "cat").iterdir())
+    assert torch.equal(ct.load(tmp_path / "kept").logits(images), run.logits(images))
     flags = ("--methods", "offset", "--data", f"folder:{photos}", "--shots", 1, "--seeds", 1, "--epochs", 1)
-    said = cli("run", "few-shot", *flags, "--out", tmp_path / "sweep")
-    assert (said.code, said.err.count("cliptune: ")) == (0, 0) and "offset" in said.out, said.err
+    result = cli("run", "few-shot", *flags, "--out", tmp_path / "sweep")
+    assert (result.code, result.err.count("cliptune: ")) == (0, 0) and "offset" in result.out, result.err
     assert cli("train", "offset", "--stay", "-1").code == 2

@@ -40,7 +40,7 @@ def test_values_in_range_pass(check, held):
 
 
 @pytest.mark.parametrize(
-    "check, values, said",
+    "check, values, message",
     [
         (least, {"count": -1}, "count must be at least 0, got -1; look it up"),
         (least, {"rate": float("nan")}, "rate must be a finite number, got nan; look it up"),
@@ -61,8 +61,8 @@ def test_values_in_range_pass(check, held):
         (between, {"count": 2**63}, "count must be from 0 to 1, got 9223372036854775808"),
     ],
 )
-def test_others_are_named_with_what_they_may_be(check, values, said):
-    with pytest.raises(UserError, match=said):
+def test_others_are_named_with_what_they_may_be(check, values, message):
+    with pytest.raises(UserError, match=message):
         check(Held(**values))
 
 

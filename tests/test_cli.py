@@ -37,37 +37,37 @@ FLAGS = {
 
 @pytest.mark.parametrize("ask", [(), ("--help",), ("-h",), ("help",)])
 def test_help_names_every_command(cli, ask):
-    said = cli(*ask)
-    assert said.code == 0 and said.err == ""
-    assert all(f"  {command} " in said.out for command in commands.COMMANDS)
+    result = cli(*ask)
+    assert result.code == 0 and result.err == ""
+    assert all(f"  {command} " in result.out for command in commands.COMMANDS)
 
 
 @pytest.mark.parametrize("ask", ["--help", "-h"])
 @pytest.mark.parametrize("command", commands.COMMANDS)
 def test_every_command_explains_itself(cli, command, ask):
-    said = cli(command, ask)
-    assert said.code == 0 and said.err == ""
-    assert [flag for flag in FLAGS[command] if flag not in said.out] == []
+    result = cli(command, ask)
+    assert result.code == 0 and result.err == ""
+    assert [flag for flag in FLAGS[command] if flag not in result.out] == []
 
 
 @pytest.mark.parametrize(
     "method, flag", [("coop", "--method.n-ctx"), ("maple", "--method.depth"), ("coop+dapt", "--method.base.n-ctx")]
 )
 def test_the_help_of_train_is_the_methods(cli, method, flag):
-    said = cli("train", method, "--help")
-    assert said.code == 0 and flag in said.out
+    result = cli("train", method, "--help")
+    assert result.code == 0 and flag in result.out
 
 
 def test_the_help_of_train_shows_the_values_of_what_is_named_beside_it(cli):
-    def default(said, flag):
-        text = " ".join(said.out.replace("│", " ").split())
+    def default(result, flag):
+        text = " ".join(result.out.replace("│", " ").split())
         return text.partition(f"{flag} ")[2].partition("(default: ")[2].partition(")")[0]
 
-    said = cli("train", "coop", "--backbone", "ViT-B-16", "--protocol", "base-to-novel", "--help")
-    assert "those of coop on data emoji, backbone ViT-B-16, protocol base-to-novel and 16 shots" in said.out
-    assert default(said, "--training.epochs") == "200" and default(said, "--method.words") == "'a photo of a'"
-    said = cli("train", "coop", "--help", "--backbone", "ViT-B-16", "--shots", 1)
-    assert default(said, "--training.epochs") == "50" and default(said, "--method.words") == "''"
+    result = cli("train", "coop", "--backbone", "ViT-B-16", "--protocol", "base-to-novel", "--help")
+    assert "those of coop on data emoji, backbone ViT-B-16, protocol base-to-novel and 16 shots" in result.out
+    assert default(result, "--training.epochs") == "200" and default(result, "--method.words") == "'a photo of a'"
+    result = cli("train", "coop", "--help", "--backbone", "ViT-B-16", "--shots", 1)
+    assert default(result, "--training.epochs") == "50" and default(result, "--method.words") == "''"
     assert "those of maple+dapt on data emoji, backbone tiny" in cli("train", "--help").out
 
 
@@ -84,8 +84,8 @@ def test_help_is_broken_into_lines_once(cli, monkeypatch, command):
 
 def test_help_after_a_name(cli):
     for arguments in (("evaluate", "runs/x"), ("predict", "runs/x"), ("report", "runs"), ("run", "base-to-novel")):
-        said = cli(*arguments, "--help")
-        assert said.code == 0 and "usage: " in said.out, said
+        result = cli(*arguments, "--help")
+        assert result.code == 0 and "usage: " in result.out, result
 
 
 def test_every_command_has_its_function():
@@ -98,8 +98,8 @@ def test_version(cli):
 
 
 def test_an_unknown_command(cli):
-    said = cli("tran", "coop")
-    assert (said.code, said.out, said.err) == (2, "", "cliptune: unknown command 'tran'; nearest: train\n")
+    result = cli("tran", "coop")
+    assert (result.code, result.out, result.err) == (2, "", "cliptune: unknown command 'tran'; nearest: train\n")
     assert "known: background, data, demo" in cli("xyz").err
 
 
@@ -110,8 +110,8 @@ def test_a_mistake_is_one_line_however_long(cli, monkeypatch):
         raise UserError(message)
 
     monkeypatch.setattr(commands, "get", fail)
-    said = cli("demo")
-    assert said.code == 2 and said.err == f"cliptune: {message}\n"
+    result = cli("demo")
+    assert result.code == 2 and result.err == f"cliptune: {message}\n"
 
 
 def test_an_interruption_says_how_to_go_on(cli, monkeypatch):
@@ -119,14 +119,14 @@ def test_an_interruption_says_how_to_go_on(cli, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(commands, "get", stop)
-    said = cli("demo")
-    assert said.code == 130 and "run the same command again" in said.err
+    result = cli("demo")
+    assert result.code == 130 and "run the same command again" in result.err
 
 
 def test_warnings_are_notes(cli, monkeypatch):
     monkeypatch.setattr(commands, "get", lambda command: lambda arguments: warnings.warn("mind [this]", stacklevel=1))
-    said = cli("demo")
-    assert (said.code, said.out, said.err) == (0, "", "note: mind [this]\n")
+    result = cli("demo")
+    assert (result.code, result.out, result.err) == (0, "", "note: mind [this]\n")
 
 
 @pytest.mark.parametrize(
@@ -138,18 +138,18 @@ def test_warnings_are_notes(cli, monkeypatch):
     ],
 )
 def test_lists_have_a_line_each(cli, kind, some):
-    said = cli("list", kind)
-    lines = said.out.splitlines()
-    assert said.code == 0 and said.err == "" and len(lines) >= len(some) - 1
+    result = cli("list", kind)
+    lines = result.out.splitlines()
+    assert result.code == 0 and result.err == "" and len(lines) >= len(some) - 1
     assert all(len(line.split()) > 1 for line in lines)
     starts = [line.split()[0] for line in lines]
     assert len(starts) == len(set(starts))
-    assert all(word in said.out for word in some)
+    assert all(word in result.out for word in some)
 
 
 @pytest.mark.parametrize(
     "arguments, got", [((), "nothing"), (("method",), "method"), (("methods", "data"), "methods data")]
 )
 def test_lists_that_are_none(cli, arguments, got):
-    said = cli("list", *arguments)
-    assert said.code == 2 and said.err == f"cliptune: list takes one of methods, backbones, data, got {got}\n"
+    result = cli("list", *arguments)
+    assert result.code == 2 and result.err == f"cliptune: list takes one of methods, backbones, data, got {got}\n"

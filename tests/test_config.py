@@ -186,7 +186,7 @@ def test_lists_are_read_as_tuples_and_written_as_lists(value):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "message"),
     [
         ("lengths_text", [1, 2.5], "lengths_text=2.5 does not fit Dpl; it takes int"),
         ("lengths_text", ["1"], "lengths_text='1' does not fit Dpl; it takes int"),
@@ -195,8 +195,8 @@ def test_lists_are_read_as_tuples_and_written_as_lists(value):
         ("search_betas", [0.5], r"search_betas=\[0.5\] does not fit Dpl; it takes a list of float, float"),
     ],
 )
-def test_a_list_of_another_kind_is_refused(option, value, said):
-    with pytest.raises(UserError, match=said):
+def test_a_list_of_another_kind_is_refused(option, value, message):
+    with pytest.raises(UserError, match=message):
         config.with_options(RunConfig(Dpl()), {option: value})
 
 
@@ -239,7 +239,7 @@ def test_what_is_occasional_is_recorded_where_it_differs(name, value):
     assert config.from_dict(held) == run and config.fingerprint(run) != config.fingerprint(RunConfig(CoOp()))
 
 
-def test_data_efficient_always_says_how_its_pictures_were_chosen():
+def test_data_efficient_always_says_how_its_images_were_chosen():
     held = config.to_dict(RunConfig(CoOp(), protocol="data_efficient"))
     assert (held["fraction"], held["selector"]) == (1.0, "uniform")
 

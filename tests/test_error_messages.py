@@ -10,7 +10,7 @@ from cliptune import commands
 
 
 @pytest.mark.parametrize(
-    "error, said",
+    "error, message",
     [
         (
             ZeroDivisionError("division by [b]zero[/b]\nhere"),
@@ -22,13 +22,13 @@ from cliptune import commands
         (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"), "not enough memory"),
     ],
 )
-def test_a_fault_of_ours_is_a_sentence_and_a_file(cli, monkeypatch, cache_folder, error, said):
+def test_a_fault_of_ours_is_a_sentence_and_a_file(cli, monkeypatch, cache_folder, error, message):
     def fail(arguments):
         raise error
 
     monkeypatch.setattr(commands, "get", lambda command: fail)
     ended = cli("demo", "--out", "somewhere")
-    assert ended.code == 1 and ended.err.count("\n") == 1 and said in ended.err and len(ended.err) < 600
+    assert ended.code == 1 and ended.err.count("\n") == 1 and message in ended.err and len(ended.err) < 600
     file = Path(ended.err.strip().rpartition("the traceback is in ")[2])
     text = file.read_text()
     assert file.is_relative_to(cache_folder)
@@ -45,20 +45,20 @@ def test_a_traceback_goes_elsewhere_where_the_cache_cannot_be_written(cli, monke
 
 
 @pytest.mark.parametrize(
-    "error, said",
+    "error, message",
     [
         (OSError(errno.ENOSPC, "No space left on device"), "no space left on device"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000), "file name too long"),
         (PermissionError(errno.EACCES, "Permission denied", "/a"), "'/a' cannot be read or written: permission denied"),
     ],
 )
-def test_what_the_system_refuses_is_a_sentence(cli, monkeypatch, error, said):
+def test_what_the_system_refuses_is_a_sentence(cli, monkeypatch, error, message):
     def fail(arguments):
         raise error
 
     monkeypatch.setattr(commands, "get", lambda command: fail)
     ended = cli("demo")
-    assert ended.code == 2 and ended.err.count("\n") == 1 and said in ended.err and len(ended.err) < 300
+    assert ended.code == 2 and ended.err.count("\n") == 1 and message in ended.err and len(ended.err) < 300
 
 
 def test_warnings_are_told_as_before_afterwards(cli):
@@ -69,7 +69,7 @@ def test_warnings_are_told_as_before_afterwards(cli):
 
 
 @pytest.mark.parametrize(
-    "argument, said",
+    "argument, message",
     [
         ("a\0b", "contains a NUL character"),
         ("caf\udce9", "is not UTF-8; rename the file or folder"),
@@ -78,14 +78,14 @@ def test_warnings_are_told_as_before_afterwards(cli):
         ("--out=~nosuchuser/x", "there is no user 'nosuchuser'"),
     ],
 )
-def test_arguments_that_nothing_could_take(cli, argument, said):
+def test_arguments_that_nothing_could_take(cli, argument, message):
     ended = cli("train", "coop", "--data", argument)
-    assert (ended.code, ended.out) == (2, "") and said in ended.err and ended.err.count("\n") == 1
+    assert (ended.code, ended.out) == (2, "") and message in ended.err and ended.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["LOCAL_RANK", "RANK", "WORLD_SIZE", "OMP_NUM_THREADS"])
 def test_variables_that_are_no_numbers(cli, monkeypatch, name):
     monkeypatch.setenv(name, "x")
-    said = cli("list", "data")
-    assert (said.code, said.out) == (2, "")
-    assert said.err == f"cliptune: the environment variable {name} must be an integer, got 'x'; unset it\n"
+    result = cli("list", "data")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"cliptune: the environment variable {name} must be an integer, got 'x'; unset it\n"

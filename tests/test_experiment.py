@@ -242,6 +242,6 @@ def test_precision_is_the_runs_own(tiny_backbone, tmp_path):
     with pytest.raises(Stop):
         experiment.run_experiment(half, task=task(), watchers=[Stopper()])
     restored, _ = model_io.load_model(tmp_path)
-    pixels = tiny_clips.pictures(tiny_backbone, 1)
+    pixels = tiny_clips.random_images(tiny_backbone, 1)
     assert tiny_backbone.encode_image(pixels).dtype == torch.float32, "a later run computes in float32 again"
     assert all(p.dtype == torch.float32 for p in restored.learner.parameters())

@@ -110,9 +110,9 @@ def test_what_json_lacks_leaves_no_file(tmp_path):
 def test_a_path_through_a_file_is_a_users_mistake(tmp_path):
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "result.json"
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         write_text(path, "x")
-    assert str(told.value) == f"cannot write to {path}: not a directory; choose another folder with --out"
+    assert str(error.value) == f"cannot write to {path}: not a directory; choose another folder with --out"
 
 
 def test_a_folder_in_the_files_place_is_a_users_mistake(tmp_path):
@@ -135,15 +135,15 @@ def test_what_the_system_forbids_is_told_in_a_sentence(tmp_path, monkeypatch, ca
 
     with monkeypatch.context() as patch:  # undone before pytest writes files of its own
         patch.setattr(call, forbidden)
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as error:
             write_text(path, "new")
-    assert str(told.value) == f"cannot write to {path}: {reason}; choose another folder with --out"
+    assert str(error.value) == f"cannot write to {path}: {reason}; choose another folder with --out"
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["result.json"]
 
 
 @pytest.mark.parametrize(
-    "path, said",
+    "path, message",
     [
         ("/", "is the root"),
         ("/dev/null", "not a directory"),
@@ -153,22 +153,22 @@ def test_what_the_system_forbids_is_told_in_a_sentence(tmp_path, monkeypatch, ca
         ("y/" * 2500, "name too long"),
     ],
 )
-def test_folders_that_cannot_be_written(tmp_path, path, said):
+def test_folders_that_cannot_be_written(tmp_path, path, message):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         check_folder(tmp_path / path.replace("{file}", "file"))
     check_folder(tmp_path / "a" / "b")
     assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize(
-    "path, said",
+    "path, message",
     [("/dev/null", "is a device"), ("{file}/x", "not a directory"), ("", "is a folder|directory")],
 )
-def test_files_that_cannot_be_written(tmp_path, path, said):
+def test_files_that_cannot_be_written(tmp_path, path, message):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         check_file(tmp_path / path.replace("{file}", "file"))
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         write_text(tmp_path / path.replace("{file}", "file"), "text")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

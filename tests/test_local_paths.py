@@ -46,8 +46,8 @@ def test_a_run_finds_its_data_from_anywhere(project, tmp_path, monkeypatch, move
 def test_commands_find_it_too(project, tmp_path, monkeypatch, cli, command):
     monkeypatch.chdir(tmp_path)
     masks = ("--masks-from", "grid") if command == "background" else ()
-    said = cli(command, project / "runs" / "one", *masks)
-    assert said.code == 0
+    result = cli(command, project / "runs" / "one", *masks)
+    assert result.code == 0
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "background"])
@@ -56,10 +56,10 @@ def test_data_that_is_gone_is_named_with_every_place(project, tmp_path, monkeypa
     shutil.copytree(project / "runs" / "one", moved)
     shutil.rmtree(project / "photos")
     monkeypatch.chdir(tmp_path)
-    said = cli(command, moved)
-    assert said.code == 2 and "Traceback" not in said.err
+    result = cli(command, moved)
+    assert result.code == 2 and "Traceback" not in result.err
     for place in (project / "photos", tmp_path / "moved" / "photos", tmp_path / "photos"):
-        assert str(place) in said.err
+        assert str(place) in result.err
     assert ct.load(moved).classnames == ("cat", "horse", "pig")
 
 

@@ -44,17 +44,17 @@ def test_in_what_is_read(said, run, tmp_path, photos, name):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     pipe(folder / name)
-    picture = photos / "cat" / "0.png"
+    image = photos / "cat" / "0.png"
     commands = {
-        CHECKPOINT: [("predict", folder, picture), ("evaluate", folder)],
+        CHECKPOINT: [("predict", folder, image), ("evaluate", folder)],
         store.RESULT_FILE: [("report", folder), ("results", "table", folder)],
         "background.json": [("report", folder, "--pictures", 0)],
         "runs/log.txt": [("results", "import", folder / "runs", "--out", tmp_path / "out")],
         "model.pth.tar-5": [("import", folder / name, "--out", tmp_path / "out")],
     }
     for command in commands[name]:
-        told = said(*command)
-        assert told.code == 2 and name.rpartition("/")[2] in told.err, told
+        result = said(*command)
+        assert result.code == 2 and name.rpartition("/")[2] in result.err, result
     assert not (tmp_path / "out").exists()
 
 
@@ -67,11 +67,11 @@ def test_where_a_run_goes(said, tmp_path, photos, name):
     if name == dir_lock.LOCK_FILE:
         os.utime(place, (1, 1))
     flags = ("--data", f"folder:{photos}", *BRIEFLY, "--fraction", 0.5, "--out", tmp_path / "run")
-    told = said("train", "coop", *flags)
+    result = said("train", "coop", *flags)
     if name in (dir_lock.LOCK_FILE, STAGE.format(1)):
-        assert told.code == 0 and said("evaluate", tmp_path / "run").code == 0
+        assert result.code == 0 and said("evaluate", tmp_path / "run").code == 0
     else:
-        assert told.code == 2 and f"{name} is a device or a pipe" in told.err, told
+        assert result.code == 2 and f"{name} is a device or a pipe" in result.err, result
 
 
 @pytest.mark.parametrize("option", ["csv:{}", "json:{}", "--draws", "--masks-from box:{}", "--classes"])
@@ -94,6 +94,6 @@ def test_in_what_is_given(said, tmp_path, run, option):
         ),
         "--classes": ("predict", run, photos / "cat" / "0.png", "--classes", place),
     }.get(option, ("train", "coop", "--data", option.format(place), *own))
-    told = said(*command)
-    assert told.code == 2 and not (tmp_path / "never").exists()
-    assert len([line for line in told.err.splitlines() if not line.startswith("note: ")]) == 1
+    result = said(*command)
+    assert result.code == 2 and not (tmp_path / "never").exists()
+    assert len([line for line in result.err.splitlines() if not line.startswith("note: ")]) == 1

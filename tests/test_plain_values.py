@@ -22,7 +22,7 @@ def test_numbers_that_are_none_pass_as_numbers_do():
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, message",
     [
         ("[" * 20_000 + "]" * 20_000, "nested more than 40 levels deep"),
         ('{"a":' * 60 + "1" + "}" * 60, "nested more than 40 levels deep"),
@@ -34,13 +34,13 @@ def test_numbers_that_are_none_pass_as_numbers_do():
         ("", "Expecting value"),
     ],
 )
-def test_json_that_nobody_writes(text, told):
-    with pytest.raises(ValueError, match=told), damaged_files.within(10):
+def test_json_that_nobody_writes(text, message):
+    with pytest.raises(ValueError, match=message), damaged_files.within(10):
         plain_values.from_json(text)
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, message",
     [
         (BOMB, "it has aliases"),
         ("a: &a {x: 1}\nb: {<<: *a}", "it has aliases"),
@@ -57,6 +57,6 @@ def test_json_that_nobody_writes(text, told):
         ('"\\uD800"', "a lone surrogate"),
     ],
 )
-def test_yaml_that_nobody_writes(text, told):
-    with pytest.raises(ValueError, match=told), damaged_files.within(10):
+def test_yaml_that_nobody_writes(text, message):
+    with pytest.raises(ValueError, match=message), damaged_files.within(10):
         plain_values.from_yaml(text)

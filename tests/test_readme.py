@@ -16,7 +16,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two classes of four pictures without transparency, one folder each."""
+    """Two classes of four images without transparency, one folder each."""
     drawings = Emoji()
     for example in drawings.examples("train"):
         folder = tmp_path / "photos" / ("cat", "dog")[example.label % 2]
@@ -27,7 +27,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-# A few pictures a class, without masks, under names the tiny backbone knows or not: each is said once.
+# A few images a class, without masks, under names the tiny backbone knows or not: each is said once.
 @pytest.mark.filterwarnings(
     "ignore:the images have no masks", "ignore:.*fewer than", "ignore:backbone 'tiny' never saw"
 )

@@ -94,7 +94,7 @@ def test_a_folder_of_other_settings_is_not_mixed_in(runs, swept):
         sweep.run_jobs(sweep.plan_jobs(changed, (1,), out), quiet())
 
 
-def test_pictures_for_the_page(swept):
+def test_images_for_the_page(swept):
     out, _ = swept
     folders = checkpoints_of_one_task(out)
     assert folders == {"CLIP": out / "CLIP" / "seed1", "coop 2": out / "coop_2" / "seed1"}
@@ -127,12 +127,12 @@ def test_the_most_disputed_come_first_one_a_class():
     assert most_disputed(said, labels, 5) == [0, 4, 2, 3, 1]
 
 
-def test_no_checkpoints_no_pictures(tmp_path):
+def test_no_checkpoints_no_images(tmp_path):
     with pytest.raises(UserError, match="no checkpoints under .*; use --pictures 0"):
         checkpoints_of_one_task(tmp_path)
 
 
-def test_test_pictures_are_looked_at_once_for_what_leaves_the_image_tower_alone(runs, tmp_path, monkeypatch):
+def test_test_images_are_looked_at_once_for_what_leaves_the_image_tower_alone(runs, tmp_path, monkeypatch):
     read, seen = Folder.read, []
     monkeypatch.setattr(Folder, "read", lambda self, example: (seen.append(example.key), read(self, example))[1])
     sweep.run_jobs(sweep.plan_jobs(runs, (1, 2), tmp_path), quiet())

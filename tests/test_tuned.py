@@ -1,4 +1,4 @@
-"""The Python interface, on a folder of pictures with the bundled backbone."""
+"""The Python interface, on a folder of images with the bundled backbone."""
 
 import warnings
 
@@ -30,7 +30,7 @@ def text_only(photos):
     return ct.train(CoOp(n_ctx=2), data=f"folder:{photos}", shots=4, epochs=1)
 
 
-def pictures(photos, name="cat"):
+def image_paths(photos, name="cat"):
     return sorted((photos / name).iterdir())
 
 
@@ -41,11 +41,11 @@ def test_evaluate_gives_accuracies(run):
     assert run.evaluate()["test"] >= 0, "the record is not to be changed through it"
 
 
-def test_predict_a_picture_and_several(run, photos):
+def test_predict_an_image_and_several(run, photos):
     name, probability = run.predict(photos / "cat" / "0.png")
     assert name in CLASSES and 1 / 3 <= probability <= 1
     assert run.predict(str(photos / "cat" / "0.png")) == (name, probability)
-    many = [*pictures(photos, "pig"), *pictures(photos)]
+    many = [*image_paths(photos, "pig"), *image_paths(photos)]
     several = run.predict(many)
     assert [answer for answer, _ in several] == [CLASSES[i] for i in run.logits(many).argmax(1)]
     assert [share for _, share in several] == pytest.approx([run.predict(p)[1] for p in many], abs=1e-4)
@@ -58,13 +58,13 @@ def test_predict_the_best_few(run, photos):
     shares = [p for _, p in best]
     assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=1e-5)
     assert run.predict(photos / "cat" / "0.png", top_k=9) == best
-    many = [*pictures(photos, "pig"), *pictures(photos)]
+    many = [*image_paths(photos, "pig"), *image_paths(photos)]
     orders = [[CLASSES[i] for i in row] for row in run.logits(many).argsort(1, descending=True)]
     assert orders != orders[::-1]
     assert [[name for name, _ in row] for row in run.predict(many, top_k=2)] == [order[:2] for order in orders]
 
 
-def test_pictures_may_be_open_already_and_turned(run, photos, tmp_path):
+def test_images_may_be_open_already_and_turned(run, photos, tmp_path):
     path = photos / "cat" / "0.png"
     with Image.open(path) as image:
         assert run.predict(image) == run.predict(path)
@@ -144,7 +144,7 @@ def test_save_and_load(run, photos, tmp_path, place):
     assert path.stat().st_size < 1 << 20
     again = ct.load(tmp_path / place)
     assert again.classnames == CLASSES and again.run == run.run and again.result is None
-    assert torch.equal(again.logits(pictures(photos)), run.logits(pictures(photos)))
+    assert torch.equal(again.logits(image_paths(photos)), run.logits(image_paths(photos)))
     assert again.evaluate() == run.evaluate()
 
 
@@ -213,7 +213,7 @@ def test_mistakes(photos, arguments, reason):
         ct.train(**{"method": "coop", "data": f"folder:{photos}", "shots": 1, **arguments})
 
 
-def test_mistakes_with_pictures(run, tmp_path, photos):
+def test_mistakes_with_images(run, tmp_path, photos):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     with pytest.raises(ct.UserError, match=r"image .*broken\.png cannot be read"):
         run.predict(tmp_path / "broken.png")

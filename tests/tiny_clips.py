@@ -71,17 +71,17 @@ def learned(*shape: int, seed: int = 0) -> Tensor:
     return normal(*shape, seed=seed, std=0.5).requires_grad_()
 
 
-def pictures(of: Backbone, n: int = 3, seed: int = 0) -> Tensor:
+def random_images(of: Backbone, n: int = 3, seed: int = 0) -> Tensor:
     return normal(n, 3, of.image_size, of.image_size, seed=seed)
 
 
 def same_gradients(loss: Tensor, reference: Tensor, leaves: list[Tensor]) -> None:
     """Gradients of both scalars agree to a thousandth of each tensor's largest entry, and none is absent or zero."""
     ours = torch.autograd.grad(loss, leaves)
-    for got, wanted in zip(ours, torch.autograd.grad(reference, leaves), strict=True):
-        largest = wanted.abs().max()
+    for got, expected in zip(ours, torch.autograd.grad(reference, leaves), strict=True):
+        largest = expected.abs().max()
         assert largest > 0
-        assert (got - wanted).abs().max() <= 1e-3 * largest
+        assert (got - expected).abs().max() <= 1e-3 * largest
 
 
 def clip(config: dict, quick_gelu: bool = False, seed: int = 0) -> open_clip.model.CLIP:
@@ -106,4 +106,4 @@ def agrees(backbone: Backbone, model: torch.nn.Module) -> bool:
             (backbone.encode_image(images), model.encode_image(images)),
             (backbone.encode_text(backbone.tokenize(texts)), model.encode_text(tokens)),
         )
-    return all((got - wanted).abs().max() <= 1e-4 * wanted.abs().max() for got, wanted in pairs)
+    return all((got - expected).abs().max() <= 1e-4 * expected.abs().max() for got, expected in pairs)

@@ -28,8 +28,8 @@ def tiny_clipseg():
         decoder_intermediate_size=16,
         extract_layers=[0, 1, 2],
     )
-    pictures = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
-    return transformers.CLIPSegForImageSegmentation(config), transformers.CLIPSegProcessor(pictures, words)
+    images = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
+    return transformers.CLIPSegForImageSegmentation(config), transformers.CLIPSegProcessor(images, words)
 
 
 def tiny_sam():
@@ -43,13 +43,13 @@ def tiny_sam():
         prompt_encoder_config=prompts,
         mask_decoder_config={"hidden_size": 8, "mlp_dim": 16, "num_attention_heads": 2, "iou_head_hidden_dim": 8},
     )
-    pictures = transformers.SamImageProcessor(
+    images = transformers.SamImageProcessor(
         size={"longest_edge": 32},
         pad_size={"height": 32, "width": 32},
         mask_size={"longest_edge": 8},
         mask_pad_size={"height": 8, "width": 8},
     )
-    return transformers.SamModel(config), transformers.SamProcessor(pictures)
+    return transformers.SamModel(config), transformers.SamProcessor(images)
 
 
 def tiny_sam2():
@@ -70,8 +70,8 @@ def tiny_sam2():
             "iou_head_hidden_dim": 8,
         },
     )
-    pictures = transformers.Sam2ImageProcessor(size={"height": 64, "width": 64}, mask_size={"height": 16, "width": 16})
-    return transformers.Sam2Model(config), transformers.Sam2Processor(pictures)
+    images = transformers.Sam2ImageProcessor(size={"height": 64, "width": 64}, mask_size={"height": 16, "width": 16})
+    return transformers.Sam2Model(config), transformers.Sam2Processor(images)
 
 
 def tiny_sam3():
@@ -93,8 +93,8 @@ def tiny_sam3():
         detr_decoder_config={**part, "num_queries": 4},
         mask_decoder_config={"hidden_size": 32, "num_attention_heads": 2, "num_upsampling_stages": 3},
     )
-    pictures = transformers.Sam3ImageProcessor(size={"height": 56, "width": 56}, mask_size={"height": 16, "width": 16})
-    return transformers.Sam3Model(config), transformers.Sam3Processor(pictures, words)
+    images = transformers.Sam3ImageProcessor(size={"height": 56, "width": 56}, mask_size={"height": 16, "width": 16})
+    return transformers.Sam3Model(config), transformers.Sam3Processor(images, words)
 
 
 TINY = {"clipseg": tiny_clipseg, "sam": tiny_sam, "sam2": tiny_sam2, "sam3": tiny_sam3}

@@ -1,4 +1,4 @@
-"""Small real inputs: a few classes of the bundled drawings, as tasks and as folders of picture files."""
+"""Small real inputs: a few classes of the bundled drawings, as tasks and as folders of image files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache of pictures: sums as the equation reads, a gradient by hand, names, a search, a state of any length."""
+"""The cache of images: sums as the equation reads, a gradient by hand, names, a search, a state of any length."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def filled(learned: bool = False) -> KeyValueCache:
     return cache
 
 
-def wanted(image, clip, keys, names):
+def expected(image, clip, keys, names):
     """`clip + alpha * sum_i exp(-beta (1 - f . k_i)) [class of i is that of the column]`, a term at a time."""
     logits = clip.clone()
     for b in range(len(image)):
@@ -37,7 +37,7 @@ def wanted(image, clip, keys, names):
 def test_what_is_near_is_added_to_its_class(names):
     cache, image, clip = filled(), units(4, seed=2), normal(4, len(names), seed=3)
     got = cache().head(image, clip, classnames=names)
-    torch.testing.assert_close(got, wanted(image, clip, cache.keys, names))
+    torch.testing.assert_close(got, expected(image, clip, cache.keys, names))
     assert torch.equal(got[:, [i for i, n in enumerate(names) if n not in NAMES]], clip[:, [
         i for i, n in enumerate(names) if n not in NAMES
     ]]), "what it does not know keeps CLIP's logit"  # fmt: skip

@@ -19,7 +19,7 @@ def colour(values):
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def segmented_images():
     made = []
     for i in range(N):
         image = colour(GROUNDS[i % 3]).expand(3, SIDE, SIDE).clone()
@@ -54,8 +54,8 @@ def map_of(row, column):
     return saliency
 
 
-def test_a_model_of_backgrounds_is_found_out(pictures, classes):
-    found = compute_reliance(pictures, classes, looking_at(0, 0, GROUNDS), map_of(0, 0))
+def test_a_model_of_backgrounds_is_found_out(segmented_images, classes):
+    found = compute_reliance(segmented_images, classes, looking_at(0, 0, GROUNDS), map_of(0, 0))
     assert found.pictures == N
     assert found.accuracy["original"] == found.accuracy["blurred"] == found.accuracy["background"] == 100
     assert found.accuracy["swapped"] == 0 and found.followed == 100
@@ -66,15 +66,15 @@ def test_a_model_of_backgrounds_is_found_out(pictures, classes):
     assert found.area == pytest.approx(100 * 16 / SIDE**2)
 
 
-def test_a_model_of_objects_is_cleared(pictures, classes):
-    found = compute_reliance(pictures, classes, looking_at(8, 8, OBJECTS), map_of(8, 8), batch_size=7)
+def test_a_model_of_objects_is_cleared(segmented_images, classes):
+    found = compute_reliance(segmented_images, classes, looking_at(8, 8, OBJECTS), map_of(8, 8), batch_size=7)
     assert all(found.accuracy[name] == 100 for name in ("original", "mean", "grey", "blurred", "swapped"))
     assert found.accuracy["background"] < 100, "without the object it has nothing to go by"
     assert found.followed == 0 and found.drop("swapped") == (0, 0)
     assert found.energy == 100 and found.pointing == 100
 
 
-def test_the_class_whose_saliency_is_looked_at(pictures, classes):
+def test_the_class_whose_saliency_is_looked_at(segmented_images, classes):
     asked = []
 
     def saliency(images, labels):
@@ -82,15 +82,17 @@ def test_the_class_whose_saliency_is_looked_at(pictures, classes):
         return [torch.zeros(SIDE, SIDE) for _ in images]
 
     wrong = looking_at(0, 0, GROUNDS[1:] + GROUNDS[:1])
-    found = compute_reliance(pictures, classes, wrong, saliency, batch_size=N)
+    found = compute_reliance(segmented_images, classes, wrong, saliency, batch_size=N)
     assert found.energy is None and found.pointing is None and found.blank == N
-    compute_reliance(pictures, classes, wrong, saliency, batch_size=N, true=True)
+    compute_reliance(segmented_images, classes, wrong, saliency, batch_size=N, true=True)
     assert asked == [[(i - 1) % 3 for i in range(N)], [i % 3 for i in range(N)]]
 
 
-def test_saliency_may_be_absent_and_pictures_read_when_needed(pictures, classes):
+def test_saliency_may_be_absent_and_images_read_when_needed(segmented_images, classes):
     done = []
-    found = compute_reliance(pictures.__getitem__, classes, looking_at(0, 0, GROUNDS), batch_size=10, tick=done.append)
+    found = compute_reliance(
+        segmented_images.__getitem__, classes, looking_at(0, 0, GROUNDS), batch_size=10, tick=done.append
+    )
     assert found.energy is None and found.blank == 0 and done == [10, 10, 4]
 
 
@@ -117,7 +119,7 @@ def test_share_of_saliency_by_hand():
     assert saliency_on_foreground(torch.zeros(2, 2), mask) is None
 
 
-def test_standard_error_of_a_drop_is_that_of_paired_pictures():
+def test_standard_error_of_a_drop_is_that_of_paired_images():
     found = Reliance(100, {}, {"swapped": 30}, {"swapped": 10}, 0, 0)
     each = torch.tensor([1.0] * 30 + [-1.0] * 10 + [0.0] * 60)
     drop, error = found.drop("swapped")

@@ -61,7 +61,7 @@ def test_words_are_embedded_one_vector_a_token():
 
 def test_towers_are_made_anew_after_a_move():
     backbone = Backbone("x", copy.deepcopy(tiny_clips.backbone("deep_image").model), None, linear_backend="torch")
-    images = tiny_clips.pictures(backbone)
+    images = tiny_clips.random_images(backbone)
     before = backbone.encode_image(images)
     backbone.model.visual.proj.data *= 2
     backbone.double()
@@ -81,9 +81,9 @@ def test_features_leave_autocast_in_single_precision():
     backbone = Backbone(
         "x", tiny_clips.backbone("deep_image").model, tiny_clips.backbone("deep_image").tokenizer, False
     )
-    plain = normalise(backbone.encode_image(tiny_clips.pictures(backbone)))
+    plain = normalise(backbone.encode_image(tiny_clips.random_images(backbone)))
     backbone.autocast = lambda: torch.autocast("cpu", torch.bfloat16)
-    rounded = normalise(backbone.encode_image(tiny_clips.pictures(backbone)))
+    rounded = normalise(backbone.encode_image(tiny_clips.random_images(backbone)))
     assert rounded.dtype == torch.float32 and not torch.equal(plain, rounded)
     assert (plain * rounded).sum(-1).min() > 0.99
 

@@ -13,7 +13,7 @@ from cliptune.methods.restore import Restore
 from cliptune.methods.zeroshot import ZeroShot
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, Prompts, State
-from tiny_clips import NAMES, VITS, backbone, learned, pictures, same_gradients
+from tiny_clips import NAMES, VITS, backbone, learned, random_images, same_gradients
 
 WORDS = "a photo of a"
 CLEAN = [name.replace("_", " ") for name in NAMES]
@@ -45,11 +45,11 @@ def image_by_hand(of, images, prompts):
     return [*(x[:, 0] for x in held[:-1]), held[-1]]
 
 
-def compare(got, wanted, leaves):
-    assert len(got) == len(wanted)
-    for one, other in zip(got, wanted, strict=True):
+def compare(got, expected, leaves):
+    assert len(got) == len(expected)
+    for one, other in zip(got, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-    same_gradients(sum(x[:, :7].sum() for x in got), sum(x[:, :7].sum() for x in wanted), leaves)
+    same_gradients(sum(x[:, :7].sum() for x in got), sum(x[:, :7].sum() for x in expected), leaves)
 
 
 @pytest.mark.parametrize("shape", VITS)
@@ -68,12 +68,12 @@ def test_text(shape, chunk):
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_images(shape, depth):
     of = backbone(shape)
-    prompts, images = [learned(2, of.image_width, seed=i) for i in range(depth)], pictures(of)
+    prompts, images = [learned(2, of.image_width, seed=i) for i in range(depth)], random_images(of)
     features, blocks = of.encode_image_with_block_features(images, prompts)
-    wanted = image_by_hand(of, images, prompts)
+    expected = image_by_hand(of, images, prompts)
     if prompts:
-        compare(blocks, wanted, prompts)
-    for got, one in zip(blocks, wanted, strict=True):
+        compare(blocks, expected, prompts)
+    for got, one in zip(blocks, expected, strict=True):
         torch.testing.assert_close(got, one, rtol=1e-4, atol=1e-4)
     assert torch.equal(features, of.encode_image(images, prompts))
 
@@ -81,19 +81,19 @@ def test_images(shape, depth):
 def test_a_model_records_the_classes_and_the_image_itself_alone():
     of = backbone("deep_image")
     model = TunedModel(of, Dapt(base=Restore(depth=2)), NAMES).train()
-    images = pictures(of)
+    images = random_images(of)
     batch = Batch(images, torch.tensor([0, 1, 2]), (images[:, :1] > 0).float())
     blocks = model(model.method.views(batch), State(0, 10)).block_features
     assert blocks is not None
     assert [x.shape for x in blocks.text] == [(len(NAMES), of.text_width)] * of.text_depth
     assert [x.shape for x in blocks.image] == [(3, of.image_width)] * of.image_depth
-    wanted = image_by_hand(of, images, model.learner().image)[1]
-    torch.testing.assert_close(blocks.image[1], wanted, rtol=1e-4, atol=1e-4)
+    expected = image_by_hand(of, images, model.learner().image)[1]
+    torch.testing.assert_close(blocks.image[1], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_block_features_are_recorded_where_losses_use_them_or_on_request():
     of = backbone("deep_image")
-    views = {"image": pictures(of)}
+    views = {"image": random_images(of)}
     restore, norms = (TunedModel(of, Restore(depth=2, shift=kind), NAMES) for kind in ("features", "norms"))
     assert restore.train()(views, State(0, 10)).block_features is not None
     assert norms.train()(views, State(0, 10)).block_features is None

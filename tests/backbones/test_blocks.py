@@ -31,10 +31,10 @@ def original(act=nn.GELU, **options):
 )
 def test_is_the_original(module, onednn):
     block, x = FrozenBlock(module, onednn), learned(2, 7, WIDTH)
-    got, wanted = block(x), module(x)
-    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+    got, expected = block(x), module(x)
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
     g = normal(2, 7, WIDTH, seed=4)
-    (ours,), (reference,) = torch.autograd.grad(got, x, g), torch.autograd.grad(wanted, x, g)
+    (ours,), (reference,) = torch.autograd.grad(got, x, g), torch.autograd.grad(expected, x, g)
     assert (ours - reference).abs().max() <= 1e-5 * reference.abs().max()
 
 
@@ -42,12 +42,12 @@ def test_is_the_original(module, onednn):
 def test_extra_tokens_are_seen_and_not_carried_on(onednn):
     module = original()
     block, x, extra = FrozenBlock(module, onednn), learned(3, 5, WIDTH), learned(2, WIDTH, seed=1)
-    wanted = module(torch.cat([x, extra.expand(3, -1, -1)], 1))[:, :5]
+    expected = module(torch.cat([x, extra.expand(3, -1, -1)], 1))[:, :5]
     got = block(x, extra)
-    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
     for ours, reference in zip(
         torch.autograd.grad(got.square().sum(), [x, extra]),
-        torch.autograd.grad(wanted.square().sum(), [x, extra]),
+        torch.autograd.grad(expected.square().sum(), [x, extra]),
         strict=True,
     ):
         assert (ours - reference).abs().max() <= 1e-5 * reference.abs().max()
@@ -58,8 +58,8 @@ def test_a_mask_hides_keys():
     block, x = FrozenBlock(module, ONEDNN), normal(2, 6, WIDTH)
     causal = torch.ones(6, 6, dtype=torch.bool).tril()
     got = block.after_attention(x, block.attend(*block.qkv(block.norm1(x)).chunk(3, -1), causal))
-    wanted = module(x, attn_mask=torch.zeros(6, 6).masked_fill(~causal, float("-inf")))
-    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+    expected = module(x, attn_mask=torch.zeros(6, 6).masked_fill(~causal, float("-inf")))
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_queries_apart_from_keys_and_values():

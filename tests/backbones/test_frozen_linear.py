@@ -24,14 +24,14 @@ needs_onednn = pytest.mark.skipif(not onednn_dtypes("onednn"), reason="this buil
 @pytest.mark.parametrize("scale", [1.0, 1.702])
 def test_is_f_linear(onednn, shape, bias, scale):
     layer, x = FrozenLinear(WEIGHT, bias, onednn, scale), learned(*shape)
-    wanted = F.linear(x, scale * WEIGHT, None if bias is None else scale * bias)
+    expected = F.linear(x, scale * WEIGHT, None if bias is None else scale * bias)
     got = layer(x)
-    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
-    g = normal(*wanted.shape, seed=5)
-    (ours,), (reference,) = torch.autograd.grad(got, x, g), torch.autograd.grad(wanted, x, g)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+    g = normal(*expected.shape, seed=5)
+    (ours,), (reference,) = torch.autograd.grad(got, x, g), torch.autograd.grad(expected, x, g)
     torch.testing.assert_close(ours, reference, rtol=0, atol=1e-5)
     with torch.no_grad():
-        torch.testing.assert_close(layer(x), wanted, rtol=0, atol=1e-5)
+        torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-5)
 
 
 @needs_onednn
@@ -39,10 +39,10 @@ def test_is_f_linear(onednn, shape, bias, scale):
 @pytest.mark.parametrize("act", [F.silu, F.gelu, torch.tanh])
 def test_activation(act, onednn):
     layer, x = FrozenLinear(WEIGHT, BIAS, onednn, act=act), learned(5, 16)
-    wanted = act(F.linear(x, WEIGHT, BIAS))
-    torch.testing.assert_close(layer(x), wanted, rtol=0, atol=1e-5)
-    torch.testing.assert_close(layer(x.detach()), wanted, rtol=0, atol=1e-5)
-    (ours,), (reference,) = torch.autograd.grad(layer(x).sum(), x), torch.autograd.grad(wanted.sum(), x)
+    expected = act(F.linear(x, WEIGHT, BIAS))
+    torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(layer(x.detach()), expected, rtol=0, atol=1e-5)
+    (ours,), (reference,) = torch.autograd.grad(layer(x).sum(), x), torch.autograd.grad(expected.sum(), x)
     torch.testing.assert_close(ours, reference, rtol=0, atol=1e-5)
 
 
@@ -89,12 +89,12 @@ def test_bfloat16_autocast_is_f_linear_under_autocast(onednn, act):
     layer, x = FrozenLinear(WEIGHT, BIAS, onednn, 2.0, act), learned(3, 16)
     g = normal(3, 24, seed=5).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        got, wanted = layer(x), F.linear(x, 2 * WEIGHT, 2 * BIAS)
-        wanted = wanted if act is None else act(wanted)
+        got, expected = layer(x), F.linear(x, 2 * WEIGHT, 2 * BIAS)
+        expected = expected if act is None else act(expected)
         with torch.no_grad():
             without_graph = layer(x)
-    assert got.dtype == torch.bfloat16 and torch.equal(got, wanted) and torch.equal(without_graph, wanted)
-    (ours,), (reference,) = torch.autograd.grad(got, x, g), torch.autograd.grad(wanted, x, g)
+    assert got.dtype == torch.bfloat16 and torch.equal(got, expected) and torch.equal(without_graph, expected)
+    (ours,), (reference,) = torch.autograd.grad(got, x, g), torch.autograd.grad(expected, x, g)
     torch.testing.assert_close(ours, reference, rtol=2e-2, atol=2e-2)
 
 

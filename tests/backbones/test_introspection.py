@@ -38,7 +38,7 @@ def built(text=(), vision=(), custom=True, **more) -> Backbone:
 
 def agrees(of: Backbone) -> None:
     """Features are those of the model itself, padded as its tokenizer pads."""
-    images = tiny_clips.pictures(of)
+    images = tiny_clips.random_images(of)
     texts = [f"a photo of a {name}." for name in NAMES]
     image, text = (
         of.visual(images),
@@ -118,7 +118,7 @@ def test_text_towers_without_a_place_for_tokens():
 def test_towers_that_pool_nothing(tower):
     of = built(**{{"text": "text", "image": "vision"}[tower]: {"pool_type": "none"}})
     with pytest.raises(UserError, match=f"^the {tower} tower of backbone 'odd' gives a vector for each token and no"):
-        TunedModel(of, ZeroShot(), NAMES).eval()({"image": tiny_clips.pictures(of)})
+        TunedModel(of, ZeroShot(), NAMES).eval()({"image": tiny_clips.random_images(of)})
 
 
 class Failing(torch.nn.Module):
@@ -142,7 +142,7 @@ def test_what_open_clip_itself_cannot_compute_is_a_sentence():
 def test_features_of_different_widths_are_refused():
     of = built({"proj_type": "none"})
     with pytest.raises(UserError, match="gives image features of 48 numbers and text features of 64, which no cosine"):
-        of.encode_image(tiny_clips.pictures(of))
+        of.encode_image(tiny_clips.random_images(of))
 
 
 @pytest.mark.parametrize("ids", [400, 320])
@@ -165,27 +165,27 @@ def sigmoid(request) -> Backbone:
 
 
 def test_logits_have_scale_and_bias(sigmoid):
-    images = tiny_clips.pictures(sigmoid)
+    images = tiny_clips.random_images(sigmoid)
     model = TunedModel(sigmoid, ZeroShot(), NAMES).eval()
     ids = sigmoid.tokenizer([f"a photo of a {name}." for name in NAMES])
-    wanted, _ = sigmoid.model.get_logits(images, ids)
-    torch.testing.assert_close(model({"image": images}).logits, wanted, rtol=0, atol=1e-5)
-    assert sigmoid.logit_scale.shape == sigmoid.logit_bias.shape == () and wanted.max() < 0
+    expected, _ = sigmoid.model.get_logits(images, ids)
+    torch.testing.assert_close(model({"image": images}).logits, expected, rtol=0, atol=1e-5)
+    assert sigmoid.logit_scale.shape == sigmoid.logit_bias.shape == () and expected.max() < 0
     assert tiny_clips.backbone("deep_image").logit_bias is None
 
 
 def test_columns_that_a_wrapper_adds_have_the_bias_too(sigmoid):
     method = Dapt(CoOp(n_ctx=2), compat="release")
     model = TunedModel(sigmoid, method, NAMES).eval()
-    out = model({"image": tiny_clips.pictures(sigmoid)})
+    out = model({"image": tiny_clips.random_images(sigmoid)})
     everything = torch.cat([out.text, out.extra_text[: out.logits.shape[1] - len(NAMES)]])
-    wanted = sigmoid.logit_scale * out.image["image"] @ everything.T + sigmoid.logit_bias
-    torch.testing.assert_close(out.logits, wanted, rtol=0, atol=1e-5)
+    expected = sigmoid.logit_scale * out.image["image"] @ everything.T + sigmoid.logit_bias
+    torch.testing.assert_close(out.logits, expected, rtol=0, atol=1e-5)
     assert out.logits.shape[1] > len(NAMES)
 
 
 def test_a_probe_that_starts_from_sentences_starts_from_zero_shot(sigmoid):
-    images = tiny_clips.pictures(sigmoid)
+    images = tiny_clips.random_images(sigmoid)
     probe = TunedModel(sigmoid, LinearProbe(start="text"), NAMES)
     probe.method.prepare(probe, task())
     zero = TunedModel(sigmoid, ZeroShot(), NAMES).eval()({"image": images}).logits
@@ -202,7 +202,7 @@ def test_coca_gives_unit_features():
         model = open_clip.CoCa(**config, multimodal_cfg={"width": 64, "heads": 2, "layers": 1})
     model.visual.image_mean = model.visual.image_std = (0.5, 0.5, 0.5)
     of = Backbone("coca", model, ClipTokenizer(76), linear_backend="torch")
-    images, texts = tiny_clips.pictures(of), ["a cat", "a photo of a sled dog."]
+    images, texts = tiny_clips.random_images(of), ["a cat", "a photo of a sled dog."]
     torch.testing.assert_close(of.encode_image(images), model.encode_image(images), rtol=0, atol=1e-5)
     torch.testing.assert_close(
         of.encode_text(of.tokenize(texts)), model.encode_text(of.tokenizer(texts)), rtol=0, atol=1e-5

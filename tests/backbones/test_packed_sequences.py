@@ -21,8 +21,8 @@ def test_every_token_once(lengths, prefix):
     source = sentences(lengths)
     packing = PackedSequences.pack(source, prefix)
     tokens = source.ids[packing.row, packing.position]
-    wanted = [source.ids[0, :prefix], *(source.ids[i, prefix:length] for i, length in enumerate(lengths))]
-    assert torch.equal(tokens, torch.cat(wanted))
+    expected = [source.ids[0, :prefix], *(source.ids[i, prefix:length] for i, length in enumerate(lengths))]
+    assert torch.equal(tokens, torch.cat(expected))
     assert (tokens[packing.pool_index] == 999).all()
     shared, asked, seen = packing.pad(tokens[:, None].float().repeat(1, 2), 1)
     assert torch.equal(shared[0, :, 0].long(), source.ids[0, :prefix])
@@ -48,8 +48,8 @@ def test_groups_are_the_same_sentences_with_prefixes_of_their_own():
     for i, (group, row) in enumerate((group, row) for group in range(2) for row in range(3)):
         assert torch.equal(shared[group, :, 0].long(), source.ids[0, :prefix])
         length = lengths[row]
-        wanted = torch.cat([source.ids[0, :prefix], source.ids[row, prefix:length]])
-        assert torch.equal(seen[i, :length, 0].long(), wanted) and not seen[i, length:].any()
+        expected = torch.cat([source.ids[0, :prefix], source.ids[row, prefix:length]])
+        assert torch.equal(seen[i, :length, 0].long(), expected) and not seen[i, length:].any()
         assert (seen[i, :length, 1] == group).all()
     assert torch.equal(packing.unpad(shared, seen[:, prefix:]).long(), tokens)
 

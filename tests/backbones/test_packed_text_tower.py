@@ -11,14 +11,14 @@ from cliptune.backbones.packed_text_tower import PackedTextTower
 from cliptune.backbones.tokenized_text import tokenize_templates, tokenize_with_context
 from cliptune.errors import UserError
 from cliptune.types import Prompts
-from tiny_clips import NAMES, SHAPES, VITS, backbone, learned, normal, pictures, same_gradients
+from tiny_clips import NAMES, SHAPES, VITS, backbone, learned, normal, random_images, same_gradients
 
 WORDS = "a photo of a"
 SCENERY = ("a clean origami sky.", "a clean origami railway bridge.", "x", "a clean origami water.")
 
 
-def close(got, wanted):
-    torch.testing.assert_close(normalise(got), normalise(wanted), rtol=0, atol=1e-5)
+def close(got, expected):
+    torch.testing.assert_close(normalise(got), normalise(expected), rtol=0, atol=1e-5)
 
 
 def deep_prompts(of: Backbone, n_ctx: int, depth: int) -> list:
@@ -31,11 +31,11 @@ def both(of: Backbone, position: str, per_class: bool, depth: int, n_ctx: int = 
     context, deep = learned(*shape, of.text_width), deep_prompts(of, n_ctx, depth)
     names = [name.replace("_", " ") for name in NAMES]
     ids, lengths = textbook.prompted(of.prompt_tokenizer, words, names)
-    wanted = textbook.text_features(of.model, ids, context, deep, position, lengths)
+    expected = textbook.text_features(of.model, ids, context, deep, position, lengths)
     # Frozen words between context and name exist with the name at the end alone.
     sentences = tokenize_with_context(of.prompt_tokenizer, words, n_ctx, NAMES, position)
     got = (tower or of.text_tower)(sentences, Prompts(text=context, text_deep=tuple(deep)))
-    return got, wanted, [context, *deep]
+    return got, expected, [context, *deep]
 
 
 @pytest.mark.parametrize("shape", VITS)
@@ -45,18 +45,18 @@ def both(of: Backbone, position: str, per_class: bool, depth: int, n_ctx: int = 
 def test_text(shape, position, per_class, deep):
     of = backbone(shape)
     n_ctx, words = (3, WORDS) if position == "end" else (4, WORDS)
-    got, wanted, leaves = both(of, position, per_class, of.text_depth - 1 if deep else 0, n_ctx, words)
-    close(got, wanted)
+    got, expected, leaves = both(of, position, per_class, of.text_depth - 1 if deep else 0, n_ctx, words)
+    close(got, expected)
     direction = normal(*got.shape, seed=7)
-    same_gradients((normalise(got) * direction).sum(), (normalise(wanted) * direction).sum(), leaves)
+    same_gradients((normalise(got) * direction).sum(), (normalise(expected) * direction).sum(), leaves)
 
 
 @pytest.mark.parametrize("shape", VITS)
 @pytest.mark.parametrize("backend", ["onednn", "torch"])
 def test_text_partly_deep_by_either_route(shape, backend):
-    got, wanted, leaves = both(backbone(shape, backend), "end", False, 1, n_ctx=2)
-    close(got, wanted)
-    same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), leaves)
+    got, expected, leaves = both(backbone(shape, backend), "end", False, 1, n_ctx=2)
+    close(got, expected)
+    same_gradients(normalise(got)[:, :5].sum(), normalise(expected)[:, :5].sum(), leaves)
 
 
 @pytest.mark.parametrize("shape", VITS)
@@ -69,12 +69,12 @@ def test_chunks_change_nothing(shape, per_class, chunk):
     pieces, _, own = both(of, "end", per_class, 2, tower=cut)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5)
     direction = normal(*whole.shape, seed=7)
-    for got, wanted in zip(
+    for got, expected in zip(
         torch.autograd.grad((pieces * direction).sum(), own),
         torch.autograd.grad((whole * direction).sum(), leaves),
         strict=True,
     ):
-        assert (got - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+        assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 def test_chunks_are_recomputed_only_where_a_gradient_flows(monkeypatch):
@@ -91,7 +91,7 @@ def test_chunks_are_recomputed_only_where_a_gradient_flows(monkeypatch):
 @pytest.mark.parametrize("shape", VITS)
 @pytest.mark.parametrize("depth", [0, 2])
 @pytest.mark.parametrize("fit", [5, 2, 0.4], ids=["together", "two at a time", "cut between classes"])
-def test_a_context_for_each_picture(shape, depth, fit):
+def test_a_context_for_each_image(shape, depth, fit):
     of = backbone(shape)
     contexts, deep = learned(5, 3, of.text_width), deep_prompts(of, 3, depth)
     sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 3, NAMES)
@@ -99,10 +99,10 @@ def test_a_context_for_each_picture(shape, depth, fit):
     tower = PackedTextTower(of.model, of.onednn_dtypes, chunk=int(fit * tokens))
     got = tower.per_context(sentences, contexts, Prompts(text_deep=tuple(deep)))
     ids, _ = textbook.prompted(of.prompt_tokenizer, WORDS, [name.replace("_", " ") for name in NAMES])
-    wanted = torch.stack([textbook.text_features(of.model, ids, context, deep) for context in contexts])
-    close(got, wanted)
+    expected = torch.stack([textbook.text_features(of.model, ids, context, deep) for context in contexts])
+    close(got, expected)
     direction = normal(*got.shape, seed=7)
-    same_gradients((normalise(got) * direction).sum(), (normalise(wanted) * direction).sum(), [contexts, *deep])
+    same_gradients((normalise(got) * direction).sum(), (normalise(expected) * direction).sum(), [contexts, *deep])
 
 
 @pytest.mark.parametrize("shape", VITS)
@@ -124,9 +124,9 @@ def test_deep_prompts_enter_sentences_without_context(n_ctx):
     of = backbone("deep_text")
     deep = deep_prompts(of, n_ctx, of.text_depth - 1)
     got = of.encode_text(of.tokenize(SCENERY), Prompts(text=learned(n_ctx, of.text_width), text_deep=tuple(deep)))
-    wanted = textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, SCENERY), None, deep)
-    close(got, wanted)
-    same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), deep)
+    expected = textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, SCENERY), None, deep)
+    close(got, expected)
+    same_gradients(normalise(got)[:, :5].sum(), normalise(expected)[:, :5].sum(), deep)
 
 
 @pytest.mark.parametrize("shape", [*VITS, "resnet"])
@@ -146,29 +146,32 @@ def test_images(shape, depth, backend):
     of = backbone(shape, backend)
     depth = of.image_depth if depth is None else depth
     prompts = [learned(2, of.image_width, seed=i) for i in range(depth)]
-    images = pictures(of)
-    got, wanted = of.encode_image(images, prompts), textbook.image_features(of.model, images, prompts)
-    close(got, wanted)
+    images = random_images(of)
+    got, expected = of.encode_image(images, prompts), textbook.image_features(of.model, images, prompts)
+    close(got, expected)
     assert got.requires_grad == bool(prompts)
     tokens = of.image_tower.before_last(images, prompts)
     assert tokens.shape == (3, 1 + of.patch_grid[0] * of.patch_grid[1] + 2 * bool(depth), of.image_width)
     if prompts:
         direction = normal(*got.shape, seed=7)
-        same_gradients((normalise(got) * direction).sum(), (normalise(wanted) * direction).sum(), prompts)
+        same_gradients((normalise(got) * direction).sum(), (normalise(expected) * direction).sum(), prompts)
 
 
 def test_prompts_of_different_lengths():
     of = backbone("deep_image")
     prompts = [learned(n, of.image_width, seed=n) for n in (3, 1, 2)]
-    got, wanted = of.encode_image(pictures(of), prompts), textbook.image_features(of.model, pictures(of), prompts)
-    close(got, wanted)
-    same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), prompts)
+    got, expected = (
+        of.encode_image(random_images(of), prompts),
+        textbook.image_features(of.model, random_images(of), prompts),
+    )
+    close(got, expected)
+    same_gradients(normalise(got)[:, :5].sum(), normalise(expected)[:, :5].sum(), prompts)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_graphs_exist_only_where_something_trains(shape):
     of = backbone(shape)
-    assert not of.encode_image(pictures(of)).requires_grad
+    assert not of.encode_image(random_images(of)).requires_grad
     assert not of.encode_text(of.tokenize(SCENERY)).requires_grad
     context = learned(2, of.text_width)
     sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 2, NAMES)
@@ -180,12 +183,12 @@ def test_graphs_exist_only_where_something_trains(shape):
 
 def test_resnet_takes_text_prompts_alone():
     of = backbone("resnet")
-    got, wanted, leaves = both(of, "end", False, 1)
-    close(got, wanted)
-    same_gradients(normalise(got)[:, :5].sum(), normalise(wanted)[:, :5].sum(), leaves)
-    close(of.encode_image(pictures(of)), textbook.image_features(of.model, pictures(of)))
+    got, expected, leaves = both(of, "end", False, 1)
+    close(got, expected)
+    same_gradients(normalise(got)[:, :5].sum(), normalise(expected)[:, :5].sum(), leaves)
+    close(of.encode_image(random_images(of)), textbook.image_features(of.model, random_images(of)))
     with pytest.raises(UserError, match="resnet.*visual prompts"):
-        of.encode_image(pictures(of), [learned(2, 16)])
+        of.encode_image(random_images(of), [learned(2, 16)])
 
 
 @pytest.mark.parametrize("shape", VITS)
@@ -198,7 +201,7 @@ def test_bfloat16(shape):
 
     def features():
         text = of.class_features(sentences, Prompts(text=context, text_deep=deep))
-        return normalise(of.encode_image(pictures(of), prompts)), text
+        return normalise(of.encode_image(random_images(of), prompts)), text
 
     with torch.autocast("cpu", torch.bfloat16):
         low = features()

@@ -92,8 +92,8 @@ def names() -> list[str]:
     return [name for name in NAMES if len(name) < 30]
 
 
-def close(got: Tensor, wanted: Tensor) -> None:
-    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5 * float(wanted.detach().abs().max()))
+def close(got: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.detach().abs().max()))
 
 
 def own(module: TextTransformer, ids: Tensor) -> Tensor:
@@ -106,10 +106,10 @@ def own(module: TextTransformer, ids: Tensor) -> Tensor:
 def test_fixed_sentences(kind, chunk):
     module = tower(**TOWERS[kind])
     sentences = tokenize_fixed(encoding(module, True), [f"a photo of {name}" for name in names()])
-    wanted = own(module, sentences.ids)
+    expected = own(module, sentences.ids)
     assert sentences.ids.shape[1] == LENGTH
-    close(PaddedTextTower(module, chunk=chunk)(sentences, Prompts()), wanted)
-    close(FrozenTextTower(lambda ids: own(module, ids), chunk)(sentences, Prompts()), wanted)
+    close(PaddedTextTower(module, chunk=chunk)(sentences, Prompts()), expected)
+    close(FrozenTextTower(lambda ids: own(module, ids), chunk)(sentences, Prompts()), expected)
 
 
 @pytest.mark.parametrize("kind", CAUSAL)
@@ -130,10 +130,10 @@ def test_learned_context(kind, position, per_class):
     sentences = tokenize_with_context(encoding(module, True), "", 4, names(), position)
     text = learned(*((len(names()),) * per_class), 4, WIDTH)
     prompts = Prompts(text=text, text_deep=(learned(4, WIDTH, seed=2), learned(4, WIDTH, seed=3)))
-    got, wanted = PaddedTextTower(module, chunk=30)(sentences, prompts), reference(module, sentences, prompts)
-    close(got, wanted)
+    got, expected = PaddedTextTower(module, chunk=30)(sentences, prompts), reference(module, sentences, prompts)
+    close(got, expected)
     direction = normal(*got.shape, seed=7)
-    same_gradients((got * direction).sum(), (wanted * direction).sum(), [text, *prompts.text_deep])
+    same_gradients((got * direction).sum(), (expected * direction).sum(), [text, *prompts.text_deep])
 
 
 @pytest.mark.parametrize("kind", ["siglip", "eos", "coca", "both"])
@@ -145,23 +145,23 @@ def test_tokens_that_lend_keys_and_values(kind):
         for i in range(3)
     ]
     prompts = Prompts(text_kv=tuple(layers))
-    got, wanted = PaddedTextTower(module)(sentences, prompts), reference(module, sentences, prompts)
-    close(got, wanted)
+    got, expected = PaddedTextTower(module)(sentences, prompts), reference(module, sentences, prompts)
+    close(got, expected)
     leaves = [tokens for layer in layers for tokens in layer.options]
-    same_gradients(got.square().sum(), wanted.square().sum(), leaves)
+    same_gradients(got.square().sum(), expected.square().sum(), leaves)
 
 
 @pytest.mark.parametrize("chunk", [4096, 50])
-def test_a_context_for_each_picture(chunk):
+def test_a_context_for_each_image(chunk):
     module = tower(**TOWERS["siglip"])
     sentences = tokenize_with_context(encoding(module, True), "", 2, names())
     contexts, deep = learned(3, 2, WIDTH), (learned(2, WIDTH, seed=2),)
     got = PaddedTextTower(module, onednn_dtypes("onednn"), chunk).per_context(
         sentences, contexts, Prompts(text_deep=deep)
     )
-    wanted = torch.stack([reference(module, sentences, Prompts(text=one, text_deep=deep)) for one in contexts])
-    close(got, wanted)
-    same_gradients(got.square().sum(), wanted.square().sum(), [contexts, *deep])
+    expected = torch.stack([reference(module, sentences, Prompts(text=one, text_deep=deep)) for one in contexts])
+    close(got, expected)
+    same_gradients(got.square().sum(), expected.square().sum(), [contexts, *deep])
 
 
 def test_block_features_are_the_pooled_tokens_after_each_block():

@@ -11,7 +11,7 @@ from cliptune.backbones.packed_text_tower import PackedTextTower
 from cliptune.backbones.prefix_kv import PrefixKeyValues
 from cliptune.backbones.tokenized_text import tokenize_with_context
 from cliptune.types import KeyValues, Prompts
-from tiny_clips import NAMES, VITS, backbone, learned, normal, pictures, same_gradients
+from tiny_clips import NAMES, VITS, backbone, learned, normal, random_images, same_gradients
 
 NAMED = [name.replace("_", " ") for name in NAMES]
 
@@ -40,10 +40,10 @@ def cases(width: int, depth: int, kind: str) -> tuple[list, tuple[KeyValues | No
     return mixed(width, depth, 3, 1) if kind == "mixed" else alone(width, [2, 0, 3, 1, 2][:depth], 1)
 
 
-def compare(got, wanted, leaves):
-    torch.testing.assert_close(normalise(got), normalise(wanted), rtol=0, atol=1e-5)
+def compare(got, expected, leaves):
+    torch.testing.assert_close(normalise(got), normalise(expected), rtol=0, atol=1e-5)
     direction = normal(*got.shape, seed=7)
-    same_gradients((normalise(got) * direction).sum(), (normalise(wanted) * direction).sum(), leaves)
+    same_gradients((normalise(got) * direction).sum(), (normalise(expected) * direction).sum(), leaves)
 
 
 both_kinds = pytest.mark.parametrize("kind", ["mixed", "alone"])
@@ -68,10 +68,10 @@ def test_text_beside_context_and_deep_tokens(kind, per_class):
     context = learned(*((len(NAMES), 3) if per_class else (3,)), of.text_width)
     deep = [learned(3, of.text_width, seed=90 + i) for i in range(2)]
     ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", NAMED)
-    wanted = textbook.text_features(of.model, ids, context, deep, prefix_kv=plain)
+    expected = textbook.text_features(of.model, ids, context, deep, prefix_kv=plain)
     sentences = tokenize_with_context(of.prompt_tokenizer, "a photo of a", 3, NAMES)
     got = of.encode_text(sentences, Prompts(text=context, text_deep=tuple(deep), text_kv=given))
-    compare(got, wanted, [*leaves, context, *deep])
+    compare(got, expected, [*leaves, context, *deep])
 
 
 @pytest.mark.parametrize("chunk", [4096, 1])
@@ -80,10 +80,10 @@ def test_text_with_several_contexts(chunk):
     plain, given, leaves = cases(of.text_width, of.text_depth, "mixed")
     contexts = learned(2, 3, of.text_width)
     ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", NAMED)
-    wanted = torch.stack([textbook.text_features(of.model, ids, context, prefix_kv=plain) for context in contexts])
+    expected = torch.stack([textbook.text_features(of.model, ids, context, prefix_kv=plain) for context in contexts])
     sentences = tokenize_with_context(of.prompt_tokenizer, "a photo of a", 3, NAMES)
     got = PackedTextTower(of.model, of.onednn_dtypes, chunk).per_context(sentences, contexts, Prompts(text_kv=given))
-    compare(got, wanted, [*leaves, contexts])
+    compare(got, expected, [*leaves, contexts])
 
 
 @both_kinds
@@ -92,8 +92,8 @@ def test_text_with_several_contexts(chunk):
 def test_images(shape, kind, backend):
     of = backbone(shape, backend)
     plain, given, leaves = cases(of.image_width, of.image_depth, kind)
-    got = of.encode_image(pictures(of), prefix_kv=given)
-    compare(got, textbook.image_features(of.model, pictures(of), prefix_kv=plain), leaves)
+    got = of.encode_image(random_images(of), prefix_kv=given)
+    compare(got, textbook.image_features(of.model, random_images(of), prefix_kv=plain), leaves)
 
 
 @both_kinds
@@ -101,15 +101,15 @@ def test_images_beside_tokens_of_their_own(kind):
     of = backbone("deep_image")
     plain, given, leaves = cases(of.image_width, of.image_depth, kind)
     prompts = [learned(2, of.image_width, seed=50 + i) for i in range(3)]
-    wanted = textbook.image_features(of.model, pictures(of), prompts, plain)
-    compare(of.encode_image(pictures(of), prompts, prefix_kv=given), wanted, [*leaves, *prompts])
+    expected = textbook.image_features(of.model, random_images(of), prompts, plain)
+    compare(of.encode_image(random_images(of), prompts, prefix_kv=given), expected, [*leaves, *prompts])
 
 
 def test_fewer_layers_than_the_tower_has():
     of = backbone("deep_image")
     plain, given, leaves = alone(of.image_width, [2, 1, 0, 0], 1)
-    got = of.encode_image(pictures(of), prefix_kv=given[:2])
-    compare(got, textbook.image_features(of.model, pictures(of), prefix_kv=plain), leaves)
+    got = of.encode_image(random_images(of), prefix_kv=given[:2])
+    compare(got, textbook.image_features(of.model, random_images(of), prefix_kv=plain), leaves)
 
 
 def test_no_prefix_tokens_are_nothing_learned():
@@ -118,7 +118,7 @@ def test_no_prefix_tokens_are_nothing_learned():
     some = (None, KeyValues((learned(1, of.text_width),)))
     assert not Prompts(text_kv=some).fixed_text and not Prompts(image_kv=some).fixed_image
     empty = (KeyValues((normal(0, of.image_width),)),)
-    assert torch.equal(of.encode_image(pictures(of), prefix_kv=empty), of.encode_image(pictures(of)))
+    assert torch.equal(of.encode_image(random_images(of), prefix_kv=empty), of.encode_image(random_images(of)))
 
 
 @pytest.mark.parametrize("far", [0.0, 200.0, -200.0], ids=["near", "option", "sequence"])
@@ -130,13 +130,13 @@ def test_scores_that_differ_by_more_than_float32_can_exponentiate(far):
     q[..., 0], k[..., 0], keys[..., 0] = 2.0, 0.0, torch.tensor([far, 0.0, 0.0])  # times 1/2, the scale
     leaves = [x.requires_grad_() for x in (q, k, v, keys, values, weights)]
     got = PrefixKeyValues(keys, values, (0, 1, 2), weights).attend(q, k, v)
-    wanted = torch.zeros_like(got)
+    expected = torch.zeros_like(got)
     for weight, (a, b) in zip(weights, [(0, 0), (0, 1), (1, 3)], strict=True):
         more = [torch.cat([x, y[:, a:b].expand(2, -1, -1, -1)], 2).double() for x, y in ((k, keys), (v, values))]
-        wanted = wanted + weight * F.scaled_dot_product_attention(q.double(), *more)
-    torch.testing.assert_close(got.double(), wanted.double(), rtol=0, atol=1e-5)
+        expected = expected + weight * F.scaled_dot_product_attention(q.double(), *more)
+    torch.testing.assert_close(got.double(), expected.double(), rtol=0, atol=1e-5)
     for ours, reference in zip(
-        torch.autograd.grad(got.sum(), leaves), torch.autograd.grad(wanted.sum(), leaves), strict=True
+        torch.autograd.grad(got.sum(), leaves), torch.autograd.grad(expected.sum(), leaves), strict=True
     ):
         assert ours.isfinite().all() and (ours - reference).abs().max() <= 1e-4 * reference.abs().max().clamp_min(1e-2)
 
@@ -148,7 +148,7 @@ def test_bfloat16():
 
     def features():
         words = normalise(of.encode_text(of.tokenize(["a cat.", "a sled dog."]), Prompts(text_kv=text)))
-        return normalise(of.encode_image(pictures(of), prefix_kv=image)), words
+        return normalise(of.encode_image(random_images(of), prefix_kv=image)), words
 
     with torch.autocast("cpu", torch.bfloat16):
         low = features()

@@ -50,18 +50,18 @@ def test_ids_are_open_clips(load, kind, clean):
 
 def test_ids_with_separators_stripped(load):
     tokenizer = load("bert", strip_sep_token=True)
-    wanted = tokenizer(list(TEXTS))
-    assert torch.equal(rows(tokenizer), wanted) and not (wanted == tokenizer.tokenizer.sep_token_id).any()
+    expected = tokenizer(list(TEXTS))
+    assert torch.equal(rows(tokenizer), expected) and not (expected == tokenizer.tokenizer.sep_token_id).any()
 
 
 def test_ids_with_a_class_token_after_the_padding(load):
     tokenizer = load("xlm", tokenizer_mode="clips")
     tokenizer.tokenizer.add_special_tokens({"cls_token": "X"})
-    wanted = tokenizer(list(TEXTS))
-    assert torch.equal(rows(tokenizer), wanted) and (wanted[:, -1] == tokenizer.tokenizer.cls_token_id).all()
+    expected = tokenizer(list(TEXTS))
+    assert torch.equal(rows(tokenizer), expected) and (expected[:, -1] == tokenizer.tokenizer.cls_token_id).all()
     encode = PromptTokenizer("x", tokenizer, LENGTH, "last", full_length=True)
     sentences = tokenize_with_context(encode, "", 2, ["cat"])
-    assert sentences.ids[0, -1] == wanted[0, -1] and sentences.slots[0, :4].tolist() == [-1, 0, 1, -1]
+    assert sentences.ids[0, -1] == expected[0, -1] and sentences.slots[0, :4].tolist() == [-1, 0, 1, -1]
 
 
 def test_ids_padded_in_front(load):
@@ -83,9 +83,9 @@ def test_ids_of_siglips_importer(load):
 def test_clips_own_tokenizer_keeps_its_arguments(clean, reduction):
     theirs = SimpleTokenizer(context_length=LENGTH, clean=clean, reduction_mask=reduction)
     random.seed(0)
-    wanted = theirs(list(TEXTS))
-    assert torch.equal(rows(ClipTokenizer.like(theirs)), wanted)
-    assert torch.equal(rows(ClipTokenizer(LENGTH, clean=clean, reduction_mask=reduction)), wanted)
+    expected = theirs(list(TEXTS))
+    assert torch.equal(rows(ClipTokenizer.like(theirs)), expected)
+    assert torch.equal(rows(ClipTokenizer(LENGTH, clean=clean, reduction_mask=reduction)), expected)
 
 
 def test_further_special_tokens_of_clips_tokenizer():
@@ -194,11 +194,11 @@ def test_rows_are_cut_behind_what_full_rows_pool(load, layout, pool):
 
 
 @pytest.mark.parametrize(
-    "pool, eos, wanted", [("argmax", 0, [2, 0]), ("eos", 7, [1, 0]), ("first", 0, [0, 0]), ("last", 0, [4, 4])]
+    "pool, eos, expected", [("argmax", 0, [2, 0]), ("eos", 7, [1, 0]), ("first", 0, [0, 0]), ("last", 0, [4, 4])]
 )
-def test_pooled_positions(pool, eos, wanted):
+def test_pooled_positions(pool, eos, expected):
     ids = torch.tensor([[3, 7, 9, 9, 0], [5, 4, 0, 0, 0]])
-    assert PromptTokenizer("x", None, 5, pool, eos).pool_index(ids).tolist() == wanted
+    assert PromptTokenizer("x", None, 5, pool, eos).pool_index(ids).tolist() == expected
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -97,6 +97,6 @@ def test_tags_in_other_letters():
     ],
 )
 def test_what_is_refused(name, pretrained, reason):
-    with pytest.raises(UserError, match=reason) as told:
+    with pytest.raises(UserError, match=reason) as error:
         resolve_backbone(name, pretrained)
-    assert not str(told.value).rstrip().endswith(":")
+    assert not str(error.value).rstrip().endswith(":")

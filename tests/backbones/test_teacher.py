@@ -5,7 +5,7 @@ import torch
 
 import textbook
 from cliptune.backbones.teacher import Teacher
-from tiny_clips import NAMES, VITS, backbone, pictures
+from tiny_clips import NAMES, VITS, backbone, random_images
 
 TEMPLATES = ("a photo of a {}.", "itap of the {}.", "{} texture.")
 
@@ -27,11 +27,11 @@ def test_a_class_is_the_mean_of_its_sentences_features_before_normalising(shape)
 @pytest.mark.parametrize("shape", [*VITS, "resnet"])
 def test_images_and_logits_without_prompts_or_graph(shape):
     of = backbone(shape)
-    teacher, images = Teacher.of(of, NAMES, TEMPLATES), pictures(of)
+    teacher, images = Teacher.of(of, NAMES, TEMPLATES), random_images(of)
     features = teacher.image(images)
     raw = textbook.image_features(of.model, images)
     torch.testing.assert_close(features, textbook.unit(raw), rtol=0, atol=1e-5)
     torch.testing.assert_close(teacher.image(raw), features, rtol=0, atol=1e-5)  # made earlier
-    wanted = of.logit_scale * features @ teacher.text.T
-    torch.testing.assert_close(teacher.logits(features), wanted)
+    expected = of.logit_scale * features @ teacher.text.T
+    torch.testing.assert_close(teacher.logits(features), expected)
     assert not any(t.requires_grad for t in (teacher.text, features, teacher.logits(features)))

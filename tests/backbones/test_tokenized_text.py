@@ -128,8 +128,8 @@ def test_blended_embeddings_are_the_mean_of_whole_padded_sentences():
     templates = ("a photo of a very large {} in the snow.", "a {}.", "the toy {}.")
     got = average_embeddings(ENCODE, lambda ids: table[ids], templates, names)
     padded = [textbook.tokens(ENCODE, [t.format(underscores_to_spaces(name)) for name in names]) for t in templates]
-    wanted = torch.stack([table[ids] for ids in padded]).mean(0)
-    torch.testing.assert_close(got.embeddings, wanted[:, : got.ids.shape[1]])
+    expected = torch.stack([table[ids] for ids in padded]).mean(0)
+    torch.testing.assert_close(got.embeddings, expected[:, : got.ids.shape[1]])
     assert torch.equal(got.pool_index, padded[-1].argmax(-1)) and got.per_class == 1 and len(got) == 2
     assert got.ids[1, : got.pool_index[1] + 1].tolist() == ENCODE("the toy cat.")
 
@@ -159,11 +159,11 @@ def test_blended_features_are_the_textbooks(chunk):
     names = [underscores_to_spaces(name) for name in tiny_clips.NAMES]
     padded = [textbook.tokens(of.prompt_tokenizer, [t.format(name) for name in names]) for t in templates]
     tokens = torch.stack([of.model.token_embedding(ids) for ids in padded]).mean(0)
-    wanted = textbook.from_tokens(of.model, tokens, padded[-1].argmax(-1))
+    expected = textbook.from_tokens(of.model, tokens, padded[-1].argmax(-1))
     got = PackedTextTower(of.model, of.onednn_dtypes, chunk)(
         average_embeddings(of.prompt_tokenizer, of.embed_tokens, templates, tiny_clips.NAMES), Prompts()
     )
-    torch.testing.assert_close(textbook.unit(got), textbook.unit(wanted), rtol=0, atol=1e-5)
+    torch.testing.assert_close(textbook.unit(got), textbook.unit(expected), rtol=0, atol=1e-5)
 
 
 def test_names_lose_underscores_and_nothing_else():

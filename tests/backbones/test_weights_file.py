@@ -133,9 +133,9 @@ NOT = {
 
 
 def refused(path, reason):
-    with pytest.raises(UserError, match=reason) as told:
+    with pytest.raises(UserError, match=reason) as error:
         read_weights(path)
-    said = str(told.value)
+    said = str(error.value)
     assert "\n" not in said and not said.rstrip().endswith(":") and str(path) in said
 
 

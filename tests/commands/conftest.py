@@ -15,11 +15,11 @@ def refused(cli, tmp_path):
 
     def call(*arguments) -> str:
         out = tmp_path / "never"
-        said = cli(*[str(a).replace("OUT", str(out)) for a in arguments])
-        assert said.code == 2, said
-        assert said.out == "" and "Traceback" not in said.err
-        lines = [line for line in said.err.splitlines() if not line.startswith("note: ")]
-        assert len(lines) == 1 and lines[0].startswith("cliptune: "), said.err
+        result = cli(*[str(a).replace("OUT", str(out)) for a in arguments])
+        assert result.code == 2, result
+        assert result.out == "" and "Traceback" not in result.err
+        lines = [line for line in result.err.splitlines() if not line.startswith("note: ")]
+        assert len(lines) == 1 and lines[0].startswith("cliptune: "), result.err
         assert not out.exists(), "something was left behind"
         return lines[0]
 
@@ -56,11 +56,11 @@ def places(tmp_path_factory, photos, trained):
     for folder in ("empty", "one_class", "logs"):
         made[folder].mkdir()
     (made["one_class"] / "cat").mkdir()
-    picture = photos / "cat" / "0.png"
-    shutil.copy(picture, made["one_class"] / "cat" / "0.png")
+    image = photos / "cat" / "0.png"
+    shutil.copy(image, made["one_class"] / "cat" / "0.png")
     made["file"].write_text("")
     made["text.png"].write_text("no picture at all")
-    made["half.png"].write_bytes(picture.read_bytes()[:60])
+    made["half.png"].write_bytes(image.read_bytes()[:60])
     made["list.csv"].write_text("a,b\n1,2\n")
     made["long.csv"].write_text("image,label\nnone.png,cat\nnot.png,dog\n")
     made["split.json"].write_text('{"train": 3}')
@@ -68,7 +68,7 @@ def places(tmp_path_factory, photos, trained):
     made["w.pt"].write_bytes(b"no weights")
     made["w.safetensors"].write_bytes(b"\xff" * 64)
     made["names.txt"].write_text("cat\n")
-    more = {"none": root / "none", "photos": photos, "picture": picture, "trained": trained, "root": root}
+    more = {"none": root / "none", "photos": photos, "picture": image, "trained": trained, "root": root}
     return {name: str(path) for name, path in (made | more).items()}
 
 
@@ -86,11 +86,11 @@ def rejected(cli, places, tmp_path, monkeypatch):
         before = listing()
         for name, path in places.items():
             line = line.replace(f"{{{name}}}", path)
-        said = cli(*shlex.split(line))
-        lines = [text for text in said.err.splitlines() if not text.startswith("note: ")]
-        assert (said.code, said.out) == (2, ""), said
-        assert len(lines) == 1 and lines[0].startswith("cliptune: "), said.err
-        assert "Traceback" not in said.err and not set("│╭─") & set(said.err), said.err
+        result = cli(*shlex.split(line))
+        lines = [text for text in result.err.splitlines() if not text.startswith("note: ")]
+        assert (result.code, result.out) == (2, ""), result
+        assert len(lines) == 1 and lines[0].startswith("cliptune: "), result.err
+        assert "Traceback" not in result.err and not set("│╭─") & set(result.err), result.err
         assert len(lines[0]) < 700, lines[0]
         assert listing() == before, "something was written"
         return lines[0]

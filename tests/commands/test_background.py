@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory, cutouts):
-    """A run on pictures that bring masks."""
+    """A run on images that bring masks."""
     from cliptune import train
 
     folder = tmp_path_factory.mktemp("cut") / "run"
@@ -23,9 +23,9 @@ def run(cut, tmp_path):
 
 def test_it_is_kept_beside_the_record_and_stands_in_the_report(cli, run):
     record = (run / "result.json").read_bytes()
-    said = cli("background", run, "--images", 6, "--format", "json")
-    assert said.code == 0, said.err
-    (told,) = json.loads(said.out)
+    result = cli("background", run, "--images", 6, "--format", "json")
+    assert result.code == 0, result.err
+    (told,) = json.loads(result.out)
     assert told["method"] == "coop" and told["test"] == "test" and told["reliance"]["pictures"] == 6
     assert set(told["reliance"]["accuracy"]) == {"original", "mean", "grey", "blurred", "swapped", "background"}
     assert 0 <= told["reliance"]["energy"] <= 100 and 0 < told["reliance"]["area"] < 100
@@ -34,9 +34,9 @@ def test_it_is_kept_beside_the_record_and_stands_in_the_report(cli, run):
     assert (run / "result.json").read_bytes() == record
     again = cli("background", run.parent, "--images", 6, "--format", "json")
     assert json.loads(again.out) == [told], "a folder of runs, the same numbers"
-    said = cli("report", run.parent, "--pictures", 1, "--out", run / "page.html")
+    result = cli("report", run.parent, "--pictures", 1, "--out", run / "page.html")
     page = (run / "page.html").read_text(encoding="utf-8")
-    assert said.code == 0, said.err
+    assert result.code == 0, result.err
     for heading in (
         "Reliance on the background",
         "Accuracy per class",
@@ -48,24 +48,24 @@ def test_it_is_kept_beside_the_record_and_stands_in_the_report(cli, run):
 
 
 def test_a_table_for_people(cli, run):
-    said = cli("background", run, "--images", 4, "--saliency", "true", "--seed", 2)
-    assert said.code == 0 and "coop" in said.out and "saliency of the true class" in said.out, said.err
-    assert "saved next to its record as background-" in said.err, "unusual questions have files of their own"
+    result = cli("background", run, "--images", 4, "--saliency", "true", "--seed", 2)
+    assert result.code == 0 and "coop" in result.out and "saliency of the true class" in result.out, result.err
+    assert "saved next to its record as background-" in result.err, "unusual questions have files of their own"
 
 
-def test_masks_from_elsewhere_and_other_pictures(cli, run, photos):
+def test_masks_from_elsewhere_and_other_images(cli, run, photos):
     there = ("--data", f"folder:{photos}", "--images", 4)
     masks = ("--masks-from", f"folder:{photos.parent / 'masks'}")
-    said = cli("background", run, *there, *masks, "--format", "json")
-    assert said.code == 0, said.err
-    (told,) = json.loads(said.out)
+    result = cli("background", run, *there, *masks, "--format", "json")
+    assert result.code == 0, result.err
+    (told,) = json.loads(result.out)
     assert told["data"] == f"folder:{photos}" and told["masks"].startswith("folder:")
-    said = cli("background", run, *there, "--masks-from", "data")
-    assert said.code == 2 and "none of 4 images has a usable mask; the first:" in said.err
-    assert "has no mask" in said.err and "Traceback" not in said.err
-    said = cli("background", run, *there, "--format", "json")
-    assert said.code == 0 and json.loads(said.out)[0]["masks"] == "gradcam"
-    assert "note: 0 of 4 images have a mask: the others are masked by Grad-CAM" in said.err
+    result = cli("background", run, *there, "--masks-from", "data")
+    assert result.code == 2 and "none of 4 images has a usable mask; the first:" in result.err
+    assert "has no mask" in result.err and "Traceback" not in result.err
+    result = cli("background", run, *there, "--format", "json")
+    assert result.code == 0 and json.loads(result.out)[0]["masks"] == "gradcam"
+    assert "note: 0 of 4 images have a mask: the others are masked by Grad-CAM" in result.err
 
 
 @pytest.mark.parametrize(
@@ -77,17 +77,17 @@ def test_masks_from_elsewhere_and_other_pictures(cli, run, photos):
     ],
 )
 def test_what_it_cannot_do_is_a_sentence(cli, run, flags, sentence):
-    said = cli("background", run, *flags)
-    assert said.code == 2 and sentence in said.err, said.err
+    result = cli("background", run, *flags)
+    assert result.code == 2 and sentence in result.err, result.err
     assert not list(run.glob("background*.json"))
 
 
 def test_there_must_be_a_run(cli, tmp_path):
-    said = cli("background", tmp_path)
-    assert said.code == 2 and "at or under" in said.err
+    result = cli("background", tmp_path)
+    assert result.code == 2 and "at or under" in result.err
 
 
 def test_a_damaged_file_is_named(cli, run):
     (run / "background.json").write_text("{}")
-    said = cli("report", run.parent, "--pictures", 0)
-    assert said.code == 2 and "background.json was not written by cliptune background" in said.err
+    result = cli("report", run.parent, "--pictures", 0)
+    assert result.code == 2 and "background.json was not written by cliptune background" in result.err

@@ -60,8 +60,8 @@ def test_option(train, method, option, nearest):
     "command", [("run", "base-to-novel"), ("predict", "x", "y.png"), ("evaluate", "x"), ("report", "x"), ("demo",)]
 )
 def test_option_of_other_commands(refused, command):
-    said = refused(*command, "--metods", "coop")
-    assert "--metods" in said and f"cliptune {command[0]}" in said and "--help" in said
+    result = refused(*command, "--metods", "coop")
+    assert "--metods" in result and f"cliptune {command[0]}" in result and "--help" in result
 
 
 @pytest.mark.parametrize(
@@ -102,5 +102,5 @@ def test_protocol(refused):
     [(("coop", "mapel"), "unknown method 'mapel'; nearest: maple"), (("coop+maple",), "does not wrap")],
 )
 def test_methods_of_a_sweep(refused, photos, methods, reason):
-    said = refused("run", "few-shot", "--methods", *methods, "--data", f"folder:{photos}", *BRIEFLY, "--out", "OUT")
-    assert reason in said
+    result = refused("run", "few-shot", "--methods", *methods, "--data", f"folder:{photos}", *BRIEFLY, "--out", "OUT")
+    assert reason in result

@@ -1,4 +1,4 @@
-"""A user's mistake in pictures, masks and class names: exit code 2, one sentence, nothing half-written."""
+"""A user's mistake in images, masks and class names: exit code 2, one sentence, nothing half-written."""
 
 import re
 import shutil
@@ -30,9 +30,9 @@ def test_corrupt_image(train, tmp_path, method, content):
     root = shutil.copytree(write_images(tmp_path / "p", each=4), tmp_path / "photos")
     for path in root.glob("horse/*"):
         path.write_bytes(path.read_bytes()[:200] if content == "half" else content)
-    said = train(method, data=f"folder:{root}")
-    assert re.search(r"4 of 12 images cannot be read: .*/horse/\d\.png is ", said)
-    assert said.endswith("remove or replace them, or leave them out with --skip-bad")
+    result = train(method, data=f"folder:{root}")
+    assert re.search(r"4 of 12 images cannot be read: .*/horse/\d\.png is ", result)
+    assert result.endswith("remove or replace them, or leave them out with --skip-bad")
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def test_mask_of_another_size(train, masks):
 
 def test_missing_mask(train, masks):
     shutil.rmtree(masks / "pig")
-    said = train("coop+dapt", "--masks-from", f"folder:{masks}")
-    wanted = r"masks of 2 of 6 images cannot be used \(2 missing\): pig/\d\.png has no mask under .*; add it or"
-    assert re.search(wanted, said)
+    result = train("coop+dapt", "--masks-from", f"folder:{masks}")
+    expected = r"masks of 2 of 6 images cannot be used \(2 missing\): pig/\d\.png has no mask under .*; add it or"
+    assert re.search(expected, result)
     assert "no mask folder at" in train("coop+dapt", "--masks-from", "folder:nowhere")
     assert "unknown mask source 'gradcma'; known: auto, data" in train("coop+dapt", "--masks-from", "gradcma")
     assert "has no mask" in train("coop+dapt", "--masks-from", "data")
@@ -61,9 +61,9 @@ def test_missing_mask(train, masks):
 def test_missing_masks_can_be_left_out(cli, photos, masks, tmp_path):
     shutil.rmtree(masks / "pig")
     command = ("train", "coop+dapt", "--data", f"folder:{photos}", *BRIEFLY, "--masks-from", f"folder:{masks}")
-    said = cli(*command, "--skip-bad", "--out", tmp_path / "run")
-    assert said.code == 0, said.err
-    assert "masks of 2 of 6 images cannot be used and these images are skipped; the first: pig/" in said.err
+    result = cli(*command, "--skip-bad", "--out", tmp_path / "run")
+    assert result.code == 0, result.err
+    assert "masks of 2 of 6 images cannot be used and these images are skipped; the first: pig/" in result.err
     left_out = store.load_result(tmp_path / "run" / "result.json").provenance["left_out"]
     assert len(left_out) == 2 and all(key.startswith("pig/") for key in left_out)
 
@@ -78,8 +78,8 @@ def test_class_name_too_long(train, tmp_path):
     root = write_images(tmp_path / "p", each=4)
     (root / "cat").rename(root / ("x_" * 80 + "cat"))
     for method in ("coop", "maple", "zeroshot"):
-        said = train(method, data=f"folder:{root}")
-        assert "tokens, but 'tiny' reads 77; shorten the class name or n_ctx" in said
+        result = train(method, data=f"folder:{root}")
+        assert "tokens, but 'tiny' reads 77; shorten the class name or n_ctx" in result
     assert "reads 77" in train("coop", "--n-ctx", 90, "--words", "")
 
 
@@ -95,13 +95,13 @@ def test_settings_that_exclude_each_other(train):
 @pytest.mark.parametrize("more", [(), ("--tensorboard",)])
 def test_read_only_output(refused, photos, tmp_path, method, more):
     (tmp_path / "file").write_text("in the way")
-    said = refused("train", method, "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "file" / "run", *more)
-    assert re.search(r"cannot write to .*/file/run: not a directory; choose another folder with --out$", said)
+    result = refused("train", method, "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "file" / "run", *more)
+    assert re.search(r"cannot write to .*/file/run: not a directory; choose another folder with --out$", result)
     assert (tmp_path / "file").read_text() == "in the way"
 
 
 def test_masks_that_are_all_full(train, masks):
     for path in masks.rglob("*.png"):
         Image.new("L", (64, 64), 2).save(path)
-    said = train("coop+dapt", "--masks-from", f"folder:{masks}")
-    assert "none of the 6 masks has any background" in said
+    result = train("coop+dapt", "--masks-from", f"folder:{masks}")
+    assert "none of the 6 masks has any background" in result

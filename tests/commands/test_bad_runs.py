@@ -10,13 +10,13 @@ from tiny_tasks import BRIEFLY, write_images
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 def test_checkpoint(refused, trained, tmp_path, photos, command):
-    picture = (photos / "cat" / "0.png",) if command == "predict" else ()
-    assert "no checkpoint at" in refused(command, tmp_path / "none", *picture)
+    image = (photos / "cat" / "0.png",) if command == "predict" else ()
+    assert "no checkpoint at" in refused(command, tmp_path / "none", *image)
     whole = (trained / "checkpoint.safetensors").read_bytes()
     file = tmp_path / "checkpoint.safetensors"
     for content in (whole[:-40], whole[:100], b"", b"something else entirely"):
         file.write_bytes(content)
-        assert "checkpoint.safetensors is damaged or truncated" in refused(command, tmp_path, *picture)
+        assert "checkpoint.safetensors is damaged or truncated" in refused(command, tmp_path, *image)
     assert "comes first" in refused(command)
 
 
@@ -26,8 +26,8 @@ def test_checkpoint_of_another_backbone(refused, trained, tmp_path, photos):
     tensors, about = checkpoint.read_checkpoint(trained / "checkpoint.safetensors")
     about["backbone"] = {"name": "ViT-B-16/openai", "fingerprint": "0123456789abcdef"}
     checkpoint.write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, about)
-    said = refused("predict", tmp_path, photos / "cat" / "0.png")
-    assert "was trained on backbone 'ViT-B-16/openai' (0123456789abcdef), not on 'tiny'" in said
+    result = refused("predict", tmp_path, photos / "cat" / "0.png")
+    assert "was trained on backbone 'ViT-B-16/openai' (0123456789abcdef), not on 'tiny'" in result
 
 
 def test_checkpoint_of_an_unknown_method(refused, trained, tmp_path):
@@ -90,8 +90,8 @@ def test_what_a_header_says_is_checked(refused, trained, tmp_path, photos, case)
     tensors, about = checkpoint.read_checkpoint(trained / "checkpoint.safetensors")
     change(about)
     checkpoint.write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, about)
-    said = refused("predict", tmp_path, photos / "cat" / "0.png")
-    assert told in said and str(tmp_path) in said, said
+    result = refused("predict", tmp_path, photos / "cat" / "0.png")
+    assert told in result and str(tmp_path) in result, result
 
 
 def test_numbers_that_are_none_are_no_answer(refused, trained, tmp_path, photos):
@@ -111,12 +111,12 @@ def test_numbers_that_are_none_are_no_answer(refused, trained, tmp_path, photos)
 
 def test_a_run_of_another_configuration(cli, trained, photos):
     before = {p.name: p.read_bytes() for p in trained.iterdir()}
-    said = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--out", trained)
-    assert said.code == 2 and "holds a run of another configuration" in said.err
+    result = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--out", trained)
+    assert result.code == 2 and "holds a run of another configuration" in result.err
     assert {p.name: p.read_bytes() for p in trained.iterdir()} == before
 
 
-def test_pictures(refused, trained, tmp_path, photos):
+def test_images(refused, trained, tmp_path, photos):
     assert "no image at" in refused("predict", trained, tmp_path / "none.png")
     assert "no images given" in refused("predict", trained)
     assert "no images in" in refused("predict", trained, tmp_path)
@@ -144,6 +144,6 @@ def test_report_of_nothing(refused, tmp_path):
 
 def test_more_shots_than_images_says_what_it_did(cli, tmp_path):
     root = write_images(tmp_path / "p", each=6)
-    said = cli("train", "coop", "--data", f"folder:{root}", "--shots", 16, "--epochs", 1, "--out", tmp_path / "r")
-    assert said.code == 0
-    assert "note: class 'cat' has 3 images, fewer than shots=16: all 3 are used (as for 2 more classes)\n" in said.err
+    result = cli("train", "coop", "--data", f"folder:{root}", "--shots", 16, "--epochs", 1, "--out", tmp_path / "r")
+    assert result.code == 0
+    assert "note: class 'cat' has 3 images, fewer than shots=16: all 3 are used (as for 2 more classes)\n" in result.err

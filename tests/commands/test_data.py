@@ -32,12 +32,12 @@ def pets(tmp_path):
 
 def test_every_source_has_a_line(cli, monkeypatch):
     monkeypatch.delenv("CLIPTUNE_DATA", raising=False)
-    said = cli("data", "list")
-    assert said.code == 0 and said.err == ""
-    assert sorted(line.split()[0] for line in said.out.splitlines()[1:]) == sources.names()
-    (pets,) = (line.split() for line in said.out.splitlines() if line.startswith("oxford_pets"))
+    result = cli("data", "list")
+    assert result.code == 0 and result.err == ""
+    assert sorted(line.split()[0] for line in result.out.splitlines()[1:]) == sources.names()
+    (pets,) = (line.split() for line in result.out.splitlines() if line.startswith("oxford_pets"))
     assert pets[1:5] == ["37", "2,944", "736", "3,669"]
-    assert cli("list", "data").out == said.out, "two commands, one list"
+    assert cli("list", "data").out == result.out, "two commands, one list"
 
 
 def test_list_says_what_is_there(cli, monkeypatch, pets):
@@ -54,19 +54,21 @@ def test_list_says_what_is_there(cli, monkeypatch, pets):
 @pytest.mark.parametrize("arguments", [("list", "--root", "/nowhere"), ("lst",), ("check",), ("show",)])
 def test_mistakes(refused, monkeypatch, arguments):
     monkeypatch.delenv("CLIPTUNE_DATA", raising=False)
-    said = refused("data", *arguments)
-    assert {"list": "no folder at /nowhere", "lst": "data takes one of list, check"}.get(arguments[0], "data ") in said
+    result = refused("data", *arguments)
+    assert {"list": "no folder at /nowhere", "lst": "data takes one of list, check"}.get(
+        arguments[0], "data "
+    ) in result
 
 
 def test_check_of_what_is_ready(cli, pets, monkeypatch):
-    said = cli("data", "check", pets)
-    assert said.code == 0 and said.err == ""
-    first, rest = said.out.splitlines()
+    result = cli("data", "check", pets)
+    assert result.code == 0 and result.err == ""
+    first, rest = result.out.splitlines()
     assert first.split()[:2] == ["oxford_pets", "ready"] and "7,349 images" in first and "published split" in first
     assert rest.startswith("not there: caltech101, ")
-    assert cli("data", "check", "--root", pets).out == said.out
+    assert cli("data", "check", "--root", pets).out == result.out
     monkeypatch.setenv("CLIPTUNE_DATA", str(pets))
-    assert cli("data", "check").out == said.out
+    assert cli("data", "check").out == result.out
     assert cli("data", "check", pets, "oxford_pets").code == 0
     assert cli("data", "check", pets, "oxford_pets", "food101").code == 1
 
@@ -74,9 +76,9 @@ def test_check_of_what_is_ready(cli, pets, monkeypatch):
 def test_check_of_what_was_copied_by_half(cli, pets):
     for name in ("Abyssinian_201.jpg", "beagle_1.jpg", "wheaten_terrier_10.jpg", "pug_100.jpg", "pug_101.jpg"):
         (pets / "oxford_pets" / "images" / name).unlink()
-    said = cli("data", "check", pets)
-    assert said.code == 1 and "7,344 of 7,349 images" in said.out
-    assert "and 2 more" in said.out and "fix: " in said.out
+    result = cli("data", "check", pets)
+    assert result.code == 1 and "7,344 of 7,349 images" in result.out
+    assert "and 2 more" in result.out and "fix: " in result.out
     record = json.loads(cli("data", "check", pets, "--format", "json").out)
     assert set(record) == {"root", "fix", "datasets"} and set(record["datasets"]) == set(public.specs())
     found = record["datasets"]["oxford_pets"]
@@ -89,28 +91,31 @@ def test_check_of_what_was_copied_by_half(cli, pets):
 
 
 def test_check_where_nothing_is(cli, tmp_path):
-    said = cli("data", "check", tmp_path)
-    assert (said.code, said.out) == (2, "") and f"{tmp_path} is empty; each dataset has its own folder" in said.err
-    said = cli("data", "check", tmp_path, "--format", "json")
-    assert said.code == 2 and json.loads(said.out)["fix"].startswith(f"{tmp_path} is empty")
+    result = cli("data", "check", tmp_path)
+    assert (result.code, result.out) == (
+        2,
+        "",
+    ) and f"{tmp_path} is empty; each dataset has its own folder" in result.err
+    result = cli("data", "check", tmp_path, "--format", "json")
+    assert result.code == 2 and json.loads(result.out)["fix"].startswith(f"{tmp_path} is empty")
 
 
 def test_check_of_the_datasets_own_folder(cli, pets):
-    said = cli("data", "check", pets / "oxford_pets")
-    assert said.code == 2 and said.err.strip().endswith(f"give the folder above its own: {pets}")
+    result = cli("data", "check", pets / "oxford_pets")
+    assert result.code == 2 and result.err.strip().endswith(f"give the folder above its own: {pets}")
 
 
 def shown(cli, monkeypatch, folder, *arguments):
-    """What the command said, and the pictures it left, by name."""
+    """What the command said, and the images it left, by name."""
     monkeypatch.chdir(folder)
-    said = cli("data", "show", *arguments)
+    result = cli("data", "show", *arguments)
     left = {path.name: np.asarray(Image.open(path)) for path in folder.glob("*.png")}
-    return said, left
+    return result, left
 
 
 def test_show_dims_what_is_not_foreground(cli, monkeypatch, tmp_path):
-    said, left = shown(cli, monkeypatch, tmp_path, FEW, "--classes", 3, "--each", 2)
-    assert said.code == 0 and said.out == "6 images of 3 classes in emoji-train.png\n" and said.err == ""
+    result, left = shown(cli, monkeypatch, tmp_path, FEW, "--classes", 3, "--each", 2)
+    assert result.code == 0 and result.out == "6 images of 3 classes in emoji-train.png\n" and result.err == ""
     _, left = shown(cli, monkeypatch, tmp_path, FEW, "--classes", 3, "--each", 2, "--masks-from", "none")
     dimmed, plain = left["emoji-train.png"], left["emoji-train-none.png"]
     assert dimmed.shape == plain.shape and plain.shape[1] >= 480
@@ -120,10 +125,10 @@ def test_show_dims_what_is_not_foreground(cli, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("masks", ["grid", "full", "gradcam", "maskclip"])
 def test_show_takes_masks_from_anywhere(cli, monkeypatch, tmp_path, photos, masks):
-    said, left = shown(
+    result, left = shown(
         cli, monkeypatch, tmp_path, f"folder:{photos}", "--classes", 2, "--each", 2, "--masks-from", masks
     )
-    assert said.code == 0, said.err
+    assert result.code == 0, result.err
     assert list(left) == [f"photos-train-{masks}.png"]
 
 
@@ -131,15 +136,15 @@ def test_show_takes_masks_from_a_folder(cli, monkeypatch, tmp_path, photos):
     masks = tmp_path / "masks"
     shutil.copytree(photos.parent / "masks", masks)
     few = (f"folder:{photos}", "--each", 20, "--masks-from", f"folder:{masks}")
-    said, left = shown(cli, monkeypatch, tmp_path, *few)
-    assert said.code == 0 and said.err == "" and list(left) == ["photos-train-folder.png"]
+    result, left = shown(cli, monkeypatch, tmp_path, *few)
+    assert result.code == 0 and result.err == "" and list(left) == ["photos-train-folder.png"]
     shutil.rmtree(masks / "cat")
-    said, _ = shown(cli, monkeypatch, tmp_path, *few)
-    assert said.code == 0 and "images have no mask: no mask for cat/" in said.err
+    result, _ = shown(cli, monkeypatch, tmp_path, *few)
+    assert result.code == 0 and "images have no mask: no mask for cat/" in result.err
     for folder in ("horse", "pig"):
         shutil.rmtree(masks / folder)
-    said, _ = shown(cli, monkeypatch, tmp_path, *few, "--out", "new.png")
-    assert said.code == 2 and not (tmp_path / "new.png").exists()
+    result, _ = shown(cli, monkeypatch, tmp_path, *few, "--out", "new.png")
+    assert result.code == 2 and not (tmp_path / "new.png").exists()
 
 
 def test_show_is_the_same_for_a_seed(cli, monkeypatch, tmp_path):
@@ -151,7 +156,7 @@ def test_show_is_the_same_for_a_seed(cli, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (("emojy",), "nearest: emoji"),
         ((FEW, "--each", 0), "each must be from 1 to 20, got 0"),
@@ -161,11 +166,11 @@ def test_show_is_the_same_for_a_seed(cli, monkeypatch, tmp_path):
         ((FEW, "--masks-from", "segmenter"), "unknown mask source 'segmenter'"),
     ],
 )
-def test_show_refuses(refused, arguments, said):
-    assert said in refused("data", "show", *arguments)
+def test_show_refuses(refused, arguments, message):
+    assert message in refused("data", "show", *arguments)
 
 
-def test_pictures_with_several_classes_stand_under_each():
+def test_images_with_several_classes_stand_under_each():
     from dataclasses import replace
 
     from cliptune.commands.data_show import choose

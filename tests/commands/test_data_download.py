@@ -26,28 +26,28 @@ def dtd(hub, tmp_path):  # noqa: F811
 
 
 def test_a_dataset_comes_and_is_there_the_next_time(download, dtd, cli, tmp_path):
-    said = download("dtd", "--mirror", dtd)
-    assert said.code == 0, said
-    assert said.out == f"dtd             {tmp_path / 'root' / 'dtd'}, 28 images\n"
-    steps = [line.rpartition(",")[0] for line in said.err.splitlines()]
+    result = download("dtd", "--mirror", dtd)
+    assert result.code == 0, result
+    assert result.out == f"dtd             {tmp_path / 'root' / 'dtd'}, 28 images\n"
+    steps = [line.rpartition(",")[0] for line in result.err.splitlines()]
     assert steps == ["dtd.zip", "checking dtd.zip", "unpacking dtd.zip"]
     assert download("DescribableTextures", "--mirror", dtd).out.splitlines()[1].strip() == "already there"
     assert "ready" in cli("data", "check", tmp_path / "root", "dtd").out
 
 
 def test_what_cannot_be_had_does_not_keep_the_others(download, dtd):
-    said = download("imagenet", "dtd", "--mirror", dtd)
-    assert said.code == 2 and said.out.startswith("dtd ")
-    first, *_, last = said.err.splitlines()
+    result = download("imagenet", "dtd", "--mirror", dtd)
+    assert result.code == 2 and result.out.startswith("dtd ")
+    first, *_, last = result.err.splitlines()
     assert first.startswith("imagenet: ImageNet's licence allows only its own site")
     assert last == "cliptune: 1 of 2 datasets were not downloaded: imagenet"
 
 
 def test_a_dry_run_asks_nobody_and_writes_nothing(download, tmp_path):
-    said = download("dtd", "sun397", "--from", "original", "--dry-run")
-    assert said.code == 0 and said.err == ""
-    assert said.out.splitlines()[0] == f"dtd             would go to {tmp_path / 'root' / 'dtd'}, about 0.63 GB, from"
-    assert "https://www.robots.ox.ac.uk/~vgg/data/dtd/download/dtd-r1.0.1.tar.gz" in said.out
+    result = download("dtd", "sun397", "--from", "original", "--dry-run")
+    assert result.code == 0 and result.err == ""
+    assert result.out.splitlines()[0] == f"dtd             would go to {tmp_path / 'root' / 'dtd'}, about 0.63 GB, from"
+    assert "https://www.robots.ox.ac.uk/~vgg/data/dtd/download/dtd-r1.0.1.tar.gz" in result.out
     assert "https://huggingface.co/zhengli97/prompt_learning_dataset" in download("dtd", "--dry-run").out
     assert (
         "http://me/files/dtd-r1.0.1.tar.gz"
@@ -64,12 +64,12 @@ def test_an_interrupt_says_how_to_go_on(download, dtd, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "unpack", stop)
-    said = download("dtd", "--mirror", dtd)
-    assert said.code == 130 and said.err.endswith("\ninterrupted; run the same command again to continue\n")
+    result = download("dtd", "--mirror", dtd)
+    assert result.code == 130 and result.err.endswith("\ninterrupted; run the same command again to continue\n")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "data download takes names of datasets: caltech101"),
         (("dtdd",), "no public dataset 'dtdd'; nearest: dtd"),
@@ -81,10 +81,10 @@ def test_an_interrupt_says_how_to_go_on(download, dtd, monkeypatch):
         (("dtd", "--mirror", "http://127.0.0.1:9"), "Connection refused"),
     ],
 )
-def test_mistakes(download, site, arguments, said):  # noqa: F811
+def test_mistakes(download, site, arguments, message):  # noqa: F811
     result = download(*arguments)
     assert result.code == 2 and result.out == "" and len(result.err.splitlines()) == 1
-    assert said in result.err
+    assert message in result.err
 
 
 def test_roots(cli, tmp_path, monkeypatch):

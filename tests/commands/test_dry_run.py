@@ -12,22 +12,22 @@ SWEEP = ("run", "few-shot", "--methods", "zeroshot", "--shots", 1, "--seeds", 1)
 
 def test_data_that_is_there(cli, tmp_path, photos):
     data = ("emoji", f"folder:{photos}")
-    said = cli(*SWEEP, "--data", *data, "--dry-run", "--out", tmp_path / "r")
-    assert said.code == 0 and said.out.endswith("2 runs: 2 missing\n") and not (tmp_path / "r").exists()
+    result = cli(*SWEEP, "--data", *data, "--dry-run", "--out", tmp_path / "r")
+    assert result.code == 0 and result.out.endswith("2 runs: 2 missing\n") and not (tmp_path / "r").exists()
 
 
 def test_data_that_is_not_there_is_counted_and_named(refused, tmp_path, photos):
     for name in ("a", "b"):
-        said = refused(*SWEEP, "--data", f"folder:{photos}", f"folder:{tmp_path}/{name}", "--dry-run")
-        assert said.startswith(f"cliptune: 1 of 2 datasets cannot be read: folder:{tmp_path}/{name}: no folder at")
+        result = refused(*SWEEP, "--data", f"folder:{photos}", f"folder:{tmp_path}/{name}", "--dry-run")
+        assert result.startswith(f"cliptune: 1 of 2 datasets cannot be read: folder:{tmp_path}/{name}: no folder at")
     assert "1 of 1 datasets cannot be read: all: unknown dataset 'all'" in refused(*SWEEP, "--data", "all", "--dry-run")
 
 
 def test_the_eleven_benchmarks_by_one_name(refused, cli, tmp_path, monkeypatch):
     monkeypatch.delenv("CLIPTUNE_DATA", raising=False)
-    said = refused(*SWEEP, "--data", "benchmarks11", "--root", tmp_path, "--dry-run")
-    assert said.startswith("cliptune: 11 of 11 datasets cannot be read: imagenet: no ImageNet under ")
-    assert all(f"{name}: no " in said for name in BENCHMARKS) and len(BENCHMARKS) == 11
+    result = refused(*SWEEP, "--data", "benchmarks11", "--root", tmp_path, "--dry-run")
+    assert result.startswith("cliptune: 11 of 11 datasets cannot be read: imagenet: no ImageNet under ")
+    assert all(f"{name}: no " in result for name in BENCHMARKS) and len(BENCHMARKS) == 11
 
 
 def test_targets_are_looked_for(refused, cli, tmp_path, photos):
@@ -42,5 +42,5 @@ def test_a_path_without_its_kind_is_proposed_with_it(refused, tmp_path, monkeypa
     write_images(tmp_path / "photos", each=2)
     for name in ("t.csv", "s.json"):
         shutil.copy(tmp_path / "photos" / "cat" / "0.png", tmp_path / name)
-    said = refused("train", "coop", "--data", path, "--out", "OUT")
-    assert said == f"cliptune: unknown dataset {path!r}; to read that path, use {kind}:{path}"
+    result = refused("train", "coop", "--data", path, "--out", "OUT")
+    assert result == f"cliptune: unknown dataset {path!r}; to read that path, use {kind}:{path}"

@@ -7,9 +7,9 @@ BRIEF = ("--shots", 2, "--epochs", 1, "--seeds", 1, 2, "--methods", "zeroshot", 
 
 def test_a_dry_run_lists_the_runs_and_does_nothing(cli, photos, tmp_path):
     command = ("run", "few-shot", *BRIEF, "--data", f"folder:{photos}", "--out", tmp_path / "o")
-    said = cli(*command, "--dry-run")
-    assert said.code == 0 and said.err == "" and not (tmp_path / "o").exists()
-    *rows, last = said.out.splitlines()
+    result = cli(*command, "--dry-run")
+    assert result.code == 0 and result.err == "" and not (tmp_path / "o").exists()
+    *rows, last = result.out.splitlines()
     assert [row.split()[:2] for row in rows] == [["missing", label] for label in ("zeroshot", "coop")] * 2
     assert last == "4 runs: 4 missing"
     done = cli(*command)
@@ -23,7 +23,7 @@ def test_a_dry_run_lists_the_runs_and_does_nothing(cli, photos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (("--runner", "slurm"), "slurm"),
         (("--workers", -1), "workers must be from 0 to 1024, got -1"),
@@ -36,9 +36,9 @@ def test_a_dry_run_lists_the_runs_and_does_nothing(cli, photos, tmp_path):
         (("--devices", 2, "--runner", "ray", "--device", "cpu"), "so it needs --runner local --workers 1"),
     ],
 )
-def test_flags_that_make_no_sense(cli, photos, tmp_path, flags, said):
+def test_flags_that_make_no_sense(cli, photos, tmp_path, flags, message):
     got = cli("run", "few-shot", *BRIEF, "--data", f"folder:{photos}", "--out", tmp_path / "o", *flags)
-    assert got.code == 2 and said in got.err and not (tmp_path / "o").exists()
+    assert got.code == 2 and message in got.err and not (tmp_path / "o").exists()
 
 
 def test_one_method_that_fails_leaves_the_table_of_the_others(cli, photos, tmp_path):

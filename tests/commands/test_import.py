@@ -46,35 +46,37 @@ def refuse(refused):
 def test_a_run_to_predict_and_evaluate_with(cli, files, photos, tmp_path):
     folder, models = files
     out = tmp_path / "run"
-    said = cli("import", folder / "maple", "--method", "maple", "--backbone", "tiny", "--out", out)
-    assert said.code == 0, said.err
-    assert said.out == "maple (depth=2) on tiny, 3 classes: cat, horse, pig\n"
-    assert f"kept in {out}" in said.err and f"next: cliptune predict {out} PICTURE..." in said.err
+    result = cli("import", folder / "maple", "--method", "maple", "--backbone", "tiny", "--out", out)
+    assert result.code == 0, result.err
+    assert result.out == "maple (depth=2) on tiny, 3 classes: cat, horse, pig\n"
+    assert f"kept in {out}" in result.err and f"next: cliptune predict {out} PICTURE..." in result.err
     assert {path.name for path in out.iterdir()} == {"checkpoint.safetensors", "config.yaml"}
     run = ct.load(out)
-    pictures = [photos / name / "0.png" for name in NAMES]
+    images = [photos / name / "0.png" for name in NAMES]
     model = ct.Tuned(models["maple"], run.run)
-    assert torch.equal(run.logits(pictures), model.logits(pictures))
-    said = cli("predict", out, *pictures, "--json")
-    assert said.code == 0 and {row["name"] for row in json.loads(said.out.splitlines()[0])["classes"]} == set(NAMES)
-    said = cli("evaluate", out, "--data", f"folder:{photos}")
-    assert said.code == 0 and said.out.startswith("test ")
-    said = cli("evaluate", out)
-    assert said.code == 2 and "the checkpoint does not name its data" in said.err
+    assert torch.equal(run.logits(images), model.logits(images))
+    result = cli("predict", out, *images, "--json")
+    assert result.code == 0 and {row["name"] for row in json.loads(result.out.splitlines()[0])["classes"]} == set(NAMES)
+    result = cli("evaluate", out, "--data", f"folder:{photos}")
+    assert result.code == 0 and result.out.startswith("test ")
+    result = cli("evaluate", out)
+    assert result.code == 2 and "the checkpoint does not name its data" in result.err
     assert cli("import", folder / "maple", "--method", "maple", "--backbone", "tiny", "--out", out).code == 0, "again"
 
 
 def test_settings_are_flags(cli, files, tmp_path):
     folder, _ = files
     out = ("--backbone", "tiny", "--out")
-    said = cli("import", folder / "coop", "--method", "coop", "--position", "front", *out, tmp_path / "a")
-    assert said.code == 0 and said.out.startswith("coop (n_ctx=4, position='front') on tiny, 3 classes"), said
-    said = cli("import", folder / "maple", "--method", "dapt", "--compat=release", *out, tmp_path / "b")
-    assert said.code == 0 and said.out.startswith("maple+dapt (compat='release', depth=2) on tiny"), said
+    result = cli("import", folder / "coop", "--method", "coop", "--position", "front", *out, tmp_path / "a")
+    assert result.code == 0 and result.out.startswith("coop (n_ctx=4, position='front') on tiny, 3 classes"), result
+    result = cli("import", folder / "maple", "--method", "dapt", "--compat=release", *out, tmp_path / "b")
+    assert result.code == 0 and result.out.startswith("maple+dapt (compat='release', depth=2) on tiny"), result
     assert ct.load(tmp_path / "b").logits(_picture()).shape == (1, 3)
-    said = cli("import", folder / "csc", *out, tmp_path / "c")
+    result = cli("import", folder / "csc", *out, tmp_path / "c")
     assert (
-        said.code == 0 and "class_specific=True" in said.out and not ct.load(tmp_path / "c").model.accepts_new_classes
+        result.code == 0
+        and "class_specific=True" in result.out
+        and not ct.load(tmp_path / "c").model.accepts_new_classes
     )
 
 
@@ -90,8 +92,8 @@ def test_class_names(cli, files, tmp_path, how):
     (tmp_path / "names.txt").write_text("tabby cat\n\n zebra \n")
     given = {"words": ("tabby cat", "zebra"), "commas": ("tabby cat, zebra",), "file": (tmp_path / "names.txt",)}[how]
     with warnings.catch_warnings(action="ignore"):  # words that the bundled backbone never saw
-        said = cli("import", folder / "vpt", "--backbone", "tiny", "--out", tmp_path / "r", "--classes", *given)
-        assert said.code == 0 and "2 classes: tabby cat, zebra" in said.out
+        result = cli("import", folder / "vpt", "--backbone", "tiny", "--out", tmp_path / "r", "--classes", *given)
+        assert result.code == 0 and "2 classes: tabby cat, zebra" in result.out
         assert ct.load(tmp_path / "r").classnames == ("tabby cat", "zebra")
 
 
@@ -142,18 +144,18 @@ def test_another_backbone(refuse, tmp_path):
 
 def test_a_folder_with_another_run(cli, files, trained):
     before = {path: path.read_bytes() for path in trained.iterdir()}
-    said = cli("import", files[0] / "maple", "--method", "maple", "--backbone", "tiny", "--out", trained)
-    assert said.code == 2 and "holds a run of another configuration" in said.err
+    result = cli("import", files[0] / "maple", "--method", "maple", "--backbone", "tiny", "--out", trained)
+    assert result.code == 2 and "holds a run of another configuration" in result.err
     assert before == {path: path.read_bytes() for path in trained.iterdir()}
 
 
 def test_lengths_that_dpl_found(cli, tmp_path, refuse):
     np.save(tmp_path / "alpha_e80_txt.npy", np.eye(3)[[0, 2]])
     np.save(tmp_path / "alpha_e80_img.npy", np.eye(3)[[1, 1]])
-    said = cli("import", tmp_path / "alpha_e80_img.npy")
-    assert (said.code, said.out) == (0, "--lengths-text 1 1 --lengths-image 0 2\n")
-    assert "next: cliptune train dpl with these" in said.err
-    said = cli("import", tmp_path / "alpha_e80_txt.npy", "--no-swapped")
-    assert said.out == "--lengths-text 0 2 --lengths-image 1 1\n"
+    result = cli("import", tmp_path / "alpha_e80_img.npy")
+    assert (result.code, result.out) == (0, "--lengths-text 1 1 --lengths-image 0 2\n")
+    assert "next: cliptune train dpl with these" in result.err
+    result = cli("import", tmp_path / "alpha_e80_txt.npy", "--no-swapped")
+    assert result.out == "--lengths-text 0 2 --lengths-image 1 1\n"
     assert "no file at" in refuse(tmp_path / "alpha_e79_txt.npy")
     assert "comes first: cliptune import" in refuse("--out")

@@ -1,4 +1,4 @@
-"""`cliptune masks check` as a user types it, with the picture it draws."""
+"""`cliptune masks check` as a user types it, with the image it draws."""
 
 import json
 import shutil
@@ -19,19 +19,19 @@ def check(cli, photos):
 
 
 def test_text(check, photos):
-    said = check(f"folder:{photos.parent / 'masks'}", "--against", "full")
-    assert said.code == 0, said.err
-    lines = said.out.splitlines()
+    result = check(f"folder:{photos.parent / 'masks'}", "--against", "full")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
     assert lines[0].endswith("train: 12 of 12 pictures")
     assert any(line.startswith("foreground   mean ") for line in lines)
     assert sum("█" in line for line in lines) >= 2 and "empty        0" in lines
     assert any(line.startswith("agreement    mean IoU 0.") and line.endswith("with full") for line in lines)
 
 
-def test_json_and_picture(check, photos, tmp_path):
+def test_json_and_image(check, photos, tmp_path):
     out = tmp_path / "new" / "sheet.png"
-    said = check(f"folder:{photos.parent / 'masks'}", "--format", "json", "--out", out, "--shots", 2)
-    content = json.loads(said.out)
+    result = check(f"folder:{photos.parent / 'masks'}", "--format", "json", "--out", out, "--shots", 2)
+    content = json.loads(result.out)
     assert content["measured"] == content["pictures"] == 6 == sum(content["foreground"]["histogram"])
     assert set(content["classes"]) == {"cat", "horse", "pig"} and content["agreement"] is None
     image = np.asarray(Image.open(out).convert("RGB"))
@@ -41,17 +41,17 @@ def test_json_and_picture(check, photos, tmp_path):
 def test_faults_exit_with_one(check, photos, tmp_path):
     masks = tmp_path / "masks"
     (masks / "cat").mkdir(parents=True)
-    said = check(f"folder:{masks}", "--out", tmp_path / "s.png")
-    assert said.code == 1 and "Traceback" not in said.err
-    assert "missing      12: cat/" in said.out and f"has no mask under {masks}; add it" in said.out
+    result = check(f"folder:{masks}", "--out", tmp_path / "s.png")
+    assert result.code == 1 and "Traceback" not in result.err
+    assert "missing      12: cat/" in result.out and f"has no mask under {masks}; add it" in result.out
     assert (tmp_path / "s.png").is_file()
 
 
 @pytest.mark.parametrize("source", ["gradcam", "maskclip", "grid", "auto", "alpha"])
 def test_every_source_of_drawings(check, source):
-    said = check(source, "--shots", 1, "--against", "data", "--format", "json", data="emoji")
-    content = json.loads(said.out)
-    assert said.code == 0 and len(content["agreement"]["pictures"]) == content["measured"] == 120
+    result = check(source, "--shots", 1, "--against", "data", "--format", "json", data="emoji")
+    content = json.loads(result.out)
+    assert result.code == 0 and len(content["agreement"]["pictures"]) == content["measured"] == 120
     assert content["agreement"]["mean"] == 1 if source in ("auto", "alpha") else 0 < content["agreement"]["mean"] < 0.7
 
 
@@ -64,7 +64,7 @@ def test_the_model_of_a_run(check, photos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (["masks", "chek"], "masks takes one of check, make, got chek"),
         (["masks", "check"], "a source of masks comes first: cliptune masks check folder:masks"),
@@ -76,8 +76,8 @@ def test_the_model_of_a_run(check, photos, tmp_path):
         (["masks", "check", "gradcam", "--run", "OUT"], "no checkpoint at"),
     ],
 )
-def test_wrong_input(refused, arguments, said):
-    assert said.lower() in refused(*arguments).lower()
+def test_wrong_input(refused, arguments, message):
+    assert message.lower() in refused(*arguments).lower()
 
 
 def test_help(cli):
@@ -91,25 +91,27 @@ def test_masks_that_say_nothing(check, photos, tmp_path, values, lack):
         place = tmp_path / path.relative_to(photos.parent / "masks")
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.resize(np.array(values, np.uint8), (64, 64))).save(place)
-    said = check(f"folder:{tmp_path}", "--format", "json")
-    content = json.loads(said.out)
-    assert said.code == 1 and f"none of the 12 masks has any {lack}" in said.err
+    result = check(f"folder:{tmp_path}", "--format", "json")
+    content = json.loads(result.out)
+    assert result.code == 1 and f"none of the 12 masks has any {lack}" in result.err
     assert sum(content["foreground"]["histogram"]) == 12 and content["foreground"]["mean"] == values[0]
 
 
 def test_full_is_what_full_is_asked_for(check):
-    said = check("full", "--format", "json", data="emoji")
-    content = json.loads(said.out)
-    assert said.code == 0 and content["foreground"]["histogram"][-1] == content["measured"] == len(content["full"])
+    result = check("full", "--format", "json", data="emoji")
+    content = json.loads(result.out)
+    assert result.code == 0 and content["foreground"]["histogram"][-1] == content["measured"] == len(content["full"])
 
 
 def test_one_transparent_image_among_others(cli, photos, cutouts, tmp_path):
     root = shutil.copytree(photos, tmp_path / "photos")
     for name in ("0", "1", "2", "3", "4"):  # whichever is drawn
         shutil.copy(cutouts / "cat" / f"{name}.png", root / "cat" / f"{name}.png")
-    said = cli(
+    result = cli(
         "train", "maple+dapt", "--data", f"folder:{root}", "--shots", 1, "--epochs", 1, "--out", tmp_path / "run"
     )
-    assert said.code == 0, said.err
-    assert "1 of 3 training images have a mask of their own (transparency or a mask file), for example cat/" in said.err
-    assert "the other 2 come from Grad-CAM" in said.err
+    assert result.code == 0, result.err
+    assert (
+        "1 of 3 training images have a mask of their own (transparency or a mask file), for example cat/" in result.err
+    )
+    assert "the other 2 come from Grad-CAM" in result.err

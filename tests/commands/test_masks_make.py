@@ -32,13 +32,13 @@ def bright(tmp_path):
     return write
 
 
-def test_masks_beside_the_pictures_and_what_to_type_next(cli, bright, tmp_path):
+def test_masks_beside_the_images_and_what_to_type_next(cli, bright, tmp_path):
     root = write_images(tmp_path / "photos", each=5)
     asked = ("masks", "make", "--data", f"folder:{root}", "--out", "beside", "--with", bright())
-    said = cli(*asked)
-    assert said.code == 0, said
-    assert said.out == "made 6, kept 0, empty 0, missing 0\n"
-    assert f"next: cliptune train maple+dapt --data folder:{root} --masks-from beside" in said.err
+    result = cli(*asked)
+    assert result.code == 0, result
+    assert result.out == "made 6, kept 0, empty 0, missing 0\n"
+    assert f"next: cliptune train maple+dapt --data folder:{root} --masks-from beside" in result.err
     assert len(list((tmp_path / "photos-masks").rglob("*.png"))) == 6
     assert cli(*asked).out == "made 0, kept 6, empty 0, missing 0\n"
     everything = cli(*asked, "--split", "all")
@@ -53,24 +53,24 @@ def test_masks_beside_the_pictures_and_what_to_type_next(cli, bright, tmp_path):
 
 
 def test_greys_come_with_how_to_read_them(cli, photos, bright, tmp_path):
-    said = cli("masks", "make", "--data", f"folder:{photos}", "--out", tmp_path / "m", "--with", bright(), "--soft")
-    assert said.code == 0 and f"--masks-from folder:{tmp_path / 'm'},values=grey" in said.err
+    result = cli("masks", "make", "--data", f"folder:{photos}", "--out", tmp_path / "m", "--with", bright(), "--soft")
+    assert result.code == 0 and f"--masks-from folder:{tmp_path / 'm'},values=grey" in result.err
 
 
 def test_empty_masks_are_named(cli, photos, bright, tmp_path):
-    said = cli("masks", "make", "--data", f"folder:{photos}", "--out", tmp_path / "m", "--with", bright(255))
-    assert said.code == 0 and "empty 12, missing 0" in said.out
-    assert "no foreground in 12 images: cat/" in said.err and "and 7 more" in said.err
+    result = cli("masks", "make", "--data", f"folder:{photos}", "--out", tmp_path / "m", "--with", bright(255))
+    assert result.code == 0 and "empty 12, missing 0" in result.out
+    assert "no foreground in 12 images: cat/" in result.err and "and 7 more" in result.err
 
 
 def test_missing_masks_are_named_and_end_with_2(cli, bright, tmp_path):
     root = write_images(tmp_path / "photos", each=5)
     for file in (root / "pig").iterdir():
         file.write_bytes(b"junk")
-    said = cli("masks", "make", "--data", f"folder:{root}", "--out", tmp_path / "m", "--with", bright())
-    assert said.code == 2 and said.out == "made 4, kept 0, empty 0, missing 2\n"
-    assert "no mask for 2 images: pig/" in said.err and "is no image" in said.err
-    assert "Traceback" not in said.err
+    result = cli("masks", "make", "--data", f"folder:{root}", "--out", tmp_path / "m", "--with", bright())
+    assert result.code == 2 and result.out == "made 4, kept 0, empty 0, missing 2\n"
+    assert "no mask for 2 images: pig/" in result.err and "is no image" in result.err
+    assert "Traceback" not in result.err
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_the_folder_must_be_said_and_lie_beside(refused, photos):
     assert "--out" in refused("masks", "make", "--data", data)
     assert "--data" in refused("masks", "make", "--out", "OUT")
     for among in (photos / "masks", photos):
-        said = refused("masks", "make", "--data", data, "--out", among, "--with", "command:x")
-        assert "lies inside the image folder" in said and "--out beside" in said
-    said = refused("masks", "make", "--data", "emoji", "--out", "beside", "--with", "command:x")
-    assert "emoji has no image folder" in said and "--out FOLDER" in said
+        result = refused("masks", "make", "--data", data, "--out", among, "--with", "command:x")
+        assert "lies inside the image folder" in result and "--out beside" in result
+    result = refused("masks", "make", "--data", "emoji", "--out", "beside", "--with", "command:x")
+    assert "emoji has no image folder" in result and "--out FOLDER" in result
     assert "--split" in refused(
         "masks", "make", "--data", "emoji:val_per_class=0", "--out", "OUT", "--split", "val", "--with", "command:x"
     )
@@ -121,10 +121,10 @@ def test_sam_is_shown_where_the_class_is(photos, trained, monkeypatch):
     maps, abouts = [], []
     for more in ({}, {"saliency": "maskclip"}, {"run": str(trained)}):
         options = masks_make.MasksMake(data=f"folder:{photos}", out="x", with_="sam", device="cpu", **more)
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as error:
             warnings.simplefilter("always")
             segmenter = masks_make.segmenter_of(options, dataset, Console(quiet=True))
-        assert ["was trained on drawings only" in str(w.message) for w in said] == [True] * ("run" not in more)
+        assert ["was trained on drawings only" in str(w.message) for w in error] == [True] * ("run" not in more)
         maps.append(segmenter.saliency(images, labels))
         abouts.append(segmenter.settings)
     assert all(m.shape == maps[0].shape and m.shape[:2] == (3, 1) and m.min() >= 0 for m in maps)

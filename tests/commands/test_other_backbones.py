@@ -42,26 +42,26 @@ def test_zero_shot_is_open_clips_own_pipeline(tmp_path, photos, mode, interpolat
             torch.stack([preprocess(Image.open(f).convert("RGB")) for f in files]), normalize=True
         )
         tokens = open_clip.get_tokenizer(f"local-dir:{folder}")([f"a photo of a {name}." for name in run.classnames])
-        wanted = model.logit_scale.exp() * image @ model.encode_text(tokens, normalize=True).T
-    assert (run.logits([str(f) for f in files]) - wanted).abs().max() < 1e-3
+        expected = model.logit_scale.exp() * image @ model.encode_text(tokens, normalize=True).T
+    assert (run.logits([str(f) for f in files]) - expected).abs().max() < 1e-3
 
 
 def test_every_command_takes_a_backbone_that_is_not_square(cli, tmp_path, photos):
     folder, run = saved(tmp_path / "m", resize_mode="squash", interpolation="bilinear"), tmp_path / "run"
-    picture = photos / "cat" / "0.png"
+    image = photos / "cat" / "0.png"
     train = ("train", "maple+dapt", "--data", f"folder:{photos}", "--backbone", folder, *BRIEFLY, "--out", run)
     for line in (
         (*train, "--masks-from", "gradcam", "--batch-size", 2, "--depth", 2),
         ("evaluate", run),
-        ("predict", run, picture),
+        ("predict", run, image),
         ("background", run, "--masks-from", f"folder:{photos.parent / 'masks'}"),
         ("report", run),
         ("masks", "check", "gradcam", "--data", f"folder:{photos}", "--run", run, "--shots", 1),
         ("data", "show", f"folder:{photos}", "--masks-from", "maskclip", "--run", run, "--out", tmp_path / "shown.png"),
     ):
-        said = cli(*line)
-        assert said.code == 0, (line, said.err)
-    ours = ct.load(run).logits(str(picture))
+        result = cli(*line)
+        assert result.code == 0, (line, result.err)
+    ours = ct.load(run).logits(str(image))
     assert cli("evaluate", run, "--data", f"folder:{photos}").code == 0 and torch.isfinite(ours).all()
 
 
@@ -79,8 +79,8 @@ def test_backbones_without_weights_and_weights_without_one(cli, tmp_path, photos
     for command in (("train", "zeroshot", "--data", f"folder:{photos}"), ("run", "few-shot", "--methods", "zeroshot")):
         if command[0] == "run" and "--activation" in flags:
             continue  # a flag of each run, told when it begins
-        said = cli(*command, *flags, "--out", tmp_path / "out")
-        assert said.code == 2 and reason in said.err and not (tmp_path / "out").exists(), (command, said.err)
+        result = cli(*command, *flags, "--out", tmp_path / "out")
+        assert result.code == 2 and reason in result.err and not (tmp_path / "out").exists(), (command, result.err)
 
 
 def test_the_activation_is_recorded_and_restored(cli, tmp_path, photos):
@@ -88,11 +88,11 @@ def test_the_activation_is_recorded_and_restored(cli, tmp_path, photos):
     config["text_cfg"] = {**config["text_cfg"], "heads": 1}
     torch.save(tiny_clips.clip(config, True).state_dict(), tmp_path / "w.pt")
     train = ("train", "zeroshot", "--data", f"folder:{photos}", "--backbone", tmp_path / "w.pt", *BRIEFLY)
-    said = cli(*train, "--out", tmp_path / "plain")
-    assert "does not say its activation; taken: GELU" in said.err
+    result = cli(*train, "--out", tmp_path / "plain")
+    assert "does not say its activation; taken: GELU" in result.err
     assert "\nactivation" not in (tmp_path / "plain" / "config.yaml").read_text()
-    said = cli(*train, "--activation", "quick_gelu", "--out", tmp_path / "quick")
-    assert said.code == 0 and "does not say its activation" not in said.err
+    result = cli(*train, "--activation", "quick_gelu", "--out", tmp_path / "quick")
+    assert result.code == 0 and "does not say its activation" not in result.err
     quick, plain = (ct.load(tmp_path / name) for name in ("quick", "plain"))
     assert (quick.run.activation, plain.run.activation) == ("quick_gelu", "auto")
     assert quick.model.backbone.fingerprints.backbone != plain.model.backbone.fingerprints.backbone
@@ -100,20 +100,20 @@ def test_the_activation_is_recorded_and_restored(cli, tmp_path, photos):
 
 def test_the_bundled_backbone_says_on_other_images_that_it_knows_drawings(tmp_path, photos, capsys):
     """Once in each call, before training, and not of the bundled drawings."""
-    note, picture = (
+    note, image = (
         "the bundled tiny backbone knows drawings only: its accuracy on photographs",
         photos / "cat" / "0.png",
     )
 
     def notes(call):
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as error:
             warnings.simplefilter("default")
             call()
-        return sum(str(warning.message).startswith(note) for warning in said)
+        return sum(str(warning.message).startswith(note) for warning in error)
 
     train = partial(ct.train, "zeroshot", shots=1)
     assert notes(lambda: train(f"folder:{photos}", out=tmp_path / "run")) == 1
     run = ct.load(tmp_path / "run")
-    assert notes(run.evaluate) == notes(lambda: run.predict([str(picture)] * 3)) == 1
+    assert notes(run.evaluate) == notes(lambda: run.predict([str(image)] * 3)) == 1
     assert notes(lambda: run.evaluate(f"folder:{photos}")) == 1
     assert notes(lambda: train("emoji:test_per_class=1")) == 0

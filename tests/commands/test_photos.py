@@ -19,8 +19,8 @@ def ten_each(tmp_path_factory):
     for part, count in (("train", 4), ("test", 3)):
         for folder in sorted((PHOTOS / part).iterdir()):
             (root / part / folder.name).mkdir(parents=True)
-            for picture in sorted(folder.iterdir())[:count]:
-                (root / part / folder.name / picture.name).symlink_to(picture)
+            for image in sorted(folder.iterdir())[:count]:
+                (root / part / folder.name / image.name).symlink_to(image)
     return root
 
 
@@ -42,9 +42,9 @@ def generated(tmp_path_factory):
 def test_train_evaluate_predict(cli, tmp_path, ten_each, generated, method, backbone):
     depth = ("--depth", 2) if "maple" in method else ()
     weights = ("--backbone", backbone or generated)
-    said = cli("train", method, "--data", f"folder:{ten_each}", *weights, *BRIEFLY, *depth, "--out", tmp_path / "r")
-    assert said.code == 0, said.err
-    assert cli("evaluate", tmp_path / "r").out == said.out
-    pictures = sorted((ten_each / "test").rglob("*.*"))[:3]
-    answers = cli("predict", tmp_path / "r", *pictures)
+    result = cli("train", method, "--data", f"folder:{ten_each}", *weights, *BRIEFLY, *depth, "--out", tmp_path / "r")
+    assert result.code == 0, result.err
+    assert cli("evaluate", tmp_path / "r").out == result.out
+    images = sorted((ten_each / "test").rglob("*.*"))[:3]
+    answers = cli("predict", tmp_path / "r", *images)
     assert answers.code == 0 and answers.out.count("\n") == 3

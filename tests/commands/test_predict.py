@@ -21,22 +21,22 @@ def new(tmp_path, photos):
     return root
 
 
-def names(said) -> list[str]:
-    return [json.loads(line)["picture"] for line in said.out.splitlines()]
+def names(result) -> list[str]:
+    return [json.loads(line)["picture"] for line in result.out.splitlines()]
 
 
 def test_litter_is_passed_over_without_a_word(cli, trained, new):
-    said = cli("predict", trained, new, "--json")
-    assert said.code == 0 and said.err == ""
-    assert names(said) == [str(new / name) for name in ("a 1.png", "ü/b.PNG", "ü/c.ppm")]
+    result = cli("predict", trained, new, "--json")
+    assert result.code == 0 and result.err == ""
+    assert names(result) == [str(new / name) for name in ("a 1.png", "ü/b.PNG", "ü/c.ppm")]
 
 
 def test_kinds_that_are_not_read_are_counted(cli, trained, new):
     for name in ("a.JXL", "b.jxl", "c.cr2"):
         (new / name).write_bytes(b"x")
-    said = cli("predict", trained, new, "--json")
-    assert said.code == 0 and len(names(said)) == 3
-    assert f"3 of the files in {new} are of kinds that are not read (.jxl: 2, .cr2: 1): left out" in said.err
+    result = cli("predict", trained, new, "--json")
+    assert result.code == 0 and len(names(result)) == 3
+    assert f"3 of the files in {new} are of kinds that are not read (.jxl: 2, .cr2: 1): left out" in result.err
 
 
 def test_a_folder_without_images(refused, trained, tmp_path):
@@ -47,15 +47,15 @@ def test_a_folder_without_images(refused, trained, tmp_path):
 
 def test_bad_images_stop_it_before_the_first_answer(refused, trained, new):
     (new / "z.jpg").write_bytes(b"")
-    said = refused("predict", trained, new)
-    assert f"1 of 4 images cannot be read: {new / 'z.jpg'} is empty; remove or replace it, or leave it out" in said
+    result = refused("predict", trained, new)
+    assert f"1 of 4 images cannot be read: {new / 'z.jpg'} is empty; remove or replace it, or leave it out" in result
 
 
 def test_bad_images_can_be_left_out(cli, trained, new, photos):
     whole = (photos / "cat" / "1.png").read_bytes()
     (new / "y.png").write_bytes(whole[:-300] + bytes(280) + whole[-20:])  # whole at both ends, damaged inside
     (new / "z.jpg").write_bytes(b"")
-    said = cli("predict", trained, new, "--skip-bad", "--json")
-    assert said.code == 0 and len(names(said)) == 3
-    assert "2 of 5 images cannot be read and are left out: " in said.err and f"{new / 'z.jpg'} is empty" in said.err
+    result = cli("predict", trained, new, "--skip-bad", "--json")
+    assert result.code == 0 and len(names(result)) == 3
+    assert "2 of 5 images cannot be read and are left out: " in result.err and f"{new / 'z.jpg'} is empty" in result.err
     assert cli("predict", trained, new / "z.jpg", "--skip-bad").code == 2

@@ -28,9 +28,9 @@ def swept(cli, tmp_path):
 
     def call(protocol, *arguments):
         out = tmp_path / "out"
-        said = cli("run", protocol, *BRIEF, "--out", out, *arguments)
-        assert said.code == 0 and "Traceback" not in said.err, said.err
-        return said, {str(p.parent.relative_to(out)): store.load_result(p) for p in sorted(out.rglob("result.json"))}
+        result = cli("run", protocol, *BRIEF, "--out", out, *arguments)
+        assert result.code == 0 and "Traceback" not in result.err, result.err
+        return result, {str(p.parent.relative_to(out)): store.load_result(p) for p in sorted(out.rglob("result.json"))}
 
     return call
 
@@ -41,10 +41,10 @@ def plan(protocol, *arguments):
 
 
 def test_few_shot(swept, animals):
-    said, found = swept("few-shot", "--data", f"folder:{animals}", "--shots", 1, 2)
+    result, found = swept("few-shot", "--data", f"folder:{animals}", "--shots", 1, 2)
     assert len(found) == 6 and {r.config["shots"] for r in found.values()} == {1, 2}
     assert all(list(r.metrics) == ["test"] for r in found.values())
-    assert "[1]" in said.out and "[2]" in said.out and "coop+dapt" in said.out
+    assert "[1]" in result.out and "[2]" in result.out and "coop+dapt" in result.out
 
 
 def test_base_to_novel_keeps_its_folders(swept):
@@ -58,13 +58,13 @@ def test_base_to_novel_keeps_its_folders(swept):
 
 def test_cross_dataset(swept, animals, tmp_path):
     pets = write_images(tmp_path / "pets", classes=("cat", "dog"), each=4)
-    said, found = swept("cross-dataset", "--data", f"folder:{animals}", "--targets", f"folder:{pets}", "--shots", 2)
+    output, found = swept("cross-dataset", "--data", f"folder:{animals}", "--targets", f"folder:{pets}", "--shots", 2)
     assert len(found) == 3
     for result in found.values():
         assert set(result.metrics) == {"source", "pets", "average"}
         assert result.provenance["test_images"] == {"source": len(Folder(animals).examples("test")), "pets": 8}
         assert result.config["targets"] == [f"folder:{pets}"]
-    assert "source" in said.out and "average" in said.out
+    assert "source" in output.out and "average" in output.out
 
 
 def test_domain_generalization(swept):
@@ -77,9 +77,9 @@ def test_domain_generalization(swept):
 
 def test_data_efficient(swept, animals, tmp_path):
     shares = ("--fractions", 0.5, 1, "--selectors", "uniform", "herding")
-    said, found = swept("data-efficient", "--data", f"folder:{animals}", "--methods", "coop", "coop+dapt", *shares)
-    assert len(found) == 6, "all pictures are trained on once, whoever would have chosen"
-    assert "herding" in said.out and "full" in said.out
+    output, found = swept("data-efficient", "--data", f"folder:{animals}", "--methods", "coop", "coop+dapt", *shares)
+    assert len(found) == 6, "all images are trained on once, whoever would have chosen"
+    assert "herding" in output.out and "full" in output.out
     pool = {e.key for e in Folder(animals).examples("train")}
     each = {name: sum(key.startswith(name) for key in pool) for name in ("cat", "horse", "mouse", "pig")}
     for folder, result in found.items():
@@ -179,7 +179,7 @@ def test_flags_override_every_preset(value):
 
 
 @pytest.mark.parametrize(
-    "flags, said",
+    "flags, message",
     [
         (("--leraning-rate", 1), "unknown option --leraning-rate"),
         (("--batchsize", 1), "unknown option --batchsize; nearest: --batch-size"),
@@ -189,13 +189,13 @@ def test_flags_override_every_preset(value):
         (("--selectors", "hearding"), "unknown coreset method 'hearding'; nearest: herding"),
     ],
 )
-def test_wrong_flags(flags, said):
-    with pytest.raises(UserError, match=said):
+def test_wrong_flags(flags, message):
+    with pytest.raises(UserError, match=message):
         plan("data-efficient", "--methods", "coop", *flags)
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (("few-shot", "--targets", "dtd"), "few_shot has no targets, only cross_dataset, domain_generalization"),
         (("cross-dataset",), "cross_dataset tests on other datasets"),
@@ -204,13 +204,13 @@ def test_wrong_flags(flags, said):
         (("few-shot", "--evaluate-at", 0), "evaluate_at must be at least 1, got (0,)"),
     ],
 )
-def test_what_does_not_go_together(refused, arguments, said):
-    assert said in refused("run", *arguments, "--methods", "zeroshot", "--seeds", 1, "--out", "OUT")
+def test_what_does_not_go_together(refused, arguments, message):
+    assert message in refused("run", *arguments, "--methods", "zeroshot", "--seeds", 1, "--out", "OUT")
 
 
 def test_tests_on_the_way_have_a_table_of_their_own(swept, animals):
     data = ("--data", f"folder:{animals}", "--shots", 2, "--methods", "coop", "--epochs", 2)
-    said, found = swept("base-to-novel", *data, "--evaluate-at", 1, 2)
+    output, found = swept("base-to-novel", *data, "--evaluate-at", 1, 2)
     (result,) = found.values()
     assert {"base@1", "novel@1", "base@2", "novel@2"} <= set(result.metrics)
-    assert said.out.count("coop") == 2 and json.dumps(result.history[0]["@base"]) in json.dumps(result.metrics)
+    assert output.out.count("coop") == 2 and json.dumps(result.history[0]["@base"]) in json.dumps(result.metrics)

@@ -115,9 +115,9 @@ def test_an_unfinished_log_is_named(cli, tmp_path):
     folder = tmp_path / "output/dtd/CoOp/vit_b16_16shots/seed1"
     folder.mkdir(parents=True)
     (folder / "log.txt").write_text("epoch [1/2] batch [1/1] loss 1.0 (1.0) lr 0.1 eta 0:00:00\n")
-    told = cli("results", "import", tmp_path / "output", "--out", tmp_path / "back")
-    assert told.code == 2
-    assert "unfinished" in told.err and "nothing was written" in told.err
+    output = cli("results", "import", tmp_path / "output", "--out", tmp_path / "back")
+    assert output.code == 2
+    assert "unfinished" in output.err and "nothing was written" in output.err
     assert not (tmp_path / "back").exists()
 
 
@@ -139,10 +139,10 @@ def test_an_unfinished_log_is_named(cli, tmp_path):
     ],
 )
 def test_mistakes_are_one_sentence(cli, runs, arguments, fault):
-    told = cli("results", *(runs if a == "RUNS" else a for a in arguments))
-    assert told.code == 2
-    assert fault in told.err.replace("\n", " ")
-    assert "Traceback" not in told.err and told.err.count("cliptune: ") == 1
+    output = cli("results", *(runs if a == "RUNS" else a for a in arguments))
+    assert output.code == 2
+    assert fault in output.err.replace("\n", " ")
+    assert "Traceback" not in output.err and output.err.count("cliptune: ") == 1
 
 
 def test_help(cli):
@@ -156,6 +156,6 @@ def test_a_piped_table_is_not_broken_into_lines(cli, tmp_path, monkeypatch):
     store.save_result(
         Result("few_shot/emoji/4/1", label, "emoji", 1, metrics, {"method": {"name": "coop"}}), tmp_path / "r"
     )
-    said = cli("results", "table", tmp_path)
-    assert said.code == 0 and any(label in line and "57.0" in line for line in said.out.splitlines()), said.out
-    assert all(f"test_set_{i}" in said.out for i in range(8))
+    output = cli("results", "table", tmp_path)
+    assert output.code == 0 and any(label in line and "57.0" in line for line in output.out.splitlines()), output.out
+    assert all(f"test_set_{i}" in output.out for i in range(8))

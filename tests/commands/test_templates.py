@@ -11,13 +11,13 @@ SAID = "a drawing of a {} on scenery."
 
 
 def test_they_reach_sentences_checkpoints_and_predictions(photos, tmp_path, capsys):
-    picture = str(photos / "cat" / "0.png")
+    image = str(photos / "cat" / "0.png")
     shares = {}
     for name, more in (("own", ["--templates", SAID]), ("plain", [])):
         run = tmp_path / name
         main(["train", "zeroshot", "--data", f"folder:{photos}", "--shots", "1", "--out", str(run), *more])
         capsys.readouterr()
-        main(["predict", str(run), picture, "--json"])
+        main(["predict", str(run), image, "--json"])
         shares[name] = json.loads(capsys.readouterr().out)["classes"]
     assert shares["own"] != shares["plain"]
     own = ct.load(tmp_path / "own")

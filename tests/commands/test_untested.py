@@ -10,17 +10,17 @@ from tiny_tasks import BRIEFLY
 
 def test_a_class_with_a_single_image_is_named(cli, tmp_path):
     write_class_folders(tmp_path / "p", ant=1, bee=1, cat=4)
-    said = cli("train", "coop", "--data", f"folder:{tmp_path / 'p'}", *BRIEFLY, "--out", tmp_path / "r")
-    assert said.code == 0
+    result = cli("train", "coop", "--data", f"folder:{tmp_path / 'p'}", *BRIEFLY, "--out", tmp_path / "r")
+    assert result.code == 0
     assert (
-        f"2 classes have a single image, used for training and not tested: ant, bee (in folder:{tmp_path}" in said.err
+        f"2 classes have a single image, used for training and not tested: ant, bee (in folder:{tmp_path}" in result.err
     )
 
 
 def test_data_without_any_test_image_is_refused_before_training(refused, tmp_path):
     write_class_folders(tmp_path / "p", ant=1, bee=1)
-    said = refused("train", "coop", "--data", f"folder:{tmp_path / 'p'}", *BRIEFLY, "--out", tmp_path / "r")
-    assert "p has no test images" in said
+    result = refused("train", "coop", "--data", f"folder:{tmp_path / 'p'}", *BRIEFLY, "--out", tmp_path / "r")
+    assert "p has no test images" in result
     assert not (tmp_path / "r").exists()
 
 
@@ -37,9 +37,9 @@ def old(cli, tmp_path):
 
 
 def test_an_old_run_without_metrics(cli, refused, old):
-    said = cli("results", "table", old)
-    assert said.code == 0 and "1 of 1 runs have no test images" in " ".join(said.out.split())
-    said = cli("report", old)
-    assert said.code == 0 and "p has no test images, so checkpoints" in (old / "report.html").read_text()
+    result = cli("results", "table", old)
+    assert result.code == 0 and "1 of 1 runs have no test images" in " ".join(result.out.split())
+    result = cli("report", old)
+    assert result.code == 0 and "p has no test images, so checkpoints" in (old / "report.html").read_text()
     for command in ("evaluate", "background"):
         assert "p has no test images; " in refused(command, old)

@@ -26,26 +26,26 @@ def run_folder(tmp_path_factory, photos):
 
 
 def test_train_writes_where_it_is_told_and_prints_accuracy(cli, tmp_path, photos):
-    said = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--seed", 3, "--out", tmp_path / "a" / "b")
-    assert said.code == 0 and re.fullmatch(r"test +\d+\.\d\d %\n", said.out)
-    assert f"saved in {tmp_path}/a/b" in said.err and "Traceback" not in said.err
+    output = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--seed", 3, "--out", tmp_path / "a" / "b")
+    assert output.code == 0 and re.fullmatch(r"test +\d+\.\d\d %\n", output.out)
+    assert f"saved in {tmp_path}/a/b" in output.err and "Traceback" not in output.err
     result = store.load_result(tmp_path / "a" / "b" / "result.json")
     assert (result.method, result.seed, result.config["shots"], len(result.history)) == ("maple", 3, 2, 1)
 
 
 @pytest.mark.parametrize("spelling", ["--n-ctx", "--n_ctx", "--method.n-ctx"])
 def test_short_and_long_flags_mean_the_same(cli, tmp_path, photos, spelling):
-    said = cli(
+    result = cli(
         "train", "coop", "--data", f"folder:{photos}", *BRIEFLY, spelling, 3, "--words=", "--out", tmp_path / "r"
     )
-    assert said.code == 0, said.err
+    assert result.code == 0, result.err
     config = store.load_result(tmp_path / "r" / "result.json").config
     assert config["method"]["n_ctx"] == 3 and config["method"]["words"] == "" and config["training"]["epochs"] == 1
 
 
 def test_masks_and_tensorboard(cli, tmp_path, photos):
     data = ("--data", f"folder:{photos}", *BRIEFLY)
-    said = cli(
+    result = cli(
         "train",
         "coop+dapt",
         *data,
@@ -55,17 +55,17 @@ def test_masks_and_tensorboard(cli, tmp_path, photos):
         "--out",
         tmp_path / "r",
     )
-    assert said.code == 0 and "note:" not in said.err
+    assert result.code == 0 and "note:" not in result.err
     assert len(list((tmp_path / "r" / "tensorboard").iterdir())) == 1
     assert "pull_push" in store.load_result(tmp_path / "r" / "result.json").history[0]
 
 
-def test_pictures_without_masks_are_said_to_use_grad_cam(cli, tmp_path, photos):
-    said = cli("train", "maple+dapt", "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "r")
-    assert said.code == 0
+def test_images_without_masks_are_said_to_use_grad_cam(cli, tmp_path, photos):
+    result = cli("train", "maple+dapt", "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "r")
+    assert result.code == 0
     assert (
         "note: the images have no masks of their own: foregrounds come from Grad-CAM of the model being tuned\n"
-        in said.err
+        in result.err
     )
 
 
@@ -88,20 +88,20 @@ def test_the_preset_depends_on_shots_and_protocol():
 
 
 def test_evaluate(cli, run_folder, tmp_path):
-    said = cli("evaluate", run_folder)
+    result = cli("evaluate", run_folder)
     stored = store.load_result(run_folder / "result.json").metrics["test"]
-    assert said.code == 0 and said.err == "" and said.out == f"test  {stored:6.2f} %\n"
+    assert result.code == 0 and result.err == "" and result.out == f"test  {stored:6.2f} %\n"
     other = write_images(tmp_path / "others", classes=("bear", "mouse"), each=4)
-    said = cli("evaluate", run_folder, "--data", f"folder:{other}")
-    assert said.code == 0 and said.out.startswith("test ")
+    result = cli("evaluate", run_folder, "--data", f"folder:{other}")
+    assert result.code == 0 and result.out.startswith("test ")
 
 
 def test_predict(cli, run_folder, photos):
-    pictures = [photos / "cat" / "0.png", photos / "pig" / "1.png"]
-    said = cli("predict", run_folder, *pictures)
-    assert said.code == 0 and said.err == ""
-    for line, picture in zip(said.out.splitlines(), pictures, strict=True):
-        assert line.startswith(f"{picture}  ")
+    images = [photos / "cat" / "0.png", photos / "pig" / "1.png"]
+    result = cli("predict", run_folder, *images)
+    assert result.code == 0 and result.err == ""
+    for line, image in zip(result.out.splitlines(), images, strict=True):
+        assert line.startswith(f"{image}  ")
         shares = [float(p) for p in re.findall(r"(\d+\.\d) %", line)]
         assert (
             len(shares) == 3 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.2)
@@ -109,15 +109,15 @@ def test_predict(cli, run_folder, photos):
 
 
 def test_predict_in_json_one_class_and_whole_folders(cli, run_folder, photos):
-    said = cli("predict", run_folder, photos / "cat", "--json", "--top-k", 1)
-    rows = [json.loads(line) for line in said.out.splitlines()]
+    result = cli("predict", run_folder, photos / "cat", "--json", "--top-k", 1)
+    rows = [json.loads(line) for line in result.out.splitlines()]
     assert [row["picture"] for row in rows] == sorted(str(p) for p in (photos / "cat").iterdir())
     assert all(len(row["classes"]) == 1 and set(row["classes"][0]) == {"name", "probability"} for row in rows)
 
 
 def test_predict_among_other_classes(cli, run_folder, photos):
-    said = cli("predict", run_folder, photos / "cat" / "0.png", "--classes", "mouse", "sled dog")
-    assert said.code == 0 and set(re.findall(r"  ([a-z ]+) \d", said.out)) == {"mouse", "sled dog"}
+    result = cli("predict", run_folder, photos / "cat" / "0.png", "--classes", "mouse", "sled dog")
+    assert result.code == 0 and set(re.findall(r"  ([a-z ]+) \d", result.out)) == {"mouse", "sled dog"}
 
 
 def test_run_and_report(cli, tmp_path, four):
@@ -136,9 +136,9 @@ def test_run_and_report(cli, tmp_path, four):
         "--out",
         tmp_path / "s",
     )
-    said = cli(*command)
-    assert said.code == 0, said.err
-    assert all(word in said.out for word in ("zeroshot", "coop", "base", "novel"))
+    result = cli(*command)
+    assert result.code == 0, result.err
+    assert all(word in result.out for word in ("zeroshot", "coop", "base", "novel"))
     assert sorted(p.parent.relative_to(tmp_path / "s").as_posix() for p in (tmp_path / "s").rglob("result.json")) == [
         "coop/seed1",
         "coop/seed2",
@@ -146,32 +146,32 @@ def test_run_and_report(cli, tmp_path, four):
         "zeroshot/seed2",
     ]
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.*")}
-    assert cli(*command).out == said.out
+    assert cli(*command).out == result.out
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "s").rglob("*.*")} == times, "done is done"
 
-    said = cli("report", tmp_path / "s", "--pictures", 2)
-    assert said.code == 0 and "coop" in said.out, said.err
+    result = cli("report", tmp_path / "s", "--pictures", 2)
+    assert result.code == 0 and "coop" in result.out, result.err
     page = (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
     assert "coop" in page and "data:image" in page and 'src="http' not in page
-    said = cli("report", tmp_path / "s", "--pictures", 0, "--out", tmp_path / "small.html")
-    assert said.code == 0 and (tmp_path / "small.html").stat().st_size < len(page)
+    result = cli("report", tmp_path / "s", "--pictures", 0, "--out", tmp_path / "small.html")
+    assert result.code == 0 and (tmp_path / "small.html").stat().st_size < len(page)
 
 
 @pytest.mark.parametrize("others", [(), ("zeroshot", "tip_adapter")], ids=["alone", "beside others"])
 def test_classes_that_a_method_cannot_take_are_a_dash(cli, tmp_path, four, photos, others, monkeypatch):
     out, data = tmp_path / "s", ("--data", f"folder:{four}", *BRIEFLY)
-    said = cli("run", "base-to-novel", "--methods", *others, "linear_probe", *data, "--seeds", 1, "--out", out)
-    assert said.code == 0 and "not tested on novel: LinearProbe" in said.err, said.err
+    result = cli("run", "base-to-novel", "--methods", *others, "linear_probe", *data, "--seeds", 1, "--out", out)
+    assert result.code == 0 and "not tested on novel: LinearProbe" in result.err, result.err
     assert set(store.load_result(out / "linear_probe" / "seed1" / "result.json").metrics) == {"base"}
     if others:
-        row = next(line for line in said.out.splitlines() if "linear_probe" in line)
+        row = next(line for line in result.out.splitlines() if "linear_probe" in line)
         assert row.split()[2:] == ["–", "–"], "novel and the harmonic mean"
-    said = cli("report", out, "--pictures", 2)
+    result = cli("report", out, "--pictures", 2)
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert said.code == 0 and "linear_probe" in page and ("–" in page or not others), said.err
+    assert result.code == 0 and "linear_probe" in page and ("–" in page or not others), result.err
     monkeypatch.setattr(
         "cliptune.report.collect.panels.PREFERRED_TEST_SETS", ("novel",)
-    )  # pictures of classes it cannot take
+    )  # images of classes it cannot take
     assert cli("report", out, "--pictures", 2).code == 0
-    said = cli("evaluate", out / "linear_probe" / "seed1", "--data", f"folder:{photos}")
-    assert said.code == 2 and "learned something of its own for each class" in said.err
+    result = cli("evaluate", out / "linear_probe" / "seed1", "--data", f"folder:{photos}")
+    assert result.code == 2 and "learned something of its own for each class" in result.err

@@ -143,9 +143,9 @@ class _Both(ZeroShot):
         return tokenize_templates(backbone.prompt_tokenizer, templates, classnames)
 
 
-def _apart(got: Tensor, wanted: Tensor) -> float:
-    assert got.shape == wanted.shape, (got.shape, wanted.shape)
-    return float((got - wanted).abs().max() / wanted.abs().max())
+def _apart(got: Tensor, expected: Tensor) -> float:
+    assert got.shape == expected.shape, (got.shape, expected.shape)
+    return float((got - expected).abs().max() / expected.abs().max())
 
 
 def _size(backbone: Backbone) -> tuple[int, int]:

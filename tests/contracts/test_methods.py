@@ -110,7 +110,7 @@ def test_every_phase_lowers_its_loss(name, backbone):
         assert sums[-1] < sums[0], f"epoch {epoch}: {sums}"
 
 
-def test_training_fits_the_pictures(name, backbone):
+def test_training_fits_the_images(name, backbone):
     if name not in TRAINED:
         pytest.skip("nothing to learn, or the losses of a wrapper, which compete with those of what it wraps")
     toy = task(classes=2, shots=4)
@@ -167,7 +167,7 @@ def test_the_same_seed_gives_the_same_numbers(name, backbone, run_of):
     assert same(learned(tuned), learned(again)) and history == rows
     one, other = ready(name, backbone, seed=1), ready(name, backbone, seed=2)
     fixed = [n for n in one if torch.equal(one[n], other[n]) and len(one[n].unique()) > 1]
-    assert len(fixed) <= 1, "starts come from the seed, but for constants and what starts from words or pictures"
+    assert len(fixed) <= 1, "starts come from the seed, but for constants and what starts from words or images"
 
 
 def test_an_unknown_option_is_named(name):

@@ -59,8 +59,8 @@ def test_a_name_in_a_header_imports_nothing(planted, cli, photos, change):
     said = rf"'{NAME}' is code outside of cliptune, .*--allow-code"
     with pytest.raises(ct.UserError, match=said):
         ct.load(folder)
-    picture = str(photos / "cat" / "0.png")
-    for command in (("predict", ".", picture), ("evaluate", "."), ("background", ".")):
+    image = str(photos / "cat" / "0.png")
+    for command in (("predict", ".", image), ("evaluate", "."), ("background", ".")):
         refused = cli(*command)
         assert refused.code == 2 and "--allow-code" in refused.err and refused.out == ""
         assert len([line for line in refused.err.splitlines() if not line.startswith("note: ")]) == 1
@@ -102,5 +102,5 @@ def test_what_is_typed_may_come_from_the_current_folder(tmp_path, monkeypatch, c
 def test_a_module_that_fails_is_said_in_a_sentence(tmp_path, monkeypatch, cli, body):
     (tmp_path / "failing_method.py").write_text(body)
     monkeypatch.syspath_prepend(tmp_path)
-    said = cli("train", "failing_method:Mine", "--out", tmp_path / "run")
-    assert said.code == 2 and "method 'failing_method:Mine' cannot be imported: " in said.err
+    result = cli("train", "failing_method:Mine", "--out", tmp_path / "run")
+    assert result.code == 2 and "method 'failing_method:Mine' cannot be imported: " in result.err

@@ -35,12 +35,12 @@ def options(method: str) -> dict:
 @pytest.mark.parametrize("name", TEXT)
 @pytest.mark.parametrize("method", ["coop", "cocoop", "kgcoop"])
 def test_context_is_learned_saved_and_loaded(folder, cutouts, tmp_path, name, method):
-    picture = cutouts / "cat" / "0.png"
+    image = cutouts / "cat" / "0.png"
     run = ct.train(method, f"folder:{cutouts}", backbone=folder(name), shots=2, epochs=1, out=tmp_path)
-    said = run.predict(picture, top_k=3)
-    assert ct.load(tmp_path).predict(picture, top_k=3) == said
+    said = run.predict(image, top_k=3)
+    assert ct.load(tmp_path).predict(image, top_k=3) == said
     assert sum(probability for _, probability in said) == pytest.approx(1)
-    assert len(run.with_classes(["a red fox", "the sky"]).predict(picture, top_k=2)) == 2
+    assert len(run.with_classes(["a red fox", "the sky"]).predict(image, top_k=2)) == 2
 
 
 @pytest.mark.parametrize("name", VITS)
@@ -48,8 +48,8 @@ def test_context_is_learned_saved_and_loaded(folder, cutouts, tmp_path, name, me
 def test_tokens_in_both_towers(folder, cutouts, tmp_path, name, method):
     more = options(method)
     run = ct.train(method, f"folder:{cutouts}", backbone=folder(name), shots=2, epochs=1, out=tmp_path, **more)
-    picture = cutouts / "cat" / "0.png"
-    assert ct.load(tmp_path).predict(picture, top_k=3) == run.predict(picture, top_k=3)
+    image = cutouts / "cat" / "0.png"
+    assert ct.load(tmp_path).predict(image, top_k=3) == run.predict(image, top_k=3)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_commands(folder, cutouts, cli, tmp_path, name, method):
         ["background", run],
         ["report", run.parent],
     ):
-        said = cli(*command)
-        assert said.code == 0, said.err
+        result = cli(*command)
+        assert result.code == 0, result.err
     page = (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
     assert ("Nearest words to the learned context" in page) == (method == "coop")

@@ -55,8 +55,8 @@ def test_train_save_load_and_resume(outsider, tmp_path, photos):
     assert run.result is not None and run.result.method == NAME
     assert set(run.result.history[0]) == {"epoch", "lr", "loss", "ce", "size"}
     again = ct.load(tmp_path / "run", allow_code=True)
-    pictures = sorted((photos / "cat").iterdir())
-    assert torch.equal(again.logits(pictures), run.logits(pictures))
+    images = sorted((photos / "cat").iterdir())
+    assert torch.equal(again.logits(images), run.logits(images))
     assert config.to_dict(again.run)["method"] == {"name": NAME, "decay": 2.0}
 
 
@@ -71,11 +71,11 @@ def test_wrapped(outsider, photos):
 
 def test_on_the_command_line(outsider, cli, tmp_path, photos):
     data = ("--data", f"folder:{photos}", "--shots", 1, "--epochs", 1)
-    said = cli("train", outsider, *data, "--decay", "0.25", "--out", tmp_path / "run")
-    assert (said.code, said.err.count("cliptune: ")) == (0, 0), said.err
+    result = cli("train", outsider, *data, "--decay", "0.25", "--out", tmp_path / "run")
+    assert (result.code, result.err.count("cliptune: ")) == (0, 0), result.err
     assert cli("predict", tmp_path / "run", photos / "cat" / "0.png", "--allow-code").code == 0
-    said = cli("train", outsider, *data, "--dcay", "0.25")
-    assert said.code == 2 and "nearest: --decay" in said.err
+    result = cli("train", outsider, *data, "--dcay", "0.25")
+    assert result.code == 2 and "nearest: --decay" in result.err
 
 
 def test_its_module_gone(outsider, tmp_path, photos, monkeypatch):

@@ -106,8 +106,8 @@ def test_craig_where_classes_compete():
     for rows in classes(labels):
         near = apart[rows][:, rows]
         s[rows[:, None], rows] = near.max() - near + 1e-3
-    wanted = greedy(lambda chosen: s[chosen].max(0).values.sum(), 24, 7)
-    assert select("craig", signals, labels, 7 / 24, balanced=False).indices.tolist() == sorted(wanted)
+    expected = greedy(lambda chosen: s[chosen].max(0).values.sum(), 24, 7)
+    assert select("craig", signals, labels, 7 / 24, balanced=False).indices.tolist() == sorted(expected)
 
 
 def test_craig_selected_duplicates_represent_themselves():
@@ -199,10 +199,10 @@ def test_glister(small, eta):
         held = [(signals.val_labels == c).nonzero()[:, 0] if balanced else torch.arange(9) for c in range(3)]
         found = select("glister", signals, labels, 0.4, eta=eta, balanced=balanced)
         parts = classes(labels) if balanced else [torch.arange(30)]
-        wanted = [
+        expected = [
             r[glister(signals, labels, r, h, round(0.4 * len(r)), eta)] for r, h in zip(parts, held, strict=False)
         ]
-        assert found.indices.tolist() == torch.cat(wanted).sort().values.tolist()
+        assert found.indices.tolist() == torch.cat(expected).sort().values.tolist()
 
 
 def test_glister_steps_matter_and_the_pool_can_replace_validation_images(small):
@@ -220,7 +220,7 @@ def test_dapt_glister():
     batch = torch.where(torch.arange(70) < 50, 50, 20)[:, None]
     whole = pool_gradients(signals, labels) / batch
     val = gradients(signals.val_logits, signals.val_features, signals.val_labels) / 12
-    state, wanted = np.random.RandomState(4), []
+    state, expected = np.random.RandomState(4), []
     for c, rows in enumerate(classes(labels)):
         gain = (whole[rows] @ val[signals.val_labels == c].mean(0)).numpy()
         budget = round(0.1 * len(rows))
@@ -229,5 +229,5 @@ def test_dapt_glister():
             some = state.choice(left, size=sample, replace=False)
             best = some[gain[some].argmax()]
             left = left[left != best]
-            wanted.append(int(rows[best]))
-    assert select("glister", signals, labels, 0.1, variant="dapt", seed=4).indices.tolist() == sorted(wanted)
+            expected.append(int(rows[best]))
+    assert select("glister", signals, labels, 0.1, variant="dapt", seed=4).indices.tolist() == sorted(expected)

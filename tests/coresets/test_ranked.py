@@ -26,12 +26,12 @@ def test_uncertainty(measure, paper, dapt, unbalanced):
         return select("uncertainty", Signals(logits=LOGITS), ONE_CLASS, 0.5, measure=measure, **more)
 
     p = LOGITS.softmax(1)
-    wanted = {
+    expected = {
         "margin": p.sort(descending=True).values @ torch.tensor([1.0, -1.0, 0.0]),
         "least_confidence": 1 - p.amax(1),
         "entropy": -(p * p.log()).sum(1),
     }[measure]
-    assert_close(chosen().scores, wanted)
+    assert_close(chosen().scores, expected)
     assert chosen().indices.tolist() == chosen(balanced=False).indices.tolist() == paper
     assert chosen(variant="dapt").indices.tolist() == dapt
     assert chosen(variant="dapt", balanced=False).indices.tolist() == unbalanced  # the most certain
@@ -67,13 +67,13 @@ def test_cal(balanced, monkeypatch):
     monkeypatch.setattr("cliptune.coresets.cal.CHUNK_DISTANCES", 100)  # three rows at a time
     signals, labels = pool()
     p = signals.logits.softmax(1)
-    wanted = torch.stack(
+    expected = torch.stack(
         [torch.stack([kl(p[j], p[i]) for j in near(signals.features, i, 4, range(30))]).mean() for i in range(30)]
     )
     found = select("cal", signals, labels, 0.3, balanced=balanced, neighbours=4)
-    assert_close(found.scores, wanted)
+    assert_close(found.scores, expected)
     for rows in classes(labels) if balanced else [torch.arange(30)]:
-        most = rows[wanted[rows].argsort(descending=True)[: round(0.3 * len(rows))]]
+        most = rows[expected[rows].argsort(descending=True)[: round(0.3 * len(rows))]]
         assert found.indices[torch.isin(found.indices, rows)].tolist() == most.sort().values.tolist()
 
 
@@ -84,14 +84,14 @@ def test_dapt_cal():
     h = (signals.features + signals.text[labels]) / 2
     p = signals.logits.softmax(1)
     mixed = p[torch.cat(classes(labels))]  # what the release reads at position i
-    wanted = torch.zeros(33, dtype=torch.float64)
+    expected = torch.zeros(33, dtype=torch.float64)
     for rows in classes(labels):
         for i in rows.tolist():
             other = torch.tensor(near(h, i, 10, rows.tolist()))
-            wanted[i] = (kl(mixed[i], mixed[other]) / 2 + kl(mixed[other], mixed[i]) / 2).mean()
+            expected[i] = (kl(mixed[i], mixed[other]) / 2 + kl(mixed[other], mixed[i]) / 2).mean()
     found = select("cal", signals, labels, 0.3, variant="dapt")
-    assert_close(found.scores, wanted)
-    least = torch.cat([r[wanted[r].argsort()[:3]] for r in classes(labels)])
+    assert_close(found.scores, expected)
+    least = torch.cat([r[expected[r].argsort()[:3]] for r in classes(labels)])
     assert found.indices.tolist() == least.sort().values.tolist()
 
 

@@ -149,9 +149,9 @@ def emoji_signals(tiny_backbone):
     parts = {}
     for split in ("train", "val"):
         examples = select_labels(source.examples(split), kept)
-        pictures = ExampleSet(source, examples, tiny_backbone.preprocess)
+        images = ExampleSet(source, examples, tiny_backbone.preprocess)
         with torch.no_grad():
-            rows = [tiny_backbone.encode_image(b.images) for b in pictures.in_order(16, fabric().device)]
+            rows = [tiny_backbone.encode_image(b.images) for b in images.in_order(16, fabric().device)]
         features = torch.nn.functional.normalize(torch.cat(rows), dim=1)
         parts[split] = features, torch.tensor([e.label for e in examples])
     with torch.no_grad():

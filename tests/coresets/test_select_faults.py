@@ -29,7 +29,7 @@ def test_dapt_glister_and_missing_validation_images():
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         ({"method": "kcenter"}, "unknown coreset method 'kcenter'; nearest: k_center"),
         ({"method": "no.such:thing"}, "cannot be imported"),
@@ -57,15 +57,15 @@ def test_dapt_glister_and_missing_validation_images():
         ({"labels": torch.zeros(5, dtype=torch.long)}, "features cover 6 images, but there are 5 labels"),
     ],
 )  # fmt: skip
-def test_invalid_values(change, said):
+def test_invalid_values(change, message):
     signals, labels = pool(6)
     arguments = {"method": "craig", "signals": signals, "labels": labels, "fraction": 0.5} | change
-    with pytest.raises(UserError, match=f".*{said}"):
+    with pytest.raises(UserError, match=f".*{message}"):
         select(**arguments)
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         (lambda s: {"features": 3 * s.features}, "features must have norm 1, but row 0 has 3; divide"),
         (lambda s: {"features": s.features[:, :5]}, "features must have norm 1"),
@@ -78,9 +78,9 @@ def test_invalid_values(change, said):
         (lambda s: {"val_labels": s.val_labels + 1}, "val_labels contain 3"),
     ],
 )
-def test_signals_that_do_not_fit_together(change, said):
+def test_signals_that_do_not_fit_together(change, message):
     signals, labels = pool(7)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         select("craig", replace(signals, **change(signals)), labels, 0.5)
 
 

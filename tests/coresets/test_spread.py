@@ -25,9 +25,9 @@ def test_uniform_of_the_release():
     for balanced in (True, False):
         state = np.random.RandomState(2)
         parts = [r.numpy() for r in classes(labels)] if balanced else [np.arange(23)]
-        wanted = np.concatenate([state.choice(r, round(0.6 * len(r)), replace=False) for r in parts])
+        expected = np.concatenate([state.choice(r, round(0.6 * len(r)), replace=False) for r in parts])
         found = select("uniform", Signals(), labels, 0.6, seed=2, variant="dapt", balanced=balanced)
-        assert found.indices.tolist() == sorted(wanted.tolist())
+        assert found.indices.tolist() == sorted(expected.tolist())
 
 
 def herd(h, budget, best):

@@ -63,10 +63,10 @@ def test_select(function, balanced):
     s = similarity(pool_gradients(signals, labels))
     found = select("submodular", signals, labels, 0.3, function=function, balanced=balanced).indices.tolist()
     if balanced:
-        wanted = by_class(labels, 0.3, lambda r, b: greedy(value(function, s[r][:, r]), len(r), b))
+        expected = by_class(labels, 0.3, lambda r, b: greedy(value(function, s[r][:, r]), len(r), b))
     else:
-        wanted = sorted(greedy(value(function, s), 30, 9))
-    assert found == wanted
+        expected = sorted(greedy(value(function, s), 30, 9))
+    assert found == expected
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -90,13 +90,13 @@ def test_lazy_is_exact_on_many(monkeypatch):
         return s[index]
 
     picks, gains = facility_location(rows, 150, 30)
-    covered, wanted = torch.zeros(150).double(), []
+    covered, expected = torch.zeros(150).double(), []
     for _ in range(30):
         gain = (s - covered).clamp_min(0).sum(1)
-        gain[wanted] = -1
-        wanted.append(int(gain.numpy().argmax()))  # the first of equals
-        covered = torch.maximum(covered, s[wanted[-1]])
-    assert picks.tolist() == wanted
+        gain[expected] = -1
+        expected.append(int(gain.numpy().argmax()))  # the first of equals
+        covered = torch.maximum(covered, s[expected[-1]])
+    assert picks.tolist() == expected
     assert sum(looked) < 150 * 30 * 0.9
     monkeypatch.setattr("cliptune.coresets.common.greedy.CHUNK_ENTRIES", 600)
     looked.clear()
@@ -137,11 +137,11 @@ def test_incremental_cholesky():
     k, order = x @ x.T, torch.randperm(40, generator=torch.Generator().manual_seed(1))[:25].tolist()
     cholesky = IncrementalCholesky(k, k.diagonal(), 0.1, 25)
     for i, best in enumerate(order):
-        wanted = k[best, best] + 0.1
+        expected = k[best, best] + 0.1
         if done := order[:i]:
             among = k[done][:, done] + 0.1 * torch.eye(i).double()
-            wanted = wanted - k[best, done] @ torch.linalg.solve(among, k[done, best])
-        assert_close(cholesky.add(best)[1], wanted)
+            expected = expected - k[best, done] @ torch.linalg.solve(among, k[done, best])
+        assert_close(cholesky.add(best)[1], expected)
     lower = torch.linalg.cholesky(k[order][:, order] + 0.1 * torch.eye(25).double())
     assert_close(cholesky.factor, torch.linalg.solve_triangular(lower, k[order], upper=False))
 

@@ -18,8 +18,8 @@ def store(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def picture():
-    """A function that makes a picture of noise, the same for a seed."""
+def make_image():
+    """A function that makes an image of noise, the same for a seed."""
 
     def make(seed=0, mask=True, size=(9, 7)):
         rng = np.random.default_rng(seed)

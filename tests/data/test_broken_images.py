@@ -92,7 +92,7 @@ def test_a_broken_file_is_named(tmp_path, suffix):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".gif", ".tif"])
-def test_damage_anywhere_gives_a_picture_or_a_sentence(tmp_path, suffix):
+def test_damage_anywhere_gives_an_image_or_a_sentence(tmp_path, suffix):
     path, whole, rng = tmp_path / f"cat{suffix}", encoded(suffix), random.Random(1)
     for _ in range(60):
         damaged = bytearray(whole)
@@ -101,8 +101,8 @@ def test_damage_anywhere_gives_a_picture_or_a_sentence(tmp_path, suffix):
         path.write_bytes(damaged)
         try:
             assert read_image(path).image.shape[0] == 3
-        except UserError as told:
-            assert str(path) in str(told)
+        except UserError as error:
+            assert str(path) in str(error)
 
 
 def test_reading_hides_no_notes_of_others():
@@ -144,9 +144,9 @@ def test_heic(tmp_path):
     for name in ("cat.heic", "cat.jpg"):
         (tmp_path / name).write_bytes((tmp_path / "cat.heic").read_bytes())
         assert ".heic" in IMAGE_SUFFIXES and find_fault(tmp_path / name) == ""
-        picture = read_image(tmp_path / name)
-        assert picture.image.shape == (3, 48, 64)
-        assert (picture.image.float() - pil_to_tensor(colour_tensor().resize((64, 48))).float()).abs().mean() < 6
+        image = read_image(tmp_path / name)
+        assert image.image.shape == (3, 48, 64)
+        assert (image.image.float() - pil_to_tensor(colour_tensor().resize((64, 48))).float()).abs().mean() < 6
 
 
 def test_heic_without_its_package_is_named(tmp_path, monkeypatch):

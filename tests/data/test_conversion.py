@@ -63,9 +63,9 @@ def test_what_is_no_image(image, reason):
 def test_masks_of_every_kind():
     cut = torch.zeros(4, 5, dtype=torch.uint8)
     cut[1:3] = 1
-    wanted = cut[None] * 255
+    expected = cut[None] * 255
     for mask in (cut, cut[None], cut * 255, cut.bool(), cut.float(), cut.numpy(), to_pil_image(cut * 255)):
-        assert to_mask(mask, "x").equal(wanted)
+        assert to_mask(mask, "x").equal(expected)
     with pytest.raises(UserError, match="x has 3 channels; a mask has one"):
         to_mask(RGB, "x")
 

@@ -11,10 +11,10 @@ HARMS = ["cut", "empty", "noise", "flipped", "swapped", "turned", "older", "othe
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_damaged_entry_is_overwritten(store, picture, harm):
+def test_a_damaged_entry_is_overwritten(store, make_image, harm):
     key, other = b"k" * 32, b"o" * 32
-    store.put(key, picture())
-    store.put(other, picture(1))
+    store.put(key, make_image())
+    store.put(other, make_image(1))
     path = store._path(key)
     whole = path.read_bytes()
     middle = len(whole) - 20
@@ -47,7 +47,7 @@ def test_a_damaged_entry_is_overwritten(store, picture, harm):
     assert store.get(key) is None
     if harm == "folder":
         with pytest.warns(UserWarning, match="are not kept"):
-            assert store.put(key, picture()) is False
+            assert store.put(key, make_image()) is False
     else:
-        assert store.put(key, picture()) is True
-        assert store.get(key).image.equal(picture().image)
+        assert store.put(key, make_image()) is True
+        assert store.get(key).image.equal(make_image().image)

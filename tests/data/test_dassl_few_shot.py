@@ -30,7 +30,7 @@ def test_a_draw_is_taken_as_it_is(tmp_path, protocol, module):
         assert dassl_few_shot.draw_from_file(where, TRAIN, VAL, 2, 1) == (chosen, SHOTS[1])
 
 
-def test_paths_of_another_machine_find_their_pictures(tmp_path):
+def test_paths_of_another_machine_find_their_images(tmp_path):
     windows = write_pickled_draw(tmp_path / "w.pkl", images="D:\\data\\", train=SHOTS[0], val=[])
     assert dassl_few_shot.draw_from_file(windows, TRAIN, VAL, 2, 1)[0] == SHOTS[0]
     bare = write_pickled_draw(tmp_path / "b.pkl", images="", train=SHOTS[0], val=[])
@@ -100,7 +100,7 @@ def test_entries_are_paths_with_labels(tmp_path, entry, monkeypatch):
         dassl_few_shot.load_lists(tmp_path / "d.pkl")
 
 
-def test_a_class_with_fewer_pictures_gives_all(tmp_path):
+def test_a_class_with_fewer_images_gives_all(tmp_path):
     file = write_pickled_draw(tmp_path / "all.pkl", train=TRAIN, val=VAL)
     assert dassl_few_shot.draw_from_file(file, TRAIN, VAL, 16, 1) == (TRAIN, VAL)
 

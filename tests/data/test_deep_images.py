@@ -15,9 +15,9 @@ RAMP = np.linspace(0, 255, 12 * 10).astype(np.uint8).reshape(10, 12)
 RGB = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], -1)
 
 
-def grey(picture) -> np.ndarray:
-    assert picture.image.shape[0] == 3 and picture.image[0].equal(picture.image[2]) and picture.mask is None
-    return picture.image[0].numpy()
+def grey(image) -> np.ndarray:
+    assert image.image.shape[0] == 3 and image.image[0].equal(image.image[2]) and image.mask is None
+    return image.image[0].numpy()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
@@ -42,10 +42,10 @@ def test_a_declared_depth_is_taken_as_it_is(tmp_path):
     assert grey(read_image(tmp_path / "dark.pgm"))[0].tolist() == [0, 16, 64]
 
 
-@pytest.mark.parametrize("bits, said", [(8, 8), (12, 12), (16, 16), (24, 24)])
-def test_integers_of_32_bits(tmp_path, bits, said):
+@pytest.mark.parametrize("bits, message", [(8, 8), (12, 12), (16, 16), (24, 24)])
+def test_integers_of_32_bits(tmp_path, bits, message):
     Image.fromarray(RAMP.astype(np.int32) << bits - 8).save(tmp_path / "scan.tif")
-    with pytest.warns(UserWarning, match=f"32-bit values are read as {said} bits"):
+    with pytest.warns(UserWarning, match=f"32-bit values are read as {message} bits"):
         assert np.array_equal(grey(read_image(tmp_path / "scan.tif")), RAMP)
 
 
@@ -79,7 +79,7 @@ def test_white_at_zero(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values, said",
+    "values, message",
     [
         (RAMP / 255, "read as 0 to 1"),
         (RAMP / 127.5 - 1, "read as -1 to 1"),
@@ -89,11 +89,11 @@ def test_white_at_zero(tmp_path):
         (RAMP * 3.0 - 300, "stretched over the range of each image"),
     ],
 )
-def test_floating_point_numbers(tmp_path, values, said):
-    Image.fromarray(values.clip(max=255).astype(np.float32) if "255" in said else values.astype(np.float32)).save(
+def test_floating_point_numbers(tmp_path, values, message):
+    Image.fromarray(values.clip(max=255).astype(np.float32) if "255" in message else values.astype(np.float32)).save(
         tmp_path / "scan.tif"
     )
-    with pytest.warns(UserWarning, match=f"image .*scan.tif: floating-point values are {said}"):
+    with pytest.warns(UserWarning, match=f"image .*scan.tif: floating-point values are {message}"):
         assert np.abs(grey(read_image(tmp_path / "scan.tif")).astype(int) - RAMP).max() <= 1
 
 
@@ -112,10 +112,10 @@ def test_values_that_are_not_finite(tmp_path):
 
 @pytest.mark.parametrize("kind, level", [(np.uint16, 0), (np.int32, 0), (np.float32, 0), (np.float32, -3)])
 def test_even_images(kind, level):
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as error:
         warnings.simplefilter("always")
-        picture = from_pil(Image.fromarray(np.full((4, 4), level, kind)))
-    assert picture.image.unique().tolist() == [127 if level else 0] and len(told) == (1 if level else 0)
+        image = from_pil(Image.fromarray(np.full((4, 4), level, kind)))
+    assert image.image.unique().tolist() == [127 if level else 0] and len(error) == (1 if level else 0)
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
@@ -124,10 +124,10 @@ def test_colours_of_sixteen_bits(tmp_path, bits, compression):
     values = RGB.astype(np.uint16) << bits - 8
     for name, write in (("scan.png", png), ("scan.tif", lambda path, values: colour_tiff(path, values, compression))):
         write(tmp_path / name, values)
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as error:
             warnings.simplefilter("always")
             assert np.array_equal(read_image(tmp_path / name).image.permute(1, 2, 0).numpy(), RGB)
-        assert [str(w.message).partition(": ")[2] for w in told] == (
+        assert [str(w.message).partition(": ")[2] for w in error] == (
             [] if bits == 16 else [f"16-bit values are read as {bits} bits, as none is above {2**bits - 1:,}"]
         )
 
@@ -182,16 +182,16 @@ def test_transparent_colours_of_sixteen_bits(tmp_path):
     values[0, :, 3] = 0
     png(tmp_path / "scan.png", values)
     with pytest.warns(UserWarning, match="read as 12 bits"):
-        picture = read_image(tmp_path / "scan.png")
-    assert picture.mask is not None and not picture.mask[0, 0].any() and picture.mask[0, 1:].min() == 255
-    assert picture.image[:, 0].unique().tolist() == [255]
-    assert np.array_equal(picture.image[:, 1:].permute(1, 2, 0).numpy(), RGB[1:])
+        image = read_image(tmp_path / "scan.png")
+    assert image.mask is not None and not image.mask[0, 0].any() and image.mask[0, 1:].min() == 255
+    assert image.image[:, 0].unique().tolist() == [255]
+    assert np.array_equal(image.image[:, 1:].permute(1, 2, 0).numpy(), RGB[1:])
 
 
 def test_a_transparent_level_of_sixteen_bits(tmp_path):
     Image.fromarray(RAMP.astype(np.uint16) * 257).save(tmp_path / "scan.png", transparency=0)
-    picture = read_image(tmp_path / "scan.png")
-    assert picture.mask is not None and (picture.mask[0] == 0).equal(torch.from_numpy(RAMP == 0))
+    image = read_image(tmp_path / "scan.png")
+    assert image.mask is not None and (image.mask[0] == 0).equal(torch.from_numpy(RAMP == 0))
 
 
 def test_colours_that_cannot_be_read_deeper_are_said(tmp_path):
@@ -207,8 +207,8 @@ def test_deep_images_are_turned_once(tmp_path, orientation, suffix):
     exif[0x0112] = orientation
     scan = Image.fromarray(RAMP.astype(np.uint16) * 257)
     scan.save(tmp_path / f"scan{suffix}", exif=exif)
-    wanted = scan.transpose(Image.Transpose.ROTATE_180 if orientation == 3 else Image.Transpose.ROTATE_270)
-    assert np.array_equal(grey(read_image(tmp_path / f"scan{suffix}")), np.asarray(wanted) >> 8)
+    expected = scan.transpose(Image.Transpose.ROTATE_180 if orientation == 3 else Image.Transpose.ROTATE_270)
+    assert np.array_equal(grey(read_image(tmp_path / f"scan{suffix}")), np.asarray(expected) >> 8)
 
 
 def test_assumptions_can_be_collected():

@@ -59,12 +59,12 @@ def entries(store):
 
 
 @pytest.mark.parametrize("mask", [True, False])
-def test_get_returns_what_was_put(store, mask, picture):
+def test_get_returns_what_was_put(store, mask, make_image):
     assert store.get(b"k" * 32) is None
-    assert store.put(b"k" * 32, picture(mask=mask)) is True
+    assert store.put(b"k" * 32, make_image(mask=mask)) is True
     for got in (store.get(b"k" * 32), disk_cache.DiskCache(store.folder).get(b"k" * 32)):
-        assert got.image.equal(picture().image)
-        assert got.mask.equal(picture().mask) if mask else got.mask is None
+        assert got.image.equal(make_image().image)
+        assert got.mask.equal(make_image().mask) if mask else got.mask is None
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -149,18 +149,18 @@ def test_a_moved_folder_uses_the_same_entries(store, folder, tmp_path):
     assert len(entries(store)) == 12
 
 
-def test_writing_into_a_mapped_image_does_not_change_the_file(store, picture):
-    store.put(b"k" * 32, picture())
+def test_writing_into_a_mapped_image_does_not_change_the_file(store, make_image):
+    store.put(b"k" * 32, make_image())
     store.get(b"k" * 32).image.zero_()
-    assert store.get(b"k" * 32).image.equal(picture().image)
+    assert store.get(b"k" * 32).image.equal(make_image().image)
 
 
-def test_concurrent_writes_of_the_same_entries(store, picture):
+def test_concurrent_writes_of_the_same_entries(store, make_image):
     stores = [disk_cache.DiskCache(store.folder) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda i: stores[i % 8].put(b"%032d" % (i % 5), picture(i % 5)), range(200)))
+        list(pool.map(lambda i: stores[i % 8].put(b"%032d" % (i % 5), make_image(i % 5)), range(200)))
     assert len(entries(store)) == 5 and not list(store.folder.rglob("*.tmp"))
-    assert all(store.get(b"%032d" % i).image.equal(picture(i).image) for i in range(5))
+    assert all(store.get(b"%032d" % i).image.equal(make_image(i).image) for i in range(5))
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
@@ -170,10 +170,10 @@ def test_a_full_disk_disables_the_cache_with_one_warning(store, folder, monkeypa
 
     plain = digest(examples(folder, use=False))
     monkeypatch.setattr(disk_cache.os, "replace", refuse)
-    with pytest.warns(UserWarning, match=f"are not kept in .* \\({os.strerror(number).lower()}\\)") as told:
+    with pytest.warns(UserWarning, match=f"are not kept in .* \\({os.strerror(number).lower()}\\)") as error:
         held = examples(folder)
         assert same(digest(held), plain) and same(digest(held), plain)
-    assert len(told) == 1 and not list(store.folder.rglob("*.tmp"))
+    assert len(error) == 1 and not list(store.folder.rglob("*.tmp"))
 
 
 def test_a_folder_that_cannot_be_created(tmp_path, folder, monkeypatch):
@@ -184,21 +184,21 @@ def test_a_folder_that_cannot_be_created(tmp_path, folder, monkeypatch):
     assert same(first, digest(examples(folder, use=False)))
 
 
-def test_the_size_is_bounded(store, monkeypatch, picture):
+def test_the_size_is_bounded(store, monkeypatch, make_image):
     monkeypatch.setattr(disk_cache, "RECOUNT_BYTES", 400)
     monkeypatch.setattr(disk_cache, "MAX_CACHE_BYTES", 2000)
     with pytest.warns(UserWarning, match="no room"):
         for i in range(40):
-            store.put(b"%032d" % i, picture(i))
+            store.put(b"%032d" % i, make_image(i))
     assert 1000 < sum(p.stat().st_size for p in entries(store)) <= 2000
     assert store.get(b"%032d" % 0) is not None, "entries in use stay"
 
 
-def test_unused_entries_make_room(store, monkeypatch, picture):
+def test_unused_entries_make_room(store, monkeypatch, make_image):
     monkeypatch.setattr(disk_cache, "RECOUNT_BYTES", 400)
     monkeypatch.setattr(disk_cache, "MAX_CACHE_BYTES", 2000)
     for i in range(4):
-        store.put(b"%032d" % i, picture(i))
+        store.put(b"%032d" % i, make_image(i))
         aged = time.time() - 2 * disk_cache.UNUSED_SECONDS - i
         os.utime(store._path(b"%032d" % i), (aged, aged))
     left = store.folder / "a"
@@ -210,7 +210,7 @@ def test_unused_entries_make_room(store, monkeypatch, picture):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for i in range(4, 7):
-            assert fresh.put(b"%032d" % i, picture(i))
+            assert fresh.put(b"%032d" % i, make_image(i))
     assert fresh.get(b"%032d" % 3) is not None and fresh.get(b"%032d" % 2) is None
     assert not (left / "torn.1234.tmp").exists()
 
@@ -221,7 +221,7 @@ def test_drawings_are_not_kept(store):
     assert not entries(store)
 
 
-def test_small_pictures_are_not_worth_a_file(store, folder, monkeypatch):
+def test_small_images_are_not_worth_a_file(store, folder, monkeypatch):
     monkeypatch.setattr(disk_cache, "MIN_ENTRY_BYTES", 1 << 15)
     digest(examples(folder))
     assert not entries(store)

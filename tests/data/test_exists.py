@@ -1,4 +1,4 @@
-"""Which pictures are there."""
+"""Which images are there."""
 
 import os
 

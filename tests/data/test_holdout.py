@@ -31,20 +31,20 @@ def test_sixteen_marked_images_are_sixteen_shots(table):
 
 
 @pytest.mark.parametrize(
-    "options, said",
+    "options, message",
     [
         ({"keep": "best"}, "keep=best needs validation images, and .* marks none: 6 of 32 .* keep=last$"),
         ({"method": "tip_adapter", "search": True}, "search needs .*: 6 of 32 .*3 of the 16 of class 'cat'.*them$"),
         ({"fraction": 0.5, "selector": "glister"}, "selector=glister needs .*: 6 of 32"),
     ],
 )
-def test_what_looks_at_validation_images_sets_some_aside_and_says_so(table, options, said):
+def test_what_looks_at_validation_images_sets_some_aside_and_says_so(table, options, message):
     with pytest.warns(UserWarning, match="class 'cat' has 13 images, fewer than shots=16"):
         chosen = task(f"csv:{table}", **options)
     assert len(chosen.train) == 26 and len(chosen.val) == 6
     assert {e.key for e in chosen.train}.isdisjoint(e.key for e in chosen.val)
     method = options.pop("method", "coop")
-    with pytest.warns(UserWarning, match=said), pytest.warns(UserWarning, match="class 'cat' has 13 images, fewer"):
+    with pytest.warns(UserWarning, match=message), pytest.warns(UserWarning, match="class 'cat' has 13 images, fewer"):
         ct.train(method, data=f"csv:{table}", shots=16, **({"epochs": 1} if method == "coop" else {}), **options)
 
 

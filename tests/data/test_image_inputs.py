@@ -69,11 +69,11 @@ def kinds(path):
 
 @pytest.mark.parametrize("ask", ["logits", "image_features"])
 def test_one_image_of_any_kind_gives_the_same(run, path, ask):
-    wanted = getattr(run, ask)(path)
-    assert wanted.shape[0] == 1
+    expected = getattr(run, ask)(path)
+    assert expected.shape[0] == 1
     for kind, image in kinds(path).items():
-        assert torch.equal(getattr(run, ask)(image), wanted), kind
-        assert torch.equal(getattr(run, ask)([image]), wanted), kind
+        assert torch.equal(getattr(run, ask)(image), expected), kind
+        assert torch.equal(getattr(run, ask)([image]), expected), kind
     assert run.predict(path) == run.predict([path])[0] == run.predict(path.read_bytes())
 
 
@@ -85,16 +85,16 @@ def test_an_open_file_is_read_from_its_start_and_as_often_as_asked(run, path):
 
 def test_one_channel_is_gray(run):
     gray = np.random.default_rng(1).integers(0, 256, (40, 56), np.uint8)
-    wanted = run.logits(Image.fromarray(gray).convert("RGB"))
+    expected = run.logits(Image.fromarray(gray).convert("RGB"))
     for image in (gray, gray[..., None], torch.from_numpy(gray), torch.from_numpy(gray)[None], Image.fromarray(gray)):
-        assert torch.equal(run.logits(image), wanted)
+        assert torch.equal(run.logits(image), expected)
 
 
 @pytest.mark.parametrize("made", [list, tuple, iter, lambda images: (image for image in images), np.stack])
 def test_several_keep_their_order(run, made):
     images = [np.full((40, 40, 3), level, np.uint8) for level in (0, 60, 120, 180, 240)]
-    wanted = torch.cat([run.image_features(image) for image in images])
-    assert torch.allclose(run.image_features(made(images)), wanted, atol=1e-5)
+    expected = torch.cat([run.image_features(image) for image in images])
+    assert torch.allclose(run.image_features(made(images)), expected, atol=1e-5)
     assert [name for name, _ in run.predict(made(images))] == [run.predict(image)[0] for image in images]
     assert len(run.predict(made(images), top_k=2)) == 5
 

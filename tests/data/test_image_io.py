@@ -25,9 +25,9 @@ def stored(tmp_path, image: Image.Image, suffix=".png", **more) -> DecodedImage:
 
 @pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES - image_io.HEIC_SUFFIXES))
 def test_every_suffix(tmp_path, suffix):
-    picture = stored(tmp_path, colour_tensor(), suffix)
-    assert picture.image.shape == (3, 10, 12) and picture.image.dtype == torch.uint8 and picture.mask is None
-    assert (picture.image.float() - pil_to_tensor(colour_tensor()).float()).abs().mean() < 40
+    image = stored(tmp_path, colour_tensor(), suffix)
+    assert image.image.shape == (3, 10, 12) and image.image.dtype == torch.uint8 and image.mask is None
+    assert (image.image.float() - pil_to_tensor(colour_tensor()).float()).abs().mean() < 40
 
 
 def test_grey_and_bilevel(tmp_path):
@@ -37,16 +37,16 @@ def test_grey_and_bilevel(tmp_path):
 
 
 def test_cmyk(tmp_path):
-    picture = stored(tmp_path, colour_tensor().convert("CMYK"), ".jpg", quality=100, subsampling=0)
-    assert (picture.image.float() - pil_to_tensor(colour_tensor()).float()).abs().mean() < 6
+    image = stored(tmp_path, colour_tensor().convert("CMYK"), ".jpg", quality=100, subsampling=0)
+    assert (image.image.float() - pil_to_tensor(colour_tensor()).float()).abs().mean() < 6
 
 
 def test_palette_with_and_without_transparency(tmp_path):
     palette = colour_tensor().quantize(16)
     assert stored(tmp_path, palette).mask is None
-    picture = stored(tmp_path, palette, transparency=3)
+    image = stored(tmp_path, palette, transparency=3)
     hidden = torch.from_numpy(np.asarray(palette) == 3)
-    assert picture.mask is not None and picture.mask[0].equal((~hidden * 255).to(torch.uint8))
+    assert image.mask is not None and image.mask[0].equal((~hidden * 255).to(torch.uint8))
 
 
 def test_alpha_is_the_mask(tmp_path):
@@ -83,12 +83,12 @@ def test_an_alpha_channel_that_hides_nothing_is_no_mask(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_turns_picture_and_mask(tmp_path, orientation, suffix):
+def test_exif_turns_image_and_mask(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
     turned = colour_tensor()
     turned.putalpha(Image.fromarray(RAMP))
-    picture = stored(tmp_path, turned, suffix, exif=exif, lossless=True, exact=True)
+    image = stored(tmp_path, turned, suffix, exif=exif, lossless=True, exact=True)
     transpose = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -98,24 +98,24 @@ def test_exif_turns_picture_and_mask(tmp_path, orientation, suffix):
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_90,
     }.get(orientation)
-    wanted = turned if transpose is None else turned.transpose(transpose)
-    page = Image.new("RGBA", wanted.size, "white")
-    page.alpha_composite(wanted)
-    assert picture.image.equal(pil_to_tensor(page.convert("RGB")))
-    assert picture.mask is not None and picture.mask.equal(pil_to_tensor(wanted.getchannel("A")))
+    expected = turned if transpose is None else turned.transpose(transpose)
+    page = Image.new("RGBA", expected.size, "white")
+    page.alpha_composite(expected)
+    assert image.image.equal(pil_to_tensor(page.convert("RGB")))
+    assert image.mask is not None and image.mask.equal(pil_to_tensor(expected.getchannel("A")))
 
 
-def test_a_moving_picture_gives_its_first_frame(tmp_path):
+def test_a_moving_image_gives_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (4, 4), c) for c in ("red", "blue")]
-    picture = stored(tmp_path, frames[0], ".gif", save_all=True, append_images=frames[1:])
-    assert picture.image[:, 0, 0].tolist() == [255, 0, 0]
+    image = stored(tmp_path, frames[0], ".gif", save_all=True, append_images=frames[1:])
+    assert image.image[:, 0, 0].tolist() == [255, 0, 0]
 
 
 def test_inverted_cmyk_of_adobe(tmp_path):
-    picture = stored(tmp_path, colour_tensor().convert("CMYK"), ".jpg", quality=100, subsampling=0)
+    image = stored(tmp_path, colour_tensor().convert("CMYK"), ".jpg", quality=100, subsampling=0)
     content = (tmp_path / "picture.jpg").read_bytes()
     assert b"Adobe" in content, "which says that the values are inverted"
-    assert (picture.image.float() - pil_to_tensor(colour_tensor()).float()).abs().mean() < 6
+    assert (image.image.float() - pil_to_tensor(colour_tensor()).float()).abs().mean() < 6
 
 
 def test_lab(tmp_path):
@@ -125,14 +125,14 @@ def test_lab(tmp_path):
 
 
 def test_ycbcr(tmp_path):
-    picture = stored(tmp_path, colour_tensor().convert("YCbCr"), ".tif")
-    assert (picture.image.float() - pil_to_tensor(colour_tensor()).float()).abs().mean() < 2
+    image = stored(tmp_path, colour_tensor().convert("YCbCr"), ".tif")
+    assert (image.image.float() - pil_to_tensor(colour_tensor()).float()).abs().mean() < 2
 
 
 @pytest.mark.parametrize("mode, suffix", [("1", ".png"), ("L", ".jpg"), ("LA", ".png"), ("P", ".gif")])
 def test_every_mode_gives_three_channels(tmp_path, mode, suffix):
-    picture = stored(tmp_path, colour_tensor().convert("LA" if mode == "LA" else mode), suffix)
-    assert picture.image.shape == (3, 10, 12) and picture.image.float().std() > 10 and picture.mask is None
+    image = stored(tmp_path, colour_tensor().convert("LA" if mode == "LA" else mode), suffix)
+    assert image.image.shape == (3, 10, 12) and image.image.float().std() > 10 and image.mask is None
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])

@@ -121,8 +121,8 @@ def test_in_order_gives_evaluation_views_without_masks():
     assert batch.labels.tolist() == [e.label for e in toy.train]
     pixels = batch.images * torch.tensor(PREPROCESS.std).view(3, 1, 1) + torch.tensor(PREPROCESS.mean).view(3, 1, 1)
     for i, example in enumerate(toy.train):
-        wanted = evaluation_view(to_pil_image(toy.dataset.read(example).image), PREPROCESS)
-        assert torch.equal((pixels[i] * 255).round().to(torch.uint8), wanted)
+        expected = evaluation_view(to_pil_image(toy.dataset.read(example).image), PREPROCESS)
+        assert torch.equal((pixels[i] * 255).round().to(torch.uint8), expected)
 
 
 def test_batches_have_masks_in_the_unit_interval():

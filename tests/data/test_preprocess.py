@@ -37,9 +37,9 @@ def test_a_color_fills_the_border():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_training_views_have_the_size_and_interpolation_of_the_backbone(preset):
-    picture = DecodedImage(noise_image(60, 90), noise_image(60, 90)[:1])
+    image = DecodedImage(noise_image(60, 90), noise_image(60, 90)[:1])
     made = [
-        PRESETS[preset]((48, 32), interpolation=mode)(picture, seeded_generator(3)) for mode in ("bicubic", "bilinear")
+        PRESETS[preset]((48, 32), interpolation=mode)(image, seeded_generator(3)) for mode in ("bicubic", "bilinear")
     ]
     for view in made:
         assert view.image.shape == (3, 48, 32) and view.mask.shape == (1, 48, 32)
@@ -47,13 +47,13 @@ def test_training_views_have_the_size_and_interpolation_of_the_backbone(preset):
 
 
 def test_one_number_is_a_square_of_it():
-    picture = DecodedImage(noise_image(60, 90))
+    image = DecodedImage(noise_image(60, 90))
     for view in (RandomCropFlip, RandomTranslate):
-        one, two = (view(size)(picture, seeded_generator(5)).image for size in (32, (32, 32)))
+        one, two = (view(size)(image, seeded_generator(5)).image for size in (32, (32, 32)))
         assert torch.equal(one, two)
 
 
-def test_a_squeezed_picture_fills_the_size_in_every_mode():
+def test_a_squeezed_image_fills_the_size_in_every_mode():
     white = torch.full((3, 30, 90), 255, dtype=torch.uint8)
     for mode in ("shortest", "longest", "squash"):
         assert (squash(white, Preprocess((48, 32), mode)) == 255).all()

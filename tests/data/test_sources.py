@@ -40,9 +40,9 @@ def test_what_follows_the_colon_is_the_sources_own(tmp_path):
     ],
 )
 def test_an_unknown_name_shows_the_nearest(spec, hint):
-    with pytest.raises(UserError, match=f"unknown dataset '{spec}'; (nearest|known): .*") as told:
+    with pytest.raises(UserError, match=f"unknown dataset '{spec}'; (nearest|known): .*") as error:
         sources.get(spec)
-    assert hint in str(told.value)
+    assert hint in str(error.value)
 
 
 def test_folder_needs_a_path():
@@ -52,7 +52,7 @@ def test_folder_needs_a_path():
 
 
 def imagenet(name, folder, *parts):
-    """A spec of ImageNet or of a test set like it, with a picture or a few in each class."""
+    """A spec of ImageNet or of a test set like it, with an image or a few in each class."""
     kind = sources.dataset_class(name)
     ids = wnids(getattr(kind, "subset", ""))
     names = [str(label) for label in range(len(ids))] if getattr(kind, "numbered", False) else ids
@@ -78,8 +78,8 @@ def table(folder):
 
 def saved(folder):
     datasets = pytest.importorskip("datasets", reason="the package datasets is not installed")
-    pictures = sorted(write_images(folder / "pictures", each=5).rglob("*.png"))
-    columns = {"image": [str(p) for p in pictures], "label": [p.parent.name for p in pictures]}
+    images = sorted(write_images(folder / "pictures", each=5).rglob("*.png"))
+    columns = {"image": [str(p) for p in images], "label": [p.parent.name for p in images]}
     datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image()).save_to_disk(folder / "saved")
     return f"hub:{folder / 'saved'}"
 
@@ -98,7 +98,7 @@ OPENED = {
     "imagenet_r": lambda folder: imagenet("imagenet_r", folder),
     "pascal_voc": lambda folder: ("pascal_voc", DataConfig(root=str(fake_voc.write_voc(folder)))),
 }
-#: Those that have no pictures to train on.
+#: Those that have no images to train on.
 TESTED_ON = {"imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"}
 #: Names that stand for two classes each.
 TWICE = {"missile", "sunglasses"}
@@ -125,12 +125,12 @@ def test_every_source_keeps_the_interface(tmp_path, name):
     for split in ("train", "val", "test"):
         examples = dataset.examples(split)
         assert examples == again.examples(split), "the order is fixed"
-        assert not keys & {e.key for e in examples}, "no picture in two splits"
+        assert not keys & {e.key for e in examples}, "no image in two splits"
         keys |= {e.key for e in examples}
         assert all(0 <= label < len(dataset.classnames) for e in examples for label in (e.label, *e.labels))
     assert dataset.examples("test") and bool(dataset.examples("train")) == (name not in TESTED_ON)
-    picture = dataset.read(dataset.examples("test")[0])
-    assert picture.image.shape[0] == 3 and str(picture.image.dtype) == "torch.uint8"
+    image = dataset.read(dataset.examples("test")[0])
+    assert image.image.shape[0] == 3 and str(image.image.dtype) == "torch.uint8"
     train, val = dataset.draw(1, 1)
     assert (train, val) == again.draw(1, 1) and bool(train) == (name not in TESTED_ON)
     assert not {e.key for e in train + val} & {e.key for e in dataset.examples("test")}

@@ -33,7 +33,7 @@ def with_item(*item, part="test"):
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    "content, message",
     [
         ("", "is not a split file .*JSONDecodeError"),
         ("[]", "is not a split file .*it contains a list"),
@@ -57,8 +57,8 @@ def with_item(*item, part="test"):
         (with_item("a\\1.jpg", 1, "bee"), "must be relative to the image folder"),
     ],
 )
-def test_wrong_content_is_told(tmp_path, content, told):
-    with pytest.raises(UserError, match=told):
+def test_wrong_content_is_told(tmp_path, content, message):
+    with pytest.raises(UserError, match=message):
         read(tmp_path, content)
 
 

@@ -53,9 +53,9 @@ def keys(examples):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_draws(name):
-    for seed, wanted in enumerate(PUBLISHED[name], start=1):
+    for seed, expected in enumerate(PUBLISHED[name], start=1):
         train, val = splits.few_shot_paths(split_file(name), shots=16, seed=seed)
-        assert hashlib.sha256("\n".join(train + val).encode()).hexdigest()[:12] == wanted
+        assert hashlib.sha256("\n".join(train + val).encode()).hexdigest()[:12] == expected
 
 
 @pytest.mark.parametrize("name", TESTED)
@@ -72,10 +72,10 @@ def test_a_draw_replays_pythons_sample_class_after_class():
     drawn, validation = splits.draw_few_shot(train, val, 16, 3)
     assert random.getstate() == state, "the global generator was drawn from"
     random.seed(3)
-    wanted = [e for label in range(3) for e in random.sample([x for x in train if x.label == label], 16)]
+    expected = [e for label in range(3) for e in random.sample([x for x in train if x.label == label], 16)]
     wanted_val = [e for label in range(3) for e in random.sample([x for x in val if x.label == label], 4)]
     random.setstate(state)
-    assert drawn == wanted and validation == wanted_val
+    assert drawn == expected and validation == wanted_val
 
 
 def test_classes_are_walked_in_order_of_appearance():
@@ -84,10 +84,10 @@ def test_classes_are_walked_in_order_of_appearance():
     assert [e.label for e in splits.sample_few_shot(shuffled, 2, random.Random(1))] == [2, 2, 0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("shots, wanted", [(1, 1), (2, 2), (4, 4), (8, 4), (16, 4)])
-def test_validation_takes_at_most_four(shots, wanted):
+@pytest.mark.parametrize("shots, expected", [(1, 1), (2, 2), (4, 4), (8, 4), (16, 4)])
+def test_validation_takes_at_most_four(shots, expected):
     _, val = splits.draw_few_shot(pool(20, 20), pool(9, 9), shots, 1)
-    assert [len(group) for group in splits.group_by_label(val).values()] == [wanted, wanted]
+    assert [len(group) for group in splits.group_by_label(val).values()] == [expected, expected]
 
 
 @pytest.mark.parametrize("shots", [0, -1])
@@ -104,9 +104,9 @@ def test_a_short_class_gives_all_without_consuming_randomness():
 
 def test_short_classes_are_told_once_with_their_number():
     names = ("cat", "dog", "fox")
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning) as error:
         splits.warn_of_small_classes(splits.count_classes(pool(5, 20, 3)), 16, names)
-    (only,) = told
+    (only,) = error
     assert str(only.message) == ("class 'cat' has 5 images, fewer than shots=16: all 5 are used (as for 1 more class)")
     with pytest.warns(UserWarning, match=r"^class 'fox' has 3 images, fewer than shots=4: all 3 are used$"):
         splits.warn_of_small_classes(splits.count_classes(pool(5, 20, 3)), 4, names)
@@ -143,11 +143,11 @@ def test_seed_0_is_a_seed():
 
 
 @pytest.mark.parametrize(
-    "share, wanted", [(0.05, [1, 1, 1]), (0.1, [2, 1, 1]), (0.3, [6, 3, 1]), (0.5, [10, 4, 2]), (1.0, [20, 9, 3])]
+    "share, expected", [(0.05, [1, 1, 1]), (0.1, [2, 1, 1]), (0.3, [6, 3, 1]), (0.5, [10, 4, 2]), (1.0, [20, 9, 3])]
 )
-def test_a_fraction_is_rounded_class_by_class(share, wanted):
+def test_a_fraction_is_rounded_class_by_class(share, expected):
     chosen = splits.sample_fraction(pool(20, 9, 3), share, random.Random(5))
-    assert [len(group) for group in splits.group_by_label(chosen).values()] == wanted
+    assert [len(group) for group in splits.group_by_label(chosen).values()] == expected
     assert len(set(keys(chosen))) == len(chosen) and set(keys(chosen)) <= set(keys(pool(20, 9, 3)))
     assert chosen == splits.sample_fraction(pool(20, 9, 3), share, random.Random(5))
 

@@ -1,4 +1,4 @@
-"""Which classes pictures show, as the engine sees it."""
+"""Which classes images show, as the engine sees it."""
 
 import random
 
@@ -31,8 +31,8 @@ def test_batches_carry_the_targets_of_their_examples():
     ]
     examples = ExampleSet(toy.dataset, several, Preprocess((32, 32)), augment=PRESETS["crop"](32), seed=1)
     for batch in examples.epoch_batches(0, 5, CPU):
-        wanted = [[int(c in shown[i]) for c in range(5)] for i in batch.index.tolist()]
-        assert batch.targets.tolist() == wanted
+        expected = [[int(c in shown[i]) for c in range(5)] for i in batch.index.tolist()]
+        assert batch.targets.tolist() == expected
         assert batch.labels.tolist() == [toy.train[i].label for i in batch.index.tolist()]
     plain = ExampleSet(toy.dataset, toy.train, Preprocess((32, 32)))
     assert all(batch.targets is None for batch in plain.in_order(5, CPU))

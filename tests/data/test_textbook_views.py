@@ -14,7 +14,7 @@ from cliptune.types import DecodedImage
 from noise_images import noise_image, seeded_generator
 
 
-def test_whole_pictures_are_squeezed():
+def test_whole_images_are_squeezed():
     view = RandomCropFlip(32, scale=(1.0, 1.0), flip=0.0)(DecodedImage(noise_image(50, 90)), seeded_generator(0))
     assert gap(view.image, to_pil_image(noise_image(50, 90)).resize((32, 32), CUBIC)).max() <= 1 and view.mask is None
 
@@ -66,9 +66,9 @@ def test_resizing_is_the_installed_pillows_to_a_grey_level(height, width):
     to a few of a million values: so few that at most one of a view may have them."""
     binary = to_pil_image((noise_image(height, width, 1) > 127).to(torch.uint8) * 255)
     smooth = to_pil_image(noise_image(6, 8, 2)).resize((width, height), CUBIC)
-    for picture in (to_pil_image(noise_image(height, width)), binary, smooth):
-        view = resize_image(pil_to_tensor(picture), 64, 64)
-        levels = gap(view, picture.resize((64, 64), CUBIC))
+    for image in (to_pil_image(noise_image(height, width)), binary, smooth):
+        view = resize_image(pil_to_tensor(image), 64, 64)
+        levels = gap(view, image.resize((64, 64), CUBIC))
         assert levels.max() <= 2 and (levels > 1).sum() <= 1
 
 
@@ -112,7 +112,7 @@ def test_the_views_of_2021_are_the_textbooks_to_a_few_grey_levels_or_to_the_bit(
     assert len(seen) == 4
 
 
-def test_evaluation_of_2021_is_the_whole_picture_squeezed_and_cut(images):
+def test_evaluation_of_2021_is_the_whole_image_squeezed_and_cut(images):
     for image in images[:3]:
         reference = T.Compose(
             [

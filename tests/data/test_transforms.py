@@ -26,12 +26,12 @@ def blob(height, width):
 @pytest.mark.parametrize("size", [32, 63])
 @pytest.mark.parametrize("height, width", [(64, 64), (100, 70), (50, 121), (20, 16), (33, 32), (224, 300)])
 def test_evaluation_is_resize_centre_crop(height, width, size):
-    picture = to_pil_image(noise_image(height, width))
+    image = to_pil_image(noise_image(height, width))
     reference = T.Compose([T.Resize(size, T.InterpolationMode.BICUBIC), T.CenterCrop(size)])
-    assert torch.equal(evaluation_view(picture, Preprocess((size, size))), pil_to_tensor(reference(picture)))
+    assert torch.equal(evaluation_view(image, Preprocess((size, size))), pil_to_tensor(reference(image)))
 
 
-def test_evaluation_of_a_picture_of_the_models_size_is_the_picture():
+def test_evaluation_of_an_image_of_the_models_size_is_the_image():
     assert torch.equal(evaluation_view(to_pil_image(noise_image(32, 32)), Preprocess((32, 32))), noise_image(32, 32))
 
 
@@ -48,7 +48,7 @@ def test_normalise_is_totensor_and_normalize():
     assert torch.allclose(normalise(torch.stack([image, image]), mean, std)[1], reference, atol=1e-6)
 
 
-def test_a_squeezed_picture_keeps_everything_in_sight():
+def test_a_squeezed_image_keeps_everything_in_sight():
     image = torch.zeros(3, 40, 100, dtype=torch.uint8)
     image[:, :, :10] = 255
     square = squash(image, Preprocess((50, 50)))
@@ -59,10 +59,10 @@ def test_a_squeezed_picture_keeps_everything_in_sight():
 
 @pytest.mark.parametrize("height, width", [(64, 64), (48, 90), (120, 70)])
 def test_mask_and_image_are_cut_and_turned_alike(height, width):
-    augment, picture = RandomCropFlip(48), blob(height, width)
+    augment, image = RandomCropFlip(48), blob(height, width)
     overlaps = []
     for seed in range(40):
-        view = augment(picture, seeded_generator(seed))
+        view = augment(image, seeded_generator(seed))
         assert view.image.shape == (3, 48, 48) and view.mask is not None and view.mask.shape == (1, 48, 48)
         assert set(view.mask.unique().tolist()) <= {0, 255}, "nearest: a mask stays binary"
         read, mask = view.image[:1] > 127, view.mask > 127
@@ -77,10 +77,10 @@ def test_a_flip_turns_both():
     assert torch.equal(view.mask, blob(64, 64).mask.flip(-1))
 
 
-def test_no_augmentation_leaves_a_picture_of_the_right_size_alone():
-    picture = DecodedImage(noise_image(64, 64), blob(64, 64).mask)
-    view = RandomCropFlip(64, scale=(1.0, 1.0), flip=0.0)(picture, seeded_generator(0))
-    assert torch.equal(view.image, picture.image) and torch.equal(view.mask, picture.mask)
+def test_no_augmentation_leaves_an_image_of_the_right_size_alone():
+    image = DecodedImage(noise_image(64, 64), blob(64, 64).mask)
+    view = RandomCropFlip(64, scale=(1.0, 1.0), flip=0.0)(image, seeded_generator(0))
+    assert torch.equal(view.image, image.image) and torch.equal(view.mask, image.mask)
 
 
 def test_a_mask_changes_no_pixel():
@@ -90,8 +90,8 @@ def test_a_mask_changes_no_pixel():
 
 
 def test_flips_come_half_of_the_time():
-    augment, picture = RandomCropFlip(8, scale=(1.0, 1.0)), DecodedImage(noise_image(8, 8))
-    turned = sum(torch.equal(augment(picture, seeded_generator(s)).image, picture.image.flip(-1)) for s in range(400))
+    augment, image = RandomCropFlip(8, scale=(1.0, 1.0)), DecodedImage(noise_image(8, 8))
+    turned = sum(torch.equal(augment(image, seeded_generator(s)).image, image.image.flip(-1)) for s in range(400))
     assert 160 < turned < 240
 
 
@@ -118,7 +118,7 @@ def _marginals(boxes):
 
 
 @pytest.mark.parametrize("height, width", [(10, 400), (400, 10)])
-def test_a_very_long_picture_gives_its_centre(height, width):
+def test_a_very_long_image_gives_its_centre(height, width):
     top, left, h, w = RandomCropFlip(32, scale=(0.9, 1.0)).box(height, width, seeded_generator(0))
     assert (top, left) == ((height - h) // 2, (width - w) // 2)
     assert (h, w) == ((10, 13) if height < width else (13, 10))
@@ -126,7 +126,7 @@ def test_a_very_long_picture_gives_its_centre(height, width):
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("height, width", [(64, 64), (48, 90), (120, 70)])
-def test_masks_move_with_their_pictures(preset, height, width):
+def test_masks_move_with_their_images(preset, height, width):
     for seed in range(20):
         view = PRESETS[preset](48)(blob(height, width), seeded_generator(seed))
         assert view.mask is not None and view.mask.shape == (1, 48, 48)

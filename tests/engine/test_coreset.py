@@ -1,4 +1,4 @@
-"""Coresets: which pictures are left, with which weights, told by which signals, and that they are kept."""
+"""Coresets: which images are left, with which weights, told by which signals, and that they are kept."""
 
 import json
 from dataclasses import replace
@@ -46,11 +46,11 @@ def test_selectors_are_told_what_the_untrained_model_says(tiny_backbone):
     toy = task(shots=4)
     tuned = model(CoOp(n_ctx=2), tiny_backbone, toy).eval()
     held = coreset.compute_signals(tuned, toy, BRIEF)
-    pictures = ExampleSet(toy.dataset, toy.train, tiny_backbone.preprocess)
+    images = ExampleSet(toy.dataset, toy.train, tiny_backbone.preprocess)
     with torch.no_grad():
         for i in (0, 5, 11):
-            image, _, label, _ = pictures.item(i)
-            one = pictures.batch([image[None], torch.empty(1, 0), torch.tensor([label]), torch.tensor([i])], "cpu")
+            image, _, label, _ = images.item(i)
+            one = images.batch([image[None], torch.empty(1, 0), torch.tensor([label]), torch.tensor([i])], "cpu")
             out = tuned({"image": one.images})
             torch.testing.assert_close(held.features[i], out.image["image"][0], atol=1e-5, rtol=1e-4)
             torch.testing.assert_close(held.logits[i], out.logits[0], atol=1e-3, rtol=1e-4)
@@ -62,8 +62,8 @@ def test_selectors_are_told_what_the_untrained_model_says(tiny_backbone):
 def test_herding_is_that_of_the_signals(tiny_backbone):
     toy = task(shots=6)
     held = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
-    wanted = coresets.select("herding", held, torch.tensor([e.label for e in toy.train]), 0.5, seed=toy.seed)
-    assert keys(reduced(tiny_backbone, toy, 0.5, "herding")) == [toy.train[i].key for i in wanted.indices]
+    expected = coresets.select("herding", held, torch.tensor([e.label for e in toy.train]), 0.5, seed=toy.seed)
+    assert keys(reduced(tiny_backbone, toy, 0.5, "herding")) == [toy.train[i].key for i in expected.indices]
 
 
 def test_a_frozen_tower_sees_the_pool_once(tiny_backbone, monkeypatch):
@@ -74,7 +74,7 @@ def test_a_frozen_tower_sees_the_pool_once(tiny_backbone, monkeypatch):
     assert torch.equal(first.features, again.features) and not torch.equal(first.logits, again.logits)
 
 
-def test_where_sentences_depend_on_the_picture_classes_are_their_mean(tiny_backbone):
+def test_where_sentences_depend_on_the_image_classes_are_their_mean(tiny_backbone):
     toy = task(shots=3)
     tuned = model(CoCoOp(words="a photo of a"), tiny_backbone, toy)
     held = coreset.compute_signals(tuned, toy, BRIEF)
@@ -87,10 +87,10 @@ def test_weights_of_the_selector_reach_the_batches(tiny_backbone):
     toy = task(shots=6)
     left = reduced(tiny_backbone, toy, 0.4, "craig")
     assert sum(e.weight for e in left.train) == len(toy.train), "each stands for those nearest to it"
-    pictures = ExampleSet(left.dataset, left.train, tiny_backbone.preprocess)
-    (batch,) = pictures.in_order(100, torch.device("cpu"))
-    wanted = torch.tensor([e.weight for e in left.train])
-    torch.testing.assert_close(batch.weights, wanted / wanted.mean())
+    images = ExampleSet(left.dataset, left.train, tiny_backbone.preprocess)
+    (batch,) = images.in_order(100, torch.device("cpu"))
+    expected = torch.tensor([e.weight for e in left.train])
+    torch.testing.assert_close(batch.weights, expected / expected.mean())
     even = ExampleSet(toy.dataset, toy.train, tiny_backbone.preprocess)
     assert next(even.in_order(3, torch.device("cpu"))).weights is None
 
@@ -119,7 +119,7 @@ def test_forgetting_watches_a_short_training(tiny_backbone):
 
 
 @pytest.mark.parametrize(
-    "selector, said",
+    "selector, message",
     [
         ("hearding", "unknown coreset method 'hearding'; nearest: herding"),
         ("uncertainty,measur=x", "no option 'measur'"),
@@ -128,8 +128,8 @@ def test_forgetting_watches_a_short_training(tiny_backbone):
         ("gradmatch,validation=yes", "validation='yes' of gradmatch is not of type boolean"),
     ],
 )
-def test_wrong_selectors(tiny_backbone, selector, said):
-    with pytest.raises(UserError, match=said):
+def test_wrong_selectors(tiny_backbone, selector, message):
+    with pytest.raises(UserError, match=message):
         reduced(tiny_backbone, task(), 0.5, selector)
 
 
@@ -150,13 +150,13 @@ FORMS = [
     *(f"uncertainty,measure={name}" for name in ("margin", "entropy", "least_confidence")),
     "gradmatch,validation=true",
 ]
-#: Those that cannot do without held-out pictures, in a variant.
+#: Those that cannot do without held-out images, in a variant.
 ASKING = {("gradmatch,validation=true", "paper"), ("gradmatch,validation=true", "dapt"), ("glister", "dapt")}
 
 
 @pytest.fixture(scope="module")
 def uneven(tiny_backbone):
-    """A task whose first class has one picture, and what an untrained model says of it."""
+    """A task whose first class has one image, and what an untrained model says of it."""
     toy = task(shots=6)
     toy = replace(toy, train=tuple(e for e in toy.train if e.label or e == toy.train[0]))
     assert [sum(e.label == c for e in toy.train) for c in range(3)] == [1, 6, 6]
@@ -167,7 +167,7 @@ def uneven(tiny_backbone):
 
 @pytest.mark.parametrize("variant", ["paper", "dapt"])
 @pytest.mark.parametrize("selector", FORMS)
-def test_every_selector_on_pictures(selector, variant, uneven, tiny_backbone, monkeypatch):
+def test_every_selector_on_images(selector, variant, uneven, tiny_backbone, monkeypatch):
     toy, said, watched = uneven
     monkeypatch.setattr(coreset, "compute_signals", lambda *_: said)
     monkeypatch.setattr(coreset, "correctness_history", lambda *_: watched)
@@ -218,7 +218,7 @@ def test_a_run_that_goes_on_takes_the_coreset_that_was_kept(run, tmp_path, monke
     assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), pool) == kept
     assert coreset.read_coreset(tmp_path / "coreset.json", "another", pool) is None
     fewer = replace(pool, train=pool.train[2:])
-    assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), fewer) is None, "other pictures than then"
+    assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), fewer) is None, "other images than then"
     (tmp_path / "coreset.json").write_text("{")
     assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), pool) is None
     folder = tmp_path / "r"

@@ -30,11 +30,11 @@ def run(tmp_path_factory, photos):
 def test_checkpoint(run, tmp_path, photos, tiny_backbone):
     whole, file = run / run_dir.CHECKPOINT, tmp_path / run_dir.CHECKPOINT
     tensors, about = checkpoint.read_checkpoint(whole)
-    picture = photos / "cat" / "0.png"
-    right = ct.load(whole, tiny_backbone).logits(picture)
+    image = photos / "cat" / "0.png"
+    right = ct.load(whole, tiny_backbone).logits(image)
 
     def use(same=True):
-        said = ct.load(file, tiny_backbone).logits(picture)
+        said = ct.load(file, tiny_backbone).logits(image)
         assert torch.equal(said, right) if same else said.isfinite().all()
 
     # What the backbone's settings are is only said where another one is refused, so damage to them decides nothing.

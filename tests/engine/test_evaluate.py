@@ -32,16 +32,16 @@ def tuned():
 def test_logits_are_cosines_of_the_evaluation_view(tuned, name):
     toy, backbone = task(), tuned.backbone
     test = toy.tests[name]
-    pictures = [evaluation_view(to_pil_image(toy.dataset.read(e).image), backbone.preprocess) for e in test.examples]
+    images = [evaluation_view(to_pil_image(toy.dataset.read(e).image), backbone.preprocess) for e in test.examples]
     with torch.no_grad():
         image = normalise(
-            backbone.encode_image(standardise(torch.stack(pictures), backbone.preprocess.mean, backbone.preprocess.std))
+            backbone.encode_image(standardise(torch.stack(images), backbone.preprocess.mean, backbone.preprocess.std))
         )
         text = backbone.class_features(COOP.class_prompts(backbone, test.classnames, ()), tuned.learner())
-    wanted = backbone.logit_scale * image @ text.T
+    expected = backbone.logit_scale * image @ text.T
     ticks = []
     got = predict_logits(tuned, toy.dataset, test, batch_size=3, tick=ticks.append)
-    assert torch.allclose(got, wanted, atol=1e-3) and got.shape == (len(test.examples), len(test.classnames))
+    assert torch.allclose(got, expected, atol=1e-3) and got.shape == (len(test.examples), len(test.classnames))
     assert sum(ticks) == len(test.examples)
     assert not got.requires_grad
 
@@ -83,7 +83,7 @@ def test_a_frozen_tower_looks_at_a_test_set_once_for_all_methods(monkeypatch):
     assert torch.equal(other, alone)
 
 
-def test_other_pictures_are_looked_at(monkeypatch):
+def test_other_images_are_looked_at(monkeypatch):
     backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     tuned, test, seen = model(COOP, backbone, toy), toy.tests["test"], counted(monkeypatch)
     predict_logits(tuned, toy.dataset, test)
@@ -118,16 +118,16 @@ def several(*shown):
     return TestSet(tuple(Example(str(i), s[0], labels=s) for i, s in enumerate(shown)), ("a", "b", "c"))
 
 
-def test_pictures_of_several_classes_have_two_metrics():
+def test_images_of_several_classes_have_two_metrics():
     test = several((0, 1), (1,), (0,), (1,))
     answers = torch.tensor([[5.0, 4, 0], [1, 2, 3], [2, 1, 0], [0, 3, 0]])
     found = compute_metrics(answers, test, "test")
-    assert found["test"] == 75, "the second picture's best answer is not in it"
+    assert found["test"] == 75, "the second image's best answer is not in it"
     assert set(found) == {"test", "test/map"} and 0 < found["test/map"] < 100
 
 
 def test_average_precision_is_that_of_the_ranking():
-    # Class a in pictures 0 and 2 of four; probabilities of a: 0.8, 0.9, 0.7, 0.1 -> hits at places 2 and 3.
+    # Class a in images 0 and 2 of four; probabilities of a: 0.8, 0.9, 0.7, 0.1 -> hits at places 2 and 3.
     a = torch.tensor([0.8, 0.9, 0.7, 0.1])
     answers, targets = (
         torch.stack([a, 1 - a, torch.zeros(4)], 1).log(),
@@ -142,7 +142,7 @@ def test_average_precision_keeps_apart_what_float32_cannot():
     answers = torch.tensor([[30.0, 0], [29, 0]])  # probabilities of the first class are 1 to seven digits
     assert mean_average_precision(answers, targets) == 100
     assert mean_average_precision(answers.flip(0), targets) == 50
-    shifted = answers + torch.tensor([[0.0], [50]])  # brighter pictures are no likelier ones
+    shifted = answers + torch.tensor([[0.0], [50]])  # brighter images are no likelier ones
     assert mean_average_precision(shifted, targets) == 100
 
 

@@ -77,7 +77,7 @@ def test_domains_of_the_same_classes_suit_every_method():
     assert list(result.metrics) == ["source", "fluent-3d", "noto", "average"]
 
 
-def test_bad_pictures_of_a_target_are_those_of_that_target(animals, pets):
+def test_bad_images_of_a_target_are_those_of_that_target(animals, pets):
     (pets / "cat" / "0.png").write_bytes(b"no picture")
     run = across(animals, pets)
     task = tasks.build_task(run)

@@ -1,4 +1,4 @@
-"""Cached features are those the tower gives, in the batches that pictures would have come in."""
+"""Cached features are those the tower gives, in the batches that images would have come in."""
 
 import pytest
 import torch
@@ -37,14 +37,14 @@ def test_every_batch_is_what_the_tower_would_have_said(backbone, method):
     masks = None if method.mask_source() is None else FullMasks()
     cache = FeatureCache(tuned, examples_of(backbone, toy), 2, masks)
     for epoch in (0, 1):
-        pictures = examples_of(backbone, toy).epoch_batches(epoch, 4, torch.device("cpu"), masks=masks)
-        pairs = zip(cache.epoch_batches(epoch, 4), pictures, strict=True)
+        images = examples_of(backbone, toy).epoch_batches(epoch, 4, torch.device("cpu"), masks=masks)
+        pairs = zip(cache.epoch_batches(epoch, 4), images, strict=True)
         for (batch, views), pictured in pairs:
             with torch.no_grad():
-                wanted = tuned.encode_views(method.views(pictured))
-            assert views.keys() == wanted.keys()
-            for name in wanted:
-                assert torch.allclose(normalise(views[name]), wanted[name], atol=1e-5), name
+                expected = tuned.encode_views(method.views(pictured))
+            assert views.keys() == expected.keys()
+            for name in expected:
+                assert torch.allclose(normalise(views[name]), expected[name], atol=1e-5), name
             assert torch.equal(batch.labels, pictured.labels) and torch.equal(batch.index, pictured.index)
             assert batch.images is views["image"]
 
@@ -71,7 +71,7 @@ def test_masks_that_change_cannot_be_cached(backbone):
         FeatureCache(model(COOP, backbone, task()), examples_of(backbone, task()), 1, GridMasks())
 
 
-def test_a_training_set_reads_and_masks_every_picture_once(backbone, monkeypatch):
+def test_a_training_set_reads_and_masks_every_image_once(backbone, monkeypatch):
     toy, seen = task(), []
     read = type(toy.dataset).read
     monkeypatch.setattr(type(toy.dataset), "read", lambda self, e: (seen.append(e.key), read(self, e))[1])

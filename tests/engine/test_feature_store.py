@@ -1,4 +1,4 @@
-"""Features of test pictures on disk: the same numbers, computed once, by settings and pictures told apart."""
+"""Features of test images on disk: the same numbers, computed once, by settings and images told apart."""
 
 import os
 
@@ -18,7 +18,7 @@ from tiny_tasks import drawings, write_images
 
 @pytest.fixture
 def asked(tmp_path, tiny_backbone, monkeypatch):
-    """A function that tests anew and says the logits and how many pictures the tower saw."""
+    """A function that tests anew and says the logits and how many images the tower saw."""
     write_images(tmp_path / "p", each=4)
     seen = []
     encode = type(tiny_backbone).encode_image
@@ -47,7 +47,7 @@ def test_computed_once_with_the_same_numbers(asked):
     assert torch.equal(plain, first) and torch.equal(first, again)
 
 
-def test_what_decides_the_pictures_is_told_apart(asked, tmp_path):
+def test_what_decides_the_images_is_told_apart(asked, tmp_path):
     asked()
     assert asked(preset="coop-2021")[1] == 6
     assert asked(dataset=sources.get(f"folder:{tmp_path / 'p'}", DataConfig(shrink=40)))[1] == 6

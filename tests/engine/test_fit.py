@@ -98,10 +98,10 @@ def test_watchers_see_every_moment_in_order(backbone):
     watcher = Events()
     _, history = trained(COOP, backbone, replace(QUICK, epochs=2), task(3, 3), watchers=[watcher])
     steps = 3 * 3 // QUICK.batch_size
-    wanted = [("begin", 2, steps, 0)]
+    expected = [("begin", 2, steps, 0)]
     for epoch in range(2):
-        wanted += [("step", epoch)] * steps + [("epoch", epoch)]
-    assert watcher.seen == [*wanted, ("end",)]
+        expected += [("step", epoch)] * steps + [("epoch", epoch)]
+    assert watcher.seen == [*expected, ("end",)]
     assert watcher.rows == history
 
 
@@ -171,7 +171,7 @@ def test_measuring_on_validation_changes_no_number(backbone):
     assert all(0 <= row["val"] <= 100 for row in best)
 
 
-def test_best_without_validation_pictures_is_told_before_training(backbone):
+def test_best_without_validation_images_is_told_before_training(backbone):
     watcher = Events()
     with pytest.raises(UserError, match="keep=best needs validation images"):
         trained(COOP, backbone, replace(QUICK, keep="best"), replace(task(), val=()), watchers=[watcher])
@@ -226,7 +226,7 @@ def test_views_are_resized_as_the_reading_says(backbone, exact):
     resize, other = (resize_with_pillow, resize_image) if exact else (resize_image, resize_with_pillow)
     size, told_apart = backbone.image_size, False
     for i in range(len(examples)):
-        view, picture = examples.item(i)[0], examples.image(i).image
-        assert torch.equal(view, resize(picture, size, size))
-        told_apart |= not torch.equal(view, other(picture, size, size))
+        view, image = examples.item(i)[0], examples.image(i).image
+        assert torch.equal(view, resize(image, size, size))
+        told_apart |= not torch.equal(view, other(image, size, size))
     assert told_apart

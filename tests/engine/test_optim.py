@@ -14,8 +14,8 @@ from cliptune.engine.optim import learning_rate, make_optimizer, sgd
 @pytest.mark.parametrize("base", [0.002, 0.0035])
 def test_one_epoch_of_warm_up_then_half_a_cosine_that_is_not_rescaled(epochs, base):
     rates = [learning_rate(e, base=base, epochs=epochs) for e in range(epochs)]
-    wanted = [1e-5] + [base * 0.5 * (1 + math.cos(math.pi * (e - 1) / epochs)) for e in range(1, epochs)]
-    assert rates == pytest.approx(wanted, rel=1e-12)
+    expected = [1e-5] + [base * 0.5 * (1 + math.cos(math.pi * (e - 1) / epochs)) for e in range(1, epochs)]
+    assert rates == pytest.approx(expected, rel=1e-12)
     assert rates[-1] > 0
 
 

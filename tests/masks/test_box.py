@@ -56,16 +56,16 @@ def test_foreground_is_what_lies_in_boxes(tmp_path, name):
         path = write(tmp_path / name, KINDS[name])
     else:
         path = tmp_path / "Annotations"
-        for picture, boxes in BOXES.items():
-            stem = picture.removesuffix(".jpg") if name == "deep" else picture[4:-4]
+        for image, boxes in BOXES.items():
+            stem = image.removesuffix(".jpg") if name == "deep" else image[4:-4]
             write(path / f"{stem}.xml", XML.format("".join(OBJECT.format(*box) for box in boxes)))
     source = masks.get(f"box:{path}")
     for key, boxes in BOXES.items():
-        wanted = np.zeros((4, 6), np.uint8)
+        expected = np.zeros((4, 6), np.uint8)
         for left, top, right, bottom in boxes:
-            wanted[top:bottom, left:right] = 255
+            expected[top:bottom, left:right] = 255
         mask = source.mask(Example(f"train/{key}", 0), DecodedImage(torch.zeros(3, 4, 6, dtype=torch.uint8)))
-        assert mask.dtype == torch.uint8 and mask[0].equal(torch.from_numpy(wanted)), key
+        assert mask.dtype == torch.uint8 and mask[0].equal(torch.from_numpy(expected)), key
     source.check([Example(key, 0) for key in BOXES])
 
 
@@ -74,17 +74,17 @@ def test_pixels_are_those_of_the_upright_file(tmp_path):
     exif[0x0112] = 6
     path = tmp_path / "a.jpg"
     Image.new("RGB", (80, 40)).save(path, exif=exif)
-    example, picture = Example("a.jpg", 0, path), read_image(path)
-    assert picture.image.shape == (3, 80, 40)
+    example, image = Example("a.jpg", 0, path), read_image(path)
+    assert image.image.shape == (3, 80, 40)
     source = masks.get(f"box:{write(tmp_path / 'b.json', {'a.jpg': [[-5, 60, 20, 999]]})}")
-    mask = source.mask(example, picture)
+    mask = source.mask(example, image)
     assert mask[0, 60:, :20].min() == 255 and int((mask > 0).sum()) == 400
     half = source.mask(example, DecodedImage(torch.zeros(3, 40, 20, dtype=torch.uint8)))
     assert half[0, 30:, :10].min() == 255 and int((half > 0).sum()) == 100
 
 
 @pytest.mark.parametrize(
-    "name, content, said",
+    "name, content, message",
     [
         (
             "a.csv",
@@ -110,8 +110,8 @@ def test_pixels_are_those_of_the_upright_file(tmp_path):
         ("a.txt", "1 2 3 4", r"boxes are read from \.csv, \.json or \.xml, not from"),
     ],
 )
-def test_wrong_files(tmp_path, name, content, said):
-    with pytest.raises(UserError, match=said):
+def test_wrong_files(tmp_path, name, content, message):
+    with pytest.raises(UserError, match=message):
         read_boxes(write(tmp_path / name, content))
 
 
@@ -140,7 +140,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_box_is_a_fault_of_its_picture(tmp_path, name):
+def test_a_bad_box_is_a_fault_of_its_image(tmp_path, name):
     rows = [("good.jpg", 0, 0, 3, 4), *((name, *box) for name, (box, _) in BAD.items())]
     source = masks.get(f"box:{write(tmp_path / 'a.csv', csv(*rows))}")
     (fault,) = source.find_problems([Example("good.jpg", 0), Example(name, 0)])
@@ -159,7 +159,7 @@ def test_a_bad_box_beside_good_ones_is_left_out(tmp_path):
         assert source.find_problems([Example("a.jpg", 0)]) == []
 
 
-def test_boxes_outside_of_their_picture(tmp_path):
+def test_boxes_outside_of_their_image(tmp_path):
     rows = {"in": (1, 1, 50, 30), "out": (90, 5, 99, 20), "beyond": (40, 5, 150, 20), "thin": (10, 5, 10.2, 20)}
     examples = []
     for name in rows:

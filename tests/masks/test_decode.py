@@ -49,13 +49,13 @@ def test_void_of_signed_numbers_and_of_colours(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "value, said",
+    "value, message",
     [(np.nan, "negative or non-finite"), (-0.5, "negative or non-finite"), (300.5, "fractions up to 300")],
 )
-def test_floats_that_are_no_mask(tmp_path, value, said):
+def test_floats_that_are_no_mask(tmp_path, value, message):
     values = ROUND.astype(np.float32)
     values[0, 0] = value
-    with pytest.raises(UserError, match=rf"mask .*a\.tif holds .*{said}"):
+    with pytest.raises(UserError, match=rf"mask .*a\.tif holds .*{message}"):
         coded(Image.fromarray(values), tmp_path, "tif")
 
 

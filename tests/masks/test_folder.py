@@ -73,8 +73,8 @@ def test_where_a_mask_may_lie(tmp_path, place):
     assert masks.find(example) is None
     save(tmp_path / "other" / "x.png", grid(0)), save(tmp_path / "cat" / "y.png", grid(0))
     assert masks.find(example) is None
-    wanted = save(tmp_path / place, grid(1))
-    assert masks.find(example) == wanted
+    expected = save(tmp_path / place, grid(1))
+    assert masks.find(example) == expected
     masks.check([example])
 
 
@@ -124,7 +124,7 @@ def test_a_mask_of_another_shape(tmp_path):
 
 
 @pytest.mark.parametrize("turn", [5, 6, 7, 8])
-def test_a_mask_made_before_exif_turned_its_picture_is_turned_alike(tmp_path, turn):
+def test_a_mask_made_before_exif_turned_its_image_is_turned_alike(tmp_path, turn):
     exif = Image.Exif()
     exif[0x0112] = turn
     pixels = np.zeros((40, 80), np.uint8)
@@ -133,27 +133,27 @@ def test_a_mask_made_before_exif_turned_its_picture_is_turned_alike(tmp_path, tu
     path = tmp_path / "photos" / "a.jpg"
     Image.fromarray(pixels).convert("RGB").save(path, exif=exif, quality=100, subsampling=0)
     save(tmp_path / "masks" / "a.png", pixels)
-    example, picture, masks = Example("a.jpg", 0, path), read_image(path), FolderMasks(tmp_path / "masks")
-    assert picture.image.shape == (3, 80, 40)
+    example, image, masks = Example("a.jpg", 0, path), read_image(path), FolderMasks(tmp_path / "masks")
+    assert image.image.shape == (3, 80, 40)
     masks.check([example])
     with pytest.warns(UserWarning, match=r"a\.png was made before its image's EXIF"):
-        mask = masks.mask(example, picture)
-    assert ((mask > 127) == (picture.image[:1] > 127)).float().mean() > 0.99
-    assert masks.mask(example, picture).equal(mask), "and nothing is said again"
+        mask = masks.mask(example, image)
+    assert ((mask > 127) == (image.image[:1] > 127)).float().mean() > 0.99
+    assert masks.mask(example, image).equal(mask), "and nothing is said again"
 
 
-def test_a_mask_is_compared_with_the_picture_as_its_exif_turns_it(tmp_path):
+def test_a_mask_is_compared_with_the_image_as_its_exif_turns_it(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     (tmp_path / "photos").mkdir()
     path = tmp_path / "photos" / "a.jpg"
     Image.new("RGB", (8, 4)).save(path, exif=exif)
-    example, picture = Example("a.jpg", 0, path), read_image(path)
-    assert picture.image.shape == (3, 8, 4)
+    example, image = Example("a.jpg", 0, path), read_image(path)
+    assert image.image.shape == (3, 8, 4)
     save(tmp_path / "masks" / "a.png", np.full((8, 4), 255))
     masks = FolderMasks(tmp_path / "masks")
     masks.check([example])
-    assert masks.mask(example, picture).shape == (1, 8, 4)
+    assert masks.mask(example, image).shape == (1, 8, 4)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", None])

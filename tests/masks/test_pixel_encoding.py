@@ -20,7 +20,7 @@ def read(values, kind="auto", **more):
 
 
 @pytest.mark.parametrize(
-    "raw, wanted, remark",
+    "raw, expected, remark",
     [
         ([0, 1], [0, 255], ""),
         ([0, 255], [0, 255], ""),
@@ -40,9 +40,9 @@ def read(values, kind="auto", **more):
         ([0, 1, 2, 3], [0, 255, 255, 255], "holds small values up to 3, read as labels"),
     ],
 )
-def test_left_to_itself(raw, wanted, remark):
+def test_left_to_itself(raw, expected, remark):
     mask, said = read(raw)
-    assert mask == wanted
+    assert mask == expected
     assert remark in said if remark else said == ""
 
 
@@ -62,7 +62,7 @@ def test_told(raw, release, labels):
 
 
 @pytest.mark.parametrize(
-    "raw, wanted, remark",
+    "raw, expected, remark",
     [
         ([0, 1, 255, 300], [0, 255, 255, 255], "holds 3 values up to 300, read as labels: all but 0 are foreground;"),
         ([0, 24000, 26001, 65535], [0, 255, 255, 0], "read as labels: all but 0 are foreground, 65535 is void"),
@@ -74,9 +74,9 @@ def test_told(raw, release, labels):
         ([*range(0, 65535, 129)], [round(v / 257) for v in range(0, 65535, 129)], ""),
     ],
 )
-def test_more_than_eight_bits(raw, wanted, remark):
+def test_more_than_eight_bits(raw, expected, remark):
     mask, said = decode_foreground(np.asarray([raw], np.uint16), PixelEncoding())
-    assert mask.dtype == np.uint8 and mask[0].tolist() == wanted
+    assert mask.dtype == np.uint8 and mask[0].tolist() == expected
     assert remark in said if remark else said == ""
 
 
@@ -118,7 +118,7 @@ def test_spelling(text, path, values):
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ("a,values=soft", "values=soft .*use auto, grey, trimap or labels"),
         ("a,values=grey,void=3", "values=grey"),
@@ -126,8 +126,8 @@ def test_spelling(text, path, values):
         ("a,foreground=1+-3", "integers from 0, as in void=255"),
     ],
 )
-def test_misspelt(text, said):
-    with pytest.raises(UserError, match=said):
+def test_misspelt(text, message):
+    with pytest.raises(UserError, match=message):
         parse_path_options(text)
 
 

@@ -41,7 +41,7 @@ def views(root, source):
 
 
 def textbook(path, place, *, release):
-    """The view of a mask file of a picture of 48 x 64, by Pillow: sized as the picture, cropped, resized, flipped."""
+    """The view of a mask file of an image of 48 x 64, by Pillow: sized as the image, cropped, resized, flipped."""
     stream = np.random.Generator(np.random.Philox(key=[SEED, (EPOCH << 32) + place]))
     top, left, height, width = RandomCropFlip(SIZE).box(48, 64, stream)
     how = BICUBIC if release else Image.Resampling.NEAREST
@@ -55,8 +55,8 @@ def textbook(path, place, *, release):
 
 def test_views_are_thresholded_after_they_are_resized(root):
     chosen, seen = views(root, masks.get(f"seem:{root / 'mask'}"))
-    wanted = [textbook(root / "mask" / e.key, i, release=True) for i, e in enumerate(chosen)]
-    assert all((one == other).all() for one, other in zip(seen, wanted, strict=True))
+    expected = [textbook(root / "mask" / e.key, i, release=True) for i, e in enumerate(chosen)]
+    assert all((one == other).all() for one, other in zip(seen, expected, strict=True))
     assert {int(v) for one in seen for v in np.unique(one)} == {0, 255}
 
 
@@ -76,10 +76,10 @@ def test_an_object_of_255_keeps_nothing_but_a_rim(root):
     assert full and all(0 < (seen[i] > 0).mean() < 0.5 for i in full)
 
 
-def test_the_mask_itself_is_of_the_pictures_size(root):
+def test_the_mask_itself_is_of_the_images_size(root):
     source, dataset = masks.get(f"seem:{root / 'mask'}"), Folder(root / "photos")
     example = dataset.examples("train")[0]
-    picture = dataset.read(example)
-    stored, mask = source.stored(example, picture), source.mask(example, picture)
+    image = dataset.read(example)
+    stored, mask = source.stored(example, image), source.mask(example, image)
     assert stored.shape == mask.shape == (1, 48, 64) and torch.equal(source.foreground(stored), mask)
     assert source.find_problems([example]) == []

@@ -1,4 +1,4 @@
-"""Where released archives and our own command put masks: found from the picture's path alone."""
+"""Where released archives and our own command put masks: found from the image's path alone."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def save(path, value=255):
 
 
 @pytest.mark.parametrize(
-    "picture, mask",
+    "image, mask",
     [
         # SEEM's archive in the layout of DAPT
         ("caltech-101/101_ObjectCategories/accordion/1.jpg", "caltech-101/mask/accordion/1.jpg"),
@@ -37,13 +37,13 @@ def save(path, value=255):
         ("photos/train/cat/1.jpg", "masks/cat/1.png"),
     ],
 )
-def test_found_by_the_pictures_path(tmp_path, picture, mask):
-    example = Example("1.jpg", 0, save(tmp_path / picture))
+def test_found_by_the_images_path(tmp_path, image, mask):
+    example = Example("1.jpg", 0, save(tmp_path / image))
     assert SiblingFolderMasks().find(example) is None
     save(tmp_path / "elsewhere" / "mask" / "1.jpg")
-    wanted = save(tmp_path / mask)
+    expected = save(tmp_path / mask)
     for source in (SiblingFolderMasks(), masks.get("seem")):
-        assert source.find(example) == wanted  # type: ignore[attr-defined]
+        assert source.find(example) == expected  # type: ignore[attr-defined]
         source.check([example])
 
 

@@ -73,7 +73,7 @@ def test_only_masks_that_change_say_so():
     ]
 
 
-def test_data_masks_are_the_pictures_own():
+def test_data_masks_are_the_images_own():
     own = torch.arange(12, dtype=torch.uint8).view(1, 3, 4)
     assert DataMasks().mask(EXAMPLE, picture(3, 4, own)) is own
     with pytest.raises(UserError, match=r"cat/1\.png has no mask .*; choose another source: folder:PATH or gradcam"):
@@ -89,11 +89,11 @@ def test_a_grid_hides_each_cell_by_the_next_number():
     height, width, cell = 10, 7, 4
     mask = grid_mask(height, width, cell, random.Random(3))
     rng = random.Random(3)
-    wanted = torch.empty(1, height, width, dtype=torch.uint8)
+    expected = torch.empty(1, height, width, dtype=torch.uint8)
     for top in range(0, height, cell):
         for left in range(0, width, cell):
-            wanted[:, top : top + cell, left : left + cell] = 0 if rng.random() <= 0.5 else 1
-    assert torch.equal(mask, wanted)
+            expected[:, top : top + cell, left : left + cell] = 0 if rng.random() <= 0.5 else 1
+    assert torch.equal(mask, expected)
 
 
 def test_cell_sizes_are_drawn_from_the_generator():
@@ -104,7 +104,7 @@ def test_cell_sizes_are_drawn_from_the_generator():
     assert [cell_size(again) for _ in range(50)] == drawn
 
 
-def test_grids_differ_by_picture_epoch_and_seed_and_by_nothing_else():
+def test_grids_differ_by_image_epoch_and_seed_and_by_nothing_else():
     source = GridMasks(seed=1)
     first = source.mask(EXAMPLE, picture())
     assert torch.equal(first, GridMasks(seed=1).mask(EXAMPLE, picture()))
@@ -115,7 +115,7 @@ def test_grids_differ_by_picture_epoch_and_seed_and_by_nothing_else():
     assert not any(torch.equal(first, other) for other in others)
 
 
-def test_half_of_a_picture_is_hidden_on_average():
+def test_half_of_an_image_is_hidden_on_average():
     source = GridMasks()
     shares = [(source.mask(Example(str(i), 0), picture()) > 0).float().mean().item() for i in range(100)]
     assert 0.45 < sum(shares) / 100 < 0.55

@@ -27,7 +27,7 @@ def examples(photos) -> ExampleSet:
 
 
 @pytest.mark.parametrize(
-    "one, other, wanted",
+    "one, other, expected",
     [
         (plane([255, 255, 0, 0]), plane([0, 255, 255, 0]), 1 / 3),
         (plane([0, 0]), plane([0, 0]), 1.0),
@@ -35,8 +35,8 @@ def examples(photos) -> ExampleSet:
         (plane([51, 204]), plane([102, 102]), (51 + 102) / (102 + 204)),
     ],
 )
-def test_intersection_over_union(one, other, wanted):
-    assert iou(one, other) == iou(other, one) == pytest.approx(wanted)
+def test_intersection_over_union(one, other, expected):
+    assert iou(one, other) == iou(other, one) == pytest.approx(expected)
 
 
 def test_measured_by_hand(photos):
@@ -46,7 +46,7 @@ def test_measured_by_hand(photos):
         pixels = np.asarray(Image.open(photos.parent / "masks" / row.key), dtype=float)
         assert row.share == pytest.approx(pixels.mean() / 255)
         assert row.soft == pytest.approx(((pixels > 0) & (pixels < 255)).mean())
-        assert row.iou == pytest.approx(row.share, rel=1e-5), "all of the picture is the union"
+        assert row.iou == pytest.approx(row.share, rel=1e-5), "all of the image is the union"
         assert not row.empty and not row.full
 
 
@@ -111,10 +111,10 @@ def test_masks_that_cannot_be_had_are_counted(photos):
 def test_a_file_that_the_data_names_comes_before_transparency(tmp_path):
     Image.fromarray(np.full((4, 6), 255, np.uint8)).save(tmp_path / "m.png")
     own = torch.zeros(1, 4, 6, dtype=torch.uint8)
-    picture = DecodedImage(torch.zeros(3, 4, 6, dtype=torch.uint8), own)
+    image = DecodedImage(torch.zeros(3, 4, 6, dtype=torch.uint8), own)
     named, gone = Example("a", 0, mask=tmp_path / "m.png"), Example("b", 0, mask=tmp_path / "n.png")
-    assert DataMasks().mask(named, picture).min() == 255
-    assert AlphaMasks().mask(named, picture) is own and DataMasks().mask(Example("a", 0), picture) is own
+    assert DataMasks().mask(named, image).min() == 255
+    assert AlphaMasks().mask(named, image) is own and DataMasks().mask(Example("a", 0), image) is own
     DataMasks().check([named, named, Example("c", 0)])
     with pytest.raises(UserError, match=r"1 of 2 .*: b has no mask where the dataset says it is"):
         DataMasks().check([named, gone])

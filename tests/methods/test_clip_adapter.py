@@ -9,7 +9,7 @@ from cliptune.errors import UserError
 from cliptune.methods.clip_adapter import ClipAdapter
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
-from tiny_clips import NAMES, VITS, backbone, normal, pictures, same_gradients
+from tiny_clips import NAMES, VITS, backbone, normal, random_images, same_gradients
 
 LABELS = torch.tensor([0, 3, 1])
 CLEAN = [name.replace("_", " ") for name in NAMES]
@@ -30,7 +30,7 @@ def test_equations(shape, compat, ratios):
     with torch.no_grad():
         for i, parameter in enumerate(model.learner.parameters()):
             parameter.copy_(normal(*parameter.shape, seed=i, std=0.3))
-    images = pictures(of, len(LABELS))
+    images = random_images(of, len(LABELS))
     f = textbook.image_features(of.model, images)
     w = textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, [f"a photo of a {n}." for n in CLEAN]))
     batch, state = Batch(images, LABELS), State(0, 1)
@@ -39,11 +39,11 @@ def test_equations(shape, compat, ratios):
         f = adapted(f, model.learner.image, ratios[0], compat)
     if ratios[1]:
         w = adapted(w, model.learner.text, ratios[1], compat)
-    wanted = of.model.logit_scale.exp() * textbook.unit(f) @ textbook.unit(w).T
-    torch.testing.assert_close(out.logits, wanted, rtol=0, atol=1e-4)
-    torch.testing.assert_close(cached.logits, wanted, rtol=0, atol=1e-4)
+    expected = of.model.logit_scale.exp() * textbook.unit(f) @ textbook.unit(w).T
+    torch.testing.assert_close(out.logits, expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(cached.logits, expected, rtol=0, atol=1e-4)
     loss = method.losses(out, batch, state)["ce"]
-    same_gradients(loss, F.cross_entropy(wanted, LABELS), list(model.learner.parameters()))
+    same_gradients(loss, F.cross_entropy(expected, LABELS), list(model.learner.parameters()))
 
 
 def test_widths_and_start():

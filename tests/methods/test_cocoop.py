@@ -1,4 +1,4 @@
-"""CoCoOp: the textbook's numbers with sentences for every picture, in bounded memory, wherever features come from."""
+"""CoCoOp: the textbook's numbers with sentences for every image, in bounded memory, wherever features come from."""
 
 from dataclasses import replace
 
@@ -20,24 +20,24 @@ from cliptune.model.tuned_model import TunedModel
 from cliptune.saliency import gradcam
 from cliptune.tuned import Tuned
 from cliptune.types import Batch, State
-from tiny_clips import NAMES, normal, pictures, same_gradients
+from tiny_clips import NAMES, normal, random_images, same_gradients
 from tiny_tasks import QUICK, fabric, model, task, trained
 
 CLEAN = [name.replace("_", " ") for name in NAMES]
 
 
 def tuned(shape="deep_image", names=NAMES, **options) -> TunedModel:
-    """A model whose pictures move its context by much."""
+    """A model whose images move its context by much."""
     found = TunedModel(tiny_clips.backbone(shape), CoCoOp(**options), names)
     with torch.no_grad():
         for i, parameter in enumerate(found.learner.parameters()):
             parameter.copy_(normal(*parameter.shape, seed=i, std=0.3))
-        found.learner.inner.bias.fill_(0.3)  # so that no picture finds the hidden layer asleep
+        found.learner.inner.bias.fill_(0.3)  # so that no image finds the hidden layer asleep
     return found
 
 
 def fitting(monkeypatch, found: TunedModel, share: float) -> None:
-    """Let a chunk of the text tower hold all sentences of `share` pictures."""
+    """Let a chunk of the text tower hold all sentences of `share` images."""
     sentences = found.class_text.text
     tokens = len(sentences) * int((sentences.pool_index - sentences.shared_prefix(True) + 1).max())
     monkeypatch.setattr(found.backbone.text_tower, "chunk", int(share * tokens))
@@ -52,7 +52,7 @@ def labels(n: int):
 def test_values_and_gradients_are_the_textbooks(shape, fit, monkeypatch):
     found = tuned(shape)
     fitting(monkeypatch, found, fit)
-    of, learner, images = found.backbone, found.learner, pictures(found.backbone, 4)
+    of, learner, images = found.backbone, found.learner, random_images(found.backbone, 4)
     out = found({"image": images}, State(0, 1))
     loss = found.method.losses(out, Batch(images, labels(4)), State(0, 1))["ce"]
     ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", CLEAN)
@@ -88,16 +88,16 @@ def held(found: TunedModel, images: int) -> tuple[int, list]:
 def test_a_batch_is_kept_as_features_alone_where_it_does_not_fit(monkeypatch):
     found = tuned()
     fitting(monkeypatch, found, 100)
-    (one, _), (many, wanted) = held(found, 1), held(found, 24)
+    (one, _), (many, expected) = held(found, 1), held(found, 24)
     fitting(monkeypatch, found, 1)
     small_batch, large_batch = held(found, 2)[0], held(found, 24)[0]
     assert many > 12 * one, "what fits is kept"
-    assert large_batch < one, "of 24 pictures less is kept than of a single one that is not computed anew"
-    # What is left grows by a context and the features of the classes a picture.
+    assert large_batch < one, "of 24 images less is kept than of a single one that is not computed anew"
+    # What is left grows by a context and the features of the classes an image.
     features = 4 * found.backbone.embed_dim * len(NAMES)
     contexts = 4 * found.backbone.text_width * 4
     assert large_batch - small_batch <= 22 * 4 * (features + contexts)
-    for got, gradient in zip(held(found, 24)[1], wanted, strict=True):
+    for got, gradient in zip(held(found, 24)[1], expected, strict=True):
         torch.testing.assert_close(got, gradient, rtol=1e-4, atol=1e-5 * gradient.abs().max().item())
 
 
@@ -115,14 +115,14 @@ def test_a_batch_at_test_time_is_cut_and_has_no_graph(monkeypatch):
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-4)
 
 
-def test_kept_features_say_what_pictures_say(monkeypatch):
+def test_kept_features_say_what_images_say(monkeypatch):
     toy, found = task(), tuned(names=task().classnames)
     first = predict_logits(found, toy.dataset, toy.tests["test"])
     monkeypatch.setattr(found.backbone, "encode_image", None)  # no longer needed
     assert torch.equal(predict_logits(found, toy.dataset, toy.tests["test"], batch_size=3), first)
 
 
-def test_cached_views_train_as_pictures_do():
+def test_cached_views_train_as_images_do():
     backbone, toy = tiny_clips.backbone("deep_image"), task()
     one, rows = trained(CoCoOp(), backbone, QUICK, toy)
     other, cached = trained(CoCoOp(), backbone, replace(QUICK, cached_views=1), toy)
@@ -146,7 +146,7 @@ def test_other_class_names():
 
 
 @pytest.mark.parametrize("name", ["cocoop+dapt", "cocoop+copypaste"])
-def test_every_view_meets_the_sentences_of_the_whole_picture(name):
+def test_every_view_meets_the_sentences_of_the_whole_image(name):
     toy, method = task(), methods.build(name)
     found = model(method, tiny_clips.backbone("deep_image"), toy)
     examples, masks = training_set(found, toy, QUICK)
@@ -158,14 +158,14 @@ def test_every_view_meets_the_sentences_of_the_whole_picture(name):
     loss = method.losses(out, batch, state)[view]
     cosines = torch.einsum("bcd,bd->bc", alone, out.image[view])
     weight = method.foreground if "dapt" in name else method.pasted
-    wanted = weight * F.cross_entropy(out.logit_scale * cosines, batch.labels)
-    torch.testing.assert_close(loss, wanted, rtol=1e-4, atol=1e-5)
-    same_gradients(loss, wanted, list(found.learner.parameters()))
+    expected = weight * F.cross_entropy(out.logit_scale * cosines, batch.labels)
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+    same_gradients(loss, expected, list(found.learner.parameters()))
 
 
 def test_masks_are_made_of_the_model_as_it_is():
     found = tuned()
-    images = pictures(found.backbone, 3)
+    images = random_images(found.backbone, 3)
     cam = gradcam.gradcam(found, images, labels(3))
     assert cam.shape == (3, 1, 4, 4) and cam.max() > 0
     pairs = zip(images, labels(3), strict=True)
@@ -187,7 +187,7 @@ def test_no_context_is_no_method():
         CoCoOp(n_ctx=0)
 
 
-def test_it_trains_a_picture_at_a_time():
+def test_it_trains_an_image_at_a_time():
     toy = task(classes=2, shots=4)
     found = model(CoCoOp(), tiny_clips.backbone("deep_image"), toy)
     history = fit(found, toy, replace(QUICK, batch_size=1, epochs=4), fabric=fabric())

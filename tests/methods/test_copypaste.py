@@ -27,7 +27,7 @@ def test_each_object_is_pasted_on_the_background_of_the_next_image():
         assert (pasted[i, :, :, 1] == 0.5 * own + 0.25 * theirs).all(), "soft masks mix; the other's object goes"
 
 
-def test_the_loss_is_cross_entropy_on_pasted_pictures():
+def test_the_loss_is_cross_entropy_on_pasted_images():
     backbone, toy = tiny_clips.backbone("deep_image"), task()
     method = CopyPaste(Maple(depth=2), masks_from="data", pasted=0.7)
     tuned = model(method, backbone, toy)
@@ -49,7 +49,7 @@ def test_instead_of_the_original():
 
 
 @pytest.mark.parametrize(
-    ("method", "wanted"),
+    ("method", "expected"),
     [
         (CopyPaste(), "auto"),
         (CopyPaste(masks_from="grid"), "grid"),
@@ -58,8 +58,8 @@ def test_instead_of_the_original():
         (Dapt(CopyPaste(masks_from="folder:m"), compat="release"), "seem:m"),
     ],
 )
-def test_wrappers_agree_on_one_source_of_masks(method, wanted):
-    assert method.mask_source() == wanted
+def test_wrappers_agree_on_one_source_of_masks(method, expected):
+    assert method.mask_source() == expected
 
 
 def test_it_composes_with_dapt_in_either_order():

@@ -29,7 +29,7 @@ def backbone():
 
 def batch_of(backbone, n=4):
     masks = torch.linspace(0, 1, n).view(n, 1, 1, 1).expand(n, 1, backbone.image_size, backbone.image_size)
-    return Batch(tiny_clips.pictures(backbone, n), torch.arange(n) % len(NAMES), masks)
+    return Batch(tiny_clips.random_images(backbone, n), torch.arange(n) % len(NAMES), masks)
 
 
 def unit(*shape, seed):
@@ -71,7 +71,7 @@ def test_sentences_about_backgrounds_come_with_the_second_phase():
     assert len(default) == len(GENERAL_BACKGROUNDS.split()) == 25 and default[0] == "a clean origami ground."
 
 
-def test_views_split_a_picture_by_its_soft_mask(backbone):
+def test_views_split_an_image_by_its_soft_mask(backbone):
     batch = batch_of(backbone)
     views = Dapt().views(batch)
     assert list(views) == ["image", "foreground", "background"]
@@ -83,7 +83,7 @@ def test_views_split_a_picture_by_its_soft_mask(backbone):
 
 def test_no_masks_no_views(backbone):
     with pytest.raises(UserError, match="dapt needs a mask for every training image; choose a source with masks_from"):
-        Dapt().views(Batch(tiny_clips.pictures(backbone, 2), torch.tensor([0, 1])))
+        Dapt().views(Batch(tiny_clips.random_images(backbone, 2), torch.tensor([0, 1])))
 
 
 def test_views_without_a_gradient_are_said():
@@ -130,8 +130,8 @@ def test_first_phase_by_hand():
     losses = method.losses(out, Batch(torch.empty(0), LABELS), State(0, 10))
     assert set(losses) == {"ce", "pull_push"}
     assert losses["ce"].item() == pytest.approx(F.cross_entropy(10 * out.image["image"] @ out.text.T, LABELS).item())
-    wanted = 0.3 * pull_push(out.image["image"], out.image["foreground"], out.image["background"], 1.2)
-    assert losses["pull_push"].item() == pytest.approx(wanted.item())
+    expected = 0.3 * pull_push(out.image["image"], out.image["foreground"], out.image["background"], 1.2)
+    assert losses["pull_push"].item() == pytest.approx(expected.item())
 
 
 def test_the_papers_settings_are_the_defaults():
@@ -166,9 +166,9 @@ def test_second_phase_by_hand():
 def test_the_papers_logits_have_a_column_a_class_at_any_time(backbone):
     tuned = TunedModel(backbone, Dapt(COOP), NAMES)
     for state in (None, State(0, 10), State(9, 10)):
-        assert tuned({"image": tiny_clips.pictures(backbone, 2)}, state).logits.shape == (2, 3)
+        assert tuned({"image": tiny_clips.random_images(backbone, 2)}, state).logits.shape == (2, 3)
     released = TunedModel(backbone, Dapt(COOP, compat="release"), NAMES).eval()
-    assert released({"image": tiny_clips.pictures(backbone, 2)}).logits.shape == (2, 3 + RELEASE_COMPETING_WORDS)
+    assert released({"image": tiny_clips.random_images(backbone, 2)}).logits.shape == (2, 3 + RELEASE_COMPETING_WORDS)
 
 
 def test_what_it_wraps_decides_what_is_learned_and_done():

@@ -50,10 +50,13 @@ def test_the_release_switches_after_the_seventh_epoch_whatever_the_length(epochs
 
 def test_the_release_says_all_of_them_always():
     method = Dapt(compat="release")
-    wanted = tuple(f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split())
-    assert len(wanted) == 32
+    expected = tuple(f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split())
+    assert len(expected) == 32
     assert (
-        method.extra_prompts(None) == method.extra_prompts(State(0, 10)) == method.extra_prompts(State(9, 10)) == wanted
+        method.extra_prompts(None)
+        == method.extra_prompts(State(0, 10))
+        == method.extra_prompts(State(9, 10))
+        == expected
     )
 
 
@@ -73,7 +76,7 @@ def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_backgrou
 
 def test_the_release_lets_all_words_compete_where_it_tests_novel_classes(backbone):
     released = TunedModel(backbone, Dapt(COOP, compat="release"), NAMES).eval()
-    views = {"image": tiny_clips.pictures(backbone, 2)}
+    views = {"image": tiny_clips.random_images(backbone, 2)}
     words = len((GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split())
     for others, columns in (
         (("dog", "cow"), 2 + words),
@@ -84,8 +87,8 @@ def test_the_release_lets_all_words_compete_where_it_tests_novel_classes(backbon
         assert logits.shape == (2, columns)
         text, extra_text = released.with_classes(others).encode_classes()
         image = released.encode_views(views, released.prompts())["image"]
-        wanted = backbone.logit_scale * image @ torch.cat([text, extra_text[: columns - 2]]).T
-        assert torch.allclose(logits, wanted, atol=1e-4)
+        expected = backbone.logit_scale * image @ torch.cat([text, extra_text[: columns - 2]]).T
+        assert torch.allclose(logits, expected, atol=1e-4)
     assert released.with_classes(("dog", "cow")).with_classes(NAMES)(views).logits.shape == (
         2,
         3 + RELEASE_COMPETING_WORDS,

@@ -1,4 +1,4 @@
-"""DPL: lengths are searched for on validation pictures; tokens of the lengths found are trained."""
+"""DPL: lengths are searched for on validation images; tokens of the lengths found are trained."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def released_logits(learner, clip, ids, images):
 
 
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: Dapt(base=m), lambda m: CopyPaste(base=m)])
-def test_each_step_moves_the_scores_by_adam_on_the_next_validation_pictures(backbone, wrap):
+def test_each_step_moves_the_scores_by_adam_on_the_next_validation_images(backbone, wrap):
     toy = task()
     method = Dpl(longest_text=1, longest_image=2, search_batch=4)
     tuned = model(wrap(method), backbone, toy).train()
@@ -89,7 +89,7 @@ def test_each_step_moves_the_scores_by_adam_on_the_next_validation_pictures(back
     assert all(torch.equal(tokens[name], after[name]) and after[name].grad is None for name in tokens)
 
 
-def test_the_release_looks_at_the_first_pictures_alone(backbone):
+def test_the_release_looks_at_the_first_images_alone(backbone):
     toy, method = task(), Dpl(compat="release", search_batch=4)
     memory = method.prepare(model(method, backbone, toy), toy)
     batches = [method._validation(memory, step, torch.device("cpu")) for step in (0, 1, 5)]
@@ -98,14 +98,14 @@ def test_the_release_looks_at_the_first_pictures_alone(backbone):
     assert wide.index.tolist() == list(range(len(toy.val)))
 
 
-def test_all_validation_pictures_have_their_turn(backbone):
+def test_all_validation_images_have_their_turn(backbone):
     toy, method = task(), Dpl(search_batch=2)
     memory = method.prepare(model(method, backbone, toy), toy)
     batches = [method._validation(memory, step, torch.device("cpu")).index.tolist() for step in range(6)]
     assert sorted(sum(batches[:3], [])) == sorted(sum(batches[3:], [])) == list(range(6)) and batches[:3] != batches[3:]
 
 
-def test_a_search_needs_validation_pictures(backbone):
+def test_a_search_needs_validation_images(backbone):
     toy = replace(task(), val=())
     tuned = model(Dpl(), backbone, toy)
     with pytest.raises(UserError, match="searches with validation images, but toy has none; give lengths_text"):
@@ -129,7 +129,7 @@ def test_what_follows_is_the_likeliest_of_each_layer(backbone):
 @pytest.mark.parametrize("method", [FOUND, replace(FOUND, lengths_text=()), replace(FOUND, lengths_image=())])
 def test_found_tokens_give_the_textbooks_logits(backbone, method):
     tuned = tuned_to(method, backbone).train()
-    images = tiny_clips.pictures(backbone, 3)
+    images = tiny_clips.random_images(backbone, 3)
     prompts = tuned.learner()
 
     def tower(layers, depth, width):
@@ -141,10 +141,10 @@ def test_found_tokens_give_the_textbooks_logits(backbone, method):
     image = tower(prompts.image_kv, backbone.image_depth, backbone.image_width)
     u = textbook.unit(textbook.image_features(backbone.model, images, prefix_kv=image))
     t = textbook.unit(textbook.text_features(backbone.model, ids, prefix_kv=text))
-    wanted = backbone.model.logit_scale.exp() * u @ t.T
+    expected = backbone.model.logit_scale.exp() * u @ t.T
     out = tuned({"image": images}, State(0, 1))
-    torch.testing.assert_close(out.logits, wanted, rtol=0, atol=1e-4)
-    tiny_clips.same_gradients(out.logits[:, 0].sum(), wanted[:, 0].sum(), list(tuned.learner.parameters()))
+    torch.testing.assert_close(out.logits, expected, rtol=0, atol=1e-4)
+    tiny_clips.same_gradients(out.logits[:, 0].sum(), expected[:, 0].sum(), list(tuned.learner.parameters()))
 
 
 def test_sentences(backbone):
@@ -172,7 +172,7 @@ def test_sentences(backbone):
 def test_distillation_from_the_frozen_model(backbone, compat):
     method = replace(FOUND, distill=3.0, compat=compat)
     tuned = tuned_to(method, backbone).train()
-    images, labels = tiny_clips.pictures(backbone, 3), torch.tensor([0, 1, 1])
+    images, labels = tiny_clips.random_images(backbone, 3), torch.tensor([0, 1, 1])
     teacher = method.prepare(tuned, task())
     batch, state = Batch(images, labels), State(0, 1, teacher)
     losses = method.losses(tuned({"image": images}, state), batch, state)
@@ -196,7 +196,7 @@ def test_distillation_from_the_frozen_model(backbone, compat):
 @pytest.mark.parametrize("method", [FOUND, Dpl(longest_text=1, longest_image=1)])
 def test_gradcam_sees_what_the_last_block_sees(backbone, method):
     tuned = tuned_to(method, backbone).eval()
-    images, labels = tiny_clips.pictures(backbone, 2), torch.tensor([0, 1])
+    images, labels = tiny_clips.random_images(backbone, 2), torch.tensor([0, 1])
     prompts = tuned.learner()
     tower = backbone.image_tower
     x = tower.before_last(images, (), prefix_kv=prompts.image_kv)
@@ -206,5 +206,5 @@ def test_gradcam_sees_what_the_last_block_sees(backbone, method):
     logits = backbone.logit_scale * image @ tuned.encode_classes()[0].T
     (gradient,) = torch.autograd.grad(logits.gather(1, labels[:, None]).sum() / logits.numel(), normed)
     weights = gradient[:, 1:].mean(1, keepdim=True)
-    wanted = (normed[:, 1:] * weights).sum(-1).relu().flatten(1)
-    torch.testing.assert_close(gradcam(tuned, images, labels).flatten(1), wanted, rtol=1e-3, atol=1e-6)
+    expected = (normed[:, 1:] * weights).sum(-1).relu().flatten(1)
+    torch.testing.assert_close(gradcam(tuned, images, labels).flatten(1), expected, rtol=1e-3, atol=1e-6)

@@ -22,7 +22,7 @@ def tuned_to(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"longest_text": -1}, "longest_text must be at least 0, got -1"),
         ({"search_epochs": 0}, "search_epochs must be at least 1, got 0"),
@@ -35,8 +35,8 @@ def tuned_to(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
         ({"lengths_image": (1, -1)}, r"lengths_image must be at least 0, got \(1, -1\)"),
     ],
 )
-def test_bad_values(options, said):
-    with pytest.raises(UserError, match=said):
+def test_bad_values(options, message):
+    with pytest.raises(UserError, match=message):
         Dpl(**options)
 
 
@@ -53,7 +53,7 @@ def test_a_resnet_takes_text_alone():
         with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
             tuned_to(method, resnet)
     search = tuned_to(Dpl(longest_image=0, longest_text=2), resnet)
-    assert search({"image": tiny_clips.pictures(resnet, 2)}, State(0, 1)).logits.requires_grad
+    assert search({"image": tiny_clips.random_images(resnet, 2)}, State(0, 1)).logits.requires_grad
     after = search.method.next_stage(search)
     assert len(after.lengths_text) == 2 and after.lengths_image == ()
     assert not tuned_to(after, resnet).learner().image_kv

@@ -23,7 +23,7 @@ WORDS = "a photo of a"
 def test_a_step_is_the_textbooks(shape, text, image):
     backbone = tiny_clips.backbone(shape)
     tuned = TunedModel(backbone, Ivlp(*text, *image), NAMES)
-    images, labels = tiny_clips.pictures(backbone), torch.tensor([2, 0, 1])
+    images, labels = tiny_clips.random_images(backbone), torch.tensor([2, 0, 1])
     own, seen = tuned.learner.text, tuned.learner.image
     assert [p.shape for p in own] == [(text[0], backbone.text_width)] * text[1]
     assert [p.shape for p in seen] == ([(image[0], backbone.image_width)] * image[1])
@@ -59,7 +59,7 @@ def test_no_tokens_or_no_layers_leave_any_image_tower_alone(shape, image):
     backbone = tiny_clips.backbone(shape)
     tuned = TunedModel(backbone, Ivlp(2, 2, *image), NAMES)
     assert tuned.prompts().fixed_image and len(list(tuned.learner.parameters())) == 2
-    images = tiny_clips.pictures(backbone)
+    images = tiny_clips.random_images(backbone)
     features = tuned({"image": images}, State(0, 1)).image["image"]
     torch.testing.assert_close(
         features, textbook.unit(textbook.image_features(backbone.model, images)), rtol=0, atol=1e-5
@@ -68,7 +68,7 @@ def test_no_tokens_or_no_layers_leave_any_image_tower_alone(shape, image):
 
 @pytest.mark.parametrize("shape", [*tiny_clips.VITS, "resnet"])
 def test_language_is_ivlp_without_image_tokens(shape):
-    backbone, images = tiny_clips.backbone(shape), tiny_clips.pictures(tiny_clips.backbone(shape))
+    backbone, images = tiny_clips.backbone(shape), tiny_clips.random_images(tiny_clips.backbone(shape))
     tuned, other = (TunedModel(backbone, m, NAMES) for m in (Language(3, 2), Ivlp(3, 2, 0, 0)))
     said = [model({"image": images}, State(0, 1)).logits for model in (tuned, other)]
     assert torch.equal(*said) and said[0].requires_grad

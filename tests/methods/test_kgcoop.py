@@ -12,7 +12,7 @@ from cliptune.methods.dapt import Dapt
 from cliptune.methods.kgcoop import KgCoOp
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
-from tiny_clips import NAMES, normal, pictures, same_gradients
+from tiny_clips import NAMES, normal, random_images, same_gradients
 
 CLEAN = [name.replace("_", " ") for name in NAMES]
 LABELS = torch.tensor([0, 3, 1])
@@ -27,7 +27,7 @@ def losses_of(method, backbone, templates=("a drawing of a {}.",), wrapped=False
     model = TunedModel(backbone, Dapt(base=method, compat="release") if wrapped else method, NAMES, templates)
     with torch.no_grad():
         model.learner.text.copy_(normal(*model.learner.text.shape, std=0.3))
-    images = pictures(backbone)
+    images = random_images(backbone)
     batch = Batch(images, LABELS, torch.ones(3, 1, *images.shape[-2:]))
     state = State(0, 1, model.method.prepare(model, None))
     return model, model.method.losses(model(model.method.views(batch), state), batch, state)
@@ -42,16 +42,16 @@ def wanted_pull(backbone, context, template):
 
 def test_the_pull_is_the_textbooks(backbone):
     model, losses = losses_of(KgCoOp(weight=2.5), backbone)
-    wanted = 2.5 * wanted_pull(backbone, model.learner.text, "a drawing of a {}.")
+    expected = 2.5 * wanted_pull(backbone, model.learner.text, "a drawing of a {}.")
     assert set(losses) == {"ce", "knowledge"}
-    torch.testing.assert_close(losses["knowledge"], wanted, rtol=1e-4, atol=1e-5)
-    same_gradients(losses["knowledge"], wanted, [model.learner.text])
+    torch.testing.assert_close(losses["knowledge"], expected, rtol=1e-4, atol=1e-5)
+    same_gradients(losses["knowledge"], expected, [model.learner.text])
 
 
 def test_a_teachers_sentence_of_ones_own(backbone):
     model, losses = losses_of(KgCoOp(weight=1, template="look, a {}!"), backbone)
-    wanted = wanted_pull(backbone, model.learner.text, "look, a {}!")
-    torch.testing.assert_close(losses["knowledge"], wanted, rtol=1e-4, atol=1e-5)
+    expected = wanted_pull(backbone, model.learner.text, "look, a {}!")
+    torch.testing.assert_close(losses["knowledge"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_wrapper_that_lets_other_sentences_compete_leaves_the_pull_alone(backbone):
@@ -64,7 +64,7 @@ def test_a_wrapper_that_lets_other_sentences_compete_leaves_the_pull_alone(backb
 def test_nothing_pulls_where_words_and_template_are_the_same(backbone):
     method = KgCoOp()
     model = TunedModel(backbone, method, NAMES, ("a photo of a {}.",))
-    out = model({"image": pictures(backbone)}, State(0, 1))
+    out = model({"image": random_images(backbone)}, State(0, 1))
     teacher = method.prepare(model, None)
     assert not teacher.requires_grad
     assert method.losses(out, Batch(out.logits, LABELS), State(0, 1, teacher))["knowledge"].abs() < 1e-4

@@ -27,7 +27,7 @@ def test_logits_and_gradients_of_logistic_regression(backbone):
     tuned = model(LinearProbe(), backbone, toy)
     weight, bias = tiny_clips.normal(3, backbone.embed_dim, seed=1), tiny_clips.normal(3, seed=2)
     tuned.learner.load_state_dict({"weight": weight, "bias": bias})
-    batch, state = Batch(tiny_clips.pictures(backbone, 4), labels), State(0, 1)
+    batch, state = Batch(tiny_clips.random_images(backbone, 4), labels), State(0, 1)
     out = tuned(tuned.method.views(batch), state)
     f = textbook.unit(textbook.image_features(backbone.model, batch.images))
     torch.testing.assert_close(out.logits, f @ weight.T + bias, rtol=0, atol=1e-4)
@@ -42,9 +42,9 @@ def test_where_it_starts(start, backbone):
     toy = task()
     tuned, _ = trained(LinearProbe(start=start), backbone, replace(QUICK, epochs=0), toy)
     clip, _ = trained(ZeroShot(), backbone, toy=toy)
-    wanted = predict_logits(clip, toy.dataset, toy.tests["test"]) * (start == "text")
-    assert wanted.any() or start == "zero"
-    torch.testing.assert_close(predict_logits(tuned, toy.dataset, toy.tests["test"]), wanted, rtol=0, atol=1e-4)
+    expected = predict_logits(clip, toy.dataset, toy.tests["test"]) * (start == "text")
+    assert expected.any() or start == "zero"
+    torch.testing.assert_close(predict_logits(tuned, toy.dataset, toy.tests["test"]), expected, rtol=0, atol=1e-4)
 
 
 def test_tests_of_other_classes_are_left_out(backbone, monkeypatch):

@@ -21,7 +21,7 @@ def test_every_learned_tensor_moves_the_loss(shape, depth):
         pytest.skip("deeper than both towers")
     method = Maple(depth=depth)
     tuned = TunedModel(backbone, method, NAMES)
-    out = tuned({"image": tiny_clips.pictures(backbone, 3)}, State(0, 1))
+    out = tuned({"image": tiny_clips.random_images(backbone, 3)}, State(0, 1))
     out.logits.square().mean().backward()
     still = [name for name, p in tuned.learner.named_parameters() if p.grad is None or not p.grad.any()]
     assert still == []

@@ -13,7 +13,7 @@ from cliptune.methods.dapt import Dapt
 from cliptune.methods.prograd import ProGrad
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
-from tiny_clips import NAMES, normal, pictures
+from tiny_clips import NAMES, normal, random_images
 
 CLEAN = [name.replace("_", " ") for name in NAMES]
 #: One of the two labellings makes the gradients conflict.
@@ -29,7 +29,7 @@ def prepared(method, backbone, labels):
     model = TunedModel(backbone, method, NAMES, ("a drawing of a {}.",))
     with torch.no_grad():
         model.learner.text.copy_(normal(*model.learner.text.shape, std=0.3))
-    images = pictures(backbone)
+    images = random_images(backbone)
     masks = (normal(3, 1, *images.shape[-2:], seed=9) > 0).float()
     return model, Batch(images, labels, masks), State(0, 1, method.prepare(model, None))
 
@@ -58,9 +58,9 @@ def test_the_gradient_is_the_textbooks(backbone, labels, temperature, lam):
     kl, (a, b) = sides(backbone, model.learner.text, batch, temperature)
     torch.testing.assert_close(losses["kl"], kl, rtol=1e-4, atol=1e-5)
     dot = (a * b).sum()
-    wanted = a if dot >= 0 else a - lam * dot / b.square().sum() * b
+    expected = a if dot >= 0 else a - lam * dot / b.square().sum() * b
     model.method.update(losses, [model.learner.text])
-    assert (model.learner.text.grad - wanted).abs().max() < 1e-3 * wanted.abs().max()
+    assert (model.learner.text.grad - expected).abs().max() < 1e-3 * expected.abs().max()
 
 
 def test_both_directions_occur(backbone):

@@ -38,7 +38,7 @@ def test_a_step_is_the_textbooks(backbone):
     with torch.no_grad():  # words and small random tokens would leave some terms all but equal
         for i, p in enumerate(tuned.learner.parameters()):
             p.add_(tiny_clips.normal(*p.shape, seed=i, std=0.3))
-    images, labels = tiny_clips.pictures(backbone), torch.tensor([2, 0, 1])
+    images, labels = tiny_clips.random_images(backbone), torch.tensor([2, 0, 1])
     batch, state = Batch(images, labels), State(0, 1, METHOD.prepare(tuned, task()))
     losses = METHOD.losses(tuned(METHOD.views(batch), state), batch, state)
 
@@ -52,16 +52,16 @@ def test_a_step_is_the_textbooks(backbone):
     )
     logits, logits0 = scale * image @ text.T, scale * image0 @ text0.T
     kl = (logits0.softmax(1) * (logits0.log_softmax(1) - logits.log_softmax(1))).sum() / logits.numel()
-    wanted = {
+    expected = {
         "ce": F.cross_entropy(logits, labels),
         "text": 25 * (text - text0).abs().mean(),
         "image": 10 * (image - image0).abs().mean(),
         "logits": kl,
     }
-    assert losses.keys() == wanted.keys()
+    assert losses.keys() == expected.keys()
     for name, loss in losses.items():
-        assert loss.item() == pytest.approx(wanted[name].item(), rel=1e-4) and loss.item() > 0.01, name
-    tiny_clips.same_gradients(sum(losses.values()), sum(wanted.values()), [*own, *seen])
+        assert loss.item() == pytest.approx(expected[name].item(), rel=1e-4) and loss.item() > 0.01, name
+    tiny_clips.same_gradients(sum(losses.values()), sum(expected.values()), [*own, *seen])
 
 
 def test_the_teachers_sentences():
@@ -73,7 +73,7 @@ def test_untuned_prompts_of_the_image_tower_cost_nothing(backbone):
     method = replace(METHOD, n_ctx_image=0)
     tuned, toy = TunedModel(backbone, method, NAMES), task()
     batch, state = (
-        Batch(tiny_clips.pictures(backbone), torch.tensor([2, 0, 1])),
+        Batch(tiny_clips.random_images(backbone), torch.tensor([2, 0, 1])),
         State(0, 1, method.prepare(tuned, toy)),
     )
     losses = method.losses(tuned(method.views(batch), state), batch, state)
@@ -97,8 +97,8 @@ def test_the_final_prompts_are_the_gaussian_average_of_the_epochs(backbone):
     tuned, history = trained(spy, backbone, QUICK, toy)
     density = torch.tensor([-0.5, 0.0, -0.5]).exp()
     for name, tensor in learned(tuned).items():
-        wanted = sum(weight * state[name] for weight, state in zip(density / density.sum(), states, strict=True))
-        torch.testing.assert_close(tensor, wanted)
+        expected = sum(weight * state[name] for weight, state in zip(density / density.sum(), states, strict=True))
+        torch.testing.assert_close(tensor, expected)
         assert not torch.equal(tensor, states[-1][name])
     assert len(history) == 3
 
@@ -114,7 +114,7 @@ def test_columns_that_a_wrapper_adds_are_not_the_teachers(backbone):
     masks = torch.zeros(3, 1, backbone.image_size, backbone.image_size)
     masks[..., 8:24, 8:24] = 1
     batch, state = (
-        Batch(tiny_clips.pictures(backbone), torch.tensor([2, 0, 1]), masks),
+        Batch(tiny_clips.random_images(backbone), torch.tensor([2, 0, 1]), masks),
         State(0, 10, method.prepare(tuned, toy)),
     )
     out = tuned(method.views(batch), state)
@@ -125,7 +125,7 @@ def test_columns_that_a_wrapper_adds_are_not_the_teachers(backbone):
 
 
 @pytest.mark.parametrize(
-    "options, said",
+    "options, message",
     [
         ({"n_ctx_text": 0}, "n_ctx_text must be at least 1"),
         ({"depth_image": -1}, "depth_image must be at least 0"),
@@ -134,8 +134,8 @@ def test_columns_that_a_wrapper_adds_are_not_the_teachers(backbone):
         ({"aggregate_std": 0.0}, "aggregate_std must be positive, got 0.0"),
     ],
 )
-def test_bad_settings_are_named(options, said):
-    with pytest.raises(UserError, match=said):
+def test_bad_settings_are_named(options, message):
+    with pytest.raises(UserError, match=message):
         PromptSrc(**options)
 
 

@@ -79,10 +79,10 @@ def test_only_wrappers_wrap(name):
 @pytest.mark.parametrize("outer", WRAPPERS)
 def test_a_wrapper_needs_something_that_trains(inner, outer):
     for make in (lambda: methods.build(f"{inner}+{outer}"), lambda: methods.get(outer)(base=methods.get(inner)())):
-        with pytest.raises(UserError) as said:
+        with pytest.raises(UserError) as error:
             make()
         names = methods.get(outer).__name__, methods.get(inner).__name__
-        assert "{} around {} has no meaning: its losses would change nothing".format(*names) in str(said.value)
+        assert "{} around {} has no meaning: its losses would change nothing".format(*names) in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def made(shape="deep_image", **fields):
     with torch.no_grad():
         for i, parameter in enumerate(tuned.learner.parameters()):
             parameter.add_(tiny_clips.normal(*parameter.shape, seed=i, std=0.1))
-    images = tiny_clips.pictures(of, len(LABELS))
+    images = tiny_clips.random_images(of, len(LABELS))
     return tuned, Batch(images, LABELS, (images[:, :1] > 0).float()), State(0, 9, memory)
 
 
@@ -69,7 +69,7 @@ def test_norms_start_with_no_loss_and_no_gradient():
     method = Restore(depth=3, shift="norms")
     tuned = model(method, of, task()).train()
     state = State(0, 9, method.prepare(tuned, task()))
-    batch = Batch(tiny_clips.pictures(of, 3), LABELS)
+    batch = Batch(tiny_clips.random_images(of, 3), LABELS)
     loss = method.losses(tuned(method.views(batch), state), batch, state)["shift"]
     loss.backward()
     assert loss == 0
@@ -194,9 +194,9 @@ def test_grad_cam_goes_through_the_adapter():
         tokens = tuned.prompts().image
     features, normed = textbook.image_tokens(tuned.backbone.model, batch.images, [t.requires_grad_() for t in tokens])
     logits = tuned.backbone.logit_scale * adapted(tuned.learner.image, features) @ text.T
-    (wanted,) = torch.autograd.grad(logits[torch.arange(3), LABELS].sum() / logits.numel(), normed)
+    (expected,) = torch.autograd.grad(logits[torch.arange(3), LABELS].sum() / logits.numel(), normed)
     torch.testing.assert_close(activation, normed.detach(), rtol=0, atol=1e-4)
-    assert (gradient - wanted).abs().max() < 1e-3 * wanted.abs().max()
+    assert (gradient - expected).abs().max() < 1e-3 * expected.abs().max()
     tuned.learner.image.ratio.zero_()
     assert not torch.allclose(activation_and_gradient(tuned, batch.images, LABELS)[1], gradient, rtol=0.01)
 

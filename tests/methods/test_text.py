@@ -31,13 +31,13 @@ def text_of(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
 
 
 def test_zero_shot_says_the_datasets_sentence(backbone):
-    wanted = features(backbone, ["{} texture.".format(n.replace("_", " ")) for n in NAMES])
-    assert torch.allclose(text_of(ZeroShot(), backbone, templates=("{} texture.", "a {}.")), wanted, atol=1e-5)
+    expected = features(backbone, ["{} texture.".format(n.replace("_", " ")) for n in NAMES])
+    assert torch.allclose(text_of(ZeroShot(), backbone, templates=("{} texture.", "a {}.")), expected, atol=1e-5)
 
 
 def test_zero_shot_says_a_sentence_of_ones_own(backbone):
-    wanted = features(backbone, ["look, a cat!", "look, a steam locomotive!", "look, a sled dog!"])
-    assert torch.allclose(text_of(ZeroShot(template="look, a {}!"), backbone), wanted, atol=1e-5)
+    expected = features(backbone, ["look, a cat!", "look, a steam locomotive!", "look, a sled dog!"])
+    assert torch.allclose(text_of(ZeroShot(template="look, a {}!"), backbone), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("own, count", [("a photo of a {}, a type of pet.", 8), (SEVEN_TEMPLATES[2], 7)])
@@ -72,7 +72,7 @@ def test_coops_shapes(backbone, position, class_specific):
     tuned = TunedModel(backbone, method, NAMES)
     shape = (len(NAMES), 5, backbone.text_width) if class_specific else (5, backbone.text_width)
     assert [p.shape for p in tuned.learner.parameters()] == [shape]
-    out = tuned({"image": tiny_clips.pictures(backbone, 2)}, State(0, 1))
+    out = tuned({"image": tiny_clips.random_images(backbone, 2)}, State(0, 1))
     losses = method.losses(out, Batch(torch.empty(0), torch.tensor([0, 2])), State(0, 1))
     assert losses["ce"].item() == pytest.approx(F.cross_entropy(out.logits, torch.tensor([0, 2])).item())
     losses["ce"].backward()

@@ -1,4 +1,4 @@
-"""Tip-Adapter: what it remembers, what it finds on validation pictures, and that tests decide nothing."""
+"""Tip-Adapter: what it remembers, what it finds on validation images, and that tests decide nothing."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def backbone():
     return tiny_clips.backbone("deep_image")
 
 
-def pictures(backbone, examples, augment=None):
+def example_set(backbone, examples, augment=None):
     return ExampleSet(task().dataset, examples, backbone.preprocess, augment=augment, seed=1)
 
 
@@ -42,7 +42,7 @@ def test_keys_are_the_normalised_means_over_crops(kind, crops, backbone):
     toy = task()
     tuned = model(kind(crops=crops), backbone, toy)
     tuned.method.prepare(tuned, toy)
-    seen = pictures(backbone, toy.train, RandomCropFlip(backbone.image_size, scale=(0.5, 1.0)) if crops else None)
+    seen = example_set(backbone, toy.train, RandomCropFlip(backbone.image_size, scale=(0.5, 1.0)) if crops else None)
     for i in range(len(toy.train)):
         features = []
         for epoch in range(max(1, crops)):
@@ -53,7 +53,7 @@ def test_keys_are_the_normalised_means_over_crops(kind, crops, backbone):
     assert tuned.learner.labels.tolist() == [e.label for e in toy.train]
 
 
-def test_logits_of_test_pictures(backbone):
+def test_logits_of_test_images(backbone):
     toy = task()
     tuned, history = trained(TipAdapter(crops=0, alpha=2.0, beta=3.0), backbone, toy=toy)
     assert history == []
@@ -64,27 +64,29 @@ def test_logits_of_test_pictures(backbone):
         text = textbook.unit(textbook.text_features(backbone.model, ids))
 
         def seen(examples):
-            read = pictures(backbone, examples)
+            read = example_set(backbone, examples)
             images = torch.cat([pixels(backbone, read.item(i)[0]) for i in range(len(read))])
             return textbook.unit(textbook.image_features(backbone.model, images))
 
         image, keys = seen(toy.tests["test"].examples), seen(toy.train)
         values = torch.eye(3)[[e.label for e in toy.train]]
-        wanted = (
+        expected = (
             backbone.model.logit_scale.exp() * image @ text.T + 2.0 * torch.exp(-3.0 * (1 - image @ keys.T)) @ values
         )
-    torch.testing.assert_close(predict_logits(tuned, toy.dataset, toy.tests["test"]), wanted, rtol=0, atol=1e-3)
+    torch.testing.assert_close(predict_logits(tuned, toy.dataset, toy.tests["test"]), expected, rtol=0, atol=1e-3)
 
 
 @BOTH
-def test_the_authors_grid_on_the_validation_pictures_alone(kind, backbone, monkeypatch):
+def test_the_authors_grid_on_the_validation_images_alone(kind, backbone, monkeypatch):
     toy = replace(task(), tests={})  # nothing to peep at
     asked = []
     monkeypatch.setattr(KeyValueCache, "search", lambda self, *given: asked.append(given))
     trained(kind(crops=0, search=True), backbone, toy=toy)
     ((image, clip, labels, alphas, betas),) = asked
     zero_shot = model(kind(crops=0), backbone, toy)  # an empty cache
-    views = {"image": torch.cat([pixels(backbone, row[0]) for row in map(pictures(backbone, toy.val).item, range(6))])}
+    views = {
+        "image": torch.cat([pixels(backbone, row[0]) for row in map(example_set(backbone, toy.val).item, range(6))])
+    }
     with torch.no_grad():
         torch.testing.assert_close(clip, zero_shot(views).logits, rtol=0, atol=1e-3)
         torch.testing.assert_close(image, zero_shot(views).image["image"], rtol=0, atol=1e-5)
@@ -101,7 +103,7 @@ def test_what_was_found_is_kept(kind, backbone, tmp_path):
     assert restored.learner.alpha == tuned.learner.alpha >= 0.1 and restored.learner.beta == tuned.learner.beta >= 0.1
 
 
-def test_without_validation_pictures_there_is_no_search(backbone):
+def test_without_validation_images_there_is_no_search(backbone):
     with pytest.raises(UserError, match="search needs validation images, but toy has none; give alpha and beta"):
         trained(TipAdapter(crops=0, search=True), backbone, toy=replace(task(), val=()))
 
@@ -122,7 +124,7 @@ def test_the_loss_and_its_first_step(backbone):
     toy = task()
     tuned = model(TipAdapterF(crops=0), backbone, toy)
     memory = tuned.method.prepare(tuned, toy)
-    read = pictures(backbone, toy.train)
+    read = example_set(backbone, toy.train)
     views = {"image": torch.cat([pixels(backbone, read.item(i)[0]) for i in range(len(read))])}
     out, labels = tuned(views, State(0, 1, memory)), tuned.learner.labels
     out.logits.retain_grad()

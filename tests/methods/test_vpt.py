@@ -26,7 +26,7 @@ def plain(backbone, template):
 def test_a_step_is_the_textbooks(shape, depth):
     backbone = tiny_clips.backbone(shape)
     tuned = TunedModel(backbone, Vpt(3, depth), NAMES, (SAID,))
-    images, labels = tiny_clips.pictures(backbone), torch.tensor([2, 0, 1])
+    images, labels = tiny_clips.random_images(backbone), torch.tensor([2, 0, 1])
     leaves = list(tuned.learner.parameters())
     assert [p.shape for p in leaves] == [(3, backbone.image_width)] * depth
     batch = Batch(images, labels)
@@ -38,12 +38,12 @@ def test_a_step_is_the_textbooks(shape, depth):
     tiny_clips.same_gradients(loss, F.cross_entropy(logits, labels), leaves)
 
 
-@pytest.mark.parametrize("template, said", [("", "{} texture."), (SAID, SAID)])
-def test_classes_are_fixed_sentences_the_datasets_or_ones_own(template, said):
+@pytest.mark.parametrize("template, message", [("", "{} texture."), (SAID, SAID)])
+def test_classes_are_fixed_sentences_the_datasets_or_ones_own(template, message):
     backbone = tiny_clips.backbone("deep_image")
     tuned = TunedModel(backbone, Vpt(2, 1, template), NAMES, ("{} texture.", "a {}."))
-    text = tuned({"image": tiny_clips.pictures(backbone)}, State(0, 1)).text
-    torch.testing.assert_close(text, plain(backbone, said), rtol=0, atol=1e-5)
+    text = tuned({"image": tiny_clips.random_images(backbone)}, State(0, 1)).text
+    torch.testing.assert_close(text, plain(backbone, message), rtol=0, atol=1e-5)
     assert not text.requires_grad
 
 

@@ -13,7 +13,7 @@ from cliptune.methods.maple import Maple
 from cliptune.model.tuned_model import TunedModel
 from cliptune.saliency import gradcam
 from cliptune.types import Batch, State
-from tiny_clips import NAMES, VITS, backbone, normal, pictures, same_gradients
+from tiny_clips import NAMES, VITS, backbone, normal, random_images, same_gradients
 
 LABELS = torch.tensor([0, 3, 1])
 FIRST, SECOND = State(0, 10), State(7, 10)
@@ -30,7 +30,7 @@ def tuned(shape: str, method, backend="onednn") -> TunedModel:
 
 
 def batch_for(model: TunedModel) -> Batch:
-    images = pictures(model.backbone, len(LABELS))
+    images = random_images(model.backbone, len(LABELS))
     masks = (normal(len(LABELS), 1, 4, 4, seed=9) > 0).float()
     return Batch(images, LABELS, torch.nn.functional.interpolate(masks, images.shape[-2:]))
 
@@ -97,7 +97,7 @@ def test_gradcam(shape):
     model = tuned(shape, Dapt(base=Maple(depth=2), compat="release")).eval()
     batch, of, learner = batch_for(model), model.backbone, model.learner
     ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", CLEAN)
-    wanted = textbook.gradcam(
+    expected = textbook.gradcam(
         of.model,
         ids,
         textbook.tokens(of.prompt_tokenizer, SCENERY),
@@ -108,8 +108,8 @@ def test_gradcam(shape):
     )
     cam = gradcam.gradcam(model, batch.images, LABELS)
     got = gradcam.resize_and_normalize(cam, batch.images.shape[-2:], batch_maximum=True)
-    assert wanted.max() > 0.5
-    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-4)
+    assert expected.max() > 0.5
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
 
 
 def counted(monkeypatch, tower) -> list[int]:
@@ -125,7 +125,7 @@ def test_text_is_computed_once_an_evaluation(monkeypatch):
     text, image, pixels = (
         counted(monkeypatch, PackedTextTower),
         counted(monkeypatch, ImageTower),
-        pictures(model.backbone, 4),
+        random_images(model.backbone, 4),
     )
     with torch.no_grad():
         first = [model({"image": pixels[i : i + 1]}).logits for i in range(4)]
@@ -170,13 +170,13 @@ def test_features_made_earlier_skip_the_tower(monkeypatch):
 
 def test_other_classes():
     model, others = tuned("deep_text", Maple(depth=2)), ("sea_lion", "x", "Boeing 707-320")
-    names, images = [name.replace("_", " ") for name in others], pictures(model.backbone)
+    names, images = [name.replace("_", " ") for name in others], random_images(model.backbone)
     ids, _ = textbook.prompted(model.backbone.prompt_tokenizer, "a photo of a", names)
     learner = model.learner
     with torch.no_grad():
-        wanted = textbook.maple_step(
+        expected = textbook.maple_step(
             model.backbone.model, ids, list(learner.text), list(learner.to_image), images, LABELS.clamp(max=2)
         )[1]
-        torch.testing.assert_close(model.with_classes(others)({"image": images}).logits, wanted, rtol=0, atol=1e-4)
+        torch.testing.assert_close(model.with_classes(others)({"image": images}).logits, expected, rtol=0, atol=1e-4)
     with pytest.raises(UserError, match="CoOp"):
         tuned("deep_text", CoOp(n_ctx=2, class_specific=True)).with_classes(others)

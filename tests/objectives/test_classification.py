@@ -1,4 +1,4 @@
-"""The classification loss, with one class in a picture and with several."""
+"""The classification loss, with one class in an image and with several."""
 
 import torch
 import torch.nn.functional as F
@@ -21,16 +21,16 @@ def test_without_targets_it_is_cross_entropy_bit_for_bit():
     assert torch.equal(classification_loss(LOGITS, batch()), F.cross_entropy(LOGITS, LABELS))
 
 
-def test_one_class_in_each_picture_is_the_same():
+def test_one_class_in_each_image_is_the_same():
     alone = batch(*((int(label),) for label in LABELS))
     torch.testing.assert_close(classification_loss(LOGITS, alone), F.cross_entropy(LOGITS, LABELS))
 
 
-def test_every_class_in_a_picture_counts():
+def test_every_class_in_an_image_counts():
     several = batch((0, 3), (2,), (0, 1, 2), (4,))
     surprise = -LOGITS.log_softmax(1)
-    wanted = surprise[0, [0, 3]].sum() + surprise[1, 2] + surprise[2, :3].sum() + surprise[3, 4]
-    torch.testing.assert_close(classification_loss(LOGITS, several), wanted / 4)
+    expected = surprise[0, [0, 3]].sum() + surprise[1, 2] + surprise[2, :3].sum() + surprise[3, 4]
+    torch.testing.assert_close(classification_loss(LOGITS, several), expected / 4)
 
 
 def test_columns_that_no_class_has_are_wrong():
@@ -52,12 +52,12 @@ def test_weights_multiply_the_loss():
     weights = torch.tensor([2.0, 0.5, 1.0, 0.5])
     weighted = Batch(torch.empty(4, 3, 1, 1), LABELS, weights=weights)
     surprise = -LOGITS.log_softmax(1)
-    wanted = sum(w * surprise[i, label] for i, (w, label) in enumerate(zip(weights, LABELS, strict=True))) / 4
-    torch.testing.assert_close(classification_loss(LOGITS, weighted), wanted)
+    expected = sum(w * surprise[i, label] for i, (w, label) in enumerate(zip(weights, LABELS, strict=True))) / 4
+    torch.testing.assert_close(classification_loss(LOGITS, weighted), expected)
     several = batch((0, 3), (2,), (0, 1, 2), (4,))
     heavy = Batch(several.images, several.labels, targets=several.targets, weights=weights)
-    wanted = 2 * surprise[0, [0, 3]].sum() + surprise[1, 2] / 2 + surprise[2, :3].sum() + surprise[3, 4] / 2
-    torch.testing.assert_close(classification_loss(LOGITS, heavy), wanted / 4)
+    expected = 2 * surprise[0, [0, 3]].sum() + surprise[1, 2] / 2 + surprise[2, :3].sum() + surprise[3, 4] / 2
+    torch.testing.assert_close(classification_loss(LOGITS, heavy), expected / 4)
 
 
 def test_equal_weights_are_none():

@@ -18,7 +18,7 @@ def distance(a, b):
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.1, 1.5])
-def test_pull_push_is_a_triplet_hinge_averaged_over_pictures(margin):
+def test_pull_push_is_a_triplet_hinge_averaged_over_images(margin):
     image, foreground, background = (unit(7, 5, seed=s) for s in range(3))
     hinges = [
         max(0.0, margin + distance(u, f) - distance(u, b))
@@ -29,7 +29,7 @@ def test_pull_push_is_a_triplet_hinge_averaged_over_pictures(margin):
     assert pull_push(image, foreground, background, margin).item() == pytest.approx(sum(hinges) / 7, rel=1e-5)
 
 
-def test_pull_push_moves_the_whole_pictures_feature_alone():
+def test_pull_push_moves_the_whole_images_feature_alone():
     leaves = image, foreground, background = [learned(4, 6, seed=s) for s in range(3)]
     pull_push(image, foreground, background, 5.0).backward()
     assert [leaf.grad is not None for leaf in leaves] == [True, False, False]

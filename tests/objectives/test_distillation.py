@@ -47,5 +47,5 @@ def test_the_student_moves_towards_the_teacher(loss):
     logits, teacher = learned(4, 6, seed=1), normal(4, 6, seed=2)
     loss(logits, teacher).backward()
     # Of softmax and cross-entropy: the gradient is the difference of the distributions, up to a factor.
-    wanted = logits.detach().softmax(-1) - teacher.softmax(-1)
-    torch.testing.assert_close(logits.grad / logits.grad.norm(), wanted / wanted.norm(), rtol=0, atol=1e-5)
+    expected = logits.detach().softmax(-1) - teacher.softmax(-1)
+    torch.testing.assert_close(logits.grad / logits.grad.norm(), expected / expected.norm(), rtol=0, atol=1e-5)

@@ -9,11 +9,11 @@ from tiny_clips import learned, normal
 
 def test_the_small_gram_matrix_has_the_large_ones_norm_and_gradient():
     prompts = [learned(m, width, seed=m) for m, width in ((1, 6), (2, 40), (4, 3))]
-    got, wanted = gram_norms(prompts), torch.stack([(p.T @ p).square().sum().sqrt() for p in prompts])
-    torch.testing.assert_close(got, wanted)
+    got, expected = gram_norms(prompts), torch.stack([(p.T @ p).square().sum().sqrt() for p in prompts])
+    torch.testing.assert_close(got, expected)
     weights = torch.tensor([1.0, -2.0, 0.5])
     for one, other in zip(
-        torch.autograd.grad(got @ weights, prompts), torch.autograd.grad(wanted @ weights, prompts), strict=True
+        torch.autograd.grad(got @ weights, prompts), torch.autograd.grad(expected @ weights, prompts), strict=True
     ):
         torch.testing.assert_close(one, other)
     assert gram_norms([]).shape == (0,)

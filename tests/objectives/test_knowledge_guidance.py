@@ -10,9 +10,9 @@ from tiny_clips import normal
 
 def test_the_pull_is_one_minus_the_mean_cosine_and_half_the_squared_distance():
     text, teacher = normal(4, 8), normal(4, 8, seed=1)
-    wanted = sum(1 - F.cosine_similarity(a, b, 0) for a, b in zip(text, teacher, strict=True)) / 4
+    expected = sum(1 - F.cosine_similarity(a, b, 0) for a, b in zip(text, teacher, strict=True)) / 4
     text, teacher = F.normalize(text, dim=-1), F.normalize(teacher, dim=-1)
-    assert text_distance_loss(text, teacher).item() == pytest.approx(wanted.item(), abs=1e-6)
+    assert text_distance_loss(text, teacher).item() == pytest.approx(expected.item(), abs=1e-6)
     assert text_distance_loss(text, teacher).item() == pytest.approx(
         (text - teacher).square().sum(-1).mean().item() / 2
     )
@@ -22,8 +22,8 @@ def test_the_pull_is_one_minus_the_mean_cosine_and_half_the_squared_distance():
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_only_the_opposing_part_goes(share):
     gradient, guide = torch.tensor([[3.0, -2.0], [0.0, 1.0]]), torch.tensor([[0.0, 5.0], [0.0, 0.0]])
-    wanted = torch.tensor([[3.0, -2.0 * (1 - share)], [0.0, 1.0]])
-    assert torch.allclose(remove_conflict(gradient, guide, share), wanted)
+    expected = torch.tensor([[3.0, -2.0 * (1 - share)], [0.0, 1.0]])
+    assert torch.allclose(remove_conflict(gradient, guide, share), expected)
     assert torch.equal(remove_conflict(gradient, -guide, share), gradient), "they agree"
 
 

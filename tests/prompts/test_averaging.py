@@ -26,7 +26,7 @@ def test_an_average_weighs_every_tensor():
     before = [{name: tensor.clone() for name, tensor in state.items()} for state in states]
     got = average_states(states, torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64))
     for name in ("a", "b"):
-        wanted = 0.5 * states[0][name] + 0.3 * states[1][name] + 0.2 * states[2][name]
-        torch.testing.assert_close(got[name], wanted)
+        expected = 0.5 * states[0][name] + 0.3 * states[1][name] + 0.2 * states[2][name]
+        torch.testing.assert_close(got[name], expected)
         assert got[name].dtype == torch.float32
         assert all(torch.equal(state[name], held[name]) for state, held in zip(states, before, strict=True))

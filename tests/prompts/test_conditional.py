@@ -1,4 +1,4 @@
-"""Contexts that pictures move."""
+"""Contexts that images move."""
 
 import torch
 from torch import Generator
@@ -11,7 +11,7 @@ def conditional(features=32, width=6):
     return ConditionalContext(normal(2, width), features, Generator().manual_seed(0))
 
 
-def test_each_picture_moves_all_vectors_alike():
+def test_each_image_moves_all_vectors_alike():
     learner, images = conditional(), normal(5, 32, seed=1)
     prompts = learner()
     assert prompts.text is None and not prompts.fixed_text and prompts.fixed_image
@@ -20,8 +20,8 @@ def test_each_picture_moves_all_vectors_alike():
     first, second = learner.inner, learner.outer
     for context, image in zip(contexts, images, strict=True):
         hidden = (first.weight @ image + first.bias).clamp(min=0)
-        wanted = learner.text + (second.weight @ hidden + second.bias)
-        torch.testing.assert_close(context, wanted)
+        expected = learner.text + (second.weight @ hidden + second.bias)
+        torch.testing.assert_close(context, expected)
 
 
 def test_the_hidden_layer_is_a_sixteenth_of_the_feature_and_never_empty():

@@ -200,7 +200,7 @@ def test_domains_may_have_a_subset_of_the_classes(source, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, targets, said",
+    "name, targets, message",
     [
         ("cross_dataset", (), "name them with --targets"),
         ("cross_dataset", ("noto", "noto"), "'noto' occurs twice"),
@@ -208,8 +208,8 @@ def test_domains_may_have_a_subset_of_the_classes(source, tmp_path):
         ("domain_generalization", ("not",), "unknown dataset 'not'"),
     ],
 )
-def test_wrong_targets(source, name, targets, said):
-    with pytest.raises(UserError, match=said):
+def test_wrong_targets(source, name, targets, message):
+    with pytest.raises(UserError, match=message):
         tasks(name, source, shots=1, targets=targets)
 
 

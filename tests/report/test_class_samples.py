@@ -26,7 +26,7 @@ def box(where):
 
 
 @pytest.mark.parametrize("shape", [(300, 400), (400, 300), (64, 64), (40, 400), (400, 40)])
-def test_a_picture_keeps_its_aspect(shape):
+def test_an_image_keeps_its_aspect(shape):
     found = page(ClassSamples("a", "1", ((plain(*shape), None), (plain(300, 400, (10, 10, 200)), None))))
     top, left, bottom, right = box((found == (200, 30, 30)).all(2))
     height, width = bottom - top, right - left

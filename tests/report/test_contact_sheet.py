@@ -1,4 +1,4 @@
-"""Contact sheets hold what they are given: pictures, outlines, words that fit."""
+"""Contact sheets hold what they are given: images, outlines, words that fit."""
 
 import io
 

@@ -22,7 +22,7 @@ def test_the_sentence_leaves_out_what_is_not_said(record):
 
 
 @pytest.mark.parametrize(
-    "configs, said",
+    "configs, message",
     [
         ([{"shots": 1}], "1 training image per class"),
         ([{"shots": 4}, {"shots": 1}, {"shots": 0}], "1, 4 and all training images per class"),
@@ -32,10 +32,10 @@ def test_the_sentence_leaves_out_what_is_not_said(record):
         ([{}], ""),
     ],
 )
-def test_how_much_was_trained_on(record, configs, said):
+def test_how_much_was_trained_on(record, configs, message):
     assert (
         describe.describe_training_data([dataclasses.replace(record(base=1.0), config=config) for config in configs])
-        == said
+        == message
     )
 
 

@@ -21,7 +21,7 @@ def test_the_longer_side_is_as_asked():
     assert pixels(image_bytes(np.zeros((3, 20, 40), np.uint8), side=100)).shape == (50, 100, 3)
 
 
-def test_a_picture_without_mask_is_only_enlarged():
+def test_an_image_without_mask_is_only_enlarged():
     assert (pixels(image_bytes(GREY)) == 128).all()
 
 
@@ -42,13 +42,13 @@ def test_a_mask_without_border_draws_nothing(value):
 def test_heat_is_where_saliency_is():
     saliency = np.zeros((4, 4))
     saliency[0, 0] = 1
-    picture = pixels(heatmap_bytes(GREY, saliency, side=128))
-    hot, cold = picture[8, 8], picture[100, 100]
+    image = pixels(heatmap_bytes(GREY, saliency, side=128))
+    hot, cold = image[8, 8], image[100, 100]
     assert hot[0] - hot[2] > 80  # warm
     assert abs(cold - 128).max() < 60
 
 
-def test_tensors_and_arrays_give_the_same_picture():
+def test_tensors_and_arrays_give_the_same_image():
     image, mask, saliency = (
         torch.arange(3 * 64 * 64).reshape(3, 64, 64).to(torch.uint8),
         torch.zeros(1, 64, 64),
@@ -59,15 +59,15 @@ def test_tensors_and_arrays_give_the_same_picture():
 
 
 @pytest.mark.parametrize(
-    "image, mask, said",
+    "image, mask, message",
     [
         (np.zeros((64, 64, 3), np.uint8), None, r"image must be uint8 \(3, H, W\)"),
         (np.zeros((3, 64, 64)), None, "image must be uint8"),
         (GREY, np.zeros((64, 64), np.uint8), r"mask must be \(1, H, W\)"),
     ],
 )
-def test_a_panel_of_other_shapes_is_refused(image, mask, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_panel_of_other_shapes_is_refused(image, mask, message):
+    with pytest.raises(ValueError, match=message):
         Panel("", "", image, mask, ())
 
 

@@ -74,7 +74,7 @@ def test_below_three_common_seeds_there_is_no_claim(record):
     assert "No difference for a on emoji, 16 shots: it shares 2 seeds with b, fewer than 3." in table.footnotes
 
 
-def test_runs_on_other_pictures_are_not_paired(record):
+def test_runs_on_other_images_are_not_paired(record):
     import dataclasses
 
     other = [

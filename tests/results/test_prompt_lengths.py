@@ -47,9 +47,9 @@ def test_text_stands_in_columns(searched):
 def test_cells_hold_the_share_of_runs(searched):
     figure = plots.plot_prompt_lengths(searched[:2], method_styles(searched)["any+around"])
     text, image = (axes.collections[0].get_array().reshape(13, -1) for axes in figure.axes)
-    wanted = np.zeros((13, 3))
-    wanted[1, 0], wanted[[0, 1], 1], wanted[[12, 0], 2] = 1, 0.5, 0.5
-    assert np.array_equal(text, wanted)
+    expected = np.zeros((13, 3))
+    expected[1, 0], expected[[0, 1], 1], expected[[12, 0], 2] = 1, 0.5, 0.5
+    assert np.array_equal(text, expected)
     assert image[2].tolist() == [0.5, 1.0] and image[0].tolist() == [0.5, 0.0]
     assert plots.plot_prompt_lengths(searched[2:], method_styles(searched)["coop"]) is None
 

@@ -81,11 +81,11 @@ def test_a_damaged_or_foreign_file_is_named_in_a_sentence(tmp_path, text, fault)
     path = tmp_path / "result.json"
     path.write_text(text)
     for read in (lambda: store.load_result(path), lambda: store.load_results(tmp_path)):
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as error:
             read()
-        assert str(path) in str(told.value)
-        assert fault in str(told.value)
-        assert "\n" not in str(told.value)
+        assert str(path) in str(error.value)
+        assert fault in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):

@@ -29,11 +29,11 @@ def test_a_failing_job_does_not_stop_the_others(photos, tmp_path):
         logging_method.make_jobs(photos, out, widths=(n,), seeds=(1, 2), epochs=1, breaks=b)
         for n, b in ((1, ""), (2, "bug"))
     )
-    with pytest.raises(Unfinished) as told:
+    with pytest.raises(Unfinished) as error:
         quietly([bad[0], *good, bad[1]])
-    assert [r.seed for r in told.value.results] == [1, 2]
-    assert told.value.sentences[0] == "2 of 4 runs failed; the others are kept"
-    assert told.value.sentences[1].startswith(f"{bad[0].title}: ZeroDivisionError: a bug (traceback in ")
+    assert [r.seed for r in error.value.results] == [1, 2]
+    assert error.value.sentences[0] == "2 of 4 runs failed; the others are kept"
+    assert error.value.sentences[1].startswith(f"{bad[0].title}: ZeroDivisionError: a bug (traceback in ")
     assert "logging_method.py" in (bad[0].folder / "error.txt").read_text()
     lines = quietly.said.splitlines()  # type: ignore[attr-defined]
     assert lines[0] == f"1 of 4: {bad[0].title} failed"

@@ -49,10 +49,10 @@ def whole_backward(tuned, images, labels, score):
 @pytest.mark.parametrize("score", ["logit", "probability"])
 def test_one_blocks_backward_is_the_whole_ones(backbone, score):
     tuned = model(COOP, backbone, task()).eval()
-    images, labels = tiny_clips.pictures(backbone, 4), torch.tensor([2, 0, 1, 1])
+    images, labels = tiny_clips.random_images(backbone, 4), torch.tensor([2, 0, 1, 1])
     activation, gradient = activation_and_gradient(tuned, images, labels, score)
-    wanted, wanted_gradient = whole_backward(tuned, images, labels, score)
-    assert torch.allclose(activation, wanted, atol=1e-4)
+    expected, wanted_gradient = whole_backward(tuned, images, labels, score)
+    assert torch.allclose(activation, expected, atol=1e-4)
     scale = wanted_gradient.abs().max()
     assert scale > 0 and (gradient - wanted_gradient).abs().max() < 1e-3 * scale
     assert all(p.grad is None for p in tuned.parameters())
@@ -61,12 +61,12 @@ def test_one_blocks_backward_is_the_whole_ones(backbone, score):
     for i in range(4):
         weights = wanted_gradient[i, 1:].mean(0)
         for p in range(16):
-            maps[i, 0, p // 4, p % 4] = max(0.0, float(wanted[i, 1 + p] @ weights))
+            maps[i, 0, p // 4, p % 4] = max(0.0, float(expected[i, 1 + p] @ weights))
     assert torch.allclose(gradcam(tuned, images, labels, score), maps, rtol=1e-3, atol=1e-3 * float(maps.max()))
 
 
 def test_the_map_is_of_the_tuned_model(backbone):
-    images, labels = tiny_clips.pictures(backbone, 3), torch.tensor([0, 1, 2])
+    images, labels = tiny_clips.random_images(backbone, 3), torch.tensor([0, 1, 2])
     tuned = model(Maple(depth=3), backbone, task()).eval()
     before = gradcam(tuned, images, labels)
     for parameter in tuned.learner.parameters():
@@ -76,7 +76,7 @@ def test_the_map_is_of_the_tuned_model(backbone):
     assert not torch.allclose(before, gradcam(tuned, images, labels), rtol=0.05)
 
 
-def test_maps_are_scaled_by_each_pictures_own_maximum():
+def test_maps_are_scaled_by_each_images_own_maximum():
     cam = torch.rand(3, 1, 4, 4) * torch.tensor([1e-8, 1.0, 50.0]).view(3, 1, 1, 1)
     unit = resize_and_normalize(cam, (8, 8))
     assert torch.allclose(unit.amax((1, 2, 3)), torch.ones(3)) and (unit >= 0).all()
@@ -92,7 +92,7 @@ def test_a_mask_is_what_reaches_the_threshold():
 
 
 @pytest.mark.parametrize("batch_size", [2, 64])
-def test_refreshed_masks_are_the_models_maps_of_whole_pictures(backbone, batch_size):
+def test_refreshed_masks_are_the_models_maps_of_whole_images(backbone, batch_size):
     toy = task()
     tuned = model(Dapt(COOP, masks_from="gradcam"), backbone, toy)
     examples, _ = training_set(tuned, toy, QUICK)
@@ -100,13 +100,11 @@ def test_refreshed_masks_are_the_models_maps_of_whole_pictures(backbone, batch_s
     source = source.refreshed(tuned, examples.squashed_batches(batch_size))
     assert tuned.training, "left as it was"
     for example in toy.train:
-        picture = toy.dataset.read(example)
-        pixels = normalise(
-            squash(picture.image, backbone.preprocess), backbone.preprocess.mean, backbone.preprocess.std
-        )
+        image = toy.dataset.read(example)
+        pixels = normalise(squash(image.image, backbone.preprocess), backbone.preprocess.mean, backbone.preprocess.std)
         cam = gradcam(tuned.eval(), pixels[None], torch.tensor([example.label]))
-        wanted = threshold_maps(cam, tuple(picture.image.shape[-2:]), 0.4)[0]
-        assert (source.mask(example, picture) / 255 != wanted).float().mean() < 0.01
+        expected = threshold_maps(cam, tuple(image.image.shape[-2:]), 0.4)[0]
+        assert (source.mask(example, image) / 255 != expected).float().mean() < 0.01
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from cliptune.saliency.maskclip import maskclip
 def test_a_map_is_the_cosine_of_values_with_the_class_above_the_mean(shape):
     backbone = tiny_clips.backbone(shape)
     model = TunedModel(backbone, Maple(depth=2, n_ctx=2), tiny_clips.NAMES).eval()
-    images, labels = tiny_clips.pictures(backbone), torch.tensor([0, 2, 1])
+    images, labels = tiny_clips.random_images(backbone), torch.tensor([0, 2, 1])
     got = maskclip(model, images, labels)
 
     vit, prompts = backbone.vit, model.prompts()

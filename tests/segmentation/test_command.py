@@ -89,7 +89,7 @@ def test_the_list_goes_where_the_command_says(photos, child, tmp_path):
     assert (first, last) == ("--in", "--fast") and path.endswith(".jsonl")
 
 
-def test_pictures_without_an_upright_file_are_written_for_it(photos, child, tmp_path):
+def test_images_without_an_upright_file_are_written_for_it(photos, child, tmp_path):
     tool = child("""
 for job in jobs:
     assert Image.open(job["image"]).getexif().get(0x0112, 1) == 1

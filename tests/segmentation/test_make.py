@@ -15,7 +15,7 @@ from tiny_tasks import drawings, write_images
 
 
 class Exact(Segmenter):
-    """The drawings' own masks; or half of that brightness. Stops at the picture `stop`."""
+    """The drawings' own masks; or half of that brightness. Stops at the image `stop`."""
 
     settings = {"with": "exact"}
     batch_size = 2
@@ -33,7 +33,7 @@ class Exact(Segmenter):
 
 
 class Say(Segmenter):
-    """What it is told to give for each picture, by key."""
+    """What it is told to give for each image, by key."""
 
     settings = {"with": "say"}
 
@@ -78,9 +78,9 @@ def test_masks_lie_where_they_are_looked_for(few, tmp_path):
     source = FolderMasks(tmp_path / "out")
     source.check(few)
     for example in few:
-        picture = drawings().read(example)
-        found = source.mask(example, picture)
-        assert torch.equal(found, (picture.mask >= 127.5) * torch.tensor(255, dtype=torch.uint8))
+        image = drawings().read(example)
+        found = source.mask(example, image)
+        assert torch.equal(found, (image.mask >= 127.5) * torch.tensor(255, dtype=torch.uint8))
         assert 0 < (found > 0).float().mean() < 1
 
 
@@ -176,7 +176,7 @@ def test_empty_and_missing_ones_are_named(photos, tmp_path):
     assert again.empty == (one.key,) and (again.made, again.kept) == (0, len(examples) - 1)
 
 
-def test_unreadable_pictures_do_not_stop_the_others(photos):
+def test_unreadable_images_do_not_stop_the_others(photos):
     examples = photos.examples("train")
     examples[1].path.write_bytes(b"junk")
     seen, images, unread = read_images(photos, examples)
@@ -184,7 +184,7 @@ def test_unreadable_pictures_do_not_stop_the_others(photos):
     assert list(unread) == [examples[1].key] and str(examples[1].path) in unread[examples[1].key]
 
 
-def test_pictures_that_differ_in_their_suffix_keep_it(tmp_path):
+def test_images_that_differ_in_their_suffix_keep_it(tmp_path):
     root = write_images(tmp_path / "photos")
     Image.open(root / "cat" / "0.png").resize((32, 32)).save(root / "cat" / "0.jpg")
     photos = Folder(root)
@@ -197,7 +197,7 @@ def test_pictures_that_differ_in_their_suffix_keep_it(tmp_path):
     assert pixels(found["cat/0.jpg"]).shape == (32, 32) and pixels(found["cat/0.png"]).shape == (64, 64)
 
 
-def test_masks_of_pictures_elsewhere_stay_in_the_folder(tmp_path):
+def test_masks_of_images_elsewhere_stay_in_the_folder(tmp_path):
     photos = write_images(tmp_path / "photos", each=1)
     example = drawings().examples("train")[0]
     whole = replace(example, key=str(photos / "cat" / "0.png"), path=photos / "cat" / "0.png")
@@ -211,7 +211,7 @@ def test_masks_of_pictures_elsewhere_stay_in_the_folder(tmp_path):
         assert places[each.key].is_file()
 
 
-def test_a_turned_picture_has_an_upright_mask(tmp_path):
+def test_a_turned_image_has_an_upright_mask(tmp_path):
     root = write_images(tmp_path / "photos")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -226,7 +226,7 @@ def test_a_turned_picture_has_an_upright_mask(tmp_path):
     assert pixels(tmp_path / "out" / examples[0].key.replace(".jpg", ".png")).shape == (40, 20)
 
 
-def test_several_classes_in_a_picture():
+def test_several_classes_in_an_image():
     example = replace(drawings().examples("train")[0], label=1, labels=(1, 3))
     names = drawings().classnames
     assert classes_in(drawings(), example) == [(1, names[1]), (3, names[3])]

@@ -18,7 +18,7 @@ SQUARE, MASK = 64, 32
 
 
 class Boxes:
-    """A decoder of masks of 32 x 32 on pictures of 64 x 64: boxes of three sizes around each point."""
+    """A decoder of masks of 32 x 32 on images of 64 x 64: boxes of three sizes around each point."""
 
     device, dtype = torch.device("cpu"), torch.float32
 
@@ -46,7 +46,7 @@ def padded(images, **_):
 
 
 def squeezed(images, **_):
-    """As SAM 2's: pictures to the square."""
+    """As SAM 2's: images to the square."""
     return {"pixel_values": torch.zeros(len(images), 3, SQUARE, SQUARE)}
 
 
@@ -74,11 +74,11 @@ def examples(*labels, several=()):
     return [replace(example, key=key, label=label, path=None, labels=several) for key, label in pairs]
 
 
-def masks(processor, wanted, model=None, **more):
+def masks(processor, expected, model=None, **more):
     segmenter = SamSegmenter(
         PretrainedModel(SAM, "boxes", model or Boxes(), processor), sides, **{"points": 16, **more}
     )
-    return [mask >= 0.5 for _, mask in segmenter.segment(Blank(), wanted)]
+    return [mask >= 0.5 for _, mask in segmenter.segment(Blank(), expected)]
 
 
 @pytest.mark.parametrize("processor", [padded, squeezed])
@@ -103,7 +103,7 @@ def test_a_mask_the_model_doubts_loses():
     assert doubted < certain
 
 
-def test_points_are_a_grid_on_the_picture_alone_in_chunks():
+def test_points_are_a_grid_on_the_image_alone_in_chunks():
     model = Boxes()
     masks(padded, examples(0, 1), model, points=5, chunk=10)
     assert [len(p[0]) for p in model.points] == [10, 10, 5]

@@ -60,7 +60,7 @@ def photos(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_every_kind_makes_maps_of_the_pictures_sizes(kept, photos, name, tmp_path):
+def test_every_kind_makes_maps_of_the_images_sizes(kept, photos, name, tmp_path):
     examples = photos.examples("train")
     segmenter = segmenter_of(name, kept(name))
     torch.manual_seed(0)
@@ -101,7 +101,7 @@ def test_clipseg_says_what_the_library_says(kept, photos):
 
 @pytest.mark.parametrize("name", ["sam", "sam2"])
 def test_sam_draws_one_of_the_librarys_masks(kept, photos, name):
-    """Around the middle of the picture, where a grid of one point lies."""
+    """Around the middle of the image, where a grid of one point lies."""
     segmenter = segmenter_of(name, kept(name))
     segmenter.points = 1
     processor = transformers.AutoProcessor.from_pretrained(kept(name))
@@ -145,7 +145,7 @@ def test_prompts_and_thresholds_by_default(kept):
         segmenter_of("clipseg", kept("clipseg"), prompt="a thing")
 
 
-def test_unreadable_pictures_are_named_beside_the_maps(kept, tmp_path):
+def test_unreadable_images_are_named_beside_the_maps(kept, tmp_path):
     photos = Folder(write_images(tmp_path / "photos", each=4))
     examples = photos.examples("train")
     for example in (examples[0], examples[2]):
@@ -165,9 +165,9 @@ def test_models_of_another_kind_are_refused(kept, tmp_path):
     with pytest.raises(UserError, match="no model folder at .*; check --model"):
         load_pretrained(SAM, str(tmp_path / "nowhere" / "at" / "all"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="has no model_type|holds no model") as told:
+    with pytest.raises(UserError, match="has no model_type|holds no model") as error:
         load_pretrained(SAM, str(tmp_path / "empty"))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_broken_and_incomplete_folders(kept, tmp_path):
@@ -175,9 +175,9 @@ def test_broken_and_incomplete_folders(kept, tmp_path):
 
     broken = shutil.copytree(kept("clipseg"), tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"junk")
-    with pytest.raises(UserError, match="holds no model for --with clipseg that can be loaded") as told:
+    with pytest.raises(UserError, match="holds no model for --with clipseg that can be loaded") as error:
         load_pretrained(CLIPSEG, str(broken))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
     from safetensors.torch import load_file, save_file
 
     lacking = shutil.copytree(kept("clipseg"), tmp_path / "lacking")

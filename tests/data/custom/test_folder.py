@@ -61,9 +61,9 @@ def test_what_a_missing_part_takes_of_training(tmp_path):
 def test_labels_are_those_of_training(tmp_path):
     write_class_folders(tmp_path / "train", dog=2, cat=2)
     write_class_folders(tmp_path / "test", ant=1, dog=1)  # no ant was trained on, no cat is tested
-    with warnings.catch_warnings(record=True, action="always") as told:
+    with warnings.catch_warnings(record=True, action="always") as error:
         folder = Folder(tmp_path)
-    assert [str(note.message) for note in told] == [
+    assert [str(note.message) for note in error] == [
         f"no training images of ant in {tmp_path}: left out",
         f"no test images of cat in {tmp_path}: accuracy does not include them",
     ]
@@ -77,7 +77,7 @@ def test_a_test_part_alone(tmp_path):
         Folder(tmp_path)
 
 
-def test_hidden_files_and_others_are_no_pictures(tmp_path):
+def test_hidden_files_and_others_are_no_images(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2)
     write_class_folders(tmp_path, **{".cache": 3})
     write_class_folders(tmp_path / "cat", **{".thumbnails": 3})
@@ -90,7 +90,7 @@ def test_hidden_files_and_others_are_no_pictures(tmp_path):
     assert sum(map(sum, class_sizes(folder).values())) == 4
 
 
-def test_pictures_deeper_down_belong_to_their_class(tmp_path):
+def test_images_deeper_down_belong_to_their_class(tmp_path):
     write_class_folders(tmp_path, cat=1, dog=2)
     write_class_folders(tmp_path / "cat", indoors=2)
     folder = Folder(tmp_path)
@@ -98,7 +98,7 @@ def test_pictures_deeper_down_belong_to_their_class(tmp_path):
     assert sorted(cats) == ["cat/0.png", "cat/indoors/0.png", "cat/indoors/1.png"]
 
 
-def test_a_class_folder_without_pictures_is_no_class(tmp_path):
+def test_a_class_folder_without_images_is_no_class(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2, empty=0, void=0)
     with pytest.warns(UserWarning, match=f"^no training images of empty, void in {tmp_path}: left out$"):
         assert Folder(tmp_path).classnames == ("cat", "dog")
@@ -112,7 +112,7 @@ def test_a_class_folder_without_pictures_is_no_class(tmp_path):
         lambda root: write_class_folders(root.parent, photos=2),
     ],
 )
-def test_no_pictures(tmp_path, make):
+def test_no_images(tmp_path, make):
     make(tmp_path / "photos")
     with pytest.raises(
         UserError, match=r"photos contains no images in class folders; expected .*photos/<class>/<image>\.jpg"

@@ -82,7 +82,7 @@ def test_a_file_in_place_of_the_folder(tmp_path, name, hint):
         Folder(tmp_path / name)
 
 
-def test_links_to_classes_and_pictures(tmp_path):
+def test_links_to_classes_and_images(tmp_path):
     write_class_folders(tmp_path / "photos", cat=3)
     write_class_folders(tmp_path / "elsewhere", dog=3)
     os.symlink(tmp_path / "elsewhere" / "dog", tmp_path / "photos" / "dog")
@@ -141,8 +141,8 @@ def test_a_real_folder_from_train_to_predict(tmp_path, capsys):
     for part, count in (("train", 4), ("test", 2)):
         for name in ("cat", "ship"):
             (tmp_path / "photos" / part / name).mkdir(parents=True)
-            for picture in sorted((CIFAR / part / name).iterdir())[:count]:
-                shutil.copy(picture, tmp_path / "photos" / part / name)
+            for image in sorted((CIFAR / part / name).iterdir())[:count]:
+                shutil.copy(image, tmp_path / "photos" / part / name)
     data, run = f"folder:{tmp_path / 'photos'}", str(tmp_path / "run")
     main(["train", "coop", "--data", data, "--shots", "2", "--epochs", "1", "--out", run])
     trained = capsys.readouterr().out
@@ -153,17 +153,17 @@ def test_a_real_folder_from_train_to_predict(tmp_path, capsys):
     assert len(lines) == 4 and all(" cat " in line and " ship " in line for line in lines)
 
 
-def test_pictures_read_back_as_they_were_drawn(photos, cutouts):
+def test_images_read_back_as_they_were_drawn(photos, cutouts):
     for root in (photos, cutouts):
         folder = Folder(root)
         for example in folder.examples("train"):
-            picture = folder.read(example)
+            image = folder.read(example)
             drawn = pil_to_tensor(Image.open(photos / example.key))
-            assert (picture.mask is not None) == (root == cutouts)
-            if picture.mask is None:
-                assert picture.image.equal(drawn)
+            assert (image.mask is not None) == (root == cutouts)
+            if image.mask is None:
+                assert image.image.equal(drawn)
             else:
-                solid, clear = picture.mask[0] == 255, picture.mask[0] == 0
-                assert picture.image[:, solid].equal(drawn[:, solid]) and (picture.image[:, clear] == 255).all()
+                solid, clear = image.mask[0] == 255, image.mask[0] == 0
+                assert image.image[:, solid].equal(drawn[:, solid]) and (image.image[:, clear] == 255).all()
                 mask = pil_to_tensor(Image.open(photos.parent / "masks" / example.key))
-                assert picture.mask.equal(mask) and 0 < mask.float().mean() < 255
+                assert image.mask.equal(mask) and 0 < mask.float().mean() < 255

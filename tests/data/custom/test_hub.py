@@ -53,8 +53,8 @@ def test_a_saved_dataset(tmp_path):
     assert dataset.classnames == ("cat", "red fox") and counts(dataset) == [20, 0, 4]
     example = dataset.examples("test")[-1]
     assert (example.key, example.label, example.path) == ("test/3", 1, None)
-    picture = dataset.read(example)
-    assert picture.image.shape == (3, 6, 8) and picture.image[:, 0, 0].tolist() == [103, 0, 0] and picture.mask is None
+    image = dataset.read(example)
+    assert image.image.shape == (3, 6, 8) and image.image[:, 0, 0].tolist() == [103, 0, 0] and image.mask is None
 
 
 @pytest.mark.parametrize("name", ["validation", "valid", "dev", "val"])
@@ -96,7 +96,7 @@ def test_a_parquet_file_and_a_folder_of_them(tmp_path):
         assert dataset.read(dataset.examples("val")[0]).image[0, 0, 0] == row
 
 
-def test_a_folder_of_pictures_as_the_package_reads_it(tmp_path):
+def test_a_folder_of_images_as_the_package_reads_it(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "photos" / "train" / name).mkdir(parents=True)
         for i in range(4):
@@ -149,13 +149,13 @@ def test_hidden_labels(tmp_path):
         assert counts(sources.get(spec))[2] == 0
 
 
-def test_several_labels_a_picture(tmp_path):
+def test_several_labels_an_image(tmp_path):
     many = rows(4).remove_columns("label").add_column("label", [[0, 1]] * 4)
     with pytest.raises(UserError, match=r"column 'label' of .* contains \[0, 1\]; a label is a name or an integer"):
         sources.get(saved(tmp_path, train=many))
 
 
-def test_pictures_are_read_as_files_are(tmp_path):
+def test_images_are_read_as_files_are(tmp_path):
     sixteen = io.BytesIO()
     Image.fromarray(np.full((6, 8), 257 * 200, np.uint16)).save(sixteen, "PNG")
     held = rows(4)["image"][:]

@@ -19,7 +19,7 @@ PARTS = {"train": ITEMS[::2], "val": ITEMS[1:2] + ITEMS[5:6], "test": ITEMS[3:4]
 
 @pytest.fixture
 def split(tmp_path):
-    """Writes a split file beside eight pictures."""
+    """Writes a split file beside eight images."""
     for name in PATHS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 6)).save(tmp_path / name)
@@ -59,7 +59,7 @@ def test_paths_count_from_the_root_that_is_given(split, tmp_path):
     assert len(sources.get(f"json:{path}", DataConfig(root=str(tmp_path))).examples("train")) == 4
 
 
-def test_pictures_that_are_not_there(split, tmp_path):
+def test_images_that_are_not_there(split, tmp_path):
     path = split(PARTS)
     (tmp_path / PATHS[0]).unlink()
     said = f"^1 of 8 images of {path} are not there: {PATHS[0]}"

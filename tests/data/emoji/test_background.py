@@ -45,9 +45,9 @@ def test_there_are_24_names():
 @pytest.mark.parametrize("name", BACKGROUND_NAMES)
 @pytest.mark.parametrize("size", [24, 96])
 def test_a_background_has_the_size_asked_for_and_is_not_flat(name, size):
-    picture = paint_background(name, 7, size)
-    assert picture.shape == (3, size, size) and picture.dtype == torch.uint8
-    assert picture.float().std() > 3
+    image = paint_background(name, 7, size)
+    assert image.shape == (3, size, size) and image.dtype == torch.uint8
+    assert image.float().std() > 3
 
 
 @pytest.mark.parametrize("name", BACKGROUND_NAMES)
@@ -62,7 +62,7 @@ def test_painting_twice_is_remembered():
     assert paint_background("grass", 3) is paint_background("grass", 3)
 
 
-def test_pictures_have_not_moved():
+def test_images_have_not_moved():
     """Mean colours of one canvas of each name, as recorded; a tolerance of one level for other numpy versions."""
     means = np.array([paint_background(name, 0).float().mean((1, 2)).tolist() for name in BACKGROUND_NAMES])
     assert np.abs(means - RECORDED).max() < 1

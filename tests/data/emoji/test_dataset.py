@@ -26,7 +26,7 @@ def some(examples, step=37):
 
 
 def pose_of(example):
-    """What two pictures share when only their backgrounds or styles differ."""
+    """What two images share when only their backgrounds or styles differ."""
     return example.key.split("/")[1:3]
 
 
@@ -97,7 +97,7 @@ def test_splits_draw_from_disjoint_canvases():
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 1.0])
-def test_rho_is_the_share_of_training_pictures_at_home(rho):
+def test_rho_is_the_share_of_training_images_at_home(rho):
     data = Emoji(rho=rho)
     train = data.examples("train")
     share = np.mean([e.background == data.homes[e.label] for e in train])
@@ -115,7 +115,7 @@ def test_backgrounds_of_the_four_test_modes(emoji):
     assert max(Counter(e.background for e in test).values()) < 3 * len(test) / len(BACKGROUND_NAMES)
 
 
-# The pictures
+# The images
 
 
 def test_modes_share_pose_jitter_and_order(emoji):
@@ -153,7 +153,7 @@ def test_the_mask_is_exact(emoji):
         assert torch.equal(picture.image[clear], back.round().to(torch.uint8)[clear])
 
 
-def test_the_drawing_is_in_the_picture(emoji):
+def test_the_drawing_is_in_the_image(emoji):
     for example in emoji.examples("test")[::11]:
         mask = emoji.read(example).mask.float() / 255
         assert 0.008 < mask.mean() < 0.5, example.key
@@ -167,7 +167,7 @@ def test_reading_is_the_same_every_time_and_ignores_the_label(emoji):
     assert torch.equal(first.image, fresh.image) and torch.equal(first.mask, fresh.mask)
 
 
-def test_pictures_have_not_moved(emoji):
+def test_images_have_not_moved(emoji):
     """Means as recorded; a tolerance for other resampling and numpy versions."""
     found = [emoji.read(e) for e in emoji.examples("test")[::97]]
     means = [(p.image.float().mean().item(), p.mask.float().mean().item()) for p in found]
@@ -178,10 +178,10 @@ def test_pictures_have_not_moved(emoji):
 def test_other_sizes(image_size):
     data = Emoji(image_size=image_size, test_per_class=1)
     example = data.examples("test")[3]
-    picture = data.read(example)
-    assert picture.image.shape == (3, image_size, image_size)
+    image = data.read(example)
+    assert image.image.shape == (3, image_size, image_size)
     small = Emoji(test_per_class=1).read(example)
-    assert abs(picture.mask.float().mean() - small.mask.float().mean()) < 3
+    assert abs(image.mask.float().mean() - small.mask.float().mean()) < 3
 
 
 def test_composing_a_batch_is_composing_each(emoji):
@@ -203,7 +203,7 @@ def test_a_spec_sets_the_knobs():
 
 
 @pytest.mark.parametrize(
-    "spec, told",
+    "spec, message",
     [
         ("colour=red", "emoji has no option 'colour=red': write name=value with one of styles, rho"),
         ("rho", "emoji has no option 'rho': write name=value"),
@@ -217,8 +217,8 @@ def test_a_spec_sets_the_knobs():
         ("test_per_class=-1", "test_per_class must be .*got -1"),
     ],
 )
-def test_a_wrong_spec_is_a_users_mistake(spec, told):
-    with pytest.raises(UserError, match=told):
+def test_a_wrong_spec_is_a_users_mistake(spec, message):
+    with pytest.raises(UserError, match=message):
         Emoji.from_spec(spec)
 
 

@@ -1,4 +1,4 @@
-"""What is said of benchmarks with split files whose split, pictures or lists are others than published, or lacking."""
+"""What is said of benchmarks with split files whose split, images or lists are others than published, or lacking."""
 
 import pytest
 
@@ -11,26 +11,26 @@ from mini_public_datasets import miniature, open_dataset
 
 def test_another_split_works_and_is_told(pets):
     root, _ = pets
-    with pytest.warns(UserWarning, match="is not the published split of OxfordPets .*4 classes, not 37") as told:
+    with pytest.warns(UserWarning, match="is not the published split of OxfordPets .*4 classes, not 37") as error:
         open_dataset("oxford_pets", root)
-    assert len(told) == 1 and "its sha256 begins with" in str(told[0].message)
+    assert len(error) == 1 and "its sha256 begins with" in str(error[0].message)
 
 
-def test_missing_pictures_are_counted_and_named(pets):
+def test_missing_images_are_counted_and_named(pets):
     root, split = pets
     lost = [item[0] for item in split["test"][:4]]
     for name in lost:
         (root / "oxford_pets" / "images" / name).unlink()
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         open_dataset("oxford_pets", root)
-    assert str(told.value).startswith(
+    assert str(error.value).startswith(
         f"4 of the 28 images of OxfordPets are not under {root}/oxford_pets/images, such as {', '.join(lost[:3])}; "
     )
-    assert "https://" in str(told.value)
+    assert "https://" in str(error.value)
 
 
 @miniature
-def test_missing_pictures_are_left_to_skip_bad(pets):
+def test_missing_images_are_left_to_skip_bad(pets):
     root, split = pets
     (root / "oxford_pets" / "images" / split["test"][0][0]).unlink()
     assert len(open_dataset("oxford_pets", root, skip_bad=True).examples("test")) == 8
@@ -45,7 +45,7 @@ def test_a_missing_split_says_where_to_get_it(pets):
 
 
 @pytest.mark.parametrize(
-    "file, content, told",
+    "file, content, message",
     [
         ("variants.txt", None, r"lacks variants\.txt; put them there"),
         ("images_variant_val.txt", None, r"lacks images_variant_val\.txt"),
@@ -60,17 +60,17 @@ def test_a_missing_split_says_where_to_get_it(pets):
         ("variants.txt", b"\xff\xfe", r"variants\.txt: byte 0 is not UTF-8"),
     ],
 )
-def test_aircraft_with_other_lists(tmp_path, file, content, told):
+def test_aircraft_with_other_lists(tmp_path, file, content, message):
     card = public.specs()["fgvc_aircraft"]
     mini_public_datasets.write_dataset(card, tmp_path, split=mini_public_datasets.make_split(card))
     path = tmp_path / "fgvc_aircraft" / file
     path.unlink() if content is None else path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         open_dataset("fgvc_aircraft", tmp_path)
 
 
 @pytest.mark.parametrize(
-    "flags, told",
+    "flags, message",
     [
         ((), "oxford_pets is a public dataset on your disk; say where: --root FOLDER"),
         (("--root", "nowhere"), "no folder at nowhere; check --root"),
@@ -78,11 +78,11 @@ def test_aircraft_with_other_lists(tmp_path, file, content, told):
         (("--root", "bare"), "its split split_zhou_OxfordPets.json is not"),
     ],
 )
-def test_wrong_inputs_on_the_command_line(cli, tmp_path, monkeypatch, flags, told):
+def test_wrong_inputs_on_the_command_line(cli, tmp_path, monkeypatch, flags, message):
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "bare" / "oxford_pets" / "images").mkdir(parents=True)
-    said = cli("train", "coop", "--data", "oxford_pets", "--out", "run", *flags)
-    assert said.code == 2 and told in said.err and "Traceback" not in said.err
+    result = cli("train", "coop", "--data", "oxford_pets", "--out", "run", *flags)
+    assert result.code == 2 and message in result.err and "Traceback" not in result.err
     assert not (tmp_path / "run").exists()

@@ -130,12 +130,12 @@ def test_made_up_stand_ins_have_the_form_of_the_published(tmp_path, name):
 def test_draws_are_the_published_rule_on_the_files_order(pets):
     root, split = pets
     rng = random.Random(0)
-    wanted = []
+    expected = []
     for part, shots in (("train", 2), ("val", 2)):
         for label in dict.fromkeys(label for _, label, _ in split[part]):
-            wanted += [item[0] for item in rng.sample([x for x in split[part] if x[1] == label], shots)]
+            expected += [item[0] for item in rng.sample([x for x in split[part] if x[1] == label], shots)]
     train, val = open_dataset("oxford_pets", root).draw(2, 0)
-    assert [e.key for e in train + val] == wanted
+    assert [e.key for e in train + val] == expected
 
 
 def test_the_published_split_is_not_warned_of(tmp_path):
@@ -164,12 +164,12 @@ def test_the_root_from_the_environment(pets, monkeypatch):
 @unseen
 def test_from_the_command_line(cli, pets, tmp_path):
     root, _ = pets
-    said = cli(
+    result = cli(
         "train", "coop", "--data", "oxford_pets", "--root", root, "--shots", 1, "--epochs", 1, "--out", tmp_path / "run"
     )
-    assert said.code == 0 and "test" in said.out and said.err.count("is not the published split") == 1
+    assert result.code == 0 and "test" in result.out and result.err.count("is not the published split") == 1
     again = cli("evaluate", tmp_path / "run", "--root", root)
-    assert again.code == 0 and again.out == said.out
+    assert again.code == 0 and again.out == result.out
 
 
 @miniature

@@ -23,7 +23,7 @@ BRIEF = {"shots": 1, "epochs": 1, "preset": "none", "batch_size": 500, "augment"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """A CLIP that sees a thousand pictures in a second."""
+    """A CLIP that sees a thousand images in a second."""
     monkeypatch.setattr(experiment, "cached_backbone", lambda *_: tiny_clips.backbone("deep_image"))
 
 
@@ -100,9 +100,9 @@ def test_shots_follow_the_rule_and_validation_follows_them(imagenet, seed):
     rng, groups = random.Random(seed), {}
     for e in imagenet.examples("train"):
         groups.setdefault(e.label, []).append(e)
-    wanted = [e for group in groups.values() for e in rng.sample(group, 1)]
-    assert train == wanted
-    rest = [[e for e in group if e not in wanted] for group in groups.values()]
+    expected = [e for group in groups.values() for e in rng.sample(group, 1)]
+    assert train == expected
+    rest = [[e for e in group if e not in expected] for group in groups.values()]
     assert val == [e for group in rest for e in rng.sample(group, 1)]
     assert all(e.key.startswith("train/") for e in train + val) and imagenet.examples("val") == []
     assert imagenet.sizes() == dict.fromkeys(range(1000), 3)
@@ -122,7 +122,7 @@ def test_train_on_imagenet_then_test_on_all(root):
     assert set(tuned.result.metrics) == {"test"} and len(tuned.classnames) == 1000
     for name in SETS:
         found = tuned.evaluate(name, root=str(root))
-        assert set(found) == {"test"} and 0 < found["test"] < 5, "one picture under all names: one class's share"
+        assert set(found) == {"test"} and 0 < found["test"] < 5, "one image under all names: one class's share"
 
 
 @pytest.mark.parametrize("home", ["imagenet", "ILSVRC2012", "ILSVRC/Data/CLS-LOC"])
@@ -167,7 +167,7 @@ def test_val_alone_can_be_tested_on(tmp_path):
         ct.train("coop", "imagenet", root=str(tmp_path))
 
 
-def test_a_file_of_names_beside_the_pictures_wins_and_is_compared(tmp_path, recwarn):
+def test_a_file_of_names_beside_the_images_wins_and_is_compared(tmp_path, recwarn):
     images = tmp_path / "imagenet-rendition" / "imagenet-r"
     write_wnid_folders(images, wnids("r"), ("a.jpg",))
     lines = (ASSETS / "classnames.txt").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Pascal VOC: several classes in a picture, masks whose values are labels."""
+"""Pascal VOC: several classes in an image, masks whose values are labels."""
 
 import random
 import shutil
@@ -37,7 +37,7 @@ def names(dataset, example):
     return [dataset.classnames[label] for label in example.labels]
 
 
-def test_names_and_what_pictures_show(voc):
+def test_names_and_what_images_show(voc):
     assert len(voc.classnames) == 20 and voc.classnames[10] == "table" and voc.classnames[15] == "plant"
     train, test = voc.examples("train"), voc.examples("test")
     assert [e.key for e in train] == [f"{k}.jpg" for k in fake_voc.TRAIN | fake_voc.MORE] and voc.examples("val") == []
@@ -56,7 +56,7 @@ def test_masks_are_foreground_without_void(voc):
     raw = fake_voc.labels(0)
     found = foreground(voc, voc.examples("train")[0])
     assert np.array_equal(found == 255, (raw > 0) & (raw < 255)) and set(np.unique(found)) == {0, 255}
-    assert all(e.mask is None for e in voc.examples("test")), "tests look at whole pictures"
+    assert all(e.mask is None for e in voc.examples("test")), "tests look at whole images"
     assert all(e.mask.parent.name == "SegmentationClassAug" for e in voc.examples("train"))
 
 
@@ -76,25 +76,25 @@ def test_dapts_folder_of_masks_comes_first(tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_draw_gives_each_picture_to_one_of_its_classes(voc, seed):
+def test_a_draw_gives_each_image_to_one_of_its_classes(voc, seed):
     train, val = voc.draw(1, seed)
     rng, groups = random.Random(seed), {}
     for e in voc.examples("train"):  # the release's two steps, with a generator of its own
         groups.setdefault(rng.choices(list(e.labels))[0], []).append(e.key)
-    wanted = [(label, key) for label, keys in groups.items() for key in rng.sample(keys, 1)]
-    assert [(e.label, e.key) for e in train] == wanted
+    expected = [(label, key) for label, keys in groups.items() for key in rng.sample(keys, 1)]
+    assert [(e.label, e.key) for e in train] == expected
     assert all(e.label in e.labels for e in train + val)
     assert val and not {e.key for e in train} & {e.key for e in val}
     assert voc.draw(1, seed) == (train, val) != voc.draw(1, seed + 10)
 
 
-def test_all_shots_are_all_pictures(voc):
+def test_all_shots_are_all_images(voc):
     train, val = voc.draw(0, 1)
     assert [e.key for e in train] == [e.key for e in voc.examples("train")] and val == []
 
 
 @FEW
-def test_halves_keep_what_pictures_show_of_them(voc):
+def test_halves_keep_what_images_show_of_them(voc):
     (task,) = protocols.get("base_to_novel")(voc, shots=9, seeds=(1,))
     shown = sorted({label for e in voc.examples("train") for label in e.labels})
     base, novel = ([voc.classnames[i] for i in half] for half in (shown[:4], shown[4:]))

@@ -1,4 +1,4 @@
-"""CoCoOp: a context of its own for each picture."""
+"""CoCoOp: a context of its own for each image."""
 
 from __future__ import annotations
 

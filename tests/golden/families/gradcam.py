@@ -38,7 +38,7 @@ def check(case: Case, report: Report) -> None:
     units = torch.cat([resize_and_normalize(single, size, batch_maximum=True) for single in singles])
     report.masked("mask_batch1", masks, _far(units, threshold))
 
-    # For pictures in the paper: probabilities instead of logits, and values above the threshold kept as they are.
+    # For images in the paper: probabilities instead of logits, and values above the threshold kept as they are.
     shown = gradcam(model, images, labels, "probability")
     unit = resize_and_normalize(shown, size, batch_maximum=True)
     kept = unit * threshold_maps(shown, size, threshold, batch_maximum=True)

@@ -30,9 +30,9 @@ def test_large_images_are_measured_at_the_size_of_the_model(large, monkeypatch, 
     seen, done = [], []
     real = reliance.compute_reliance
 
-    def spied(pictures, classes, logits, saliency, **options):
-        seen.extend(pictures(i) for i in range(len(classes)))
-        return real(pictures, classes, logits, saliency, **options)
+    def spied(images, classes, logits, saliency, **options):
+        seen.extend(images(i) for i in range(len(classes)))
+        return real(images, classes, logits, saliency, **options)
 
     monkeypatch.setattr(reliance, "compute_reliance", spied)
     measured, _ = measure_reliance(

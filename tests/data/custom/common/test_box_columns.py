@@ -29,9 +29,9 @@ def table(tmp_path):
 
 
 def opened(path):
-    with warnings.catch_warnings(record=True, action="always") as told:
+    with warnings.catch_warnings(record=True, action="always") as error:
         data = Csv(path)
-    return {e.key: e for e in data.evaluation_examples()}, data, [str(note.message) for note in told]
+    return {e.key: e for e in data.evaluation_examples()}, data, [str(note.message) for note in error]
 
 
 def foreground(example, size=(20, 40)):

@@ -17,9 +17,9 @@ REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
 
 def opened(root):
     """The folder and the notes."""
-    with warnings.catch_warnings(record=True, action="always") as told:
+    with warnings.catch_warnings(record=True, action="always") as error:
         folder = Folder(root)
-    return folder, [str(note.message) for note in told]
+    return folder, [str(note.message) for note in error]
 
 
 def total(folder):
@@ -64,15 +64,15 @@ def test_what_lies_beside_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other, told",
+    "other, message",
     [(unicodedata.normalize("NFD", "Käse"), True), ("käse", True), ("Käse ", True), ("Käse", False)],
 )
-def test_test_classes_belong_to_the_training_classes_of_their_name(tmp_path, other, told):
+def test_test_classes_belong_to_the_training_classes_of_their_name(tmp_path, other, message):
     write_class_folders(tmp_path / "train", **{"Käse": 3, "dog": 3})
     write_class_folders(tmp_path / "test", **{other: 2, "dog": 1})
     folder, notes = opened(tmp_path)
     assert folder.classnames == ("Käse", "dog") and class_sizes(folder)["test"] == [2, 1]
-    assert notes == ([f"{tmp_path}/test/{other} is taken for class 'Käse' of {tmp_path}/train"] if told else [])
+    assert notes == ([f"{tmp_path}/test/{other} is taken for class 'Käse' of {tmp_path}/train"] if message else [])
 
 
 @pytest.mark.parametrize("other", [unicodedata.normalize("NFD", "Käse"), "käse", "Käse "])

@@ -10,9 +10,9 @@ from cliptune.errors import UserError
 
 def split(cells, **options):
     """The labels of each cell, and the notes."""
-    with warnings.catch_warnings(record=True, action="always") as told:
+    with warnings.catch_warnings(record=True, action="always") as error:
         divide = label_splitter(cells, "x", **options)
-    return [divide(cell) if divide else (cell,) for cell in cells], [str(note.message) for note in told]
+    return [divide(cell) if divide else (cell,) for cell in cells], [str(note.message) for note in error]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_the_same_object_goes_on_and_another_is_another_run(tmp_path):
         ct.train("coop", data=LabeledImages(each=7), **options)
 
 
-def test_the_fingerprint_sees_the_pictures(tmp_path):
+def test_the_fingerprint_sees_the_images(tmp_path):
     def spec(change):
         return ct.train(
             "zeroshot", data=ct.from_torch([(change(image), i) for image, i in labeled_images()], CLASSNAMES), shots=1
@@ -142,8 +142,8 @@ def test_masks_are_the_foreground_of_training_images():
     masks = np.zeros((24, 64, 64), np.uint8)
     masks[:, 16:48, 16:48] = 1
     data = ct.from_torch(images, CLASSNAMES, masks=masks)
-    picture = data.read(data.examples("train")[0])
-    assert picture.mask is not None and picture.mask.equal(torch.from_numpy(masks[:1] * 255))
+    image = data.read(data.examples("train")[0])
+    assert image.mask is not None and image.mask.equal(torch.from_numpy(masks[:1] * 255))
     run = ct.train("coop+dapt", data=data, shots=2, epochs=1, cached_views=0)
     assert run.result is not None and "pull_push" in run.result.history[0]
     with pytest.raises(UserError, match="there are 23 masks for 24 training pictures; give one for each"):

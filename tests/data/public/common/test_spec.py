@@ -33,7 +33,7 @@ def made(tmp_path, *names):
 
 @pytest.mark.parametrize("layout", CARD.layouts)
 @pytest.mark.parametrize("place", ["{home}/split.json", "split.json", "splits/split.json"])
-def test_pictures_by_layout_and_the_split_wherever_it_is(tmp_path, layout, place):
+def test_images_by_layout_and_the_split_wherever_it_is(tmp_path, layout, place):
     made(tmp_path, f"{layout.home}/pictures/1.jpg", place.format(home=layout.home))
     found = locate(CARD, tmp_path)
     assert found.layout == layout and found.home == tmp_path / layout.home and found.images == found.home / "pictures"

@@ -1,4 +1,4 @@
-"""What is on disk of public datasets, with cards of our own and pictures of no bytes: nothing opens them."""
+"""What is on disk of public datasets, with cards of our own and images of no bytes: nothing opens them."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def test_no_more_than_twenty_are_named(tmp_path):
     assert report.split.known is False and "its sha256 begins with" in report.notes[0]
 
 
-def test_pictures_without_their_split(tmp_path):
+def test_images_without_their_split(tmp_path):
     report = status_of(write_dataset(tmp_path, "city-zoo", split=None))
     assert report.status == "no split" and report.split is None and report.pictures is None
     assert "split_zhou_CityZoo.json" in report.fix and "https://zoo.example" in report.fix
@@ -92,7 +92,7 @@ def test_the_fix_of_a_wrong_layout_works(tmp_path, how):
     assert report.status == "ready", report
 
 
-def test_a_folder_of_pictures_that_is_deeper(tmp_path):
+def test_a_folder_of_images_that_is_deeper(tmp_path):
     root = write_dataset(tmp_path, "farm/farm", "", split="split_zhou_Farm.json")
     report = status_of(root, "city_zoo_farm")
     assert report.status == "wrong layout"
@@ -146,7 +146,7 @@ def test_masks_of_the_released_archive(tmp_path, monkeypatch, masks, files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     found = status_of(tmp_path).masks
-    # Flat masks of two pictures called a.jpg are one file.
+    # Flat masks of two images called a.jpg are one file.
     assert (found.expected, found.found) == (3, 2 if masks == "images" else 3)
 
 
@@ -202,9 +202,9 @@ def test_a_root_that_is_no_folder_shows_the_nearest(tmp_path):
         (tmp_path / "x" / "y", f"the nearest that exists is {tmp_path}"),
         (tmp_path / "file", "is a file"),
     ):
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as error:
             check_datasets(given, (), KINDS)
-        assert said in str(told.value)
+        assert said in str(error.value)
 
 
 def test_a_root_that_is_another_folder_says_which_it_is(tmp_path):

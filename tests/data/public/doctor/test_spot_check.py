@@ -17,7 +17,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsiz
 
 
 def spoiled(root, content, count=6):
-    """A zoo whose pictures hold `content`, or are whole images after the first `count`."""
+    """A zoo whose images hold `content`, or are whole images after the first `count`."""
     write_dataset(root, "city-zoo")
     for i, key in enumerate(IMAGES):
         path = root / "city-zoo" / "images" / key

@@ -15,7 +15,7 @@ from cliptune.errors import UserError
 from fake_download_sites import CARDS, SITES, assert_complete, change_recipe
 from make_archives import tarred, zipped
 
-COLLECTED = sorted(mini_public_datasets.FORMS)  # those whose pictures a list names
+COLLECTED = sorted(mini_public_datasets.FORMS)  # those whose images a list names
 
 
 def test_every_public_dataset_can_be_downloaded_or_says_how():
@@ -79,7 +79,7 @@ def test_where_the_others_go(site, root, monkeypatch, name, archive, top):
     recipe = CARDS[name].recipe
     remotes = tuple(dataclasses.replace(remote, digest="") for remote in recipe.remote_files)
     change_recipe(monkeypatch, name, remote_files=remotes)
-    with pytest.raises(UserError, match="was downloaded"):  # but one picture is not all of it
+    with pytest.raises(UserError, match="was downloaded"):  # but one image is not all of it
         download(name, root, DownloadOptions("original", site.url))
     first = CARDS[name].layouts[0]
     assert (root / first.home / first.images / "n01440764" / "x.JPEG").is_file()
@@ -122,7 +122,7 @@ def test_only_the_split_is_fetched_where_only_it_is_missing(original, site, root
     assert [path for _, path, _ in site.asked] == [f"/{CARDS['dtd'].split_file}"]
 
 
-def test_pictures_without_a_split_are_told(original, site, root):
+def test_images_without_a_split_are_told(original, site, root):
     order = original("dtd")
     del site.files[f"/{CARDS['dtd'].split_file}"]
     with pytest.raises(UserError, match=r"is in .*dtd, but its split .* is not; .*the split cannot be downloaded"):

@@ -122,7 +122,7 @@ def test_another_archive_than_expected_by_hand(original, root):
     assert (folder / "caltech-101.zip").is_file()
 
 
-def test_an_archive_that_lacks_pictures(hub, made, root):
+def test_an_archive_that_lacks_images(hub, made, root):
     files = made("dtd")
     gone = next(path for path in files if path.endswith(".jpg"))
     site = hub("dtd.zip", zipped({path: x for path, x in files.items() if path != gone}))

@@ -117,10 +117,12 @@ def test_a_wrong_digest(url, target):
     assert os.listdir(target.parent) == []
 
 
-@pytest.mark.parametrize(("status", "said"), [(404, "not found"), (403, "refused"), (410, "no longer"), (401, "login")])
-def test_a_refusal_is_told_at_once(site, url, target, status, said):
+@pytest.mark.parametrize(
+    ("status", "message"), [(404, "not found"), (403, "refused"), (410, "no longer"), (401, "login")]
+)
+def test_a_refusal_is_told_at_once(site, url, target, status, message):
     site.statuses = [status] * 9
-    with pytest.raises(NotAvailable, match=rf"a\.tgz: .*{said}.* \({status}\)"):
+    with pytest.raises(NotAvailable, match=rf"a\.tgz: .*{message}.* \({status}\)"):
         fetch(url, target)
     assert len(site.asked) == 1 and os.listdir(target.parent) == []
 
@@ -201,7 +203,7 @@ def test_a_folder_that_cannot_be_written(url, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (39e9, "39 GB"), (4.2e12, "4200 GB")]
+    ("size", "message"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (39e9, "39 GB"), (4.2e12, "4200 GB")]
 )
-def test_bytes_as_people_read_them(size, said):
-    assert module.format_bytes(size) == said
+def test_bytes_as_people_read_them(size, message):
+    assert module.format_bytes(size) == message
