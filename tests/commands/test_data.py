@@ -55,9 +55,8 @@ def test_list_says_what_is_there(cli, monkeypatch, pets):
 def test_mistakes(refused, monkeypatch, arguments):
     monkeypatch.delenv("CLIPTUNE_DATA", raising=False)
     result = refused("data", *arguments)
-    assert {"list": "no folder at /nowhere", "lst": "data takes one of list, check"}.get(
-        arguments[0], "data "
-    ) in result
+    expected = {"list": "no folder at /nowhere", "lst": "data takes one of list, check"}
+    assert expected.get(arguments[0], "data ") in result
 
 
 def test_check_of_what_is_ready(cli, pets, monkeypatch):
