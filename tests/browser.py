@@ -1,4 +1,4 @@
-"""A page in headless Chromium, spoken to over a pipe in its own protocol: no port, no network, no other package."""
+"""A page in headless Chromium, driven over a pipe by the DevTools protocol: no port, no network, no other package."""
 
 from __future__ import annotations
 

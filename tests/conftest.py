@@ -1,4 +1,4 @@
-"""What every test shares."""
+"""Fixtures shared by all tests."""
 
 import os
 
@@ -16,7 +16,7 @@ torch.set_num_threads(2)  # the same order of summation on every machine
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
-    """Decoded images are kept here, in processes that tests start as well, instead of in the user's folder."""
+    """Cache decoded images here instead of in the user's folder, also in processes that tests start."""
     folder = tmp_path_factory.mktemp("cache")
     os.environ["CLIPTUNE_CACHE"] = str(folder)
     return folder
@@ -24,7 +24,7 @@ def cache_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_backbone():
-    """The backbone in the package. Shared, with runs that name it too: tests must not change it."""
+    """The bundled backbone, shared by all tests and by runs that name it: tests must not modify it."""
     from cliptune.experiment import cached_backbone
 
     return cached_backbone("tiny", "")
@@ -32,7 +32,7 @@ def tiny_backbone():
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """Three classes of eight image files, `photos/<class>/<n>.png`, with masks in `masks/<class>/<n>.png` beside."""
+    """Three classes of eight image files, `photos/<class>/<n>.png`, with masks in `masks/<class>/<n>.png`."""
     from tiny_tasks import write_images
 
     root = tmp_path_factory.mktemp("data")
@@ -49,7 +49,7 @@ def cutouts(tmp_path_factory):
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended, and what it wrote."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -63,9 +63,9 @@ def cli(capsys):
 
     def call(*arguments) -> CommandResult:
         code = 0
-        with warnings.catch_warnings():  # as outside of tests: warnings are printed
+        with warnings.catch_warnings():  # print warnings, as outside of tests
             warnings.simplefilter("default", UserWarning)
-            # Of nearly every test; one of its own sees it (tests/commands/test_other_backbones.py).
+            # Nearly every run warns of it; tests/commands/test_other_backbones.py tests the warning itself.
             warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")
             try:
                 main([str(a) for a in arguments])

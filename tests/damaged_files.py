@@ -1,4 +1,4 @@
-"""Damaged copies of what a file holds: in its bytes, or in a value of its JSON. All are the same for a seed."""
+"""Damaged copies of a file's content: changed bytes, or changed JSON values. Reproducible for a seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from cliptune.errors import UserError
 
-#: What takes the place of each value of a tree.
+#: Replacements for each value of a tree.
 ODD = (
     *(None, True, -1, 2**31, 2**70, 10**400, 1e308, float("nan"), float("inf")),
     *("", "x", "\ud800", "\x1b[31m", "{0.__class__}", "{:>99999999999}", "{}{}", "..", "/etc", "no_such_module:Class"),
@@ -23,16 +23,18 @@ ODD = (
 )
 
 
-def of_tree(value: Any, count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
-    """What was done and JSON of `count` copies of a tree: values of other kinds, keys gone or renamed, depth."""
-    done = [(place, how) for place in places(value) for how in (*range(len(ODD)), "gone", "renamed", "deep", "deeper")]
+def damage_tree(value: Any, count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield (change, JSON) for `count` copies of a tree: other types, missing or renamed keys, deep nesting."""
+    done = [
+        (place, how) for place in value_paths(value) for how in (*range(len(ODD)), "gone", "renamed", "deep", "deeper")
+    ]
     for place, how in random.Random(seed).sample(done, min(count, len(done))):
         if (changed := _changed(value, place, how)) is not None:
             yield f"{place} {how if isinstance(how, str) else repr(ODD[how])[:30]}", changed
 
 
-def of_bytes(content: bytes, count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
-    """What was done and the bytes of `count` copies, after those of another kind altogether."""
+def damage_bytes(content: bytes, count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
+    """Yield (change, bytes) for `count` damaged copies, after content of entirely different kinds."""
     yield from {"empty": b"", "zeros": bytes(len(content)), "brackets": b"[" * 20_000}.items()
     yield from {"braces": b'{"a":' * 20_000, "aliases": b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"}.items()
     rng = random.Random(seed)
@@ -54,17 +56,17 @@ def of_bytes(content: bytes, count: int, seed: int = 0) -> Iterator[tuple[str, b
         yield f"{how} {i}", made
 
 
-def places(value: Any, place: tuple = ()) -> Iterator[tuple]:
+def value_paths(value: Any, place: tuple = ()) -> Iterator[tuple]:
     """Paths to all values of a tree; of a list, to its first two."""
     yield place
     items = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
-    for key, held in items:
-        yield from places(held, (*place, key))
+    for key, item in items:
+        yield from value_paths(item, (*place, key))
 
 
 def _changed(value: Any, place: tuple, how: int | str) -> str | None:
-    """JSON of a copy of `value`; None for what cannot be done there."""
-    if how == "deeper":  # Python writes no JSON as deep as this
+    """JSON of a changed copy of `value`; None if the change does not apply there."""
+    if how == "deeper":  # Python cannot write JSON as deep as this
         text = _changed(value, place, "mark")
         return text and text.replace('"MARK"', "[" * 20_000 + "]" * 20_000)
     whole = {"": copy.deepcopy(value)}
@@ -87,12 +89,12 @@ def _changed(value: Any, place: tuple, how: int | str) -> str | None:
 
 
 class TookTooLong(BaseException):
-    """Nothing else may take it for its own."""
+    """Raised on timeout; a separate class, so that no handler catches it by accident."""
 
 
 @contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Raise in the block when it takes longer, where the system knows alarms."""
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise if the block takes longer than `seconds`, on systems that have alarms."""
     if not hasattr(signal, "SIGALRM"):
         yield
         return
@@ -109,13 +111,13 @@ def within(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def refused_or(use: Callable[[], Any], damaged: Iterable[str]) -> tuple[int, int]:
-    """Uses each damaged copy; how many there were, and how many were refused. Fails for anything but `UserError`."""
+def count_refusals(use: Callable[[], Any], damaged: Iterable[str]) -> tuple[int, int]:
+    """Use each damaged copy and return the numbers of copies and refusals. Any error but `UserError` fails."""
     count = refused = 0
     for what in damaged:
         count += 1
         try:
-            with within(20):
+            with time_limit(20):
                 use()
         except UserError as error:
             refused += 1
@@ -125,8 +127,8 @@ def refused_or(use: Callable[[], Any], damaged: Iterable[str]) -> tuple[int, int
     return count, refused
 
 
-def written(path: Path, copies: Iterable[tuple[str, str | bytes]]) -> Iterator[str]:
-    """Writes each copy in turn to `path`, and says what it is."""
+def write_copies(path: Path, copies: Iterable[tuple[str, str | bytes]]) -> Iterator[str]:
+    """Write each copy in turn to `path` and yield the change."""
     for what, content in copies:
         path.write_bytes(content if isinstance(content, bytes) else content.encode(errors="surrogatepass"))
         yield what

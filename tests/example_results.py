@@ -1,4 +1,4 @@
-"""Fixtures of results made by hand; imported by the conftest.py of the rooms that use them."""
+"""Fixtures of hand-made results, imported by the conftest.py files of the folders that use them."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def record():
 
 @pytest.fixture(scope="session")
 def study(record):
-    """Three methods, three seeds, every background."""
+    """Results of three methods, three seeds and every background condition."""
     made = []
     for m, (method, parameters) in enumerate([("maple+dapt", 9216.0), ("zeroshot", 0.0), ("maple", 9216.0)]):
         for seed in (3, 1, 2):
@@ -54,7 +54,7 @@ def study(record):
 
 @pytest.fixture(scope="session")
 def panel():
-    """A function that makes a `Panel` of a square, answered by the methods named."""
+    """A function that makes a `Panel` of a square with the predictions of the named methods."""
 
     def make(*methods, size=16, mask=True, saliency=True):
         rng = np.random.default_rng(0)

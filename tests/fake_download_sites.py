@@ -1,4 +1,4 @@
-"""Small datasets on servers of their own, as their sites and the collection have them."""
+"""Miniature datasets on local servers, packed as on their original sites and in the collection."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from cliptune.data.public.download import DownloadOptions
 from make_archives import tarred, zipped
 
 CARDS = public.specs()
-#: The archives of the original sites, and how paths in the dataset's CoOp folder are called in them.
+#: The archives of the original sites, and the names in them of paths in the dataset's CoOp folder.
 SITES = {
     "oxford_pets": {"images.tar.gz": ("images/", "images/"), "annotations.tar.gz": ("annotations/", "annotations/")},
     "oxford_flowers": {"102flowers.tgz": ("jpg/", "jpg/")},
@@ -43,7 +43,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def made(tmp_path):
-    """A function that gives the files of a small dataset by their path in its CoOp folder."""
+    """A function that returns the files of a miniature dataset by their path in its CoOp folder."""
 
     def call(name: str) -> dict[str, bytes]:
         mini_public_datasets.write_dataset(CARDS[name], tmp_path / "made")
@@ -55,7 +55,7 @@ def made(tmp_path):
 
 @pytest.fixture
 def original(site, made, monkeypatch):
-    """A function that puts a small dataset on its own site, without digests; the order that fetches it there."""
+    """A function that puts a miniature dataset on its original site, without digests, and returns the order for it."""
 
     def call(name: str) -> DownloadOptions:
         files, split, recipe = made(name), CARDS[name].split_file, CARDS[name].recipe
@@ -77,12 +77,12 @@ def original(site, made, monkeypatch):
 
 @pytest.fixture
 def dtd(hub, made):
-    """DTD in the collection; the order that fetches it there."""
+    """Put DTD into the collection; returns the order that downloads it."""
     return DownloadOptions(mirror=hub("dtd.zip", zipped({f"dtd/{path}": x for path, x in made("dtd").items()})).url)
 
 
 def assert_complete(name: str, root: Path) -> None:
-    """The dataset is read, in the CoOp layout, and nothing else is left."""
+    """Assert that the dataset can be read in the CoOp layout and that no other files are left."""
     place = locate(CARDS[name], root)
     assert place.layout.kind == "CoOp"
     with pytest.warns(UserWarning, match="not the published"):

@@ -1,4 +1,4 @@
-"""A small Pascal VOC: noise for images, real annotations' form, masks whose values are labels."""
+"""A miniature Pascal VOC: noise images, annotations in the real format, masks whose values are labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-#: Images and the objects in them, by their names in annotations.
+#: Images and the annotated names of the objects in them.
 TRAIN = {
     "2007_000001": ["aeroplane"],
     "2007_000002": ["aeroplane", "person"],
@@ -49,7 +49,7 @@ def labels(seed: int) -> np.ndarray:
 
 
 def write_voc(root: Path, home: str = HOMES[0], *, long: bool = True, masks: str = "SegmentationClassAug") -> Path:
-    """The dataset under `root`; `long`: with the long training list, whose masks are grey files in `masks`."""
+    """Write the dataset under `root`; `long`: with the long training list, whose masks are grey files in `masks`."""
     folder = root / home
     sets = folder / "ImageSets" / "Segmentation"
     for part in ("JPEGImages", "Annotations", "SegmentationClass", masks):
@@ -60,7 +60,7 @@ def write_voc(root: Path, home: str = HOMES[0], *, long: bool = True, masks: str
     for seed, (key, objects) in enumerate(everything.items()):
         Image.fromarray(rng.integers(0, 255, (24, 32, 3), np.uint8)).save(folder / "JPEGImages" / f"{key}.jpg")
         (folder / "Annotations" / f"{key}.xml").write_text(annotation(objects))
-        if key not in MORE:  # official masks are coloured by a palette
+        if key not in MORE:  # official masks are palette images
             coloured = Image.fromarray(labels(seed)).convert("L")
             coloured.putpalette([value for i in range(256) for value in (i, 255 - i, 7)])
             coloured.save(folder / "SegmentationClass" / f"{key}.png")

@@ -1,10 +1,10 @@
-"""Class folders of plain images, and what a split makes of them."""
+"""Class folders of single-colour images, and the class sizes of their splits."""
 
 from PIL import Image
 
 
 def write_class_folders(root, **counts):
-    """Plain images: `fill(root, cat=3)` makes root/cat/0.png, 1.png, 2.png."""
+    """Single-colour images: `write_class_folders(root, cat=3)` makes root/cat/0.png, 1.png, 2.png."""
     for name, count in counts.items():
         (root / name).mkdir(parents=True, exist_ok=True)
         for i in range(count):

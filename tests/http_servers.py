@@ -1,4 +1,4 @@
-"""A server of small files that behaves as well or as badly as a test wants."""
+"""A server of small files with configurable faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cliptune.data.public.download import transfer
 
 @dataclass
 class Site:
-    """What the server has, how it behaves, and what it was asked."""
+    """The files of the server, its faults, and the requests it received."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def site(monkeypatch):
     class Server(http.server.ThreadingHTTPServer):
         daemon_threads = True
 
-        def handle_error(self, *_):  # a client that hangs up is what some tests are about
+        def handle_error(self, *_):  # some tests hang up on purpose
             pass
 
     server = Server(("127.0.0.1", 0), Handler)
@@ -99,7 +99,7 @@ def site(monkeypatch):
 
 @pytest.fixture
 def hub(site):
-    """A function that puts an archive into the collection, as the hub's own server answers for it."""
+    """A function that adds an archive to the collection, with the answers of the hub's server."""
     shown: list[dict] = []
     tree = f"/api/models/{COLLECTION}/tree/main"
 

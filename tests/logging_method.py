@@ -1,4 +1,4 @@
-"""A method that logs every epoch it trains, sweeps with it, and a context that kills one of their processes."""
+"""A method that logs every epoch it trains, sweeps with it, and a context manager that kills one of their processes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def make_jobs(data: Path, out: Path, *, widths=(1, 2), seeds=(1, 2, 3), epochs: 
 
 
 def trained_epochs(out: Path) -> Counter[str]:
-    """How often each epoch of each job of `make_jobs(..., out)` was trained: "N_CTX SEED EPOCH" -> count."""
+    """Count how often each epoch of each job of `make_jobs(..., out)` was trained: "N_CTX SEED EPOCH" -> count."""
     log = out.parent / f"{out.name}.log"
     return Counter(log.read_text().splitlines() if log.is_file() else ())
 
@@ -90,7 +90,7 @@ def all_epochs(jobs: list[Job]) -> set[str]:
 
 @contextmanager
 def kill_one(jobs: list[Job], out: Path) -> Iterator[list[int]]:
-    """Kill a process that executes one of the jobs after two epochs, while the block runs the sweep.
+    """Kill a process that executes one of the jobs, after two epochs, while the block runs the sweep.
 
     Yields a list that receives the process id.
     """
@@ -126,7 +126,7 @@ def list_files(out: Path) -> list[str]:
 
 
 def left_behind(jobs: list[Job]) -> dict[str, object]:
-    """Metrics, history and file names of a finished sweep: all that is equal when it is repeated."""
+    """Metrics, history and file names of a finished sweep: everything that repeating it reproduces."""
     found: dict[str, object] = {}
     for job in jobs:
         name = f"{job.label} {job.run.seed}"

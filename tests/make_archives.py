@@ -1,4 +1,4 @@
-"""Archives in memory for tests."""
+"""Zip and tar archives in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 
 def tarred(files: dict[str, bytes | tarfile.TarInfo], mode: str = "w:gz") -> bytes:
-    """A tar of files by path; in place of a content, a member of any kind."""
+    """A tar of files by path; a value may be a `TarInfo` instead of the content."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode) as archive:
         for name, content in files.items():

@@ -1,4 +1,4 @@
-"""ImageNet and its kin in small: every class folder, one image under many names."""
+"""Miniature ImageNet and its variants: every class folder, one image under many names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from cliptune.data.public.common.wnids import wnids
 
 NUMBERS = tuple(str(i) for i in range(1000))
-#: Source -> its folder of class folders in the CoOp layout, and what those are called.
+#: Source -> its folder of class folders in the CoOp layout, and the names of those.
 SETS = {
     "imagenetv2": ("imagenetv2/imagenetv2-matched-frequency-format-val", NUMBERS),
     "imagenet_sketch": ("imagenet-sketch/images", wnids()),
@@ -22,9 +22,9 @@ SETS = {
 
 
 def write_wnid_folders(folder: Path, classes: Sequence[str], files: Sequence[str]) -> Path:
-    """`folder/<class>/<file>`, links to one JPEG file; `{}` in a file's name is its class."""
+    """Write `folder/<class>/<file>` as links to one JPEG file; `{}` in a file name stands for its class."""
     folder.mkdir(parents=True)
-    image = folder.parent / "picture.bin"
+    image = folder.parent / "image.bin"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 40, 3), np.uint8)).save(image, "JPEG")
     for name in classes:
         (folder / name).mkdir()
@@ -35,7 +35,7 @@ def write_wnid_folders(folder: Path, classes: Sequence[str], files: Sequence[str
 
 
 def write_imagenet(images: Path, train: Sequence[str] = ("{}_10.JPEG", "{}_9.JPEG", "{}_1.JPEG")) -> None:
-    """`train` and `val` in `images`."""
+    """Write `train` and `val` in `images`."""
     if train:
         write_wnid_folders(images / "train", wnids(), train)
     write_wnid_folders(images / "val", wnids(), ("ILSVRC2012_val_{}.JPEG",))

@@ -48,7 +48,7 @@ def similarity(g: Tensor) -> Tensor:
 
 
 def greedy(value, size: int, budget: int) -> list[int]:
-    """Positions that greedily maximise `value(list of positions)`; the earlier image wins a tie."""
+    """Positions that greedily maximise `value(list of positions)`; ties go to the earlier image."""
     chosen: list[int] = []
     for _ in range(budget):
         rest = [j for j in range(size) if j not in chosen]
@@ -61,7 +61,7 @@ def classes(labels: Tensor) -> list[Tensor]:
 
 
 def by_class(labels: Tensor, fraction: float, choose) -> list[int]:
-    """Ascending pool positions of what `choose(rows, budget)` selects per class, as positions in the class."""
+    """Ascending pool positions of what `choose(rows, budget)` selects per class, by position in the class."""
     found = []
     for rows in classes(labels):
         budget = max(1, round(fraction * len(rows)))

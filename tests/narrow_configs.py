@@ -1,4 +1,4 @@
-"""open_clip's configurations, narrowed: all that decides the mathematics is kept, widths and depths are small."""
+"""open_clip's configurations with small widths and depths; everything that decides the mathematics is unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from timm.models.vitamin import VitCfg, VitConvCfg
 import tiny_tokenizers
 
 WIDTH = 64
-#: The kind of tokenizer that stands in for one of Hugging Face, by a part of its name; the first that fits counts.
+#: The kind of tokenizer that replaces one of Hugging Face, by a part of its name; the first match counts.
 KINDS = {
     "SigLIP2": "gemma",
     "i18n": "t5",
@@ -29,7 +29,7 @@ KINDS = {
     "mt5": "t5",
     "nllb": "nllb",
 }
-#: Models of Hugging Face: part of the name -> its configuration.
+#: Models of Hugging Face: part of the name -> configuration.
 SMALL = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 SMALL |= {"intermediate_size": 64, "max_position_embeddings": 96, "pad_token_id": 1}
 HF = {
@@ -41,7 +41,7 @@ HF = {
     | {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
     | {"max_position_embeddings": 96, "pad_token_id": 1},
 }
-#: Narrower towers of timm, by the beginning of their name.
+#: Narrow towers of timm, by the beginning of their name.
 VITAMIN = VitCfg(
     embed_dim=(16, 32, WIDTH),
     depths=(1, 1, 1),
@@ -67,7 +67,7 @@ def first(table: dict[str, Any], name: str) -> Any:
 
 @contextmanager
 def narrow_timm() -> Iterator[None]:
-    """While it lasts, timm makes the towers of `TIMM`."""
+    """Within the context, timm builds the narrow towers of `TIMM`."""
     create = timm.create_model
 
     def narrow(name: str, *args: Any, **options: Any) -> torch.nn.Module:
@@ -82,7 +82,7 @@ def narrow_timm() -> Iterator[None]:
 
 
 def narrowed(name: str) -> dict[str, Any]:
-    """The configuration of `name` with few layers and little width; sizes of images are kept where timm needs them."""
+    """The configuration of `name` with few layers and small widths; image sizes stay where timm needs them."""
     config = copy.deepcopy(open_clip.get_model_config(name))
     assert config is not None
     text, vision = config["text_cfg"], config["vision_cfg"]
@@ -124,7 +124,7 @@ def folder(name: str, root: Path) -> Path:
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            if "logit" not in key:  # nothing that is zero, or one, could hide a mistake
+            if "logit" not in key:  # no zeros or ones, which could hide a mistake
                 parameter.add_(noise * (0.1 if parameter.ndim < 2 else 0.02))
     weights = {key: value.contiguous().clone() for key, value in model.state_dict().items()}
     save_file(weights, root / "open_clip_model.safetensors")

@@ -1,4 +1,4 @@
-"""Small images of noise and of colours, and random streams."""
+"""Small noise and colour images, and seeded generators."""
 
 import numpy as np
 import torch
@@ -14,6 +14,6 @@ def seeded_generator(seed):
 
 
 def colour_tensor():
-    """A PIL image of 12 x 10 pixels, each of another colour."""
+    """A PIL image of 12 x 10 pixels, each with its own colour."""
     ramp = np.linspace(0, 255, 12 * 10).astype(np.uint8).reshape(10, 12)
     return Image.fromarray(np.stack([ramp, ramp[::-1], ramp[:, ::-1]], -1))

@@ -1,4 +1,4 @@
-"""Checkpoint files as the authors' training loop writes them, from tensors by their official names."""
+"""Checkpoint files as the authors' training loop writes them, from tensors under their official names."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ CTX = "prompt_learner.ctx"
 def state_dict(
     learned: Mapping[str, Tensor], backbone: Backbone, sentences: Sequence[str] = (), *, whole: bool = False
 ) -> dict[str, Tensor]:
-    """A model's state dict: what was learned, the embedded `sentences` around the context, frozen towers if `whole`.
+    """A model's state dict: learned tensors, the embedded `sentences` around the context, frozen towers if `whole`.
 
-    sentences: those of the classes, `"a photo of a cat."`; what stands where the context is does not matter.
+    sentences: one per class, `"a photo of a cat."`; the words at the positions of the context do not matter.
     """
     found = dict(learned)
     if sentences:
@@ -40,18 +40,18 @@ def state_dict(
 
 
 def learner_alone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of the prompt learner, as CoOp and those after it keep it."""
+    """The state dict of the prompt learner, as CoOp and its successors save it."""
     return {name.removeprefix("prompt_learner."): tensor for name, tensor in state.items()}
 
 
 def unused_tensors(state: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
-    """KgCoOp's parameters that nothing calls."""
+    """KgCoOp's unused parameters."""
     more = {"bias_vectors": (1, width), "meta_net.linear1.weight": (width, width), "meta_net.linear1.bias": (width,)}
     return {**state, **{f"prompt_learner.{name}": torch.zeros(shape) for name, shape in more.items()}}
 
 
 def second_tower(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """With a frozen image tower besides, called `name`, of other weights than the first."""
+    """Add a second frozen image tower called `name` with other weights."""
     towers = {key: tensor for key, tensor in state.items() if key.startswith("image_encoder.") and "VPT" not in key}
     return {**state, **{key.replace("image_encoder", name, 1): tensor + 1 for key, tensor in towers.items()}}
 

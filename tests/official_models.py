@@ -1,4 +1,4 @@
-"""Models of every method that can be imported, and the state dicts that the authors' code would have of them."""
+"""Models of every method that can be imported, and their state dicts as the authors' code would write them."""
 
 import torch
 from torch import Generator
@@ -25,7 +25,7 @@ from official_files import CTX, learner_alone, second_tower, state_dict, unused_
 from tiny_clips import random_images
 
 NAMES = ("cat", "boeing 737-200", "jack-o'-lantern", "tulip (red)", "washington d. c.", "sled dog")
-#: Method, its name where the file does not say it, what is given besides.
+#: Method, its name if the file does not contain it, further options.
 METHODS = {
     "coop": (CoOp(5), "coop", {}),
     "coop per class": (CoOp(3, class_specific=True), "", {}),
@@ -55,12 +55,12 @@ METHODS = {
         {"sentence": "template"},
     ),
 }
-#: Those that keep the learner alone.
+#: Methods that save the learner only.
 ALONE = ("coop", "cocoop", "kgcoop", "prograd")
 
 
 def trained_model(method, of, names=NAMES, seed=0):
-    """A model whose learner has moved from its start."""
+    """A model whose learner has moved from its initial values."""
     model = TunedModel(of, method, names, generator=Generator().manual_seed(seed)).eval()
     with torch.no_grad():
         for number, parameter in enumerate(model.learner.parameters()):
@@ -72,11 +72,11 @@ def trained_model(method, of, names=NAMES, seed=0):
 
 
 def official_state(key, model):
-    """The state dict that the authors' code would have."""
+    """The state dict as the authors' code would write it."""
     of, method = model.backbone, model.method
     tensors = {name: tensor.detach().clone() for name, tensor in official_names(model.learner).items()}
     tensors |= {name: tensor.double() for name, tensor in official_buffers(model.learner).items()}
-    if key.startswith("dpl"):  # twelve rows whatever the towers' depth, empty ones too
+    if key.startswith("dpl"):  # always twelve rows, empty ones beyond the towers' depth
         for tower, width in (("txt", of.text_width), ("img", of.image_width)):
             for i in range(12):
                 tensors.setdefault(f"prompt_learner.ctx_{tower}_lst.{i}", torch.empty(0, width))

@@ -1,4 +1,4 @@
-"""Data as Python holds it: an image, and three classes of drawings."""
+"""Datasets as Python objects: an image, and three classes of drawings."""
 
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
@@ -20,7 +20,7 @@ def labeled_images(split="train", each=8):
 
 
 class LabeledImages(torch.utils.data.Dataset):
-    """As torchvision's are made: labels apart, and it counts how often an image is asked for."""
+    """In the style of torchvision: labels in `targets`; counts how often an image is read."""
 
     classes = CLASSNAMES
 

@@ -20,12 +20,12 @@ def by_hand(tuned, images):
     clip, vit = of.model, of.visual
     ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", [n.replace("_", " ") for n in tuned.classnames])
     rows, ends = torch.arange(len(ids)), ids.argmax(-1)
-    held = {"text": [], "image": []}
+    blocks = {"text": [], "image": []}
     takes = {
-        "text": lambda _, given: held["text"].append(given[0][rows, ends]),
-        "image": lambda _, given: held["image"].append(given[0][:, 0] if given[0].ndim == 3 else given[0]),
+        "text": lambda _, given: blocks["text"].append(given[0][rows, ends]),
+        "image": lambda _, given: blocks["image"].append(given[0][:, 0] if given[0].ndim == 3 else given[0]),
     }
-    # What goes into the next block, or into the final norm.
+    # The input of the next block or of the final norm.
     text_places = [*list(clip.transformer.resblocks)[1:], clip.ln_final]
     image_places = [*(block.ln_1 for block in list(vit.transformer.resblocks)[1:]), vit.ln_post]
     hooks = [m.register_forward_pre_hook(takes["text"]) for m in text_places]
@@ -38,6 +38,6 @@ def by_hand(tuned, images):
     textbook.image_features(clip, images)
     for hook in hooks:
         hook.remove()
-    prompted = {name: each[: len(each) // 2] for name, each in held.items()}
-    plain = {name: each[len(each) // 2 :] for name, each in held.items()}
+    prompted = {name: each[: len(each) // 2] for name, each in blocks.items()}
+    plain = {name: each[len(each) // 2 :] for name, each in blocks.items()}
     return clip.logit_scale.exp() * image @ text.T, prompted, plain

@@ -1,4 +1,4 @@
-"""The method in the manual's page, run as the page says: from any folder, and as a file of the house."""
+"""The method on the manual's page runs as described: from any folder, and as a file of the package."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def code():
     return block
 
 
-def test_from_any_folder(code, tmp_path, monkeypatch, photos):
+def test_a_method_runs_from_any_folder(code, tmp_path, monkeypatch, photos):
     (tmp_path / "offset.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     run = ct.train("offset:Offset", data=f"folder:{photos}", shots=4, epochs=5, lr=2.0, augment="none", stay=0.05)
@@ -28,8 +28,8 @@ def test_from_any_folder(code, tmp_path, monkeypatch, photos):
     assert run.model.learner.state_dict()["vector"].any()
 
 
-def test_as_a_file_of_the_house(code, tmp_path, monkeypatch, photos, cli):
-    """Dropped into the folder of methods, it is found by name, listed, wrapped, kept and run under a protocol."""
+def test_a_method_runs_as_a_file_of_the_package(code, tmp_path, monkeypatch, photos, cli):
+    """A file added to the methods folder is found by name, listed, wrapped, saved and run under a protocol."""
     (tmp_path / "offset.py").write_text(code)
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
     assert "offset" in methods.names()

@@ -1,4 +1,4 @@
-"""Checks of values: what is no number in range is one short sentence."""
+"""Range checks: a value that is not a number in range raises one short sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cliptune.errors import UserError, shown
 
 
 @dataclass
-class Held:
+class Values:
     """Values of each kind."""
 
     count: int = 1
@@ -21,22 +21,22 @@ class Held:
     counts: tuple[int, ...] = ()
 
 
-def least(held):
-    checks.at_least(held, 0, "count", "rate", "rates", "counts", hint="look it up")
+def least(values):
+    checks.at_least(values, 0, "count", "rate", "rates", "counts", hint="look it up")
 
 
-def positive(held):
-    checks.positive(held, "count", "rate")
+def positive(values):
+    checks.positive(values, "count", "rate")
 
 
-def between(held):
-    checks.between(held, 0, 1, "count", "rate", "rates")
+def between(values):
+    checks.between(values, 0, 1, "count", "rate", "rates")
 
 
 @pytest.mark.parametrize("check", [least, positive, between])
-@pytest.mark.parametrize("held", [Held(), Held(rate=1), Held(count=np.int64(1), rate=np.float32(0.5))])
-def test_values_in_range_pass(check, held):
-    check(held)
+@pytest.mark.parametrize("values", [Values(), Values(rate=1), Values(count=np.int64(1), rate=np.float32(0.5))])
+def test_values_in_range_pass(check, values):
+    check(values)
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_values_in_range_pass(check, held):
         (between, {"count": 2**63}, "count must be from 0 to 1, got 9223372036854775808"),
     ],
 )
-def test_others_are_named_with_what_they_may_be(check, values, message):
+def test_values_out_of_range_are_named_with_the_allowed_range(check, values, message):
     with pytest.raises(UserError, match=message):
-        check(Held(**values))
+        check(Values(**values))
 
 
 @pytest.mark.parametrize("text", ["a photo", "{} and {}", "a {0}", "a {x} of {}", "{}}", "{{}}"])
-def test_templates_have_one_place_for_the_name(text):
+def test_templates_have_one_placeholder_for_the_name(text):
     with pytest.raises(UserError, match="needs exactly one {} where the class name goes"):
         checks.template("template", text)
     checks.template("template", "a photo of a {}.")

@@ -1,4 +1,4 @@
-"""The front door: which command, how it ends, and what stands on which stream."""
+"""The command line's entry point: commands, exit codes, stdout and stderr."""
 
 import warnings
 
@@ -8,7 +8,7 @@ import cliptune
 from cliptune import commands
 from cliptune.errors import UserError
 
-#: Flags that the help of each command must show.
+#: Flags that each command's help must show.
 FLAGS = {
     "demo": ["--out", "--seeds", "--shots"],
     "train": [
@@ -44,7 +44,7 @@ def test_help_names_every_command(cli, ask):
 
 @pytest.mark.parametrize("ask", ["--help", "-h"])
 @pytest.mark.parametrize("command", commands.COMMANDS)
-def test_every_command_explains_itself(cli, command, ask):
+def test_every_command_has_help(cli, command, ask):
     result = cli(command, ask)
     assert result.code == 0 and result.err == ""
     assert [flag for flag in FLAGS[command] if flag not in result.out] == []
@@ -53,12 +53,12 @@ def test_every_command_explains_itself(cli, command, ask):
 @pytest.mark.parametrize(
     "method, flag", [("coop", "--method.n-ctx"), ("maple", "--method.depth"), ("coop+dapt", "--method.base.n-ctx")]
 )
-def test_the_help_of_train_is_the_methods(cli, method, flag):
+def test_the_help_of_train_shows_the_methods_flags(cli, method, flag):
     result = cli("train", method, "--help")
     assert result.code == 0 and flag in result.out
 
 
-def test_the_help_of_train_shows_the_values_of_what_is_named_beside_it(cli):
+def test_the_help_of_train_shows_the_values_of_the_given_options(cli):
     def default(result, flag):
         text = " ".join(result.out.replace("│", " ").split())
         return text.partition(f"{flag} ")[2].partition("(default: ")[2].partition(")")[0]
@@ -72,7 +72,7 @@ def test_the_help_of_train_shows_the_values_of_what_is_named_beside_it(cli):
 
 
 @pytest.mark.parametrize("command", [c for c in commands.COMMANDS if c not in ("data", "masks", "results", "list")])
-def test_help_is_broken_into_lines_once(cli, monkeypatch, command):
+def test_help_is_wrapped_once(cli, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
     lines = [line.strip("│ ") for line in cli(command, "--help").out.splitlines() if line.startswith("│   ")]
     gaps = [
@@ -82,7 +82,7 @@ def test_help_is_broken_into_lines_once(cli, monkeypatch, command):
     assert gaps == []
 
 
-def test_help_after_a_name(cli):
+def test_help_flag_after_a_name(cli):
     for arguments in (("evaluate", "runs/x"), ("predict", "runs/x"), ("report", "runs"), ("run", "base-to-novel")):
         result = cli(*arguments, "--help")
         assert result.code == 0 and "usage: " in result.out, result
@@ -103,7 +103,7 @@ def test_an_unknown_command(cli):
     assert "known: background, data, demo" in cli("xyz").err
 
 
-def test_a_mistake_is_one_line_however_long(cli, monkeypatch):
+def test_a_long_error_message_is_one_line(cli, monkeypatch):
     message = "a [bold]mistake[/bold] " + "of many words " * 30 + "at /a/very/long/" + "path/" * 40
 
     def fail(command):
@@ -114,7 +114,7 @@ def test_a_mistake_is_one_line_however_long(cli, monkeypatch):
     assert result.code == 2 and result.err == f"cliptune: {message}\n"
 
 
-def test_an_interruption_says_how_to_go_on(cli, monkeypatch):
+def test_an_interrupt_says_how_to_resume(cli, monkeypatch):
     def stop(command):
         raise KeyboardInterrupt
 
@@ -123,7 +123,7 @@ def test_an_interruption_says_how_to_go_on(cli, monkeypatch):
     assert result.code == 130 and "run the same command again" in result.err
 
 
-def test_warnings_are_notes(cli, monkeypatch):
+def test_warnings_are_printed_as_notes(cli, monkeypatch):
     monkeypatch.setattr(commands, "get", lambda command: lambda arguments: warnings.warn("mind [this]", stacklevel=1))
     result = cli("demo")
     assert (result.code, result.out, result.err) == (0, "", "note: mind [this]\n")
@@ -137,7 +137,7 @@ def test_warnings_are_notes(cli, monkeypatch):
         ("backbones", ["tiny", "ViT-B-16", "openai"]),
     ],
 )
-def test_lists_have_a_line_each(cli, kind, some):
+def test_lists_have_one_line_per_entry(cli, kind, some):
     result = cli("list", kind)
     lines = result.out.splitlines()
     assert result.code == 0 and result.err == "" and len(lines) >= len(some) - 1
@@ -150,6 +150,6 @@ def test_lists_have_a_line_each(cli, kind, some):
 @pytest.mark.parametrize(
     "arguments, got", [((), "nothing"), (("method",), "method"), (("methods", "data"), "methods data")]
 )
-def test_lists_that_are_none(cli, arguments, got):
+def test_unknown_lists_are_refused(cli, arguments, got):
     result = cli("list", *arguments)
     assert result.code == 2 and result.err == f"cliptune: list takes one of methods, backbones, data, got {got}\n"

@@ -1,4 +1,4 @@
-"""Runs as plain values: strict in, exact out, options by name."""
+"""Configurations as plain values: strict parsing, exact serialisation, options by name."""
 
 import dataclasses
 
@@ -66,13 +66,17 @@ def test_yaml_round_trip(run):
     assert again == run and config.fingerprint(again) == config.fingerprint(run)
 
 
-def test_a_file_reads_as_one_would_write_it():
-    held = yaml.safe_load(config.to_yaml(DAPT))
-    assert held["method"]["name"] == "dapt" and held["method"]["base"]["name"] == "maple"
-    assert held["method"]["base"]["depth"] == 9 and held["training"]["lr"] == 0.002 and held["seed"] == 1
+def test_yaml_has_the_form_a_user_would_write():
+    plain_values = yaml.safe_load(config.to_yaml(DAPT))
+    assert plain_values["method"]["name"] == "dapt" and plain_values["method"]["base"]["name"] == "maple"
+    assert (
+        plain_values["method"]["base"]["depth"] == 9
+        and plain_values["training"]["lr"] == 0.002
+        and plain_values["seed"] == 1
+    )
 
 
-def test_what_a_file_leaves_out_is_default():
+def test_missing_fields_are_defaults():
     assert config.from_dict({"method": {"name": "coop"}}) == RunConfig(CoOp())
     brief = {"method": {"name": "dapt", "base": {"name": "coop", "n_ctx": 4}}, "training": {"lr": 1}, "seed": 3}
     assert config.from_dict(brief) == RunConfig(Dapt(CoOp(4)), seed=3, training=TrainConfig(lr=1.0))
@@ -106,12 +110,12 @@ def test_what_a_file_leaves_out_is_default():
         ({"method": {"name": "dapt", "compat": "papr"}}, "it takes one of 'paper', 'release'"),
     ],
 )
-def test_mistakes_are_named(change, reason):
+def test_invalid_fields_are_named(change, reason):
     with pytest.raises(UserError, match=reason):
         config.from_dict({"method": {"name": "coop"}, **change})
 
 
-def test_a_run_that_is_no_mapping():
+def test_a_configuration_must_be_a_mapping():
     with pytest.raises(UserError, match="a run must be a mapping .*None"):
         config.from_dict(None)
 
@@ -130,19 +134,19 @@ def test_a_run_that_is_no_mapping():
         ({"cached_views": -1}, "cached_views must be at least 0"),
     ],
 )
-def test_settings_out_of_range(options, reason):
+def test_settings_out_of_range_are_refused(options, reason):
     with pytest.raises(UserError, match=reason):
         TrainConfig(**options)
 
 
-def test_options_reach_the_run_its_training_and_every_method():
+def test_options_set_fields_of_the_run_its_training_and_every_method():
     run = config.with_options(DAPT, {"seed": 4, "lr": 1, "pull_push": 4, "depth": 3})
     assert (run.seed, run.training.lr, run.method.pull_push, run.method.base.depth) == (4, 1.0, 4.0, 3)
     untouched = dataclasses.replace(run, seed=1, training=TrainConfig(), method=Dapt(Maple()))
     assert untouched == DAPT
 
 
-def test_the_outermost_that_has_an_option_takes_it():
+def test_an_option_sets_the_outermost_field_of_its_name():
     class Inner(CoOp):
         pass
 
@@ -170,7 +174,7 @@ def test_an_option_of_another_method_is_unknown():
         config.with_options(RunConfig(CoOp()), {"depth": 3})
 
 
-def test_options_are_checked_as_files_are():
+def test_options_are_checked_like_files():
     with pytest.raises(UserError, match="n_ctx='4' does not fit CoOp; it takes int"):
         config.with_options(RunConfig(CoOp()), {"n_ctx": "4"})
     with pytest.raises(UserError, match="n_ctx must be at least 1, got 0"):
@@ -195,12 +199,12 @@ def test_lists_are_read_as_tuples_and_written_as_lists(value):
         ("search_betas", [0.5], r"search_betas=\[0.5\] does not fit Dpl; it takes a list of float, float"),
     ],
 )
-def test_a_list_of_another_kind_is_refused(option, value, message):
+def test_a_list_of_another_type_is_refused(option, value, message):
     with pytest.raises(UserError, match=message):
         config.with_options(RunConfig(Dpl()), {option: value})
 
 
-def test_the_fingerprint_is_of_what_decides_the_numbers():
+def test_the_fingerprint_covers_the_fields_that_decide_the_numbers():
     run = RunConfig(CoOp())
     same = [dataclasses.replace(run, device="cpu", devices=2), config.with_options(run, {"workers": 4})]
     other = [{"seed": 2}, {"lr": 0.1}, {"n_ctx": 4}, {"data": "emoji:rho=0"}, {"precision": "bf16"}, {"shots": 1}]
@@ -225,26 +229,26 @@ OCCASIONAL = {
 }
 
 
-def test_records_of_old_protocols_say_nothing_of_what_they_do_not_know():
+def test_records_omit_options_at_their_default():
     plain = config.to_dict(RunConfig(CoOp(), protocol="base_to_novel"))
     assert not plain.keys() & OCCASIONAL.keys()
     assert config.fingerprint(RunConfig(CoOp())) == "356c6dc20cf8", "as recorded before there were these fields"
 
 
 @pytest.mark.parametrize("name, value", OCCASIONAL.items())
-def test_what_is_occasional_is_recorded_where_it_differs(name, value):
+def test_records_contain_options_that_differ_from_their_default(name, value):
     run = dataclasses.replace(RunConfig(CoOp()), **{name: value})
-    held = yaml.safe_load(config.to_yaml(run))
-    assert held.keys() - config.to_dict(RunConfig(CoOp())).keys() == {name}
-    assert config.from_dict(held) == run and config.fingerprint(run) != config.fingerprint(RunConfig(CoOp()))
+    plain_values = yaml.safe_load(config.to_yaml(run))
+    assert plain_values.keys() - config.to_dict(RunConfig(CoOp())).keys() == {name}
+    assert config.from_dict(plain_values) == run and config.fingerprint(run) != config.fingerprint(RunConfig(CoOp()))
 
 
-def test_data_efficient_always_says_how_its_images_were_chosen():
-    held = config.to_dict(RunConfig(CoOp(), protocol="data_efficient"))
-    assert (held["fraction"], held["selector"]) == (1.0, "uniform")
+def test_data_efficient_always_records_its_selector():
+    plain_values = config.to_dict(RunConfig(CoOp(), protocol="data_efficient"))
+    assert (plain_values["fraction"], plain_values["selector"]) == (1.0, "uniform")
 
 
 @pytest.mark.parametrize("fraction", [0, -0.5, 1.5])
-def test_a_share_is_above_nothing_and_at_most_all(fraction):
+def test_a_fraction_is_above_0_and_at_most_1(fraction):
     with pytest.raises(UserError, match="fraction must be above 0 and at most 1"):
         RunConfig(CoOp(), fraction=fraction)

@@ -1,4 +1,4 @@
-"""Every kind of file that is read back, damaged in many ways: it works as if whole, or it is refused in a sentence."""
+"""Every kind of file that is read back, damaged in many ways: it is either read or refused with a `UserError`."""
 
 import json
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from cliptune.official import dpl_alphas
 from cliptune.official.logs.collect import collect_records
 from cliptune.report import reliance_records
 from cliptune.results import store
-from damaged_files import refused_or, written
+from damaged_files import count_refusals, write_copies
 from tiny_tasks import task
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -47,18 +47,22 @@ def test_record(run, tmp_path):
             for form in ("terminal", "csv", "latex", "markdown"):
                 results_table.format_table(made, form, 1).encode()
 
-    copies = (*damaged_files.of_tree(content, 200), *damaged_files.of_bytes((run / store.RESULT_FILE).read_bytes(), 60))
-    refused_or(use, written(file, copies))
+    copies = (
+        *damaged_files.damage_tree(content, 200),
+        *damaged_files.damage_bytes((run / store.RESULT_FILE).read_bytes(), 60),
+    )
+    count_refusals(use, write_copies(file, copies))
 
 
 def test_reliance(tmp_path):
     counts = dict.fromkeys(CONDITIONS, 1)
-    held = Reliance(10, dict.fromkeys(CONDITIONS, 50.0), counts, counts, 3.0, 4.0, 5.0, None, 0, {"no mask": 1})
-    one = asdict(reliance_records.RelianceRecord("emoji", "test", "data", 1, "predicted", "0123", held))
+    measured = Reliance(10, dict.fromkeys(CONDITIONS, 50.0), counts, counts, 3.0, 4.0, 5.0, None, 0, {"no mask": 1})
+    one = asdict(reliance_records.RelianceRecord("emoji", "test", "data", 1, "predicted", "0123", measured))
     file = tmp_path / "background.json"
-    copies = (*damaged_files.of_tree(one, 200), *damaged_files.of_bytes(json.dumps(one).encode(), 60))
-    tried, refused = refused_or(
-        lambda: reliance_records.tabulate_reliance({"a": [reliance_records.load_reliance(file)]}), written(file, copies)
+    copies = (*damaged_files.damage_tree(one, 200), *damaged_files.damage_bytes(json.dumps(one).encode(), 60))
+    tried, refused = count_refusals(
+        lambda: reliance_records.tabulate_reliance({"a": [reliance_records.load_reliance(file)]}),
+        write_copies(file, copies),
     )
     assert refused > tried / 2
 
@@ -68,8 +72,8 @@ def test_configuration(tmp_path):
     run_dir.claim_run_dir(tmp_path, own)
     file = tmp_path / run_dir.CONFIG
     content = file.read_bytes()
-    copies = (*damaged_files.of_tree(config.to_dict(own), 150), *damaged_files.of_bytes(content, 60))
-    same = [what for what in written(file, copies) if run_dir.has_config(tmp_path, own)]
+    copies = (*damaged_files.damage_tree(config.to_dict(own), 150), *damaged_files.damage_bytes(content, 60))
+    same = [what for what in write_copies(file, copies) if run_dir.has_config(tmp_path, own)]
     assert len(same) < 60, "such as what leaves a default out"
 
 
@@ -79,11 +83,11 @@ def test_coreset(tmp_path):
     content = file.read_bytes()
 
     def use():
-        held = coreset.read_coreset(file, "abc", toy)
-        assert held is None or all(0 < e.weight < float("inf") for e in held.train)
+        task = coreset.read_coreset(file, "abc", toy)
+        assert task is None or all(0 < e.weight < float("inf") for e in task.train)
 
-    copies = (*damaged_files.of_tree(json.loads(content), 100), *damaged_files.of_bytes(content, 60))
-    assert refused_or(use, written(file, copies))[1] == 0
+    copies = (*damaged_files.damage_tree(json.loads(content), 100), *damaged_files.damage_bytes(content, 60))
+    assert count_refusals(use, write_copies(file, copies))[1] == 0
 
 
 def test_lock(tmp_path, monkeypatch):
@@ -98,11 +102,11 @@ def test_lock(tmp_path, monkeypatch):
             file.parent.mkdir(exist_ok=True)
 
     def copies():
-        for one in damaged_files.of_bytes(whole, 60):
+        for one in damaged_files.damage_bytes(whole, 60):
             file.parent.mkdir(exist_ok=True)
             yield one
 
-    refused_or(use, written(file, copies()))
+    count_refusals(use, write_copies(file, copies()))
 
 
 def test_log(tmp_path, monkeypatch):
@@ -121,9 +125,9 @@ def test_log(tmp_path, monkeypatch):
             store.load_result(store.save_result(result, out / place))
 
     whole = (head.format(json.dumps(said)) + tail).encode()
-    trees = ((what, head.format(text) + tail) for what, text in damaged_files.of_tree(said, 120))
+    trees = ((what, head.format(text) + tail) for what, text in damaged_files.damage_tree(said, 120))
     long = (("a long line", whole + b"epoch [1/1]" * 100_000), ("digits", whole.replace(b"2,465", b"9" * 5000)))
-    refused_or(use, written(folder / "log.txt", (*trees, *damaged_files.of_bytes(whole, 100), *long)))
+    count_refusals(use, write_copies(folder / "log.txt", (*trees, *damaged_files.damage_bytes(whole, 100), *long)))
 
 
 def test_checkpoint_of_the_authors(tmp_path):
@@ -131,11 +135,15 @@ def test_checkpoint_of_the_authors(tmp_path):
     state = {"prompt_learner.ctx": torch.randn(4, 16), "prompt_learner.token_suffix": torch.randn(3, 5, 16)}
     for packed in (True, False):
         torch.save({"state_dict": state, "epoch": 5}, file, _use_new_zipfile_serialization=packed)
-        refused_or(lambda: official.read_official(file), written(file, damaged_files.of_bytes(file.read_bytes(), 100)))
+        count_refusals(
+            lambda: official.read_official(file), write_copies(file, damaged_files.damage_bytes(file.read_bytes(), 100))
+        )
 
 
 def test_scores_of_a_search(tmp_path):
     file = tmp_path / "alpha_e80_img.npy"
     for name in (file.name, "alpha_e80_txt.npy"):
         np.save(tmp_path / name, np.random.default_rng(0).normal(size=(4, 5)))
-    refused_or(lambda: dpl_alphas.read_lengths(file), written(file, damaged_files.of_bytes(file.read_bytes(), 150)))
+    count_refusals(
+        lambda: dpl_alphas.read_lengths(file), write_copies(file, damaged_files.damage_bytes(file.read_bytes(), 150))
+    )

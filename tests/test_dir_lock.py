@@ -84,7 +84,7 @@ def test_a_late_heartbeat_keeps_the_lock(leave, short_lease):
     beat.join()
 
 
-def test_the_lock_of_a_killed_process_of_this_machine_is_taken_over_at_once(tmp_path):
+def test_the_lock_of_a_killed_local_process_is_taken_over_at_once(tmp_path):
     code = "import os, pathlib, sys; from cliptune.dir_lock import lock_dir\n"
     code += "with lock_dir(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     for name in ("asked", "locked"):
@@ -96,7 +96,7 @@ def test_the_lock_of_a_killed_process_of_this_machine_is_taken_over_at_once(tmp_
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"process": 1}'])
-def test_a_torn_lock_file_counts_by_its_age(leave, content):
+def test_a_truncated_lock_file_is_judged_by_its_age(leave, content):
     folder = leave(content=content)
     with pytest.raises(DirLocked, match="by another process; wait"), lock_dir(folder):
         pass
@@ -129,7 +129,7 @@ def test_a_file_in_place_of_the_directory(tmp_path):
 
 
 def test_one_of_many_contenders_gets_the_lock(tmp_path):
-    """Threads stand for processes."""
+    """Threads take the place of processes."""
     inside, most, failed, start = [], [], [], threading.Barrier(8)
 
     def contend(i):

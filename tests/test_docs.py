@@ -1,4 +1,4 @@
-"""The manual has every public name, every method, and no link that leads nowhere."""
+"""The manual documents every public name and every method, and has no broken link."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^::: (\S+)\n(?:    options:\s*(?:(\{.*\})\n|((?:\n?      .+
 
 
 def blocks(page):
-    """Documented object -> options of its block."""
+    """Map each documented object to the options of its block."""
     found = {}
     for path, flow, nested in BLOCK.findall(PAGES[page]):
         found[path] = yaml.safe_load(flow or nested) or {} if flow or nested else {}
@@ -37,7 +37,7 @@ def api_hook():
 
 
 def named(path):
-    """The object that `package.module.Class.attribute` names."""
+    """The object with the dotted name `package.module.Class.attribute`."""
     parts = path.split(".")
     for end in range(len(parts), 0, -1):
         try:
@@ -51,7 +51,7 @@ def named(path):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "::: " in PAGES[page]])
-def test_what_a_page_documents_is_there_and_has_words(page):
+def test_documented_objects_exist_and_have_docstrings(page):
     documented = blocks(page)
     assert len(documented) == PAGES[page].count("\n::: "), "a block could not be read"
     for path, options in documented.items():
@@ -61,26 +61,26 @@ def test_what_a_page_documents_is_there_and_has_words(page):
 
 
 @pytest.mark.parametrize("name", ct.__all__)
-def test_every_public_name_has_a_place(name):
+def test_every_public_name_is_documented(name):
     documented = {id(named(path)): options for path, options in blocks("python.md").items()}
     value = getattr(ct, name)
     assert id(value) in documented, f"docs/python.md lacks {name}"
     assert documented[id(value)].get("heading", value.__name__) == name
 
 
-def test_every_member_of_a_tuned_model_has_a_place():
+def test_every_member_of_a_tuned_model_is_documented():
     public = {name for name in vars(ct.Tuned) if not name.startswith("_")}
     assert public <= set(blocks("python.md")["cliptune.tuned.Tuned"]["members"])
 
 
 @pytest.mark.parametrize("name", methods.names())
-def test_every_method_has_a_place_under_its_name(name):
+def test_every_method_is_documented_under_its_name(name):
     documented = {named(path): options for path, options in blocks("methods.md").items()}
     kind = methods.get(name)
     assert documented[kind]["heading"] == documented[kind]["toc_label"] == name
 
 
-def test_methods_with_image_features_of_their_own_are_named():
+def test_methods_with_their_own_image_features_are_listed():
     table = PAGES["python.md"].partition("### Features")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ((?:`\w+` ?)+)\|", table, re.MULTILINE)
     listed = [name for row in rows for name in re.findall(r"`(\w+)`", row) if name in methods.names()]
@@ -88,7 +88,7 @@ def test_methods_with_image_features_of_their_own_are_named():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page):
+def test_links_are_not_broken(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
         if re.match(r"https?:", target):
             continue

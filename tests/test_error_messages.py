@@ -1,4 +1,4 @@
-"""Errors of the system, errors that are unforeseen, and arguments that nothing could take."""
+"""System errors, unexpected errors, and unusable arguments."""
 
 import errno
 import warnings
@@ -22,7 +22,7 @@ from cliptune import commands
         (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"), "not enough memory"),
     ],
 )
-def test_a_fault_of_ours_is_a_sentence_and_a_file(cli, monkeypatch, cache_folder, error, message):
+def test_an_unexpected_error_is_a_sentence_and_a_traceback_file(cli, monkeypatch, cache_folder, error, message):
     def fail(arguments):
         raise error
 
@@ -35,7 +35,7 @@ def test_a_fault_of_ours_is_a_sentence_and_a_file(cli, monkeypatch, cache_folder
     assert "cliptune demo --out somewhere" in text and "Traceback" in text and type(error).__name__ in text
 
 
-def test_a_traceback_goes_elsewhere_where_the_cache_cannot_be_written(cli, monkeypatch, tmp_path):
+def test_the_traceback_goes_elsewhere_if_the_cache_is_not_writable(cli, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "file" / "below"))
     monkeypatch.setattr(commands, "get", lambda command: lambda arguments: 1 / 0)
@@ -52,7 +52,7 @@ def test_a_traceback_goes_elsewhere_where_the_cache_cannot_be_written(cli, monke
         (PermissionError(errno.EACCES, "Permission denied", "/a"), "'/a' cannot be read or written: permission denied"),
     ],
 )
-def test_what_the_system_refuses_is_a_sentence(cli, monkeypatch, error, message):
+def test_system_errors_are_one_sentence(cli, monkeypatch, error, message):
     def fail(arguments):
         raise error
 
@@ -61,7 +61,7 @@ def test_what_the_system_refuses_is_a_sentence(cli, monkeypatch, error, message)
     assert ended.code == 2 and ended.err.count("\n") == 1 and message in ended.err and len(ended.err) < 300
 
 
-def test_warnings_are_told_as_before_afterwards(cli):
+def test_the_warning_handler_is_restored(cli):
     before = warnings.showwarning
     cli("--version")
     cli("nope")
@@ -78,13 +78,13 @@ def test_warnings_are_told_as_before_afterwards(cli):
         ("--out=~nosuchuser/x", "there is no user 'nosuchuser'"),
     ],
 )
-def test_arguments_that_nothing_could_take(cli, argument, message):
+def test_unusable_arguments_are_refused(cli, argument, message):
     ended = cli("train", "coop", "--data", argument)
     assert (ended.code, ended.out) == (2, "") and message in ended.err and ended.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["LOCAL_RANK", "RANK", "WORLD_SIZE", "OMP_NUM_THREADS"])
-def test_variables_that_are_no_numbers(cli, monkeypatch, name):
+def test_environment_variables_must_be_numbers(cli, monkeypatch, name):
     monkeypatch.setenv(name, "x")
     result = cli("list", "data")
     assert (result.code, result.out) == (2, "")

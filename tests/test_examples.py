@@ -1,4 +1,4 @@
-"""The examples run as they stand, in a folder of their own, and the notebooks cell by cell."""
+"""The example scripts run unchanged in an empty folder, and the notebooks cell by cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SMALL = "emoji:classes=validation,test_per_class=1,train_per_class=2"
-#: Script -> its arguments and what it prints at last.
+#: Script -> its arguments and the last line it prints.
 SCRIPTS = {
     "own_images": ([SMALL, "--shots", "1", "--epochs", "1"], "among three classes: ("),
     "base_to_novel": (["--methods", "zeroshot", "tip_adapter", "--data", SMALL, "--seeds", "1"], "| tip_adapter |"),

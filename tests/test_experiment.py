@@ -1,4 +1,4 @@
-"""A run's folder: claimed, finished, restored, and left clean by what fails."""
+"""A run's folder: created, finished, restored, and cleaned up after a failure."""
 
 import json
 from dataclasses import replace
@@ -49,7 +49,7 @@ def files(folder):
 
 @pytest.mark.parametrize("method", [CoOp(n_ctx=2), Maple(n_ctx=2, depth=2, words=""), Vpt(n_ctx=2, depth=2), Dpl()])
 def test_the_seed_of_a_run_starts_its_learner(method):
-    """On the same images, so that nothing but the start can differ."""
+    """On the same images, so that only the initial values can differ."""
     one, again, other = (
         learned(experiment.untrained_model(RunConfig(method, seed=seed), task())) for seed in (1, 1, 2)
     )
@@ -65,7 +65,7 @@ def test_a_finished_run_leaves_three_files(finished):
     assert (folder / "checkpoint.safetensors").stat().st_size < 1 << 20
 
 
-def test_its_record_says_how_it_was_got(finished):
+def test_the_record_contains_configuration_and_provenance(finished):
     folder, model, result = finished
     assert store.load_result(folder / "result.json") == result
     assert (result.method, result.data, result.seed) == ("maple", "emoji", 1)
@@ -81,7 +81,7 @@ def test_its_record_says_how_it_was_got(finished):
     assert {"cliptune", "torch", "python"} <= set(said["versions"])
 
 
-def test_restored_it_answers_the_same(finished):
+def test_a_restored_run_predicts_the_same(finished):
     folder, model, _ = finished
     for path in (folder, folder / "checkpoint.safetensors"):
         restored, run = model_io.load_model(path)
@@ -90,7 +90,7 @@ def test_restored_it_answers_the_same(finished):
         assert experiment.evaluate_task(restored, task()) == experiment.evaluate_task(model, task())
 
 
-def test_run_again_it_leaves_the_same_bytes(finished):
+def test_a_repeated_run_writes_the_same_bytes(finished):
     folder, _, result = finished
     before = (folder / "checkpoint.safetensors").read_bytes()
     _, again = experiment.run_experiment(DEEP, folder, task=task())
@@ -98,7 +98,7 @@ def test_run_again_it_leaves_the_same_bytes(finished):
     assert (again.metrics, again.history) == (result.metrics, result.history)
 
 
-def test_stopped_it_goes_on_to_the_same_bytes(finished, tmp_path):
+def test_a_resumed_run_writes_the_same_bytes(finished, tmp_path):
     folder, _, result = finished
     with pytest.raises(Stop):
         experiment.run_experiment(DEEP, tmp_path / "r", task=task(), watchers=[Stopper()])
@@ -113,7 +113,7 @@ def test_stopped_it_goes_on_to_the_same_bytes(finished, tmp_path):
     assert (again.metrics, again.history) == (result.metrics, result.history)
 
 
-def test_work_of_another_configuration_is_not_touched(finished, tmp_path):
+def test_files_of_another_configuration_are_not_touched(finished, tmp_path):
     folder, _, _ = finished
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     with pytest.raises(UserError, match="holds a run of another configuration; choose another folder with --out"):
@@ -125,7 +125,7 @@ def test_work_of_another_configuration_is_not_touched(finished, tmp_path):
         experiment.run_experiment(replace(RUN, shots=3), tmp_path, task=task())
 
 
-def test_where_it_is_computed_is_no_other_configuration(finished):
+def test_the_device_does_not_change_the_configuration(finished):
     folder, _, _ = finished
     assert run_dir.is_done(folder, replace(DEEP, device="cpu"))
     assert run_dir.is_done(folder, config.with_options(DEEP, {"workers": 2}))
@@ -135,7 +135,7 @@ def test_where_it_is_computed_is_no_other_configuration(finished):
 
 
 @pytest.mark.parametrize("content", ["", "- 1", "method: [", "method: {name: nothing}", "\xff\xfe"])
-def test_a_damaged_configuration_with_work_beside_it_is_not_trusted(tmp_path, content):
+def test_a_damaged_configuration_next_to_results_is_refused(tmp_path, content):
     (tmp_path / "config.yaml").write_bytes(content.encode("latin-1"))
     run_dir.claim_run_dir(tmp_path, RUN)
     assert yaml.safe_load((tmp_path / "config.yaml").read_text())["seed"] == 1
@@ -145,7 +145,7 @@ def test_a_damaged_configuration_with_work_beside_it_is_not_trusted(tmp_path, co
         run_dir.claim_run_dir(tmp_path, RUN)
 
 
-def test_a_saved_model_without_a_configuration_is_work(tmp_path, finished):
+def test_a_saved_model_without_a_configuration_is_not_overwritten(tmp_path, finished):
     _, model, _ = finished
     model_io.save_model(tmp_path / "checkpoint.safetensors", DEEP, model)
     with pytest.raises(UserError, match="another configuration"):
@@ -153,7 +153,7 @@ def test_a_saved_model_without_a_configuration_is_work(tmp_path, finished):
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_what_fails_before_an_epoch_is_done_leaves_nothing(tmp_path, there):
+def test_a_failure_before_the_first_epoch_leaves_nothing(tmp_path, there):
     folder = tmp_path / "run"
     if there:
         folder.mkdir()
@@ -164,7 +164,7 @@ def test_what_fails_before_an_epoch_is_done_leaves_nothing(tmp_path, there):
     experiment.run_experiment(config.with_options(RUN, {"epochs": 1}), folder, task=task())
 
 
-def test_what_fails_later_keeps_the_finished_epochs(tmp_path):
+def test_a_later_failure_keeps_the_finished_epochs(tmp_path):
     class Poison(Watcher):
         def epoch(self, row):
             raise UserError("later")
@@ -174,7 +174,7 @@ def test_what_fails_later_keeps_the_finished_epochs(tmp_path):
     assert files(tmp_path / "run") == ["config.yaml", "resume.safetensors"]
 
 
-def test_a_checkpoint_of_another_backbone(finished):
+def test_a_checkpoint_of_another_backbone_is_refused(finished):
     folder, _, _ = finished
     with pytest.raises(
         UserError, match=r"was trained on backbone 'tiny' \(\w+\), not on 'deep_image' \(\w+\); load that one"
@@ -182,7 +182,7 @@ def test_a_checkpoint_of_another_backbone(finished):
         model_io.load_model(folder, tiny_clips.backbone("deep_image"))
 
 
-def test_a_backbone_that_changed_is_another(finished, tiny_backbone):
+def test_a_checkpoint_of_changed_backbone_weights_is_refused(finished, tiny_backbone):
     folder, _, _ = finished
     import copy
 
@@ -192,7 +192,7 @@ def test_a_backbone_that_changed_is_another(finished, tiny_backbone):
         model_io.load_model(folder, Backbone("tiny", changed, tiny_backbone.tokenizer))
 
 
-def test_a_checkpoint_whose_tensors_do_not_fit_its_method(finished, tmp_path):
+def test_a_checkpoint_whose_tensors_do_not_fit_its_method_is_refused(finished, tmp_path):
     folder, _, _ = finished
     tensors, about = checkpoint.read_checkpoint(folder / "checkpoint.safetensors")
     tensors.pop("text.0")
@@ -202,7 +202,7 @@ def test_a_checkpoint_whose_tensors_do_not_fit_its_method(finished, tmp_path):
 
 
 @pytest.mark.parametrize("device", ["cuda" if not torch.cuda.is_available() else "mps", "toaster"])
-def test_a_device_that_is_not_there(device):
+def test_an_unavailable_device_is_refused(device):
     with pytest.raises(UserError, match=f"device='{device}' devices=1 is not available on this machine: "):
         experiment.run_experiment(replace(RUN, device=device), task=task())
 
@@ -211,7 +211,7 @@ def test_a_device_that_is_not_there(device):
     ("device", "devices", "why"),
     [("cuda", 2, r"You requested gpu: \[0, 1\] But your machine only has: \[0\]"), ("cpu", -1, "should be an int > 0")],
 )
-def test_more_devices_than_there_are(monkeypatch, device, devices, why):
+def test_more_devices_than_available_are_refused(monkeypatch, device, devices, why):
     monkeypatch.setattr("lightning_fabric.accelerators.cuda.num_cuda_devices", lambda: 1)
     with pytest.raises(
         UserError, match=f"device='{device}' devices={devices} is not available on this machine: .*{why}"
@@ -219,12 +219,12 @@ def test_more_devices_than_there_are(monkeypatch, device, devices, why):
         experiment.launch_fabric(device, devices, "32")
 
 
-def test_a_label_names_the_row():
+def test_the_label_is_the_row_name():
     _, result = experiment.run_experiment(RunConfig(methods.build("zeroshot")), task=task(), label="CLIP")
     assert result.method == "CLIP" and result.cost["parameters"] == 0 and result.history == ()
 
 
-def test_a_folder_is_looked_through_anew(tmp_path, photos):
+def test_a_folder_is_scanned_again_for_every_run(tmp_path, photos):
     import shutil
 
     shutil.copytree(photos, tmp_path / "p")
@@ -234,7 +234,7 @@ def test_a_folder_is_looked_through_anew(tmp_path, photos):
     assert tasks.build_task(run).classnames == ("boar", "cat", "horse")
 
 
-def test_precision_is_the_runs_own(tiny_backbone, tmp_path):
+def test_precision_belongs_to_the_run(tiny_backbone, tmp_path):
     half = replace(RUN, precision="bf16")
     _, result = experiment.run_experiment(half, tmp_path, task=task())
     _, whole = experiment.run_experiment(RUN, task=task())

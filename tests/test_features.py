@@ -1,4 +1,4 @@
-"""Image and text features: what methods classify by, and which of them need their own image features."""
+"""Image and text features: methods classify by them, and some methods have their own image features."""
 
 from dataclasses import fields
 
@@ -13,14 +13,14 @@ from cliptune.model.tuned_model import TunedModel
 from tiny_clips import normal
 
 NAMES = ("cat", "horse", "pig")
-#: Methods that learn something for the image tower, or that act on its features.
+#: Methods that tune the image tower or act on its features.
 TUNE_IMAGES = {"vpt", "ivlp", "maple", "promptsrc", "restore", "dpl", "clip_adapter"}
-#: Methods whose head adds to the cosines, or replaces them.
+#: Methods whose head adds to the cosine similarities or replaces them.
 HEADS = {"linear_probe", "tip_adapter", "tip_adapter_f"}
 
 
 def tuned(name, backbone):
-    """A model whose learned tensors have been moved from their start."""
+    """A model whose learned tensors have moved from their initial values."""
     kind = methods.get(name)
     method = kind(**{field.name: 2 for field in fields(kind) if "depth" in field.name})  # type: ignore[arg-type]
     model = TunedModel(backbone, method, NAMES)
@@ -42,7 +42,7 @@ def frozen(tiny_backbone, images):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [name for name in methods.names() if name not in ("dapt", "copypaste")])
-def test_features_are_what_a_method_classifies_by(name, tiny_backbone, images, frozen):
+def test_logits_are_computed_from_the_features(name, tiny_backbone, images, frozen):
     run = tuned(name, tiny_backbone)
     features = run.image_features(images)
     assert features.shape == (4, tiny_backbone.embed_dim) and not features.requires_grad
@@ -58,7 +58,7 @@ def test_features_are_what_a_method_classifies_by(name, tiny_backbone, images, f
         assert torch.allclose(cosines, run.logits(images), atol=1e-3)
 
 
-def test_a_wrapper_has_the_features_of_what_it_wraps(tiny_backbone, images):
+def test_a_wrapper_has_the_features_of_the_wrapped_method(tiny_backbone, images):
     maple = tuned("maple", tiny_backbone)
     wrapped = TunedModel(tiny_backbone, Dapt(maple.run.method, compat="release"), NAMES)
     wrapped.learner.load_state_dict(maple.model.learner.state_dict())
@@ -68,7 +68,7 @@ def test_a_wrapper_has_the_features_of_what_it_wraps(tiny_backbone, images):
     assert run.logits(images).shape == (4, 3), "extra columns of the release are no classes"
 
 
-def test_other_classes_leave_image_features_alone(tiny_backbone, images):
+def test_image_features_do_not_depend_on_the_classes(tiny_backbone, images):
     run = tuned("maple", tiny_backbone)
     other = run.with_classes(["mouse", "bear"])
     assert torch.equal(other.image_features(images), run.image_features(images))

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, and a failure is told in a sentence."""
+"""A file is written completely or not at all, and a failure is reported in one sentence."""
 
 import errno
 import json
@@ -66,7 +66,7 @@ def test_the_file_is_as_readable_as_any_other(tmp_path):
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_only_files_are_read(tmp_path):
+def test_only_regular_files_are_read(tmp_path):
     (tmp_path / "text").write_bytes("\ufeffé\r\n".encode())
     assert (
         read_text(tmp_path / "text") == "é\r\n" and read_bytes(tmp_path / "text", most=7) == b"\xef\xbb\xbf\xc3\xa9\r\n"
@@ -82,7 +82,7 @@ def test_only_files_are_read(tmp_path):
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         for place in (tmp_path / "pipe", "/dev/zero"):
-            with pytest.raises(UserError, match="not a regular file"), damaged_files.within(10):
+            with pytest.raises(UserError, match="not a regular file"), damaged_files.time_limit(10):
                 read_text(place)
 
 
@@ -101,13 +101,13 @@ def test_json_is_sorted_exact_and_ends_with_a_newline(tmp_path):
     assert text.endswith("}\n")
 
 
-def test_what_json_lacks_leaves_no_file(tmp_path):
+def test_values_that_json_cannot_hold_leave_no_file(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"a": object()})
     assert os.listdir(tmp_path) == []
 
 
-def test_a_path_through_a_file_is_a_users_mistake(tmp_path):
+def test_a_path_through_a_file_is_a_user_error(tmp_path):
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "result.json"
     with pytest.raises(UserError) as error:
@@ -115,7 +115,7 @@ def test_a_path_through_a_file_is_a_users_mistake(tmp_path):
     assert str(error.value) == f"cannot write to {path}: not a directory; choose another folder with --out"
 
 
-def test_a_folder_in_the_files_place_is_a_users_mistake(tmp_path):
+def test_a_folder_in_place_of_the_file_is_a_user_error(tmp_path):
     (tmp_path / "result.json").mkdir()
     with pytest.raises(UserError, match="cannot write to .*result.json: .*; choose another folder with --out"):
         write_text(tmp_path / "result.json", "x")
@@ -126,7 +126,7 @@ def test_a_folder_in_the_files_place_is_a_users_mistake(tmp_path):
 @pytest.mark.parametrize(
     "code, reason", [(errno.EACCES, "permission denied"), (errno.ENOSPC, "no space left on device")]
 )
-def test_what_the_system_forbids_is_told_in_a_sentence(tmp_path, monkeypatch, call, code, reason):
+def test_system_errors_are_one_sentence(tmp_path, monkeypatch, call, code, reason):
     path = tmp_path / "result.json"
     path.write_text("old")
 
@@ -153,7 +153,7 @@ def test_what_the_system_forbids_is_told_in_a_sentence(tmp_path, monkeypatch, ca
         ("y/" * 2500, "name too long"),
     ],
 )
-def test_folders_that_cannot_be_written(tmp_path, path, message):
+def test_unwritable_folders_are_refused(tmp_path, path, message):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=message):
         check_folder(tmp_path / path.replace("{file}", "file"))
@@ -165,7 +165,7 @@ def test_folders_that_cannot_be_written(tmp_path, path, message):
     "path, message",
     [("/dev/null", "is a device"), ("{file}/x", "not a directory"), ("", "is a folder|directory")],
 )
-def test_files_that_cannot_be_written(tmp_path, path, message):
+def test_unwritable_files_are_refused(tmp_path, path, message):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=message):
         check_file(tmp_path / path.replace("{file}", "file"))

@@ -12,7 +12,7 @@ import cliptune
 from cliptune.commands import COMMANDS, data, masks, results
 
 HEAVY = ("torch", "torchvision", "open_clip", "lightning_fabric", "matplotlib", "transformers")
-#: Runs each command line in turn; says after which a heavy library was there.
+#: Runs each command line in turn and prints which heavy libraries were loaded after it.
 MANY = """
 import contextlib, io, json, sys
 from cliptune.cli import main
@@ -36,7 +36,7 @@ HELPS = [
 
 
 @pytest.mark.parametrize("heavy", ["torch", "open_clip", "matplotlib"])
-def test_import_leaves_heavy_libraries_alone(heavy):
+def test_import_loads_no_heavy_library(heavy):
     code = f"import cliptune, sys; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code]).returncode == 0
 
@@ -73,7 +73,7 @@ Evaluate on the *test* set
 """
 
 
-def test_what_neither_trains_nor_predicts_loads_no_torch(tmp_path, records, photos):
+def test_commands_that_neither_train_nor_predict_load_no_torch(tmp_path, records, photos):
     log = tmp_path / "logs/dtd/CoOp/vit_b16_16shots/seed1/log.txt"
     log.parent.mkdir(parents=True)
     log.write_text(LOG)
@@ -110,7 +110,7 @@ def test_what_neither_trains_nor_predicts_loads_no_torch(tmp_path, records, phot
         ["background", "runs/train", "--image", "3"],
         ["import", str(records / "coop" / "seed1" / "result.json"), "--outt", "x"],
     ]
-    said = run([*right, *wrong], tmp_path)
-    for line, (code, there, text) in zip([*right, *wrong], said, strict=True):
+    printed = run([*right, *wrong], tmp_path)
+    for line, (code, there, text) in zip([*right, *wrong], printed, strict=True):
         assert not there, f"{' '.join(line)} loads {there}"
         assert code == (0 if line in right else 2), (line, text)

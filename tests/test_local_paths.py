@@ -1,4 +1,4 @@
-"""Runs that were moved, and commands given from another folder, find data and weights."""
+"""Moved runs, and commands started in another folder, find data and weights."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from tiny_tasks import BRIEFLY, write_images
 
 @pytest.fixture
 def project(tmp_path, cli, monkeypatch):
-    """A folder with photos and a run of them, both named by relative paths."""
+    """A folder with photos and a run on them, both given by relative paths."""
     home = tmp_path / "project"
     write_images(home / "photos", each=4)
     monkeypatch.chdir(home)
@@ -21,11 +21,11 @@ def project(tmp_path, cli, monkeypatch):
     return home
 
 
-def test_the_record_and_the_checkpoint_keep_both_paths(project):
-    kept = {"photos": [str(project / "photos"), "../../photos"]}
+def test_the_record_and_the_checkpoint_store_both_paths(project):
+    expected = {"photos": [str(project / "photos"), "../../photos"]}
     record = json.loads((project / "runs/one/result.json").read_text())
-    assert record["provenance"]["places"] == kept and record["config"]["data"] == "folder:photos"
-    assert checkpoint.read_checkpoint(project / "runs/one/checkpoint.safetensors")[1]["places"] == kept
+    assert record["provenance"]["places"] == expected and record["config"]["data"] == "folder:photos"
+    assert checkpoint.read_checkpoint(project / "runs/one/checkpoint.safetensors")[1]["places"] == expected
     assert config.from_dict(record["config"]).data == "folder:photos"
 
 
@@ -35,7 +35,7 @@ def test_a_run_finds_its_data_from_anywhere(project, tmp_path, monkeypatch, move
     if move == "both":
         project = project.rename(tmp_path / "elsewhere")
     (tmp_path / "far").mkdir()
-    write_images(tmp_path / "far" / "photos", classes=("mouse", "bear"), each=4)  # others of the same name
+    write_images(tmp_path / "far" / "photos", classes=("mouse", "bear"), each=4)  # other images of the same name
     monkeypatch.chdir(tmp_path / "far")
     run = ct.load(project / "runs" / "one")
     assert run.evaluate() == before == run.result.metrics
@@ -43,7 +43,7 @@ def test_a_run_finds_its_data_from_anywhere(project, tmp_path, monkeypatch, move
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "background"])
-def test_commands_find_it_too(project, tmp_path, monkeypatch, cli, command):
+def test_commands_find_the_data_from_anywhere(project, tmp_path, monkeypatch, cli, command):
     monkeypatch.chdir(tmp_path)
     masks = ("--masks-from", "grid") if command == "background" else ()
     result = cli(command, project / "runs" / "one", *masks)
@@ -51,7 +51,7 @@ def test_commands_find_it_too(project, tmp_path, monkeypatch, cli, command):
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "background"])
-def test_data_that_is_gone_is_named_with_every_place(project, tmp_path, monkeypatch, cli, command):
+def test_missing_data_is_reported_with_every_path_tried(project, tmp_path, monkeypatch, cli, command):
     moved = tmp_path / "moved" / "to" / "run"
     shutil.copytree(project / "runs" / "one", moved)
     shutil.rmtree(project / "photos")
@@ -63,7 +63,7 @@ def test_data_that_is_gone_is_named_with_every_place(project, tmp_path, monkeypa
     assert ct.load(moved).classnames == ("cat", "horse", "pig")
 
 
-def test_the_place_named_stays_where_it_means_the_same(project):
+def test_an_unambiguous_path_is_stored_unchanged(project):
     assert ct.load("runs/one").run.data == "folder:photos"
 
 
@@ -81,7 +81,7 @@ def test_runs_of_earlier_versions_keep_working(project):
     assert ct.load("runs/one").evaluate() == ct.load("runs/one").result.metrics
 
 
-def test_every_path_that_a_run_names(tmp_path, monkeypatch):
+def test_every_path_of_a_run_is_recorded(tmp_path, monkeypatch):
     home, far = tmp_path / "a", tmp_path / "b"
     for name in ("photos,2", "masks", "data", "clip"):
         (home / name).mkdir(parents=True)
@@ -91,11 +91,11 @@ def test_every_path_that_a_run_names(tmp_path, monkeypatch):
     run = presets.get("coop+dapt", "none", data="folder:photos,2", **options)
     run = config.with_options(run, {"masks_from": "folder:masks,values=grey", "root": "data"})
     monkeypatch.chdir(home)
-    kept = local_paths.record_paths(run, home / "run")
-    assert kept["t.csv"] == [str(home / "t.csv"), "../t.csv"] and len(kept) == 6
+    expected = local_paths.record_paths(run, home / "run")
+    assert expected["t.csv"] == [str(home / "t.csv"), "../t.csv"] and len(expected) == 6
     home = home.rename(far)
     monkeypatch.chdir(tmp_path)
-    moved = local_paths.relocate_paths(run, kept, far / "run")
+    moved = local_paths.relocate_paths(run, expected, far / "run")
     assert moved.data == f"folder:{far}/photos,2" and moved.method.masks_from == f"folder:{far}/masks,values=grey"
     assert (moved.backbone, moved.pretrained) == (str(far / "clip"), str(far / "weights.pt"))
     assert moved.targets == (f"csv:{far}/t.csv", "dtd") and moved.reading.root == str(far / "data")
@@ -104,7 +104,7 @@ def test_every_path_that_a_run_names(tmp_path, monkeypatch):
     )
 
 
-def test_weights_that_are_gone_are_one_sentence(project, tmp_path):
+def test_missing_weights_are_one_sentence(project, tmp_path):
     path = project / "runs/one/checkpoint.safetensors"
     tensors, about = checkpoint.read_checkpoint(path)
     about["config"]["backbone"] = "my.safetensors"
@@ -114,8 +114,8 @@ def test_weights_that_are_gone_are_one_sentence(project, tmp_path):
         ct.load(path)
 
 
-def test_runs_of_earlier_versions_keep_the_names_of_their_classes(tmp_path):
-    """Folders called by WordNet ids have words by now."""
+def test_runs_of_earlier_versions_keep_their_class_names(tmp_path):
+    """Newer versions replace WordNet ids by words."""
     root = write_images(tmp_path / "photos", each=4)
     for name, wnid in zip(("cat", "horse", "pig"), ("n02123045", "n02389026", "n02395406"), strict=True):
         (root / name).rename(root / wnid)

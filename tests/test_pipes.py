@@ -1,4 +1,4 @@
-"""A pipe in the place of a file is refused, or replaced; nothing waits for who might write to it."""
+"""A named pipe in place of a file is refused or replaced; no command blocks on it."""
 
 import os
 import shutil
@@ -24,9 +24,9 @@ def run(tmp_path_factory, photos):
 
 
 @pytest.fixture
-def said(cli):
+def run_command(cli):
     def call(*arguments):
-        with damaged_files.within(60):
+        with damaged_files.time_limit(60):
             return cli(*arguments)
 
     return call
@@ -40,7 +40,7 @@ def pipe(path):
 
 
 @pytest.mark.parametrize("name", [CHECKPOINT, store.RESULT_FILE, "background.json", "runs/log.txt", "model.pth.tar-5"])
-def test_in_what_is_read(said, run, tmp_path, photos, name):
+def test_pipes_in_place_of_read_files(run_command, run, tmp_path, photos, name):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     pipe(folder / name)
@@ -53,7 +53,7 @@ def test_in_what_is_read(said, run, tmp_path, photos, name):
         "model.pth.tar-5": [("import", folder / name, "--out", tmp_path / "out")],
     }
     for command in commands[name]:
-        result = said(*command)
+        result = run_command(*command)
         assert result.code == 2 and name.rpartition("/")[2] in result.err, result
     assert not (tmp_path / "out").exists()
 
@@ -61,21 +61,21 @@ def test_in_what_is_read(said, run, tmp_path, photos, name):
 @pytest.mark.parametrize(
     "name", [CONFIG, CORESET, RESUME, STAGE.format(1), dir_lock.LOCK_FILE, store.RESULT_FILE, CHECKPOINT]
 )
-def test_where_a_run_goes(said, tmp_path, photos, name):
-    """It is passed over where it is only looked for, and refused where it would be written."""
+def test_pipes_in_the_output_folder(run_command, tmp_path, photos, name):
+    """Ignored where a file is only looked for, refused where it would be written."""
     place = pipe(tmp_path / "run" / name)
     if name == dir_lock.LOCK_FILE:
         os.utime(place, (1, 1))
     flags = ("--data", f"folder:{photos}", *BRIEFLY, "--fraction", 0.5, "--out", tmp_path / "run")
-    result = said("train", "coop", *flags)
+    result = run_command("train", "coop", *flags)
     if name in (dir_lock.LOCK_FILE, STAGE.format(1)):
-        assert result.code == 0 and said("evaluate", tmp_path / "run").code == 0
+        assert result.code == 0 and run_command("evaluate", tmp_path / "run").code == 0
     else:
         assert result.code == 2 and f"{name} is a device or a pipe" in result.err, result
 
 
 @pytest.mark.parametrize("option", ["csv:{}", "json:{}", "--draws", "--masks-from box:{}", "--classes"])
-def test_in_what_is_given(said, tmp_path, run, option):
+def test_pipes_in_place_of_input_files(run_command, tmp_path, run, option):
     photos = write_images(tmp_path / "photos", each=3)
     suffix = {"csv:{}": ".csv", "json:{}": ".json", "--masks-from box:{}": ".csv"}.get(option, ".pkl")
     place = pipe(tmp_path / f"given{suffix}")
@@ -94,6 +94,6 @@ def test_in_what_is_given(said, tmp_path, run, option):
         ),
         "--classes": ("predict", run, photos / "cat" / "0.png", "--classes", place),
     }.get(option, ("train", "coop", "--data", option.format(place), *own))
-    result = said(*command)
+    result = run_command(*command)
     assert result.code == 2 and not (tmp_path / "never").exists()
     assert len([line for line in result.err.splitlines() if not line.startswith("note: ")]) == 1

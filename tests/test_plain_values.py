@@ -1,4 +1,4 @@
-"""Plain values of JSON and YAML: what anybody may have written is a value, or a `ValueError` that says what is odd."""
+"""Plain JSON and YAML values: any text gives a value or a `ValueError` that names the problem."""
 
 import math
 
@@ -17,7 +17,7 @@ def test_json_and_yaml_of_plain_values(text):
     assert plain_values.from_json(text) == plain_values.from_yaml(text)
 
 
-def test_numbers_that_are_none_pass_as_numbers_do():
+def test_nan_and_infinity_are_read_as_numbers():
     assert math.isnan(plain_values.from_json("NaN")) and plain_values.from_yaml(".inf") == math.inf
 
 
@@ -34,8 +34,8 @@ def test_numbers_that_are_none_pass_as_numbers_do():
         ("", "Expecting value"),
     ],
 )
-def test_json_that_nobody_writes(text, message):
-    with pytest.raises(ValueError, match=message), damaged_files.within(10):
+def test_unusual_json_is_refused(text, message):
+    with pytest.raises(ValueError, match=message), damaged_files.time_limit(10):
         plain_values.from_json(text)
 
 
@@ -57,6 +57,6 @@ def test_json_that_nobody_writes(text, message):
         ('"\\uD800"', "a lone surrogate"),
     ],
 )
-def test_yaml_that_nobody_writes(text, message):
-    with pytest.raises(ValueError, match=message), damaged_files.within(10):
+def test_unusual_yaml_is_refused(text, message):
+    with pytest.raises(ValueError, match=message), damaged_files.time_limit(10):
         plain_values.from_yaml(text)

@@ -12,10 +12,10 @@ from cliptune.errors import UserError
 
 FILES = sorted(Path(presets.__file__).parent.glob("*/*.yaml"))
 LARGE = {"backbone": "ViT-B-16", "pretrained": "openai"}
-#: Files for no protocol, which are laid over one's when asked for.
+#: Files that belong to no protocol and override a protocol's preset on request.
 ON_REQUEST = ("per_dataset",)
 PROTOCOLS = set(protocols.names())
-#: Methods that have no settings, or the same under every protocol.
+#: Methods without settings, or with the same settings under every protocol.
 PLAIN = ("zeroshot", "tip_adapter", "copypaste")
 
 
@@ -24,7 +24,7 @@ def published(name, protocol, **more):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}/{f.stem}")
-def test_every_file_names_its_source_and_gives_a_run(file):
+def test_every_file_names_its_source_and_is_a_valid_configuration(file):
     assert file.parent.name in methods.names() and file.stem in [*PROTOCOLS, "tiny", *ON_REQUEST]
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# ") and set(yaml.safe_load(text)) <= {"method", "training"}
@@ -42,21 +42,21 @@ def test_every_protocol_has_settings(name):
     assert set(presets.files(name)) >= PROTOCOLS
 
 
-def test_no_preset_and_an_unknown_one():
+def test_no_preset_and_an_unknown_preset():
     assert presets.get("maple+dapt", "none", shots=4) == RunConfig(methods.build("maple+dapt"), shots=4)
-    said = r"coop\+dapt has no preset 'per_dataset'; there are auto, none, base_to_novel, cross_dataset"
-    with pytest.raises(UserError, match=said):
+    message = r"coop\+dapt has no preset 'per_dataset'; there are auto, none, base_to_novel, cross_dataset"
+    with pytest.raises(UserError, match=message):
         presets.get("coop+dapt", "per_dataset")
 
 
-def test_a_wrapper_has_the_last_word_on_training_and_leaves_methods_alone():
+def test_a_wrappers_preset_overrides_training_but_not_the_methods():
     alone, around = published("coop", "few_shot"), published("coop+dapt", "few_shot")
     assert around.method.base == alone.method
     assert around.training == published("maple+dapt", "few_shot").training != alone.training
 
 
 @pytest.mark.parametrize("name", [n for n in methods.names() if n not in methods.wrapper_names()])
-def test_the_tiny_backbone_has_settings_of_its_own(name):
+def test_the_tiny_backbone_has_its_own_settings(name):
     for protocol in protocols.names():
         run = presets.get(name, protocol=protocol)
         assert run == presets.get(name, protocol=protocol, backbone="tiny")
@@ -65,16 +65,16 @@ def test_the_tiny_backbone_has_settings_of_its_own(name):
         )
 
 
-def test_a_dash_in_the_protocol():
+def test_a_protocol_may_be_spelt_with_a_dash():
     assert published("maple", "base-to-novel").training == published("maple", "base_to_novel").training
 
 
-def test_a_method_without_a_file_keeps_its_defaults():
+def test_a_method_without_a_preset_has_its_defaults():
     assert published("zeroshot", "few_shot") == RunConfig(methods.build("zeroshot"), **LARGE)
     assert presets.get("cliptune.methods.coop:CoOp") == RunConfig(methods.build("coop"))
 
 
-def test_fields_of_the_run_pass_through():
+def test_fields_of_the_run_are_passed_through():
     run = presets.get("coop", data="folder:x", shots=4, seed=9, backbone="tiny")
     assert (run.data, run.shots, run.seed, run.backbone) == ("folder:x", 4, 9, "tiny")
 

@@ -1,4 +1,4 @@
-"""The command line as a process of its own: exit codes, streams, a reader that leaves."""
+"""The command line as a separate process: exit codes, streams, closed pipes."""
 
 import os
 import subprocess
@@ -22,14 +22,14 @@ def run(*arguments, env=None, **more):
     )
 
 
-def test_a_real_process_ends_with_a_sentence_and_two(tmp_path):
+def test_a_user_error_is_one_sentence_and_exit_code_2(tmp_path):
     done = run("train", "mapel", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("cliptune: unknown method 'mapel'; nearest: maple") and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_real_process_trains_and_predicts(tmp_path, photos):
+def test_a_process_trains_and_predicts(tmp_path, photos):
     done = run("train", "coop", "--data", f"folder:{photos}", "--shots", 2, "--epochs", 1, "--out", "r", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("test ") and "Traceback" not in done.stderr
@@ -40,13 +40,13 @@ def test_a_real_process_trains_and_predicts(tmp_path, photos):
     )
 
 
-def test_a_reader_that_leaves_early(tmp_path):
+def test_a_reader_that_closes_the_pipe_early(tmp_path):
     command = f"{sys.executable} -m cliptune list backbones | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=300)
     assert done.stdout.startswith("tiny") and done.stderr == ""
 
 
-def test_a_full_output_is_a_sentence():
+def test_a_full_output_device_is_one_sentence():
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
     with open("/dev/full", "w") as full:
@@ -62,5 +62,5 @@ def test_closed_streams(closed):
     env = {**os.environ, "PYTHONPATH": str(Path(cliptune.__file__).parents[1])}
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=300, env=env)
     assert done.returncode == (0 if closed == "2>&-" else 2)
-    said = "cliptune: standard output is closed; send it to a file, or to /dev/null\n"
-    assert done.stderr == (said if closed == ">&-" else "")
+    output = "cliptune: standard output is closed; send it to a file, or to /dev/null\n"
+    assert done.stderr == (output if closed == ">&-" else "")

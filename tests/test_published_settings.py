@@ -46,7 +46,7 @@ def test_cocoop(protocol):
         ("prograd", "domain_generalization", 16, 2, 4, {"n_ctx": 16, "words": ""}),
     ],
 )
-def test_contexts_with_a_teacher(name, protocol, shots, epochs, batch, fields):
+def test_methods_with_a_teacher(name, protocol, shots, epochs, batch, fields):
     run = published(name, protocol, shots=shots)
     assert (run.training.lr, run.training.epochs, run.training.batch_size) == (2e-3, epochs, batch)
     assert {key: getattr(run.method, key) for key in fields} == fields
@@ -81,7 +81,7 @@ def test_dpl(protocol, epochs, lr):
 
 
 @pytest.mark.parametrize("name", ["coop", "promptsrc", "maple", "tip_adapter_f"])
-def test_data_efficient_is_as_with_many_shots(name):
+def test_data_efficient_uses_the_settings_of_many_shots(name):
     run = published(name, "data_efficient", shots=0)
     few = published(name, "few_shot", shots=16)
     assert (run.method, run.training) == (few.method, few.training)
@@ -155,7 +155,7 @@ def test_restore(protocol, epochs, image_ratio):
         ("dtd", 0.15, 0.1, 0.5),
     ],
 )
-def test_restore_with_ratios_of_each_dataset(dataset, image_ratio, text_ratio, weight):
+def test_restore_has_ratios_per_dataset(dataset, image_ratio, text_ratio, weight):
     plain = published("restore", "base_to_novel", data=f"{dataset}:somewhere")
     for name in ("restore", "restore+dapt"):
         run = published(name, "base_to_novel", data=f"{dataset}:somewhere", preset="per_dataset")
@@ -183,7 +183,7 @@ def test_dapt_around_maple(protocol, lr, epochs, batch, keep):
     assert (method.base.n_ctx, method.base.depth) == (2, 3 if protocol == "cross_dataset" else 9)
 
 
-def test_the_optimiser_of_the_whole_family():
+def test_all_prompt_methods_use_the_same_optimiser():
     for file in FILES:
         if file.stem != "tiny" and file.parent.name not in methods.wrapper_names():
             training = published(file.parent.name, file.stem).training

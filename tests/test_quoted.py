@@ -1,7 +1,7 @@
-"""Tables that the README and the manual quote are those of the records kept in the repository.
+"""Tables quoted in the README and the manual agree with the records in the repository.
 
-A comment above each says the command: `<!-- cliptune results table benchmarks/results/emoji -->`. Columns
-may be left out or called by their last part, and rows of fewer kinds of cells are told apart by those that are there.
+A comment above each table gives its command: `<!-- cliptune results table benchmarks/results/emoji -->`. Columns
+may be omitted or named by their last part; rows are identified by those key columns that are present.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cliptune.cli import main
 
 ROOT = Path(__file__).parents[1]
 QUOTED = re.compile(r"<!-- cliptune (results table [^>]*?) -->\n+((?:\|.*\n)+)")
-#: What tells rows apart.
+#: Columns that identify a row.
 KEYS = ("method", "selector", "fraction", "data", "metric")
 
 
@@ -26,7 +26,7 @@ def quoted() -> list[tuple[str, str, str]]:
 
 
 def rows(text: str) -> list[dict[str, str]]:
-    """Rows of a Markdown table by the names of their columns, those by the last part."""
+    """Rows of a Markdown table as dicts by column name, without the prefix of the name."""
     lines = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     head, _, *body = [[cell.strip().strip("`").replace("**", "") for cell in line] for line in lines]
     names = [name if name.startswith("[") else name.rpartition("/")[2] for name in head]
@@ -35,7 +35,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("page, command, table", quoted(), ids=lambda told: told[:40])
-def test_quoted_tables_are_those_of_the_records(page, command, table, monkeypatch, capsys):
+def test_quoted_tables_agree_with_the_records(page, command, table, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     main([*shlex.split(command), "--format", "markdown"])
     shown, made = rows(table), rows(capsys.readouterr().out)
@@ -43,11 +43,11 @@ def test_quoted_tables_are_those_of_the_records(page, command, table, monkeypatc
     by_key = {tuple(row[key] for key in keys): row for row in made}
     assert len(by_key) == len(made) == len(shown), "the quoted table has other rows"
     for row in shown:
-        kept = by_key[tuple(row[key] for key in keys)]
-        assert row == {name: kept[name] for name in row}
+        recorded = by_key[tuple(row[key] for key in keys)]
+        assert row == {name: recorded[name] for name in row}
 
 
-def test_every_table_of_runs_says_its_command():
+def test_every_table_of_runs_names_its_command():
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     for page in pages:
         text = page.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands."""
+"""The Python code of the README runs unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-# A few images a class, without masks, under names the tiny backbone knows or not: each is said once.
+# Few images per class, no masks, names that the tiny backbone may not know: each gives one warning.
 @pytest.mark.filterwarnings(
     "ignore:the images have no masks", "ignore:.*fewer than", "ignore:backbone 'tiny' never saw"
 )

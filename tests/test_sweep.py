@@ -1,4 +1,4 @@
-"""Several runs: planned seed by seed, told of mistakes before the first, done once."""
+"""Sweeps: ordered by seed, checked before the first run, each run executed once."""
 
 import io
 from dataclasses import replace
@@ -42,14 +42,14 @@ def quiet():
     return Console(file=io.StringIO())
 
 
-def test_the_plan_goes_seed_by_seed(runs, tmp_path):
+def test_the_plan_is_ordered_by_seed(runs, tmp_path):
     plan = sweep.plan_jobs(runs, (3, 1), tmp_path)
     assert [(e.label, e.run.seed) for e in plan] == [("CLIP", 3), ("coop 2", 3), ("CLIP", 1), ("coop 2", 1)]
     assert plan[1].folder == tmp_path / "coop_2" / "seed3"
     assert replace(plan[1].run, seed=1) == runs[1][1]
 
 
-def test_results_come_in_the_plans_order(swept):
+def test_results_are_in_the_order_of_the_plan(swept):
     _, results = swept
     assert [(r.method, r.seed) for r in results] == [("CLIP", 1), ("coop 2", 1), ("CLIP", 2), ("coop 2", 2)]
     assert all({"base", "novel"} <= set(r.metrics) for r in results)
@@ -61,13 +61,13 @@ def test_runs_of_a_seed_share_their_data(swept):
     assert prints[0] == prints[1] != prints[2] == prints[3]
 
 
-def test_a_sweeps_run_is_the_run_alone(runs, swept):
+def test_a_run_in_a_sweep_equals_the_single_run(runs, swept):
     out, results = swept
     _, alone = experiment.run_experiment(replace(runs[1][1], seed=2))
     assert (alone.metrics, alone.history) == (results[3].metrics, results[3].history)
 
 
-def test_what_is_done_is_read_and_what_is_missing_is_done(runs, swept, monkeypatch):
+def test_finished_runs_are_read_and_missing_runs_are_executed(runs, swept, monkeypatch):
     out, results = swept
     executed = []
     original = experiment.run_experiment
@@ -80,21 +80,21 @@ def test_what_is_done_is_read_and_what_is_missing_is_done(runs, swept, monkeypat
     assert executed == [replace(runs[1][1], seed=1)] and again[1].metrics == results[1].metrics
 
 
-def test_a_mistake_in_the_last_is_told_before_the_first_runs(runs, tmp_path):
+def test_a_mistake_in_the_last_run_is_reported_before_the_first_starts(runs, tmp_path):
     wrong = ("deep", RunConfig(Maple(depth=30), data=runs[0][1].data, shots=2))
     with pytest.raises(UserError, match="depth=30 is more than"):
         sweep.run_jobs(sweep.plan_jobs([*runs, wrong], (1,), tmp_path / "o"), quiet())
     assert not (tmp_path / "o").exists()
 
 
-def test_a_folder_of_other_settings_is_not_mixed_in(runs, swept):
+def test_a_folder_of_other_settings_is_refused(runs, swept):
     out, _ = swept
     changed = [(label, with_options(run, {"epochs": 2})) for label, run in runs]
     with pytest.raises(UserError, match="another configuration"):
         sweep.run_jobs(sweep.plan_jobs(changed, (1,), out), quiet())
 
 
-def test_images_for_the_page(swept):
+def test_panels_for_the_report(swept):
     out, _ = swept
     folders = checkpoints_of_one_task(out)
     assert folders == {"CLIP": out / "CLIP" / "seed1", "coop 2": out / "coop_2" / "seed1"}
@@ -109,7 +109,7 @@ def test_images_for_the_page(swept):
     assert len({panel.title for panel in found}) == 2, "a class does not come twice before all came once"
 
 
-def test_the_most_disputed_come_first_one_a_class():
+def test_the_most_disputed_images_come_first_one_per_class():
     import torch
 
     def answers(right):
@@ -121,18 +121,18 @@ def test_the_most_disputed_come_first_one_a_class():
         )
 
     labels = torch.tensor([0, 0, 0, 1, 1])
-    said = {"a": answers([0.9, 0.5, 0.1, 0.2, 0.6]), "b": answers([0.1, 0.5, 0.8, 0.3, 0.9])}
+    predictions = {"a": answers([0.9, 0.5, 0.1, 0.2, 0.6]), "b": answers([0.1, 0.5, 0.8, 0.3, 0.9])}
     # Disputes: 0.8, 0.0, 0.7, 0.1, 0.3.
-    assert most_disputed(said, labels, 2) == [0, 4]
-    assert most_disputed(said, labels, 5) == [0, 4, 2, 3, 1]
+    assert most_disputed(predictions, labels, 2) == [0, 4]
+    assert most_disputed(predictions, labels, 5) == [0, 4, 2, 3, 1]
 
 
-def test_no_checkpoints_no_images(tmp_path):
+def test_panels_need_checkpoints(tmp_path):
     with pytest.raises(UserError, match="no checkpoints under .*; use --pictures 0"):
         checkpoints_of_one_task(tmp_path)
 
 
-def test_test_images_are_looked_at_once_for_what_leaves_the_image_tower_alone(runs, tmp_path, monkeypatch):
+def test_methods_with_a_frozen_image_tower_encode_test_images_once(runs, tmp_path, monkeypatch):
     read, seen = Folder.read, []
     monkeypatch.setattr(Folder, "read", lambda self, example: (seen.append(example.key), read(self, example))[1])
     sweep.run_jobs(sweep.plan_jobs(runs, (1, 2), tmp_path), quiet())

@@ -20,7 +20,7 @@ CLASSES = ("cat", "horse", "pig")
 
 @pytest.fixture(scope="module")
 def run(photos):
-    """MaPLe with DAPT after an epoch."""
+    """MaPLe with DAPT after one epoch."""
     masks = photos.parent / "masks"
     return ct.train("maple+dapt", data=f"folder:{photos}", shots=4, epochs=1, masks_from=f"folder:{masks}")
 
@@ -34,7 +34,7 @@ def image_paths(photos, name="cat"):
     return sorted((photos / name).iterdir())
 
 
-def test_evaluate_gives_accuracies(run):
+def test_evaluate_returns_accuracies(run):
     metrics = run.evaluate()
     assert set(metrics) == {"test"} and 0 <= metrics["test"] <= 100
     metrics["test"] = -1
@@ -52,7 +52,7 @@ def test_predict_an_image_and_several(run, photos):
     assert run.predict([photos / "cat" / "0.png"])[0][0] == name
 
 
-def test_predict_the_best_few(run, photos):
+def test_predict_returns_the_top_k(run, photos):
     best = run.predict(photos / "cat" / "0.png", top_k=3)
     assert {name for name, _ in best} == set(CLASSES)
     shares = [p for _, p in best]
@@ -64,7 +64,7 @@ def test_predict_the_best_few(run, photos):
     assert [[name for name, _ in row] for row in run.predict(many, top_k=2)] == [order[:2] for order in orders]
 
 
-def test_images_may_be_open_already_and_turned(run, photos, tmp_path):
+def test_images_may_be_open_and_rotated_by_exif(run, photos, tmp_path):
     path = photos / "cat" / "0.png"
     with Image.open(path) as image:
         assert run.predict(image) == run.predict(path)
@@ -84,7 +84,7 @@ def test_probabilities_are_a_softmax_of_the_logits(run, photos):
     assert name == CLASSES[int(logits.argmax())]
 
 
-def test_the_classifier_as_a_matrix(text_only, photos):
+def test_class_features_are_the_classifier_weights(text_only, photos):
     features = text_only.text_features()
     assert features.shape[0] == 3 and torch.allclose(features.norm(dim=1), torch.ones(3), atol=1e-5)
     backbone = text_only.model.backbone
@@ -117,7 +117,7 @@ def test_evaluate_on_another_folder(run, tmp_path):
     assert run.classnames == CLASSES, "its own classes stay"
 
 
-def test_all_of_a_folder_is_tested_unless_it_has_a_test_part(run, tmp_path, monkeypatch):
+def test_a_whole_folder_is_evaluated_unless_it_has_a_test_split(run, tmp_path, monkeypatch):
     write_images(tmp_path / "whole", classes=("mouse", "bear"), each=6)
     for part, each in (("train", 3), ("test", 2)):
         write_images(tmp_path / "parts" / part, classes=("mouse", "bear"), each=each)
@@ -130,7 +130,7 @@ def test_all_of_a_folder_is_tested_unless_it_has_a_test_part(run, tmp_path, monk
         assert len(seen[-1]) == len({e.key for e in seen[-1]}) == count
 
 
-def test_nothing_that_it_was_trained_on_is_tested(photos, monkeypatch):
+def test_training_images_are_not_evaluated(photos, monkeypatch):
     run = ct.train("zeroshot", data=f"folder:{photos}", shots=2)
     monkeypatch.setattr(experiment, "evaluate_task", lambda model, task, *_: task.tests["test"].examples)
     tested = run.evaluate(f"folder:{photos}/../{photos.name}")
@@ -157,13 +157,13 @@ def test_a_folder_for_the_run(photos, tmp_path):
         ct.train("coop", **{**data, "shots": 2}, out=tmp_path / "run")
 
 
-def test_nothing_is_written_unasked(photos, tmp_path, monkeypatch):
+def test_nothing_is_written_without_an_output_folder(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ct.train("zeroshot", data=f"folder:{photos}", shots=1).predict(photos / "cat" / "0.png")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_options_and_seed_decide_the_run(photos):
+def test_options_and_seed_determine_the_run(photos):
     rows = []
 
     class Rows(Watcher):
@@ -185,7 +185,7 @@ def test_base_to_novel(tmp_path):
     assert ct.load(tmp_path / "saved").evaluate() == run.evaluate()
 
 
-def test_transparency_is_the_foreground_by_itself(cutouts, photos):
+def test_transparency_is_used_as_mask_by_default(cutouts, photos):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")
@@ -208,12 +208,12 @@ def test_transparency_is_the_foreground_by_itself(cutouts, photos):
         ({"shots": 2, "seed": -1}, "seed must be from 0"),
     ],
 )
-def test_mistakes(photos, arguments, reason):
+def test_invalid_arguments(photos, arguments, reason):
     with pytest.raises(ct.UserError, match=reason):
         ct.train(**{"method": "coop", "data": f"folder:{photos}", "shots": 1, **arguments})
 
 
-def test_mistakes_with_images(run, tmp_path, photos):
+def test_invalid_images(run, tmp_path, photos):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     with pytest.raises(ct.UserError, match=r"image .*broken\.png cannot be read"):
         run.predict(tmp_path / "broken.png")
@@ -227,7 +227,7 @@ def test_mistakes_with_images(run, tmp_path, photos):
         ct.load(tmp_path / "nowhere")
 
 
-def test_the_package_says_what_it_has():
+def test_the_package_lists_its_public_names():
     assert set(ct.__all__) <= set(dir(ct)) and ct.load_backbone("tiny").name == "tiny"
     with pytest.raises(AttributeError, match="module 'cliptune' has no attribute 'trian'; it has .*train"):
         ct.trian  # noqa: B018

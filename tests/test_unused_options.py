@@ -1,4 +1,4 @@
-"""Options that have no effect beside others are named with the reason; those that have one pass."""
+"""Options without effect are refused with the reason; options with an effect pass."""
 
 import warnings
 
@@ -33,7 +33,7 @@ from cliptune.errors import UserError
         ("coop", {"image_column": "x"}, "image_column"),
     ],
 )
-def test_what_cannot_act(method, options, named):
+def test_options_without_effect_are_refused(method, options, named):
     run = with_options(RunConfig(methods.build(method)), options)
     with pytest.raises(UserError, match=f"^{named} has no effect: "):
         unused_options.check_unused_options([run], [named])
@@ -52,11 +52,11 @@ def test_what_cannot_act(method, options, named):
         ("coop", {"data": "csv:x", "image_column": "x"}),
     ],
 )
-def test_what_acts(method, options):
+def test_options_with_an_effect_pass(method, options):
     unused_options.check_unused_options([with_options(RunConfig(methods.build(method)), options)], options)
 
 
-def test_several_runs_take_what_one_of_them_can():
+def test_an_option_of_a_sweep_must_affect_one_of_its_runs():
     runs = [with_options(RunConfig(methods.build(name)), {"lr": 0.1}) for name in ("zeroshot", "coop")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

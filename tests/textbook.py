@@ -1,9 +1,9 @@
-"""The plain reference: prompted CLIP as its equations read, with nothing saved and nothing shared.
+"""A plain reference implementation of prompted CLIP: the equations written out, without any optimisation.
 
-77 positions, every class in full, `nn.MultiheadAttention` of the open_clip model itself, text recomputed for every
-batch, one image pass a view, Grad-CAM by a backward pass through the whole model. The library must give these numbers,
-and `benchmarks/` says how much sooner. Only prompts carry gradients: freeze the model first (`requires_grad_(False)`,
-`eval()`).
+77 positions, every class in full, the `nn.MultiheadAttention` of the open_clip model, text recomputed for every
+batch, one image pass per view, Grad-CAM by a backward pass through the whole model. The library must reproduce these
+numbers; `benchmarks/` measures the speed-up. Only prompts carry gradients: freeze the model first
+(`requires_grad_(False)`, `eval()`).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def unit(x: Tensor) -> Tensor:
 def embedded(clip: nn.Module, ids: Tensor, context: Tensor | None, position: str, lengths: Sequence[int]) -> Tensor:
     """Layer-0 tokens `(n, 77, width)`, before positional embeddings.
 
-    context: `(n_ctx, width)` or `(n, n_ctx, width)`; it stands where `ids` hold the words it replaces ("end"), or
-    around the name ("middle", half of it before, rounded down), or after it ("front").
+    context: `(n_ctx, width)` or `(n, n_ctx, width)`; it replaces the placeholder words of `ids` ("end"), or surrounds
+    the name ("middle", half of it before, rounded down), or follows it ("front").
     """
     x = clip.token_embedding(ids)
     if context is None:
@@ -54,12 +54,12 @@ def embedded(clip: nn.Module, ids: Tensor, context: Tensor | None, position: str
     return torch.stack(rows)
 
 
-#: For each layer token matrices `(m, width)` that lend keys and values, and the weights of their attentions.
+#: Per layer: token matrices `(m, width)` whose keys and values are prepended, and the weights of their attentions.
 PrefixKeyValues = Sequence[tuple[Sequence[Tensor], Tensor]]
 
 
 def attended(block: nn.Module, x: Tensor, options: Sequence[Tensor], weights: Tensor, mask: Tensor | None) -> Tensor:
-    """DPL's block: x + sum_c a_c MHA(LN1 x, LN1 [x; p_c]), one whole attention an option, then the MLP as ever."""
+    """DPL's block: x + sum_c a_c MHA(LN1 x, LN1 [x; p_c]), one full attention per option, then the unchanged MLP."""
     mixed = torch.zeros_like(x)
     for tokens, weight in zip(options, weights, strict=True):
         seen = block.ln_1(torch.cat([x, tokens.expand(len(x), -1, -1)], dim=1))
@@ -133,7 +133,7 @@ def projected(text: Sequence[Tensor], projections: Sequence[Callable[[Tensor], T
     return [project(own) for own, project in zip(text, projections, strict=False)]
 
 
-# -- steps: what one training batch minimises -------------------------------------------------------------------------
+# -- training steps: the loss of one batch -------------------------------------------------------------------------
 
 
 def coop_step(
@@ -159,7 +159,7 @@ def cocoop_step(
     images: Tensor,
     labels: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and logits `(b, C)` of CoCoOp; `shift` turns a normalised image feature into what it adds to `context`."""
+    """Loss and logits `(b, C)` of CoCoOp; `shift` turns a normalised image feature into the shift of `context`."""
     rows = []
     for image in unit(image_features(clip, images)):
         text = unit(text_features(clip, ids, context + shift(image)))

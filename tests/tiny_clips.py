@@ -1,4 +1,4 @@
-"""Small random CLIPs for tests: towers of different widths and depths, nothing zero that could hide a mistake."""
+"""Small random CLIPs: towers of different widths and depths, without zeros that could hide a mistake."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ SHAPES = {
     },
 }
 VITS = ("deep_image", "deep_text")
-#: From one token to many.
+#: Class names of one to many tokens.
 NAMES = ("cat", "old_fashioned little red steam locomotive with seven wagons", "sled dog", "x", "cathedral")
 
 
 @cache
 def backbone(shape: str, linear_backend: LinearBackend = "onednn") -> Backbone:
-    """A frozen random CLIP, the same for the same `shape`; tests must not change it."""
+    """A frozen random CLIP, the same for the same `shape`; tests must not modify it."""
     config = SHAPES[shape]
     generator = torch.Generator().manual_seed(3)
-    with torch.random.fork_rng(devices=[]):  # biases keep open_clip's start, which draws from the global generator
+    with torch.random.fork_rng(devices=[]):  # open_clip initialises biases from the global generator
         torch.manual_seed(3)
         model = open_clip.model.CLIP(**config)
     with torch.no_grad():
@@ -67,7 +67,7 @@ def normal(*shape: int, seed: int = 0, std: float = 1.0) -> Tensor:
 
 
 def learned(*shape: int, seed: int = 0) -> Tensor:
-    """A leaf that takes a gradient."""
+    """A leaf tensor that requires a gradient."""
     return normal(*shape, seed=seed, std=0.5).requires_grad_()
 
 
@@ -76,7 +76,7 @@ def random_images(of: Backbone, n: int = 3, seed: int = 0) -> Tensor:
 
 
 def same_gradients(loss: Tensor, reference: Tensor, leaves: list[Tensor]) -> None:
-    """Gradients of both scalars agree to a thousandth of each tensor's largest entry, and none is absent or zero."""
+    """Assert that gradients of both scalars agree to 0.1 % of each tensor's largest entry; none is missing or zero."""
     ours = torch.autograd.grad(loss, leaves)
     for got, expected in zip(ours, torch.autograd.grad(reference, leaves), strict=True):
         largest = expected.abs().max()
@@ -85,7 +85,7 @@ def same_gradients(loss: Tensor, reference: Tensor, leaves: list[Tensor]) -> Non
 
 
 def clip(config: dict, quick_gelu: bool = False, seed: int = 0) -> open_clip.model.CLIP:
-    """open_clip's own model of a configuration, no tensor of which is zero or one all over."""
+    """open_clip's model of a configuration, with no tensor that is all zeros or ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = open_clip.model.CLIP(**config, quick_gelu=quick_gelu).eval()
@@ -97,7 +97,7 @@ def clip(config: dict, quick_gelu: bool = False, seed: int = 0) -> open_clip.mod
 
 
 def agrees(backbone: Backbone, model: torch.nn.Module) -> bool:
-    """Whether features are those of open_clip's own model."""
+    """Whether the features equal those of open_clip's model."""
     height, width = backbone.preprocess.size
     images, texts = normal(2, 3, height, width), ["a photo of a cat.", "dog"]
     tokens = open_clip.SimpleTokenizer(context_length=backbone.context_length)(texts)

@@ -1,4 +1,4 @@
-"""Tiny random models of transformers' real segmenter classes, and their processors."""
+"""Tiny random models of the segmenter classes of transformers, and their processors."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Small real inputs: a few classes of the bundled drawings, as tasks and as folders of image files."""
+"""Small real inputs: a few classes of the bundled drawings, as tasks and as image folders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cliptune.model.method import Method
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Task, TestSet
 
-#: Flags under which a command takes a second.
+#: Flags for a command that takes one second.
 BRIEFLY = ("--shots", 2, "--epochs", 1)
 QUICK = TrainConfig(epochs=3, lr=0.01, batch_size=4, augment="none")
 
@@ -64,7 +64,7 @@ def learned(tuned: TunedModel) -> dict[str, torch.Tensor]:
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    """Bit for bit."""
+    """Whether both are equal bit for bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -76,15 +76,15 @@ def write_images(
     masks: Path | None = None,
     alpha: bool = False,
 ) -> Path:
-    """PNG files `root/<class>/<number>.png` of drawings, with their masks in `masks/` likewise or as transparency."""
+    """Write drawings as `root/<class>/<number>.png`, with masks of the same names in `masks` or as transparency."""
     source = drawings()
     for name in classes:
         label = source.classnames.index(name)
         examples = [e for split in ("train", "test") for e in source.examples(split) if e.label == label]
         for number, example in enumerate(examples[:each]):
-            picture = source.read(example)
-            assert picture.mask is not None
-            image, mask = to_pil_image(picture.image), to_pil_image(picture.mask)
+            decoded = source.read(example)
+            assert decoded.mask is not None
+            image, mask = to_pil_image(decoded.image), to_pil_image(decoded.mask)
             if alpha:
                 image.putalpha(mask)
             for folder, content in ((root, image), (masks, mask)):

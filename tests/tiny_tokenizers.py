@@ -1,4 +1,4 @@
-"""Small tokenizers of the kinds that open_clip's models take from Hugging Face, trained on a few sentences at once."""
+"""Small tokenizers of the kinds that open_clip uses from Hugging Face, trained on a few sentences."""
 
 from __future__ import annotations
 

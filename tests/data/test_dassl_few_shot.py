@@ -88,7 +88,7 @@ def doubled(times):
 )
 def test_a_pickle_of_something_else_takes_neither_memory_nor_time(tmp_path, content):
     (tmp_path / "d.pkl").write_bytes(content)
-    with pytest.raises(UserError, match="d.pkl is not a pickled draw"), damaged_files.within(20):
+    with pytest.raises(UserError, match="d.pkl is not a pickled draw"), damaged_files.time_limit(20):
         dassl_few_shot.load_lists(tmp_path / "d.pkl")
 
 
@@ -96,7 +96,7 @@ def test_a_pickle_of_something_else_takes_neither_memory_nor_time(tmp_path, cont
 def test_entries_are_paths_with_labels(tmp_path, entry, monkeypatch):
     monkeypatch.setattr(dassl_few_shot, "DATUM_MODULES", re.compile(re.escape(__name__)))
     (tmp_path / "d.pkl").write_bytes(pickle.dumps({"train": [entry]}))
-    with pytest.raises(UserError, match="its lists are not of paths with labels"), damaged_files.within(20):
+    with pytest.raises(UserError, match="its lists are not of paths with labels"), damaged_files.time_limit(20):
         dassl_few_shot.load_lists(tmp_path / "d.pkl")
 
 

@@ -14,7 +14,7 @@ from cliptune.engine import checkpoint, feature_store
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
-from damaged_files import refused_or, written
+from damaged_files import count_refusals, write_copies
 from tiny_tasks import QUICK, task, trained
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -41,15 +41,15 @@ def test_checkpoint(run, tmp_path, photos, tiny_backbone):
     decisive = {**about, "backbone": {key: about["backbone"][key] for key in ("name", "fingerprint")}}
     headers = (
         (what, save({k: v.contiguous() for k, v in tensors.items()}, metadata={checkpoint.FORMAT: text}))
-        for what, text in damaged_files.of_tree(decisive, 250)
+        for what, text in damaged_files.damage_tree(decisive, 250)
     )
-    _, refused = refused_or(lambda: use(same=False), written(file, headers))
+    _, refused = count_refusals(lambda: use(same=False), write_copies(file, headers))
     assert refused > 150
     # Of the header's own letters few matter, so what is not refused may be named otherwise, but says the same numbers.
-    refused_or(lambda: use(same=False), written(file, damaged_files.of_bytes(whole.read_bytes(), 60)))
+    count_refusals(lambda: use(same=False), write_copies(file, damaged_files.damage_bytes(whole.read_bytes(), 60)))
     start = len(whole.read_bytes()) - sum(t.numel() * t.element_size() for t in tensors.values())
     flipped = ((f"bit {i}", _flipped(whole.read_bytes(), start + 37 * i)) for i in range(20))
-    assert refused_or(use, written(file, flipped)) == (20, 20)
+    assert count_refusals(use, write_copies(file, flipped)) == (20, 20)
 
 
 def _flipped(content, at):
@@ -103,15 +103,15 @@ def test_state_of_training(tmp_path):
         def use(training=training):
             trained(CoOp(n_ctx=2), backbone, training, toy, resume_file=file)
 
-        copies = [*damaged_files.of_bytes(whole, 30)]
-        for what, text in damaged_files.of_tree(about, 30):
+        copies = [*damaged_files.damage_bytes(whole, 30)]
+        for what, text in damaged_files.damage_tree(about, 30):
             copies.append((what, save(tensors, metadata={checkpoint.FORMAT: text})))
         for name in tensors:
             for other in ("optimizer.9.step", "optimizer.x.exp_avg", "learner.zz", "zz", "optimizer.", "best.zz"):
                 rest = {k: v for k, v in tensors.items() if k != name}
                 checkpoint.write_checkpoint(file, {**rest, other: tensors[name]}, about)
                 copies.append((f"{name} renamed to {other}", file.read_bytes()))
-        tried, refused = refused_or(use, written(file, copies))
+        tried, refused = count_refusals(use, write_copies(file, copies))
         assert refused > 0.8 * tried
 
 
@@ -125,4 +125,4 @@ def test_features_that_processes_share(tmp_path):
         assert held is None or torch.equal(torch.cat(held), features)
 
     use()
-    assert refused_or(use, written(file, damaged_files.of_bytes(whole, 100)))[1] == 0
+    assert count_refusals(use, write_copies(file, damaged_files.damage_bytes(whole, 100)))[1] == 0
