@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cliptune.report.panels import Panel, Prediction
+from cliptune.report.report_data import Panel, Prediction
 from cliptune.types import Result
 
 

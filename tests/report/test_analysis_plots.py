@@ -1,6 +1,6 @@
 from cliptune.report import analysis_plots
 from cliptune.report.confusion import ConfusionCounts
-from cliptune.report.prompt_words import FeatureShift
+from cliptune.report.report_data import FeatureShift
 from cliptune.report.theme import method_styles
 
 

@@ -9,9 +9,8 @@ from cliptune.analysis.background_conditions import CONDITIONS
 from cliptune.analysis.reliance import Reliance
 from cliptune.report import html_page
 from cliptune.report.confusion import ConfusionCounts
-from cliptune.report.prompt_words import FeatureShift, PromptWords
 from cliptune.report.reliance_records import RelianceRecord
-from cliptune.report.report_data import ReportData
+from cliptune.report.report_data import FeatureShift, PromptWords, ReportData
 
 pytestmark = pytest.mark.skipif(found() is None, reason="no Chromium here: apt-get install chromium, or set CHROMIUM")
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from cliptune.report.overlay import heatmap_bytes, image_bytes
-from cliptune.report.panels import Panel, Prediction
+from cliptune.report.report_data import Panel, Prediction
 
 GREY = np.full((3, 64, 64), 128, np.uint8)
 

@@ -8,8 +8,7 @@ import pytest
 
 from cliptune.report import html_page
 from cliptune.report.confusion import ConfusionCounts
-from cliptune.report.panels import EMPTY_GRADCAM
-from cliptune.report.report_data import ReportData
+from cliptune.report.report_data import EMPTY_GRADCAM, ReportData
 
 VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 

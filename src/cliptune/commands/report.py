@@ -81,53 +81,51 @@ def write_page(
 
 def labelled_results(root: Path) -> dict[Path, Result]:
     """The results under `root` by run directory, with method labels as in tables."""
-    placed = [(path.parent, store.load_result(path)) for path in sorted(root.rglob(store.RESULT_FILE))]
-    return dict(zip((folder for folder, _ in placed), label_methods([result for _, result in placed]), strict=True))
+    loaded = [(path.parent, store.load_result(path)) for path in sorted(root.rglob(store.RESULT_FILE))]
+    return dict(zip((folder for folder, _ in loaded), label_methods([result for _, result in loaded]), strict=True))
 
 
 def _collect(root: Path, pictures: int, images: int, allow_code: bool) -> ReportData:
     """Collect the files beside records, and data from checkpoints unless `pictures` is 0."""
-    from cliptune.report.collect.confusion import collect_confusion
-    from cliptune.report.collect.feature_shifts import collect_feature_shifts
-    from cliptune.report.collect.models import restore_models
+    from cliptune.report.collect.learned_prompts import collect_feature_shifts, collect_prompt_words
+    from cliptune.report.collect.models import collect_confusion, restore_models
     from cliptune.report.collect.panels import collect_panels
-    from cliptune.report.collect.prompt_words import collect_prompt_words
 
-    named = labelled_results(root)
-    kept: dict[str, list[reliance_records.RelianceRecord]] = {}
-    for folder, result in named.items():
-        for one in reliance_records.run_reliance(folder):
-            kept.setdefault(result.method, []).append(one)
+    results = labelled_results(root)
+    reliance: dict[str, list[reliance_records.RelianceRecord]] = {}
+    for folder, result in results.items():
+        for record in reliance_records.run_reliance(folder):
+            reliance.setdefault(result.method, []).append(record)
     if not pictures:
-        return ReportData(reliance=kept)
+        return ReportData(reliance=reliance)
     folders = checkpoints_of_one_task(root)
-    held = restore_models(folders, allow_code)
-    if not any(test.examples for test in held.task.tests.values()):
-        note = f"{held.task.dataset.name} has no test images, so checkpoints predict none."
-        return ReportData(reliance=kept, notes=(*held.notes, note))
-    first = named[next(iter(folders.values()))]
-    few = describe_training_data([first])
+    restored = restore_models(folders, allow_code)
+    if not any(test.examples for test in restored.task.tests.values()):
+        note = f"{restored.task.dataset.name} has no test images, so checkpoints predict none."
+        return ReportData(reliance=reliance, notes=(*restored.notes, note))
+    first = results[next(iter(folders.values()))]
+    training_data = describe_training_data([first])
     return ReportData(
-        panels=collect_panels(held, pictures, images),
-        classes=collect_confusion(held, images),
-        words=collect_prompt_words(held),
-        shifts=collect_feature_shifts(held),
-        reliance=kept,
-        task=", ".join(filter(None, (first.data, few, f"seed {first.seed}"))),
-        notes=held.notes,
+        panels=collect_panels(restored, pictures, images),
+        classes=collect_confusion(restored, images),
+        words=collect_prompt_words(restored),
+        shifts=collect_feature_shifts(restored),
+        reliance=reliance,
+        task=", ".join(filter(None, (first.data, training_data, f"seed {first.seed}"))),
+        notes=restored.notes,
     )
 
 
 def checkpoints_of_one_task(root: Path) -> dict[str, Path]:
     """Choose one checkpoint per method of one task: that with most methods, then most shots, then the lowest seed."""
-    there = {
+    with_checkpoint = {
         folder: result for folder, result in labelled_results(root).items() if (folder / run_dir.CHECKPOINT).is_file()
     }
-    if not there:
+    if not with_checkpoint:
         raise UserError(f"no checkpoints under {root}, so no images can be shown; use --pictures 0")
-    count = Counter(result.task for result in there.values())
-    shots = {result.task: num_shots(result) or 0 for result in there.values()}
-    seeds = {result.task: result.seed for result in there.values()}
+    count = Counter(result.task for result in with_checkpoint.values())
+    shots = {result.task: num_shots(result) or 0 for result in with_checkpoint.values()}
+    seeds = {result.task: result.seed for result in with_checkpoint.values()}
     task = min(count, key=lambda t: (-count[t], -shots[t], seeds[t], t))
-    folders = {result.method: folder for folder, result in there.items() if result.task == task}
-    return {method: folders[method] for method in method_order(list(there.values())) if method in folders}
+    folders = {result.method: folder for folder, result in with_checkpoint.items() if result.task == task}
+    return {method: folders[method] for method in method_order(list(with_checkpoint.values())) if method in folders}

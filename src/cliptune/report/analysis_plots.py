@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cliptune.report.confusion import ConfusionCounts
-from cliptune.report.prompt_words import FeatureShift
+from cliptune.report.report_data import FeatureShift
 from cliptune.report.svg import add_legend, new_axes, shades
 from cliptune.report.theme import QUIET, MethodStyle
 from cliptune.results.aggregate import aggregate_runs
@@ -30,19 +30,21 @@ def plot_shots(results: Sequence[Result], looks: Mapping[str, MethodStyle], *, m
         cell = aggregate_runs(runs, metric)
         if cell is not None and shots:  # 0, all images, has no place on the axis
             points.setdefault(method, {})[shots] = cell.mean, cell.std or 0.0
-    every = sorted({shots for held in points.values() for shots in held})
+    every = sorted({shots for by_shots in points.values() for shots in by_shots})
     if len(every) < 2:
         return None
     figure, axes = new_axes(3.5)
     for method in (m for m in looks if m in points):
-        look, held = looks[method], points[method]
-        if len(held) == 1:
-            axes.axhline(next(iter(held.values()))[0], color=look.colour, linestyle="--", linewidth=1.5, label=method)
+        look, by_shots = looks[method], points[method]
+        if len(by_shots) == 1:
+            axes.axhline(
+                next(iter(by_shots.values()))[0], color=look.colour, linestyle="--", linewidth=1.5, label=method
+            )
             continue
-        x = sorted(held)
+        x = sorted(by_shots)
         axes.errorbar(
-            *(x, [held[k][0] for k in x]),
-            **{"yerr": [held[k][1] for k in x], "color": look.colour, "linestyle": look.dash, "linewidth": 2},
+            *(x, [by_shots[k][0] for k in x]),
+            **{"yerr": [by_shots[k][1] for k in x], "color": look.colour, "linestyle": look.dash, "linewidth": 2},
             **{"marker": look.marker, "markersize": 5, "elinewidth": 1, "label": method},
         )
     axes.set_xscale("log", base=2)
@@ -59,9 +61,9 @@ def plot_feature_shifts(shifts: Sequence[FeatureShift], looks: Mapping[str, Meth
     if not shifts:
         return None
     figure, axes = new_axes(3.5)
-    for one in shifts:
-        look = looks.get(one.method, MethodStyle(QUIET, "o", "-"))
-        for values, dash, label in ((one.text, "-", one.method), (one.image, (0, (3, 2)), None)):
+    for shift in shifts:
+        look = looks.get(shift.method, MethodStyle(QUIET, "o", "-"))
+        for values, dash, label in ((shift.text, "-", shift.method), (shift.image, (0, (3, 2)), None)):
             axes.plot(
                 *(range(1, 1 + len(values)), values),
                 **{"color": look.colour, "linestyle": dash, "linewidth": 2, "label": label},
@@ -78,14 +80,14 @@ def plot_feature_shifts(shifts: Sequence[FeatureShift], looks: Mapping[str, Meth
     return figure
 
 
-def plot_confusion(one: ConfusionCounts, method: str, look: MethodStyle) -> Figure | None:
+def plot_confusion(confusion: ConfusionCounts, method: str, look: MethodStyle) -> Figure | None:
     """Plot a confusion matrix: true classes in rows, predictions in columns, shaded by the share of the row."""
-    counts = np.array(one.counts[method], dtype=float)
-    share = counts / counts.sum(1, keepdims=True).clip(1)
-    n = len(one.classnames)
+    matrix = np.array(confusion.counts[method], dtype=float)
+    share = matrix / matrix.sum(1, keepdims=True).clip(1)
+    n = len(confusion.classnames)
     figure, axes = new_axes(0.9 + 0.155 * max(n, 12))
     axes.imshow(share, cmap=shades(look.colour), vmin=0, vmax=1, interpolation="nearest", aspect="auto")
-    names = [name if len(name) <= 18 else name[:17] + "…" for name in one.classnames]
+    names = [name if len(name) <= 18 else name[:17] + "…" for name in confusion.classnames]
     small = 9 if n <= 20 else 8
     axes.set_yticks(range(n), names, fontsize=small)
     axes.set_xticks(range(n), names, fontsize=small, rotation=90)

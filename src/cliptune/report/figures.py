@@ -12,7 +12,7 @@ from cliptune.report import analysis_plots as curves_
 from cliptune.report import plots
 from cliptune.report.confusion import ConfusionCounts
 from cliptune.report.describe import join_words
-from cliptune.report.prompt_words import FeatureShift
+from cliptune.report.report_data import FeatureShift
 from cliptune.report.svg import to_svg
 from cliptune.report.theme import UNTRAINED_COLOUR, MethodStyle
 from cliptune.results.aggregate import is_whole_test_set, metric_names

@@ -12,9 +12,8 @@ from cliptune.report import describe, figures
 from cliptune.report.figures import EmbeddedPlot, data_uri
 from cliptune.report.html_table import HtmlTable, shared_values, to_html_table
 from cliptune.report.overlay import heatmap_bytes, image_bytes
-from cliptune.report.panels import NO_PREDICTION, Panel, Prediction
 from cliptune.report.recommendation import recommend
-from cliptune.report.report_data import ReportData
+from cliptune.report.report_data import NO_PREDICTION, Panel, Prediction, ReportData
 from cliptune.report.sections import class_tables, prompt_word_tables, reliance_tables
 from cliptune.report.theme import MethodStyle, method_styles
 from cliptune.results.aggregate import display_name, split_metric

@@ -9,9 +9,8 @@ from cliptune.analysis.background_conditions import CONDITIONS
 from cliptune.report import reliance_records as kept
 from cliptune.report.confusion import ConfusionCounts, most_changed_classes, most_confused_pairs
 from cliptune.report.html_table import HtmlTable, number_cell, text_cell
-from cliptune.report.panels import NO_GRADCAM
-from cliptune.report.prompt_words import PromptWords
 from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord
+from cliptune.report.report_data import NO_GRADCAM, PromptWords
 from cliptune.report.sampling_error import wilson_interval
 from cliptune.results.formatting import column_title
 

@@ -49,8 +49,8 @@ def compare_to_baseline(
     if baseline not in methods:
         raise UserError(f"no result has the method {baseline!r} to compare with; known: {', '.join(methods)}")
     runs = {
-        (data, shots, *more, method): {run.seed: run for run in held}
-        for (data, method, shots, *more), held in group_runs(named, apart).items()
+        (data, shots, *more, method): {run.seed: run for run in method_runs}
+        for (data, method, shots, *more), method_runs in group_runs(named, apart).items()
     }
     rows, notes = [], dict[str, None]()
     for place in sorted({key[:-1] for key in runs}, key=_row_sort_key):
@@ -62,11 +62,11 @@ def compare_to_baseline(
             pairs = [
                 (mine[s], theirs[s]) for s in sorted(mine.keys() & theirs.keys()) if _is_comparable(mine[s], theirs[s])
             ]
-            said = [] if shots is None else [f"{'all' if shots == 0 else shots} shots"]
-            said += [f"{key} {value}" for key, value in zip(apart, more, strict=True)]
+            settings = [] if shots is None else [f"{'all' if shots == 0 else shots} shots"]
+            settings += [f"{key} {value}" for key, value in zip(apart, more, strict=True)]
             if len(pairs) < MIN_SEEDS:
                 notes[
-                    _missing_reason(", ".join([f"{method} on {data}", *said]), baseline, len(pairs), mine, theirs)
+                    _missing_reason(", ".join([f"{method} on {data}", *settings]), baseline, len(pairs), mine, theirs)
                 ] = None
             cells = tuple(_difference_cell(pairs, name, test) for name in names)
             rows.append(Row(method, data, shots, len(pairs), cells, dict(zip(apart, more, strict=True))))
@@ -89,16 +89,18 @@ def _baseline_runs(runs: Mapping[tuple, dict[int, Result]], place: tuple, baseli
     """The runs of the baseline; for a training-free baseline, those of any number of shots."""
     if (*place, baseline) in runs:
         return runs[*place, baseline]
-    others = [held for key, held in sorted(runs.items(), key=str) if key[0] == place[0] and key[-1] == baseline]
-    still = [held for held in others if all(r.cost.get("parameters", 1) == 0 for r in held.values())]
-    return still[0] if still else {}
+    others = [
+        candidates for key, candidates in sorted(runs.items(), key=str) if key[0] == place[0] and key[-1] == baseline
+    ]
+    untrained = [c for c in others if all(r.cost.get("parameters", 1) == 0 for r in c.values())]
+    return untrained[0] if untrained else {}
 
 
 def _is_comparable(one: Result, other: Result) -> bool:
     """Whether two runs used the same data or, for different shots, as many test images; assumed if not recorded."""
     key = "data_fingerprint" if num_shots(one) == num_shots(other) else "test_images"
-    said = [r.provenance[key] for r in (one, other) if key in r.provenance]
-    return len(said) < 2 or said[0] == said[1]
+    recorded = [r.provenance[key] for r in (one, other) if key in r.provenance]
+    return len(recorded) < 2 or recorded[0] == recorded[1]
 
 
 def _difference_cell(pairs: Sequence[tuple[Result, Result]], name: str, test: PairedTest) -> Cell | None:

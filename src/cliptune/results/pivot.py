@@ -58,20 +58,20 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
             seeds[place] = max(seeds.get(place, 0), row.seeds)
     kinds = [name for name in ("metric", *across) if name in columns]
     heads = sorted({head for cells in lines.values() for head in cells}, key=lambda h: _rank(h, kinds, ranks))
-    turned = []
+    rows = []
     for place in sorted(lines, key=lambda p: _rank(p, down, ranks)):
-        said = dict(zip(down, place, strict=True))
+        values_of = dict(zip(down, place, strict=True))
         cells = tuple(lines[place].get(head) for head in heads)
-        own = {name: said.get(name) for name in ("method", "data", "shots")}
-        more = {name: value for name, value in said.items() if name not in own}
-        turned.append(Row(str(own["method"]), str(own["data"] or ""), own["shots"], seeds[place], cells, more))
+        own = {name: values_of.get(name) for name in ("method", "data", "shots")}
+        more = {name: value for name, value in values_of.items() if name not in own}
+        rows.append(Row(str(own["method"]), str(own["data"] or ""), own["shots"], seeds[place], cells, more))
     names = tuple(_heading(head, kinds, table) for head in heads)
     keys = (*down, *(key for key in table.keys if key in COUNT_KEYS))
     notes = table.footnotes
     if across:
         metric = "<metric>" if "metric" in columns else ""
         notes = (*notes, f"{metric}{PIVOT_MARK}{', '.join(across)}]: a column for each value of {_join_and(across)}.")
-    return dataclasses.replace(table, columns=names, rows=tuple(turned), keys=keys, footnotes=notes)
+    return dataclasses.replace(table, columns=names, rows=tuple(rows), keys=keys, footnotes=notes)
 
 
 def _ranks(table: Table, name: str) -> dict[Any, Any]:
@@ -102,10 +102,10 @@ def _rank(place: Sequence[Any], names: Sequence[str], ranks: dict[str, dict[Any,
 
 def _heading(head: tuple, kinds: Sequence[str], table: Table) -> str:
     """The name of a pivoted column, "test[16]"; costs are metrics here."""
-    said = dict(zip(kinds, head, strict=True))
-    row = Row("", "", None, 0, (), said)
+    values_of = dict(zip(kinds, head, strict=True))
+    row = Row("", "", None, 0, (), values_of)
     values = ", ".join(key_text(row, name) for name in kinds if name != "metric")
-    return f"{said.get('metric', '')}{PIVOT_MARK}{values}]" if values else str(said["metric"])
+    return f"{values_of.get('metric', '')}{PIVOT_MARK}{values}]" if values else str(values_of["metric"])
 
 
 def _join_and(names: Sequence[str]) -> str:

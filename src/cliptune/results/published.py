@@ -158,22 +158,22 @@ def add_published(table: Table, results: Sequence[Result], apart: Sequence[str] 
         if used
         else [f"No comparable published results: {_missing_reason(named, lines)}."]
     )
-    turned = [
+    extended = [
         dataclasses.replace(row, cells=tuple(cells[i] for i in keep))
         for row, cells in zip(table.rows, rows, strict=True)
     ]
     columns = tuple(heads[i] for i in keep)
-    return dataclasses.replace(table, columns=columns, rows=tuple(turned), footnotes=(*table.footnotes, *notes))
+    return dataclasses.replace(table, columns=columns, rows=tuple(extended), footnotes=(*table.footnotes, *notes))
 
 
 def comparison_key(result: Result) -> tuple[str, str, str, str]:
     """Method, data, protocol and backbone of a result by their names in `published.csv`."""
     config = result.config
-    told = result.provenance.get("backbone") or "/".join(
+    backbone = result.provenance.get("backbone") or "/".join(
         str(config[key]) for key in ("backbone", "pretrained") if config.get(key)
     )
     protocol = str(config.get("protocol", "")).replace("-", "_")
-    return result.method.split(" (")[0], result.data, protocol, BACKBONE_ALIASES.get(str(told), str(told))
+    return result.method.split(" (")[0], result.data, protocol, BACKBONE_ALIASES.get(str(backbone), str(backbone))
 
 
 def _runs_of(row: Row, named: Sequence[Result], table: Table, apart: Sequence[str]) -> list[Result]:

@@ -116,10 +116,10 @@ def summarise(
     if blank:
         notes.append(f"{blank} of {len(results)} runs have no test images and therefore no accuracy.")
     if average:
-        averages, told = _average_rows(
+        averages, average_notes = _average_rows(
             groups, keys, names, costs, sorted({key[1:] for key in groups}, key=_average_sort_key(order))
         )
-        rows, notes = [*rows, *averages], [*notes, *told]
+        rows, notes = [*rows, *averages], [*notes, *average_notes]
     shown = ("method", "data", "shots", *keys, *(() if per_seed else ("seeds",)))
     return Table(names + costs, tuple(rows), tuple(notes), shown, spread)
 

@@ -37,7 +37,7 @@ def to_rich(table: Table, *, digits: int = 1) -> Group:
 
     Deviations are placed below the means if a row would be too wide.
     """
-    keys, said = split_shared_keys(table)
+    keys, shared = split_shared_keys(table)
     body = format_cells(table, digits)
     widths = [max([len(k), *(len(key_text(row, k)) for row in table.rows)]) for k in keys]
     heads = [_terminal_title(column) for column in table.columns]
@@ -45,26 +45,26 @@ def to_rich(table: Table, *, digits: int = 1) -> Group:
         max([*map(len, head.split("\n")), *(len(_join_cell(r[j].mean, r[j], "±")) for r in body)])
         for j, head in enumerate(heads)
     ]
-    taken = sum(widths) + len(widths) + 1  # a space between columns, and at the edges, is the box's
-    gap = 2 if taken + 2 * len(widths) <= TERMINAL_WIDTH else 1
-    between = " " if taken + gap * len(widths) <= TERMINAL_WIDTH else "\n"
-    drawn = RichTable(box=box.SIMPLE_HEAD)
-    drawn.pad_edge, drawn.padding = False, (0, gap, 0, 0)
+    total = sum(widths) + len(widths) + 1  # a space between columns, and at the edges, is the box's
+    gap = 2 if total + 2 * len(widths) <= TERMINAL_WIDTH else 1
+    between = " " if total + gap * len(widths) <= TERMINAL_WIDTH else "\n"
+    rich = RichTable(box=box.SIMPLE_HEAD)
+    rich.pad_edge, rich.padding = False, (0, gap, 0, 0)
     for key, width in zip(keys, widths, strict=False):
         text = is_text(key)
-        drawn.add_column(
+        rich.add_column(
             key, justify="left" if text else "right", overflow="fold", no_wrap=not text, min_width=min(width, 20)
         )
     for head in heads:
-        drawn.add_column(head.replace("/", "/" + between.strip(" ")), justify="right", no_wrap=True)
+        rich.add_column(head.replace("/", "/" + between.strip(" ")), justify="right", no_wrap=True)
     for i, (row, cells) in enumerate(zip(table.rows, body, strict=True)):
         last = i + 1 == len(table.rows) or table.rows[i + 1].data != row.data
-        drawn.add_row(
+        rich.add_row(
             *(Text(key_text(row, key)) for key in keys), *(_styled(cell, between) for cell in cells), end_section=last
         )
     # Not as a title or caption of the table, which would be wrapped to the width of a narrow table.
     notes = " ".join(table.footnotes)
-    return Group(*([Text(f" {said}")] if said else []), drawn, *([Text(notes)] if notes else []))
+    return Group(*([Text(f" {shared}")] if shared else []), rich, *([Text(notes)] if notes else []))
 
 
 def _terminal_title(column: str) -> str:
@@ -104,9 +104,9 @@ def to_csv(table: Table) -> str:
         line = [display_name(row.more[key]) if key == "metric" else key_value(row, key) for key in table.keys]
         line += [None if cell is None else cell.mean for cell in row.cells]
         for cell in (row.cells[i] for i in measured):
-            said = {} if cell is None else {table.spread: spread_width(cell, table.spread), "p": cell.p}
-            said["seeds"] = None if cell is None else cell.seeds
-            line += [said.get(end) for end in ends]
+            extra = {} if cell is None else {table.spread: spread_width(cell, table.spread), "p": cell.p}
+            extra["seeds"] = None if cell is None else cell.seeds
+            line += [extra.get(end) for end in ends]
         writer.writerow(line)
     return out.getvalue()
 

@@ -7,10 +7,8 @@ import torch
 
 from cliptune import train
 from cliptune.errors import UserError
-from cliptune.report.collect.confusion import collect_confusion
-from cliptune.report.collect.feature_shifts import collect_feature_shifts
-from cliptune.report.collect.models import ZERO_SHOT, restore_models, sample_examples
-from cliptune.report.collect.prompt_words import collect_prompt_words, token_words
+from cliptune.report.collect.learned_prompts import collect_feature_shifts, collect_prompt_words, token_words
+from cliptune.report.collect.models import ZERO_SHOT, collect_confusion, restore_models, sample_examples
 
 
 @pytest.fixture(scope="module")

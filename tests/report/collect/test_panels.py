@@ -8,7 +8,7 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.report.collect import panels
 from cliptune.report.collect.models import restore_models
 from cliptune.report.collect.panels import collect_panels
-from cliptune.report.panels import EMPTY_GRADCAM, NO_GRADCAM
+from cliptune.report.report_data import EMPTY_GRADCAM, NO_GRADCAM
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Restore the models of a report from checkpoints and predict test sets with them."""
+"""Restore the models of a report from checkpoints, predict test sets with them, and count their confusions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from cliptune.data.validate import drop_unreadable
 from cliptune.engine.evaluate import predict_logits
 from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
+from cliptune.report.confusion import ConfusionCounts
 from cliptune.types import Example, Task, TestSet
 
 #: Label of the untuned model if the sweep has none.
 ZERO_SHOT = "zero-shot"
+#: Whole test sets for which confusion is counted.
+WHOLE_TEST_SETS = ("base", "novel", "test")
 
 
 @dataclass(frozen=True)
@@ -77,20 +80,22 @@ def restore_models(folders: Mapping[str, Path], allow_code: bool = False) -> Res
     return RestoredModels(models, runs, task, untuned, tuple(notes))
 
 
-def predict_test_set(held: RestoredModels, name: str, limit: int) -> Predictions:
+def predict_test_set(restored: RestoredModels, name: str, limit: int) -> Predictions:
     """Predict at most `limit` examples of the test set `name` with the models that support its classes."""
-    whole = held.task.tests[name]
+    whole = restored.task.tests[name]
     test = replace(whole, examples=sample_examples(whole.examples, limit))
     models = {
         label: model.with_classes(test.classnames).eval()
-        for label, model in held.models.items()
+        for label, model in restored.models.items()
         if model.accepts_new_classes or model.classnames == test.classnames
     }
-    asked = {
-        label: predict_logits(model, held.task.dataset, test, preset=held.preset)[:, : len(test.classnames)].softmax(-1)
+    probabilities = {
+        label: predict_logits(model, restored.task.dataset, test, preset=restored.preset)[
+            :, : len(test.classnames)
+        ].softmax(-1)
         for label, model in models.items()
     }
-    return Predictions(name, test, asked)
+    return Predictions(name, test, probabilities)
 
 
 def sample_examples(examples: Sequence[Example], limit: int) -> tuple[Example, ...]:
@@ -100,11 +105,27 @@ def sample_examples(examples: Sequence[Example], limit: int) -> tuple[Example, .
     """
     if len(examples) <= limit:
         return tuple(examples)
-    drawn = np.random.Generator(np.random.Philox(key=0)).permutation(len(examples))[:limit]
-    return tuple(examples[i] for i in sorted(drawn.tolist()))
+    indices = np.random.Generator(np.random.Philox(key=0)).permutation(len(examples))[:limit]
+    return tuple(examples[i] for i in sorted(indices.tolist()))
 
 
-def first_test_set(held: RestoredModels, wanted: Sequence[str]) -> str:
-    """The first of the `wanted` test sets that has images, else the first of the task that has any."""
-    there = [name for name, test in held.task.tests.items() if test.examples]
-    return next((name for name in wanted if name in there), there[0])
+def first_test_set(restored: RestoredModels, names: Sequence[str]) -> str:
+    """The first of the test sets `names` that has images, else the first of the task that has any."""
+    available = [name for name, test in restored.task.tests.items() if test.examples]
+    return next((name for name in names if name in available), available[0])
+
+
+def collect_confusion(restored: RestoredModels, limit: int = 500) -> list[ConfusionCounts]:
+    """Count predictions on at most `limit` images of each whole test set, or of the first test set if there is none."""
+    available = [name for name, test in restored.task.tests.items() if test.examples]
+    chosen = [name for name in WHOLE_TEST_SETS if name in available] or available[:1]
+    collected = []
+    for name in chosen:
+        predictions = predict_test_set(restored, name, limit)
+        n = len(predictions.test.classnames)
+        counts = {
+            label: torch.bincount(predictions.labels * n + probabilities.argmax(1), minlength=n * n).view(n, n).tolist()
+            for label, probabilities in predictions.probabilities.items()
+        }
+        collected.append(ConfusionCounts(name, predictions.test.classnames, restored.untuned, counts))
+    return collected

@@ -12,22 +12,25 @@ from cliptune.data.transforms import normalise, shrink, squash
 from cliptune.model.tuned_model import TunedModel
 from cliptune.report.collect.models import Predictions, RestoredModels, first_test_set, predict_test_set
 from cliptune.report.overlay import MAX_SHORT_SIDE
-from cliptune.report.panels import EMPTY_GRADCAM, NO_GRADCAM, Panel, Prediction
+from cliptune.report.report_data import EMPTY_GRADCAM, NO_GRADCAM, Panel, Prediction
 from cliptune.saliency.gradcam import gradcam, resize_and_normalize
 
 #: Test sets to choose images from, in order of preference.
 PREFERRED_TEST_SETS = ("base/swap", "test/swap", "base", "test")
 
 
-def collect_panels(held: RestoredModels, count: int = 8, limit: int = 500) -> list[Panel]:
+def collect_panels(restored: RestoredModels, count: int = 8, limit: int = 500) -> list[Panel]:
     """Collect the `count` test images on which the models disagree most, of different classes if possible, among at
     most `limit` images of a test set."""
-    said = predict_test_set(held, first_test_set(held, PREFERRED_TEST_SETS), limit)
-    if not said.probabilities:
+    predictions = predict_test_set(restored, first_test_set(restored, PREFERRED_TEST_SETS), limit)
+    if not predictions.probabilities:
         return []
-    chosen = most_disputed(said.probabilities, said.labels, count)
-    models = {label: held.models[label].with_classes(said.test.classnames).eval() for label in said.probabilities}
-    return [_panel(models, said, held, i) for i in chosen]
+    chosen = most_disputed(predictions.probabilities, predictions.labels, count)
+    models = {
+        label: restored.models[label].with_classes(predictions.test.classnames).eval()
+        for label in predictions.probabilities
+    }
+    return [_panel(models, predictions, restored, i) for i in chosen]
 
 
 def most_disputed(answers: Mapping[str, Tensor], labels: Tensor, count: int) -> list[int]:
@@ -44,43 +47,43 @@ def most_disputed(answers: Mapping[str, Tensor], labels: Tensor, count: int) -> 
 
 
 def gradcam_maps(model: TunedModel, images: Sequence[Tensor], labels: Sequence[int]) -> list[Tensor] | None:
-    """Grad-CAM of a class of each uint8 picture `(3, H, W)`, over the whole of it: `(H, W)` in [0, 1]; None where the
-    tower has no place for it."""
+    """Grad-CAM maps `(H, W)` in [0, 1] of uint8 images `(3, H, W)`, each for its label; None unless the image tower
+    is a ViT."""
     backbone = model.backbone
     if not backbone.has_vit:
         return None
     device, preprocess = backbone.logit_scale.device, backbone.preprocess
-    whole = torch.stack([squash(image, preprocess) for image in images])
-    pixels = normalise(whole, preprocess.mean, preprocess.std).to(device)
+    views = torch.stack([squash(image, preprocess) for image in images])
+    pixels = normalise(views, preprocess.mean, preprocess.std).to(device)
     maps = gradcam(model, pixels, torch.tensor(labels, device=device)).cpu()
-    return [resize_and_normalize(one[None], tuple(im.shape[-2:]))[0, 0] for one, im in zip(maps, images, strict=True)]  # type: ignore
+    return [resize_and_normalize(m[None], tuple(im.shape[-2:]))[0, 0] for m, im in zip(maps, images, strict=True)]  # type: ignore
 
 
-def _panel(models: Mapping[str, TunedModel], said: Predictions, held: RestoredModels, i: int) -> Panel:
-    example = said.test.examples[i]
-    with collect_assumed_ranges():  # `sound` said what is assumed of all of them
-        picture = shrink((said.test.dataset or held.task.dataset).read(example), MAX_SHORT_SIDE)
-    given = []
+def _panel(models: Mapping[str, TunedModel], predictions: Predictions, restored: RestoredModels, i: int) -> Panel:
+    example = predictions.test.examples[i]
+    with collect_assumed_ranges():  # `drop_unreadable` has already warned for all images
+        image = shrink((predictions.test.dataset or restored.task.dataset).read(example), MAX_SHORT_SIDE)
+    answers = []
     for label, model in models.items():
-        best = int(said.probabilities[label][i].argmax())
-        seen = gradcam_maps(model, [picture.image], [best])
-        blank = seen is not None and not bool(seen[0].any())
-        given.append(
+        best = int(predictions.probabilities[label][i].argmax())
+        saliency = gradcam_maps(model, [image.image], [best])
+        blank = saliency is not None and not bool(saliency[0].any())
+        answers.append(
             Prediction(
                 method=label,
-                prediction=said.test.classnames[best],
-                probability=float(said.probabilities[label][i, best]),
+                prediction=predictions.test.classnames[best],
+                probability=float(predictions.probabilities[label][i, best]),
                 correct=best in (example.labels or (example.label,)),
-                saliency=None if seen is None or blank else seen[0].numpy(),
+                saliency=None if saliency is None or blank else saliency[0].numpy(),
                 why=EMPTY_GRADCAM if blank else NO_GRADCAM,
             )
         )
     scene = f" on {example.background}" if example.background else ""
     return Panel(
-        title=f"{said.test.classnames[example.label]}{scene}",
-        label=said.name,
-        image=picture.image,
-        mask=picture.mask,
-        answers=tuple(given),
-        untuned=held.untuned,
+        title=f"{predictions.test.classnames[example.label]}{scene}",
+        label=predictions.name,
+        image=image.image,
+        mask=image.mask,
+        answers=tuple(answers),
+        untuned=restored.untuned,
     )
