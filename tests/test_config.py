@@ -243,6 +243,15 @@ def test_records_contain_options_that_differ_from_their_default(name, value):
     assert config.from_dict(plain_values) == run and config.fingerprint(run) != config.fingerprint(RunConfig(CoOp()))
 
 
+def test_training_settings_of_later_versions_are_omitted_at_their_default(monkeypatch):
+    monkeypatch.setattr(config, "RECORDED_AT_DEFAULT", tuple(n for n in config.RECORDED_AT_DEFAULT if n != "keep"))
+    run = RunConfig(CoOp())
+    best = config.with_options(run, {"keep": "best"})
+    assert "keep" not in config.to_dict(run)["training"] and config.to_dict(best)["training"]["keep"] == "best"
+    assert config.from_dict(config.to_dict(run)) == run and config.from_dict(config.to_dict(best)) == best
+    assert config.fingerprint(run) != config.fingerprint(best)
+
+
 def test_data_efficient_always_records_its_selector():
     plain_values = config.to_dict(RunConfig(CoOp(), protocol="data_efficient"))
     assert (plain_values["fraction"], plain_values["selector"]) == (1.0, "uniform")

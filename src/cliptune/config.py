@@ -14,7 +14,7 @@ import yaml
 
 from cliptune import checks, dataclass_io, external_code, methods
 from cliptune.data.config import LOCATION_FIELDS, DataConfig
-from cliptune.engine.config import TrainConfig
+from cliptune.engine.config import RECORDED_AT_DEFAULT, TrainConfig
 from cliptune.errors import UserError, shown
 from cliptune.model.method import Method
 from cliptune.registry import nearest
@@ -102,8 +102,9 @@ NOT_DECISIVE = ("device", "devices", "linear_backend")
 def to_dict(run: RunConfig) -> dict[str, Any]:
     """The plain values of a run, as in records.
 
-    The method is a dict with its `name` next to its fields; an inner method is under `base`. Of `reading` and of the
-    options in `OMITTED_AT_DEFAULT`, only values that differ from their default are included.
+    The method is a dict with its `name` next to its fields; an inner method is under `base`. Of `reading`, of the
+    options in `OMITTED_AT_DEFAULT` and of training settings not in `RECORDED_AT_DEFAULT`, only values that differ from
+    their default are included.
     """
     always = ALWAYS_RECORDED.get(run.protocol.replace("-", "_"), ())
     omitted = {
@@ -111,6 +112,8 @@ def to_dict(run: RunConfig) -> dict[str, Any]:
     }
     values = {f.name: getattr(run, f.name) for f in dataclasses.fields(run) if f.name not in omitted}
     plain = {k: method_to_dict(v) if k == "method" else dataclass_io.to_plain(v) for k, v in values.items()}
+    changed = non_default_fields(run.training)
+    plain["training"] = {k: v for k, v in plain["training"].items() if k in RECORDED_AT_DEFAULT or k in changed}
     reading = non_default_fields(run.reading)
     return {k: reading if k == "reading" else v for k, v in plain.items() if k != "reading" or reading}
 
@@ -174,9 +177,9 @@ def fingerprint(run: RunConfig) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def non_default_fields(reading: DataConfig) -> dict[str, Any]:
+def non_default_fields(part: DataConfig | TrainConfig) -> dict[str, Any]:
     """The fields that differ from their defaults, as plain values."""
-    values = ((f, getattr(reading, f.name)) for f in dataclasses.fields(reading))
+    values = ((f, getattr(part, f.name)) for f in dataclasses.fields(part))
     return {f.name: dataclass_io.to_plain(value) for f, value in values if value != f.default}
 
 

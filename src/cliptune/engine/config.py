@@ -9,6 +9,22 @@ from cliptune import checks
 
 #: Upper limit of worker processes.
 MAX_WORKERS = 1024
+#: Settings that records contain even at their default. Newer ones are omitted then, so that fingerprints of earlier
+#: runs stay valid.
+RECORDED_AT_DEFAULT = (
+    "epochs",
+    "lr",
+    "batch_size",
+    "optimizer",
+    "warmup_epochs",
+    "warmup_lr",
+    "momentum",
+    "weight_decay",
+    "augment",
+    "keep",
+    "cached_views",
+    "workers",
+)
 
 
 @dataclass(frozen=True)
