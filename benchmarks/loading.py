@@ -51,12 +51,12 @@ class Files(Dataset):
 
     name, classnames = "files", ("picture",)
 
-    def __init__(self, files: Sequence[Path], reading: DataConfig):
-        self.files, self.reading = files, reading
+    def __init__(self, files: Sequence[Path], config: DataConfig):
+        self.files, self.reading = files, config
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> Files:
-        return cls(sorted(Path(argument).iterdir()), reading)
+    def from_spec(cls, argument: str, config: DataConfig) -> Files:
+        return cls(sorted(Path(argument).iterdir()), config)
 
     def examples(self, split: str) -> list[Example]:
         return [Example(path.name, 0, path) for path in self.files]

@@ -36,7 +36,7 @@ def test_kinds_that_are_not_read_are_counted(cli, trained, new):
         (new / name).write_bytes(b"x")
     result = cli("predict", trained, new, "--json")
     assert result.code == 0 and len(names(result)) == 3
-    assert f"3 of the files in {new} are of kinds that are not read (.jxl: 2, .cr2: 1): left out" in result.err
+    assert f"3 of the files in {new} have unsupported types (.jxl: 2, .cr2: 1) and are ignored" in result.err
 
 
 def test_a_folder_without_images(refused, trained, tmp_path):

@@ -68,7 +68,7 @@ def test_links(tmp_path):
     (tmp_path / "loop.png").symlink_to("loop.png")
     (tmp_path / "lost.png").symlink_to("nowhere.png")
     assert read_image(tmp_path / "link.png").image.equal(pil_to_tensor(colour_tensor()))
-    for name, why in (("loop", "is a link that leads in circles"), ("lost", "is not there")):
+    for name, why in (("loop", "is a link that leads in circles"), ("lost", "does not exist")):
         assert find_fault(tmp_path / f"{name}.png") == why
         with pytest.raises(UserError, match=f"{name}.png cannot be read: it {why}; remove or replace it"):
             read_image(tmp_path / f"{name}.png")

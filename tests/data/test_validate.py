@@ -84,7 +84,7 @@ def test_what_is_there_in_name_only(root):
     loop.path.symlink_to(loop.path.name)
     folder.path.mkdir()
     assert find_unreadable(chosen.train) == {
-        gone.key: "is not there", loop.key: "is a link that leads in circles", folder.key: "is a folder",
+        gone.key: "does not exist", loop.key: "is a link that leads in circles", folder.key: "is a folder",
     }  # fmt: skip
 
 

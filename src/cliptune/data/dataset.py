@@ -44,7 +44,7 @@ class Dataset(ABC):
 
     @classmethod
     @abstractmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> Dataset:
+    def from_spec(cls, argument: str, config: DataConfig) -> Dataset:
         """The dataset of a spec `NAME:argument`. Raises `UserError` for an invalid argument."""
 
     @abstractmethod

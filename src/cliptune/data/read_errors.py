@@ -12,7 +12,7 @@ from cliptune.errors import UserError, os_reason
 
 #: Messages for system errors; other errors keep the system's own message.
 ERRNO_MESSAGES = {
-    errno.ENOENT: "is not there",
+    errno.ENOENT: "does not exist",
     errno.EACCES: "is protected (permission denied)",
     errno.EPERM: "is protected (permission denied)",
     errno.ELOOP: "is a link that leads in circles",

@@ -32,21 +32,21 @@ def dataset_class(name: str) -> type[Dataset]:
     return REGISTRY.get(name)
 
 
-def get(spec: str, reading: DataConfig | None = None) -> Dataset:
+def get(spec: str, config: DataConfig | None = None) -> Dataset:
     """Open the dataset of a spec: a name, then for some datasets a colon and an argument.
 
     Raises:
         UserError: If there is no such dataset (the nearest names are shown), or if it cannot be opened.
     """
     name, _, argument = spec.partition(":")
-    reading = reading or DataConfig()
+    config = config or DataConfig()
     if name == PREFIX:
-        TorchDataset.from_spec(argument, reading)
+        TorchDataset.from_spec(argument, config)
     if name not in names():
         if spec and (guess := guess_spec(spec)):
             raise UserError(f"unknown dataset {spec!r}; to read that path, use {guess}")
         raise UserError(f"unknown dataset {spec!r}; {nearest(name, names())} (your own images: folder:PATH)")
-    return apply_config(dataset_class(name).from_spec(argument, reading), reading)
+    return apply_config(dataset_class(name).from_spec(argument, config), config)
 
 
 def guess_spec(path: str) -> str:
@@ -59,10 +59,10 @@ def guess_spec(path: str) -> str:
     return f"{kinds[suffix]}:{path}" if suffix in kinds and place.is_file() else ""
 
 
-def apply_config(dataset: Dataset, reading: DataConfig) -> Dataset:
+def apply_config(dataset: Dataset, config: DataConfig) -> Dataset:
     """A copy of the dataset with the settings of a run; a dataset passed as an object keeps its own at the defaults."""
     dataset = copy.copy(dataset)
-    if reading != DataConfig():
-        dataset.templates = reading.templates or dataset.templates
-        dataset.draws, dataset.reading = reading.draws, reading
+    if config != DataConfig():
+        dataset.templates = config.templates or dataset.templates
+        dataset.draws, dataset.reading = config.draws, config
     return dataset

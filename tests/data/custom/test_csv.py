@@ -122,7 +122,7 @@ def test_names_are_made_readable_unless_told_not_to(tmp_path, pictures):
 def test_paths_count_from_the_root_that_is_given(tmp_path, pictures):
     (tmp_path / "lists").mkdir()
     path = write(tmp_path / "lists", ("path", "label"), plain(pictures))
-    with pytest.raises(UserError, match=f"20 of 20 images .* not there: .*; paths count from {tmp_path}/lists"):
+    with pytest.raises(UserError, match=f"20 of 20 images .* not exist: .*; paths are relative to {tmp_path}/lists"):
         Csv(path)
     assert counts(Csv(path, DataConfig(root=str(tmp_path)))) == [10, 4, 6]
     absolute = write(tmp_path / "lists", ("path", "label"), [(tmp_path / p, name) for p, name in plain(pictures)])

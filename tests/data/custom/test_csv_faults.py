@@ -20,12 +20,12 @@ def test_a_number_of_two_names(tmp_path, pictures):
 def test_pictures_that_are_not_there(tmp_path, pictures):
     rows = [*plain(pictures), ("photos/cat/77.png", "cat"), ("nowhere/1.png", "cat")]
     path = write(tmp_path, ("path", "label"), rows)
-    said = "2 of 22 images of .* are not there: photos/cat/77.png \\(line 22\\), nowhere/1.png \\(line 23\\)"
+    said = "2 of 22 images of .* do not exist: photos/cat/77.png \\(line 22\\), nowhere/1.png \\(line 23\\)"
     with pytest.raises(
-        UserError, match=said + "; paths count from .* \\(another folder: --root; leave out: --skip-bad"
+        UserError, match=said + "; paths are relative to .* \\(another folder: --root; skip them: --skip-bad"
     ):
         Csv(path)
-    with pytest.warns(UserWarning, match=said + ": left out"):
+    with pytest.warns(UserWarning, match=said + "; ignored"):
         assert counts(Csv(path, DataConfig(skip_bad=True))) == [10, 4, 6]
 
 
@@ -34,13 +34,13 @@ def test_a_class_that_is_only_tested(tmp_path, pictures):
     rows[0] = (pictures[0], "ant", "test")
     rows[1] = (pictures[1], "cat", "test")
     rows[-1] = (pictures[-1], "red_fox", "test")
-    with pytest.warns(UserWarning, match="^no training images of ant in .*list.csv: left out$"):
+    with pytest.warns(UserWarning, match="^no training images of ant in .*list.csv; ignored$"):
         table = Csv(write(tmp_path, ("path", "label", "split"), rows))
     assert [e.key for e in table.examples("test")] == [pictures[1], pictures[-1]]
 
 
 def test_a_line_said_twice(tmp_path, pictures):
-    with pytest.warns(UserWarning, match="^1 lines of .* repeat others: left out"):
+    with pytest.warns(UserWarning, match="^1 lines of .* repeat others; ignored"):
         assert counts(Csv(write(tmp_path, ("path", "label"), plain([*pictures, pictures[0]])))) == [10, 4, 6]
     with pytest.raises(
         UserError, match="lines 2 and 22 of .* both list photos/cat/0.png, and differ; list each image once"

@@ -64,7 +64,7 @@ def test_labels_are_those_of_training(tmp_path):
     with warnings.catch_warnings(record=True, action="always") as error:
         folder = Folder(tmp_path)
     assert [str(note.message) for note in error] == [
-        f"no training images of ant in {tmp_path}: left out",
+        f"no training images of ant in {tmp_path}; ignored",
         f"no test images of cat in {tmp_path}: accuracy does not include them",
     ]
     assert folder.classnames == ("cat", "dog")
@@ -100,7 +100,7 @@ def test_images_deeper_down_belong_to_their_class(tmp_path):
 
 def test_a_class_folder_without_images_is_no_class(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2, empty=0, void=0)
-    with pytest.warns(UserWarning, match=f"^no training images of empty, void in {tmp_path}: left out$"):
+    with pytest.warns(UserWarning, match=f"^no training images of empty, void in {tmp_path}; ignored$"):
         assert Folder(tmp_path).classnames == ("cat", "dog")
 
 

@@ -31,7 +31,7 @@ def test_a_folder_of_masks_is_no_class(tmp_path):
     write_class_folders(tmp_path, cat=4, dog=4)
     write_class_folders(tmp_path / "Masks", cat=4, dog=4)
     with pytest.warns(
-        UserWarning, match=f"{tmp_path}/Masks is taken for masks .* --masks-from folder:{tmp_path}/Masks"
+        UserWarning, match=f"{tmp_path}/Masks is treated as a folder of masks, .* --masks-from folder:{tmp_path}/Masks"
     ):
         assert Folder(tmp_path).classnames == ("cat", "dog")
 
@@ -44,12 +44,12 @@ def test_a_dataset_one_folder_deeper(tmp_path):
     for part in ("train", "test"):
         write_class_folders(tmp_path / "pets" / part, cat=2, dog=2)
     with pytest.raises(
-        UserError, match=f"pets is a dataset of its own, with a train folder; say folder:{tmp_path}/pets$"
+        UserError, match=f"pets is a dataset of its own, with a train folder; use folder:{tmp_path}/pets$"
     ):
         Folder(tmp_path)
     write_class_folders(tmp_path / "a" / "photos", cat=2, dog=2)
     with pytest.raises(
-        UserError, match=rf"one class only \(photos\); if the classes .* say folder:{tmp_path}/a/photos$"
+        UserError, match=rf"one class only \(photos\); if the classes .* use folder:{tmp_path}/a/photos$"
     ):
         Folder(tmp_path / "a")
 
@@ -112,7 +112,7 @@ def test_suffixes_in_capitals_and_kinds_that_are_not_read(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2)
     (tmp_path / "cat" / "0.png").rename(tmp_path / "cat" / "0.PNG")
     (tmp_path / "dog" / "x.JXL").write_bytes(b"x")
-    with pytest.warns(UserWarning, match=r"^1 of the files in .* of kinds that are not read \(.jxl: 1\): left out"):
+    with pytest.warns(UserWarning, match=r"^1 of the files in .* have unsupported types \(.jxl: 1\) and are ignored"):
         assert sum(map(sum, class_sizes(Folder(tmp_path)).values())) == 4
 
 

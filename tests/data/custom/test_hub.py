@@ -145,7 +145,7 @@ def test_hidden_labels(tmp_path):
     spec = saved(
         tmp_path, train=rows(20), test=hidden.cast_column("label", datasets.ClassLabel(names=["cat", "red_fox"]))
     )
-    with pytest.warns(UserWarning, match="^4 of 4 test images of .* have no label: left out$"):
+    with pytest.warns(UserWarning, match="^4 of 4 test images of .* have no label; ignored$"):
         assert counts(sources.get(spec))[2] == 0
 
 

@@ -53,7 +53,7 @@ def test_paths_count_from_the_root_that_is_given(split, tmp_path):
     (tmp_path / "lists").mkdir()
     path = split(PARTS, tmp_path / "lists")
     with pytest.raises(
-        UserError, match=f"8 of 8 images of {path} are not there: .*; paths count from {tmp_path}/lists"
+        UserError, match=f"8 of 8 images of {path} do not exist: .*; paths are relative to {tmp_path}/lists"
     ):
         Json(path)
     assert len(sources.get(f"json:{path}", DataConfig(root=str(tmp_path))).examples("train")) == 4
@@ -62,10 +62,10 @@ def test_paths_count_from_the_root_that_is_given(split, tmp_path):
 def test_images_that_are_not_there(split, tmp_path):
     path = split(PARTS)
     (tmp_path / PATHS[0]).unlink()
-    said = f"^1 of 8 images of {path} are not there: {PATHS[0]}"
-    with pytest.raises(UserError, match=said + "; paths count from .*leave out: --skip-bad"):
+    said = f"^1 of 8 images of {path} do not exist: {PATHS[0]}"
+    with pytest.raises(UserError, match=said + "; paths are relative to .*skip them: --skip-bad"):
         Json(path)
-    with pytest.warns(UserWarning, match=said + ": left out"):
+    with pytest.warns(UserWarning, match=said + "; ignored"):
         assert len(Json(path, DataConfig(skip_bad=True)).examples("train")) == 3
 
 

@@ -46,28 +46,28 @@ class Csv(Dataset):
         UserError: If the table, its columns or its labels are invalid, or images are missing.
     """
 
-    def __init__(self, file: str | Path, reading: DataConfig | None = None):
-        reading = reading or DataConfig()
+    def __init__(self, file: str | Path, config: DataConfig | None = None):
+        config = config or DataConfig()
         self.file = Path(file).expanduser()
         if not self.file.is_file():
             raise UserError(_not_a_file_message(self.file))
         self.name = self.file.stem
-        self.root = Path(reading.root).expanduser() if reading.root else self.file.parent
+        self.root = Path(config.root).expanduser() if config.root else self.file.parent
         table = read_table(self.file)
         image = _require_column(
-            table, table.column(IMAGE, reading.image_column), "image paths", "path", "--image-column"
+            table, table.column(IMAGE, config.image_column), "image paths", "path", "--image-column"
         )
         label = _require_column(
-            table, table.column(LABEL + NAME, reading.label_column), "labels", "label", "--label-column"
+            table, table.column(LABEL + NAME, config.label_column), "labels", "label", "--label-column"
         )
         if not table.rows:
             raise UserError(f"{self.file} has a header, but no lines below it; add one line per image")
         self._boxes = read_box_columns(table, image, _key)
         every, table, shown = table, *self._one_row_per_image(table, image, label)
-        table = self._drop_missing(table, image, reading.skip_bad)
+        table = self._drop_missing(table, image, config.skip_bad)
         kept = [_key(row[image]) for _, row in table.rows]
         cells = [cell for key in kept for cell in shown[key]] if self._boxes else [row[label] for _, row in table.rows]
-        split = label_splitter(cells, str(self.file), reading.label_separator) or _single_label
+        split = label_splitter(cells, str(self.file), config.label_separator) or _single_label
         labels = {value for cell in cells for value in split(cell)}
         whole = all(re.fullmatch(r"[+-]?\d+", value) for value in labels)
         classes = sorted(labels, key=int) if whole else sorted(labels)
@@ -78,15 +78,15 @@ class Csv(Dataset):
             str(self.file),
             classes=classes,
             titles=titles,
-            raw_names=reading.raw_names,
+            raw_names=config.raw_names,
             hint=f"a column of names, or a {CLASSES} next to the file with one name per line, would provide names",
         )
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> Csv:
+    def from_spec(cls, argument: str, config: DataConfig) -> Csv:
         if not argument:
             raise UserError("csv needs a file: --data csv:FILE")
-        return cls(argument, reading)
+        return cls(argument, config)
 
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
@@ -124,7 +124,7 @@ class Csv(Dataset):
                     "and differ; list each image once"
                 )
         if len(seen) < len(table.rows) and not self._boxes:
-            warnings.warn(f"{len(table.rows) - len(seen)} lines of {self.file} repeat others: left out", stacklevel=3)
+            warnings.warn(f"{len(table.rows) - len(seen)} lines of {self.file} repeat others; ignored", stacklevel=3)
         return TextTable(table.path, table.header, tuple(seen.values())), shown
 
     def _drop_missing(self, table: TextTable, image: int, skip: bool) -> TextTable:
@@ -133,18 +133,22 @@ class Csv(Dataset):
         paths = [self.root / _key(row[image]) for _, row in table.rows]
         for path in paths:
             folders.setdefault(path.parent, []).append(path.name)
-        missing = {folder / name for folder, held in folders.items() for name in missing_files(folder, held)}
+        missing = {folder / name for folder, names in folders.items() for name in missing_files(folder, names)}
         if not missing:
             return table
-        gone = [(line, row[image]) for (line, row), path in zip(table.rows, paths, strict=True) if path in missing]
-        shown = listed((f"{name} (line {line})" for line, name in gone), 3)
-        said = f"{len(gone)} of {len(paths)} images of {self.file} are not there: {shown}"
+        missing_rows = [
+            (line, row[image]) for (line, row), path in zip(table.rows, paths, strict=True) if path in missing
+        ]
+        shown = listed((f"{name} (line {line})" for line, name in missing_rows), 3)
+        message = f"{len(missing_rows)} of {len(paths)} images of {self.file} do not exist: {shown}"
         if skip:
-            warnings.warn(f"{said}: left out", stacklevel=3)
+            warnings.warn(f"{message}; ignored", stacklevel=3)
             kept = [row for row, path in zip(table.rows, paths, strict=True) if path not in missing]
             return TextTable(table.path, table.header, tuple(kept))
-        hint = "" if Path(gone[0][1]).suffix.lower() in IMAGE_SUFFIXES else ", with their suffixes"
-        raise UserError(f"{said}; paths count from {self.root}{hint} (another folder: --root; leave out: --skip-bad)")
+        hint = "" if Path(missing_rows[0][1]).suffix.lower() in IMAGE_SUFFIXES else ", with their suffixes"
+        raise UserError(
+            f"{message}; paths are relative to {self.root}{hint} (another folder: --root; skip them: --skip-bad)"
+        )
 
     def _group_by_split(
         self, table: TextTable, image: int, labels: Mapping[str, tuple[str, ...]]
@@ -152,7 +156,7 @@ class Csv(Dataset):
         """Examples by split, sorted by path like those of a folder dataset."""
         split, mask = table.column(SPLIT), table.column(MASK)
         found: dict[str, list[tuple[str | tuple[str, ...], Example]]] = {part: [] for part in SPLIT_NAMES}
-        for line, row in sorted(table.rows, key=lambda held: PurePosixPath(_key(held[1][image])).parts):
+        for line, row in sorted(table.rows, key=lambda numbered: PurePosixPath(_key(numbered[1][image])).parts):
             part = "train" if split is None else split_named(row[split])
             if part is None:
                 raise UserError(
@@ -163,7 +167,7 @@ class Csv(Dataset):
             masked = self.root / _key(row[mask]) if mask is not None and row[mask] else None
             if not labels[key]:
                 raise UserError(f"no label in {line_numbers([line])} of {self.file}; fill it in or remove the line")
-            boxes, shares = (self._boxes.held.get(key, ()), self._boxes.shares) if self._boxes else ((), False)
+            boxes, shares = (self._boxes.by_key.get(key, ()), self._boxes.shares) if self._boxes else ((), False)
             example = Example(key, -1, self.root / key, masked, boxes=boxes, shares=shares)
             found[part].append((labels[key], example))
         if not found["train"]:
@@ -210,25 +214,25 @@ def _numbered_names(
     if names is not None:
         titles: dict[str, str] = {}
         for line, row in table.rows:
-            labels, called = split(row[label]), split(row[names]) if len(split(row[label])) > 1 else (row[names],)
-            if len(labels) != len(called):
+            labels, named = split(row[label]), split(row[names]) if len(split(row[label])) > 1 else (row[names],)
+            if len(labels) != len(named):
                 raise UserError(
-                    f"line {line} of {table.path} has {len(labels)} labels ({row[label]}), but {len(called)} names "
+                    f"line {line} of {table.path} has {len(labels)} labels ({row[label]}), but {len(named)} names "
                     f"({row[names]}); give each label a name"
                 )
-            for value, name in zip(labels, called, strict=True):
+            for value, name in zip(labels, named, strict=True):
                 if titles.setdefault(value, name) != name or not name:
-                    told = f"{titles[value]!r} before and {name!r} in line {line}"
-                    raise UserError(f"{table.path} calls class {value} {told}; give each class one name")
+                    conflict = f"{titles[value]!r} before and {name!r} in line {line}"
+                    raise UserError(f"{table.path} calls class {value} {conflict}; give each class one name")
         return titles
     file = table.path.parent / CLASSES
     if not file.is_file():
         return {value: str(int(value)) for value in classes}
-    held = [line.strip() for line in read_text(file).splitlines() if line.strip()]
-    outside = [value for value in classes if not 0 <= int(value) < len(held)]
+    listed_names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    outside = [value for value in classes if not 0 <= int(value) < len(listed_names)]
     if outside:
         raise UserError(
-            f"{file} names classes 0 to {len(held) - 1}, but {table.path} has class {outside[0]}; add its line, or "
-            f"count from 0"
+            f"{file} names classes 0 to {len(listed_names) - 1}, but {table.path} has class {outside[0]}; add its "
+            f"line, or count from 0"
         )
-    return {value: held[int(value)] for value in classes}
+    return {value: listed_names[int(value)] for value in classes}

@@ -67,10 +67,10 @@ class Folder(Dataset):
         )
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> Folder:
+    def from_spec(cls, argument: str, config: DataConfig) -> Folder:
         if not argument:
             raise UserError("folder needs a path: --data folder:PATH")
-        return cls(argument, reading.raw_names)
+        return cls(argument, config.raw_names)
 
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]

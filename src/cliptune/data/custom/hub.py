@@ -29,28 +29,29 @@ class Hub(Dataset):
     """Images and labels loaded by the `datasets` package; keys are split name and row number.
 
     Args:
-        held: Its splits by name. Those named train, validation (or val, valid, dev) and test are used as such; missing
-            ones take a share of the training split, as with folders. A single split of another name is for training.
+        splits: Its splits by name. Those named train, validation (or val, valid, dev) and test are used as such;
+            missing ones take a share of the training split, as with folders. A single split of another name is used
+            for training.
         name: The dataset's name.
-        reading: Columns and label separator.
+        config: Columns and label separator.
 
     Raises:
         UserError: If splits, columns or labels are missing or invalid.
     """
 
-    def __init__(self, held: Mapping[str, datasets.Dataset], name: str, reading: DataConfig | None = None):
-        reading = reading or DataConfig()
+    def __init__(self, splits: Mapping[str, datasets.Dataset], name: str, config: DataConfig | None = None):
+        config = config or DataConfig()
         self.name = name
-        self._parts = _parts(held, name)
+        self._parts = _parts(splits, name)
         features = self._parts["train"][1].features
-        self.image = _column(features, reading.image_column, "Image", IMAGE, name, "--image-column")
-        label = _column(features, reading.label_column, "ClassLabel", LABEL, name, "--label-column")
+        self.image = _column(features, config.image_column, "Image", IMAGE, name, "--image-column")
+        label = _column(features, config.label_column, "ClassLabel", LABEL, name, "--label-column")
         kind = features[label]
         self._pictures = {split: rows.select_columns(self.image) for split, rows in self._parts.values()}
         titles = getattr(kind, "names", None)
         found: dict[str, Any] = {part: self._found(part, label) for part in self._parts}
         cells = [cell for rows in found.values() for cell, _ in rows]
-        split = None if titles is not None else label_splitter(cells, name, reading.label_separator)
+        split = None if titles is not None else label_splitter(cells, name, config.label_separator)
         if split is not None:
             found = {part: [(split(cell), example) for cell, example in rows] for part, rows in found.items()}
             cells = [label for cell in cells for label in split(cell)]
@@ -63,19 +64,19 @@ class Hub(Dataset):
             name,
             classes=values,
             titles=None if titles is None else dict(zip(values, titles, strict=True)),
-            raw_names=reading.raw_names,
+            raw_names=config.raw_names,
         )
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> Hub:
+    def from_spec(cls, argument: str, config: DataConfig) -> Hub:
         name, *rest = (part.strip() for part in argument.split(","))
-        knobs = {knob: value for knob, _, value in (part.partition("=") for part in rest)}
-        if not name or not all(knobs.values()) or not knobs.keys() <= set(OPTIONS):
+        options = {option: value for option, _, value in (part.partition("=") for part in rest)}
+        if not name or not all(options.values()) or not options.keys() <= set(OPTIONS):
             raise UserError(
                 f"hub takes a dataset's name and, after commas, config=NAME and revision=NAME, got {argument!r}: "
                 f"--data hub:USER/NAME"
             )
-        return cls(load_splits(name, knobs.get("config"), knobs.get("revision")), name, reading)
+        return cls(load_splits(name, options.get("config"), options.get("revision")), name, config)
 
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
@@ -89,27 +90,27 @@ class Hub(Dataset):
     def read(self, example: Example) -> DecodedImage:
         split, _, row = example.key.rpartition("/")
         value = self._pictures[split][int(row)][self.image]
-        held: dict[str, Any] = (
+        content: dict[str, Any] = (
             value if isinstance(value, dict) else {"path" if isinstance(value, str) else "bytes": value}
         )
-        if held.get("bytes") is None and held.get("path"):
-            return read_image(Path(held["path"]))
-        return read_image_bytes(held.get("bytes") or b"", f"{example.key} of {self.name}")
+        if content.get("bytes") is None and content.get("path"):
+            return read_image(Path(content["path"]))
+        return read_image_bytes(content.get("bytes") or b"", f"{example.key} of {self.name}")
 
     def _found(self, part: str, label: str) -> LabeledExamples:
         """Examples of a split with their labels as text, without decoding images."""
         name, rows = self._parts[part]
         labels = rows.select_columns(label).with_format("arrow")[:][label].to_pylist()
-        lost = [i for i, value in enumerate(labels) if value is None or value == "" or value == -1]
-        if lost:  # hidden labels of test sets are -1
+        unlabeled = [i for i, value in enumerate(labels) if value is None or value == "" or value == -1]
+        if unlabeled:  # hidden labels of test sets are -1
             warnings.warn(
-                f"{len(lost)} of {len(labels)} {name} images of {self.name} have no label: left out", stacklevel=4
+                f"{len(unlabeled)} of {len(labels)} {name} images of {self.name} have no label; ignored", stacklevel=4
             )
         odd = next((value for value in labels if not isinstance(value, (str, int, type(None)))), None)
         if odd is not None:
             raise UserError(f"column {label!r} of {self.name} contains {odd!r}; a label is a name or an integer")
-        gone = set(lost)
-        return [(str(value), Example(f"{name}/{i}", -1)) for i, value in enumerate(labels) if i not in gone]
+        skipped = set(unlabeled)
+        return [(str(value), Example(f"{name}/{i}", -1)) for i, value in enumerate(labels) if i not in skipped]
 
 
 def load_splits(name: str, config: str | None = None, revision: str | None = None) -> Mapping[str, datasets.Dataset]:
@@ -125,36 +126,36 @@ def load_splits(name: str, config: str | None = None, revision: str | None = Non
     path = Path(name).expanduser()
     try:
         if path.is_dir() and any((path / file).is_file() for file in ("dataset_dict.json", "state.json")):
-            held: Any = datasets.load_from_disk(str(path))
+            splits: Any = datasets.load_from_disk(str(path))
         elif path.is_file():
-            held = datasets.load_dataset("parquet", data_files=str(path))
+            splits = datasets.load_dataset("parquet", data_files=str(path))
         else:
-            held = datasets.load_dataset(str(path) if path.is_dir() else name, config, revision=revision)
-    except Exception as error:  # whatever the package, its network or its parsers raise: the sentence says it
-        told = error.__cause__ if type(error).__name__.startswith("DatasetGeneration") else None
-        reason = (str(told or error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            splits = datasets.load_dataset(str(path) if path.is_dir() else name, config, revision=revision)
+    except Exception as error:  # whatever the package, its network or its parsers raise is part of the message
+        cause = error.__cause__ if type(error).__name__.startswith("DatasetGeneration") else None
+        reason = (str(cause or error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(
             f"dataset {name!r} cannot be loaded: {reason}; check the name and the connection, or give the path of a "
             f"saved copy"
         ) from None
-    return held if isinstance(held, Mapping) else {str(held.split or "train"): held}
+    return splits if isinstance(splits, Mapping) else {str(splits.split or "train"): splits}
 
 
-def _parts(held: Mapping[str, datasets.Dataset], name: str) -> dict[str, tuple[str, datasets.Dataset]]:
+def _parts(splits: Mapping[str, datasets.Dataset], name: str) -> dict[str, tuple[str, datasets.Dataset]]:
     """Split -> its name in the dataset, and its rows with images undecoded."""
     import datasets
 
-    found = {part: split for split in reversed(list(held)) if (part := split_named(split))}
-    if len(held) == 1 and not found:
-        found = {"train": next(iter(held))}
+    found = {part: split for split in reversed(list(splits)) if (part := split_named(split))}
+    if len(splits) == 1 and not found:
+        found = {"train": next(iter(splits))}
     if "train" not in found:
-        raise UserError(f"{name} has no train split; it has {', '.join(held)}")
-    left = set(held) - set(found.values())
+        raise UserError(f"{name} has no train split; it has {', '.join(splits)}")
+    left = set(splits) - set(found.values())
     if left:
         warnings.warn(f"splits of {name} that are not used: {', '.join(sorted(left))}", stacklevel=4)
     parts = {}
     for part, split in found.items():
-        rows = held[split].with_format(None)
+        rows = splits[split].with_format(None)
         for column, kind in rows.features.items():
             if isinstance(kind, datasets.Image):
                 rows = rows.cast_column(column, datasets.Image(decode=False))

@@ -24,8 +24,8 @@ class Json(Dataset):
         UserError: If the file is not a split file, has fewer than two classes or no test images, or images are missing.
     """
 
-    def __init__(self, file: str | Path, reading: DataConfig | None = None):
-        reading = reading or DataConfig()
+    def __init__(self, file: str | Path, config: DataConfig | None = None):
+        config = config or DataConfig()
         self.file = Path(file).expanduser()
         if not self.file.is_file():
             raise UserError(
@@ -34,7 +34,7 @@ class Json(Dataset):
                 else f"no file at {self.file}; check the path after json:"
             )
         self.name = self.file.stem
-        self.root = Path(reading.root).expanduser() if reading.root else self.file.parent
+        self.root = Path(config.root).expanduser() if config.root else self.file.parent
         self.classnames, parts = split_file.read_split_file(
             self.file, self.root, fix="correct the file", optional=("val",)
         )
@@ -44,7 +44,7 @@ class Json(Dataset):
         warn_of_combined_names(self.classnames, str(self.file))
         if not parts["test"]:
             raise UserError(f"{self.file} lists no test images; correct the file")
-        self._splits = self._drop_missing(parts, reading.skip_bad)
+        self._splits = self._drop_missing(parts, config.skip_bad)
         untrained = set(range(len(self.classnames))) - {e.label for e in self._splits["train"]}
         if untrained:
             names = listed(sorted(self.classnames[label] for label in untrained))
@@ -55,10 +55,10 @@ class Json(Dataset):
             warnings.warn(f"no test images of {names} in {self.file}: accuracy does not include them", stacklevel=2)
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> Json:
+    def from_spec(cls, argument: str, config: DataConfig) -> Json:
         if not argument:
             raise UserError("json needs a file: --data json:FILE")
-        return cls(argument, reading)
+        return cls(argument, config)
 
     def examples(self, split: str) -> list[Example]:
         return self._splits[split]
@@ -66,12 +66,14 @@ class Json(Dataset):
     def _drop_missing(self, parts: dict[str, list[Example]], skip: bool) -> dict[str, list[Example]]:
         """The splits without missing images if they may be skipped; otherwise raises `UserError` for them."""
         keys = [e.key for examples in parts.values() for e in examples]
-        lost = missing_files(self.root, keys)
-        if not lost:
+        missing = missing_files(self.root, keys)
+        if not missing:
             return parts
-        said = f"{len(lost)} of {len(keys)} images of {self.file} are not there: {listed(sorted(lost), 3)}"
+        message = f"{len(missing)} of {len(keys)} images of {self.file} do not exist: {listed(sorted(missing), 3)}"
         if not skip:
-            raise UserError(f"{said}; paths count from {self.root} (another folder: --root; leave out: --skip-bad)")
-        warnings.warn(f"{said}: left out", stacklevel=3)
-        gone = set(lost)
-        return {part: [e for e in examples if e.key not in gone] for part, examples in parts.items()}
+            raise UserError(
+                f"{message}; paths are relative to {self.root} (another folder: --root; skip them: --skip-bad)"
+            )
+        warnings.warn(f"{message}; ignored", stacklevel=3)
+        missing_keys = set(missing)
+        return {part: [e for e in examples if e.key not in missing_keys] for part, examples in parts.items()}

@@ -91,7 +91,7 @@ class Emoji(Dataset):
         self._tile = {row.name: row.tile for row in rows}
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig | None = None) -> Emoji:
+    def from_spec(cls, argument: str, config: DataConfig | None = None) -> Emoji:
         """Parse options such as "rho=0.9,styles=fluent-3d+noto,classes=validation"; "" is the default.
 
         Raises `UserError` for an unknown option or an invalid value.

@@ -92,10 +92,10 @@ class PascalVoc(PublicDataset):
             )
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> PascalVoc:
-        if not argument and reading.draws:
+    def from_spec(cls, argument: str, config: DataConfig) -> PascalVoc:
+        if not argument and config.draws:
             raise UserError(f"{cls.spec.name} does not support --draws; omit it to draw the shots")
-        return super().from_spec(argument, reading)
+        return super().from_spec(argument, config)
 
     def examples(self, split: str) -> list[Example]:
         """Images in the order of their list, with the first of their classes as label; "val" is empty."""

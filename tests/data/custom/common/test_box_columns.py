@@ -84,7 +84,7 @@ def test_lines_of_one_image_in_two_parts_contradict(table):
 def test_an_empty_box_is_left_out_and_an_image_without_any_has_none(table):
     found, _, notes = opened(table("xmin,ymin,xmax,ymax", "cat,4,2,4,8", "cat,,,,", "cat,1,2,3,4"))
     assert found["0.png"].boxes == ((1, 2, 3, 4),)
-    assert [note.partition(" of ")[0] for note in notes] == ["1 boxes"] and "the first in line 2: left" in notes[0]
+    assert [note.partition(" of ")[0] for note in notes] == ["1 boxes"] and "the first in line 2; ignored" in notes[0]
 
 
 @pytest.mark.parametrize("row", ["cat,4,2,x,8", "cat,4,2,,8"])

@@ -1,4 +1,4 @@
-"""Awkward trees of class folders: nothing is left out or taken for something else without a word."""
+"""Awkward trees of class folders: nothing is ignored or interpreted without a warning."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ def total(folder):
 def test_a_class_that_is_called_like_a_part(tmp_path, name):
     folder, notes = opened(write_class_folders(tmp_path, car=4, **{name: 4}))
     assert set(folder.classnames) == {"car", name} and total(folder) == 8
-    assert notes == [f"{name} is taken for a class of {tmp_path}, as it holds images, not class folders"]
+    assert notes == [f"{name} is treated as a class of {tmp_path}, because it contains images, not class folders"]
     write_class_folders(tmp_path / name, more=2)
     assert total(opened(tmp_path)[0]) == 10
 
@@ -40,7 +40,7 @@ def test_a_test_part_without_labels(tmp_path):
     write_class_folders(tmp_path, test=3)
     folder, notes = opened(tmp_path)
     assert class_sizes(folder) == {"train": [2, 2], "val": [1, 1], "test": [1, 1]}
-    assert notes == [f"{tmp_path}/test holds no class folders, so its images have no labels: left out"]
+    assert notes == [f"{tmp_path}/test contains no class folders, so its images have no labels; ignored"]
 
 
 def test_parts_without_classes(tmp_path):
@@ -57,9 +57,9 @@ def test_what_lies_beside_is_named(tmp_path):
     shutil.copy(tmp_path / "train" / "cat" / "0.png", tmp_path / "train" / "x.png")
     _, notes = opened(tmp_path)
     assert sorted(notes) == [
-        f"1 image lies in {tmp_path} itself, in no class folder (cover.png): left out",
-        f"1 image lies in {tmp_path}/train itself, in no class folder (x.png): left out",
-        f"beside test and train, {tmp_path} has unlabelled: left out",
+        f"1 image is in {tmp_path} itself, outside the class folders (cover.png); ignored",
+        f"1 image is in {tmp_path}/train itself, outside the class folders (x.png); ignored",
+        f"next to test and train, {tmp_path} has unlabelled; ignored",
     ]
 
 
@@ -72,7 +72,7 @@ def test_test_classes_belong_to_the_training_classes_of_their_name(tmp_path, oth
     write_class_folders(tmp_path / "test", **{other: 2, "dog": 1})
     folder, notes = opened(tmp_path)
     assert folder.classnames == ("Käse", "dog") and class_sizes(folder)["test"] == [2, 1]
-    assert notes == ([f"{tmp_path}/test/{other} is taken for class 'Käse' of {tmp_path}/train"] if message else [])
+    assert notes == ([f"{tmp_path}/test/{other} is treated as class 'Käse' of {tmp_path}/train"] if message else [])
 
 
 @pytest.mark.parametrize("other", [unicodedata.normalize("NFD", "Käse"), "käse", "Käse "])

@@ -37,10 +37,10 @@ def test_other_separators_where_their_parts_are_labels_too(separator):
 @pytest.mark.parametrize(
     "cells, note",
     [
-        (["black; white", "red"], "labels of x such as 'black; white' are taken for one class each"),
+        (["black; white", "red"], "labels of x such as 'black; white' are treated as one class each"),
         (
             ["cat/dog", "cat", "dog"],
-            "labels of x such as 'cat/dog' are taken for one class each",
+            "labels of x such as 'cat/dog' are treated as one class each",
         ),
         (["AC/DC", "Kiss"], ""),
         (["cat, tame", "red fox"], ""),
@@ -58,7 +58,7 @@ def test_names_of_one_class_stay_whole(cells, note):
 def test_what_is_asked_for_is_done():
     assert split(["cat|dog", "cat"], separator="none") == ([("cat|dog",), ("cat",)], [])
     assert split(["cat/dog", "cat"], separator="/") == ([("cat", "dog"), ("cat",)], [])
-    with pytest.raises(UserError, match="no label of x holds '#', such as 'cat'; choose another --label-separator"):
+    with pytest.raises(UserError, match="no label of x contains '#', such as 'cat'; choose another --label-separator"):
         label_splitter(["cat"], "x", "#")
 
 
@@ -71,7 +71,7 @@ def test_a_class_that_stands_for_two_others_is_told(name, tmp_path):
     from cliptune.data.custom.folder import Folder
     from folder_datasets import write_class_folders
 
-    with pytest.warns(UserWarning, match=r"is a class of its own, beside cat and dog; .* such as cat\|dog \(csv:FILE"):
+    with pytest.warns(UserWarning, match=r"exists next to cat and dog; .* such as cat\|dog \(csv:FILE"):
         assert (
             len(Folder(write_class_folders(tmp_path, **{"cat": 2, "dog": 2, name: 2}), raw_names=True).classnames) == 3
         )

@@ -119,7 +119,7 @@ def test_torchvisions_own(photos):
     data = ct.from_torch(torchvision.datasets.ImageFolder(str(photos)))
     assert data.name == "ImageFolder" and data.classnames == tuple(CLASSNAMES)
     fake = torchvision.datasets.FakeData(12, (3, 8, 8), num_classes=2)
-    with pytest.raises(UserError, match=r"what are the classes of FakeData called\? Say classnames="):
+    with pytest.raises(UserError, match=r"FakeData has no class names; pass classnames="):
         ct.train("coop", data=fake)
 
 
@@ -146,9 +146,9 @@ def test_masks_are_the_foreground_of_training_images():
     assert image.mask is not None and image.mask.equal(torch.from_numpy(masks[:1] * 255))
     run = ct.train("coop+dapt", data=data, shots=2, epochs=1, cached_views=0)
     assert run.result is not None and "pull_push" in run.result.history[0]
-    with pytest.raises(UserError, match="there are 23 masks for 24 training pictures; give one for each"):
+    with pytest.raises(UserError, match="there are 23 masks for 24 training images; give one for each"):
         ct.from_torch(images, CLASSNAMES, masks=masks[:23])
-    with pytest.raises(UserError, match="mask 0 of list is 8x64 but its picture is 64x64 pixels"):
+    with pytest.raises(UserError, match="mask 0 of list is 8x64 but its image is 64x64 pixels"):
         odd = ct.from_torch(images, CLASSNAMES, masks=masks[:, :, :8])
         odd.read(next(e for s in ("train", "val", "test") for e in odd.examples(s) if e.key == "train/0"))
 

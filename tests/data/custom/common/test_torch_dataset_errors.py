@@ -45,9 +45,9 @@ def test_what_train_cannot_take(tmp_path):
         ct.train("coop", data=Stream())
     with pytest.raises(UserError, match="item 0 of Broken's train part cannot be read: OSError: disk gone"):
         ct.train("coop", data=Broken())
-    with pytest.raises(UserError, match=f"data='{tmp_path}' is a path; say of what: data='folder:{tmp_path}'"):
+    with pytest.raises(UserError, match=f"data='{tmp_path}' is a path; name its type: data='folder:{tmp_path}'"):
         ct.train("coop", data=tmp_path)
-    with pytest.raises(UserError, match="no pictures given; pass train=, or test="):
+    with pytest.raises(UserError, match="no images given; pass train=, or test="):
         ct.from_torch()
     with pytest.raises(UserError, match="classnames is a list of names, got 'cat dog'"):
         ct.from_torch(LabeledImages(), "cat dog")

@@ -16,7 +16,7 @@ class ImageBoxes:
     """The boxes of each image by its key: (left, top, right, bottom) in pixels or, if `shares`, as fractions of width
     and height."""
 
-    held: dict[str, tuple[Box, ...]]
+    by_key: dict[str, tuple[Box, ...]]
     shares: bool
 
 
@@ -44,22 +44,22 @@ def read_box_columns(table: TextTable, image: int, key: Callable[[str], str]) ->
         found += [(line, key(row[image]), four) for four in numbers]
     sides = boxes.is_xywh(columns, [four for *_, four in found])
     corners = [(line, name, [x, y, x + w, y + h] if sides else [x, y, w, h]) for line, name, (x, y, w, h) in found]
-    held: dict[str, tuple[Box, ...]] = {}
+    by_key: dict[str, tuple[Box, ...]] = {}
     empty = []
     for line, name, (left, top, right, bottom) in corners:
         if left < right and top < bottom:
-            held[name] = (*held.get(name, ()), (left, top, right, bottom))
+            by_key[name] = (*by_key.get(name, ()), (left, top, right, bottom))
         else:
             empty.append(line)
     if empty:
         warnings.warn(
-            f"{len(empty)} boxes of {table.path} are empty, the first in line {empty[0]}: left out", stacklevel=3
+            f"{len(empty)} boxes of {table.path} are empty, the first in line {empty[0]}; ignored", stacklevel=3
         )
-    if len(columns) == 1 and held:
+    if len(columns) == 1 and by_key:
         how = "left, top, width, height" if sides else "left, top, right, bottom"
         other = "xmin,ymin,xmax,ymax" if sides else "x,y,w,h"
         warnings.warn(
             f"the column {columns[0]} of {table.path} is read as {how}; four columns {other} would say otherwise",
             stacklevel=3,
         )
-    return ImageBoxes(held, boxes.is_normalized(box for group in held.values() for box in group))
+    return ImageBoxes(by_key, boxes.is_normalized(box for group in by_key.values() for box in group))

@@ -69,7 +69,7 @@ def build_splits(
         raise UserError(f"{where} has {only}; classification needs at least two classes")
     if len(kept) < len(known):
         warnings.warn(
-            f"no training images of {listed(sorted(set(known) - set(kept)))} in {where}: left out", stacklevel=3
+            f"no training images of {listed(sorted(set(known) - set(kept)))} in {where}; ignored", stacklevel=3
         )
     groups = _by_class(found, {name: label for label, name in enumerate(kept)})
     splits = cut_splits(groups, kept) | {"aside": []}

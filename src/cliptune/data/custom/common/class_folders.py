@@ -21,8 +21,8 @@ MASK_FOLDERS = ("mask", "masks")
 def subfolders(home: Path) -> list[Path]:
     """The folders in a folder, sorted, including links to folders."""
     try:
-        with os.scandir(home) as held:
-            return sorted(Path(entry.path) for entry in held if not is_junk(entry.name) and entry.is_dir())
+        with os.scandir(home) as entries:
+            return sorted(Path(entry.path) for entry in entries if not is_junk(entry.name) and entry.is_dir())
     except OSError as error:
         raise folder_error(error) from None
 
@@ -36,37 +36,39 @@ def split_folders(root: Path) -> dict[str, Path]:
     Raises:
         UserError: If two folders stand for the same split, or there are splits but none for training.
     """
-    called: dict[str, Path] = {}
+    by_split: dict[str, Path] = {}
     others = []
     for folder in subfolders(root):
         part = split_named(folder.name)
-        if part and part in called:
-            raise UserError(f"{root} has both {called[part].name} and {folder.name}; keep one {part} folder")
+        if part and part in by_split:
+            raise UserError(f"{root} has both {by_split[part].name} and {folder.name}; keep one {part} folder")
         if part:
-            called[part] = folder
+            by_split[part] = folder
         elif folder.name.lower() not in MASK_FOLDERS:
             others.append(folder)
-    found = {part: folder for part, folder in called.items() if _holds_classes(folder)}
-    flat = [folder for part, folder in called.items() if part not in found]
+    found = {part: folder for part, folder in by_split.items() if _contains_classes(folder)}
+    flat = [folder for part, folder in by_split.items() if part not in found]
     if not found and others and flat:
         them = " and ".join(folder.name for folder in flat) + (" are each" if len(flat) > 1 else " is")
-        warnings.warn(f"{them} taken for a class of {root}, as it holds images, not class folders", stacklevel=3)
+        warnings.warn(
+            f"{them} treated as a class of {root}, because it contains images, not class folders", stacklevel=3
+        )
         return {}
-    if called and "train" not in called:
+    if by_split and "train" not in by_split:
         or_class = f", or rename {listed(sorted(p.name for p in found.values()))} if it is a class" if others else ""
         raise UserError(
-            f"{root} has {', '.join(p.name for p in called.values())} but no train folder; add one, or put the classes "
-            f"side by side{or_class}"
+            f"{root} has {', '.join(p.name for p in by_split.values())} but no train folder; add one, or put the "
+            f"classes side by side{or_class}"
         )
     if "train" not in found:
-        return called
+        return by_split
     for folder in flat:
-        warnings.warn(f"{folder} holds no class folders, so its images have no labels: left out", stacklevel=3)
-    beside = [folder.name for folder in others if _has_images(folder)]
-    if beside:
+        warnings.warn(f"{folder} contains no class folders, so its images have no labels; ignored", stacklevel=3)
+    ignored = [folder.name for folder in others if _has_images(folder)]
+    if ignored:
         warnings.warn(
-            f"beside {' and '.join(folder.name for folder in found.values())}, {root} has "
-            f"{listed(sorted(beside))}: left out",
+            f"next to {' and '.join(folder.name for folder in found.values())}, {root} has "
+            f"{listed(sorted(ignored))}; ignored",
             stacklevel=3,
         )
     return found
@@ -89,7 +91,7 @@ def class_folders(homes: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
             if part in found.get(name, {}):
                 raise UserError(f"{found[name][part]} and {folder} are both called {name!r} in training; keep one")
             if name != folder.name:
-                warnings.warn(f"{folder} is taken for class {name!r} of {homes['train']}", stacklevel=3)
+                warnings.warn(f"{folder} is treated as class {name!r} of {homes['train']}", stacklevel=3)
             found.setdefault(name, {})[part] = folder
     return dict(sorted(found.items()))
 
@@ -100,8 +102,8 @@ def warn_of_loose_images(homes: Mapping[str, Path], root: Path) -> None:
         loose = [name for name in os.listdir(home) if _is_image(name) and (home / name).is_file()]
         if loose:
             warnings.warn(
-                f"{len(loose)} image{'s lie' if len(loose) > 1 else ' lies'} in {home} itself, in no class folder "
-                f"({listed(sorted(loose), 3)}): left out",
+                f"{len(loose)} image{'s are' if len(loose) > 1 else ' is'} in {home} itself, outside the class folders "
+                f"({listed(sorted(loose), 3)}); ignored",
                 stacklevel=3,
             )
 
@@ -114,7 +116,7 @@ def drop_mask_folders(classes: list[str], home: Path) -> list[str]:
         return classes
     path = home / masks[0]
     warnings.warn(
-        f"{path} is taken for masks of the images, not for a class; use them with --masks-from folder:{path}, or "
+        f"{path} is treated as a folder of masks, not as a class; use it with --masks-from folder:{path}, or "
         f"rename the folder if it is a class",
         stacklevel=3,
     )
@@ -128,17 +130,19 @@ def check_folder_depth(root: Path, home: Path, filled: list[str]) -> None:
         if "train" not in inner or inner.keys().isdisjoint({"val", "test"}):
             continue
         if subfolders(inner["train"]):
-            raise UserError(f"{home / name} is a dataset of its own, with a train folder; say folder:{home / name}")
+            raise UserError(f"{home / name} is a dataset of its own, with a train folder; use folder:{home / name}")
         wanted = f"{root}/train/{name}/<image>.jpg"
-        raise UserError(f"{home / name} has a train folder inside; parts hold the classes: expected {wanted}")
+        raise UserError(
+            f"{home / name} has a train folder inside; split folders contain the classes; expected {wanted}"
+        )
     if len(filled) == 1 and home == root and len(subfolders(root / filled[0])) > 1:
         raise UserError(
-            f"{root} has one class only ({filled[0]}); if the classes are the folders inside it, say "
+            f"{root} has one class only ({filled[0]}); if the classes are the folders inside it, use "
             f"folder:{root / filled[0]}"
         )
 
 
-def _holds_classes(folder: Path) -> bool:
+def _contains_classes(folder: Path) -> bool:
     """Whether there are folders inside, and no more images next to them than folders."""
     inner = subfolders(folder)
     return bool(inner) and sum(map(_is_image, os.listdir(folder))) <= len(inner)

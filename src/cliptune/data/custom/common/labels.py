@@ -12,67 +12,69 @@ from cliptune.errors import UserError
 LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "samples", "_samples", "imgs", "y")
 
 
-def base_dataset(held: Any) -> Any:
+def base_dataset(dataset: Any) -> Any:
     """The dataset inside subsets and concatenations."""
     from torch.utils.data import ConcatDataset, Subset
 
-    while isinstance(held, (Subset, ConcatDataset)):
-        held = held.dataset if isinstance(held, Subset) else held.datasets[0]
-    return held
+    while isinstance(dataset, (Subset, ConcatDataset)):
+        dataset = dataset.dataset if isinstance(dataset, Subset) else dataset.datasets[0]
+    return dataset
 
 
-def stored_classnames(held: Any) -> list[str] | None:
+def stored_classnames(dataset: Any) -> list[str] | None:
     """The class names that a dataset stores, or None."""
-    for home in ("classes", "categories"):
-        names = getattr(base_dataset(held), home, None)
+    for attribute in ("classes", "categories"):
+        names = getattr(base_dataset(dataset), attribute, None)
         if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
             return list(names)
     return None
 
 
-def read_labels(held: Any, what: str) -> list[int]:
+def read_labels(dataset: Any, what: str) -> list[int]:
     """The label of each item, in order. Raises `UserError` if it is not a sequence of (image, label)."""
     try:
-        count = len(held)
-        held.__getitem__  # noqa: B018
+        count = len(dataset)
+        dataset.__getitem__  # noqa: B018
     except (TypeError, AttributeError, NotImplementedError):
         raise UserError(
-            f"{what} is a {type(held).__name__}; expected a torch dataset or a sequence that has a length and items"
+            f"{what} is a {type(dataset).__name__}; expected a torch dataset or a sequence that has a length and items"
         ) from None
     if not count:
         raise UserError(f"{what} is empty")
-    return _stored_labels(held, what) or [_label(_item(held, i, what)[1], i, what) for i in range(count)]
+    return _stored_labels(dataset, what) or [_label(_item(dataset, i, what)[1], i, what) for i in range(count)]
 
 
-def _stored_labels(held: Any, what: str) -> list[int] | None:
+def _stored_labels(dataset: Any, what: str) -> list[int] | None:
     """Labels stored separately from images, if they agree with the first and last item; None otherwise."""
     from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-    if isinstance(held, Subset):
-        within = _stored_labels(held.dataset, what)
-        return None if within is None else [within[i] for i in held.indices]
-    if isinstance(held, ConcatDataset):
-        pieces = [_stored_labels(piece, what) for piece in held.datasets]
+    if isinstance(dataset, Subset):
+        inner = _stored_labels(dataset.dataset, what)
+        return None if inner is None else [inner[i] for i in dataset.indices]
+    if isinstance(dataset, ConcatDataset):
+        pieces = [_stored_labels(piece, what) for piece in dataset.datasets]
         return None if any(piece is None for piece in pieces) else [label for piece in pieces for label in piece or ()]
-    if isinstance(held, TensorDataset) and len(held.tensors) > 1:
-        return [_label(label, i, what) for i, label in enumerate(held.tensors[1].tolist())]
-    change = getattr(held, "target_transform", None) or (lambda label: label)
-    for home in LABEL_ATTRIBUTES:
+    if isinstance(dataset, TensorDataset) and len(dataset.tensors) > 1:
+        return [_label(label, i, what) for i, label in enumerate(dataset.tensors[1].tolist())]
+    change = getattr(dataset, "target_transform", None) or (lambda label: label)
+    for attribute in LABEL_ATTRIBUTES:
         try:
-            rows = getattr(held, home)
+            rows = getattr(dataset, attribute)
             rows = rows.tolist() if hasattr(rows, "tolist") else list(rows)
             labels = [operator.index(change(row[1] if isinstance(row, (tuple, list)) else row)) for row in rows]
-            ends = (0, len(held) - 1)
-            if len(labels) == len(held) and all(labels[i] == _label(_item(held, i, what)[1], i, what) for i in ends):
+            ends = (0, len(dataset) - 1)
+            if len(labels) == len(dataset) and all(
+                labels[i] == _label(_item(dataset, i, what)[1], i, what) for i in ends
+            ):
                 return labels
         except (AttributeError, TypeError, ValueError, IndexError):  # includes UserError: the items decide
             continue
     return None
 
 
-def _item(held: Any, place: int, what: str) -> Sequence[Any]:
+def _item(dataset: Any, place: int, what: str) -> Sequence[Any]:
     try:
-        item = held[place]
+        item = dataset[place]
     except Exception as error:  # the object's own code may raise anything
         raise UserError(f"item {place} of {what} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(item, (tuple, list)) or len(item) < 2:

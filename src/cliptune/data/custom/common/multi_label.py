@@ -54,7 +54,7 @@ def label_splitter(cells: Sequence[str], where: str, separator: str = "") -> Spl
     if separator:
         if not any(separator in cell for cell in cells):
             raise UserError(
-                f"no label of {where} holds {separator!r}, such as {next(iter(cells), '')!r}; choose another "
+                f"no label of {where} contains {separator!r}, such as {next(iter(cells), '')!r}; choose another "
                 f"--label-separator, or leave it out"
             )
         return lambda cell: _parts(cell, separator)
@@ -82,7 +82,7 @@ def warn_of_combined_names(names: Sequence[str], where: str) -> None:
         if whole:
             cell, parts = next(iter(whole.items()))
             warnings.warn(
-                f"class {cell!r} of {where} is a class of its own, beside {' and '.join(parts)}; images of several "
+                f"class {cell!r} of {where} exists next to {' and '.join(parts)}; images of several "
                 f"classes are read from a table whose labels are such as {'|'.join(parts)} (csv:FILE)",
                 stacklevel=3,
             )
@@ -123,7 +123,7 @@ def _combined(cells: Sequence[str], separator: str) -> _Combined:
     distinct = {cell: _parts(cell, separator) for cell in dict.fromkeys(cells)}
     cells_of = Counter(part for parts in distinct.values() for part in parts)
     combined = {cell: parts for cell, parts in distinct.items() if len(parts) > 1}
-    parts = {part for held in combined.values() for part in held}
+    parts = {part for of_cell in combined.values() for part in of_cell}
     return _Combined(combined, sum(cells_of[part] > 1 for part in parts), len(parts))
 
 
@@ -143,7 +143,7 @@ def _with_warning(split: Splitter, divided: dict[str, tuple[str, ...]], cells: S
 def _warn_of_separator(found: _Combined, separator: str, where: str) -> None:
     cell = next(iter(found.cells))
     warnings.warn(
-        f"labels of {where} such as {cell!r} are taken for one class each (--label-separator {separator!r} reads "
-        f"several from them, --label-separator none says that this is right)",
+        f"labels of {where} such as {cell!r} are treated as one class each (--label-separator {separator!r} "
+        f"splits them, --label-separator none keeps them without this warning)",
         stacklevel=4,
     )

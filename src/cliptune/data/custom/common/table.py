@@ -57,7 +57,7 @@ def read_table(path: Path) -> TextTable:
         fields = len(dict(rest)[uneven])
         raise UserError(
             f"line {uneven} of {path} has {fields} fields, but the header has {len(header)}; put quotes around a field "
-            f"that holds {'a tab' if delimiter == chr(9) else delimiter}"
+            f"that contains {'a tab' if delimiter == chr(9) else delimiter}"
         )
     return TextTable(path, header, tuple(rest))
 

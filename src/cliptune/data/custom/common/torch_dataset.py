@@ -30,37 +30,37 @@ class TorchDataset(Dataset):
 
     def __init__(
         self,
-        held: Mapping[str, Any],
+        parts: Mapping[str, Any],
         classnames: Sequence[str] | None = None,
         *,
         masks: Sequence[Any] | None = None,
         name: str = "",
     ):
-        first = next(iter(held.values()))
+        first = next(iter(parts.values()))
         self.name = name or type(base_dataset(first)).__name__
-        named = classnames if classnames is not None else stored_classnames(first)
-        if named is None:
-            raise UserError(f"what are the classes of {self.name} called? Say classnames=[...], in the order of labels")
-        if isinstance(named, str):
-            raise UserError(f"classnames is a list of names, got {named!r}")
-        if masks is not None and len(masks) != len(held["train"]):
+        names = classnames if classnames is not None else stored_classnames(first)
+        if names is None:
+            raise UserError(f"{self.name} has no class names; pass classnames=[...], in the order of labels")
+        if isinstance(names, str):
+            raise UserError(f"classnames is a list of names, got {names!r}")
+        if masks is not None and len(masks) != len(parts["train"]):
             raise UserError(
-                f"there are {len(masks)} masks for {len(held['train'])} training pictures; give one for each"
+                f"there are {len(masks)} masks for {len(parts['train'])} training images; give one for each"
             )
-        self._held, self._masks = dict(held), masks
-        found = {part: self._found(part, len(named)) for part in held}
+        self._parts, self._masks = dict(parts), masks
+        found = {part: self._found(part, len(names)) for part in parts}
         if "train" not in found:  # only for testing
-            self.classnames = tuple(map(str, named))
+            self.classnames = tuple(map(str, names))
             self._splits = {"train": [], "val": [], "test": [e for _, e in found["test"]], "aside": []}
             return
-        warn_of_combined_names([str(title) for title in named], self.name)
-        titles = {str(i): str(title) for i, title in enumerate(named)}
+        warn_of_combined_names([str(title) for title in names], self.name)
+        titles = {str(i): str(title) for i, title in enumerate(names)}
         self.classnames, self._splits = build_splits(
             found, self.name, classes=list(titles), titles=titles, raw_names=classnames is not None
         )
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> TorchDataset:
+    def from_spec(cls, argument: str, config: DataConfig) -> TorchDataset:
         raise UserError(
             f"the run's data, {argument.partition('@')[0]}, was an object in Python; pass it (evaluate(data=...)), or "
             f"name other data"
@@ -76,21 +76,21 @@ class TorchDataset(Dataset):
         part, _, place = example.key.partition("/")
         what = f"image {place} of {self.name}'s {part} part"
         try:
-            picture = to_image(self._held[part][int(place)][0], what)
+            decoded = to_image(self._parts[part][int(place)][0], what)
         except UserError:
             raise
         except Exception as error:  # the object's own code may raise anything
             raise UserError(f"{what} cannot be read: {type(error).__name__}: {error}") from error
         if self._masks is None or part != "train":
-            return picture
+            return decoded
         mask = to_mask(self._masks[int(place)], f"mask {place} of {self.name}")
-        if mask.shape[-2:] != picture.image.shape[-2:]:
-            sizes = [f"{shape[-1]}x{shape[-2]}" for shape in (mask.shape, picture.image.shape)]
-            raise UserError(f"mask {place} of {self.name} is {sizes[0]} but its picture is {sizes[1]} pixels")
-        return DecodedImage(picture.image, mask)
+        if mask.shape[-2:] != decoded.image.shape[-2:]:
+            sizes = [f"{shape[-1]}x{shape[-2]}" for shape in (mask.shape, decoded.image.shape)]
+            raise UserError(f"mask {place} of {self.name} is {sizes[0]} but its image is {sizes[1]} pixels")
+        return DecodedImage(decoded.image, mask)
 
     def _found(self, part: str, classes: int) -> list[tuple[str, Example]]:
-        labels = read_labels(self._held[part], f"{self.name}'s {part} part")
+        labels = read_labels(self._parts[part], f"{self.name}'s {part} part")
         wrong = next((i for i, label in enumerate(labels) if not 0 <= label < classes), None)
         if wrong is not None:
             raise UserError(
@@ -125,16 +125,16 @@ def from_torch(
     Raises:
         UserError: If labels, class names or masks are invalid.
     """
-    parts = {part: held for part, held in (("train", train), ("val", val), ("test", test)) if held is not None}
+    parts = {part: dataset for part, dataset in (("train", train), ("val", val), ("test", test)) if dataset is not None}
     if "train" not in parts and "test" not in parts:
-        raise UserError("no pictures given; pass train=, or test= for what is only tested")
+        raise UserError("no images given; pass train=, or test= for data that is only tested")
     return TorchDataset(parts, classnames, masks=masks, name=name)
 
 
 def as_dataset(data: Any) -> Dataset:
     """The dataset for an object passed as `train(data=...)`. Raises `UserError`."""
     if isinstance(data, Path):
-        raise UserError(f"data={str(data)!r} is a path; say of what: data='folder:{data}'")
+        raise UserError(f"data={str(data)!r} is a path; name its type: data='folder:{data}'")
     return data if isinstance(data, Dataset) else from_torch(data)
 
 
@@ -153,9 +153,9 @@ def python_spec(dataset: Dataset) -> str:
     if aside := dataset.aside():  # names stay those of earlier versions, which always set these aside
         parts |= {"train": exclude(parts["train"], aside), "val": aside}
     everything = [e for examples in parts.values() for e in examples]
-    told = [list(dataset.classnames), [[(e.key, e.label) for e in examples] for examples in parts.values()]]
-    digest = hashlib.sha256(repr(told).encode())
-    with collect_assumed_ranges():  # reading them for training says what is assumed of them
+    content = [list(dataset.classnames), [[(e.key, e.label) for e in examples] for examples in parts.values()]]
+    digest = hashlib.sha256(repr(content).encode())
+    with collect_assumed_ranges():  # reading them for training warns about assumed ranges
         for example in everything[:: max(1, len(everything) // HASHED_IMAGES)]:
             digest.update(dataset.read(example).image.contiguous().numpy().tobytes())
     return f"{PREFIX}:{dataset.name}@{digest.hexdigest()[:12]}"

@@ -69,7 +69,7 @@ def skipped_files_message(folder: Path, unread: Counter[str]) -> str:
     way = (
         'pip install "cliptune[heic]" reads HEIC' if HEIC_SUFFIXES & unread.keys() else "convert images to JPEG or PNG"
     )
-    return f"{unread.total()} of the files in {folder} are of kinds that are not read ({shown}): left out; {way}"
+    return f"{unread.total()} of the files in {folder} have unsupported types ({shown}) and are ignored; {way}"
 
 
 def folder_error(error: OSError) -> UserError:

@@ -28,7 +28,7 @@ class PublicDataset(Dataset):
         self.location = locate(self.spec, Path(root))
 
     @classmethod
-    def from_spec(cls, argument: str, reading: DataConfig) -> Self:
+    def from_spec(cls, argument: str, config: DataConfig) -> Self:
         if argument:
             raise UserError(f"{cls.spec.name} takes nothing after the colon, got {argument!r}; set --root instead")
-        return cls(reading.folder(cls.spec.name), reading)
+        return cls(config.folder(cls.spec.name), config)
