@@ -29,7 +29,7 @@ def photos(tmp_path: Path) -> Path:
 
 # Few images per class, no masks, names that the tiny backbone may not know: each gives one warning.
 @pytest.mark.filterwarnings(
-    "ignore:the images have no masks", "ignore:.*fewer than", "ignore:backbone 'tiny' never saw"
+    "ignore:the images have no masks", "ignore:.*fewer than", "ignore:backbone 'tiny' was not trained on"
 )
 def test_python_of_the_readme_runs(photos: Path, monkeypatch, capsys):
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)

@@ -99,7 +99,7 @@ def test_a_known_size_that_is_not_square(known):
 @pytest.mark.parametrize("config", [VIT, RESNET, changed(VIT, vision_mlp_ratio=2.3, text_mlp_ratio=3.0)])
 def test_an_unknown_one_is_guessed_to_be_like_openais(config):
     model = tiny_clips.clip(config)
-    with pytest.warns(UserWarning, match="heads 64 wide, .* say --backbone ARCHITECTURE --pretrained w.pt"):
+    with pytest.warns(UserWarning, match="heads 64 wide, .* use --backbone ARCHITECTURE --pretrained w.pt"):
         backbone = backbone_from_state_dict(model.state_dict(), "w.pt", quick_gelu=False)
     assert tiny_clips.agrees(backbone, model)
 
@@ -122,14 +122,14 @@ def test_layer_scale_and_no_first_norm_are_seen():
 )
 def test_what_cannot_be_guessed_is_asked_for(config):
     state = tiny_clips.clip(config).state_dict()
-    with pytest.raises(UserError, match="fits no architecture .*: --backbone ARCHITECTURE --pretrained w.pt, or give"):
+    with pytest.raises(UserError, match="fits no architecture .*: --backbone ARCHITECTURE --pretrained w.pt, or use"):
         backbone_from_state_dict(state, "w.pt")
 
 
 def test_several_that_compute_differently_are_asked_for(known):
     known(one=VIT, two=changed(VIT, text_heads=2))
     state = tiny_clips.clip(VIT).state_dict()
-    with pytest.raises(UserError, match="fits several architectures, .*: one, two; say which it is: --backbone one"):
+    with pytest.raises(UserError, match="fits several architectures, .*: one, two; .*: --backbone one"):
         backbone_from_state_dict(state, "w.pt")
     known(one=VIT, two={**VIT, "quick_gelu": True})
     assert tiny_clips.agrees(quietly(state, quick_gelu=False), tiny_clips.clip(VIT))
@@ -140,7 +140,7 @@ def test_the_activation_is_said_where_nothing_says_it(known, tmp_path):
     model, quick = tiny_clips.clip(VIT), tiny_clips.clip(VIT, True)
     torch.save(model.state_dict(), tmp_path / "w.pt")
     for args in ((str(tmp_path / "w.pt"),), ("mine", str(tmp_path / "w.pt"))):
-        with pytest.warns(UserWarning, match="does not say its activation; taken: GELU.* say --activation quick_gelu$"):
+        with pytest.warns(UserWarning, match="activation; using GELU.* --activation quick_gelu$"):
             assert tiny_clips.agrees(load_backbone(*args), model)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

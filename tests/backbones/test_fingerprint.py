@@ -60,7 +60,7 @@ def test_whatever_computes_is_covered(kind):
     other, held = made(**OTHERS[kind]), made().fingerprints.describe()
     prints = other.fingerprints
     assert prints.weights == held["weights"] and prints.backbone != held["fingerprint"]
-    with pytest.raises(UserError, match="with the same weights, but computed otherwise: .*, not .*; load it that way"):
+    with pytest.raises(UserError, match="with the same weights but other settings: .*, not .*; load it with those"):
         other.fingerprints.check_same(held, "c")
 
 

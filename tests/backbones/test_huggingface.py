@@ -104,8 +104,8 @@ def test_a_file_and_an_architecture(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "change, reason",
     [
-        ({"size": {"shortest_edge": 40}}, "prepares images in a way that open_clip has no setting for"),
-        ({"resample": 1}, "prepares images in a way"),
+        ({"size": {"shortest_edge": 40}}, "a preprocessing that open_clip does not support"),
+        ({"resample": 1}, "a preprocessing that open_clip does not support"),
         ({"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}, "has another image size"),
     ],
 )
@@ -119,8 +119,8 @@ def test_other_activations_and_models_are_refused(tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     config["text_config"]["hidden_act"] = "gelu_new"
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="hidden_act=gelu_new, quick_gelu; known: gelu, quick_gelu"):
+    with pytest.raises(UserError, match="hidden_act=gelu_new, quick_gelu; supported: gelu or quick_gelu"):
         load_backbone(folder)
     torch.save({"text_model.x": torch.zeros(2), "vision_model.head.attention": torch.zeros(2)}, tmp_path / "s.pt")
-    with pytest.raises(UserError, match="a model of transformers that is no CLIPModel"):
+    with pytest.raises(UserError, match="a transformers model other than CLIPModel"):
         load_backbone(str(tmp_path / "s.pt"))

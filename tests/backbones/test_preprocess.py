@@ -22,8 +22,8 @@ def test_what_is_left_out_is_open_clips_default():
 @pytest.mark.parametrize(
     "cfg, reason",
     [
-        ({"resize_mode": "stretch"}, "resize_mode='stretch', which is none of shortest, longest, squash"),
-        ({"interpolation": "lanczos"}, "interpolation='lanczos', which is none of bicubic, bilinear"),
+        ({"resize_mode": "stretch"}, "resize_mode='stretch', which must be one of shortest, longest, squash"),
+        ({"interpolation": "lanczos"}, "interpolation='lanczos', which must be one of bicubic, bilinear"),
         ({"size": (32, 0)}, r"size=\(32, 0\)"),
         ({"size": (32, 32, 32)}, r"size=\(32, 32, 32\)"),
         ({"mean": (0.5, 0.5)}, r"mean=\(0.5, 0.5\)"),

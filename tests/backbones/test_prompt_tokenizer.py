@@ -68,7 +68,7 @@ def test_ids_padded_in_front(load):
     tokenizer = load("t5")
     tokenizer.tokenizer.padding_side = "left"
     assert torch.equal(rows(tokenizer), tokenizer(list(TEXTS)))
-    with pytest.raises(UserError, match="gives words no fixed place in a sentence, which learned context needs"):
+    with pytest.raises(UserError, match="words have no fixed position in a sentence, which learned context needs"):
         tokenize_with_context(PromptTokenizer("x", tokenizer, LENGTH), "", 2, ["cat"])
 
 
@@ -100,20 +100,20 @@ def test_further_special_tokens_of_clips_tokenizer():
 def test_words_picked_by_syntax_need_nltk(monkeypatch):
     theirs = SimpleTokenizer(context_length=LENGTH, reduction_mask="syntax")
     monkeypatch.setitem(__import__("sys").modules, "nltk", None)
-    with pytest.raises(UserError, match="picks words by syntax, which needs nltk"):
+    with pytest.raises(UserError, match="selects words by syntax, which needs nltk"):
         rows(ClipTokenizer.like(theirs))
 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_too_long_sentences_are_refused(load, kind):
     encode = PromptTokenizer("small", load(kind), 20)
-    with pytest.raises(UserError, match=r"^the sentence 'a photo of .*' takes \d+ tokens, but 'small' reads 20; short"):
+    with pytest.raises(UserError, match=r"^the sentence 'a photo of .*' has \d+ tokens, but 'small' accepts 20; short"):
         encode("a photo of a cat " * 5)
     for call in (
         lambda: tokenize_with_context(encode, "", 18, ["red fox red fox"]),
         lambda: tokenize_with_context(encode, "", 21, ["x"]),
     ):
-        with pytest.raises(UserError, match="but 'small' reads 20"):
+        with pytest.raises(UserError, match="but 'small' accepts 20"):
             call()
 
 
@@ -175,7 +175,7 @@ def test_a_tokenizer_that_joins_words_is_refused():
         def encode(self, text):
             return [len(text) % 97]
 
-    with pytest.raises(UserError, match="joins 'X X' with the class name 'cat', so learned context has no place"):
+    with pytest.raises(UserError, match="joins 'X X' with the class name 'cat', so learned context has no position"):
         tokenize_with_context(PromptTokenizer("x", Joining(), 77), "", 2, ["cat"])
 
 
@@ -206,10 +206,10 @@ def test_names_that_mean_nothing_or_the_same(load, kind):
     encode = PromptTokenizer("x", load(kind, clean="canonicalize"), LENGTH)
     with pytest.warns(UserWarning, match=r"^backbone 'x' reads the class names 'cat' and 'Cat!' as the same$"):
         encode.check_names(["dog", "cat", "Cat!"])
-    with pytest.warns(UserWarning, match=r"^backbone 'x' reads nothing in the class name '!\?'$"):
+    with pytest.warns(UserWarning, match=r"^backbone 'x' finds no tokens in the class name '!\?'$"):
         encode.check_names(["!?"])
     if encode.tokenizer.tokenizer.unk_token_id is not None and kind != "roberta":  # bytes are always known
-        with pytest.warns(UserWarning, match=r"^backbone 'x' never saw .* of the class name '犬'$"):
+        with pytest.warns(UserWarning, match=r"^backbone 'x' was not trained on .* in the class name '犬'$"):
             encode.check_names(["犬"])
 
 

@@ -33,14 +33,17 @@ def test_an_architecture_is_known_by_its_name(name):
     ],
 )
 def test_other_spellings_are_understood_with_a_note(spelled, name):
-    note = f"{spelled} is taken for open_clip's {name}"
+    note = f"{spelled} is called {name} in open_clip; using that"
     assert resolve_backbone(spelled, "openai") == BackboneSource("architecture", name, "openai", note)
 
 
 def test_transformers_copies_of_openais_models():
     source = resolve_backbone("openai/clip-vit-base-patch16")
     assert source.label == "ViT-B-16/openai"
-    assert source.note == "openai/clip-vit-base-patch16 is taken for open_clip's ViT-B-16 with --pretrained openai"
+    assert (
+        source.note
+        == "openai/clip-vit-base-patch16 is called ViT-B-16 with --pretrained openai in open_clip; using that"
+    )
 
 
 def test_paths_and_ids(tmp_path, monkeypatch):
@@ -84,16 +87,16 @@ def test_tags_in_other_letters():
         (
             "ViT-B-16",
             "",
-            "^backbone ViT-B-16 needs weights: say --pretrained with one of openai, laion400m.* and .* more",
+            "^backbone ViT-B-16 needs weights: add --pretrained with one of openai, laion400m.* and .* more",
         ),
-        ("RN50x64", "", "one of openai, or a file; random asks for untrained weights"),
+        ("RN50x64", "", "one of openai, or a file, or random for untrained weights"),
         (
             "tiny",
             "openai",
-            "--pretrained openai goes with .* architecture, but the bundled tiny backbone brings its own",
+            "--pretrained openai is for .* architecture, but the bundled tiny backbone includes its weights",
         ),
-        ("w.pt", "openai", "but the file w.pt brings its own weights"),
-        ("org/model", "random", "but the hub org/model brings its own weights"),
+        ("w.pt", "openai", "but the file w.pt includes its weights"),
+        ("org/model", "random", "but the hub org/model includes its weights"),
     ],
 )
 def test_what_is_refused(name, pretrained, reason):

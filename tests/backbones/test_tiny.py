@@ -53,7 +53,7 @@ def test_rows_that_were_not_trained_are_filled_alike_everywhere():
     untrained = sorted(tiny.untrained_tokens(range(49408)))
     rows = table[untrained]
     assert abs(rows.mean()) < 1e-4 and abs(rows.std() - 0.02) < 1e-4
-    fill = tiny._fill(49408, 128)
+    fill = tiny._random_rows(49408, 128)
     assert torch.equal(rows, fill[untrained])
     # Sums of 16-bit integers: equal on every machine to the rounding of the last step.
     assert fill[0, :4].tolist() == pytest.approx(FILL, abs=1e-7)
@@ -85,7 +85,7 @@ def test_damaged_weights_are_told(tmp_path, monkeypatch):
     (folder / "weights.safetensors").write_bytes(b"not these")
     (folder / "weights.sha256").write_text(hashlib.sha256(b"but these").hexdigest() + "  weights.safetensors\n")
     monkeypatch.setattr(tiny, "files", lambda package: folder)
-    with pytest.raises(UserError, match="the embedded weights are damaged: SHA-256"):
+    with pytest.raises(UserError, match="the bundled weights are damaged: SHA-256"):
         tiny._stored.__wrapped__()
 
 

@@ -98,10 +98,10 @@ def test_a_torchscript_archive_is_openais(tmp_path):
 
 def test_what_lies_beside_is_named(tmp_path):
     torch.save({**prefixed("clip."), "head.weight": torch.zeros(2), "head.bias": torch.zeros(2)}, tmp_path / "w.pt")
-    with pytest.warns(UserWarning, match="tensors beside the CLIP, left out: head.weight, head.bias$"):
+    with pytest.warns(UserWarning, match="tensors besides the CLIP, which are ignored: head.weight, head.bias$"):
         assert same(read_weights(tmp_path / "w.pt").state)
     torch.save({"ema": {k: v + 1 for k, v in STATE.items()}, "model": STATE}, tmp_path / "w.pt")
-    with pytest.warns(UserWarning, match="several models; taken: model, not ema$"):
+    with pytest.warns(UserWarning, match="several models; using model, not ema$"):
         assert same(read_weights(tmp_path / "w.pt").state)
 
 
@@ -113,21 +113,21 @@ class Code:
 IMAGE = {name: tensor for name, tensor in STATE.items() if name.startswith("visual.")}
 TEXT = {name: tensor for name, tensor in STATE.items() if not name.startswith("visual.")}
 NOT = {
-    "code": ({"x": Code()}, "not a plain tensor file: it holds a Python object .*weights_only=False"),
-    "a module": (torch.nn.Linear(2, 2), r"it holds a Python object .*weights_only=False\).state_dict\(\)"),
-    "nothing": ({}, "holds no CLIP: it is empty"),
-    "a list": ([torch.zeros(2)], "holds a list, not a state dict"),
-    "a tensor": (torch.zeros(2), "holds a Tensor, not a state dict"),
-    "another model": ({"layer.weight": torch.zeros(2)}, r"holds no CLIP: it holds layer.weight \(tensor\)"),
-    "an optimizer": ({"optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}}}, r"it holds optimizer \(dict\)"),
-    "an image tower": (IMAGE, "holds an image tower alone"),
-    "a bare image tower": ({k.removeprefix("visual."): v for k, v in IMAGE.items()}, "holds an image tower alone"),
-    "a text tower": (TEXT, "holds a text tower alone"),
+    "code": ({"x": Code()}, "not a plain tensor file: it contains a Python object .*weights_only=False"),
+    "a module": (torch.nn.Linear(2, 2), r"it contains a Python object .*weights_only=False\).state_dict\(\)"),
+    "nothing": ({}, "contains no CLIP: it is empty"),
+    "a list": ([torch.zeros(2)], "contains a list, not a state dict"),
+    "a tensor": (torch.zeros(2), "contains a Tensor, not a state dict"),
+    "another model": ({"layer.weight": torch.zeros(2)}, r"contains no CLIP: it contains layer.weight \(tensor\)"),
+    "an optimizer": ({"optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}}}, r"it contains optimizer \(dict\)"),
+    "an image tower": (IMAGE, "contains an image tower alone"),
+    "a bare image tower": ({k.removeprefix("visual."): v for k, v in IMAGE.items()}, "contains an image tower alone"),
+    "a text tower": (TEXT, "contains a text tower alone"),
     "two models": ({**prefixed("student."), **prefixed("teacher.")}, "several models .*'student.', 'teacher.'"),
-    "LoRA": ({**STATE, "visual.proj.lora_A": torch.zeros(2)}, "holds LoRA matrices .*merge them"),
+    "LoRA": ({**STATE, "visual.proj.lora_A": torch.zeros(2)}, "contains LoRA matrices .*merge them"),
     "learned prompts": ({"state_dict": {"prompt_learner.ctx": torch.zeros(4, 8)}}, "cliptune import"),
     "integers": ({**STATE, "visual.proj": STATE["visual.proj"].to(torch.int8)}, "visual.proj as torch.int8"),
-    "NaN": ({**STATE, "visual.proj": STATE["visual.proj"] * float("nan")}, "visual.proj that are not finite"),
+    "NaN": ({**STATE, "visual.proj": STATE["visual.proj"] * float("nan")}, "NaN or infinity in visual.proj"),
     "sparse": ({**STATE, "visual.proj": STATE["visual.proj"].to_sparse()}, "visual.proj as .*sparse"),
 }
 
@@ -187,10 +187,10 @@ def test_a_runs_checkpoint_is_no_backbone(tmp_path):
     "files, reason",
     [
         (["latest", "global_step5/mp_rank_00_model_states.pt"], "DeepSpeed .*zero_to_fp32"),
-        (["model.safetensors.index.json", "model-00001-of-00002.safetensors"], r"several files \(shards\)"),
-        ([".metadata", "__0_0.distcp"], "several files"),
-        (["epoch_1.pt", "epoch_2.pt"], "no open_clip_config.json.*epoch_1.pt, epoch_2.pt: give a file's path"),
-        (["readme.md"], "it holds no weights file either"),
+        (["model.safetensors.index.json", "model-00001-of-00002.safetensors"], r"sharded weights"),
+        ([".metadata", "__0_0.distcp"], "sharded weights"),
+        (["epoch_1.pt", "epoch_2.pt"], "no open_clip_config.json.*epoch_1.pt, epoch_2.pt: use the path of a file"),
+        (["readme.md"], "it contains no weights file either"),
     ],
 )
 def test_folders(tmp_path, files, reason):

@@ -68,11 +68,11 @@ def test_every_command_takes_a_backbone_that_is_not_square(cli, tmp_path, photos
 @pytest.mark.parametrize(
     "flags, reason",
     [
-        (("--backbone", "ViT-B-32"), "backbone ViT-B-32 needs weights: say --pretrained with one of openai, "),
+        (("--backbone", "ViT-B-32"), "backbone ViT-B-32 needs weights: add --pretrained with one of openai, "),
         (("--backbone", "ViT-B/32"), "backbone ViT-B-32 needs weights"),
-        (("--pretrained", "openai"), "the bundled tiny backbone brings its own weights: say --backbone ViT-B-16"),
-        (("--backbone", "org/model", "--pretrained", "openai"), "the hub org/model brings its own weights"),
-        (("--activation", "gelu"), "the activation of the bundled tiny backbone is known"),
+        (("--pretrained", "openai"), "the bundled tiny backbone includes its weights: use --backbone ViT-B-16"),
+        (("--backbone", "org/model", "--pretrained", "openai"), "the hub org/model includes its weights"),
+        (("--activation", "gelu"), "the activation of the bundled tiny backbone is fixed"),
     ],
 )
 def test_backbones_without_weights_and_weights_without_one(cli, tmp_path, photos, flags, reason):
@@ -89,10 +89,10 @@ def test_the_activation_is_recorded_and_restored(cli, tmp_path, photos):
     torch.save(tiny_clips.clip(config, True).state_dict(), tmp_path / "w.pt")
     train = ("train", "zeroshot", "--data", f"folder:{photos}", "--backbone", tmp_path / "w.pt", *BRIEFLY)
     result = cli(*train, "--out", tmp_path / "plain")
-    assert "does not say its activation; taken: GELU" in result.err
+    assert "does not contain its activation; using GELU" in result.err
     assert "\nactivation" not in (tmp_path / "plain" / "config.yaml").read_text()
     result = cli(*train, "--activation", "quick_gelu", "--out", tmp_path / "quick")
-    assert result.code == 0 and "does not say its activation" not in result.err
+    assert result.code == 0 and "does not contain its activation" not in result.err
     quick, plain = (ct.load(tmp_path / name) for name in ("quick", "plain"))
     assert (quick.run.activation, plain.run.activation) == ("quick_gelu", "auto")
     assert quick.model.backbone.fingerprints.backbone != plain.model.backbone.fingerprints.backbone

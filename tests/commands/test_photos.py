@@ -35,7 +35,7 @@ def generated(tmp_path_factory):
     return path
 
 
-@pytest.mark.filterwarnings("ignore:backbone 'tiny' never saw")
+@pytest.mark.filterwarnings("ignore:backbone 'tiny' was not trained on")
 @pytest.mark.parametrize(
     "method, backbone", [("coop", "tiny"), ("maple+dapt", "tiny"), ("maple", None), ("coop+dapt", None)]
 )

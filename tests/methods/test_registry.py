@@ -30,7 +30,7 @@ def test_words_are_words_with_underscores_too(name):
 @pytest.mark.filterwarnings("ignore:.* words but 0 tokens")
 def test_words_without_tokens_are_refused(tiny_backbone):
     """Such as the tokenizer takes for the colour of a terminal."""
-    with pytest.raises(UserError, match="reads 0 tokens in the words .*, fewer than 1; give others"):
+    with pytest.raises(UserError, match="the words .* have 0 tokens .*, fewer than 1; use others"):
         methods.get("coop")(words="\x1b[31m").learner(tiny_backbone, ["cat", "dog"], Generator())
 
 

@@ -1,4 +1,4 @@
-"""From the names and shapes of tensors to an open_clip model that computes with them."""
+"""Infer an open_clip architecture from the names and shapes of tensors."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ from cliptune.errors import UserError
 HEAD_WIDTH = 64
 #: Size of the vocabulary of CLIP's tokenizer.
 VOCAB_SIZE = 49408
-#: Tables of image positions, whose length depends on the number of pixels, of a ViT and of a ResNet.
+#: Positional embeddings of a ViT and of a ResNet, whose length depends on the image size.
 VIT_POSITIONS, RESNET_POSITIONS = "visual.positional_embedding", "visual.attnpool.positional_embedding"
-#: What may be a number or a vector of one.
+#: Parameters that are a scalar in some models and a vector of one element in others.
 LOGIT_PARAMETERS = ("logit_scale", "logit_bias")
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """An open_clip model configuration. name: open_clip's, or "" for one of no name. guessed: what the tensors do not
-    say and was taken from OpenAI's models."""
+    """An open_clip model configuration.
+
+    name: its name in open_clip, or "". guessed: the settings assumed to be those of OpenAI's models, as tensors do not
+    show them, in words; "" if there are none.
+    """
 
     name: str
     config: Mapping[str, Any]
@@ -40,7 +43,7 @@ class Architecture:
 
     @property
     def activation_is_known(self) -> bool:
-        """Whether the configuration, or all weights published for it, leave no doubt between GELU and QuickGELU."""
+        """Whether the configuration, or all weights published for it, decide between GELU and QuickGELU."""
         towers = (self.config["text_cfg"], self.config["vision_cfg"])
         if "quick_gelu" in self.config or any(tower.get("act_kwargs") for tower in towers):
             return True
@@ -48,7 +51,7 @@ class Architecture:
         return bool(known) and not any(open_clip.get_pretrained_cfg(self.name, t).get("quick_gelu") for t in known)
 
     def build(self, quick_gelu: bool | None = None) -> Any:
-        """The model, with whatever weights its parts start from."""
+        """Create the model with its initial weights. quick_gelu: replaces the activation of the configuration."""
         config: dict[str, Any] = copy.deepcopy(dict(self.config))
         custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
         if "timm_model_name" in config["vision_cfg"]:
@@ -62,23 +65,23 @@ class Architecture:
 
 
 def named_architecture(name: str) -> Architecture:
-    """The architecture that open_clip knows under `name`."""
+    """The architecture called `name` in open_clip."""
     return Architecture(name, open_clip.get_model_config(name) or {})
 
 
 def infer_architecture(state: Mapping[str, Tensor], path: str) -> Architecture:
     """The architecture of a CLIP's tensors.
 
-    It is the one in open_clip whose tensors have the same names and shapes, where image size and context length may
-    differ; else one built as OpenAI's are, which is a guess. Raises `UserError` where neither fits, or where several
-    fit that compute differently.
+    It is the architecture in open_clip whose tensors have the same names and shapes, except for image size and context
+    length. If there is none, the configuration is guessed to be like OpenAI's. Raises `UserError` if neither fits, or
+    if several architectures with different computations fit. path: the weights file, for messages.
     """
     wanted = tensor_shapes(state)
     fit = [found for found in _candidates(state) if tensor_shapes(_on_meta(found)) == wanted]
-    if len({_mathematics(found.config) for found in fit}) > 1:
+    if len({_computation(found.config) for found in fit}) > 1:
         names = ", ".join(found.name for found in fit)
         raise UserError(
-            f"{path} fits several architectures, which compute differently: {names}; say which it is: --backbone "
+            f"{path} fits several architectures, which compute differently: {names}; name the architecture: --backbone "
             f"{fit[0].name} --pretrained {path}"
         )
     if fit:
@@ -93,18 +96,18 @@ def infer_architecture(state: Mapping[str, Tensor], path: str) -> Architecture:
         fits = False
     if not fits:
         raise UserError(
-            f"{path} fits no architecture that open_clip knows; say which it is: --backbone ARCHITECTURE --pretrained "
-            f"{path}, or give a folder with an open_clip_config.json beside the weights"
+            f"{path} fits no architecture of open_clip; name the architecture: --backbone ARCHITECTURE --pretrained "
+            f"{path}, or use a folder with the weights and an open_clip_config.json"
         )
     guess = "heads 64 wide, a class token, a causal mask and square images, as in OpenAI's models"
     return Architecture("", config, guess)
 
 
 def config_from_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | None = None) -> dict[str, Any]:
-    """A model configuration from shapes, built as OpenAI's are wherever they leave a choice.
+    """A model configuration from shapes. What they leave open is as in OpenAI's models.
 
-    heads: of the text and of the image tower, a ViT; None takes OpenAI's. Raises `KeyError` or `ValueError` for names
-    or shapes that OpenAI's models do not have.
+    heads: Number of attention heads of the text tower and of the image tower, a ViT; by default, heads are 64 wide.
+    Raises `KeyError` or `ValueError` for names or shapes that OpenAI's models do not have.
     """
     vocabulary, width = state["token_embedding.weight"].shape
     text = {
@@ -119,11 +122,11 @@ def config_from_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | Non
     stem = state["visual.conv1.weight"].shape
     if "visual.proj" in state:
         blocks = "visual.transformer.resblocks."
-        many = heads[1] if heads else _divided(stem[0], HEAD_WIDTH)
+        n_heads = heads[1] if heads else _divided(stem[0], HEAD_WIDTH)
         vision = {
             "layers": len(_numbered(state, blocks)),
             "width": stem[0],
-            "head_width": _divided(stem[0], many),
+            "head_width": _divided(stem[0], n_heads),
             "patch_size": stem[-1],
             "image_size": stem[-1] * _side(state, VIT_POSITIONS),
             "mlp_ratio": _ratio(state, blocks),
@@ -132,7 +135,7 @@ def config_from_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | Non
         }
     else:
         layers = tuple(len(_numbered(state, f"visual.layer{i}.")) for i in (1, 2, 3, 4))
-        # The stem has half the width; heads of the attention pool are 64 wide at 32 times the width.
+        # The stem has half the width. The attention pool has 32 times the width and heads 64 wide.
         vision = {
             "layers": layers,
             "width": 2 * stem[0],
@@ -143,13 +146,13 @@ def config_from_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | Non
 
 
 def tensor_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Shapes by name, the same for both classes of open_clip, without what never differs or may be added."""
+    """Shape of each tensor by its name in `open_clip.CLIP`, without scalars of the logits and batch counters."""
     plain = {name.removeprefix("text."): tuple(tensor.shape) for name, tensor in state.items()}
     return {k: v for k, v in plain.items() if k not in LOGIT_PARAMETERS and not k.endswith("num_batches_tracked")}
 
 
 def _candidates(state: Mapping[str, Tensor]) -> Iterator[Architecture]:
-    """open_clip's architectures of the same depths and widths, for the image size and context length of the tensors."""
+    """open_clip's architectures with the depths and widths of `state`, at its image size and context length."""
     text = {name.removeprefix("text."): tensor for name, tensor in state.items()}
     if "token_embedding.weight" not in text or "positional_embedding" not in text:
         return
@@ -158,10 +161,10 @@ def _candidates(state: Mapping[str, Tensor]) -> Iterator[Architecture]:
     for name in open_clip.list_models():
         config = open_clip.get_model_config(name) or {}
         try:
-            words, vision = CLIPTextCfg(**config["text_cfg"]), CLIPVisionCfg(**config["vision_cfg"])
+            language, vision = CLIPTextCfg(**config["text_cfg"]), CLIPVisionCfg(**config["vision_cfg"])
         except (KeyError, TypeError):
             continue
-        if words.hf_model_name or (words.vocab_size, words.width, words.layers) != size:
+        if language.hf_model_name or (language.vocab_size, language.width, language.layers) != size:
             continue
         if embed_dim is not None and config.get("embed_dim") != embed_dim:
             continue
@@ -186,13 +189,13 @@ def _candidates(state: Mapping[str, Tensor]) -> Iterator[Architecture]:
 
 
 def _on_meta(architecture: Architecture) -> Mapping[str, Tensor]:
-    """The tensors of an architecture without memory for their numbers."""
+    """The tensors of an architecture on the meta device, which allocates no memory."""
     with torch.device("meta"):
         return architecture.build().state_dict()
 
 
-def _mathematics(config: Mapping[str, Any]) -> str:
-    """What of a configuration decides how it computes, the activation aside, which is asked for by itself."""
+def _computation(config: Mapping[str, Any]) -> str:
+    """The settings that determine the computation, as JSON; the activation is determined elsewhere."""
     towers = [
         dataclasses.asdict(kind(**{k: v for k, v in config[key].items() if k != "timm_model_pretrained"}))
         for kind, key in ((CLIPTextCfg, "text_cfg"), (CLIPVisionCfg, "vision_cfg"))
@@ -205,27 +208,28 @@ def _numbered(state: Mapping[str, Tensor], prefix: str) -> set[str]:
 
 
 def _ratio(state: Mapping[str, Tensor], blocks: str) -> float:
-    """The `mlp_ratio` that open_clip, which rounds down, makes this hidden width of."""
+    """The `mlp_ratio` from which open_clip, which rounds down, computes the hidden width."""
     hidden, width = state[f"{blocks}0.mlp.c_fc.weight"].shape
     return hidden / width if int(width * (hidden / width)) == hidden else (hidden + 0.5) / width
 
 
 def _side(state: Mapping[str, Tensor], name: str) -> int:
-    """The edge of the square grid that a table of positions is for."""
+    """The side of the square grid of a positional embedding, in patches. Raises `ValueError` if it is not square."""
     side = math.isqrt(len(state[name]) - 1)
     if side * side + 1 != len(state[name]):
-        raise ValueError(f"{name} is for no square grid")
+        raise ValueError(f"{name} does not belong to a square grid")
     return side
 
 
 def _embed_dim(text: Mapping[str, Tensor]) -> int | None:
-    """Width of the shared features, where the text tower has a projection."""
+    """Width of the shared features; None without a projection in the text tower."""
     if "text_projection" in text:
         return text["text_projection"].shape[1]
     return len(text["text_projection.weight"]) if "text_projection.weight" in text else None
 
 
 def _divided(width: int, by: int) -> int:
+    """`width / by`. Raises `ValueError` if there is a remainder."""
     if width % by:
-        raise ValueError(f"{width} is no multiple of {by}")
+        raise ValueError(f"{width} is not a multiple of {by}")
     return width // by

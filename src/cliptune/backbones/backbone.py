@@ -1,10 +1,10 @@
-"""The frozen CLIP model, and where prompts enter it."""
+"""The frozen CLIP model with learned prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,18 +12,16 @@ from open_clip.model import get_model_preprocess_cfg
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from cliptune import checks
 from cliptune.backbones import introspection
 from cliptune.backbones.features import normalise, text_features
-from cliptune.backbones.fingerprints import Fingerprints, forward_settings, weights_fingerprint
-from cliptune.backbones.frozen_linear import onednn_dtypes
+from cliptune.backbones.fingerprints import Fingerprints
+from cliptune.backbones.frozen_linear import backend_in_use, onednn_dtypes
 from cliptune.backbones.image_tower import ImageTower
 from cliptune.backbones.packed_text_tower import PackedTextTower
-from cliptune.backbones.padded_text_tower import FrozenTextTower, PaddedTextTower
+from cliptune.backbones.padded_text_tower import FrozenTextTower, PaddedTextTower, make_text_tower
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.prompt_tokenizer import PromptTokenizer
 from cliptune.backbones.tokenized_text import TokenizedText, tokenize_fixed
-from cliptune.errors import UserError
 from cliptune.types import KeyValues, LinearBackend, Prompts
 
 
@@ -35,7 +33,7 @@ class Backbone(nn.Module):
         model: An open_clip `CLIP`, `CustomTextCLIP` or `CoCa`.
         tokenizer: open_clip's tokenizer for the model.
         linear_backend: What computes frozen linear layers on the CPU (see `onednn_dtypes`); fixed from here on.
-        untrained: Maps token ids to those among them that pretraining never saw, for a model with a small vocabulary.
+        untrained: Maps token ids to those that did not occur in pretraining, for a model with a small vocabulary.
     """
 
     # open_clip's towers differ in their attributes; `Any` permits all of them.
@@ -72,20 +70,18 @@ class Backbone(nn.Module):
             self.autocast = before
 
     def train(self, mode: bool = True) -> Backbone:
-        """Stay in evaluation mode: a frozen model keeps its running statistics (batch norm)."""
+        """Stay in evaluation mode, so that running statistics (batch norm) do not change."""
         return super().train(False)
 
     def _apply(self, fn, recurse=True):
-        # The towers keep scaled and packed copies of weights, which are made again after a move to another device.
+        # The towers have scaled and packed copies of weights, which are created again after a move to another device.
         for derived in ("text_tower", "image_tower"):
             self.__dict__.pop(derived, None)
         return super()._apply(fn, recurse)
 
-    # -- properties of the model --------------------------------------------------------------------------------------
-
     @property
     def text(self) -> Any:
-        """The module with the text tower's parts."""
+        """The module that contains the parts of the text tower."""
         return introspection.text_module(self.model)
 
     @property
@@ -172,62 +168,35 @@ class Backbone(nn.Module):
     @cached_property
     def fingerprints(self) -> Fingerprints:
         """Fingerprints of the weights and of everything else that determines features."""
-        pooling = introspection.text_pooling(self.name, self.text)
         tokenize = None if self.tokenizer is None else self.prompt_tokenizer
-        settings = forward_settings(self.model, pooling, self.preprocess, tokenize)
-        return Fingerprints(self.name, weights_fingerprint(self.model), settings)
+        return Fingerprints.of(self.name, self.model, self.preprocess, tokenize)
 
     @property
     def linear_backend(self) -> str:
-        """What computes frozen linear layers in the current precision: "onednn" or "torch"."""
-        if self.logit_scale.device.type != "cpu":
-            return "torch"
+        """Backend of frozen linear layers in the current precision: "onednn" or "torch"."""
         with self.autocast():
-            dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
-        return "onednn" if dtype in self.onednn_dtypes else "torch"
-
-    # -- text ---------------------------------------------------------------------------------------------------------
+            return backend_in_use(self.logit_scale.device, self.onednn_dtypes)
 
     @cached_property
     def text_tower(self) -> PackedTextTower | PaddedTextTower | FrozenTextTower:
         """The text tower with learned tokens, or open_clip's if it accepts none."""
-        if not introspection.accepts_text_prompts(self.text):
-            features = getattr(self.model, "text", self.model.encode_text)
-            return FrozenTextTower(partial(introspection.pooled_features, self.name, "text", features))
-        tower = PackedTextTower if introspection.is_causal(self.text) else PaddedTextTower
-        return tower(self.text, self.onednn_dtypes)
+        return make_text_tower(self.name, self.model, self.onednn_dtypes)
 
     @cached_property
     def prompt_tokenizer(self) -> PromptTokenizer:
         """Maps a text to its token ids without padding: `prompt_tokenizer("a photo")`."""
-        pool, eos = introspection.text_pooling(self.name, self.text)
-        full_length = not introspection.accepts_text_prompts(self.text) or not introspection.is_causal(self.text)
-        vocab_size = getattr(self.text, "vocab_size", 0)
-        return PromptTokenizer(
-            self.name, self.tokenizer, self.context_length, pool, eos, full_length, self._untrained, vocab_size
-        )
+        return PromptTokenizer.of_tower(self.name, self.text, self.tokenizer, self.context_length, self._untrained)
 
     def tokenize(self, texts: Sequence[str]) -> TokenizedText:
         """Tokenize texts without learned context."""
         return tokenize_fixed(self.prompt_tokenizer, texts)
-
-    def check_names(self, classnames: Sequence[str]) -> None:
-        """Warn about class names that the tokenizer cannot read or tell apart. Raises `UserError` for names that are
-        not one line of text."""
-        checks.printable("class name", classnames)
-        self.prompt_tokenizer.check_names(classnames)
 
     def embed_words(self, phrase: str, n: int) -> Tensor:
         """Token embeddings `(n, text_width)` of the first `n` tokens of `phrase`, to initialise learned context.
 
         Raises `UserError` if there are fewer tokens.
         """
-        ids = self.prompt_tokenizer.word_ids(phrase)[:n]
-        if len(ids) < n:
-            raise UserError(
-                f"{self.name!r} reads {len(ids)} tokens in the words {phrase!a}, fewer than {n}; give others"
-            )
-        return self.embed_tokens(torch.tensor(ids)).float().clone()
+        return self.embed_tokens(torch.tensor(self.prompt_tokenizer.first_ids(phrase, n))).float().clone()
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """Token embeddings `(..., text_width)` of `ids` `(...)`, without positional embeddings."""
@@ -262,8 +231,6 @@ class Backbone(nn.Module):
             raw = tower.per_context(text.to(self.logit_scale.device), contexts, prompts)
         raw = normalise(raw) if self._unit else raw
         return text_features(raw.flatten(0, 1), text, prompts).unflatten(0, (len(contexts), -1))
-
-    # -- images -------------------------------------------------------------------------------------------------------
 
     @cached_property
     def image_tower(self) -> ImageTower:

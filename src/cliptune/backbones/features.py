@@ -1,4 +1,4 @@
-"""From what a tower says to features that cosines compare."""
+"""Normalised features from the outputs of the towers, and their cosines."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def image_features(raw: Tensor, prompts: Prompts) -> Tensor:
-    """L2-normalised features `(b, d)` from the tower's, adapted where `prompts` say so."""
+    """L2-normalised features `(b, d)` from the tower's output, after the adapter of `prompts` if there is one."""
     return normalise(raw if prompts.adapt_image is None else prompts.adapt_image(raw.float()))
 
 
 def text_features(raw: Tensor, sentences: TokenizedText, prompts: Prompts | None = None) -> Tensor:
-    """L2-normalised features `(n_classes, d)` from the tower's `(n, d)`, adapted where `prompts` say so and averaged
-    over the sentences of a class."""
+    """L2-normalised features `(n_classes, d)` from the tower's output `(n, d)`, after the adapter of `prompts` if there
+    is one, averaged over the normalised features of a class's sentences."""
     features = normalise(raw if prompts is None or prompts.adapt_text is None else prompts.adapt_text(raw.float()))
     if sentences.per_class == 1:
         return features
@@ -26,12 +26,12 @@ def text_features(raw: Tensor, sentences: TokenizedText, prompts: Prompts | None
 
 
 def cosines(image: Tensor, text: Tensor) -> Tensor:
-    """`(b, c)` from normalised features `(b, d)` and `(c, d)`, or `(b, c, d)` where each image has its sentences."""
+    """Cosines `(b, c)` of normalised features `(b, d)` and `(c, d)`, or `(b, c, d)` for text that depends on images."""
     return image @ text.T if text.ndim == 2 else (text @ image[:, :, None])[:, :, 0]
 
 
 def scaled_cosines(image: Tensor, text: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
-    """`scale * cosines + bias`, `(b, c)` from normalised features; without a bias where the backbone has none."""
+    """`scale * cosines + bias`, `(b, c)`, from normalised features; None for no bias."""
     logits = scale * cosines(image, text)
     return logits if bias is None else logits + bias
 

@@ -1,4 +1,4 @@
-"""Fingerprints of a backbone: they tell whether a checkpoint belongs to it, and if not, what differs."""
+"""Fingerprints of a backbone, which show whether a checkpoint was trained on it and, if not, what differs."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ class Fingerprints:
     weights: str
     settings: Mapping[str, Any]
 
+    @classmethod
+    def of(
+        cls, name: str, model: nn.Module, preprocess: Preprocess, tokenize: Callable[[str], list[int]] | None
+    ) -> Fingerprints:
+        """Fingerprints of an open_clip model with its preprocessing and tokenizer."""
+        pooling = introspection.text_pooling(name, introspection.text_module(model))
+        return cls(name, weights_fingerprint(model), forward_settings(model, pooling, preprocess, tokenize))
+
     @cached_property
     def backbone(self) -> str:
         """Short SHA-256 of weights and settings."""
@@ -47,9 +55,10 @@ class Fingerprints:
         }
 
     def check_same(self, recorded: Mapping[str, Any], path: str) -> None:
-        """Raise `UserError` unless a checkpoint whose header says `recorded` was made for this backbone.
+        """Raise `UserError` unless a checkpoint was trained on this backbone.
 
-        Older checkpoints record the fingerprint of the weights alone, which is then all that is compared.
+        recorded: The backbone in the header of the checkpoint. Older checkpoints record the fingerprint of the weights
+        alone; only that is then compared.
         """
         if recorded["fingerprint"] in (self.backbone, self.weights):
             return
@@ -60,10 +69,10 @@ class Fingerprints:
             )
         before, now = _flatten(recorded.get("settings")), _flatten(self.settings)
         other = [f"{key} {shown(before[key])}, not {now[key]}" for key in now if before.get(key, now[key]) != now[key]]
-        if other:  # a setting that one version of the library does not record is no difference
+        if other:  # settings that an earlier version did not record are not compared
             raise UserError(
-                f"{path} was trained on backbone {shown(recorded['name'])} with the same weights, but computed "
-                f"otherwise: {'; '.join(other)}; load it that way (--activation, or its folder's open_clip_config.json)"
+                f"{path} was trained on backbone {shown(recorded['name'])} with the same weights but other settings: "
+                f"{'; '.join(other)}; load it with those (--activation, or its folder's open_clip_config.json)"
             )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from cliptune.types import LinearBackend
 
 Activation = Callable[[Tensor], Tensor] | None
-PACKED_ROWS = 800  # for which oneDNN lays out packed weights; the layout serves any number of rows
+PACKED_ROWS = 800  # rows of the input for which oneDNN optimises packed weights; any number works
 #: Activations that oneDNN applies while it writes the result -> its name and algorithm for them.
 FUSED: dict[Any, tuple[str, str]] = {None: ("none", ""), F.silu: ("swish", ""), F.gelu: ("gelu", "none")}
 
@@ -34,6 +34,12 @@ def onednn_dtypes(backend: LinearBackend = "auto") -> frozenset[torch.dtype]:
     return frozenset([torch.float32] * float32 + [torch.bfloat16] * ("amx_bf16" in cpu))
 
 
+def backend_in_use(device: torch.device, onednn: frozenset[torch.dtype]) -> str:
+    """Backend of frozen linear layers for float32 inputs under the current autocast: "onednn" or "torch"."""
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+    return "onednn" if device.type == "cpu" and dtype in onednn else "torch"
+
+
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, act: Activation = None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, FUSED[act][0], [], FUSED[act][1])
 
@@ -43,7 +49,7 @@ class _PackedLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, transposed: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.transposed = transposed  # a constant in an opaque layout, which `save_for_backward` need not watch
+        ctx.transposed = transposed  # a constant in an opaque layout; `save_for_backward` need not track it
         return _linear(x, weight, bias)
 
     @staticmethod
@@ -60,13 +66,13 @@ class FrozenLinear:
     ):
         self.onednn = onednn if weight.device.type == "cpu" and weight.dtype == torch.float32 else frozenset()
         self.bias, self.act = None if bias is None else bias.detach() * scale, act
-        # In float32, packing applies the scale, which saves a third copy; other routes need a scaled weight at hand.
+        # In float32, packing applies the scale, which saves a third copy. Without packing, the weight itself is scaled.
         self.scale = scale if torch.float32 in self.onednn else 1.0
         self.weight = weight.detach() * (scale / self.scale) if scale != self.scale else weight.detach()
         self._packs: dict[tuple[torch.dtype, bool], Tensor] = {}
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_packs": {}}  # packed tensors cannot be copied or pickled, only made again
+        return self.__dict__ | {"_packs": {}}  # packed tensors cannot be copied or pickled
 
     def _packed(self, dtype: torch.dtype, transposed: bool) -> Tensor:
         if (dtype, transposed) not in self._packs:

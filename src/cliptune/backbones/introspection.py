@@ -1,4 +1,4 @@
-"""What open_clip's models are made of: which towers take learned tokens, and where features are read."""
+"""Properties of open_clip's models: which towers accept learned tokens, and how features are pooled."""
 
 from __future__ import annotations
 
@@ -12,45 +12,44 @@ from torch import Tensor, nn
 
 from cliptune.errors import UserError
 
-#: What `UserError` suggests where learned tokens have no place in the text tower.
+#: Methods to suggest if the text tower accepts no learned tokens.
 FIXED_TEXT_METHODS = "zeroshot, clip_adapter, tip_adapter or linear_probe"
 
 
 def text_module(model: Any) -> Any:
-    """The module that carries the text tower's parts."""
+    """The module that contains the parts of the text tower."""
     return getattr(model, "text", model)
 
 
 def has_standard_blocks(transformer: Any) -> bool:
-    """Whether all blocks are open_clip's plain ones, in which learned tokens are computed."""
+    """Whether all blocks are open_clip's `ResidualAttentionBlock`, which `FrozenBlock` implements."""
     return all(type(block) is ResidualAttentionBlock for block in transformer.resblocks)
 
 
 def accepts_text_prompts(text: Any) -> bool:
-    """Whether learned tokens have a place in the text tower: open_clip's own, of its plain blocks."""
+    """Whether the text tower accepts learned tokens: open_clip's text transformer with standard blocks."""
     return hasattr(text, "token_embedding") and has_standard_blocks(text.transformer)
 
 
 def text_prompts_error(name: str, text: Any) -> UserError:
-    """Why the text tower of backbone `name` takes no learned tokens, and what to do."""
+    """An error that the text tower of backbone `name` accepts no learned tokens."""
     inner = getattr(text, "transformer", text)
     kind = type(inner.resblocks[0] if hasattr(inner, "resblocks") else inner).__name__
     return UserError(
-        f"the text tower of backbone {name!r} ({kind}) takes no learned tokens, "
-        f"only fixed sentences; use {FIXED_TEXT_METHODS}, or "
-        f"a backbone with open_clip's plain text transformer"
+        f"the text tower of backbone {name!r} ({kind}) accepts no learned tokens; use {FIXED_TEXT_METHODS}, or a "
+        f"backbone with open_clip's standard text transformer"
     )
 
 
 def is_causal(text: Any) -> bool:
-    """Whether no token sees what stands behind it, and the feature is read at a token of the sentence."""
+    """Whether attention is causal and the pooled token is one of the text, not an appended class token."""
     return text.attn_mask is not None and getattr(text, "cls_emb", None) is None
 
 
 def text_pooling(name: str, text: Any) -> tuple[str, int]:
-    """Where text features are read, as open_clip's configuration says it: `pool_type` and `eos_id`.
+    """open_clip's `pool_type` and `eos_id` of the text tower.
 
-    Raises `UserError` where backbone `name` reads none.
+    Raises `UserError` if backbone `name` does not pool text tokens.
     """
     pool = getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "last")
     if pool == "none":
@@ -60,17 +59,17 @@ def text_pooling(name: str, text: Any) -> tuple[str, int]:
 
 
 def unpooled_error(name: str, tower: str) -> UserError:
-    """Why a tower of backbone `name` gives no feature that a cosine could compare."""
+    """An error that a tower of backbone `name` returns all tokens instead of one feature."""
     return UserError(
-        f"the {tower} tower of backbone {name!r} gives a vector for each token and no feature of the whole (pool_type "
-        f"none); choose another backbone"
+        f"the {tower} tower of backbone {name!r} returns a vector per token instead of one feature (pool_type none); "
+        f"choose another backbone"
     )
 
 
 def pooled_features(name: str, tower: str, compute: Callable[[Tensor], Any], x: Tensor) -> Tensor:
-    """Features `(n, d)` as open_clip computes them for inputs `x`; some towers give their tokens as well.
+    """Features `(n, d)` of inputs `x` from open_clip's `compute`, which may also return tokens.
 
-    Raises `UserError` where open_clip cannot, or gives no feature of the whole.
+    Raises `UserError` if it fails, or if the features are not pooled.
     """
     try:
         features = compute(x)
@@ -89,18 +88,18 @@ def pooled_features(name: str, tower: str, compute: Callable[[Tensor], Any], x: 
 
 
 def check_same_width(name: str, image: int, text: int) -> None:
-    """Raise `UserError` unless the features of both towers of backbone `name` are of one width."""
+    """Raise `UserError` unless the features of both towers of backbone `name` have the same width."""
     if image != text:
         raise UserError(
-            f"backbone {name!r} gives image features of {image} numbers and text features of {text}, which no cosine "
-            f"compares; choose another backbone, or give it the projection it lacks"
+            f"backbone {name!r} has image features of width {image} and text features of width {text}, which must be "
+            f"equal; choose another backbone, or add the missing projection"
         )
 
 
 def embed_dim(text: Any) -> int:
     """Width of the text tower's features."""
     if not hasattr(text, "text_projection"):
-        return text.output_dim  # a tower of Hugging Face
+        return text.output_dim  # a Hugging Face text tower
     projection = text.text_projection
     if projection is None:
         return text.token_embedding.weight.shape[1]
@@ -108,19 +107,19 @@ def embed_dim(text: Any) -> int:
 
 
 def normalises_features(model: Any) -> bool:
-    """Whether the model normalises its features unless it is asked not to (CoCa)."""
+    """Whether the model normalises features by default (CoCa)."""
     return inspect.signature(model.encode_text).parameters["normalize"].default
 
 
 def is_standard_vit(visual: Any) -> bool:
-    """Whether the image tower is open_clip's ViT of plain blocks, read at its class token."""
+    """Whether the image tower is open_clip's ViT with standard blocks, pooled at its class token."""
     if not isinstance(visual, VisionTransformer) or not has_standard_blocks(visual.transformer):
         return False
     return _pool(visual) == "tok"
 
 
 def vit_error(name: str, visual: Any) -> UserError:
-    """Why the image tower of backbone `name` has no place for tokens and no Grad-CAM, and what to do."""
+    """An error that the image tower of backbone `name` supports neither learned tokens nor Grad-CAM."""
     kind = type(visual).__name__
     if isinstance(visual, VisionTransformer):
         kind += f" ({f'pooled by {_pool(visual)!r}' if has_standard_blocks(visual.transformer) else 'custom blocks'})"

@@ -1,4 +1,4 @@
-"""Names of open_clip's architectures and their pretrained tags, read without importing it, which would load PyTorch."""
+"""Names of open_clip's architectures and their pretrained tags, without importing open_clip, which imports PyTorch."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-#: open_clip's table of tags can be read without these.
+#: Optional imports of `open_clip.pretrained`, which are blocked to save time.
 OPTIONAL_IMPORTS = ("safetensors.torch", "huggingface_hub")
 
 
 def list_backbones() -> list[str]:
-    """Every backbone name `load` knows; each open_clip architecture takes the pretrained tags of `tags`."""
+    """The names that `load_backbone` accepts: "tiny" and open_clip's architectures (see `list_pretrained_tags`)."""
     return ["tiny", *_architectures()]
 
 
 def list_pretrained_tags(name: str) -> list[str]:
     """The pretrained tags open_clip knows for an architecture."""
-    held = sys.modules.get("open_clip") or _tables()
-    return held.list_pretrained_tags_by_model(name)
+    return (sys.modules.get("open_clip") or _pretrained_module()).list_pretrained_tags_by_model(name)
 
 
 def _architectures() -> list[str]:
-    """As `open_clip.list_models`: the configurations that describe whole models, in natural order."""
+    """The same as `open_clip.list_models()`: the configurations of whole models, in natural order."""
     if "open_clip" in sys.modules:
         return sys.modules["open_clip"].list_models()
     found = []
@@ -38,19 +37,19 @@ def _architectures() -> list[str]:
     return sorted(found, key=lambda name: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", name.lower())])
 
 
-@cache
-def _tables() -> Any:
-    """The module `open_clip.pretrained` in a package of its own."""
+@cache  # the installed package does not change
+def _pretrained_module() -> Any:
+    """The module `open_clip.pretrained`, imported without its parent package."""
     package = ModuleType("_open_clip_tables")
     package.__path__ = [str(_home())]
-    held = {name: sys.modules.get(name) for name in OPTIONAL_IMPORTS}
+    loaded = {name: sys.modules.get(name) for name in OPTIONAL_IMPORTS}
     sys.modules[package.__name__] = package
     for name in OPTIONAL_IMPORTS:
-        sys.modules[name] = None  # type: ignore[assignment]  # makes the import fail, which the module expects
+        sys.modules[name] = None  # type: ignore[assignment]  # the import fails, which the module handles
     try:
         return importlib.import_module(f"{package.__name__}.pretrained")
     finally:
-        for name, module in held.items():
+        for name, module in loaded.items():
             del sys.modules[name]
             if module is not None:
                 sys.modules[name] = module

@@ -8,14 +8,16 @@ in a causal tower. Only the pooled token passes the last block.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cliptune.backbones import introspection
 from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm, project
-from cliptune.backbones.packed_text_tower import TOKENS_PER_CHUNK, run_chunks
+from cliptune.backbones.packed_text_tower import TOKENS_PER_CHUNK, PackedTextTower, run_chunks
 from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.types import KeyValues, Prompts
 
@@ -107,6 +109,17 @@ class PaddedTextTower:
             pooled.append(block.after_attention(x[row, end], attended[:, 0]))
         features = project(layer_norm(pooled[-1], self.module.ln_final), self.module.text_projection)
         return (features, *pooled) if record else (features,)
+
+
+def make_text_tower(
+    name: str, model: Any, onednn: frozenset[torch.dtype]
+) -> PackedTextTower | PaddedTextTower | FrozenTextTower:
+    """The text tower of an open_clip model: one that accepts learned tokens if possible. name: for messages."""
+    text = introspection.text_module(model)
+    if not introspection.accepts_text_prompts(text):
+        features = getattr(model, "text", model.encode_text)
+        return FrozenTextTower(partial(introspection.pooled_features, name, "text", features))
+    return (PackedTextTower if introspection.is_causal(text) else PaddedTextTower)(text, onednn)
 
 
 class FrozenTextTower:

@@ -44,10 +44,10 @@ class PrefixKeyValues:
         if mask is not None:
             scores = scores.masked_fill(~mask, float("-inf"))
         own = scores.logsumexp(-1, keepdim=True)
-        kept, shares = weights.new_zeros(()), []
+        sequence_share, prefix_shares = weights.new_zeros(()), []
         for weight, more in zip(weights, (q @ self.keys.mT).float().split(self.sizes, -1), strict=True):
             both = torch.logaddexp(own, more.logsumexp(-1, keepdim=True)) if more.shape[-1] else own
-            kept = kept + weight * (own - both).exp()
-            shares.append(weight * (more - both).exp())
+            sequence_share = sequence_share + weight * (own - both).exp()
+            prefix_shares.append(weight * (more - both).exp())
         shared = (scores - own).exp().to(v.dtype) @ v
-        return kept.to(v.dtype) * shared + torch.cat(shares, -1).to(v.dtype) @ self.values
+        return sequence_share.to(v.dtype) * shared + torch.cat(prefix_shares, -1).to(v.dtype) @ self.values

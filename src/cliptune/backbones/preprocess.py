@@ -1,4 +1,4 @@
-"""How a backbone's images are prepared: size, resizing, mean and standard deviation, as `preprocess_cfg` says."""
+"""Image preprocessing of a backbone, as in open_clip's `preprocess_cfg`: size, resizing, mean, standard deviation."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Preprocess:
 
     @property
     def pixels(self) -> str:
-        """What decides the pixels of an image before mean and standard deviation, for keys of caches."""
+        """A cache key: all settings that affect pixels before normalisation by mean and standard deviation."""
         height, width = self.size
         return f"{height}x{width} {self.resize_mode} {self.interpolation} {self.fill}"
 
     @classmethod
     def of(cls, cfg: Mapping[str, Any]) -> Preprocess:
-        """The transform that a `preprocess_cfg` with `size` describes; what it leaves out or sets to None has
-        open_clip's defaults. Raises `UserError` for a value that open_clip's transform does not take."""
+        """The transform of a `preprocess_cfg` that has `size`; other values that are missing or None have open_clip's
+        defaults. Raises `UserError` for values that open_clip's transform does not accept."""
         size = cfg["size"]
         size = (size, size) if isinstance(size, int) else tuple(size)
         fill = cfg.get("fill_color") or 0
@@ -53,7 +53,7 @@ class Preprocess:
         made = cls(
             size,
             cfg.get("resize_mode") or "shortest",
-            "bicubic" if interpolation == "random" else interpolation,  # of training alone
+            "bicubic" if interpolation == "random" else interpolation,  # random is for training only
             fill if isinstance(fill, int) else tuple(fill),
             _channels(cfg.get("mean"), OPENAI_DATASET_MEAN),
             _channels(cfg.get("std"), OPENAI_DATASET_STD),
@@ -61,19 +61,22 @@ class Preprocess:
         for name, known in (("resize_mode", ResizeMode), ("interpolation", Interpolation)):
             if getattr(made, name) not in get_args(known):
                 value, choices = getattr(made, name), ", ".join(get_args(known))
-                raise UserError(f"preprocess_cfg has {name}={value!r}, which is none of {choices}")
+                raise UserError(f"preprocess_cfg has {name}={value!r}, which must be one of {choices}")
         if len(made.size) != 2 or min(made.size) < 1:
-            raise UserError(f"preprocess_cfg has size={made.size}, which is no height and width in pixels")
+            raise UserError(f"preprocess_cfg has size={made.size}, which must be height and width in pixels")
         for name in ("mean", "std"):
             values = getattr(made, name)
             if len(values) != 3 or not all(map(math.isfinite, values)) or (name == "std" and min(values) <= 0):
-                raise UserError(f"preprocess_cfg has {name}={values}, which is not a value for each of three channels")
+                raise UserError(f"preprocess_cfg has {name}={values}, which must be one value per color channel")
         return made
 
 
 def published_preprocess_cfg(name: str, path: str) -> Mapping[str, Any]:
-    """The `preprocess_cfg` of an architecture's published weights, for a file, which does not say its own. Warns where
-    it is not open_clip's default, or where they differ."""
+    """The most frequent `preprocess_cfg` of the weights published for an architecture.
+
+    It is for the weights file `path`, which does not contain its preprocessing. Warns unless all published weights have
+    open_clip's defaults. Returns {} for these.
+    """
     default = vars(PreprocessCfg())
     found = [
         merge_preprocess_dict(default, open_clip.get_pretrained_cfg(name, t))
@@ -85,17 +88,18 @@ def published_preprocess_cfg(name: str, path: str) -> Mapping[str, Any]:
     chosen = max(kinds, key=found.count)
     others = "" if len(kinds) == 1 else " most of"
     warnings.warn(
-        f"{path} does not say how images are prepared; taken, as for{others} {name}'s published weights: "
-        f"{chosen['resize_mode']}, {chosen['interpolation']}, mean {chosen['mean']}, std {chosen['std']}; for others, "
-        "give a folder with an open_clip_config.json",
+        f"{path} does not contain its image preprocessing; using that of{others} {name}'s published weights: "
+        f"{chosen['resize_mode']}, {chosen['interpolation']}, mean {chosen['mean']}, std {chosen['std']}; to change "
+        "it, use a folder with an open_clip_config.json",
         stacklevel=4,
     )
     return chosen
 
 
-def complete_preprocess_cfg(model: Any, said: Mapping[str, Any]) -> dict[str, Any]:
-    """`said` over open_clip's defaults, at the size of the image tower. Raises `UserError` as `Preprocess.of`."""
-    cfg = {**merge_preprocess_dict(vars(PreprocessCfg()), dict(said)), "size": model.visual.image_size}
+def complete_preprocess_cfg(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A `preprocess_cfg` with open_clip's defaults for missing values, at the size of the image tower. Raises
+    `UserError` as `Preprocess.of`."""
+    cfg = {**merge_preprocess_dict(vars(PreprocessCfg()), dict(given)), "size": model.visual.image_size}
     Preprocess.of(cfg)
     return cfg
 

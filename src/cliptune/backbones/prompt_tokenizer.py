@@ -10,6 +10,8 @@ from typing import Any
 from open_clip.tokenizer import HFTokenizer, SigLipTokenizer, SimpleTokenizer, basic_clean, canonicalize_text
 from torch import Tensor
 
+from cliptune import checks
+from cliptune.backbones import introspection
 from cliptune.errors import UserError
 
 #: Marks of the end of a word in CLIP's vocabulary, and of its start in those of SentencePiece and byte-level BPE.
@@ -23,13 +25,13 @@ class PromptTokenizer:
     """Texts to token ids, laid out as `prefix, words, suffix, padding, trailing ids` (or with the padding in front).
 
     Args:
-        name: The backbone's, for messages.
-        tokenizer: open_clip's.
+        name: Name of the backbone, for messages.
+        tokenizer: The tokenizer from open_clip.
         context_length: Length of a padded row.
         pool_type, eos_id: open_clip's settings of the position at which the text feature is read.
         full_length: Keep rows at their full length, for towers in which padding matters.
-        untrained: Maps ids to those among them that pretraining never saw, for a model with a small vocabulary.
-        vocab_size: Number of tokens that the text tower knows, 0 if unknown.
+        untrained: Maps ids to those that did not occur in pretraining, for a model with a small vocabulary.
+        vocab_size: Size of the text tower's vocabulary, 0 if unknown.
     """
 
     def __init__(
@@ -47,6 +49,13 @@ class PromptTokenizer:
         self.pool_type, self.eos_id, self.full_length = pool_type, eos_id, full_length
         self._untrained, self._vocab_size = untrained, vocab_size
 
+    @classmethod
+    def of_tower(cls, name: str, text: Any, tokenizer: Any, context_length: int, untrained: Any) -> PromptTokenizer:
+        """The tokenizer for the text tower `text` of an open_clip model; the other arguments are as for the class."""
+        pool, eos = introspection.text_pooling(name, text)
+        full = not introspection.accepts_text_prompts(text) or not introspection.is_causal(text)
+        return cls(name, tokenizer, context_length, pool, eos, full, untrained, getattr(text, "vocab_size", 0))
+
     def __call__(self, text: str) -> list[int]:
         """Token ids of `text` without padding. Raises `UserError` if they do not fit into the context length."""
         return self.check_fits(self._unpadded(text), text)
@@ -56,15 +65,15 @@ class PromptTokenizer:
         largest = max([*ids, self.pad_id] if self.full_length else ids)
         if 0 < self._vocab_size <= largest:
             raise UserError(
-                f"the tokenizer of backbone {self.name!r} gives token {largest}, but its text tower knows "
-                f"{self._vocab_size} tokens: they do not belong together"
+                f"the tokenizer of backbone {self.name!r} returned token {largest}, but its text tower has "
+                f"{self._vocab_size} tokens; use the tokenizer that the text tower was trained with"
             )
         available = self.context_length - len(self.trailing_ids)
         if len(ids) > available:
             short = text if len(text) <= 60 else text[:57] + "..."
             raise UserError(
-                f"the sentence {short!r} takes {len(ids)} tokens, but {self.name!r} reads {available}; "
-                f"shorten the class name or n_ctx"
+                f"the sentence {short!r} has {len(ids)} tokens, but {self.name!r} accepts {available}; shorten the "
+                f"class name or n_ctx"
             )
         return ids
 
@@ -93,21 +102,28 @@ class PromptTokenizer:
             return (ids == self.eos_id).int().argmax(-1)
         return ids.new_full((len(ids),), 0 if self.pool_type == "first" else ids.shape[1] - 1)
 
-    # -- the parts of a row -------------------------------------------------------------------------------------------
-
     def word_ids(self, text: str) -> list[int]:
-        """Token ids of `text` alone, without those that the tokenizer puts around every text."""
+        """Token ids of `text` alone, without the special tokens around every text."""
         if self._clip:
             return self._reduced(text)[1:-1] if self.tokenizer.reduction_fn else self.tokenizer.encode(text)
         return list(self.tokenizer.tokenizer(self._clean(text), add_special_tokens=False).input_ids)
+
+    def first_ids(self, phrase: str, n: int) -> list[int]:
+        """The first `n` token ids of `phrase`. Raises `UserError` if there are fewer."""
+        ids = self.word_ids(phrase)[:n]
+        if len(ids) < n:
+            raise UserError(
+                f"the words {phrase!a} have {len(ids)} tokens with backbone {self.name!r}, fewer than {n}; use others"
+            )
+        return ids
 
     @property
     def affixes(self) -> tuple[list[int], list[int]]:
         """The ids before and after the words of every text. Raises `UserError` if words have no fixed position."""
         if self._affixes is None:
             raise UserError(
-                f"the tokenizer of backbone {self.name!r} gives words no fixed place in a sentence, which learned "
-                f"context needs; take a method of fixed sentences, such as zeroshot or clip_adapter"
+                f"with the tokenizer of backbone {self.name!r}, words have no fixed position in a sentence, which "
+                f"learned context needs; use a method with fixed sentences, such as zeroshot or clip_adapter"
             )
         return self._affixes
 
@@ -142,33 +158,33 @@ class PromptTokenizer:
         """Whether padding comes before the text."""
         return not self._clip and self.tokenizer.tokenizer.padding_side == "left" and not self._clips
 
-    # -- the vocabulary -----------------------------------------------------------------------------------------------
-
     def decode(self, token: int) -> str:
         """The text of one token."""
         return (self.tokenizer if self._clip else self.tokenizer.tokenizer).decode([token]).strip()
 
     def unknown_ids(self, ids: Iterable[int]) -> set[int]:
-        """Those of `ids` that pretraining never saw, if that is known, or that stand for unknown words."""
+        """Those of `ids` that did not occur in pretraining, if that is known, or that represent unknown words."""
         if self._untrained is not None:
             return self._untrained(ids)
         return set() if self._clip else {self.tokenizer.tokenizer.unk_token_id} & set(ids)
 
     def check_names(self, classnames: Sequence[str]) -> None:
-        """Warn about class names that are read as nothing, as unknown tokens, or like another name."""
+        """Warn about class names without tokens, with unknown tokens, or with the tokens of another name. Raises
+        `UserError` for a name that is not one line of text."""
+        checks.printable("class name", classnames)
         first: dict[tuple[int, ...], str] = {}
         for name in classnames:
-            ids, complaint = self.word_ids(name.replace("_", " ")), ""
-            same, strange = first.setdefault(tuple(ids), name), self.unknown_ids(ids)
-            if strange:
-                pieces = ", ".join(repr(self.decode(token)) for token in sorted(strange))
-                complaint = f"never saw {pieces} of the class name {name!r}"
+            ids, problem = self.word_ids(name.replace("_", " ")), ""
+            same, unknown = first.setdefault(tuple(ids), name), self.unknown_ids(ids)
+            if unknown:
+                pieces = ", ".join(repr(self.decode(token)) for token in sorted(unknown))
+                problem = f"was not trained on {pieces} in the class name {name!r}"
             elif not ids:
-                complaint = f"reads nothing in the class name {name!r}"
+                problem = f"finds no tokens in the class name {name!r}"
             elif same != name:
-                complaint = f"reads the class names {same!r} and {name!r} as the same"
-            if complaint:
-                warnings.warn(f"backbone {self.name!r} {complaint}", stacklevel=4)
+                problem = f"reads the class names {same!r} and {name!r} as the same"
+            if problem:
+                warnings.warn(f"backbone {self.name!r} {problem}", stacklevel=4)
 
     def vocabulary(self, size: int) -> list[tuple[str, bool]]:
         """The text of the first `size` tokens, and whether each consists of letters and ends a word (CLIP) or begins
@@ -187,8 +203,6 @@ class PromptTokenizer:
         texts = [piece.removeprefix(mark) for piece in pieces]
         starts = [p.startswith(mark) and not p.startswith(CONTINUATION) for p in pieces]
         return [(text, _is_letters(text) and begins) for text, begins in zip(texts, starts, strict=True)]
-
-    # -- open_clip's tokenizers ---------------------------------------------------------------------------------------
 
     @property
     def _clip(self) -> bool:
@@ -222,7 +236,8 @@ class PromptTokenizer:
             ids = self.tokenizer([text], context_length=length)[0].tolist()
         except (ImportError, LookupError) as error:
             raise UserError(
-                f"the tokenizer of backbone {self.name!r} picks words by syntax, which needs nltk and its data: {error}"
+                f"the tokenizer of backbone {self.name!r} selects words by syntax, which needs nltk and its data: "
+                f"{error}"
             ) from None
         return ids[: max(i for i, token in enumerate(ids) if token) + 1]
 

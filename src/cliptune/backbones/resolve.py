@@ -1,4 +1,4 @@
-"""From what a user calls a backbone to where it comes from; nothing is read or downloaded here."""
+"""Resolve the name of a backbone to its source, without reading or downloading weights."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cliptune.errors import UserError
 from cliptune.registry import closest, nearest
 from cliptune.text import listed
 
-#: Suffixes of weights files, which need not exist to be told from names.
+#: Suffixes by which a path of weights is recognised, whether the file exists or not.
 WEIGHTS_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors", ".ckpt", ".npz", ".th", ".onnx")
 OPEN_CLIP_CONFIG = "open_clip_config.json"
-#: What asks for weights that were never trained.
+#: The value of `pretrained` for random weights.
 RANDOM = "random"
-#: Tags that a refusal lists.
+#: Number of tags listed in a message.
 MAX_LISTED_TAGS = 6
-#: The copies of OpenAI's models on Hugging Face, which are for transformers, and open_clip's names for them.
+#: OpenAI's models on Hugging Face, in transformers' format -> their names in open_clip.
 OPENAI_HUB_COPIES = {
     "openai/clip-vit-base-patch32": "ViT-B-32",
     "openai/clip-vit-base-patch16": "ViT-B-16",
@@ -30,11 +30,11 @@ OPENAI_HUB_COPIES = {
 
 @dataclass(frozen=True)
 class BackboneSource:
-    """Where a backbone comes from.
+    """The source of a backbone.
 
-    kind: "tiny"; "file" and "folder", whose path is `name`; "hub", whose ORG/REPO it is; or "architecture", which is
-    filled with `pretrained`: a tag of open_clip, a file's path or "random". note: what to tell the user of a name that
-    was understood though open_clip spells it otherwise.
+    kind: "tiny"; "file" or "folder" with its path in `name`; "hub" with ORG/REPO in `name`; or "architecture" with
+    open_clip's name in `name` and its weights in `pretrained`: a tag of open_clip, the path of a file, or "random".
+    note: a message for the user if the name is spelled differently in open_clip, or "".
     """
 
     kind: Literal["tiny", "file", "folder", "hub", "architecture"]
@@ -44,17 +44,17 @@ class BackboneSource:
 
     @property
     def label(self) -> str:
-        """What the backbone is called in messages and records."""
+        """The name of the backbone in messages and records."""
         prefix = {"folder": "local-dir:", "hub": "hf-hub:"}.get(self.kind, "")
         return f"{prefix}{self.name}" + (f"/{self.pretrained}" if self.pretrained else "")
 
 
 def resolve_backbone(name: str, pretrained: str = "") -> BackboneSource:
-    """The source that `name` and `pretrained` say.
+    """Resolve `name` and `pretrained`.
 
-    Names spelled otherwise than in open_clip, such as OpenAI's "ViT-B/16" and "ViT-L/14@336px", are understood. Raises
-    `UserError` with the nearest names for an unknown one, for an architecture without weights, and for weights beside a
-    backbone that brings its own.
+    Other spellings of open_clip's names are accepted, such as OpenAI's "ViT-B/16" and "ViT-L/14@336px". Raises
+    `UserError` with the nearest names for an unknown name, for an architecture without weights, and for `pretrained` in
+    addition to a name that includes weights.
     """
     found, implied = match_architecture(name)
     pretrained = pretrained or implied
@@ -70,7 +70,7 @@ def resolve_backbone(name: str, pretrained: str = "") -> BackboneSource:
         source = BackboneSource("file", str(path))
     elif found is not None:
         filled = f" with --pretrained {implied}" if implied else ""
-        note = "" if found == name else f"{name} is taken for open_clip's {found}{filled}"
+        note = "" if found == name else f"{name} is called {found}{filled} in open_clip; using that"
         return BackboneSource("architecture", found, _weights(found, pretrained), note)
     elif re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) and not re.match(r"(?i)(vit\b|rn\d)", name):
         source = BackboneSource("hub", name)
@@ -82,20 +82,20 @@ def resolve_backbone(name: str, pretrained: str = "") -> BackboneSource:
     if pretrained:
         own = "the bundled tiny backbone" if source.kind == "tiny" else f"the {source.kind} {source.name}"
         raise UserError(
-            f"--pretrained {pretrained} goes with the name of an architecture, but {own} brings its own weights: say "
+            f"--pretrained {pretrained} is for the name of an architecture, but {own} includes its weights: use "
             f"--backbone ViT-B-16 --pretrained {pretrained}, or leave --pretrained out"
         )
     return source
 
 
 def _weights(model: str, pretrained: str) -> str:
-    """`pretrained` as a tag, an expanded path or "random". Raises `UserError` for what is none of them."""
+    """`pretrained` as a tag, an expanded path or "random". Raises `UserError` if it is none of them."""
     known = list_pretrained_tags(model)
     path = Path(pretrained).expanduser()
     if not pretrained:
         tags = f"one of {listed(known, MAX_LISTED_TAGS)}, or a file" if known else "a file (no weights are published)"
         raise UserError(
-            f"backbone {model} needs weights: say --pretrained with {tags}; random asks for untrained weights"
+            f"backbone {model} needs weights: add --pretrained with {tags}, or random for untrained weights"
         )
     if pretrained == RANDOM or pretrained in known:
         return pretrained
@@ -109,8 +109,10 @@ def _weights(model: str, pretrained: str) -> str:
 
 
 def match_architecture(name: str) -> tuple[str | None, str]:
-    """open_clip's name for an architecture, however its letters and numbers are put together, or None; and the tag
-    that the name implies."""
+    """open_clip's name of an architecture, and the tag that `name` implies or "".
+
+    Case, spaces and punctuation are ignored. The name is None for an unknown architecture.
+    """
     models = list_backbones()[1:]
     if name in models:
         return name, ""

@@ -1,4 +1,4 @@
-"""The frozen model as a teacher: what it says of classes and images without any prompts."""
+"""The frozen model without prompts as a teacher: its features and logits."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cliptune.backbones.features import normalise, scaled_cosines
 from cliptune.backbones.tokenized_text import tokenize_templates
 
 PLAIN_TEMPLATE = "a photo of a {}."
-#: The sentences of PromptSRC's and DPL's teachers, as released: the plain one, and the others among the first sixty of
-#: CLIP's eighty.
+#: Templates of the teachers in the released code of PromptSRC and DPL: the plain one, and the others among the first
+#: sixty of CLIP's eighty.
 SIXTY_TEMPLATES = (
     PLAIN_TEMPLATE,
-    *(said for said in (t("{}") for t in open_clip.OPENAI_IMAGENET_TEMPLATES[:60]) if said != PLAIN_TEMPLATE),
+    *(text for text in (t("{}") for t in open_clip.OPENAI_IMAGENET_TEMPLATES[:60]) if text != PLAIN_TEMPLATE),
 )
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """Normalised features of the classes, `text` `(C, d)`, and of whatever images it is shown."""
+    """The frozen backbone with `text`, normalised class features `(C, d)`."""
 
     backbone: Backbone
     text: Tensor
@@ -32,11 +32,11 @@ class Teacher:
     @classmethod
     @torch.no_grad()
     def of(cls, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> Teacher:
-        """A teacher that knows each class as the mean of its sentences' features, averaged before normalising.
+        """A teacher whose class features are the mean over templates, normalised after averaging.
 
         (An ensemble for zero-shot classification normalises each sentence first, see `text_features`.)
         """
-        # Template by template, as the words in front of the names are then the same for all and computed once.
+        # One template at a time, so that the words before the names are shared by all texts and computed once.
         features = [
             backbone.encode_text(tokenize_templates(backbone.prompt_tokenizer, [template], classnames)).float()
             for template in templates
@@ -45,10 +45,10 @@ class Teacher:
 
     @torch.no_grad()
     def image(self, images: Tensor) -> Tensor:
-        """Normalised features `(b, d)` of `images` `(b, 3, H, W)`, or of features `(b, d)` made earlier."""
+        """Normalised features `(b, d)` of `images` `(b, 3, H, W)`, or of features `(b, d)` computed before."""
         return normalise(images if images.ndim == 2 else self.backbone.encode_image(images))
 
     @torch.no_grad()
     def logits(self, image: Tensor) -> Tensor:
-        """`(b, C)` from normalised features `(b, d)`."""
+        """Logits `(b, C)` from normalised features `(b, d)`."""
         return scaled_cosines(image, self.text, self.backbone.logit_scale, self.backbone.logit_bias)

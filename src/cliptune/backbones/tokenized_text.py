@@ -162,7 +162,7 @@ def tokenize_with_context(
     tokens = (placeholders * n_ctx)[: free if words else n_ctx] + fixed[len(placeholders) :]
     if len(tokens) < n_ctx:
         raise UserError(
-            f"the words {phrase!r} are {len(tokens)} tokens, fewer than n_ctx={n_ctx}; give more words or fewer vectors"
+            f"the words {phrase!r} are {len(tokens)} tokens, fewer than n_ctx={n_ctx}; use more words or fewer vectors"
         )
     context = list(zip(tokens[:n_ctx], range(n_ctx), strict=True))
     rows = []
@@ -172,7 +172,7 @@ def tokenize_with_context(
         if ids[: len(fixed)] != fixed or fixed[: len(placeholders)] != placeholders:
             raise UserError(
                 f"the tokenizer of backbone {tokenizer.name!r} joins {phrase!r} with the class name {name!r}, so "
-                f"learned context has no place; give other words or rename the class"
+                f"learned context has no position of its own; use other words or rename the class"
             )
         length = 0 if position == "end" else len(tokenizer.word_ids(f"{phrase} {name}")) - len(fixed)
         rest = [(token, -1) for token in tokens[n_ctx:] + ids[len(fixed) :]]

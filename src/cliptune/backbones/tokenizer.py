@@ -1,4 +1,4 @@
-"""CLIP's byte-pair tokenizer, with OpenAI's spelling of its two special tokens, and those of Hugging Face."""
+"""CLIP's byte-pair tokenizer with OpenAI's spelling of the special tokens, and Hugging Face's tokenizers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from open_clip.tokenizer import HFTokenizer, SigLipTokenizer, SimpleTokenizer
 
 from cliptune.errors import UserError
 
-#: open_clip renamed the specials; in a class name only OpenAI's own spelling may stand for them, as in published runs.
+#: open_clip's spelling of the special tokens -> OpenAI's. In a class name only the latter is one token, as it was in
+#: published runs.
 OPENAI_SPECIAL_TOKENS = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-#: Arguments that a configuration may not hand on: they run code from a repository.
+#: Tokenizer options that a configuration must not set, as they run code from a repository.
 UNSAFE_OPTIONS = ("trust_remote_code", "code_revision", "auto_map")
 
 
@@ -25,7 +26,7 @@ class ClipTokenizer(SimpleTokenizer):
 
     @classmethod
     def like(cls, tokenizer: SimpleTokenizer) -> ClipTokenizer:
-        """`tokenizer` with its cleaning, reduction and further special tokens, in OpenAI's spelling."""
+        """A copy of `tokenizer`, with its cleaning, reduction and further special tokens, in OpenAI's spelling."""
         own = cls.__new__(cls)
         copied = ("encoder", "decoder", "cache")
         own.__dict__.update({k: dict(v) if k in copied else v for k, v in vars(tokenizer).items()})
@@ -45,7 +46,7 @@ class ClipTokenizer(SimpleTokenizer):
 def load_tokenizer(name: str) -> SimpleTokenizer | HFTokenizer | SigLipTokenizer:
     """open_clip's tokenizer for the model `name` ("ViT-B-16", "hf-hub:ORG/REPO", "local-dir:PATH").
 
-    Raises `UserError` where it is not available, or where its arguments would run code.
+    Raises `UserError` if it is not available, or if its options would run code.
     """
     text = (open_clip.get_model_config(name) or {}).get("text_cfg", {})
     wanted = text.get("hf_tokenizer_name") or "its tokenizer"
@@ -53,10 +54,10 @@ def load_tokenizer(name: str) -> SimpleTokenizer | HFTokenizer | SigLipTokenizer
         if option in (text.get("tokenizer_kwargs") or {}):
             raise UserError(f"the configuration of {name} sets {option!r} of its tokenizer, which runs code; remove it")
     try:
-        # Without this, transformers asks at the keyboard whether to run what a folder or a repository brings.
+        # Without this, transformers asks on the terminal whether to run code from the folder or repository.
         safe: Any = {"trust_remote_code": False} if text.get("hf_tokenizer_name") else {}
         tokenizer: Any = open_clip.get_tokenizer(name, **safe)
-    except Exception as error:  # open_clip and transformers raise a dozen kinds, most of several lines
+    except Exception as error:  # open_clip and transformers raise many classes
         reason = str(error).strip().splitlines()
         raise UserError(
             f"the tokenizer of {name} ({wanted}) can be neither loaded from this machine nor downloaded: "

@@ -69,7 +69,7 @@ class TunedModel(nn.Module):
         super().__init__()
         self.backbone, self.method = backbone, method
         self.classnames, self.templates = tuple(classnames), tuple(templates)
-        backbone.check_names([name for name in self.classnames if name not in trained])
+        backbone.prompt_tokenizer.check_names([name for name in self.classnames if name not in trained])
         self.trained = tuple(trained) or self.classnames
         self.novel = not set(classnames) <= set(self.trained) if novel is None else novel
         generator = generator or Generator().manual_seed(0)

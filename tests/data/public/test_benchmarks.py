@@ -29,7 +29,7 @@ NAMES = (
 )
 CARDS = {name: public.specs()[name] for name in NAMES}
 LAYOUTS = [(name, number) for name in NAMES for number in range(len(CARDS[name].layouts))]
-unseen = pytest.mark.filterwarnings("ignore:backbone 'tiny' never saw .*:UserWarning")
+unseen = pytest.mark.filterwarnings("ignore:backbone 'tiny' was not trained on .*:UserWarning")
 
 
 def published(spec):

@@ -19,7 +19,7 @@ from cliptune.masks.from_dataset import DataMasks
 
 pytestmark = pytest.mark.filterwarnings("ignore:Pascal VOC in .* has .* training images:UserWarning")
 BRIEF = {"shots": 1, "epochs": 2, "preset": "none"}
-FEW = pytest.mark.filterwarnings("ignore:class .* has .* images, fewer than shots", "ignore:backbone 'tiny' never saw")
+FEW = pytest.mark.filterwarnings("ignore:class .* has .* images, fewer than shots", "ignore:backbone 'tiny' was not")
 LABELS = pytest.mark.filterwarnings("ignore:mask .* read as labels")
 
 
