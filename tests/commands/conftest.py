@@ -1,4 +1,4 @@
-"""What the tests of commands share."""
+"""Fixtures of the command tests."""
 
 import shlex
 import shutil
@@ -46,8 +46,7 @@ def trained(tmp_path_factory, photos):
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory, photos, trained):
-    """Names that command lines of tables may have in braces -> paths: things that are there, and things wrong in
-    themselves."""
+    """Names for braces in the command lines of tables -> paths, of valid and of invalid files."""
     root = tmp_path_factory.mktemp("wrong")
     made = {
         name: root / name for name in ("empty", "one_class", "file", "text.png", "half.png", "list.csv", "long.csv")

@@ -1,4 +1,4 @@
-"""A user's mistake in names and options: exit code 2, one sentence, no traceback, nothing half-written."""
+"""User errors in names and options: exit code 2, one sentence, no traceback, no partial output."""
 
 import re
 

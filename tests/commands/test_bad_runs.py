@@ -1,4 +1,4 @@
-"""A user's mistake in runs and their folders: exit code 2, one sentence, no traceback, nothing half-written."""
+"""User errors in runs and their folders: exit code 2, one sentence, no traceback, no partial output."""
 
 import re
 import shutil
@@ -83,30 +83,30 @@ def nested(depth):
 
 
 @pytest.mark.parametrize("case", HEADERS)
-def test_what_a_header_says_is_checked(refused, trained, tmp_path, photos, case):
+def test_checkpoint_headers_are_checked(refused, trained, tmp_path, photos, case):
     from cliptune.engine import checkpoint
 
-    change, told = HEADERS[case]
+    change, message = HEADERS[case]
     tensors, about = checkpoint.read_checkpoint(trained / "checkpoint.safetensors")
     change(about)
     checkpoint.write_checkpoint(tmp_path / "checkpoint.safetensors", tensors, about)
     result = refused("predict", tmp_path, photos / "cat" / "0.png")
-    assert told in result and str(tmp_path) in result, result
+    assert message in result and str(tmp_path) in result, result
 
 
-def test_numbers_that_are_none_are_no_answer(refused, trained, tmp_path, photos):
-    """They were printed as "nan %" once; those so large that the towers end in none are found in the answer."""
+def test_nan_and_infinite_logits_are_refused(refused, trained, tmp_path, photos):
+    """Not printed as "nan %"; values so large that the towers overflow are found in the logits."""
     import torch
 
     from cliptune.engine import checkpoint
 
     tensors, about = checkpoint.read_checkpoint(trained / "checkpoint.safetensors")
-    for value, told in ((float("nan"), "values that are not finite"), (3e38, "logits are not finite")):
+    for value, message in ((float("nan"), "values that are not finite"), (3e38, "logits are not finite")):
         checkpoint.write_checkpoint(
             tmp_path / "checkpoint.safetensors", {"text": torch.full_like(tensors["text"], value)}, about
         )
-        assert told in refused("predict", tmp_path, photos / "cat" / "0.png")
-        assert told in refused("evaluate", tmp_path)
+        assert message in refused("predict", tmp_path, photos / "cat" / "0.png")
+        assert message in refused("evaluate", tmp_path)
 
 
 def test_a_run_of_another_configuration(cli, trained, photos):
@@ -126,7 +126,7 @@ def test_images(refused, trained, tmp_path, photos):
     assert "at least two class names" in refused("predict", trained, photos / "cat" / "0.png", "--classes", "cat")
 
 
-def test_the_folder_a_run_was_trained_on_is_gone(refused, tmp_path):
+def test_a_missing_training_folder_is_reported(refused, tmp_path):
     from cliptune import train
 
     root = write_images(tmp_path / "p", each=4)
@@ -135,14 +135,14 @@ def test_the_folder_a_run_was_trained_on_is_gone(refused, tmp_path):
     assert "move it back, or name another" in refused("evaluate", tmp_path / "r")
 
 
-def test_report_of_nothing(refused, tmp_path):
+def test_a_report_without_runs_is_refused(refused, tmp_path):
     assert "no result.json under" in refused("report", tmp_path)
     assert "no result.json under" in refused("report", tmp_path / "none")
     (tmp_path / "result.json").write_text("{")
     assert "is not JSON" in refused("report", tmp_path)
 
 
-def test_more_shots_than_images_says_what_it_did(cli, tmp_path):
+def test_more_shots_than_images_is_reported(cli, tmp_path):
     root = write_images(tmp_path / "p", each=6)
     result = cli("train", "coop", "--data", f"folder:{root}", "--shots", 16, "--epochs", 1, "--out", tmp_path / "r")
     assert result.code == 0

@@ -17,7 +17,7 @@ FEW = "emoji:train_per_class=3,test_per_class=1,val_per_class=1"
 
 @pytest.fixture
 def pets(tmp_path):
-    """A root with the whole of Oxford Pets, as empty files."""
+    """A root with all of Oxford Pets, as empty files."""
     split = SPLITS / "split_zhou_OxfordPets.json"
     if not split.is_file():
         pytest.skip("needs the split files of ../shared/data")
@@ -40,7 +40,7 @@ def test_every_source_has_a_line(cli, monkeypatch):
     assert cli("list", "data").out == result.out, "two commands, one list"
 
 
-def test_list_says_what_is_there(cli, monkeypatch, pets):
+def test_list_shows_what_is_available(cli, monkeypatch, pets):
     monkeypatch.delenv("CLIPTUNE_DATA", raising=False)
     rows = {row["name"]: row for row in json.loads(cli("data", "list", "--root", pets, "--format", "json").out)}
     assert rows["oxford_pets"]["there"] is True and rows["caltech101"]["there"] is False
@@ -52,14 +52,14 @@ def test_list_says_what_is_there(cli, monkeypatch, pets):
 
 
 @pytest.mark.parametrize("arguments", [("list", "--root", "/nowhere"), ("lst",), ("check",), ("show",)])
-def test_mistakes(refused, monkeypatch, arguments):
+def test_invalid_arguments(refused, monkeypatch, arguments):
     monkeypatch.delenv("CLIPTUNE_DATA", raising=False)
     result = refused("data", *arguments)
     expected = {"list": "no folder at /nowhere", "lst": "data takes one of list, check"}
     assert expected.get(arguments[0], "data ") in result
 
 
-def test_check_of_what_is_ready(cli, pets, monkeypatch):
+def test_check_of_a_complete_dataset(cli, pets, monkeypatch):
     result = cli("data", "check", pets)
     assert result.code == 0 and result.err == ""
     first, rest = result.out.splitlines()
@@ -72,7 +72,7 @@ def test_check_of_what_is_ready(cli, pets, monkeypatch):
     assert cli("data", "check", pets, "oxford_pets", "food101").code == 1
 
 
-def test_check_of_what_was_copied_by_half(cli, pets):
+def test_check_of_an_incomplete_dataset(cli, pets):
     for name in ("Abyssinian_201.jpg", "beagle_1.jpg", "wheaten_terrier_10.jpg", "pug_100.jpg", "pug_101.jpg"):
         (pets / "oxford_pets" / "images" / name).unlink()
     result = cli("data", "check", pets)
@@ -89,7 +89,7 @@ def test_check_of_what_was_copied_by_half(cli, pets):
     assert record["datasets"]["dtd"]["status"] == "absent" and record["datasets"]["dtd"]["pictures"] is None
 
 
-def test_check_where_nothing_is(cli, tmp_path):
+def test_check_of_an_empty_root(cli, tmp_path):
     result = cli("data", "check", tmp_path)
     assert (result.code, result.out) == (
         2,
@@ -105,14 +105,14 @@ def test_check_of_the_datasets_own_folder(cli, pets):
 
 
 def shown(cli, monkeypatch, folder, *arguments):
-    """What the command said, and the images it left, by name."""
+    """The command's result and the image files it wrote, by name."""
     monkeypatch.chdir(folder)
     result = cli("data", "show", *arguments)
     left = {path.name: np.asarray(Image.open(path)) for path in folder.glob("*.png")}
     return result, left
 
 
-def test_show_dims_what_is_not_foreground(cli, monkeypatch, tmp_path):
+def test_show_dims_the_background(cli, monkeypatch, tmp_path):
     result, left = shown(cli, monkeypatch, tmp_path, FEW, "--classes", 3, "--each", 2)
     assert result.code == 0 and result.out == "6 images of 3 classes in emoji-train.png\n" and result.err == ""
     _, left = shown(cli, monkeypatch, tmp_path, FEW, "--classes", 3, "--each", 2, "--masks-from", "none")
@@ -169,7 +169,7 @@ def test_show_refuses(refused, arguments, message):
     assert message in refused("data", "show", *arguments)
 
 
-def test_images_with_several_classes_stand_under_each():
+def test_images_with_several_classes_are_shown_under_each():
     from dataclasses import replace
 
     from cliptune.commands.data_show import choose

@@ -1,4 +1,4 @@
-"""`cliptune data download`, as a user types it."""
+"""`cliptune data download` from the command line."""
 
 import pytest
 
@@ -12,20 +12,20 @@ DTD = public.specs()["dtd"]
 
 @pytest.fixture
 def download(cli, tmp_path):
-    """A function that runs the command for a root; how it ended."""
+    """A function that runs the command for a root and returns its result."""
     (tmp_path / "root").mkdir()
     return lambda *arguments: cli("data", "download", *arguments, "--root", tmp_path / "root")
 
 
 @pytest.fixture
 def dtd(hub, tmp_path):  # noqa: F811
-    """Where a small DTD is to be had."""
+    """A server that offers a miniature DTD."""
     mini_public_datasets.write_dataset(DTD, tmp_path / "made")
     files = {p.relative_to(tmp_path / "made").as_posix(): p for p in (tmp_path / "made").rglob("*") if p.is_file()}
     return hub("dtd.zip", zipped({path: file.read_bytes() for path, file in files.items()})).url
 
 
-def test_a_dataset_comes_and_is_there_the_next_time(download, dtd, cli, tmp_path):
+def test_a_dataset_is_downloaded_once(download, dtd, cli, tmp_path):
     result = download("dtd", "--mirror", dtd)
     assert result.code == 0, result
     assert result.out == f"dtd             {tmp_path / 'root' / 'dtd'}, 28 images\n"
@@ -35,7 +35,7 @@ def test_a_dataset_comes_and_is_there_the_next_time(download, dtd, cli, tmp_path
     assert "ready" in cli("data", "check", tmp_path / "root", "dtd").out
 
 
-def test_what_cannot_be_had_does_not_keep_the_others(download, dtd):
+def test_an_unavailable_dataset_does_not_stop_the_others(download, dtd):
     result = download("imagenet", "dtd", "--mirror", dtd)
     assert result.code == 2 and result.out.startswith("dtd ")
     first, *_, last = result.err.splitlines()
@@ -43,7 +43,7 @@ def test_what_cannot_be_had_does_not_keep_the_others(download, dtd):
     assert last == "cliptune: 1 of 2 datasets were not downloaded: imagenet"
 
 
-def test_a_dry_run_asks_nobody_and_writes_nothing(download, tmp_path):
+def test_a_dry_run_sends_no_request_and_writes_nothing(download, tmp_path):
     result = download("dtd", "sun397", "--from", "original", "--dry-run")
     assert result.code == 0 and result.err == ""
     assert result.out.splitlines()[0] == f"dtd             would go to {tmp_path / 'root' / 'dtd'}, about 0.63 GB, from"
@@ -57,7 +57,7 @@ def test_a_dry_run_asks_nobody_and_writes_nothing(download, tmp_path):
     assert download("dtd", "--dry-run").out == "dtd             already there\n"
 
 
-def test_an_interrupt_says_how_to_go_on(download, dtd, monkeypatch):
+def test_an_interrupt_says_how_to_resume(download, dtd, monkeypatch):
     from cliptune.data.public import download as module
 
     def stop(*_, **__):
@@ -81,7 +81,7 @@ def test_an_interrupt_says_how_to_go_on(download, dtd, monkeypatch):
         (("dtd", "--mirror", "http://127.0.0.1:9"), "Connection refused"),
     ],
 )
-def test_mistakes(download, site, arguments, message):  # noqa: F811
+def test_invalid_arguments(download, site, arguments, message):  # noqa: F811
     result = download(*arguments)
     assert result.code == 2 and result.out == "" and len(result.err.splitlines()) == 1
     assert message in result.err

@@ -1,11 +1,11 @@
-"""Where runs are executed, as the command line says it."""
+"""Execution flags: dry runs, workers, devices."""
 
 import pytest
 
 BRIEF = ("--shots", 2, "--epochs", 1, "--seeds", 1, 2, "--methods", "zeroshot", "coop")
 
 
-def test_a_dry_run_lists_the_runs_and_does_nothing(cli, photos, tmp_path):
+def test_a_dry_run_lists_the_runs_and_executes_nothing(cli, photos, tmp_path):
     command = ("run", "few-shot", *BRIEF, "--data", f"folder:{photos}", "--out", tmp_path / "o")
     result = cli(*command, "--dry-run")
     assert result.code == 0 and result.err == "" and not (tmp_path / "o").exists()
@@ -36,12 +36,12 @@ def test_a_dry_run_lists_the_runs_and_does_nothing(cli, photos, tmp_path):
         (("--devices", 2, "--runner", "ray", "--device", "cpu"), "so it needs --runner local --workers 1"),
     ],
 )
-def test_flags_that_make_no_sense(cli, photos, tmp_path, flags, message):
+def test_inconsistent_flags_are_refused(cli, photos, tmp_path, flags, message):
     got = cli("run", "few-shot", *BRIEF, "--data", f"folder:{photos}", "--out", tmp_path / "o", *flags)
     assert got.code == 2 and message in got.err and not (tmp_path / "o").exists()
 
 
-def test_one_method_that_fails_leaves_the_table_of_the_others(cli, photos, tmp_path):
+def test_if_one_method_fails_the_others_are_still_tabulated(cli, photos, tmp_path):
     got = cli(
         *("run", "few-shot", "--methods", "zeroshot", "vpt", "--seeds", 1, "--shots", 2, "--epochs", 1),
         *("--cached-views", 1, "--data", f"folder:{photos}", "--out", tmp_path / "o"),

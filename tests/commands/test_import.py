@@ -1,4 +1,4 @@
-"""`cliptune import`: a file of the authors becomes a run; each mistake is a sentence and leaves nothing."""
+"""`cliptune import` turns an authors' checkpoint into a run; each error is one sentence and leaves no files."""
 
 import json
 import os
@@ -22,7 +22,7 @@ NAMES = ("cat", "horse", "pig")
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, tiny_backbone):
-    """Official files of small models on the bundled backbone, by name, and the models."""
+    """Official checkpoint files of small models on the bundled backbone, by name, and the models."""
     folder, models = tmp_path_factory.mktemp("official"), {}
     for name, method in {
         "maple": Maple(2, 2),
@@ -32,8 +32,8 @@ def files(tmp_path_factory, tiny_backbone):
     }.items():
         model = models[name] = TunedModel(tiny_backbone, method, NAMES, generator=Generator().manual_seed(3)).eval()
         tensors = {key: tensor.detach() for key, tensor in official_names(model.learner).items()}
-        spoken = [f"a photo of a {one}." if name == "maple" else f"{'X ' * method.n_ctx}{one}." for one in NAMES]
-        kept = state_dict(tensors, tiny_backbone, () if name == "vpt" else spoken, whole=name in ("maple", "vpt"))
+        words = [f"a photo of a {one}." if name == "maple" else f"{'X ' * method.n_ctx}{one}." for one in NAMES]
+        kept = state_dict(tensors, tiny_backbone, () if name == "vpt" else words, whole=name in ("maple", "vpt"))
         save(folder / name, learner_alone(kept) if name in ("coop", "csc") else kept)
     return folder, models
 
@@ -43,7 +43,7 @@ def refuse(refused):
     return lambda path, *more: refused("import", path, "--backbone", "tiny", "--out", "OUT", *more)
 
 
-def test_a_run_to_predict_and_evaluate_with(cli, files, photos, tmp_path):
+def test_an_imported_run_predicts_and_evaluates(cli, files, photos, tmp_path):
     folder, models = files
     out = tmp_path / "run"
     result = cli("import", folder / "maple", "--method", "maple", "--backbone", "tiny", "--out", out)
@@ -64,14 +64,14 @@ def test_a_run_to_predict_and_evaluate_with(cli, files, photos, tmp_path):
     assert cli("import", folder / "maple", "--method", "maple", "--backbone", "tiny", "--out", out).code == 0, "again"
 
 
-def test_settings_are_flags(cli, files, tmp_path):
+def test_settings_are_set_by_flags(cli, files, tmp_path):
     folder, _ = files
     out = ("--backbone", "tiny", "--out")
     result = cli("import", folder / "coop", "--method", "coop", "--position", "front", *out, tmp_path / "a")
     assert result.code == 0 and result.out.startswith("coop (n_ctx=4, position='front') on tiny, 3 classes"), result
     result = cli("import", folder / "maple", "--method", "dapt", "--compat=release", *out, tmp_path / "b")
     assert result.code == 0 and result.out.startswith("maple+dapt (compat='release', depth=2) on tiny"), result
-    assert ct.load(tmp_path / "b").logits(_picture()).shape == (1, 3)
+    assert ct.load(tmp_path / "b").logits(_image()).shape == (1, 3)
     result = cli("import", folder / "csc", *out, tmp_path / "c")
     assert (
         result.code == 0
@@ -80,7 +80,7 @@ def test_settings_are_flags(cli, files, tmp_path):
     )
 
 
-def _picture():
+def _image():
     from PIL import Image
 
     return Image.new("RGB", (32, 32))
@@ -91,7 +91,7 @@ def test_class_names(cli, files, tmp_path, how):
     folder, _ = files
     (tmp_path / "names.txt").write_text("tabby cat\n\n zebra \n")
     given = {"words": ("tabby cat", "zebra"), "commas": ("tabby cat, zebra",), "file": (tmp_path / "names.txt",)}[how]
-    with warnings.catch_warnings(action="ignore"):  # words that the bundled backbone never saw
+    with warnings.catch_warnings(action="ignore"):  # words unknown to the bundled backbone
         result = cli("import", folder / "vpt", "--backbone", "tiny", "--out", tmp_path / "r", "--classes", *given)
         assert result.code == 0 and "2 classes: tabby cat, zebra" in result.out
         assert ct.load(tmp_path / "r").classnames == ("tabby cat", "zebra")
@@ -131,7 +131,7 @@ def test_broken_and_dangerous_files(refuse, files, tmp_path):
     assert "needs code to load" in refuse(tmp_path / "code") and not (tmp_path / "ran").exists()
 
 
-def test_another_backbone(refuse, tmp_path):
+def test_a_checkpoint_of_another_backbone_is_refused(refuse, tmp_path):
     from tiny_clips import backbone
 
     of = backbone("deep_image")
@@ -142,14 +142,14 @@ def test_another_backbone(refuse, tmp_path):
     assert "unknown backbone 'tinny'; nearest: tiny" in refuse(path, "--method", "coop", "--backbone", "tinny")
 
 
-def test_a_folder_with_another_run(cli, files, trained):
+def test_a_folder_with_another_run_is_refused(cli, files, trained):
     before = {path: path.read_bytes() for path in trained.iterdir()}
     result = cli("import", files[0] / "maple", "--method", "maple", "--backbone", "tiny", "--out", trained)
     assert result.code == 2 and "holds a run of another configuration" in result.err
     assert before == {path: path.read_bytes() for path in trained.iterdir()}
 
 
-def test_lengths_that_dpl_found(cli, tmp_path, refuse):
+def test_prompt_lengths_found_by_dpl(cli, tmp_path, refuse):
     np.save(tmp_path / "alpha_e80_txt.npy", np.eye(3)[[0, 2]])
     np.save(tmp_path / "alpha_e80_img.npy", np.eye(3)[[1, 1]])
     result = cli("import", tmp_path / "alpha_e80_img.npy")

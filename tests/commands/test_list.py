@@ -1,4 +1,4 @@
-"""What `cliptune list` says of methods' sizes and of backbones, without loading either."""
+"""`cliptune list` shows sizes of methods and names of backbones without loading either."""
 
 import open_clip
 import pytest
@@ -19,17 +19,17 @@ from cliptune.commands.list_ import count_parameters, recorded_sizes
         ("coop", "8,192"),
     ],
 )
-def test_learned_numbers(name, size):
+def test_trainable_parameters(name, size):
     assert count_parameters(name) == size
 
 
-def test_kept_numbers_are_those_measured():
+def test_recorded_parameter_counts_are_those_measured():
     plain = [name for name in methods.names() if not methods.is_wrapper(methods.get(name))]
     assert recorded_sizes() == {name: count_parameters(name) for name in plain}, "run tools/sizes.py"
 
 
 def test_names_and_tags_are_those_of_open_clip(monkeypatch):
-    monkeypatch.delitem(listing.sys.modules, "open_clip")  # read as where it is not imported yet
+    monkeypatch.delitem(listing.sys.modules, "open_clip")  # read as if open_clip had not been imported yet
     assert listing.list_backbones() == ["tiny", *open_clip.list_models()]
     tables = {name: listing.list_pretrained_tags(name) for name in listing.list_backbones()}
     assert tables == {name: open_clip.list_pretrained_tags_by_model(name) for name in listing.list_backbones()}

@@ -1,4 +1,4 @@
-"""`cliptune masks check` as a user types it, with the image it draws."""
+"""`cliptune masks check` from the command line, with its contact sheet."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def test_json_and_image(check, photos, tmp_path):
     assert image.shape[1] > 700 and len(np.unique(image.reshape(-1, 3), axis=0)) > 1000, "pictures are drawn"
 
 
-def test_faults_exit_with_one(check, photos, tmp_path):
+def test_faults_exit_with_code_1(check, photos, tmp_path):
     masks = tmp_path / "masks"
     (masks / "cat").mkdir(parents=True)
     result = check(f"folder:{masks}", "--out", tmp_path / "s.png")
@@ -86,7 +86,7 @@ def test_help(cli):
 
 
 @pytest.mark.parametrize("values, lack", [((1, 1), "background"), ((0, 0), "foreground")])
-def test_masks_that_say_nothing(check, photos, tmp_path, values, lack):
+def test_uninformative_masks_are_reported(check, photos, tmp_path, values, lack):
     for path in (photos.parent / "masks").rglob("*.png"):
         place = tmp_path / path.relative_to(photos.parent / "masks")
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def test_masks_that_say_nothing(check, photos, tmp_path, values, lack):
     assert sum(content["foreground"]["histogram"]) == 12 and content["foreground"]["mean"] == values[0]
 
 
-def test_full_is_what_full_is_asked_for(check):
+def test_full_masks_are_accepted_on_request(check):
     result = check("full", "--format", "json", data="emoji")
     content = json.loads(result.out)
     assert result.code == 0 and content["foreground"]["histogram"][-1] == content["measured"] == len(content["full"])
@@ -105,7 +105,7 @@ def test_full_is_what_full_is_asked_for(check):
 
 def test_one_transparent_image_among_others(cli, photos, cutouts, tmp_path):
     root = shutil.copytree(photos, tmp_path / "photos")
-    for name in ("0", "1", "2", "3", "4"):  # whichever is drawn
+    for name in ("0", "1", "2", "3", "4"):  # whichever image is drawn
         shutil.copy(cutouts / "cat" / f"{name}.png", root / "cat" / f"{name}.png")
     result = cli(
         "train", "maple+dapt", "--data", f"folder:{root}", "--shots", 1, "--epochs", 1, "--out", tmp_path / "run"

@@ -1,4 +1,4 @@
-"""`cliptune masks make`, by a program and by tiny models, from the command line."""
+"""`cliptune masks make` from the command line, with an external program and with tiny models."""
 
 import itertools
 import shlex
@@ -22,7 +22,7 @@ for line in open(sys.argv[-1], encoding="utf-8"):
 
 @pytest.fixture
 def bright(tmp_path):
-    """`--with command:...` of a program that takes what is brighter than `cut`."""
+    """The `--with command:...` option for a program that selects pixels brighter than `cut`."""
 
     def write(cut=128):
         script = tmp_path / "bright.py"
@@ -32,7 +32,7 @@ def bright(tmp_path):
     return write
 
 
-def test_masks_beside_the_images_and_what_to_type_next(cli, bright, tmp_path):
+def test_masks_are_written_next_to_the_images_with_a_hint_for_training(cli, bright, tmp_path):
     root = write_images(tmp_path / "photos", each=5)
     asked = ("masks", "make", "--data", f"folder:{root}", "--out", "beside", "--with", bright())
     result = cli(*asked)
@@ -52,18 +52,18 @@ def test_masks_beside_the_images_and_what_to_type_next(cli, bright, tmp_path):
             file.unlink()
 
 
-def test_greys_come_with_how_to_read_them(cli, photos, bright, tmp_path):
+def test_grey_masks_are_described(cli, photos, bright, tmp_path):
     result = cli("masks", "make", "--data", f"folder:{photos}", "--out", tmp_path / "m", "--with", bright(), "--soft")
     assert result.code == 0 and f"--masks-from folder:{tmp_path / 'm'},values=grey" in result.err
 
 
-def test_empty_masks_are_named(cli, photos, bright, tmp_path):
+def test_empty_masks_are_reported(cli, photos, bright, tmp_path):
     result = cli("masks", "make", "--data", f"folder:{photos}", "--out", tmp_path / "m", "--with", bright(255))
     assert result.code == 0 and "empty 12, missing 0" in result.out
     assert "no foreground in 12 images: cat/" in result.err and "and 7 more" in result.err
 
 
-def test_missing_masks_are_named_and_end_with_2(cli, bright, tmp_path):
+def test_missing_masks_are_reported_with_exit_code_2(cli, bright, tmp_path):
     root = write_images(tmp_path / "photos", each=5)
     for file in (root / "pig").iterdir():
         file.write_bytes(b"junk")
@@ -90,7 +90,7 @@ def test_wrong_options(refused, photos, arguments, words):
     assert words in refused("masks", "make", "--data", f"folder:{photos}", "--out", "OUT", *arguments)
 
 
-def test_the_folder_must_be_said_and_lie_beside(refused, photos):
+def test_the_output_folder_is_required_outside_the_images(refused, photos):
     data = f"folder:{photos}"
     assert "--out" in refused("masks", "make", "--data", data)
     assert "--data" in refused("masks", "make", "--out", "OUT")
@@ -104,7 +104,7 @@ def test_the_folder_must_be_said_and_lie_beside(refused, photos):
     )
 
 
-def test_sam_is_shown_where_the_class_is(photos, trained, monkeypatch):
+def test_sam_is_prompted_with_the_saliency_of_the_class(photos, trained, monkeypatch):
     """By an untuned backbone or the model of a run, each with Grad-CAM or MaskCLIP."""
     from cliptune.commands import masks_make
     from cliptune.data.custom.folder import Folder

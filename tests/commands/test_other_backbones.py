@@ -1,4 +1,4 @@
-"""Backbones of a user's own through every command: images that are not square, squeezed or padded; files; refusals."""
+"""Custom backbones in every command: non-square images, squeezed or padded; weight files; refusals."""
 
 import json
 import warnings
@@ -23,8 +23,8 @@ CONFIG = {
 
 def saved(folder, **preprocess):
     folder.mkdir(parents=True)
-    said = {"mean": MEAN, "std": STD, **preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": said}))
+    config = {"mean": MEAN, "std": STD, **preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": config}))
     torch.save({"state_dict": tiny_clips.clip(CONFIG).state_dict()}, folder / "open_clip_pytorch_model.bin")
     return str(folder)
 
@@ -32,7 +32,7 @@ def saved(folder, **preprocess):
 @pytest.mark.parametrize(
     "mode, interpolation", [("squash", "bilinear"), ("longest", "bicubic"), ("shortest", "bicubic")]
 )
-def test_zero_shot_is_open_clips_own_pipeline(tmp_path, photos, mode, interpolation):
+def test_zero_shot_equals_open_clips_pipeline(tmp_path, photos, mode, interpolation):
     folder = saved(tmp_path / "m", resize_mode=mode, interpolation=interpolation, fill_color=90)
     run = ct.train("zeroshot", data=f"folder:{photos}", backbone=folder, shots=1)
     files = sorted(photos.glob("*/*.png"))
@@ -46,7 +46,7 @@ def test_zero_shot_is_open_clips_own_pipeline(tmp_path, photos, mode, interpolat
     assert (run.logits([str(f) for f in files]) - expected).abs().max() < 1e-3
 
 
-def test_every_command_takes_a_backbone_that_is_not_square(cli, tmp_path, photos):
+def test_every_command_accepts_a_backbone_with_non_square_images(cli, tmp_path, photos):
     folder, run = saved(tmp_path / "m", resize_mode="squash", interpolation="bilinear"), tmp_path / "run"
     image = photos / "cat" / "0.png"
     train = ("train", "maple+dapt", "--data", f"folder:{photos}", "--backbone", folder, *BRIEFLY, "--out", run)
@@ -75,10 +75,10 @@ def test_every_command_takes_a_backbone_that_is_not_square(cli, tmp_path, photos
         (("--activation", "gelu"), "the activation of the bundled tiny backbone is fixed"),
     ],
 )
-def test_backbones_without_weights_and_weights_without_one(cli, tmp_path, photos, flags, reason):
+def test_backbones_without_weights_and_weights_without_a_backbone(cli, tmp_path, photos, flags, reason):
     for command in (("train", "zeroshot", "--data", f"folder:{photos}"), ("run", "few-shot", "--methods", "zeroshot")):
         if command[0] == "run" and "--activation" in flags:
-            continue  # a flag of each run, told when it begins
+            continue  # a flag of each run, checked when the run starts
         result = cli(*command, *flags, "--out", tmp_path / "out")
         assert result.code == 2 and reason in result.err and not (tmp_path / "out").exists(), (command, result.err)
 
@@ -98,8 +98,8 @@ def test_the_activation_is_recorded_and_restored(cli, tmp_path, photos):
     assert quick.model.backbone.fingerprints.backbone != plain.model.backbone.fingerprints.backbone
 
 
-def test_the_bundled_backbone_says_on_other_images_that_it_knows_drawings(tmp_path, photos, capsys):
-    """Once in each call, before training, and not of the bundled drawings."""
+def test_the_bundled_backbone_warns_on_images_other_than_its_drawings(tmp_path, photos, capsys):
+    """Once per call, before training, and not on the bundled drawings."""
     note, image = (
         "the bundled tiny backbone knows drawings only: its accuracy on photographs",
         photos / "cat" / "0.png",

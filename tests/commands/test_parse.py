@@ -1,4 +1,4 @@
-"""Flags of nested dataclasses, long and short, and mistakes in one sentence."""
+"""Flags of nested dataclasses, long and short, and error messages of one sentence."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_short_and_long_flags_are_the_same():
 
 
 @pytest.mark.parametrize("name", ["clip_adapter+dapt", "maple+dapt+copypaste", "coop+copypaste+dapt"])
-def test_a_name_that_several_share_is_the_outermost(name):
+def test_a_shared_field_name_sets_the_outermost_field(name):
     field, outer, inner = (
         ("compat", "release", "paper") if name == "clip_adapter+dapt" else ("masks_from", "grid", "full")
     )
@@ -33,7 +33,7 @@ def test_a_name_that_several_share_is_the_outermost(name):
     assert getattr(parsed(name, f"--method.{field}", outer).method, field) == outer
 
 
-def test_the_fields_that_flags_set():
+def test_flags_set_fields():
     run = Train(preset_run("clip_adapter+dapt", []))
     words = ("--compat", "paper", "--method.base.compat=paper", "--no-cache", "--lr", "-1", "--out", "--nothing")
     paths = ["method.compat", "method.base.compat", "reading.cache", "training.lr", "out"]
@@ -63,13 +63,13 @@ def test_mistakes_are_one_sentence(arguments, reason, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_long_words_in_a_reason_stay_whole(monkeypatch):
+def test_long_words_in_a_message_are_not_broken(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     with pytest.raises(UserError, match=f"Error parsing --shots: .*{'long' * 40}"):
         parsed("coop", "--shots", "long" * 40)
 
 
-def test_flags_of_others_are_returned():
+def test_unknown_flags_are_returned():
     options, flags = parse_known(Sweep, "run few-shot", ["--lr", "-1", "--seeds", "1", "2", "--words=a", "--instead"])
     assert options.seeds == (1, 2) and [flag.words for flag in flags] == [
         ("--lr", "-1"),

@@ -1,4 +1,4 @@
-"""Real photographs of two origins run from end to end, with the bundled backbone and with one from a file."""
+"""Real photographs from two sources, end to end, with the bundled backbone and with one from a file."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared/data/phot
 
 @pytest.fixture(scope="module")
 def ten_each(tmp_path_factory):
-    """Links to some of the photographs of every class, in both parts."""
+    """Links to ten photographs per class in each split."""
     root = tmp_path_factory.mktemp("photos")
     for part, count in (("train", 4), ("test", 3)):
         for folder in sorted((PHOTOS / part).iterdir()):
@@ -26,7 +26,7 @@ def ten_each(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
-    """A weights file in OpenAI's naming, of random weights."""
+    """A file of random weights with OpenAI's tensor names."""
     torch.manual_seed(0)
     text = {"width": 64, "heads": 1, "layers": 2}
     model = open_clip.model.CLIP(32, {"width": 64, "layers": 2, "patch_size": 32, "image_size": 64}, text)

@@ -24,7 +24,7 @@ def animals(tmp_path_factory):
 
 @pytest.fixture
 def swept(cli, tmp_path):
-    """A function that runs a protocol and returns what was said and the results by folder."""
+    """A function that runs a protocol and returns its output and the results by folder."""
 
     def call(protocol, *arguments):
         out = tmp_path / "out"
@@ -47,7 +47,7 @@ def test_few_shot(swept, animals):
     assert "[1]" in result.out and "[2]" in result.out and "coop+dapt" in result.out
 
 
-def test_base_to_novel_keeps_its_folders(swept):
+def test_base_to_novel_writes_the_usual_folders(swept):
     data = "emoji:styles=fluent-flat,train_per_class=2,val_per_class=1,test_per_class=1"
     _, found = swept("base-to-novel", "--data", data, "--shots", 1, "--methods", "zeroshot", "--joint")
     (result,) = found.values()
@@ -86,17 +86,17 @@ def test_data_efficient(swept, animals, tmp_path):
         share, selector = result.config["fraction"], result.config["selector"]
         assert result.config["shots"] == 0 and list(result.metrics) == ["test"]
         assert folder.split("/")[-2] == f"{selector}-{share:g}"
-        kept = tmp_path / "out" / folder / "coreset.json"
-        assert kept.is_file() == (share < 1)
+        path = tmp_path / "out" / folder / "coreset.json"
+        assert path.is_file() == (share < 1)
         if share < 1:
-            chosen = [key for key, _ in json.loads(kept.read_text())["pictures"]]
+            chosen = [key for key, _ in json.loads(path.read_text())["pictures"]]
             assert set(chosen) < pool
             assert {name: sum(key.startswith(name) for key in chosen) for name in each} == {
                 name: round(share * count) for name, count in each.items()
             }
 
 
-def test_run_again_does_only_what_is_missing_and_a_sweep_can_grow(swept, animals):
+def test_repeating_a_sweep_executes_only_missing_runs(swept, animals):
     shots = ("--data", f"folder:{animals}", "--methods", "zeroshot", "--shots")
     _, first = swept("few-shot", *shots, 1)
     _, grown = swept("few-shot", *shots, 1, 2)
@@ -137,7 +137,7 @@ def test_several_datasets():
         ({"protocol": "data_efficient", "fraction": 0.1, "selector": "craig", "several": (0, 0)}, "craig-0.1"),
     ],
 )
-def test_folders_say_what_there_are_several_of(fields, folders):
+def test_folder_names_contain_what_varies(fields, folders):
     several = fields.pop("several", (True, True))
     assert run_subfolder(RunConfig(CoOp(), **{"protocol": "base_to_novel", **fields}), several) == folders
 
@@ -148,7 +148,7 @@ def test_folders_of_different_data_differ():
     assert len(set(names)) == len(specs) and not any("/" in name or ":" in name for name in names)
 
 
-def test_any_flag_of_train_goes_to_the_methods_that_have_it():
+def test_flags_of_train_go_to_the_methods_that_have_them():
     flags = ("--lr", 0.5, "--batch_size", 7, "--n-ctx", 3, "--depth=2", "--keep", "best", "--words", "a sketch of a")
     with pytest.warns(UserWarning, match="n_ctx has no effect on kgcoop: 'a sketch of a' starts one vector per word"):
         planned = plan("base-to-novel", "--methods", "zeroshot", "maple+dapt", "kgcoop", *flags)
@@ -204,11 +204,11 @@ def test_wrong_flags(flags, message):
         (("few-shot", "--evaluate-at", 0), "evaluate_at must be at least 1, got (0,)"),
     ],
 )
-def test_what_does_not_go_together(refused, arguments, message):
+def test_incompatible_flags_are_refused(refused, arguments, message):
     assert message in refused("run", *arguments, "--methods", "zeroshot", "--seeds", 1, "--out", "OUT")
 
 
-def test_tests_on_the_way_have_a_table_of_their_own(swept, animals):
+def test_evaluations_during_training_have_their_own_table(swept, animals):
     data = ("--data", f"folder:{animals}", "--shots", 2, "--methods", "coop", "--epochs", 2)
     output, found = swept("base-to-novel", *data, "--evaluate-at", 1, 2)
     (result,) = found.values()

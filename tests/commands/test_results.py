@@ -40,7 +40,7 @@ def runs(tmp_path):
     return root
 
 
-def test_csv_has_the_keys_then_the_metrics_and_no_clock(cli, runs):
+def test_csv_has_keys_then_metrics_without_times(cli, runs):
     text = cli("results", "table", runs, "--format", "csv").out
     head = text.splitlines()[0].split(",")
     assert head[:7] == ["method", "data", "shots", "seeds", "base", "novel", "hm"]
@@ -55,7 +55,7 @@ def test_csv_has_the_keys_then_the_metrics_and_no_clock(cli, runs):
     assert "seconds" in costs and "peak_memory_mib" in costs
 
 
-def test_the_same_records_give_the_same_bytes_wherever_they_lie(cli, runs, tmp_path):
+def test_the_table_does_not_depend_on_the_folder_of_the_records(cli, runs, tmp_path):
     expected = cli("results", "table", runs, "--format", "csv").out
     paths = sorted(runs.rglob("result.json"))
     random.Random(0).shuffle(paths)
@@ -69,12 +69,12 @@ def test_the_same_records_give_the_same_bytes_wherever_they_lie(cli, runs, tmp_p
 
 
 @pytest.mark.parametrize("form, mark", [("terminal", "───"), ("markdown", "| --- |"), ("latex", r"\toprule")])
-def test_other_forms(cli, runs, form, mark):
+def test_other_formats(cli, runs, form, mark):
     text = cli("results", "table", runs, "--format", form).out
     assert mark in text and "coop" in text and "45.0" in text
 
 
-def test_turned_and_chosen(cli, runs):
+def test_pivot_and_selected_columns(cli, runs):
     text = cli(
         *("results", "table", runs, "--format", "csv", "--methods", "coop", "--metrics", "base", "--columns", "data")
     ).out
@@ -82,7 +82,7 @@ def test_turned_and_chosen(cli, runs):
     assert len(text.splitlines()) == 2
 
 
-def test_some_seeds_and_their_standard_error(cli, runs):
+def test_selected_seeds_and_their_standard_error(cli, runs):
     made = cli("results", "table", runs, "--seeds", "1", "3", "--spread", "se", "--format", "markdown").out
     assert "| coop | dtd | 16 | 2 |" in made and "± is the standard error of the mean" in made
 
@@ -93,25 +93,25 @@ def test_per_seed(cli, runs):
     assert len(text.splitlines()) == 13
 
 
-def test_against(cli, runs):
+def test_paired_comparison(cli, runs):
     text = cli("results", "table", runs, "--against", "zeroshot", "--format", "markdown").out
     assert "| coop | dtd | 16 | 3 | +5.0 ± 1.4 p=" in text
     assert "Holm-corrected for the 6 comparisons" in text
 
 
-def test_published_beside_what_is_not_comparable_says_why(cli, runs):
+def test_published_results_note_why_they_are_not_comparable(cli, runs):
     text = cli("results", "table", runs, "--published", "--format", "markdown").out
     assert "No comparable published results: they use ViT-B-16/openai" in text
 
 
-def test_published_alone(cli):
+def test_published_results_only(cli):
     text = cli("results", "published", "--method", "maple", "--data", "average", "--format", "csv").out
     assert text.splitlines()[0] == "method,printed,data,protocol,shots,backbone,metric,value,source,note"
     assert "maple,MaPLe,average,base_to_novel,16,ViT-B-16/openai,hm,78.55," in text
     assert "82.28" in cli("results", "published", "--method", "maple", "--data", "average").out
 
 
-def test_an_unfinished_log_is_named(cli, tmp_path):
+def test_an_unfinished_log_is_reported(cli, tmp_path):
     folder = tmp_path / "output/dtd/CoOp/vit_b16_16shots/seed1"
     folder.mkdir(parents=True)
     (folder / "log.txt").write_text("epoch [1/2] batch [1/1] loss 1.0 (1.0) lr 0.1 eta 0:00:00\n")
@@ -149,7 +149,7 @@ def test_help(cli):
     assert "results WHAT" in cli("results", "--help").out
 
 
-def test_a_piped_table_is_not_broken_into_lines(cli, tmp_path, monkeypatch):
+def test_a_piped_table_is_not_wrapped(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     metrics = {f"a_long_name_of_a_test_set_{i}": 50.0 + i for i in range(8)}
     label = "a method with a label that is longer than what a terminal shows of one"

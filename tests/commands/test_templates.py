@@ -1,4 +1,4 @@
-"""Templates of one's own: from the command line to sentences, checkpoints and predictions."""
+"""Custom templates: from the command line to sentences, checkpoints and predictions."""
 
 import json
 
@@ -7,13 +7,13 @@ import pytest
 import cliptune as ct
 from cliptune.cli import main
 
-SAID = "a drawing of a {} on scenery."
+TEMPLATES = "a drawing of a {} on scenery."
 
 
-def test_they_reach_sentences_checkpoints_and_predictions(photos, tmp_path, capsys):
+def test_templates_reach_sentences_checkpoints_and_predictions(photos, tmp_path, capsys):
     image = str(photos / "cat" / "0.png")
     shares = {}
-    for name, more in (("own", ["--templates", SAID]), ("plain", [])):
+    for name, more in (("own", ["--templates", TEMPLATES]), ("plain", [])):
         run = tmp_path / name
         main(["train", "zeroshot", "--data", f"folder:{photos}", "--shots", "1", "--out", str(run), *more])
         capsys.readouterr()
@@ -21,11 +21,11 @@ def test_they_reach_sentences_checkpoints_and_predictions(photos, tmp_path, caps
         shares[name] = json.loads(capsys.readouterr().out)["classes"]
     assert shares["own"] != shares["plain"]
     own = ct.load(tmp_path / "own")
-    assert own.model.templates == (SAID,) and own.run.reading.templates == (SAID,)
-    assert own.with_classes(["mouse", "bear"]).model.templates == (SAID,)
+    assert own.model.templates == (TEMPLATES,) and own.run.reading.templates == (TEMPLATES,)
+    assert own.with_classes(["mouse", "bear"]).model.templates == (TEMPLATES,)
 
 
-def test_they_may_differ_at_evaluation(photos, tmp_path):
+def test_templates_may_differ_at_evaluation(photos, tmp_path):
     run = ct.train("zeroshot", data=f"folder:{photos}", shots=1, out=tmp_path / "run")
     other = ct.train("zeroshot", data=f"folder:{photos}", shots=1, templates=["{}"])
     seen = run.model.with_classes(run.classnames, ["{}"]).encode_classes()[0]
@@ -34,11 +34,11 @@ def test_they_may_differ_at_evaluation(photos, tmp_path):
 
 
 @pytest.mark.parametrize("template", ["a drawing", "a {} and a {}", "a {} in {place}", "{0}", "{} }"])
-def test_wrong_ones(photos, tmp_path, capsys, template):
+def test_invalid_templates_are_refused(photos, tmp_path, capsys, template):
     with pytest.raises(SystemExit) as stop:
         main(["train", "coop", "--data", f"folder:{photos}", "--templates", template, "--out", str(tmp_path / "run")])
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and "Traceback" not in said and not (tmp_path / "run").exists()
-    assert f"template {template!r} needs exactly one {{}} where the class name goes" in said
+    output = capsys.readouterr().err
+    assert stop.value.code == 2 and "Traceback" not in output and not (tmp_path / "run").exists()
+    assert f"template {template!r} needs exactly one {{}} where the class name goes" in output
     with pytest.raises(ct.UserError, match="needs exactly one {} where"):
         ct.train("coop", data=f"folder:{photos}", templates=[template])

@@ -25,8 +25,8 @@ def test_data_without_any_test_image_is_refused_before_training(refused, tmp_pat
 
 
 @pytest.fixture
-def old(cli, tmp_path):
-    """A run as earlier versions left it where nothing could be tested."""
+def old_run(cli, tmp_path):
+    """A run without metrics, as earlier versions wrote it if there were no test images."""
     run, data = tmp_path / "r", f"folder:{write_class_folders(tmp_path / 'p', ant=2, bee=2)}"
     assert cli("train", "coop", "--data", data, *BRIEFLY, "--out", run).code == 0
     for name in ("ant", "bee"):
@@ -36,10 +36,10 @@ def old(cli, tmp_path):
     return run
 
 
-def test_an_old_run_without_metrics(cli, refused, old):
-    result = cli("results", "table", old)
+def test_an_old_run_without_metrics(cli, refused, old_run):
+    result = cli("results", "table", old_run)
     assert result.code == 0 and "1 of 1 runs have no test images" in " ".join(result.out.split())
-    result = cli("report", old)
-    assert result.code == 0 and "p has no test images, so checkpoints" in (old / "report.html").read_text()
+    result = cli("report", old_run)
+    assert result.code == 0 and "p has no test images, so checkpoints" in (old_run / "report.html").read_text()
     for command in ("evaluate", "background"):
-        assert "p has no test images; " in refused(command, old)
+        assert "p has no test images; " in refused(command, old_run)

@@ -12,7 +12,7 @@ from tiny_tasks import BRIEFLY, write_images
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
-    """Four classes, so that there are halves."""
+    """Four classes, which can be halved."""
     return write_images(tmp_path_factory.mktemp("four") / "photos", classes=("cat", "horse", "pig", "mouse"), each=6)
 
 
@@ -25,7 +25,7 @@ def run_folder(tmp_path_factory, photos):
     return folder
 
 
-def test_train_writes_where_it_is_told_and_prints_accuracy(cli, tmp_path, photos):
+def test_train_writes_to_the_output_folder_and_prints_accuracy(cli, tmp_path, photos):
     output = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--seed", 3, "--out", tmp_path / "a" / "b")
     assert output.code == 0 and re.fullmatch(r"test +\d+\.\d\d %\n", output.out)
     assert f"saved in {tmp_path}/a/b" in output.err and "Traceback" not in output.err
@@ -60,7 +60,7 @@ def test_masks_and_tensorboard(cli, tmp_path, photos):
     assert "pull_push" in store.load_result(tmp_path / "r" / "result.json").history[0]
 
 
-def test_images_without_masks_are_said_to_use_grad_cam(cli, tmp_path, photos):
+def test_the_use_of_grad_cam_for_images_without_masks_is_reported(cli, tmp_path, photos):
     result = cli("train", "maple+dapt", "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "r")
     assert result.code == 0
     assert (
@@ -69,7 +69,7 @@ def test_images_without_masks_are_said_to_use_grad_cam(cli, tmp_path, photos):
     )
 
 
-def test_the_same_command_twice_gives_the_same_bytes(cli, tmp_path, photos):
+def test_repeating_a_command_gives_the_same_bytes(cli, tmp_path, photos):
     command = ("train", "coop", "--data", f"folder:{photos}", *BRIEFLY, "--out", tmp_path / "r")
     first = cli(*command)
     before = (tmp_path / "r" / "checkpoint.safetensors").read_bytes()
@@ -115,7 +115,7 @@ def test_predict_in_json_one_class_and_whole_folders(cli, run_folder, photos):
     assert all(len(row["classes"]) == 1 and set(row["classes"][0]) == {"name", "probability"} for row in rows)
 
 
-def test_predict_among_other_classes(cli, run_folder, photos):
+def test_predict_with_other_classes(cli, run_folder, photos):
     result = cli("predict", run_folder, photos / "cat" / "0.png", "--classes", "mouse", "sled dog")
     assert result.code == 0 and set(re.findall(r"  ([a-z ]+) \d", result.out)) == {"mouse", "sled dog"}
 
@@ -158,7 +158,7 @@ def test_run_and_report(cli, tmp_path, four):
 
 
 @pytest.mark.parametrize("others", [(), ("zeroshot", "tip_adapter")], ids=["alone", "beside others"])
-def test_classes_that_a_method_cannot_take_are_a_dash(cli, tmp_path, four, photos, others, monkeypatch):
+def test_unsupported_classes_are_shown_as_a_dash(cli, tmp_path, four, photos, others, monkeypatch):
     out, data = tmp_path / "s", ("--data", f"folder:{four}", *BRIEFLY)
     result = cli("run", "base-to-novel", "--methods", *others, "linear_probe", *data, "--seeds", 1, "--out", out)
     assert result.code == 0 and "not tested on novel: LinearProbe" in result.err, result.err
@@ -171,7 +171,7 @@ def test_classes_that_a_method_cannot_take_are_a_dash(cli, tmp_path, four, photo
     assert result.code == 0 and "linear_probe" in page and ("–" in page or not others), result.err
     monkeypatch.setattr(
         "cliptune.report.collect.panels.PREFERRED_TEST_SETS", ("novel",)
-    )  # images of classes it cannot take
+    )  # images of unsupported classes
     assert cli("report", out, "--pictures", 2).code == 0
     result = cli("evaluate", out / "linear_probe" / "seed1", "--data", f"folder:{photos}")
     assert result.code == 2 and "learned something of its own for each class" in result.err

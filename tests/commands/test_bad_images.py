@@ -1,4 +1,4 @@
-"""A user's mistake in images, masks and class names: exit code 2, one sentence, nothing half-written."""
+"""User errors in images, masks and class names: exit code 2, one sentence, no partial output."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ def test_one_class_only(train, tmp_path):
     assert "has one class only (cat)" in train(data=f"folder:{write_images(tmp_path / 'one', classes=('cat',))}")
 
 
-def test_three_classes_have_no_halves(train):
+def test_three_classes_cannot_be_halved(train):
     assert "base_to_novel needs at least 4 classes" in train("coop", "--protocol", "base-to-novel")
 
 
@@ -87,7 +87,7 @@ def test_depth_beyond_the_backbone(train):
     assert "depth=30 is more than the 6 layers of backbone 'tiny'" in train("maple", "--depth", 30)
 
 
-def test_settings_that_exclude_each_other(train):
+def test_settings_that_exclude_each_other_are_refused(train):
     assert "cached_views needs a text-only method" in train("maple", "--cached-views", 2)
 
 
@@ -100,7 +100,7 @@ def test_read_only_output(refused, photos, tmp_path, method, more):
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_masks_that_are_all_full(train, masks):
+def test_masks_that_cover_every_image_are_refused(train, masks):
     for path in masks.rglob("*.png"):
         Image.new("L", (64, 64), 2).save(path)
     result = train("coop+dapt", "--masks-from", f"folder:{masks}")
