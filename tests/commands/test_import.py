@@ -33,8 +33,8 @@ def files(tmp_path_factory, tiny_backbone):
         model = models[name] = TunedModel(tiny_backbone, method, NAMES, generator=Generator().manual_seed(3)).eval()
         tensors = {key: tensor.detach() for key, tensor in official_names(model.learner).items()}
         words = [f"a photo of a {one}." if name == "maple" else f"{'X ' * method.n_ctx}{one}." for one in NAMES]
-        kept = state_dict(tensors, tiny_backbone, () if name == "vpt" else words, whole=name in ("maple", "vpt"))
-        save(folder / name, learner_alone(kept) if name in ("coop", "csc") else kept)
+        state = state_dict(tensors, tiny_backbone, () if name == "vpt" else words, whole=name in ("maple", "vpt"))
+        save(folder / name, learner_alone(state) if name in ("coop", "csc") else state)
     return folder, models
 
 

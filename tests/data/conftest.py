@@ -11,7 +11,7 @@ from cliptune.types import DecodedImage
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    """A store of this test's own, which `cache.store` gives as well."""
+    """A temporary store, which `disk_cache.user_cache` returns as well."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "store"))
     monkeypatch.setattr(disk_cache, "MIN_ENTRY_BYTES", 0)
     return disk_cache.user_cache()

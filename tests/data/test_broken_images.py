@@ -1,4 +1,4 @@
-"""Image files that cannot be read, or are something else: a sentence that names them."""
+"""Image files that cannot be read, or are something else, are named in one sentence."""
 
 import io
 import os
@@ -75,9 +75,9 @@ def test_links(tmp_path):
 
 
 def encoded(suffix) -> bytes:
-    held = io.BytesIO()
-    colour_tensor().resize((60, 50)).save(held, {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper()))
-    return held.getvalue()
+    file = io.BytesIO()
+    colour_tensor().resize((60, 50)).save(file, {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper()))
+    return file.getvalue()
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of odd metadata
@@ -105,7 +105,7 @@ def test_damage_anywhere_gives_an_image_or_a_sentence(tmp_path, suffix):
             assert str(path) in str(error)
 
 
-def test_reading_hides_no_notes_of_others():
+def test_reading_does_not_suppress_other_warnings():
     with pytest.warns(UserWarning, match="no room"), image_io.lenient_pillow():
         warnings.warn("no room", stacklevel=1)
 
@@ -118,7 +118,7 @@ def test_reading_hides_no_notes_of_others():
         (b"\n<!DOCTYPE html><html>404</html>", "is a web page, not an image"),
     ],
 )
-def test_what_stands_in_an_image_s_place_is_named(tmp_path, content, why):
+def test_other_content_in_place_of_an_image_is_named(tmp_path, content, why):
     path = tmp_path / "cat.jpg"
     path.write_bytes(content)
     assert find_fault(path).startswith(why)

@@ -25,8 +25,8 @@ from python_datasets import RGB
     ],
 )
 def test_images_of_every_kind(image):
-    picture = to_image(image, "x")
-    assert picture.image.equal(RGB) and type(picture.image) is torch.Tensor and picture.mask is None
+    decoded = to_image(image, "x")
+    assert decoded.image.equal(RGB) and type(decoded.image) is torch.Tensor and decoded.mask is None
 
 
 def test_grey_and_transparent_images():
@@ -55,7 +55,7 @@ def test_grey_and_transparent_images():
         ("cat.jpg", "x is a str; expected a PIL image, a tensor or an array"),
     ],
 )
-def test_what_is_no_image(image, reason):
+def test_other_values_are_refused(image, reason):
     with pytest.raises(UserError, match=reason):
         to_image(image, "x")
 
@@ -70,7 +70,7 @@ def test_masks_of_every_kind():
         to_mask(RGB, "x")
 
 
-def test_pil_images_are_turned_upright():
+def test_pil_images_are_rotated_by_exif():
     image = Image.new("RGB", (4, 2))
     image.getexif()[0x0112] = 6
     assert to_image(image, "x").image.shape == (3, 4, 2)

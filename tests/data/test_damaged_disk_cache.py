@@ -28,12 +28,14 @@ def test_a_damaged_entry_is_overwritten(store, make_image, harm):
             path.write_bytes(np.random.default_rng(0).bytes(len(whole)))
         case "flipped":
             path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-        case "swapped":  # two blocks, which no sum of them notices
+        case "swapped":  # swapped blocks, which a sum does not notice
             one, two = slice(-64, -32), slice(-32, None)
             path.write_bytes(whole[:-64] + whole[two] + whole[one])
         case "turned":  # height and width
-            mark, held, height, width, *rest = disk_cache.HEADER.unpack(whole[: disk_cache.HEADER.size])
-            path.write_bytes(disk_cache.HEADER.pack(mark, held, width, height, *rest) + whole[disk_cache.HEADER.size :])
+            mark, version, height, width, *rest = disk_cache.HEADER.unpack(whole[: disk_cache.HEADER.size])
+            path.write_bytes(
+                disk_cache.HEADER.pack(mark, version, width, height, *rest) + whole[disk_cache.HEADER.size :]
+            )
         case "older":
             path.write_bytes(b"clippic2" + whole[8:])
         case "pipe":

@@ -1,4 +1,4 @@
-"""Pickled draws of the field's own code: taken as they are, and nothing in them runs."""
+"""Few-shot lists pickled by Dassl: used unchanged, and no code in them is executed."""
 
 import os
 import pickle
@@ -21,8 +21,8 @@ SHOTS = splits.draw_few_shot(TRAIN, VAL, 2, 7)
 
 @pytest.mark.parametrize("module", ["dassl.data.datasets.base_dataset", "dassl.data.datasets"])
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_a_draw_is_taken_as_it_is(tmp_path, protocol, module):
-    chosen = SHOTS[0][::-1]  # not as we would order them
+def test_a_draw_is_used_unchanged(tmp_path, protocol, module):
+    chosen = SHOTS[0][::-1]  # not in the order of our own draw
     write_pickled_draw(
         tmp_path / "split_fewshot" / "shot_2-seed_1.pkl", protocol=protocol, module=module, train=chosen, val=SHOTS[1]
     )
@@ -37,7 +37,7 @@ def test_paths_of_another_machine_find_their_images(tmp_path):
     assert dassl_few_shot.draw_from_file(bare, TRAIN, VAL, 2, 1)[0] == SHOTS[0]
 
 
-def test_the_longest_end_of_a_path_decides():
+def test_paths_match_by_their_longest_suffix():
     examples = [Example("b/1.jpg", 0), Example("a/b/1.jpg", 1), Example("1.jpg", 2)]
     paths = [("/x/a/b/1.jpg", 1), ("/a/x/b/1.jpg", 0), ("/a/b/x/1.jpg", 2)]
     assert [e.key for e in dassl_few_shot.match_examples(paths, examples, "training")] == [
@@ -47,12 +47,12 @@ def test_the_longest_end_of_a_path_decides():
     ]
 
 
-def test_validation_shots_that_are_lacking_are_drawn(tmp_path):
+def test_missing_validation_shots_are_drawn(tmp_path):
     file = write_pickled_draw(tmp_path / "shot_2-seed_7.pkl", train=SHOTS[0])
     assert dassl_few_shot.draw_from_file(file, TRAIN, VAL, 2, 7) == SHOTS
 
 
-def test_the_order_of_another_disk_is_drawn_from(tmp_path):
+def test_draws_follow_the_order_of_the_pickled_list(tmp_path):
     order = random.Random(3).sample(TRAIN, len(TRAIN))
     file = write_pickled_draw(tmp_path / "preprocessed.pkl", train=order, test=TEST)
     assert (
@@ -77,7 +77,7 @@ def doubled(times):
 @pytest.mark.parametrize(
     "content",
     [
-        b"\x80\x04]r\xff\xff\xff\x7f.",  # room for two billion objects
+        b"\x80\x04]r\xff\xff\xff\x7f.",  # memory for two billion objects
         b"\x80\x04\x8e" + (2**62).to_bytes(8, "little") + b"x.",  # a text of exabytes
         b"(" * 100_000 + b"t" * 100_000 + b".",
         pickle.dumps({"train": [(doubled(200), 1)]}),
@@ -86,7 +86,7 @@ def doubled(times):
         b"",
     ],
 )
-def test_a_pickle_of_something_else_takes_neither_memory_nor_time(tmp_path, content):
+def test_an_unrelated_pickle_uses_little_memory_and_time(tmp_path, content):
     (tmp_path / "d.pkl").write_bytes(content)
     with pytest.raises(UserError, match="d.pkl is not a pickled draw"), damaged_files.time_limit(20):
         dassl_few_shot.load_lists(tmp_path / "d.pkl")
@@ -100,12 +100,12 @@ def test_entries_are_paths_with_labels(tmp_path, entry, monkeypatch):
         dassl_few_shot.load_lists(tmp_path / "d.pkl")
 
 
-def test_a_class_with_fewer_images_gives_all(tmp_path):
+def test_a_class_with_too_few_images_uses_all(tmp_path):
     file = write_pickled_draw(tmp_path / "all.pkl", train=TRAIN, val=VAL)
     assert dassl_few_shot.draw_from_file(file, TRAIN, VAL, 16, 1) == (TRAIN, VAL)
 
 
-def test_a_draw_of_something_else_is_told(tmp_path):
+def test_a_draw_of_another_dataset_is_refused(tmp_path):
     leak = write_pickled_draw(tmp_path / "leak.pkl", train=TEST[:2] + TEST[3:5], val=[])
     with pytest.raises(UserError, match=r"a/image_9\.jpg for training, which is not a training image .*another split"):
         dassl_few_shot.draw_from_file(leak, TRAIN, VAL, 2, 1)
@@ -161,7 +161,7 @@ def test_every_other_global_is_refused(tmp_path, module, name):
 @pytest.mark.parametrize(
     "content", [b"", b"\x80\x05", b"not a pickle", pickle.dumps([1]), pickle.dumps({"train": [1]})]
 )
-def test_other_files_are_told(tmp_path, content):
+def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "file.pkl").write_bytes(content)
     with pytest.raises(UserError, match=r"file\.pkl is not a pickled draw: "):
         dassl_few_shot.load_lists(tmp_path / "file.pkl")

@@ -1,4 +1,4 @@
-"""Images of more than eight bits: the range that is used is found, and said where it is a guess."""
+"""Images of more than eight bits: the value range is determined, and a note is given if it is a guess."""
 
 import warnings
 
@@ -21,7 +21,7 @@ def grey(image) -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-def test_sixteen_bits_that_fill_them_are_not_guessed(tmp_path, suffix):
+def test_full_sixteen_bits_give_no_note(tmp_path, suffix):
     Image.fromarray(RAMP.astype(np.uint16) * 257).save(tmp_path / f"scan{suffix}")
     assert np.array_equal(grey(read_image(tmp_path / f"scan{suffix}")), RAMP)
 
@@ -37,7 +37,7 @@ def test_fewer_bits_in_sixteen(tmp_path, bits, suffix):
         assert np.array_equal(grey(read_image(path)), RAMP)
 
 
-def test_a_declared_depth_is_taken_as_it_is(tmp_path):
+def test_a_declared_depth_is_used(tmp_path):
     (tmp_path / "dark.pgm").write_bytes(b"P5 3 1 4095\n" + np.array([0, 256, 1024], ">u2").tobytes())
     assert grey(read_image(tmp_path / "dark.pgm"))[0].tolist() == [0, 16, 64]
 
@@ -194,7 +194,7 @@ def test_a_transparent_level_of_sixteen_bits(tmp_path):
     assert image.mask is not None and (image.mask[0] == 0).equal(torch.from_numpy(RAMP == 0))
 
 
-def test_colours_that_cannot_be_read_deeper_are_said(tmp_path):
+def test_colours_reduced_to_eight_bits_are_reported(tmp_path):
     png(tmp_path / "scan.png", np.stack([RAMP.astype(np.uint16), np.full((10, 12), 65535, np.uint16)], -1))
     with pytest.warns(UserWarning, match="16-bit colours stay dark"):
         read_image(tmp_path / "scan.png")
@@ -202,7 +202,7 @@ def test_colours_that_cannot_be_read_deeper_are_said(tmp_path):
 
 @pytest.mark.parametrize("orientation", [3, 6])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_deep_images_are_turned_once(tmp_path, orientation, suffix):
+def test_deep_images_are_rotated_once(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
     scan = Image.fromarray(RAMP.astype(np.uint16) * 257)

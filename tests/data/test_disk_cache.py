@@ -1,4 +1,4 @@
-"""Cached images equal decoded ones; a damaged, full or missing cache costs time only."""
+"""Cached images equal decoded ones; a damaged, full or missing cache only costs time."""
 
 import errno
 import os
@@ -45,9 +45,9 @@ def examples(folder, augment=True, use=True, **more):
     return ExampleSet(data, chosen, PREPROCESS, augment=RandomCropFlip(32) if augment else None, seed=1, **more)
 
 
-def digest(held, workers=0):
-    trained = list(held.epoch_batches(1, 4, CPU, workers=workers)) if held.augment else []
-    return [b.images for b in (*trained, *held.in_order(5, CPU, workers=workers))]
+def digest(example_set, workers=0):
+    trained = list(example_set.epoch_batches(1, 4, CPU, workers=workers)) if example_set.augment else []
+    return [b.images for b in (*trained, *example_set.in_order(5, CPU, workers=workers))]
 
 
 def same(one, other):
@@ -109,8 +109,8 @@ def test_views_of_another_size_have_their_own_entries(store, folder):
     """Evaluation views are cached per size."""
     kept = {}
     for size in (32, 24, 32):
-        held = examples(folder, augment=False)
-        seen = ExampleSet(held.dataset, held.examples, replace(PREPROCESS, size=(size, size)))
+        example_set = examples(folder, augment=False)
+        seen = ExampleSet(example_set.dataset, example_set.examples, replace(PREPROCESS, size=(size, size)))
         kept[size] = digest(seen)
         assert {tuple(b.shape[-2:]) for b in kept[size]} == {(size, size)}
     fresh = examples(folder, augment=False, use=False)
@@ -126,8 +126,10 @@ def test_views_of_another_preprocessing_have_their_own_entries(store, folder, ch
     before = digest(examples(folder, augment=False))
     views = []
     for use in (True, False):
-        held = examples(folder, augment=False, use=use)
-        views.append(digest(ExampleSet(held.dataset, held.examples, replace(PREPROCESS, **change), preset=preset)))
+        example_set = examples(folder, augment=False, use=use)
+        views.append(
+            digest(ExampleSet(example_set.dataset, example_set.examples, replace(PREPROCESS, **change), preset=preset))
+        )
     assert same(*views) and not same(views[0], before)
 
 
@@ -171,8 +173,8 @@ def test_a_full_disk_disables_the_cache_with_one_warning(store, folder, monkeypa
     plain = digest(examples(folder, use=False))
     monkeypatch.setattr(disk_cache.os, "replace", refuse)
     with pytest.warns(UserWarning, match=f"are not kept in .* \\({os.strerror(number).lower()}\\)") as error:
-        held = examples(folder)
-        assert same(digest(held), plain) and same(digest(held), plain)
+        example_set = examples(folder)
+        assert same(digest(example_set), plain) and same(digest(example_set), plain)
     assert len(error) == 1 and not list(store.folder.rglob("*.tmp"))
 
 
@@ -215,24 +217,24 @@ def test_unused_entries_make_room(store, monkeypatch, make_image):
     assert not (left / "torn.1234.tmp").exists()
 
 
-def test_drawings_are_not_kept(store):
+def test_drawings_are_not_cached(store):
     toy = task()
     list(ExampleSet(drawings(), toy.train, PREPROCESS).in_order(5, CPU))
     assert not entries(store)
 
 
-def test_small_images_are_not_worth_a_file(store, folder, monkeypatch):
+def test_small_images_are_not_cached(store, folder, monkeypatch):
     monkeypatch.setattr(disk_cache, "MIN_ENTRY_BYTES", 1 << 15)
     digest(examples(folder))
     assert not entries(store)
 
 
-def test_shrinking_once(store, folder):
-    held = examples(folder)
-    held.dataset.reading = DataConfig(shrink=20)
-    small = ExampleSet(held.dataset, held.examples, PREPROCESS, augment=RandomCropFlip(32))
+def test_images_are_shrunk_once(store, folder):
+    example_set = examples(folder)
+    example_set.dataset.reading = DataConfig(shrink=20)
+    small = ExampleSet(example_set.dataset, example_set.examples, PREPROCESS, augment=RandomCropFlip(32))
     sizes = {min(small.image(i).image.shape[-2:]) for i in range(12)}
     assert sizes == {20}
-    again = ExampleSet(held.dataset, held.examples, PREPROCESS, augment=RandomCropFlip(32))
+    again = ExampleSet(example_set.dataset, example_set.examples, PREPROCESS, augment=RandomCropFlip(32))
     assert same(digest(again), digest(small))
     assert not same(digest(small), digest(examples(folder)))

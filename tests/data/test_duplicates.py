@@ -14,10 +14,10 @@ from tiny_tasks import write_images
 
 @pytest.fixture
 def root(tmp_path):
-    """Three classes, by parts."""
+    """Three classes in train and test folders."""
     for part, each in (("train", 3), ("test", 2)):
         write_images(tmp_path / part, each=5 if part == "train" else each)
-    for i in (0, 1):  # the drawings of both are the same
+    for i in (0, 1):  # both use the same drawings
         for name in ("cat", "horse", "pig"):
             (tmp_path / "train" / name / f"{i}.png").unlink()
     return tmp_path
@@ -36,19 +36,19 @@ def test_one_image_under_two_classes(root, large, monkeypatch):
     monkeypatch.setattr(image_files, "TAIL_BYTES", 100 if large else 1 << 16)
     one, other = root / "train" / "cat" / "2.png", root / "train" / "pig" / "x.png"
     shutil.copy(one, other)
-    said = f"^1 image is in folder:{root} under several classes, byte for byte: {one} .cat. and {other} .pig.; keep"
-    with pytest.warns(UserWarning, match=said):
+    message = f"^1 image is in folder:{root} under several classes, byte for byte: {one} .cat. and {other} .pig.; keep"
+    with pytest.warns(UserWarning, match=message):
         assert check(root) == {"several_classes": 1}
 
 
-def test_test_images_that_are_also_trained_on(root):
+def test_images_in_both_training_and_test(root):
     for i in (2, 3):
         shutil.copy(root / "train" / "cat" / f"{i}.png", root / "test" / "cat" / f"again{i}.png")
     with pytest.warns(UserWarning, match="^2 test images of .* are also trained on, .*; accuracy is too high by them$"):
         assert check(root) == {"trained_and_tested": 2}
 
 
-def test_files_of_the_same_size_and_end_are_compared_as_a_whole(root, monkeypatch):
+def test_files_of_equal_size_and_end_are_compared_completely(root, monkeypatch):
     monkeypatch.setattr(image_files, "TAIL_BYTES", 8)
     one = (root / "train" / "cat" / "2.png").read_bytes()
     (root / "train" / "pig" / "x.png").write_bytes(one[:50] + bytes([one[50] ^ 1]) + one[51:])
@@ -77,7 +77,7 @@ def test_no_more_than_three_are_named(root):
 
 
 def test_classes_are_compared_by_their_names(tmp_path):
-    """Halves of the classes count their labels from 0 each."""
+    """Each half of the classes counts its labels from 0."""
     for part, first in (("train", 0), ("test", 4)):
         write_images(tmp_path / part, classes=("cat", "horse", "mouse", "pig"), each=8)
         for path in (tmp_path / part).rglob("*.png"):

@@ -1,4 +1,4 @@
-"""Which images are there."""
+"""Existence checks of image files."""
 
 import os
 
@@ -15,7 +15,7 @@ def tree(root, *names):
     return root
 
 
-def test_what_is_missing_in_the_order_of_the_question(tmp_path):
+def test_missing_files_are_in_the_order_of_the_request(tmp_path):
     tree(tmp_path, "a/1.jpg", "a/b/2.jpg", "3.jpg")
     asked = ["z/1.jpg", "a/1.jpg", "a/b/2.jpg", "a/b/9.jpg", "3.jpg", "4.jpg", "a/b/c/5.jpg", "3.jpg/6.jpg"]
     assert missing_files(tmp_path, asked) == ["z/1.jpg", "a/b/9.jpg", "4.jpg", "a/b/c/5.jpg", "3.jpg/6.jpg"]
@@ -23,7 +23,7 @@ def test_what_is_missing_in_the_order_of_the_question(tmp_path):
     assert missing_files(tmp_path, []) == []
 
 
-def test_upper_and_lower_case_count_in_folders_too(tmp_path):
+def test_folder_names_are_case_sensitive(tmp_path):
     tree(tmp_path, "Faces/image_1.jpg")
     assert missing_files(tmp_path, ["faces/image_1.jpg", "Faces/Image_1.jpg", "Faces/image_1.JPG"]) == [
         "faces/image_1.jpg",
@@ -40,7 +40,7 @@ def test_each_folder_is_listed_once(tmp_path, monkeypatch):
     assert len(listed) == len(set(listed)) == 4
 
 
-def test_a_link_that_leads_nowhere_is_missing(tmp_path):
+def test_a_broken_link_is_missing(tmp_path):
     tree(tmp_path, "real.jpg")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "real.jpg")
     (tmp_path / "dead.jpg").symlink_to(tmp_path / "gone.jpg")

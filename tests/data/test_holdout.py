@@ -12,7 +12,7 @@ from folder_datasets import write_class_folders
 
 @pytest.fixture
 def table(tmp_path):
-    """Sixteen training and four test images of each of two classes, by a table."""
+    """A table with sixteen training and four test images of each of two classes."""
     write_class_folders(tmp_path, cat=20, dog=20)
     lines = ["path,label,split"]
     lines += [f"{n}/{i}.png,{n},{'train' if i < 16 else 'test'}" for n in ("cat", "dog") for i in range(20)]
@@ -25,7 +25,7 @@ def task(data, method="coop", shots=16, **options):
     return tasks.build_task(run)
 
 
-def test_sixteen_marked_images_are_sixteen_shots(table):
+def test_sixteen_training_images_are_sixteen_shots(table):
     chosen = task(f"csv:{table}")
     assert len(chosen.train) == 32 and chosen.val == () and len(chosen.tests["test"].examples) == 8
 
@@ -38,7 +38,7 @@ def test_sixteen_marked_images_are_sixteen_shots(table):
         ({"fraction": 0.5, "selector": "glister"}, "selector=glister needs .*: 6 of 32"),
     ],
 )
-def test_what_looks_at_validation_images_sets_some_aside_and_says_so(table, options, message):
+def test_runs_that_need_validation_images_set_some_aside_with_a_warning(table, options, message):
     with pytest.warns(UserWarning, match="class 'cat' has 13 images, fewer than shots=16"):
         chosen = task(f"csv:{table}", **options)
     assert len(chosen.train) == 26 and len(chosen.val) == 6
@@ -48,7 +48,7 @@ def test_what_looks_at_validation_images_sets_some_aside_and_says_so(table, opti
         ct.train(method, data=f"csv:{table}", shots=16, **({"epochs": 1} if method == "coop" else {}), **options)
 
 
-def test_what_is_set_aside_is_what_earlier_versions_took(table):
+def test_the_held_out_images_are_those_of_earlier_versions(table):
     data = Csv(table)
     cut = [e.key for e in data.aside()]
     assert cut == ["cat/13.png", "cat/4.png", "cat/8.png", "dog/11.png", "dog/15.png", "dog/7.png"]
@@ -56,7 +56,7 @@ def test_what_is_set_aside_is_what_earlier_versions_took(table):
 
 
 @pytest.mark.parametrize("kind", ["folder", "torch"])
-def test_other_data_with_a_test_part(tmp_path, kind):
+def test_other_data_with_a_test_split(tmp_path, kind):
     root = tmp_path / "photos"
     for part, count in (("train", 16), ("test", 2)):
         write_class_folders(root / part, cat=count, dog=count)

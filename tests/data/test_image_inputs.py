@@ -1,4 +1,4 @@
-"""`predict`, `logits` and `image_features` take images of every kind, one or many; what is no image is a sentence."""
+"""`predict`, `logits` and `image_features` take one or many images of every type; anything else is refused."""
 
 import io
 
@@ -33,7 +33,7 @@ def path(tmp_path_factory):
 
 
 class Named:
-    """A path of a class of its own."""
+    """A path-like object of a custom class."""
 
     def __init__(self, path):
         self.path = path
@@ -68,7 +68,7 @@ def kinds(path):
 
 
 @pytest.mark.parametrize("ask", ["logits", "image_features"])
-def test_one_image_of_any_kind_gives_the_same(run, path, ask):
+def test_one_image_of_any_type_gives_the_same(run, path, ask):
     expected = getattr(run, ask)(path)
     assert expected.shape[0] == 1
     for kind, image in kinds(path).items():
@@ -77,7 +77,7 @@ def test_one_image_of_any_kind_gives_the_same(run, path, ask):
     assert run.predict(path) == run.predict([path])[0] == run.predict(path.read_bytes())
 
 
-def test_an_open_file_is_read_from_its_start_and_as_often_as_asked(run, path):
+def test_an_open_file_is_read_from_its_start_every_time(run, path):
     with open(path, "rb") as file:
         file.read(7)
         assert run.predict(file) == run.predict(file) == run.predict(path)
@@ -105,7 +105,7 @@ def test_a_batch_of_tensors(run):
     assert isinstance(run.predict(batch[:1]), list), "a batch of one is a batch"
 
 
-def test_what_is_assumed_of_deep_images_is_said_once(run, tmp_path, monkeypatch):
+def test_assumptions_about_deep_images_are_reported_once(run, tmp_path, monkeypatch):
     monkeypatch.setattr(tuned, "BATCH_SIZE", 2)
     for i in range(5):
         Image.fromarray(np.full((40, 40), 100 + 900 * i, np.uint16)).save(tmp_path / f"{i}.png")
@@ -180,13 +180,13 @@ def test_few_images_are_decoded_at_a_time(run, monkeypatch):
     ],
     ids=lambda given: given[:24] if isinstance(given, str) else type(given).__name__,
 )
-def test_what_is_no_image(run, ask, images, reason):
+def test_other_inputs_are_refused(run, ask, images, reason):
     with pytest.raises(ct.UserError, match=reason) as caught:
         getattr(run, ask)(images)
     assert "\n" not in str(caught.value)
 
 
-def test_the_wrong_one_is_named(run, path):
+def test_the_invalid_image_is_named(run, path):
     with pytest.raises(ct.UserError, match="image 2 is a float; expected"):
         run.predict([path, path, 0.5])
 

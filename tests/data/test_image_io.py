@@ -1,4 +1,4 @@
-"""Picture files of every common kind are read; a broken one is named."""
+"""Image files of every common format are read; a broken one is named."""
 
 from pathlib import Path
 
@@ -54,28 +54,28 @@ def test_alpha_is_the_mask(tmp_path):
     for mode in ("RGB", "L"):
         image = colour_tensor().convert(mode)
         image.putalpha(alpha)
-        picture = stored(tmp_path, image)
-        assert picture.mask is not None and picture.mask.equal(torch.from_numpy(RAMP)[None])
+        decoded = stored(tmp_path, image)
+        assert decoded.mask is not None and decoded.mask.equal(torch.from_numpy(RAMP)[None])
         shown = (
             np.asarray(colour_tensor().convert(mode).convert("RGB")) * (RAMP / 255)[..., None] + 255 - RAMP[..., None]
         )
-        off = picture.image.permute(1, 2, 0).numpy() - shown
+        off = decoded.image.permute(1, 2, 0).numpy() - shown
         assert abs(off).max() <= 1, "on white, as viewers show it"
 
 
-def test_what_transparency_hides_does_not_count(tmp_path):
+def test_colours_of_transparent_pixels_do_not_matter(tmp_path):
     hidden, other = (Image.merge("RGBA", [Image.new("L", (4, 4), c) for c in (r, 9, 9, 0)]) for r in (200, 30))
     for image in (hidden, other):
         image.paste((10, 20, 30, 255), (0, 0, 2, 4))
     kinds = {".png": {}, ".webp": {"lossless": True, "exact": True}, ".tif": {}}
     read = [stored(tmp_path, image, suffix, **more) for image in (hidden, other) for suffix, more in kinds.items()]
     read += [from_pil(hidden), from_pil(other.convert("RGBa"))]
-    for picture in read:
-        assert picture.image.equal(read[0].image) and picture.mask is not None
-        assert picture.image[:, 0, 0].tolist() == [10, 20, 30] and picture.image[:, 0, 3].tolist() == [255] * 3
+    for decoded in read:
+        assert decoded.image.equal(read[0].image) and decoded.mask is not None
+        assert decoded.image[:, 0, 0].tolist() == [10, 20, 30] and decoded.image[:, 0, 3].tolist() == [255] * 3
 
 
-def test_an_alpha_channel_that_hides_nothing_is_no_mask(tmp_path):
+def test_an_opaque_alpha_channel_is_no_mask(tmp_path):
     image = colour_tensor()
     image.putalpha(255)
     assert stored(tmp_path, image).mask is None
@@ -83,7 +83,7 @@ def test_an_alpha_channel_that_hides_nothing_is_no_mask(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_turns_image_and_mask(tmp_path, orientation, suffix):
+def test_exif_rotates_image_and_mask(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
     turned = colour_tensor()
@@ -105,7 +105,7 @@ def test_exif_turns_image_and_mask(tmp_path, orientation, suffix):
     assert image.mask is not None and image.mask.equal(pil_to_tensor(expected.getchannel("A")))
 
 
-def test_a_moving_image_gives_its_first_frame(tmp_path):
+def test_an_animated_image_gives_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (4, 4), c) for c in ("red", "blue")]
     image = stored(tmp_path, frames[0], ".gif", save_all=True, append_images=frames[1:])
     assert image.image[:, 0, 0].tolist() == [255, 0, 0]
@@ -145,14 +145,14 @@ def test_the_suffix_may_be_wrong(tmp_path, kind):
     "options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}, {"optimize": True}]
 )
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (64, 48), (333, 201)])
-def test_plain_jpegs_are_as_pillow_decodes_them(tmp_path, size, options):
+def test_plain_jpegs_equal_pillows(tmp_path, size, options):
     colour_tensor().resize(size).save(tmp_path / "cat.jpg", **options)
     with Image.open(tmp_path / "cat.jpg") as image:
         assert read_image(tmp_path / "cat.jpg").image.equal(pil_to_tensor(image))
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="no photographs in ../shared/data")
-def test_photographs_are_as_pillow_decodes_them():
+def test_photographs_equal_pillows():
     for path in sorted(SAMPLE.iterdir()):
         with Image.open(path) as image:
             assert read_image(path).image.equal(pil_to_tensor(image.convert("RGB"))), path.name

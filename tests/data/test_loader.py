@@ -1,4 +1,4 @@
-"""Views depend on seed, epoch and position alone; each epoch has its own order."""
+"""Views depend only on seed, epoch and position; each epoch has its own order."""
 
 import threading
 import warnings
@@ -99,14 +99,14 @@ def test_errors_in_threads_are_raised_unchanged(tmp_path, monkeypatch):
 
 
 def test_an_epoch_visits_every_example_once_and_drops_an_incomplete_batch():
-    examples = made()  # 12 of them
+    examples = made()  # 12 examples
     assert sorted(sum(examples.order(0, 4), [])) == list(range(12))
     assert [len(b) for b in examples.order(0, 5)] == [5, 5]
     assert [len(b) for b in examples.order(0, 12)] == [12]
     assert [len(b) for b in examples.order(0, 32)] == [12], "a single batch is not dropped"
 
 
-def test_processes_share_an_epoch():
+def test_an_epoch_is_divided_among_processes():
     examples = made()
     parts = [sum(examples.order(3, 2, rank, 3), []) for rank in range(3)]
     assert sorted(sum(parts, [])) == list(range(12)) and {len(p) for p in parts} == {4}
@@ -114,7 +114,7 @@ def test_processes_share_an_epoch():
     assert parts == [whole[rank::3] for rank in range(3)]
 
 
-def test_in_order_gives_evaluation_views_without_masks():
+def test_sequential_batches_are_evaluation_views_without_masks():
     toy = task()
     (batch,) = made(augment=False).in_order(100, CPU)
     assert batch.index.tolist() == list(range(12)) and batch.masks is None
@@ -125,7 +125,7 @@ def test_in_order_gives_evaluation_views_without_masks():
         assert torch.equal((pixels[i] * 255).round().to(torch.uint8), expected)
 
 
-def test_batches_have_masks_in_the_unit_interval():
+def test_masks_of_batches_are_in_the_unit_interval():
     batches = list(made().epoch_batches(0, 4, CPU, masks=DataMasks()))
     for batch in batches:
         assert batch.masks.shape == (4, 1, 32, 32) and batch.masks.dtype == torch.float32
@@ -142,7 +142,7 @@ def test_squashed_batches_have_keys_and_labels():
 
 
 @pytest.mark.parametrize("memory, reads", [(2 << 30, 1), (0, 2)])
-def test_images_are_read_once_while_there_is_memory(monkeypatch, memory, reads):
+def test_images_are_read_once_if_memory_allows(monkeypatch, memory, reads):
     count, read = [], type(drawings()).read
     monkeypatch.setattr(image_store, "MAX_MEMORY_BYTES", memory)
     monkeypatch.setattr(type(drawings()), "read", lambda self, e: (count.append(e.key), read(self, e))[1])

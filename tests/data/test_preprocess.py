@@ -1,4 +1,4 @@
-"""Evaluation views are those of open_clip's own transform, whatever the configuration says."""
+"""Evaluation views equal those of open_clip's transform for every configuration."""
 
 import pytest
 import torch
@@ -53,7 +53,7 @@ def test_one_number_is_a_square_of_it():
         assert torch.equal(one, two)
 
 
-def test_a_squeezed_image_fills_the_size_in_every_mode():
+def test_a_squeezed_image_fills_the_view_in_every_mode():
     white = torch.full((3, 30, 90), 255, dtype=torch.uint8)
     for mode in ("shortest", "longest", "squash"):
         assert (squash(white, Preprocess((48, 32), mode)) == 255).all()
@@ -61,7 +61,7 @@ def test_a_squeezed_image_fills_the_size_in_every_mode():
     assert not torch.equal(sharp, soft)
 
 
-#: One of each field that decides pixels, and two training presets.
+#: One change of each field that decides pixels, and two training presets.
 KINDS = [
     (Preprocess((32, 32)), "crop"),
     (Preprocess((48, 48)), "crop"),
@@ -75,8 +75,8 @@ KINDS = [
 ]
 
 
-def test_the_stores_key_holds_all_that_decides_pixels(tmp_path, monkeypatch):
-    """Each kind of view is stored once and found again, and none is taken for another's."""
+def test_the_stores_key_contains_everything_that_decides_pixels(tmp_path, monkeypatch):
+    """Each kind of view is stored once and found again, and is never confused with another."""
     monkeypatch.setattr(disk_cache, "MIN_ENTRY_BYTES", 0)
     monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "cache"))
     for name in ("cat", "dog"):

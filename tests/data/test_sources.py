@@ -15,14 +15,14 @@ from cliptune.errors import UserError
 from tiny_tasks import write_images
 
 
-def test_every_file_is_a_source_that_says_what_it_is():
+def test_every_module_is_a_source_with_a_description():
     import importlib
 
     for name in sources.names():
         assert importlib.import_module(sources.dataset_class(name).__module__).__doc__
 
 
-def test_what_follows_the_colon_is_the_sources_own(tmp_path):
+def test_the_source_parses_the_argument_after_the_colon(tmp_path):
     write_images(tmp_path / "pictures", each=3)
     assert sources.get("emoji").name == "emoji"
     assert len(sources.get("emoji:train_per_class=1").examples("train")) == len(sources.get("emoji").classnames)
@@ -52,7 +52,7 @@ def test_folder_needs_a_path():
 
 
 def imagenet(name, folder, *parts):
-    """A spec of ImageNet or of a test set like it, with an image or a few in each class."""
+    """A spec of ImageNet or one of its variants, with one or a few images per class."""
     kind = sources.dataset_class(name)
     ids = wnids(getattr(kind, "subset", ""))
     names = [str(label) for label in range(len(ids))] if getattr(kind, "numbered", False) else ids
@@ -84,7 +84,7 @@ def saved(folder):
     return f"hub:{folder / 'saved'}"
 
 
-#: How a source is opened in a folder of its own: a spec, or a spec and a reading. Benchmarks open by their cards.
+#: How each source is opened in its own folder: a spec, or a spec and a data configuration; benchmarks by specification.
 OPENED = {
     "emoji": lambda folder: "emoji:train_per_class=2,test_per_class=2",
     "folder": lambda folder: f"folder:{write_images(folder, each=3)}",
@@ -98,23 +98,23 @@ OPENED = {
     "imagenet_r": lambda folder: imagenet("imagenet_r", folder),
     "pascal_voc": lambda folder: ("pascal_voc", DataConfig(root=str(fake_voc.write_voc(folder)))),
 }
-#: Those that have no images to train on.
+#: Sources without training images.
 TESTED_ON = {"imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"}
-#: Names that stand for two classes each.
+#: Names shared by two classes each.
 TWICE = {"missile", "sunglasses"}
 
 
 def spec_of(name, folder):
     if name in OPENED:
-        told = OPENED[name](folder)
-        return told if isinstance(told, tuple) else (told, DataConfig())
+        spec_or_pair = OPENED[name](folder)
+        return spec_or_pair if isinstance(spec_or_pair, tuple) else (spec_or_pair, DataConfig())
     mini_public_datasets.write_dataset(public.specs()[name], folder)
     return name, DataConfig(root=str(folder))
 
 
 @pytest.mark.filterwarnings("ignore:.* is not the published split of ", "ignore:Pascal VOC in .* training images")
 @pytest.mark.parametrize("name", sources.names())
-def test_every_source_keeps_the_interface(tmp_path, name):
+def test_every_source_implements_the_interface(tmp_path, name):
     spec, reading = spec_of(name, tmp_path)
     dataset, again = (sources.get(spec, reading) for _ in range(2))
     assert isinstance(dataset, Dataset) and dataset.name
@@ -139,7 +139,7 @@ def test_every_source_keeps_the_interface(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", public.specs())
-def test_every_public_dataset_takes_the_root_alone(tmp_path, name):
+def test_every_public_dataset_needs_only_the_root(tmp_path, name):
     assert public.specs()[name].name == name
     with pytest.raises(UserError, match=f"{name} takes nothing after the colon, got 'x'; set --root instead"):
         sources.get(f"{name}:x", DataConfig(root=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""Split files: read as published, refused with a sentence otherwise."""
+"""Split files: read as published, otherwise refused in one sentence."""
 
 import json
 
@@ -57,12 +57,12 @@ def with_item(*item, part="test"):
         (with_item("a\\1.jpg", 1, "bee"), "must be relative to the image folder"),
     ],
 )
-def test_wrong_content_is_told(tmp_path, content, message):
+def test_invalid_content_is_refused(tmp_path, content, message):
     with pytest.raises(UserError, match=message):
         read(tmp_path, content)
 
 
-def test_no_file_and_no_text(tmp_path):
+def test_a_missing_or_binary_file_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*none\.json: no such file"):
         split_file.read_split_file(tmp_path / "none.json", tmp_path)
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")

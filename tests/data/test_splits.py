@@ -1,4 +1,4 @@
-"""Draws and halves as published, from the field's own split files where they are at hand."""
+"""Draws and halves as published, from the published split files if available."""
 
 import hashlib
 import json
@@ -66,7 +66,7 @@ def test_published_halves(name):
     assert (len(splits.select_labels(examples, base)), len(splits.select_labels(examples, novel))) == TESTED[name]
 
 
-def test_a_draw_replays_pythons_sample_class_after_class():
+def test_a_draw_uses_random_sample_class_by_class():
     train, val = pool(20, 30, 25), pool(6, 5, 7)
     state = random.getstate()
     drawn, validation = splits.draw_few_shot(train, val, 16, 3)
@@ -78,7 +78,7 @@ def test_a_draw_replays_pythons_sample_class_after_class():
     assert drawn == expected and validation == wanted_val
 
 
-def test_classes_are_walked_in_order_of_appearance():
+def test_classes_are_drawn_in_order_of_appearance():
     shuffled = [Example(str(i), label) for i, label in enumerate([2, 0, 2, 1, 0, 1, 2, 0])]
     assert list(splits.group_by_label(shuffled)) == [2, 0, 1]
     assert [e.label for e in splits.sample_few_shot(shuffled, 2, random.Random(1))] == [2, 2, 0, 0, 1, 1]
@@ -91,18 +91,18 @@ def test_validation_takes_at_most_four(shots, expected):
 
 
 @pytest.mark.parametrize("shots", [0, -1])
-def test_no_number_takes_all_in_their_order(shots):
+def test_no_shots_means_all_in_order(shots):
     train, val = pool(3, 2), pool(1, 2)
     assert splits.draw_few_shot(train, val, shots, 1) == (train, val)
 
 
-def test_a_short_class_gives_all_without_consuming_randomness():
+def test_a_small_class_gives_all_without_random_numbers():
     full = splits.sample_few_shot(pool(0, 20), 16, random.Random(1))
     mixed = splits.sample_few_shot(pool(5, 20), 16, random.Random(1))
     assert keys(mixed) == keys(pool(5)) + keys(full)
 
 
-def test_short_classes_are_told_once_with_their_number():
+def test_small_classes_are_reported_once_with_their_number():
     names = ("cat", "dog", "fox")
     with pytest.warns(UserWarning) as error:
         splits.warn_of_small_classes(splits.count_classes(pool(5, 20, 3)), 16, names)
@@ -113,7 +113,7 @@ def test_short_classes_are_told_once_with_their_number():
 
 
 @pytest.mark.parametrize("shots", [3, 1, 0, -1])
-def test_enough_images_need_no_word(shots):
+def test_enough_images_give_no_warning(shots):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         splits.warn_of_small_classes(splits.count_classes(pool(3, 3)), shots, ("a", "b"))
@@ -145,7 +145,7 @@ def test_seed_0_is_a_seed():
 @pytest.mark.parametrize(
     "share, expected", [(0.05, [1, 1, 1]), (0.1, [2, 1, 1]), (0.3, [6, 3, 1]), (0.5, [10, 4, 2]), (1.0, [20, 9, 3])]
 )
-def test_a_fraction_is_rounded_class_by_class(share, expected):
+def test_a_fraction_is_rounded_per_class(share, expected):
     chosen = splits.sample_fraction(pool(20, 9, 3), share, random.Random(5))
     assert [len(group) for group in splits.group_by_label(chosen).values()] == expected
     assert len(set(keys(chosen))) == len(chosen) and set(keys(chosen)) <= set(keys(pool(20, 9, 3)))
@@ -165,7 +165,7 @@ def test_a_fraction_out_of_range(share):
         splits.sample_fraction(pool(3), share, random.Random(1))
 
 
-def test_trainval_cuts_each_class():
+def test_trainval_splits_each_class():
     train, val = splits.split_trainval(pool(10, 7), random.Random(1))
     assert [len(g) for g in splits.group_by_label(val).values()] == [2, 1]
     assert sorted(keys(train + val)) == sorted(keys(pool(10, 7)))
@@ -173,7 +173,7 @@ def test_trainval_cuts_each_class():
     assert splits.split_trainval(pool(10, 7), random.Random(2))[1] != val
 
 
-def test_trainval_of_a_class_that_is_too_small():
+def test_trainval_of_too_small_a_class():
     with pytest.raises(UserError, match="class 1 has 2 images, too few to set 20% aside for validation"):
         splits.split_trainval(pool(10, 2), random.Random(1))
 
@@ -181,12 +181,12 @@ def test_trainval_of_a_class_that_is_too_small():
 @pytest.mark.parametrize(
     "content", ["", "[]", '{"train": []}', '{"train": [["a"]], "val": []}', '{"train": 3, "val": []}']
 )
-def test_not_a_split_file(tmp_path, content):
+def test_invalid_split_files_are_refused(tmp_path, content):
     (tmp_path / "split.json").write_text(content)
     with pytest.raises(UserError, match=r"split\.json is not a split file"):
         splits.few_shot_paths(tmp_path / "split.json", shots=1, seed=1)
 
 
-def test_no_split_file(tmp_path):
+def test_a_missing_split_file_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*none\.json: no such file"):
         splits.few_shot_paths(tmp_path / "none.json", shots=1, seed=1)

@@ -1,4 +1,4 @@
-"""Which classes images show, as the engine sees it."""
+"""Targets of images with one or several classes."""
 
 import random
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 SEVERAL = [Example("a", 2, labels=(0, 2)), Example("b", 1, labels=(1,)), Example("c", 2, labels=(1, 2))]
 
 
-def test_one_column_a_class():
+def test_one_column_per_class():
     assert multi_hot(SEVERAL).tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 1]]
     assert multi_hot(SEVERAL, 5).shape == (3, 5) and multi_hot(SEVERAL, 5)[:, 3:].sum() == 0
     assert multi_hot([Example("a", 0), Example("b", 1)]) is None and multi_hot([]) is None
@@ -38,7 +38,7 @@ def test_batches_carry_the_targets_of_their_examples():
     assert all(batch.targets is None for batch in plain.in_order(5, CPU))
 
 
-def test_halves_keep_the_classes_that_are_in_them():
+def test_halves_keep_only_their_classes():
     (first,) = splits.select_labels(SEVERAL, (2, 7))[:1]
     assert (first.label, first.labels) == (0, (0,))
     assert [e.key for e in splits.select_labels(SEVERAL, (1,))] == ["b"]

@@ -1,4 +1,4 @@
-"""Views are the published ones, by Pillow: to a grey level, or to the bit."""
+"""Views equal the published ones by Pillow to one grey level, or exactly."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def synthetic(seed):
 
 @pytest.fixture(scope="module", params=["synthetic", "photographs"])
 def images(request):
-    """Twelve images at sizes of photographs, and twelve photographs where there are any."""
+    """Twelve synthetic images at sizes of photographs, and twelve photographs if available."""
     if request.param == "synthetic":
         return [synthetic(seed) for seed in range(len(SIZES))]
     if not SAMPLE.is_dir():
@@ -49,11 +49,11 @@ def images(request):
 
 
 def gap(view, reference):
-    """Grey levels between ours and Pillow's."""
+    """Differences between our view and Pillow's in grey levels."""
     return (view.int() - pil_to_tensor(reference).int()).abs()
 
 
-#: Wide, tall, much smaller, larger, one way alone, and both sides of where Pillow 13 turns the order of ways round.
+#: Wide, tall, much smaller, larger, one axis only, and both sides of the size where Pillow 13 swaps the order of axes.
 SHAPES = [
     (40, 300), (300, 40), (700, 600), (600, 700), (20, 30), (9, 5), (1, 1), (64, 200), (200, 64), (30, 200), (200, 30),
     (136, 100), (137, 100), (65, 63), (64, 64), (75, 50), (1000, 64),
@@ -61,9 +61,9 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("height, width", SHAPES)
-def test_resizing_is_the_installed_pillows_to_a_grey_level(height, width):
-    """Noise and black and white, whose clipping tells the orders of ways apart, and what is smooth. Two levels happen
-    to a few of a million values: so few that at most one of a view may have them."""
+def test_resizing_equals_pillow_to_one_grey_level(height, width):
+    """Noise, black and white (where clipping depends on the order of axes), and smooth images. A few of a million
+    values differ by two levels: at most one value of a view may."""
     binary = to_pil_image((noise_image(height, width, 1) > 127).to(torch.uint8) * 255)
     smooth = to_pil_image(noise_image(6, 8, 2)).resize((width, height), CUBIC)
     for image in (to_pil_image(noise_image(height, width)), binary, smooth):
@@ -74,7 +74,7 @@ def test_resizing_is_the_installed_pillows_to_a_grey_level(height, width):
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("preset", ["crop", "flip", "none"])
-def test_views_are_the_textbooks_to_a_grey_level_or_to_the_bit(images, preset, exact):
+def test_views_equal_the_reference_to_one_grey_level_or_exactly(images, preset, exact):
     augment, above, total = PRESETS[preset](224, exact=exact), 0, 0
     for seed, image in enumerate(images):
         view = augment(DecodedImage(pil_to_tensor(image)), seeded_generator(seed))
@@ -90,7 +90,7 @@ def test_views_are_the_textbooks_to_a_grey_level_or_to_the_bit(images, preset, e
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_the_views_of_2021_are_the_textbooks_to_a_few_grey_levels_or_to_the_bit(images, exact):
+def test_views_of_2021_equal_the_reference_to_a_few_grey_levels_or_exactly(images, exact):
     seen = set()
     for seed, image in enumerate(images * 2):
         view = RandomTranslate(224, exact)(DecodedImage(pil_to_tensor(image)), seeded_generator(seed))
@@ -112,7 +112,7 @@ def test_the_views_of_2021_are_the_textbooks_to_a_few_grey_levels_or_to_the_bit(
     assert len(seen) == 4
 
 
-def test_evaluation_of_2021_is_the_whole_image_squeezed_and_cut(images):
+def test_evaluation_of_2021_resizes_the_whole_image(images):
     for image in images[:3]:
         reference = T.Compose(
             [

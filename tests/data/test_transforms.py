@@ -1,4 +1,4 @@
-"""Image and mask move together; evaluation is torchvision's pipeline to the last grey level."""
+"""Image and mask are transformed together; evaluation equals torchvision's pipeline exactly."""
 
 import math
 
@@ -16,7 +16,7 @@ from noise_images import noise_image, seeded_generator
 
 
 def blob(height, width):
-    """A white blob on black and its mask: the mask of any view can be read off the view's image."""
+    """A white blob on black and its mask: any view's image shows its mask."""
     y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
     inside = (((x - 0.2) / 0.5) ** 2 + ((y + 0.1) / 0.7) ** 2 < 1) & ~((x > 0.3) & (y > 0))
     mask = (inside * 255).to(torch.uint8)[None]
@@ -36,7 +36,7 @@ def test_evaluation_of_an_image_of_the_models_size_is_the_image():
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P", "1"])
-def test_evaluation_takes_every_mode(mode):
+def test_evaluation_accepts_every_mode(mode):
     assert evaluation_view(Image.new(mode, (40, 30)), Preprocess((16, 16))).shape == (3, 16, 16)
 
 
@@ -48,7 +48,7 @@ def test_normalise_is_totensor_and_normalize():
     assert torch.allclose(normalise(torch.stack([image, image]), mean, std)[1], reference, atol=1e-6)
 
 
-def test_a_squeezed_image_keeps_everything_in_sight():
+def test_squeezing_keeps_the_whole_image():
     image = torch.zeros(3, 40, 100, dtype=torch.uint8)
     image[:, :, :10] = 255
     square = squash(image, Preprocess((50, 50)))
@@ -58,7 +58,7 @@ def test_a_squeezed_image_keeps_everything_in_sight():
 
 
 @pytest.mark.parametrize("height, width", [(64, 64), (48, 90), (120, 70)])
-def test_mask_and_image_are_cut_and_turned_alike(height, width):
+def test_mask_and_image_are_cropped_and_flipped_together(height, width):
     augment, image = RandomCropFlip(48), blob(height, width)
     overlaps = []
     for seed in range(40):
@@ -66,30 +66,30 @@ def test_mask_and_image_are_cut_and_turned_alike(height, width):
         assert view.image.shape == (3, 48, 48) and view.mask is not None and view.mask.shape == (1, 48, 48)
         assert set(view.mask.unique().tolist()) <= {0, 255}, "nearest: a mask stays binary"
         read, mask = view.image[:1] > 127, view.mask > 127
-        # Away from edges, which bicubic and nearest place within a pixel of each other, both agree.
+        # Both agree away from edges, which bicubic and nearest place within a pixel of each other.
         overlaps.append((read == mask).float().mean().item())
     assert min(overlaps) > 0.9 and sum(overlaps) / len(overlaps) > 0.96
 
 
-def test_a_flip_turns_both():
+def test_a_flip_mirrors_both():
     view = RandomCropFlip(64, scale=(1.0, 1.0), flip=1.0)(blob(64, 64), seeded_generator(0))
     assert torch.equal(view.image, blob(64, 64).image.flip(-1))
     assert torch.equal(view.mask, blob(64, 64).mask.flip(-1))
 
 
-def test_no_augmentation_leaves_an_image_of_the_right_size_alone():
+def test_without_augmentation_an_image_of_the_right_size_is_unchanged():
     image = DecodedImage(noise_image(64, 64), blob(64, 64).mask)
     view = RandomCropFlip(64, scale=(1.0, 1.0), flip=0.0)(image, seeded_generator(0))
     assert torch.equal(view.image, image.image) and torch.equal(view.mask, image.mask)
 
 
-def test_a_mask_changes_no_pixel():
+def test_a_mask_does_not_change_the_image():
     one = RandomCropFlip(32)(DecodedImage(noise_image(64, 80)), seeded_generator(3)).image
     other = RandomCropFlip(32)(DecodedImage(noise_image(64, 80), blob(64, 80).mask), seeded_generator(3)).image
     assert torch.equal(one, other)
 
 
-def test_flips_come_half_of_the_time():
+def test_half_of_the_views_are_flipped():
     augment, image = RandomCropFlip(8, scale=(1.0, 1.0)), DecodedImage(noise_image(8, 8))
     turned = sum(torch.equal(augment(image, seeded_generator(s)).image, image.image.flip(-1)) for s in range(400))
     assert 160 < turned < 240
@@ -118,7 +118,7 @@ def _marginals(boxes):
 
 
 @pytest.mark.parametrize("height, width", [(10, 400), (400, 10)])
-def test_a_very_long_image_gives_its_centre(height, width):
+def test_a_very_long_image_is_cropped_at_its_centre(height, width):
     top, left, h, w = RandomCropFlip(32, scale=(0.9, 1.0)).box(height, width, seeded_generator(0))
     assert (top, left) == ((height - h) // 2, (width - w) // 2)
     assert (h, w) == ((10, 13) if height < width else (13, 10))
@@ -126,7 +126,7 @@ def test_a_very_long_image_gives_its_centre(height, width):
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("height, width", [(64, 64), (48, 90), (120, 70)])
-def test_masks_move_with_their_images(preset, height, width):
+def test_masks_follow_their_images(preset, height, width):
     for seed in range(20):
         view = PRESETS[preset](48)(blob(height, width), seeded_generator(seed))
         assert view.mask is not None and view.mask.shape == (1, 48, 48)
@@ -135,8 +135,8 @@ def test_masks_move_with_their_images(preset, height, width):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_mask_that_is_a_ramp_says_where_each_pixel_is_from(preset):
-    """Nearest resampling of a column's number: it rises or, flipped, falls all the way, at one step a pixel."""
+def test_a_ramp_mask_shows_the_source_column_of_each_pixel(preset):
+    """Nearest resampling of column numbers: they rise or, flipped, fall monotonically, one step per pixel."""
     ramp = torch.arange(200, dtype=torch.uint8).expand(1, 150, 200)
     for seed in range(10):
         row = PRESETS[preset](40)(DecodedImage(noise_image(150, 200), ramp), seeded_generator(seed)).mask[0, 0].int()

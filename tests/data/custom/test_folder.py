@@ -1,4 +1,4 @@
-"""A user's folder: its parts, its names, and how it is cut."""
+"""A user's folder: its splits, its class names, and how it is split."""
 
 import hashlib
 import shutil
@@ -11,7 +11,7 @@ from cliptune.errors import UserError
 from folder_datasets import class_sizes, write_class_folders
 
 
-def test_classes_side_by_side_are_cut_half_fifth_rest(tmp_path):
+def test_a_folder_without_splits_is_divided_half_fifth_rest(tmp_path):
     folder = Folder(write_class_folders(tmp_path, dog=10, cat=20))
     assert folder.classnames == ("cat", "dog")
     assert class_sizes(folder) == {"train": [10, 5], "val": [4, 2], "test": [6, 3]}
@@ -20,7 +20,7 @@ def test_classes_side_by_side_are_cut_half_fifth_rest(tmp_path):
     assert all((tmp_path / key).is_file() for key in keys)
 
 
-def test_the_cut_is_the_same_elsewhere_and_later(tmp_path):
+def test_the_split_does_not_depend_on_place_or_time(tmp_path):
     one = Folder(write_class_folders(tmp_path / "a", dog=10, cat=20))
     for name in ("dog", "cat"):  # written in another order
         write_class_folders(tmp_path / "b", **{name: {"dog": 10, "cat": 20}[name]})
@@ -33,7 +33,7 @@ def test_the_cut_is_the_same_elsewhere_and_later(tmp_path):
 
 
 @pytest.mark.parametrize("count, train, test", [(1, 1, 0), (2, 1, 1), (3, 1, 1), (4, 2, 1)])
-def test_a_small_class_keeps_something_to_train_on(tmp_path, count, train, test):
+def test_a_small_class_keeps_training_images(tmp_path, count, train, test):
     found = class_sizes(Folder(write_class_folders(tmp_path, few=count, many=10)))
     assert found["train"][0] == train and found["test"][0] == test
     assert sum(found[part][0] for part in found) == count
@@ -42,7 +42,7 @@ def test_a_small_class_keeps_something_to_train_on(tmp_path, count, train, test)
 @pytest.mark.parametrize(
     "names", [("train", "val", "test"), ("training", "valid", "testing"), ("train", "validation", "test")]
 )
-def test_parts_are_taken_as_they_are(tmp_path, names):
+def test_given_splits_are_used_unchanged(tmp_path, names):
     for name, count in zip(names, (4, 2, 3), strict=True):
         write_class_folders(tmp_path / name, cat=count, dog=count)
     folder = Folder(tmp_path)
@@ -50,7 +50,7 @@ def test_parts_are_taken_as_they_are(tmp_path, names):
     assert folder.examples("test")[0].key == f"{names[2]}/cat/0.png"
 
 
-def test_what_a_missing_part_takes_of_training(tmp_path):
+def test_a_missing_split_is_taken_from_training(tmp_path):
     write_class_folders(tmp_path / "train", cat=10, dog=10)
     write_class_folders(tmp_path / "test", cat=3, dog=2)
     assert class_sizes(Folder(tmp_path)) == {"train": [10, 10], "val": [0, 0], "test": [3, 2]}
@@ -58,9 +58,9 @@ def test_what_a_missing_part_takes_of_training(tmp_path):
     assert class_sizes(Folder(tmp_path)) == {"train": [5, 5], "val": [2, 2], "test": [3, 3]}
 
 
-def test_labels_are_those_of_training(tmp_path):
+def test_labels_are_those_of_the_training_split(tmp_path):
     write_class_folders(tmp_path / "train", dog=2, cat=2)
-    write_class_folders(tmp_path / "test", ant=1, dog=1)  # no ant was trained on, no cat is tested
+    write_class_folders(tmp_path / "test", ant=1, dog=1)  # ant has no training images, cat no test images
     with warnings.catch_warnings(record=True, action="always") as error:
         folder = Folder(tmp_path)
     assert [str(note.message) for note in error] == [
@@ -71,13 +71,13 @@ def test_labels_are_those_of_training(tmp_path):
     assert [(e.key, e.label) for e in folder.examples("test")] == [("test/dog/0.png", 1)]
 
 
-def test_a_test_part_alone(tmp_path):
+def test_a_test_split_only(tmp_path):
     write_class_folders(tmp_path / "test", cat=2, dog=2)
     with pytest.raises(UserError, match="has test but no train folder; add one, or put the classes side by side"):
         Folder(tmp_path)
 
 
-def test_hidden_files_and_others_are_no_images(tmp_path):
+def test_hidden_and_other_files_are_ignored(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2)
     write_class_folders(tmp_path, **{".cache": 3})
     write_class_folders(tmp_path / "cat", **{".thumbnails": 3})
@@ -90,7 +90,7 @@ def test_hidden_files_and_others_are_no_images(tmp_path):
     assert sum(map(sum, class_sizes(folder).values())) == 4
 
 
-def test_images_deeper_down_belong_to_their_class(tmp_path):
+def test_nested_images_belong_to_their_class(tmp_path):
     write_class_folders(tmp_path, cat=1, dog=2)
     write_class_folders(tmp_path / "cat", indoors=2)
     folder = Folder(tmp_path)
@@ -98,7 +98,7 @@ def test_images_deeper_down_belong_to_their_class(tmp_path):
     assert sorted(cats) == ["cat/0.png", "cat/indoors/0.png", "cat/indoors/1.png"]
 
 
-def test_a_class_folder_without_images_is_no_class(tmp_path):
+def test_a_folder_without_images_is_not_a_class(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2, empty=0, void=0)
     with pytest.warns(UserWarning, match=f"^no training images of empty, void in {tmp_path}; ignored$"):
         assert Folder(tmp_path).classnames == ("cat", "dog")
@@ -112,7 +112,7 @@ def test_a_class_folder_without_images_is_no_class(tmp_path):
         lambda root: write_class_folders(root.parent, photos=2),
     ],
 )
-def test_no_images(tmp_path, make):
+def test_no_images_is_refused(tmp_path, make):
     make(tmp_path / "photos")
     with pytest.raises(
         UserError, match=r"photos contains no images in class folders; expected .*photos/<class>/<image>\.jpg"
@@ -120,24 +120,24 @@ def test_no_images(tmp_path, make):
         Folder(tmp_path / "photos")
 
 
-def test_one_class(tmp_path):
+def test_one_class_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"has one class only \(cat\); classification needs at least two"):
         Folder(write_class_folders(tmp_path, cat=5, dog=0))
 
 
-def test_no_folder(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match=f"no folder at {tmp_path}/phtos; check the path after folder:"):
         Folder(tmp_path / "phtos")
 
 
 @pytest.mark.parametrize("one, other", [("red_fox", "red-fox"), ("red fox", "RedFox"), ("Cat", "cat")])
-def test_two_folders_that_read_the_same(tmp_path, one, other):
+def test_folders_with_the_same_readable_name_are_refused(tmp_path, one, other):
     with pytest.raises(UserError, match="two classes of .* read as '(red fox|cat)'; rename one"):
         Folder(write_class_folders(tmp_path, **{one: 2, other: 2, "dog": 2}))
 
 
-def test_the_cut_stays_what_it_was(tmp_path):
-    """Pinned: runs of earlier versions have this data."""
+def test_the_split_equals_that_of_earlier_versions(tmp_path):
+    """Pinned: runs of earlier versions used this split."""
     folder = Folder(write_class_folders(tmp_path, dog=11, cat=23, red_fox=7))
     keys = [[e.key for e in folder.examples(part)] for part in ("train", "val", "test")]
     assert list(map(len, keys)) == [21, 8, 12]

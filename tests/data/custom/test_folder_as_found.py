@@ -1,4 +1,4 @@
-"""A user's folder as it lies on disk: odd names and nesting, links, leftovers, what cannot be read; real ones."""
+"""Real folders: unusual names and nesting, links, leftovers, unreadable folders."""
 
 import os
 import shutil
@@ -14,20 +14,20 @@ from folder_datasets import class_sizes, write_class_folders
 
 
 @pytest.mark.parametrize("names", [("Train", "TEST"), ("Training", "Testing")])
-def test_parts_are_known_in_any_case(tmp_path, names):
+def test_split_names_are_case_insensitive(tmp_path, names):
     for name in names:
         write_class_folders(tmp_path / name, cat=3, dog=3)
     assert Folder(tmp_path).classnames == ("cat", "dog")
 
 
-def test_two_folders_for_one_part(tmp_path):
+def test_two_folders_for_one_split_are_refused(tmp_path):
     write_class_folders(tmp_path / "val", cat=2, dog=2)
     write_class_folders(tmp_path / "valid", cat=2, dog=2)
     with pytest.raises(UserError, match="has both val and valid; keep one val folder"):
         Folder(tmp_path)
 
 
-def test_a_folder_of_masks_is_no_class(tmp_path):
+def test_a_folder_of_masks_is_not_a_class(tmp_path):
     write_class_folders(tmp_path, cat=4, dog=4)
     write_class_folders(tmp_path / "Masks", cat=4, dog=4)
     with pytest.warns(
@@ -36,7 +36,7 @@ def test_a_folder_of_masks_is_no_class(tmp_path):
         assert Folder(tmp_path).classnames == ("cat", "dog")
 
 
-def test_mask_is_a_class_where_there_would_be_one_only(tmp_path):
+def test_mask_is_a_class_if_there_is_only_one_other(tmp_path):
     assert Folder(write_class_folders(tmp_path, mask=4, no_mask=4)).classnames == ("mask", "no mask")
 
 
@@ -54,7 +54,7 @@ def test_a_dataset_one_folder_deeper(tmp_path):
         Folder(tmp_path / "a")
 
 
-def test_parts_inside_classes(tmp_path):
+def test_splits_inside_classes(tmp_path):
     for name in ("cat", "dog"):
         write_class_folders(tmp_path / name, train=2, test=2)
     with pytest.raises(UserError, match=f"expected {tmp_path}/train/cat/<image>.jpg"):
@@ -92,7 +92,7 @@ def test_links_to_classes_and_images(tmp_path):
     assert sum(class_sizes(folder)[part][0] for part in ("train", "val", "test")) == 4
 
 
-def test_a_link_that_leads_nowhere_is_told_when_it_is_read(tmp_path):
+def test_a_broken_link_is_reported_on_reading(tmp_path):
     write_class_folders(tmp_path, cat=1, dog=1)
     os.symlink(tmp_path / "gone.png", tmp_path / "cat" / "1.png")
     folder = Folder(tmp_path)
@@ -101,14 +101,14 @@ def test_a_link_that_leads_nowhere_is_told_when_it_is_read(tmp_path):
         folder.read(broken)
 
 
-def test_what_archives_and_disks_leave_behind(tmp_path):
+def test_leftovers_of_archives_and_file_systems_are_ignored(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2, __MACOSX=2)
     write_class_folders(tmp_path / "cat", **{"@eaDir": 2})
     folder = Folder(tmp_path)
     assert folder.classnames == ("cat", "dog") and sum(map(sum, class_sizes(folder).values())) == 4
 
 
-def test_suffixes_in_capitals_and_kinds_that_are_not_read(tmp_path):
+def test_upper_case_suffixes_and_unsupported_formats(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2)
     (tmp_path / "cat" / "0.png").rename(tmp_path / "cat" / "0.PNG")
     (tmp_path / "dog" / "x.JXL").write_bytes(b"x")
@@ -117,7 +117,7 @@ def test_suffixes_in_capitals_and_kinds_that_are_not_read(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
-def test_a_closed_folder(tmp_path):
+def test_an_unreadable_folder_is_refused(tmp_path):
     write_class_folders(tmp_path, cat=2, dog=2)
     (tmp_path / "cat").chmod(0)
     try:
@@ -153,7 +153,7 @@ def test_a_real_folder_from_train_to_predict(tmp_path, capsys):
     assert len(lines) == 4 and all(" cat " in line and " ship " in line for line in lines)
 
 
-def test_images_read_back_as_they_were_drawn(photos, cutouts):
+def test_images_are_read_as_written(photos, cutouts):
     for root in (photos, cutouts):
         folder = Folder(root)
         for example in folder.examples("train"):

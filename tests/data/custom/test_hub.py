@@ -1,4 +1,4 @@
-"""Datasets of the hub's package, saved to disk: nothing is downloaded."""
+"""Datasets saved to disk by the `datasets` package; nothing is downloaded."""
 
 import io
 import sys
@@ -17,7 +17,7 @@ PARTS = ("train", "val", "test")
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch, tmp_path):
-    """No network, no progress bars, and a cache that goes with the test."""
+    """No network, no progress bars, and a temporary cache."""
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
@@ -25,18 +25,18 @@ def offline(monkeypatch, tmp_path):
 
 
 def png(value: int) -> bytes:
-    held = io.BytesIO()
-    Image.new("RGB", (8, 6), (value, 0, 0)).save(held, "PNG")
-    return held.getvalue()
+    file = io.BytesIO()
+    Image.new("RGB", (8, 6), (value, 0, 0)).save(file, "PNG")
+    return file.getvalue()
 
 
 def rows(count=10, image="image", label="label", names=("cat", "red_fox"), first=0):
     features = datasets.Features({image: datasets.Image(), label: datasets.ClassLabel(names=list(names))})
-    held = {
+    columns = {
         image: [{"bytes": png(first + i), "path": None} for i in range(count)],
         label: [i % len(names) for i in range(count)],
     }
-    return datasets.Dataset.from_dict(held, features=features)
+    return datasets.Dataset.from_dict(columns, features=features)
 
 
 def saved(tmp_path, **parts):
@@ -58,11 +58,11 @@ def test_a_saved_dataset(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["validation", "valid", "dev", "val"])
-def test_names_of_parts(tmp_path, name):
+def test_names_of_splits(tmp_path, name):
     assert counts(sources.get(saved(tmp_path, **{"train": rows(6), name: rows(4), "test": rows(2)}))) == [6, 4, 2]
 
 
-def test_parts_that_are_missing_are_cut_as_folders_are(tmp_path):
+def test_missing_splits_are_made_as_for_folders(tmp_path):
     dataset = sources.get(saved(tmp_path, train=rows(20)))
     assert counts(dataset) == [10, 4, 6]
     keys = [e.key for part in PARTS for e in dataset.examples(part)]
@@ -75,7 +75,7 @@ def test_a_single_split_of_another_name_is_training(tmp_path):
     assert counts(dataset) == [10, 4, 6] and dataset.examples("train")[0].key.startswith("full/")
 
 
-def test_splits_that_are_not_used_are_said(tmp_path):
+def test_unused_splits_are_reported(tmp_path):
     with pytest.warns(UserWarning, match="^splits of .* that are not used: unsupervised$"):
         sources.get(saved(tmp_path, train=rows(20), unsupervised=rows(4)))
 
@@ -107,11 +107,11 @@ def test_a_folder_of_images_as_the_package_reads_it(tmp_path):
 
 
 @pytest.mark.parametrize("image, label", [("img", "fine_label"), ("photo", "category"), ("x", "what")])
-def test_columns_are_known_by_their_types(tmp_path, image, label):
+def test_columns_are_recognised_by_their_types(tmp_path, image, label):
     assert counts(sources.get(saved(tmp_path, train=rows(20, image, label)))) == [10, 4, 6]
 
 
-def test_columns_that_are_named(tmp_path):
+def test_columns_can_be_named(tmp_path):
     both = rows(20).add_column("colour", [["red", "blue"][i // 10] for i in range(20)])
     spec = saved(tmp_path, train=both)
     assert sources.get(spec, DataConfig(label_column="colour")).classnames == ("blue", "red")
@@ -119,7 +119,7 @@ def test_columns_that_are_named(tmp_path):
         sources.get(spec, DataConfig(label_column="color"))
 
 
-def test_columns_that_cannot_be_guessed(tmp_path):
+def test_ambiguous_columns_are_refused(tmp_path):
     after = rows(20, "after").remove_columns("label")
     two = datasets.concatenate_datasets([rows(20, "before"), after], axis=1)
     spec = saved(tmp_path, train=two)
@@ -149,17 +149,17 @@ def test_hidden_labels(tmp_path):
         assert counts(sources.get(spec))[2] == 0
 
 
-def test_several_labels_an_image(tmp_path):
+def test_several_labels_per_image(tmp_path):
     many = rows(4).remove_columns("label").add_column("label", [[0, 1]] * 4)
     with pytest.raises(UserError, match=r"column 'label' of .* contains \[0, 1\]; a label is a name or an integer"):
         sources.get(saved(tmp_path, train=many))
 
 
-def test_images_are_read_as_files_are(tmp_path):
+def test_images_are_read_like_files(tmp_path):
     sixteen = io.BytesIO()
     Image.fromarray(np.full((6, 8), 257 * 200, np.uint16)).save(sixteen, "PNG")
-    held = rows(4)["image"][:]
-    kinds = [{"bytes": sixteen.getvalue(), "path": None}, {"bytes": b"broken", "path": None}, *held[2:]]
+    cells = rows(4)["image"][:]
+    kinds = [{"bytes": sixteen.getvalue(), "path": None}, {"bytes": b"broken", "path": None}, *cells[2:]]
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
     odd = datasets.Dataset.from_dict({"image": kinds, "label": [0, 1, 0, 1]}, features=features)
     dataset = sources.get(saved(tmp_path, train=rows(4), test=odd))
@@ -169,26 +169,26 @@ def test_images_are_read_as_files_are(tmp_path):
         dataset.read(by_key["test/1"])
 
 
-def test_what_cannot_be_loaded():
+def test_unloadable_datasets_are_refused():
     with pytest.raises(
         UserError, match="dataset 'nobody/nothing' cannot be loaded: .*; check the name and the connection"
     ):
         sources.get("hub:nobody/nothing")
 
 
-def test_a_file_that_is_damaged(tmp_path):
+def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(UserError, match="cannot be loaded: Parquet magic bytes not found in footer"):
         sources.get(f"hub:{tmp_path / 'train.parquet'}")
 
 
 @pytest.mark.parametrize("argument", ["", "x/y,conf=a", "x/y,config=", "x/y,a"])
-def test_specs_that_are_not_understood(argument):
+def test_invalid_specs_are_refused(argument):
     with pytest.raises(UserError, match="hub takes a dataset's name and, after commas, config=NAME and revision=NAME"):
         sources.get(f"hub:{argument}")
 
 
-def test_config_and_revision_are_handed_on(monkeypatch):
+def test_config_and_revision_are_passed_on(monkeypatch):
     seen = {}
     monkeypatch.setattr(datasets, "load_dataset", lambda *a, **more: seen.update(args=a, **more) or {"train": rows(20)})
     sources.get("hub:user/name,config=small,revision=v2")

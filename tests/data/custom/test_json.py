@@ -1,4 +1,4 @@
-"""Split files of one's own."""
+"""Split files for custom data."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ PARTS = {"train": ITEMS[::2], "val": ITEMS[1:2] + ITEMS[5:6], "test": ITEMS[3:4]
 
 @pytest.fixture
 def split(tmp_path):
-    """Writes a split file beside eight images."""
+    """A function that writes a split file next to eight images."""
     for name in PATHS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 6)).save(tmp_path / name)
@@ -31,7 +31,7 @@ def split(tmp_path):
     return write
 
 
-def test_parts_and_names_are_as_the_file_has_them(split):
+def test_splits_and_names_are_those_of_the_file(split):
     dataset = Json(split(PARTS))
     assert dataset.classnames == ("cat", "red_fox")
     for part, items in PARTS.items():
@@ -49,7 +49,7 @@ def test_without_validation(split, parts):
     assert set(ct.train("coop", **options, keep="last").evaluate()) == {"test"}
 
 
-def test_paths_count_from_the_root_that_is_given(split, tmp_path):
+def test_paths_are_relative_to_the_given_root(split, tmp_path):
     (tmp_path / "lists").mkdir()
     path = split(PARTS, tmp_path / "lists")
     with pytest.raises(
@@ -59,17 +59,17 @@ def test_paths_count_from_the_root_that_is_given(split, tmp_path):
     assert len(sources.get(f"json:{path}", DataConfig(root=str(tmp_path))).examples("train")) == 4
 
 
-def test_images_that_are_not_there(split, tmp_path):
+def test_missing_images_are_refused(split, tmp_path):
     path = split(PARTS)
     (tmp_path / PATHS[0]).unlink()
-    said = f"^1 of 8 images of {path} do not exist: {PATHS[0]}"
-    with pytest.raises(UserError, match=said + "; paths are relative to .*skip them: --skip-bad"):
+    message = f"^1 of 8 images of {path} do not exist: {PATHS[0]}"
+    with pytest.raises(UserError, match=message + "; paths are relative to .*skip them: --skip-bad"):
         Json(path)
-    with pytest.warns(UserWarning, match=said + "; ignored"):
+    with pytest.warns(UserWarning, match=message + "; ignored"):
         assert len(Json(path, DataConfig(skip_bad=True)).examples("train")) == 3
 
 
-def test_a_class_that_is_only_tested(split):
+def test_a_class_without_training_images_is_refused(split):
     with pytest.warns(UserWarning, match="no training images of red_fox in"):
         Json(split({"train": ITEMS[:3], "test": ITEMS[3:]}))
 
@@ -87,12 +87,12 @@ def test_a_class_that_is_only_tested(split):
         ({"train": [["a.png", 7, "cat"]], "test": ITEMS}, "labels of .* are not 0 to 2; correct the file|both"),
     ],
 )
-def test_what_is_no_split(split, content, reason):
+def test_invalid_splits_are_refused(split, content, reason):
     with pytest.raises(UserError, match=reason):
         Json(split(content))
 
 
-def test_what_is_no_file(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match="json needs a file: --data json:FILE"):
         sources.get("json:")
     with pytest.raises(UserError, match="no file at .*none.json; check the path after json:"):

@@ -1,4 +1,4 @@
-"""Backgrounds: every name paints, the same for the same seed, and a wrong name is told."""
+"""Backgrounds: every name can be painted, reproducibly for a seed; an unknown name is refused."""
 
 import numpy as np
 import pytest
@@ -44,25 +44,25 @@ def test_there_are_24_names():
 
 @pytest.mark.parametrize("name", BACKGROUND_NAMES)
 @pytest.mark.parametrize("size", [24, 96])
-def test_a_background_has_the_size_asked_for_and_is_not_flat(name, size):
+def test_a_background_has_the_requested_size_and_is_not_flat(name, size):
     image = paint_background(name, 7, size)
     assert image.shape == (3, size, size) and image.dtype == torch.uint8
     assert image.float().std() > 3
 
 
 @pytest.mark.parametrize("name", BACKGROUND_NAMES)
-def test_the_same_seed_paints_the_same_and_another_does_not(name):
+def test_a_background_depends_on_the_seed_only(name):
     first = paint_background(name, 1, 48).clone()
     paint_background.cache_clear()
     assert torch.equal(first, paint_background(name, 1, 48))
     assert not torch.equal(first, paint_background(name, 2, 48))
 
 
-def test_painting_twice_is_remembered():
+def test_backgrounds_are_cached():
     assert paint_background("grass", 3) is paint_background("grass", 3)
 
 
-def test_images_have_not_moved():
+def test_mean_colours_equal_the_recorded_ones():
     """Mean colours of one canvas of each name, as recorded; a tolerance of one level for other numpy versions."""
     means = np.array([paint_background(name, 0).float().mean((1, 2)).tolist() for name in BACKGROUND_NAMES])
     assert np.abs(means - RECORDED).max() < 1
@@ -73,10 +73,10 @@ def test_streams_depend_on_every_part_of_the_key():
     assert len(draws) == 5
 
 
-def test_streams_have_not_moved():
+def test_random_streams_equal_the_recorded_ones():
     assert keyed_generator("cliptune", 0).random(3).tolist() == pytest.approx(STREAM, abs=1e-6)
 
 
-def test_an_unknown_name_is_a_users_mistake():
+def test_an_unknown_name_is_a_user_error():
     with pytest.raises(UserError, match="no background is called 'moon': choose one of sky, cloud"):
         paint_background("moon", 0)

@@ -1,4 +1,4 @@
-"""The embedded dataset: paired poses, exact masks, the promised backgrounds, and sentences for mistakes."""
+"""The bundled dataset: paired poses, exact masks, backgrounds per test mode, and error messages."""
 
 from collections import Counter
 from dataclasses import replace
@@ -26,7 +26,7 @@ def some(examples, step=37):
 
 
 def pose_of(example):
-    """What two images share when only their backgrounds or styles differ."""
+    """The part of an example that images share if only their backgrounds or styles differ."""
     return example.key.split("/")[1:3]
 
 
@@ -34,7 +34,7 @@ def pose_of(example):
 
 
 @pytest.mark.parametrize("classes, count", [("benchmark", 120), ("validation", 48)])
-def test_the_halves_are_base_and_novel_and_balanced_in_each_group(classes, count):
+def test_base_and_novel_classes_are_balanced_in_each_group(classes, count):
     rows = list_sprites(classes)
     assert len(rows) == len({row.name for row in rows}) == count
     base, novel = rows[: count // 2], rows[count // 2 :]
@@ -48,18 +48,18 @@ def test_validation_has_other_classes_than_the_benchmark():
 
 
 @pytest.mark.parametrize("classes", CLASS_LISTS)
-def test_each_half_has_classes_at_home_on_every_background(classes):
+def test_each_half_has_typical_classes_for_every_background(classes):
     rows = list_sprites(classes)
     assert {r.home for r in rows[: len(rows) // 2]} == {r.home for r in rows[len(rows) // 2 :]} == set(BACKGROUND_NAMES)
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_every_class_has_a_cut_out_that_fills_its_tile(style):
+def test_every_cutout_fills_its_tile(style):
     full, half = load_tiles(style)
     assert full.shape[1:] == (4, TILE_SIZE, TILE_SIZE) and half.shape[1:] == (4, TILE_SIZE // 2, TILE_SIZE // 2)
     assert len(full) % COLUMNS == 0
     used = full[: sum(len(list_sprites(c)) for c in CLASS_LISTS), 3]
-    # A crop to what is visible touches two opposite edges.
+    # A crop to the visible part touches two opposite edges.
     across = (used > 0.05).any(1).sum(1)
     down = (used > 0.05).any(2).sum(1)
     assert (torch.maximum(across, down) >= TILE_SIZE - 2).all()
@@ -78,13 +78,13 @@ def test_counts_labels_and_keys(emoji):
     assert Counter(e.style for e in train) == {"fluent-3d": 480, "fluent-flat": 480}
 
 
-def test_examples_are_the_same_every_time(emoji):
+def test_examples_are_reproducible(emoji):
     assert emoji.examples("train") == Emoji(test_per_class=4, train_per_class=8).examples("train")
     other = Emoji(test_per_class=4, train_per_class=8, seed=1)
     assert [e.background for e in emoji.examples("test")] != [e.background for e in other.examples("test")]
 
 
-def test_a_larger_pool_begins_with_the_smaller_one(emoji):
+def test_a_larger_pool_starts_with_the_smaller_one(emoji):
     large = Emoji(test_per_class=6)
     first = [e for e in large.examples("test") if int(e.key.split("-")[-1].split("/")[0]) < 4]
     assert first == emoji.examples("test")
@@ -97,7 +97,7 @@ def test_splits_draw_from_disjoint_canvases():
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 1.0])
-def test_rho_is_the_share_of_training_images_at_home(rho):
+def test_rho_is_the_share_of_training_images_on_their_typical_background(rho):
     data = Emoji(rho=rho)
     train = data.examples("train")
     share = np.mean([e.background == data.homes[e.label] for e in train])
@@ -140,26 +140,26 @@ def test_domains_share_pose_and_background(emoji):
 def test_the_mask_is_exact(emoji):
     """image = mask * drawing + (1 - mask) * background, recomputed in double precision."""
     for example in some(emoji.examples("train")):
-        picture = emoji.read(example)
-        assert picture.image.shape == (3, 64, 64) and picture.mask.shape == (1, 64, 64)
-        assert picture.image.dtype == picture.mask.dtype == torch.uint8
+        decoded = emoji.read(example)
+        assert decoded.image.shape == (3, 64, 64) and decoded.mask.shape == (1, 64, 64)
+        assert decoded.image.dtype == decoded.mask.dtype == torch.uint8
         drawing, tint, background, shade = (t[0].double() for t in emoji.layers(example))
-        alpha = picture.mask.double() / 255
+        alpha = decoded.mask.double() / 255
         assert (drawing[3] - alpha[0]).abs().max() <= 0.5 / 255 + 1e-6
         back = (background * shade[:, None, None]).clamp(max=255)
         image = 255 * torch.minimum(drawing[:3] * tint[:, None, None], alpha) + (1 - alpha) * back
-        assert (image - picture.image).abs().max() <= 0.5 + 1e-3
+        assert (image - decoded.image).abs().max() <= 0.5 + 1e-3
         clear = (alpha == 0).expand(3, -1, -1)
-        assert torch.equal(picture.image[clear], back.round().to(torch.uint8)[clear])
+        assert torch.equal(decoded.image[clear], back.round().to(torch.uint8)[clear])
 
 
-def test_the_drawing_is_in_the_image(emoji):
+def test_the_drawing_is_visible_in_the_image(emoji):
     for example in emoji.examples("test")[::11]:
         mask = emoji.read(example).mask.float() / 255
         assert 0.008 < mask.mean() < 0.5, example.key
 
 
-def test_reading_is_the_same_every_time_and_ignores_the_label(emoji):
+def test_reading_is_reproducible_and_ignores_the_label(emoji):
     example = emoji.examples("train")[123]
     first, again = emoji.read(example), emoji.read(replace(example, label=0))
     fresh = Emoji(test_per_class=4, train_per_class=8).read(replace(example, label=7))
@@ -167,7 +167,7 @@ def test_reading_is_the_same_every_time_and_ignores_the_label(emoji):
     assert torch.equal(first.image, fresh.image) and torch.equal(first.mask, fresh.mask)
 
 
-def test_images_have_not_moved(emoji):
+def test_mean_colours_equal_the_recorded_ones(emoji):
     """Means as recorded; a tolerance for other resampling and numpy versions."""
     found = [emoji.read(e) for e in emoji.examples("test")[::97]]
     means = [(p.image.float().mean().item(), p.mask.float().mean().item()) for p in found]
@@ -184,7 +184,7 @@ def test_other_sizes(image_size):
     assert abs(image.mask.float().mean() - small.mask.float().mean()) < 3
 
 
-def test_composing_a_batch_is_composing_each(emoji):
+def test_composing_a_batch_equals_composing_each_image(emoji):
     layers = [emoji.layers(e) for e in some(emoji.examples("test"))]
     images, masks = alpha_over(*(torch.cat(part) for part in zip(*layers, strict=True)))
     for i, one in enumerate(layers):
@@ -192,10 +192,10 @@ def test_composing_a_batch_is_composing_each(emoji):
         assert torch.equal(images[i], image[0]) and torch.equal(masks[i], mask[0])
 
 
-# Knobs as text
+# Options in the spec
 
 
-def test_a_spec_sets_the_knobs():
+def test_a_spec_sets_the_options():
     data = Emoji.from_spec("rho=0.9, styles=fluent-3d+noto,classes=validation,scale=0.25+0.5,test_per_class=2")
     assert (data.rho, data.styles, data.classes, data.scale) == (0.9, ("fluent-3d", "noto"), "validation", (0.25, 0.5))
     assert len(data.examples("test")) == 96
@@ -217,12 +217,12 @@ def test_a_spec_sets_the_knobs():
         ("test_per_class=-1", "test_per_class must be .*got -1"),
     ],
 )
-def test_a_wrong_spec_is_a_users_mistake(spec, message):
+def test_an_invalid_spec_is_a_user_error(spec, message):
     with pytest.raises(UserError, match=message):
         Emoji.from_spec(spec)
 
 
-def test_a_wrong_split_or_domain_is_a_users_mistake(emoji):
+def test_an_unknown_split_or_domain_is_a_user_error(emoji):
     with pytest.raises(UserError, match="emoji has no split 'dev': choose one of train, val, test"):
         emoji.examples("dev")
     with pytest.raises(UserError, match="emoji has no style 'oil'"):

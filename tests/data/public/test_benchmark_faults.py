@@ -1,4 +1,4 @@
-"""What is said of benchmarks with split files whose split, images or lists are others than published, or lacking."""
+"""Messages about benchmarks whose split, images or lists are missing or differ from the published ones."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from cliptune.errors import UserError
 from mini_public_datasets import miniature, open_dataset
 
 
-def test_another_split_works_and_is_told(pets):
+def test_another_split_works_with_a_warning(pets):
     root, _ = pets
     with pytest.warns(UserWarning, match="is not the published split of OxfordPets .*4 classes, not 37") as error:
         open_dataset("oxford_pets", root)
@@ -30,7 +30,7 @@ def test_missing_images_are_counted_and_named(pets):
 
 
 @miniature
-def test_missing_images_are_left_to_skip_bad(pets):
+def test_missing_images_can_be_skipped(pets):
     root, split = pets
     (root / "oxford_pets" / "images" / split["test"][0][0]).unlink()
     assert len(open_dataset("oxford_pets", root, skip_bad=True).examples("test")) == 8
@@ -60,7 +60,7 @@ def test_a_missing_split_says_where_to_get_it(pets):
         ("variants.txt", b"\xff\xfe", r"variants\.txt: byte 0 is not UTF-8"),
     ],
 )
-def test_aircraft_with_other_lists(tmp_path, file, content, message):
+def test_aircraft_with_invalid_lists(tmp_path, file, content, message):
     card = public.specs()["fgvc_aircraft"]
     mini_public_datasets.write_dataset(card, tmp_path, split=mini_public_datasets.make_split(card))
     path = tmp_path / "fgvc_aircraft" / file

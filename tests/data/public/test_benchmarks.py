@@ -27,8 +27,8 @@ NAMES = (
     "eurosat",
     "ucf101",
 )
-CARDS = {name: public.specs()[name] for name in NAMES}
-LAYOUTS = [(name, number) for name in NAMES for number in range(len(CARDS[name].layouts))]
+SPECS = {name: public.specs()[name] for name in NAMES}
+LAYOUTS = [(name, number) for name in NAMES for number in range(len(SPECS[name].layouts))]
 unseen = pytest.mark.filterwarnings("ignore:backbone 'tiny' was not trained on .*:UserWarning")
 
 
@@ -41,7 +41,7 @@ def published(spec):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("food101", "fgvc_aircraft", "sun397")])
 def test_the_published_splits(name):
-    spec = CARDS[name]
+    spec = SPECS[name]
     file = published(spec)
     names, parts = split_file.read_split_file(file, file.parent)
     assert short_sha256(file.read_bytes()) == spec.split_sha256
@@ -52,8 +52,8 @@ def test_the_published_splits(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_cards_say_what_a_user_needs(name):
-    spec = CARDS[name]
+def test_specifications_document_the_dataset(name):
+    spec = SPECS[name]
     assert spec.name == name and spec.layouts[0].kind == "CoOp" and len(spec.layouts) > 1
     assert len(set(spec.layouts)) == len(spec.layouts) == len({x.marker_path for x in spec.layouts})
     assert "https://" in spec.source and spec.caveats and all(trap.endswith(".") for trap in spec.caveats)
@@ -64,8 +64,8 @@ def test_cards_say_what_a_user_needs(name):
     assert all(template.count("{}") == 1 for template in spec.templates)
 
 
-def test_sentences_and_masks_are_those_of_the_field():
-    assert {name: spec.templates[0] for name, spec in CARDS.items() if spec.templates != ("a photo of a {}.",)} == {
+def test_templates_and_mask_folders_are_the_published_ones():
+    assert {name: spec.templates[0] for name, spec in SPECS.items() if spec.templates != ("a photo of a {}.",)} == {
         "oxford_pets": "a photo of a {}, a type of pet.",
         "oxford_flowers": "a photo of a {}, a type of flower.",
         "fgvc_aircraft": "a photo of a {}, a type of aircraft.",
@@ -75,20 +75,20 @@ def test_sentences_and_masks_are_those_of_the_field():
         "ucf101": "a photo of a person doing {}.",
     }
     flat = {"oxford_pets", "stanford_cars", "oxford_flowers", "fgvc_aircraft"}
-    assert {name: spec.mask_layout for name, spec in CARDS.items()} == {
+    assert {name: spec.mask_layout for name, spec in SPECS.items()} == {
         name: "flat" if name in flat else "SUN397" if name == "sun397" else "class" for name in NAMES
     }
 
 
 @miniature
 @pytest.mark.parametrize(
-    "name, number", LAYOUTS, ids=[f"{n}-{CARDS[n].layouts[i].home or '.'}-{i}" for n, i in LAYOUTS]
+    "name, number", LAYOUTS, ids=[f"{n}-{SPECS[n].layouts[i].home or '.'}-{i}" for n, i in LAYOUTS]
 )
 def test_every_layout_is_found_and_read(tmp_path, name, number):
-    layout = CARDS[name].layouts[number]
-    split = mini_public_datasets.write_dataset(CARDS[name], tmp_path, layout)
+    layout = SPECS[name].layouts[number]
+    split = mini_public_datasets.write_dataset(SPECS[name], tmp_path, layout)
     dataset = open_dataset(name, tmp_path)
-    assert dataset.location == locate(CARDS[name], tmp_path) and dataset.location.layout == layout
+    assert dataset.location == locate(SPECS[name], tmp_path) and dataset.location.layout == layout
     for part in mini_public_datasets.PARTS:
         examples = dataset.examples(part)
         assert [[e.key, e.label, dataset.classnames[e.label]] for e in examples] == split[part]
@@ -99,20 +99,20 @@ def test_every_layout_is_found_and_read(tmp_path, name, number):
 @miniature
 @unseen
 @pytest.mark.parametrize("name", NAMES)
-def test_tunes_and_tests(tmp_path, name):
-    mini_public_datasets.write_dataset(CARDS[name], tmp_path, CARDS[name].layouts[-1])
+def test_trains_and_evaluates(tmp_path, name):
+    mini_public_datasets.write_dataset(SPECS[name], tmp_path, SPECS[name].layouts[-1])
     before = sorted(tmp_path.rglob("*"))
     tuned = ct.train("coop", data=name, root=str(tmp_path), shots=1, epochs=1, n_ctx=2)
     assert tuned.classnames == open_dataset(name, tmp_path).classnames
-    assert tuned.model.templates == CARDS[name].templates
+    assert tuned.model.templates == SPECS[name].templates
     assert set(tuned.evaluate(name)) == {"test"} and tuned.evaluate(name) == tuned.evaluate()
     assert sorted(tmp_path.rglob("*")) == before, "something was written into the data"
 
 
 @miniature
 @pytest.mark.parametrize("name", NAMES)
-def test_made_up_stand_ins_have_the_form_of_the_published(tmp_path, name):
-    spec = CARDS[name]
+def test_invented_splits_have_the_form_of_the_published_ones(tmp_path, name):
+    spec = SPECS[name]
     split = mini_public_datasets.make_split(spec)
     mini_public_datasets.write_dataset(spec, tmp_path, split=split)
     dataset = open_dataset(name, tmp_path)
@@ -127,7 +127,7 @@ def test_made_up_stand_ins_have_the_form_of_the_published(tmp_path, name):
 
 
 @miniature
-def test_draws_are_the_published_rule_on_the_files_order(pets):
+def test_draws_follow_the_published_rule_in_file_order(pets):
     root, split = pets
     rng = random.Random(0)
     expected = []
@@ -138,8 +138,8 @@ def test_draws_are_the_published_rule_on_the_files_order(pets):
     assert [e.key for e in train + val] == expected
 
 
-def test_the_published_split_is_not_warned_of(tmp_path):
-    spec = CARDS["oxford_pets"]
+def test_the_published_split_gives_no_warning(tmp_path):
+    spec = SPECS["oxford_pets"]
     content = json.loads(published(spec).read_text(encoding="utf-8"))
     images = tmp_path / "oxford-iiit-pet" / "images"
     images.mkdir(parents=True)
@@ -174,7 +174,7 @@ def test_from_the_command_line(cli, pets, tmp_path):
 
 @miniature
 @unseen
-def test_imported_draws_are_trained_on_and_not_looked_for_elsewhere(pets, tmp_path):
+def test_imported_draws_are_used_for_training(pets, tmp_path):
     root, _ = pets
     train, val = open_dataset("oxford_pets", root).draw(1, 9)
     mini_public_datasets.write_pickled_draw(tmp_path / "draws" / "shot_1-seed_1.pkl", train=train, val=val)

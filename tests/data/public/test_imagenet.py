@@ -1,4 +1,4 @@
-"""ImageNet and the test sets made after it: labels by WordNet id, sorted files, validation shots out of training."""
+"""ImageNet and its variants: labels by WordNet id, sorted files, validation shots from the training images."""
 
 import random
 import shutil
@@ -23,7 +23,7 @@ BRIEF = {"shots": 1, "epochs": 1, "preset": "none", "batch_size": 500, "augment"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """A CLIP that sees a thousand images in a second."""
+    """A CLIP that encodes a thousand images per second."""
     monkeypatch.setattr(experiment, "cached_backbone", lambda *_: tiny_clips.backbone("deep_image"))
 
 
@@ -61,7 +61,7 @@ def test_names_are_those_of_published_experiments():
         assert read_classnames(part) == tuple(dict(zip(ids, names, strict=True))[wnid] for wnid in part)
 
 
-def test_cards_know_the_names_and_every_classs_order(root):
+def test_specifications_contain_names_and_class_order(root):
     for name in ("imagenet", *SETS):
         dataset = open_dataset(name, root)
         assert dataset.spec.name == name == dataset.name and len(dataset.classnames) == dataset.spec.num_classes
@@ -80,14 +80,14 @@ def test_files_are_sorted_by_name(imagenet, root):
     assert "sorted by name" in " ".join(imagenet.spec.caveats) and "sorted order" in ImageNet.__doc__
 
 
-def test_folder_k_of_v2_is_class_k(root):
+def test_folder_k_of_imagenet_v2_is_class_k(root):
     test = open_dataset("imagenetv2", root).examples("test")
     assert all(e.label == int(Path(e.key).parts[0]) for e in test)
     assert [e.key for e in test if e.label == 2] == ["2/a.JPEG", "2/b.jpg"]
 
 
 @pytest.mark.parametrize("name", ["imagenet_a", "imagenet_r"])
-def test_a_and_r_count_their_own_classes(root, name):
+def test_imagenet_a_and_r_have_their_own_labels(root, name):
     dataset, own = open_dataset(name, root), wnids(name[-1])
     assert {(e.label, e.key.split("/")[0]) for e in dataset.examples("test")} == set(enumerate(own))
     full = read_classnames(wnids())
@@ -95,7 +95,7 @@ def test_a_and_r_count_their_own_classes(root, name):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 3])
-def test_shots_follow_the_rule_and_validation_follows_them(imagenet, seed):
+def test_training_and_validation_shots_follow_the_published_rule(imagenet, seed):
     train, val = imagenet.draw(1, seed)
     rng, groups = random.Random(seed), {}
     for e in imagenet.examples("train"):
@@ -134,7 +134,7 @@ def test_other_layouts_of_imagenet(tmp_path, home):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_archives_unpacked_one_folder_deeper_or_beside(tmp_path, name):
+def test_archives_unpacked_one_folder_deeper_or_next_to_it(tmp_path, name):
     folder, classes = SETS[name]
     top, inner = folder.split("/")
     for home in (f"{top}/{top}", *([""] if inner != "images" else [])):
@@ -146,7 +146,7 @@ def test_archives_unpacked_one_folder_deeper_or_beside(tmp_path, name):
     assert not task.train and len(task.tests["test"].examples) == len(classes)
 
 
-def test_zero_shot_needs_nothing_to_train_on(root):
+def test_zero_shot_needs_no_training_images(root):
     assert set(ct.train("zeroshot", "imagenet_a", root=str(root)).result.metrics) == {"test"}
 
 
@@ -159,7 +159,7 @@ def test_training_on_a_test_set_is_refused(root, tmp_path, protocol):
         ct.train("tip_adapter", "imagenet_a", root=str(root))
 
 
-def test_val_alone_can_be_tested_on(tmp_path):
+def test_the_validation_set_alone_can_be_evaluated(tmp_path):
     mini_imagenet.write_imagenet(tmp_path / "imagenet" / "images", train=())
     dataset = ImageNet(tmp_path)
     assert len(dataset.examples("test")) == 1000 and dataset.examples("train") == [] and dataset.sizes() == {}
@@ -167,7 +167,7 @@ def test_val_alone_can_be_tested_on(tmp_path):
         ct.train("coop", "imagenet", root=str(tmp_path))
 
 
-def test_a_file_of_names_beside_the_images_wins_and_is_compared(tmp_path, recwarn):
+def test_a_file_of_names_next_to_the_images_takes_precedence(tmp_path, recwarn):
     images = tmp_path / "imagenet-rendition" / "imagenet-r"
     write_wnid_folders(images, wnids("r"), ("a.jpg",))
     lines = (ASSETS / "classnames.txt").read_text().splitlines()
@@ -177,7 +177,7 @@ def test_a_file_of_names_beside_the_images_wins_and_is_compared(tmp_path, recwar
     own.write_text("\n".join(lines))
     usual = open_dataset("imagenet_r", tmp_path).classnames
     assert not recwarn.list and usual == read_classnames(wnids("r"))
-    (tmp_path / "imagenet" / "classnames.txt").write_text("n01443537 carp\n")  # further away: not looked at
+    (tmp_path / "imagenet" / "classnames.txt").write_text("n01443537 carp\n")  # further away: ignored
     own.write_text("\n".join(line.replace("goldfish", "gold carp") for line in lines))
     with pytest.warns(UserWarning, match=r"other names .* for 1 of 200 classes, such as 'gold carp' for 'goldfish'"):
         assert open_dataset("imagenet_r", tmp_path).classnames == ("gold carp", *usual[1:])
@@ -189,7 +189,7 @@ def test_a_file_of_names_beside_the_images_wins_and_is_compared(tmp_path, recwar
         open_dataset("imagenet_r", tmp_path)
 
 
-def test_what_is_missing_is_counted_and_named(tmp_path):
+def test_missing_classes_are_counted_and_named(tmp_path):
     images = tmp_path / "imagenet" / "images"
     with pytest.raises(UserError, match=r"no ImageNet under .*imagenet/images"):
         ImageNet(tmp_path)
@@ -215,7 +215,7 @@ def test_what_is_missing_is_counted_and_named(tmp_path):
         open_dataset("imagenet:2012", tmp_path)
 
 
-def test_drawn_lists_of_the_fields_own_code_are_taken(root, tmp_path):
+def test_few_shot_lists_of_dassl_are_used(root, tmp_path):
     given = [e for e in ImageNet(root).examples("train") if e.key.endswith("_9.JPEG")]
     file, home = tmp_path / "shot_1-seed_1.pkl", "/home/x/imagenet/images/"
     mini_public_datasets.write_pickled_draw(file, images=home, module="dassl.data.datasets", train=given)

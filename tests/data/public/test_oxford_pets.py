@@ -1,4 +1,4 @@
-"""Oxford Pets brings its official trimaps as masks, where they lie beside the images."""
+"""Oxford Pets uses its official trimaps as masks if they are next to the images."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from cliptune import masks
 from cliptune.data import public
 from mini_public_datasets import miniature, open_dataset
 
-CARD = public.specs()["oxford_pets"]
+SPEC = public.specs()["oxford_pets"]
 
 
 def trimaps(home, split):
-    """A pet in the left third, a border in the middle, background on the right: 1, 3, 2."""
+    """Write trimaps with the pet in the left third, a border in the middle and background on the right: 1, 3, 2."""
     (home / "annotations" / "trimaps").mkdir(parents=True)
     values = np.repeat(np.array([[1, 3, 2]], np.uint8), 16, 1).repeat(48, 0)
     for part in mini_public_datasets.PARTS:
@@ -22,9 +22,9 @@ def trimaps(home, split):
 
 
 @miniature
-@pytest.mark.parametrize("layout", CARD.layouts)
-def test_trimaps_are_masks_in_every_layout(tmp_path, layout):
-    split = mini_public_datasets.write_dataset(CARD, tmp_path, layout)
+@pytest.mark.parametrize("layout", SPEC.layouts)
+def test_trimaps_are_used_as_masks_in_every_layout(tmp_path, layout):
+    split = mini_public_datasets.write_dataset(SPEC, tmp_path, layout)
     assert open_dataset("oxford_pets", tmp_path).examples("train")[0].mask is None
     trimaps((tmp_path / layout.home / layout.images).parent, split)
     dataset, source = open_dataset("oxford_pets", tmp_path), masks.get("data")
@@ -36,8 +36,8 @@ def test_trimaps_are_masks_in_every_layout(tmp_path, layout):
 
 
 @miniature
-def test_a_missing_trimap_is_left_to_grad_cam(tmp_path):
-    split = mini_public_datasets.write_dataset(CARD, tmp_path)
+def test_a_missing_trimap_is_replaced_by_grad_cam(tmp_path):
+    split = mini_public_datasets.write_dataset(SPEC, tmp_path)
     trimaps(tmp_path / "oxford_pets", split)
     next((tmp_path / "oxford_pets" / "annotations" / "trimaps").iterdir()).unlink()
     parts = [open_dataset("oxford_pets", tmp_path).examples(part) for part in mini_public_datasets.PARTS]

@@ -37,7 +37,7 @@ def names(dataset, example):
     return [dataset.classnames[label] for label in example.labels]
 
 
-def test_names_and_what_images_show(voc):
+def test_class_names_and_labels(voc):
     assert len(voc.classnames) == 20 and voc.classnames[10] == "table" and voc.classnames[15] == "plant"
     train, test = voc.examples("train"), voc.examples("test")
     assert [e.key for e in train] == [f"{k}.jpg" for k in fake_voc.TRAIN | fake_voc.MORE] and voc.examples("val") == []
@@ -52,7 +52,7 @@ def foreground(dataset, example):
 
 
 @LABELS
-def test_masks_are_foreground_without_void(voc):
+def test_void_pixels_are_not_foreground(voc):
     raw = fake_voc.labels(0)
     found = foreground(voc, voc.examples("train")[0])
     assert np.array_equal(found == 255, (raw > 0) & (raw < 255)) and set(np.unique(found)) == {0, 255}
@@ -60,7 +60,7 @@ def test_masks_are_foreground_without_void(voc):
     assert all(e.mask.parent.name == "SegmentationClassAug" for e in voc.examples("train"))
 
 
-def test_official_masks_are_colours_of_a_palette(tmp_path):
+def test_official_masks_are_palette_images(tmp_path):
     with pytest.warns(UserWarning, match=r"has 8 training images, not the 10582 .*trainaug.txt.*ClassAug"):
         short = PascalVoc(fake_voc.write_voc(tmp_path, long=False))
     assert [e.key for e in short.examples("train")] == [f"{k}.jpg" for k in fake_voc.TRAIN]
@@ -70,7 +70,7 @@ def test_official_masks_are_colours_of_a_palette(tmp_path):
     assert np.array_equal(foreground(short, example) == 255, (raw > 0) & (raw < 255))
 
 
-def test_dapts_folder_of_masks_comes_first(tmp_path):
+def test_dapts_mask_folder_takes_precedence(tmp_path):
     every = PascalVoc(fake_voc.write_voc(tmp_path, masks="SegmentationClass_All"))
     assert {e.mask.parent.name for e in every.examples("train")} == {"SegmentationClass_All"}
 
@@ -79,7 +79,7 @@ def test_dapts_folder_of_masks_comes_first(tmp_path):
 def test_a_draw_gives_each_image_to_one_of_its_classes(voc, seed):
     train, val = voc.draw(1, seed)
     rng, groups = random.Random(seed), {}
-    for e in voc.examples("train"):  # the release's two steps, with a generator of its own
+    for e in voc.examples("train"):  # the two steps of the released code, with a separate generator
         groups.setdefault(rng.choices(list(e.labels))[0], []).append(e.key)
     expected = [(label, key) for label, keys in groups.items() for key in rng.sample(keys, 1)]
     assert [(e.label, e.key) for e in train] == expected
@@ -88,13 +88,13 @@ def test_a_draw_gives_each_image_to_one_of_its_classes(voc, seed):
     assert voc.draw(1, seed) == (train, val) != voc.draw(1, seed + 10)
 
 
-def test_all_shots_are_all_images(voc):
+def test_all_shots_use_all_images(voc):
     train, val = voc.draw(0, 1)
     assert [e.key for e in train] == [e.key for e in voc.examples("train")] and val == []
 
 
 @FEW
-def test_halves_keep_what_images_show_of_them(voc):
+def test_halves_keep_only_labels_of_their_classes(voc):
     (task,) = protocols.get("base_to_novel")(voc, shots=9, seeds=(1,))
     shown = sorted({label for e in voc.examples("train") for label in e.labels})
     base, novel = ([voc.classnames[i] for i in half] for half in (shown[:4], shown[4:]))
@@ -146,7 +146,7 @@ def test_from_the_command_line(root, tmp_path, capsys):
     assert capsys.readouterr().out == said and "test/map" in said
 
 
-def test_what_is_wrong_is_said(tmp_path):
+def test_faults_are_reported(tmp_path):
     root = fake_voc.write_voc(tmp_path)
     home = root / fake_voc.HOMES[0]
     with pytest.raises(UserError, match="pascal_voc takes nothing after the colon"):
@@ -178,7 +178,7 @@ def test_what_is_wrong_is_said(tmp_path):
     refused("no VOC12 under")
 
 
-def test_the_card_knows_the_names(voc):
+def test_the_specification_contains_the_names(voc):
     from cliptune.data.public.common.spec import short_sha256
 
     assert short_sha256("\n".join(voc.classnames).encode()) == voc.spec.classnames_sha256
@@ -187,7 +187,7 @@ def test_the_card_knows_the_names(voc):
         assert [voc.spec.split_sizes[2], voc.spec.num_classes] == [1449, 20]
 
 
-def test_a_check_counts_what_the_lists_name(root):
+def test_a_check_counts_the_listed_images(root):
     from cliptune.data.public.doctor.check import check_datasets
 
     (report,) = check_datasets(root, ["pascal_voc"]).reports

@@ -1,4 +1,4 @@
-"""Box columns of a table of images are foregrounds; lines of one image are its objects."""
+"""Box columns of a table are foreground masks; the rows of one image are its objects."""
 
 import warnings
 
@@ -15,7 +15,7 @@ from cliptune.types import DecodedImage
 
 @pytest.fixture
 def table(tmp_path):
-    """Writes a table of eight images of 40 x 20 pixels: `rows` give label and boxes of the first."""
+    """A function that writes a table of eight images of 40 x 20 pixels: `rows` give label and boxes of the first."""
     for i in range(8):
         Image.effect_noise((40, 20), 90).convert("RGB").save(tmp_path / f"{i}.png")
 
@@ -55,14 +55,14 @@ def foreground(example, size=(20, 40)):
         ("boxes", '"[[4, 2, 14, 8]]"', '"[[1, 1, 2, 2], [3, 3, 5, 5]]"'),
     ],
 )
-def test_columns_of_every_kind(table, header, row, other):
+def test_box_columns_of_every_kind(table, header, row, other):
     found, _, notes = opened(table(header, f"cat,{row}", other=other))
     assert foreground(found["0.png"]) == ([4, 2, 14, 8], 60)
     assert foreground(found["0.png"], (10, 20)) == ([2, 1, 7, 4], 15), "of an image read smaller"
     assert len(notes) == (header == "bbox" or header == "boxes")
 
 
-def test_several_lines_of_one_image(table):
+def test_several_rows_of_one_image(table):
     found, data, notes = opened(table("xmin,ymin,xmax,ymax,area", "cat,4,2,14,8,60", "cat,20,2,24,8,24",
                                       other="0,0,20,10,200"))  # fmt: skip
     assert foreground(found["0.png"]) == ([4, 2, 24, 8], 84) and notes == []
@@ -75,25 +75,25 @@ def test_objects_of_several_classes_are_several_labels(table):
     assert found["1.png"].labels == (0,)
 
 
-def test_lines_of_one_image_in_two_parts_contradict(table):
+def test_rows_of_one_image_in_two_splits_are_refused(table):
     path = table("xmin,ymin,xmax,ymax,split", "cat,4,2,14,8,train", "cat,4,2,14,8,test", other="0,0,9,9,train")
     with pytest.raises(UserError, match="lines 2 and 3 of .* both list 0.png, and differ"):
         Csv(path)
 
 
-def test_an_empty_box_is_left_out_and_an_image_without_any_has_none(table):
+def test_empty_boxes_are_dropped(table):
     found, _, notes = opened(table("xmin,ymin,xmax,ymax", "cat,4,2,4,8", "cat,,,,", "cat,1,2,3,4"))
     assert found["0.png"].boxes == ((1, 2, 3, 4),)
     assert [note.partition(" of ")[0] for note in notes] == ["1 boxes"] and "the first in line 2; ignored" in notes[0]
 
 
 @pytest.mark.parametrize("row", ["cat,4,2,x,8", "cat,4,2,,8"])
-def test_cells_that_are_no_numbers(table, row):
+def test_cells_must_be_numbers(table, row):
     with pytest.raises(UserError, match="line 2 of .*t.csv: .* is no box of four numbers"):
         Csv(table("xmin,ymin,xmax,ymax", row))
 
 
-def test_auto_masks_are_the_boxes(table):
+def test_auto_masks_use_the_boxes(table):
     path = table("xmin,ymin,xmax,ymax", "cat,4,2,14,8")
     with warnings.catch_warnings(action="error"):
         warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")

@@ -27,7 +27,7 @@ def total(folder):
 
 
 @pytest.mark.parametrize("name", ["train", "test", "dev"])
-def test_a_class_that_is_called_like_a_part(tmp_path, name):
+def test_a_class_named_like_a_split(tmp_path, name):
     folder, notes = opened(write_class_folders(tmp_path, car=4, **{name: 4}))
     assert set(folder.classnames) == {"car", name} and total(folder) == 8
     assert notes == [f"{name} is treated as a class of {tmp_path}, because it contains images, not class folders"]
@@ -35,7 +35,7 @@ def test_a_class_that_is_called_like_a_part(tmp_path, name):
     assert total(opened(tmp_path)[0]) == 10
 
 
-def test_a_test_part_without_labels(tmp_path):
+def test_a_test_split_without_labels(tmp_path):
     write_class_folders(tmp_path / "train", cat=4, dog=4)
     write_class_folders(tmp_path, test=3)
     folder, notes = opened(tmp_path)
@@ -43,12 +43,12 @@ def test_a_test_part_without_labels(tmp_path):
     assert notes == [f"{tmp_path}/test contains no class folders, so its images have no labels; ignored"]
 
 
-def test_parts_without_classes(tmp_path):
+def test_splits_without_classes(tmp_path):
     with pytest.raises(UserError, match="contains no images in class folders; expected .*/train/<class>/<image>.jpg"):
         Folder(write_class_folders(tmp_path, train=3, test=3))
 
 
-def test_what_lies_beside_is_named(tmp_path):
+def test_ignored_folders_are_reported(tmp_path):
     for part in ("train", "test"):
         write_class_folders(tmp_path / part, cat=2, dog=2)
     write_class_folders(tmp_path / "unlabelled", a=2)
@@ -81,7 +81,7 @@ def test_two_classes_of_one_name(tmp_path, other):
         Folder(write_class_folders(tmp_path, **{"Käse": 3, other: 3}))
 
 
-def test_links_to_folders_inside_classes_are_followed_once(tmp_path):
+def test_links_inside_classes_are_followed_once(tmp_path):
     write_class_folders(tmp_path / "photos", cat=3, dog=3)
     write_class_folders(tmp_path / "else", more=2)
     os.symlink(tmp_path / "else" / "more", tmp_path / "photos" / "cat" / "more")
@@ -90,7 +90,7 @@ def test_links_to_folders_inside_classes_are_followed_once(tmp_path):
     assert [sum(counts) for counts in zip(*class_sizes(Folder(tmp_path / "photos")).values(), strict=True)] == [5, 3]
 
 
-def test_folders_called_by_wordnet_ids_have_words(tmp_path):
+def test_wordnet_ids_are_replaced_by_words(tmp_path):
     write_class_folders(tmp_path, n01440764=2, n03417042=2, n04355933=2, n04356056=2)
     folder, notes = opened(tmp_path)
     assert folder.classnames == ("tench", "garbage truck", "sunglass", "sunglasses")

@@ -1,4 +1,4 @@
-"""Several labels in one cell: what is taken for a list, what for one name, and that it is said."""
+"""Several labels in one cell: when a cell is a list, when one name, and the note about it."""
 
 import warnings
 
@@ -19,7 +19,7 @@ def split(cells, **options):
     "cell",
     ["cat|dog", "cat | dog", '["cat", "dog"]', "['cat', 'dog']", "('cat', 'dog')", "['cat' 'dog']", "cat|dog|cat"],
 )
-def test_lists_and_bars_are_several_labels(cell):
+def test_lists_and_bars_separate_labels(cell):
     found, notes = split([cell, "cat", "bird"])
     assert found == [("cat", "dog"), ("cat",), ("bird",)]
     assert notes == [
@@ -29,7 +29,7 @@ def test_lists_and_bars_are_several_labels(cell):
 
 
 @pytest.mark.parametrize("separator", [";", ","])
-def test_other_separators_where_their_parts_are_labels_too(separator):
+def test_other_separators_count_if_their_parts_are_labels_too(separator):
     found, notes = split([f"cat{separator} dog", "cat", "dog", f"bird{separator}dog"])
     assert found == [("cat", "dog"), ("cat",), ("dog",), ("bird", "dog")] and len(notes) == 1
 
@@ -49,25 +49,25 @@ def test_other_separators_where_their_parts_are_labels_too(separator):
         (["C++", "R"], ""),
     ],
 )
-def test_names_of_one_class_stay_whole(cells, note):
+def test_names_of_one_class_are_not_split(cells, note):
     found, notes = split(cells)
     assert found == [(cell,) for cell in cells]
-    assert [said[: len(note)] for said in notes] == ([note] if note else [])
+    assert [notes_expected[: len(note)] for notes_expected in notes] == ([note] if note else [])
 
 
-def test_what_is_asked_for_is_done():
+def test_the_separator_can_be_set():
     assert split(["cat|dog", "cat"], separator="none") == ([("cat|dog",), ("cat",)], [])
     assert split(["cat/dog", "cat"], separator="/") == ([("cat", "dog"), ("cat",)], [])
     with pytest.raises(UserError, match="no label of x contains '#', such as 'cat'; choose another --label-separator"):
         label_splitter(["cat"], "x", "#")
 
 
-def test_lists_of_one_label_are_that_label():
+def test_a_list_of_one_label_is_that_label():
     assert split(["['cat']", "['dog']"]) == ([("cat",), ("dog",)], [])
 
 
 @pytest.mark.parametrize("name", ["cat|dog", "cat,dog", "cat+dog"])
-def test_a_class_that_stands_for_two_others_is_told(name, tmp_path):
+def test_a_class_named_like_two_others_is_reported(name, tmp_path):
     from cliptune.data.custom.folder import Folder
     from folder_datasets import write_class_folders
 
@@ -78,7 +78,7 @@ def test_a_class_that_stands_for_two_others_is_told(name, tmp_path):
 
 
 def test_a_table_of_several_labels_is_multi_label(tmp_path):
-    """Classes are those that are shown, and accuracy is whether the answer is in the image."""
+    """A prediction is correct if its class is one of the image's labels."""
     import cliptune as ct
     from folder_datasets import write_class_folders
 

@@ -1,4 +1,4 @@
-"""Folder names and labels as words."""
+"""Readable class names from folder names and labels."""
 
 import unicodedata
 import warnings
@@ -28,11 +28,11 @@ from cliptune.errors import UserError
         ("t-shirt", "t-shirt"),
         ("F-16", "F-16"),
         ("A330-200", "A330-200"),
-        # one convention a name: what is not its separator belongs to its words
+        # one convention per name: other separators belong to its words
         ("McLaren MP4-12C Coupe", "McLaren MP4-12C Coupe"),
         ("american_t-shirt", "american t-shirt"),
         ("polka-dotted_McDress", "polka-dotted McDress"),
-        # marks in front
+        # leading marks
         ("n01440764_tench", "tench"),
         ("n02085620-Japanese_spaniel", "Japanese spaniel"),
         ("001.Black_footed_Albatross", "Black footed Albatross"),
@@ -51,17 +51,17 @@ def test_readable(name, words):
     assert readable_name(words) == words, "once is enough"
 
 
-def test_one_way_to_write_an_accent():
+def test_accents_are_normalised():
     assert readable_name(unicodedata.normalize("NFD", "Käse")) == unicodedata.normalize("NFC", "Käse")
 
 
-def test_raw_names_stay_as_they_are():
+def test_raw_names_are_unchanged():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert prompt_classnames(["red_fox", "n01440764_tench"], "x", raw=True) == ("red_fox", "n01440764_tench")
 
 
-def test_dropped_marks_are_said():
+def test_dropped_marks_are_reported():
     with pytest.warns(
         UserWarning, match=r"^class 'n01440764_tench' is read as 'tench' \(and 1 more likewise\); --raw-names"
     ):
@@ -69,18 +69,18 @@ def test_dropped_marks_are_said():
 
 
 @pytest.mark.parametrize("name", ["0", "17", "n01440764"])
-def test_names_that_say_nothing_are_said(name):
+def test_meaningless_names_are_reported(name):
     with pytest.warns(UserWarning, match=f"class names such as '{name}' in x are not words .*; words would help"):
         assert prompt_classnames(["cat", name], "x") == ("cat", name)
 
 
 @pytest.mark.parametrize("raw", [True, False])
-def test_two_that_read_the_same(raw):
+def test_equal_readable_names_are_refused(raw):
     with pytest.raises(UserError, match="two classes of x, 'Cat' and 'cat', read as 'cat'; rename one$"):
         prompt_classnames(["Cat", "dog", "cat"], "x", raw)
 
 
-def test_two_that_read_the_same_only_when_made_readable():
+def test_raw_names_may_have_equal_readable_forms():
     with pytest.raises(UserError, match=r"read as 'crane'; rename one or keep names as they are \(--raw-names\)"):
         prompt_classnames(["n02012849_crane", "n03126707_crane"], "x")
     assert len(prompt_classnames(["n02012849_crane", "n03126707_crane"], "x", raw=True)) == 2

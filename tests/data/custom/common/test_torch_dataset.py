@@ -1,4 +1,4 @@
-"""Torch datasets, and other objects of Python, as data."""
+"""PyTorch datasets and other Python objects as data."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from cliptune.errors import UserError
 from python_datasets import CLASSNAMES, LabeledImages, labeled_images
 
 
-def test_train_evaluate_and_tell_from_a_torch_dataset(tmp_path):
+def test_train_evaluate_and_describe_a_torch_dataset(tmp_path):
     train, test = LabeledImages(), LabeledImages("test", 4)
     data = ct.from_torch(train, test=test)
     run = ct.train("coop", data=data, shots=2, epochs=1, out=tmp_path / "run")
@@ -27,7 +27,7 @@ def test_train_evaluate_and_tell_from_a_torch_dataset(tmp_path):
     assert again.predict(test[0][0]) == run.predict(test[0][0])
 
 
-def test_the_same_object_goes_on_and_another_is_another_run(tmp_path):
+def test_a_run_resumes_on_the_same_object_only(tmp_path):
     options = {"shots": 2, "epochs": 1, "out": tmp_path / "run"}
     first = ct.train("coop", data=LabeledImages(), **options)
     assert ct.train("coop", data=LabeledImages(), **options).run == first.run
@@ -35,7 +35,7 @@ def test_the_same_object_goes_on_and_another_is_another_run(tmp_path):
         ct.train("coop", data=LabeledImages(each=7), **options)
 
 
-def test_the_fingerprint_sees_the_images(tmp_path):
+def test_the_fingerprint_depends_on_the_images(tmp_path):
     def spec(change):
         return ct.train(
             "zeroshot", data=ct.from_torch([(change(image), i) for image, i in labeled_images()], CLASSNAMES), shots=1
@@ -44,7 +44,7 @@ def test_the_fingerprint_sees_the_images(tmp_path):
     assert spec(lambda image: image) == spec(lambda image: image.clone()) != spec(lambda image: 255 - image)
 
 
-def test_base_to_novel_of_an_object(tmp_path):
+def test_base_to_novel_on_an_object(tmp_path):
     images = labeled_images()
     four = ct.from_torch(
         [*images, *((255 - image, 3) for image, label in images if label == 0)], [*CLASSNAMES, "negative"]
@@ -55,7 +55,7 @@ def test_base_to_novel_of_an_object(tmp_path):
     assert ct.load(tmp_path).evaluate(data=four) == run.evaluate(), "by the run's own protocol"
 
 
-def test_any_dataset_of_the_house_is_an_object_too(photos):
+def test_datasets_of_the_package_are_accepted(photos):
     folder = Folder(photos)
     run = ct.train("coop", data=folder, shots=2, epochs=1)
     assert run.run.data.startswith(f"python:{photos.name}@")
@@ -63,7 +63,7 @@ def test_any_dataset_of_the_house_is_an_object_too(photos):
     assert named.evaluate() == run.evaluate() == named.evaluate(data=folder)
 
 
-def test_missing_parts_are_cut_as_folders_are():
+def test_missing_splits_are_made_as_for_folders():
     data = ct.from_torch(LabeledImages())
     keys = {part: [e.key for e in data.examples(part)] for part in ("train", "val", "test")}
     assert [len(found) for found in keys.values()] == [12, 6, 6]
@@ -82,12 +82,12 @@ def test_images_are_not_read_for_their_labels():
     assert labels == [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2)]
 
 
-def test_labels_of_every_kind_of_holder():
+def test_labels_are_found_in_every_kind_of_dataset():
     held, images = LabeledImages(), torch.stack([image for image, _ in labeled_images()])
     labels = torch.tensor(held.targets)
 
     class Wrong(LabeledImages):
-        """Its targets are of something else."""
+        """Its targets do not belong to its items."""
 
         def __init__(self):
             super().__init__()
@@ -115,7 +115,7 @@ def test_labels_of_every_kind_of_holder():
     assert {e.label for e in ct.from_torch(Changed()).examples("train") if int(e.key[6:]) < 8} == {2}
 
 
-def test_torchvisions_own(photos):
+def test_torchvision_datasets(photos):
     data = ct.from_torch(torchvision.datasets.ImageFolder(str(photos)))
     assert data.name == "ImageFolder" and data.classnames == tuple(CLASSNAMES)
     fake = torchvision.datasets.FakeData(12, (3, 8, 8), num_classes=2)
@@ -123,21 +123,21 @@ def test_torchvisions_own(photos):
         ct.train("coop", data=fake)
 
 
-def test_class_names_that_are_given_stay_as_they_are():
+def test_given_class_names_are_used_unchanged():
     held = LabeledImages()
     held.classes = ["red_fox", "BigDog", "cat"]
     assert ct.from_torch(held).classnames == ("red fox", "Big Dog", "cat")
     assert ct.from_torch(held, held.classes).classnames == ("red_fox", "BigDog", "cat")
 
 
-def test_a_torch_dataset_is_tested_as_a_whole(tmp_path):
+def test_a_torch_dataset_is_evaluated_completely(tmp_path):
     run = ct.train("coop", data=LabeledImages(), shots=2, epochs=1)
     unnamed = [(image, label) for image, label in labeled_images("test", 4)]
     assert run.evaluate(data=unnamed) == run.evaluate(data=ct.from_torch(test=unnamed, classnames=CLASSNAMES))
     assert run.evaluate(data=unnamed) == run.evaluate(data=LabeledImages("test", 4))
 
 
-def test_masks_are_the_foreground_of_training_images():
+def test_masks_of_training_images():
     images = labeled_images()
     masks = np.zeros((24, 64, 64), np.uint8)
     masks[:, 16:48, 16:48] = 1

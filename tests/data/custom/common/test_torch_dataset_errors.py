@@ -1,4 +1,4 @@
-"""What is said of objects that are no data, and of images that cannot be had."""
+"""Messages about unsupported objects and about images that cannot be read."""
 
 import pytest
 from torch.utils.data import IterableDataset
@@ -23,12 +23,12 @@ from python_datasets import CLASSNAMES, RGB, LabeledImages, labeled_images
         ([(RGB, 0), (RGB, 0)], r"list has one class only \(0\)|one class only \(cat\)"),
     ],
 )
-def test_what_is_no_dataset(given, reason):
+def test_unsupported_objects_are_refused(given, reason):
     with pytest.raises(UserError, match=reason):
         ct.from_torch(given, CLASSNAMES)
 
 
-def test_what_train_cannot_take(tmp_path):
+def test_unsupported_arguments_of_train(tmp_path):
     class Stream(IterableDataset):
         classes = CLASSNAMES
 

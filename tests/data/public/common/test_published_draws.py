@@ -1,5 +1,5 @@
-"""Published few-shot lists of Food101 and SUN397, whose split files are not at hand: every list takes the images at the
-positions that the draw rule gives, whatever the images are."""
+"""Published few-shot lists of Food101 and SUN397, without their split files: every list selects the image positions
+that the draw rule gives, whatever the images are."""
 
 import json
 import random
@@ -21,12 +21,12 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(params=SIZES)
 def published(request):
-    """The name of the dataset, and what its lists hold."""
+    """The name of the dataset, and the content of its lists."""
     return request.param, json.loads((DRAWS / f"{request.param}.json").read_text(encoding="utf-8"))
 
 
 def positions(name, classes, shots, seed):
-    """What the rule draws from numbered images: (class, position) of each training and validation shot, in order."""
+    """Draws of the rule from numbered images: (class, position) of each training and validation shot, in order."""
     parts = [[Example(f"{label}/{i}", label) for label in range(classes) for i in range(size)] for size in SIZES[name]]
     return splits.draw_few_shot(*parts, shots, seed)
 
@@ -51,7 +51,7 @@ def test_one_position_is_one_image_in_every_list(published):
 
 
 def test_another_rule_does_not_fit(published):
-    """What the test above rests on: a wrong seed puts other images at the same positions."""
+    """The assumption of the test above: a wrong seed puts other images at the same positions."""
     name, lists = published
     classes = len(lists["classnames"])
     right, wrong = (positions(name, classes, 16, seed)[0] for seed in (1, random.Random(0).randrange(10, 99)))

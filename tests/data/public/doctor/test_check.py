@@ -1,4 +1,4 @@
-"""What is on disk of public datasets, with cards of our own and images of no bytes: nothing opens them."""
+"""The status of public datasets on disk, with invented specifications and empty image files that nothing opens."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def test_extra_files_do_not_matter(tmp_path):
     assert status_of(tmp_path).status == "ready"
 
 
-def test_a_half_copied_dataset_is_counted_and_named(tmp_path):
+def test_missing_images_of_a_dataset_are_counted_and_named(tmp_path):
     report = status_of(write_dataset(tmp_path, "city-zoo", keys=IMAGES[:2]))
     assert report.status == "incomplete"
     assert (report.pictures.expected, report.pictures.found) == (6, 2)
@@ -51,19 +51,19 @@ def test_images_without_their_split(tmp_path):
     assert report.notes == ("6 image files are there",)
 
 
-def test_a_split_that_is_none(tmp_path):
+def test_an_invalid_split(tmp_path):
     write_dataset(tmp_path, "city-zoo")
     (tmp_path / "city-zoo" / Zoo.spec.split_file).write_text("<html>sign in to download</html>")
     report = status_of(tmp_path)
     assert report.status == "no split" and "is not a split file" in report.fix
 
 
-def test_nobody_knows_the_published_split_of_the_farm(tmp_path):
+def test_a_dataset_without_a_published_split(tmp_path):
     report = status_of(write_dataset(tmp_path, "farm", "", split="split_zhou_Farm.json"), "city_zoo_farm")
     assert report.status == "ready" and report.split.known is None
 
 
-LAID = {
+LAYOUTS = {
     "other capitals": ("City-Zoo", "images"),
     "the published configurations' name": ("CityZoo", "images"),
     "capitals of both": ("CITY_ZOO", "Images"),
@@ -77,9 +77,9 @@ LAID = {
 }
 
 
-@pytest.mark.parametrize("how", LAID)
+@pytest.mark.parametrize("how", LAYOUTS)
 def test_the_fix_of_a_wrong_layout_works(tmp_path, how):
-    home, images = LAID[how]
+    home, images = LAYOUTS[how]
     root = write_dataset(tmp_path / "my data", home, images)
     report = status_of(root)
     for _ in range(2):
@@ -92,7 +92,7 @@ def test_the_fix_of_a_wrong_layout_works(tmp_path, how):
     assert report.status == "ready", report
 
 
-def test_a_folder_of_images_that_is_deeper(tmp_path):
+def test_an_image_folder_one_level_deeper(tmp_path):
     root = write_dataset(tmp_path, "farm/farm", "", split="split_zhou_Farm.json")
     report = status_of(root, "city_zoo_farm")
     assert report.status == "wrong layout"
@@ -100,7 +100,7 @@ def test_a_folder_of_images_that_is_deeper(tmp_path):
     assert status_of(root, "city_zoo_farm").status == "ready"
 
 
-def test_suffixes_of_other_capitals(tmp_path):
+def test_suffixes_in_other_case(tmp_path):
     root = write_dataset(tmp_path, "city-zoo", keys=[*IMAGES[:4], *(key.replace("jpg", "JPG") for key in IMAGES[4:])])
     report = status_of(root)
     assert report.status == "incomplete" and "2 end in .JPG, not .jpg" in report.fix
@@ -117,7 +117,7 @@ def test_suffixes_of_other_capitals(tmp_path):
         ("city-zoo/images.tar", "city_zoo"),
     ],
 )
-def test_archives_that_lie_there(tmp_path, file, whose):
+def test_archives_that_are_not_unpacked(tmp_path, file, whose):
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).touch()
     reports = {report.name: report for report in check_datasets(tmp_path, (), KINDS).reports}
@@ -146,12 +146,12 @@ def test_masks_of_the_released_archive(tmp_path, monkeypatch, masks, files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     found = status_of(tmp_path).masks
-    # Flat masks of two images called a.jpg are one file.
+    # In a flat folder, the masks of two images called a.jpg are one file.
     assert (found.expected, found.found) == (3, 2 if masks == "images" else 3)
 
 
 @pytest.mark.parametrize("train, status", [(4, "ready"), (5, "ready"), (3, "incomplete"), (0, "incomplete")])
-def test_class_folders_are_counted_against_what_is_known(tmp_path, train, status):
+def test_class_folders_are_compared_with_the_known_counts(tmp_path, train, status):
     keys = [f"train/rose/{i}.jpg" for i in range(train)] + ["test/rose/0.jpg", "test/rose/1.jpg"]
     report = status_of(write_dataset(tmp_path, "meadow", "", keys, None), "meadow")
     assert (report.status, report.pictures.expected, report.pictures.found) == (status, 6, train + 2)
@@ -165,8 +165,8 @@ def test_class_folders_that_are_missing(tmp_path):
     assert (report.pictures.expected, report.pictures.found) == (6, 1)
 
 
-def test_lists_of_its_own(tmp_path):
-    """Pascal VOC is whole with the short list of the challenge too, and says so."""
+def test_a_dataset_with_its_own_lists(tmp_path):
+    """Pascal VOC is complete with the short list of the challenge too, and the report says so."""
     root = fake_voc.write_voc(tmp_path, long=False)
     (report,) = check_datasets(root, ["pascal_voc"]).reports
     assert report.status == "ready" and "not the 10582 of published results" in report.notes[0]
@@ -194,7 +194,7 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     assert report.status == "unreadable" and "beagle" in report.fix and "permissions" in report.fix
 
 
-def test_a_root_that_is_no_folder_shows_the_nearest(tmp_path):
+def test_a_missing_root_shows_the_nearest_folder(tmp_path):
     (tmp_path / "Datasets").mkdir()
     (tmp_path / "file").touch()
     for given, said in (
@@ -207,7 +207,7 @@ def test_a_root_that_is_no_folder_shows_the_nearest(tmp_path):
         assert said in str(error.value)
 
 
-def test_a_root_that_is_another_folder_says_which_it_is(tmp_path):
+def test_a_root_that_is_a_dataset_folder_is_recognised(tmp_path):
     right = write_dataset(tmp_path / "up" / "data", "city-zoo")
     for given in (right / "city-zoo", right / "city-zoo" / "images"):
         assert check_datasets(given, (), KINDS).fix.endswith(f"give the folder above its own: {right}")
@@ -225,6 +225,6 @@ def test_an_empty_root(tmp_path):
     assert found.fix == f"{said}cliptune data download NAME --root {tmp_path} creates them"
 
 
-def test_names_that_are_none(tmp_path):
+def test_unknown_names(tmp_path):
     with pytest.raises(UserError, match="no public dataset 'citizoo'; nearest: city_zoo"):
         check_datasets(tmp_path, ["citizoo"], KINDS)

@@ -1,4 +1,4 @@
-"""Files that are there but are no images, and datasets in archives or folders that are not the usual ones."""
+"""Files that exist but are not images, and datasets in archives or in folders with unusual names."""
 
 import subprocess
 import zipfile
@@ -17,7 +17,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsiz
 
 
 def spoiled(root, content, count=6):
-    """A zoo whose images hold `content`, or are whole images after the first `count`."""
+    """A zoo whose images have this `content`, but for real images after the first `count`."""
     write_dataset(root, "city-zoo")
     for i, key in enumerate(IMAGES):
         path = root / "city-zoo" / "images" / key
@@ -37,20 +37,20 @@ def spoiled(root, content, count=6):
         (b"\xff\xd8\xff\xe0 half", "is ", "download them again"),
     ],
 )
-def test_files_that_are_no_images_are_not_ready(tmp_path, content, why, way):
+def test_files_that_are_not_images_are_not_ready(tmp_path, content, why, way):
     report = spoiled(tmp_path, content)
     assert report.status == "incomplete"
     assert report.fix.startswith("6 of 6 sampled images cannot be read, such as ") and why in report.fix
     assert report.fix.endswith(": " + way.format(tmp_path / "city-zoo"))
 
 
-def test_some_that_are_empty(tmp_path):
+def test_some_empty_files(tmp_path):
     report = spoiled(tmp_path, b"", 2)
     assert report.status == "incomplete" and "2 of 6 sampled images cannot be read" in report.fix
     assert spoiled(tmp_path, POINTER, 0).status == "ready"
 
 
-def test_what_else_is_wrong_is_said_beside(tmp_path):
+def test_further_problems_are_reported_too(tmp_path):
     report = spoiled(tmp_path, POINTER)
     (tmp_path / "city-zoo" / report.split.file.name).unlink()
     report = status_of(tmp_path)
@@ -64,7 +64,7 @@ def test_real_pointers():
 
 
 @pytest.mark.parametrize("laid", ["{part}/{label}", "jpg/{label}", "{label}"])
-def test_flowers_in_class_folders_are_brought_together(tmp_path, laid):
+def test_flowers_in_class_folders_are_moved_together(tmp_path, laid):
     card = public.specs()["oxford_flowers"]
     split = mini_public_datasets.write_dataset(card, tmp_path)
     home = tmp_path / card.layouts[0].home
@@ -82,7 +82,7 @@ def test_flowers_in_class_folders_are_brought_together(tmp_path, laid):
     assert report.status == "ready" and report.pictures.found == sum(map(len, split.values()))
 
 
-def test_classes_in_train_and_test_folders_are_brought_together(tmp_path):
+def test_classes_in_train_and_test_folders_are_moved_together(tmp_path):
     write_dataset(tmp_path, "city-zoo")
     for i, key in enumerate(IMAGES):
         place = tmp_path / "city-zoo" / ("train" if i < 3 else "test") / key
@@ -116,7 +116,7 @@ def test_archives_by_their_known_names(tmp_path, file, whose, home):
     assert reports[whose].endswith(str(tmp_path / home).rstrip("/")) and ("mkdir -p" in reports[whose]) == bool(home)
 
 
-def test_what_must_be_moved_after_unpacking(tmp_path):
+def test_moves_after_unpacking(tmp_path):
     with zipfile.ZipFile(tmp_path / "ImageNet-Sketch.zip", "w") as archive:
         archive.writestr("sketch/n01440764/a.JPEG", "x")
     (report,) = check_datasets(tmp_path, ["imagenet_sketch"]).reports

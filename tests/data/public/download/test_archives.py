@@ -1,4 +1,4 @@
-"""Unpacking: all of it or nothing, and nothing outside."""
+"""Unpacking: everything or nothing, and nothing outside the folder."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def opened(tmp_path):
-    """A function that writes an archive and unpacks it: the folder it should be in."""
+    """A function that writes an archive, unpacks it and returns the target folder."""
 
     def call(name: str, content: bytes, **more) -> Path:
         (tmp_path / name).write_bytes(content)
@@ -37,14 +37,14 @@ def opened(tmp_path):
     [("a.zip", zipped(FILES)), ("a.tar", tarred(FILES, "w")), ("a.tar.gz", tarred(FILES)), ("a.tgz", tarred(FILES))],
 )
 def test_every_kind(opened, tmp_path, name, content):
-    told = []
-    out = opened(name, content, progress=lambda *args: told.append(args))
+    steps = []
+    out = opened(name, content, progress=lambda *args: steps.append(args))
     assert tree(out) == {k: v for k, v in FILES.items() if not k.startswith("__")}
-    assert told[-1][0] == f"unpacking {name}" and told[-1][1] <= told[-1][2]
+    assert steps[-1][0] == f"unpacking {name}" and steps[-1][1] <= steps[-1][2]
     assert sorted(os.listdir(tmp_path)) == [name, "out"]
 
 
-def test_links_become_files(opened):
+def test_links_are_replaced_by_files(opened):
     out = opened("a.tgz", tarred({"a/x": b"1", "a/soft": link("a/soft", "x"), "h": link("h", "a/x", tarfile.LNKTYPE)}))
     assert tree(out) == {"a/x": b"1", "a/soft": b"1", "h": b"1"}
     assert not any(p.is_symlink() for p in out.rglob("*"))
@@ -64,7 +64,7 @@ def test_links_become_files(opened):
         ("a.tgz", tarred({"x": link("x", "", tarfile.FIFOTYPE)}), "'x', which is neither a file nor a folder"),
     ],
 )
-def test_members_that_would_land_outside(opened, tmp_path, name, content, member):
+def test_members_outside_the_folder_are_refused(opened, tmp_path, name, content, member):
     with pytest.raises(UserError, match=member.replace("\\", "\\\\")) as refusal:
         opened(name, content)
     assert str(tmp_path / name) in str(refusal.value)
@@ -99,7 +99,7 @@ BROKEN[1000] ^= 255
         ("a.tar", tarred({"x": os.urandom(50_000)}, "w")[:30_000]),
     ],
 )
-def test_a_damaged_archive_is_set_aside(opened, tmp_path, name, content):
+def test_a_damaged_archive_is_renamed(opened, tmp_path, name, content):
     with pytest.raises(UserError, match=f"{name} is damaged or not an archive .*; it was renamed to .*damaged, and"):
         opened(name, content)
     assert os.listdir(tmp_path) == [f"{name}.damaged"]
@@ -119,7 +119,7 @@ def test_a_full_disk_leaves_only_the_archive(opened, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.zip"]
 
 
-def test_too_little_room_is_told_first(opened, tmp_path, monkeypatch):
+def test_too_little_disk_space_is_reported_first(opened, tmp_path, monkeypatch):
     def little(folder, needed, what):
         raise UserError(f"{what} needs {needed}")
 
@@ -129,7 +129,7 @@ def test_too_little_room_is_told_first(opened, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.zip"]
 
 
-def test_what_a_stopped_run_left_goes(opened, tmp_path):
+def test_leftovers_of_a_stopped_run_are_removed(opened, tmp_path):
     (tmp_path / "out.unpacking").mkdir()
     (tmp_path / "out.unpacking" / "half").write_text("x")
     assert "half" not in tree(opened("a.zip", zipped(FILES)))

@@ -1,4 +1,4 @@
-"""Zips of the collection, from a server that answers as the hub does."""
+"""Zips of the collection, from a server with the answers of the hub."""
 
 import os
 
@@ -17,7 +17,7 @@ def folder(tmp_path):
     return tmp_path / "downloads"
 
 
-def test_a_zip_comes_by_any_of_its_names(hub, folder):
+def test_a_zip_is_found_by_any_of_its_names(hub, folder):
     site = hub("README.md", b"?")
     hub("caltech-101.zip", CONTENT)
     hub("Food_101.zip", b"other")
@@ -26,26 +26,26 @@ def test_a_zip_comes_by_any_of_its_names(hub, folder):
     assert fetch_archive(["caltech101"], folder, hub=site.url).read_bytes() == CONTENT
 
 
-def test_one_that_lies_there_is_taken_without_the_network(folder):
+def test_an_existing_zip_is_used_without_the_network(folder):
     (folder / "dtd.zip").write_bytes(b"mine")
     assert fetch_archive(["dtd"], folder, hub="http://127.0.0.1:9") == folder / "dtd.zip"
 
 
-def test_one_that_the_collection_lacks(hub, folder):
+def test_a_zip_missing_from_the_collection(hub, folder):
     site = hub("eurosat.zip", b"1")
     hub("dtd-old.zip", b"1")
     with pytest.raises(NotAvailable, match=rf"/{COLLECTION} has no archive named dtd, but eurosat\.zip, dtd-old\.zip"):
         fetch_archive(["dtd"], folder, hub=site.url)
 
 
-def test_a_cut_connection_goes_on(hub, folder):
+def test_an_interrupted_connection_is_resumed(hub, folder):
     site = hub("dtd.zip", CONTENT)
-    site.cuts = [10_000_000, 100_000]  # the list comes whole
+    site.cuts = [10_000_000, 100_000]  # the list arrives completely
     assert fetch_archive(["dtd"], folder, hub=site.url).read_bytes() == CONTENT
     assert [span for method, path, span in site.asked if method == "GET" and span] == ["bytes=100000-"]
 
 
-def test_other_content_than_the_hub_says(hub, folder):
+def test_content_that_differs_from_the_hubs_digest(hub, folder):
     site = hub("dtd.zip", CONTENT, sha256="0" * 64)
     with pytest.raises(NotAvailable, match=r"dtd\.zip has sha256 .*, expected 0{64}; it was removed"):
         fetch_archive(["dtd"], folder, hub=site.url)
@@ -60,7 +60,7 @@ def test_a_refusal(hub, folder):
 
 
 @pytest.mark.parametrize("listed", [b"<html>", b"[1]", b'{"error": "x"}'])
-def test_a_list_that_is_none(hub, folder, listed):
+def test_an_invalid_list(hub, folder, listed):
     site = hub("dtd.zip", CONTENT)
     site.files[f"/api/models/{COLLECTION}/tree/main"] = listed
     with pytest.raises(NotAvailable, match="in an unknown format"):

@@ -1,4 +1,4 @@
-"""From a server of archives to a dataset under a root that runs."""
+"""Downloads from a server of archives to a usable dataset under a root."""
 
 import dataclasses
 import inspect
@@ -15,10 +15,10 @@ from cliptune.errors import UserError
 from fake_download_sites import CARDS, SITES, assert_complete, change_recipe
 from make_archives import tarred, zipped
 
-COLLECTED = sorted(mini_public_datasets.FORMS)  # those whose images a list names
+COLLECTED = sorted(mini_public_datasets.FORMS)  # datasets whose images are listed in a split file
 
 
-def test_every_public_dataset_can_be_downloaded_or_says_how():
+def test_every_public_dataset_has_a_download_or_instructions():
     for name, spec in CARDS.items():
         recipe = spec.recipe
         assert recipe.collected or recipe.remote_files or recipe.manual_steps, name
@@ -41,14 +41,14 @@ def test_digests_and_addresses_are_the_published_ones():
     assert of("pascal_voc") == [(voc["url"], voc["md5"])]
 
 
-def test_splits_are_those_of_the_cards():
+def test_splits_agree_with_the_specifications():
     for spec in CARDS.values():
         assert spec.recipe.split is None or spec.recipe.split.file_name == spec.split_file
 
 
 @pytest.mark.parametrize("name", COLLECTED)
 @pytest.mark.parametrize("above", ["home", "", "name/home"])
-def test_from_the_collection_in_any_wrapping(hub, made, root, name, above):
+def test_from_the_collection_in_any_folder_structure(hub, made, root, name, above):
     prefix = above.replace("home", CARDS[name].home).replace("name", name) + "/" * bool(above)
     site = hub(f"{name}.zip", zipped({prefix + path: content for path, content in made(name).items()}))
     report, remarks = download(name, root, DownloadOptions(mirror=site.url))
@@ -73,22 +73,22 @@ def test_from_the_original_site(original, root, name):
         ("pascal_voc", "VOCtrainval_11-May-2012.tar", "VOCdevkit/VOC2012/JPEGImages"),
     ],
 )
-def test_where_the_others_go(site, root, monkeypatch, name, archive, top):
+def test_target_folders_of_the_others(site, root, monkeypatch, name, archive, top):
     files = {f"{top}/n01440764/x.JPEG": b"?"}
     site.files[f"/{archive}"] = zipped(files) if archive.endswith("zip") else tarred(files, "w")
     recipe = CARDS[name].recipe
     remotes = tuple(dataclasses.replace(remote, digest="") for remote in recipe.remote_files)
     change_recipe(monkeypatch, name, remote_files=remotes)
-    with pytest.raises(UserError, match="was downloaded"):  # but one image is not all of it
+    with pytest.raises(UserError, match="was downloaded"):  # one image is not the whole dataset
         download(name, root, DownloadOptions("original", site.url))
     first = CARDS[name].layouts[0]
     assert (root / first.home / first.images / "n01440764" / "x.JPEG").is_file()
 
 
-def test_pascal_voc_is_whole_with_what_its_site_has(site, root, tmp_path, monkeypatch):
+def test_pascal_voc_is_complete_with_the_files_of_its_site(site, root, tmp_path, monkeypatch):
     home = fake_voc.write_voc(tmp_path / "made", long=False) / "voc12data"
-    held = {p.relative_to(home).as_posix(): p.read_bytes() for p in home.rglob("*") if p.is_file()}
-    site.files["/VOCtrainval_11-May-2012.tar"] = tarred(held, "w")
+    contents = {p.relative_to(home).as_posix(): p.read_bytes() for p in home.rglob("*") if p.is_file()}
+    site.files["/VOCtrainval_11-May-2012.tar"] = tarred(contents, "w")
     remotes = (dataclasses.replace(CARDS["pascal_voc"].recipe.remote_files[0], digest=""),)
     enough = len(fake_voc.TRAIN) + len(fake_voc.VAL)
     change_recipe(monkeypatch, "pascal_voc", remote_files=remotes, min_images=enough)
@@ -96,7 +96,7 @@ def test_pascal_voc_is_whole_with_what_its_site_has(site, root, tmp_path, monkey
     assert download("pascal_voc", root, DownloadOptions(mirror=site.url))[1] == ["already there"]
 
 
-def test_what_is_there_already_is_left_alone(root, site):
+def test_existing_datasets_are_left_unchanged(root, site):
     mini_public_datasets.write_dataset(CARDS["dtd"], root, CARDS["dtd"].layouts[1])  # in torchvision's layout
     before = sorted(root.rglob("*"))
     report, remarks = download("dtd", root, DownloadOptions(mirror=site.url))
@@ -104,7 +104,7 @@ def test_what_is_there_already_is_left_alone(root, site):
     assert site.asked == [] and sorted(root.rglob("*")) == before
 
 
-def test_a_half_copied_dataset_is_completed(dtd, root):
+def test_an_incomplete_dataset_is_completed(dtd, root):
     split = mini_public_datasets.write_dataset(CARDS["dtd"], root)
     first, second = (root / "dtd" / "images" / split["train"][i][0] for i in (0, 1))
     first.write_bytes(b"mine")
@@ -114,7 +114,7 @@ def test_a_half_copied_dataset_is_completed(dtd, root):
     assert remarks == ["28 files that existed already were not changed"]
 
 
-def test_only_the_split_is_fetched_where_only_it_is_missing(original, site, root):
+def test_only_the_missing_split_is_downloaded(original, site, root):
     order = dataclasses.replace(original("dtd"), source="archive")
     mini_public_datasets.write_dataset(CARDS["dtd"], root)
     (root / "dtd" / CARDS["dtd"].split_file).unlink()
@@ -122,7 +122,7 @@ def test_only_the_split_is_fetched_where_only_it_is_missing(original, site, root
     assert [path for _, path, _ in site.asked] == [f"/{CARDS['dtd'].split_file}"]
 
 
-def test_images_without_a_split_are_told(original, site, root):
+def test_images_without_a_split_are_reported(original, site, root):
     order = original("dtd")
     del site.files[f"/{CARDS['dtd'].split_file}"]
     with pytest.raises(UserError, match=r"is in .*dtd, but its split .* is not; .*the split cannot be downloaded"):

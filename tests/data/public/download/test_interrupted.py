@@ -1,4 +1,4 @@
-"""Downloads that are cut, killed, wrong, brought by hand or made at once."""
+"""Downloads that are interrupted, killed, corrupt, placed by hand or concurrent."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ from fake_download_sites import CARDS, assert_complete, change_recipe
 from make_archives import zipped
 
 
-def test_a_cut_download_goes_on_in_the_next_call(original, site, root):
+def test_an_interrupted_download_is_resumed_by_the_next_call(original, site, root):
     order = original("dtd")
     site.cuts = [10**9, 500, *[0] * 9]
     with pytest.raises(NotAvailable, match=r"ended after 500 of .*--from archive uses the collection, --mirror URL"):
@@ -30,7 +30,7 @@ def test_a_cut_download_goes_on_in_the_next_call(original, site, root):
 
 
 @pytest.mark.parametrize("step", ["unpack", "merge"])
-def test_a_run_that_was_killed_goes_on_without_the_network(dtd, site, root, monkeypatch, step):
+def test_a_killed_run_is_resumed_without_the_network(dtd, site, root, monkeypatch, step):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
@@ -46,7 +46,7 @@ def test_a_run_that_was_killed_goes_on_without_the_network(dtd, site, root, monk
 
 
 @pytest.mark.parametrize("done", [0, 1, 2])
-def test_a_run_that_was_killed_between_two_folders_goes_on(original, root, monkeypatch, done):
+def test_a_run_killed_between_two_folders_is_resumed(original, root, monkeypatch, done):
     order, real, left = original("oxford_pets"), module.merge, [done + 1]  # the split is the first to be moved
 
     def stop(*args, **more):
@@ -63,13 +63,13 @@ def test_a_run_that_was_killed_between_two_folders_goes_on(original, root, monke
     assert_complete("oxford_pets", root)
 
 
-def test_archives_are_kept_on_demand(dtd, root):
+def test_archives_are_kept_on_request(dtd, root):
     _, remarks = download("dtd", root, dataclasses.replace(dtd, keep=True))
     assert remarks == [f"dtd.zip stays in {root / 'downloads' / 'dtd'}"]
     assert os.listdir(root / "downloads" / "dtd") in (["dtd.zip"], ["dtd.zip", ".lock"], [".lock", "dtd.zip"])
 
 
-def test_an_archive_brought_by_hand_is_used_and_stays(original, site, root):
+def test_an_archive_placed_by_hand_is_used_and_kept(original, site, root):
     order = original("dtd")
     folder = root / "downloads" / "dtd"
     folder.mkdir(parents=True)
@@ -89,7 +89,7 @@ def test_a_wrong_digest_leaves_nothing(original, site, root, monkeypatch):
     assert sorted(p.name for p in root.rglob("*") if p.is_file()) == [CARDS["dtd"].split_file]
 
 
-def test_another_split_than_the_published_one(original, root, monkeypatch):
+def test_a_split_other_than_the_published_one(original, root, monkeypatch):
     order = original("dtd")
     monkeypatch.setattr(module, "short_sha256", lambda content: "0" * 12)
     with pytest.raises(UserError, match="is not; .*a sha256 that begins with 0{12}, not f26ebeccd2b5"):
@@ -97,7 +97,7 @@ def test_another_split_than_the_published_one(original, root, monkeypatch):
     assert find_split(CARDS["dtd"], root) is None
 
 
-def test_a_split_that_is_none(original, site, root):
+def test_an_invalid_split(original, site, root):
     order = original("dtd")
     site.files[f"/{CARDS['dtd'].split_file}"] = b"{}"
     with pytest.raises(UserError, match="is not a split file"):
@@ -112,7 +112,7 @@ def test_an_archive_without_the_dataset(hub, root):
     assert not (root / "dtd").exists()
 
 
-def test_another_archive_than_expected_by_hand(original, root):
+def test_an_unexpected_archive_placed_by_hand(original, root):
     order = original("caltech101")
     folder = root / "downloads" / "caltech101"
     folder.mkdir(parents=True)
@@ -122,7 +122,7 @@ def test_another_archive_than_expected_by_hand(original, root):
     assert (folder / "caltech-101.zip").is_file()
 
 
-def test_an_archive_that_lacks_images(hub, made, root):
+def test_an_archive_with_missing_images(hub, made, root):
     files = made("dtd")
     gone = next(path for path in files if path.endswith(".jpg"))
     site = hub("dtd.zip", zipped({path: x for path, x in files.items() if path != gone}))
@@ -130,7 +130,7 @@ def test_an_archive_that_lacks_images(hub, made, root):
         download("dtd", root, DownloadOptions(mirror=site.url))
 
 
-def test_a_dataset_in_another_folder_is_not_fetched_again(root, site):
+def test_a_dataset_in_another_folder_is_not_downloaded_again(root, site):
     mini_public_datasets.write_dataset(CARDS["dtd"], root)
     (root / "dtd" / "images").rename(root / "dtd" / "Images")
     with pytest.raises(UserError, match="DescribableTextures is there, but .*mv .*"):
@@ -138,7 +138,7 @@ def test_a_dataset_in_another_folder_is_not_fetched_again(root, site):
     assert site.asked == []
 
 
-def test_two_at_once(dtd, root):
+def test_concurrent_downloads(dtd, root):
     from filelock import FileLock
 
     (root / "downloads" / "dtd").mkdir(parents=True)
@@ -150,7 +150,7 @@ def test_two_at_once(dtd, root):
 
 
 @pytest.mark.parametrize("name", ["imagenet", "stanford_cars", "ucf101"])
-def test_what_is_fetched_by_hand(root, name):
+def test_datasets_to_download_by_hand(root, name):
     with pytest.raises(UserError, match=str(root / CARDS[name].home)):
         download(name, root, DownloadOptions("original"))
     assert not list(root.iterdir())

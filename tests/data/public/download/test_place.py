@@ -1,4 +1,4 @@
-"""From where it was unpacked to where it belongs."""
+"""Moving an unpacked dataset to its place under the root."""
 
 import errno
 import os
@@ -22,21 +22,21 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("above", ["", "dtd", "data/dtd", "a/b/c"])
-def test_a_home_is_found_in_any_archive(tmp_path, above):
+def test_the_dataset_folder_is_found_in_any_archive(tmp_path, above):
     grow(tmp_path / above, "images/banded/x.jpg", "split.json")
     grow(tmp_path, "other/readme.txt")
     assert find_home(tmp_path, "images") == tmp_path / above
     assert find_home(tmp_path, "jpg") is None
 
 
-def test_all_of_it_moves(tmp_path):
+def test_all_files_are_moved(tmp_path):
     source = grow(tmp_path / "from", "images/a/1.jpg", "images/b/2.jpg", "split.json")
     assert merge(source, tmp_path / "to" / "dtd") == 0
     assert sorted(tree(tmp_path / "to" / "dtd")) == ["images/a/1.jpg", "images/b/2.jpg", "split.json"]
     assert not source.exists()
 
 
-def test_what_is_there_stays_and_is_counted(tmp_path):
+def test_existing_files_are_kept_and_counted(tmp_path):
     source = grow(tmp_path / "from", "images/a/1.jpg", "images/a/2.jpg", "images/b/3.jpg", "split.json")
     target = grow(tmp_path / "to", "images/a/1.jpg", "split.json", "mine.txt", text="mine")
     assert merge(source, target) == 2
@@ -49,7 +49,7 @@ def test_what_is_there_stays_and_is_counted(tmp_path):
     }
 
 
-def test_what_tells_that_all_is_there_comes_last(tmp_path, monkeypatch):
+def test_the_file_that_marks_completeness_is_moved_last(tmp_path, monkeypatch):
     source = grow(tmp_path / "from", "images/a/1.jpg", "labels/x.txt", "split.json")
     (tmp_path / "to").mkdir()
     moved, real = [], os.rename

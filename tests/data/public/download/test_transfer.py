@@ -1,4 +1,4 @@
-"""One URL to one file, with the server and the disk against it."""
+"""Transfer of one URL to one file, with faults of server and disk."""
 
 import errno
 import hashlib
@@ -36,21 +36,21 @@ def spans(site) -> list[str]:
     return [span for _, _, span in site.asked]
 
 
-def test_a_file_comes_whole_and_checked(url, target):
-    told = []
-    fetch(url, target, digest=MD5, progress=lambda *args: told.append(args))
+def test_a_file_is_downloaded_and_verified(url, target):
+    progress = []
+    fetch(url, target, digest=MD5, progress=lambda *args: progress.append(args))
     assert target.read_bytes() == CONTENT and alone(target)
-    assert ("a.tgz", 700_000, 700_000) in told and told[-1] == ("checking a.tgz", 700_000, 700_000)
+    assert ("a.tgz", 700_000, 700_000) in progress and progress[-1] == ("checking a.tgz", 700_000, 700_000)
 
 
-def test_a_cut_connection_goes_on_by_itself(site, url, target):
+def test_an_interrupted_connection_is_resumed_automatically(site, url, target):
     site.cuts = [300_000, 100_000, 0]
     fetch(url, target, digest=MD5)
     assert target.read_bytes() == CONTENT and alone(target)
     assert spans(site) == ["", "bytes=300000-", "bytes=400000-", "bytes=400000-"]
 
 
-def test_what_has_come_is_kept_for_the_next_call(site, url, target):
+def test_a_partial_file_is_kept_for_the_next_call(site, url, target):
     site.cuts = [300_000] + [0] * 4
     with pytest.raises(
         NotAvailable, match="ended after 300,000 of 700,000 bytes; 300 kB are kept, and the same command resumes"
@@ -62,7 +62,7 @@ def test_what_has_come_is_kept_for_the_next_call(site, url, target):
     assert target.read_bytes() == CONTENT and alone(target) and spans(site)[-1] == "bytes=300000-"
 
 
-def test_an_interrupt_keeps_what_has_come(site, url, target):
+def test_an_interrupt_keeps_the_partial_file(site, url, target):
     def stop(what, done, total):
         raise KeyboardInterrupt
 
@@ -74,14 +74,14 @@ def test_an_interrupt_keeps_what_has_come(site, url, target):
     assert alone(target) and spans(site)[-1] == f"bytes={module.BLOCK}-"
 
 
-def test_a_server_that_cannot_go_on_starts_over(site, url, target):
+def test_a_server_without_ranges_starts_over(site, url, target):
     site.ranges = False
     site.cuts = [300_000, 200_000]
     fetch(url, target, digest=MD5)
     assert target.read_bytes() == CONTENT and alone(target)
 
 
-def test_a_server_that_never_gets_further_is_given_up(site, url, target):
+def test_a_server_without_progress_is_abandoned(site, url, target):
     site.ranges = False
     site.cuts = [300_000] * 50
     with pytest.raises(NotAvailable, match="ended after 300,000"):
@@ -89,7 +89,7 @@ def test_a_server_that_never_gets_further_is_given_up(site, url, target):
     assert len(site.asked) == module.TRIES
 
 
-def test_a_file_that_changed_since_comes_whole(site, url, target):
+def test_a_changed_file_is_downloaded_from_the_start(site, url, target):
     site.headers["/a.tgz"] = {"ETag": '"1"'}
     site.cuts = [300_000] + [0] * 4
     with pytest.raises(NotAvailable):
@@ -99,13 +99,13 @@ def test_a_file_that_changed_since_comes_whole(site, url, target):
     assert target.read_bytes() == CONTENT[::-1] and alone(target)
 
 
-def test_a_file_that_is_there_but_for_its_name(site, url, target):
+def test_a_complete_partial_file_is_renamed(site, url, target):
     target.with_name("a.tgz.part").write_bytes(CONTENT)
     fetch(url, target, digest=MD5)
     assert target.read_bytes() == CONTENT and alone(target)
 
 
-def test_a_partial_file_longer_than_the_whole_is_dropped(url, target):
+def test_a_partial_file_longer_than_the_file_is_deleted(url, target):
     target.with_name("a.tgz.part").write_bytes(CONTENT + b"more")
     fetch(url, target, digest=MD5)
     assert target.read_bytes() == CONTENT
@@ -120,14 +120,14 @@ def test_a_wrong_digest(url, target):
 @pytest.mark.parametrize(
     ("status", "message"), [(404, "not found"), (403, "refused"), (410, "no longer"), (401, "login")]
 )
-def test_a_refusal_is_told_at_once(site, url, target, status, message):
+def test_a_refusal_is_reported_at_once(site, url, target, status, message):
     site.statuses = [status] * 9
     with pytest.raises(NotAvailable, match=rf"a\.tgz: .*{message}.* \({status}\)"):
         fetch(url, target)
     assert len(site.asked) == 1 and os.listdir(target.parent) == []
 
 
-def test_a_busy_server_is_asked_again(site, url, target):
+def test_a_busy_server_is_retried(site, url, target):
     site.statuses = [503, 429, 500]
     fetch(url, target, digest=MD5)
     assert len(site.asked) == 4 and alone(target)
@@ -147,7 +147,7 @@ def test_no_network(site, target, monkeypatch):
         fetch("http://no-such-host.invalid/a.tgz", target)
 
 
-def test_too_little_room_is_told_before_anything_comes(url, target, monkeypatch):
+def test_too_little_disk_space_is_reported_before_the_transfer(url, target, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 600_000))
     with pytest.raises(UserError, match=r"a\.tgz needs 700 kB, but the disk of .* has 600 kB free; make room"):
@@ -155,7 +155,7 @@ def test_too_little_room_is_told_before_anything_comes(url, target, monkeypatch)
     assert os.listdir(target.parent) == []
 
 
-def test_a_disk_that_fills_up_keeps_what_has_come(url, target, monkeypatch):
+def test_a_full_disk_keeps_the_partial_file(url, target, monkeypatch):
     real, room = Path.open, [400_000]
 
     def bounded(self, *args, **kwargs):
@@ -180,7 +180,7 @@ def test_a_disk_that_fills_up_keeps_what_has_come(url, target, monkeypatch):
 
 
 class _With:
-    """A file with another `write`."""
+    """A file with a replaced `write`."""
 
     def __init__(self, file, write):
         self.file, self.write = file, write
@@ -205,5 +205,5 @@ def test_a_folder_that_cannot_be_written(url, tmp_path):
 @pytest.mark.parametrize(
     ("size", "message"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (39e9, "39 GB"), (4.2e12, "4200 GB")]
 )
-def test_bytes_as_people_read_them(size, message):
+def test_sizes_are_formatted_for_people(size, message):
     assert module.format_bytes(size) == message
