@@ -1,7 +1,7 @@
-"""Families of open_clip's models, and a table of what each method does on them.
+"""Families of open_clip's models, and a table of the methods that work on them.
 
 `PYTHONPATH=tests python -m contracts.families` prints the table of docs/backbones.md: it narrows one configuration of
-every kind of towers, holds its features and zero-shot logits against open_clip's own, and trains every method on it.
+every kind of towers, compares its features and zero-shot logits with open_clip's, and trains every method on it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cliptune.saliency import gradcam
 from contracts.test_methods import suited
 from tiny_tasks import QUICK, learned, model, task, trained
 
-#: Names of architectures -> what they are called; the first that fits counts.
+#: Pattern of architecture names -> title of the family; the first match counts.
 FAMILIES = {
     "coca_roberta": "CoCa, text tower of Hugging Face",
     "coca": "CoCa",
@@ -52,7 +52,7 @@ FAMILIES = {
     "ViTamin": "ViTamin",
     "ViT": "CLIP, ViT",
 }
-#: What only changes sizes, or how weights were trained.
+#: Parts of names that only change sizes or the training of the weights.
 SIZES = {
     "width",
     "heads",
@@ -65,7 +65,7 @@ SIZES = {
     "head_width",
 }
 SIZES |= {"timm_drop", "timm_drop_path", "timm_model_pretrained", "attn_pooler_heads", "tokenizer_kwargs"}
-#: Methods by the column they stand in.
+#: Column of the table -> its methods.
 COLUMNS = {
     "fixed sentences": ("zeroshot", "linear_probe", "clip_adapter", "tip_adapter", "tip_adapter_f"),
     "text tokens": ("coop", "kgcoop", "prograd", "cocoop", "language"),
@@ -75,7 +75,7 @@ COLUMNS = {
 HEAD = ("family", "for example", "configurations", "features and logits", *COLUMNS, "Grad-CAM")
 NAMES = ("cat", "red fox", "St. Bernard", "dog")
 TEMPLATES = ("a photo of a {}.", "itap of my {}.")
-#: Relative to the largest number; of single precision.
+#: Largest allowed difference relative to the largest value, in single precision.
 EXACT = 1e-5
 
 
@@ -84,7 +84,7 @@ def family(name: str) -> str:
 
 
 def signature(name: str) -> str:
-    """What decides the mathematics of an architecture: its configuration but for sizes, with kinds for names."""
+    """The part of a configuration that decides the mathematics: without sizes, and with kinds instead of names."""
     config = open_clip.get_model_config(name)
     assert config is not None
     for part in ("text_cfg", "vision_cfg"):
@@ -113,8 +113,8 @@ def kinds() -> dict[str, list[str]]:
 
 
 def differences(folder: Path) -> tuple[Backbone, dict[str, float]]:
-    """The backbone in a local folder, and how far its image features, text features and zero-shot logits are from
-    those of open_clip's own pipeline, relative to the largest. Call it within `narrow_timm`."""
+    """The backbone in a local folder, and the differences of its image features, text features and zero-shot logits
+    from open_clip's pipeline, relative to the largest value. Call it within `narrow_timm`."""
     theirs, tokenizer = (
         open_clip.create_model(f"local-dir:{folder}").eval(),
         open_clip.get_tokenizer(f"local-dir:{folder}"),
@@ -154,7 +154,7 @@ def _size(backbone: Backbone) -> tuple[int, int]:
 
 
 def works(method: str, backbone: Backbone) -> bool:
-    """Whether a method trains on a backbone; False where it is refused in a sentence."""
+    """Whether a method trains on a backbone; False if it is refused with a `UserError`."""
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):
             tuned, history = trained(suited(method), backbone, replace(QUICK, epochs=1), task(shots=1))
@@ -166,7 +166,7 @@ def works(method: str, backbone: Backbone) -> bool:
 
 
 def row(name: str, names: Sequence[str], root: Path) -> tuple[str, ...]:
-    """The table's row of a kind of towers, `name` standing for `names`. Call it within `narrow_timm`."""
+    """The table's row of a kind of towers, with `name` as the example of `names`. Call it within `narrow_timm`."""
     backbone, apart = differences(narrow_configs.folder(name, root / name))
     exact = "exact" if max(apart.values()) < EXACT else "differ"
     cells = ["/".join(sorted({"trains" if works(m, backbone) else "refused" for m in ms})) for ms in COLUMNS.values()]
@@ -174,7 +174,7 @@ def row(name: str, names: Sequence[str], root: Path) -> tuple[str, ...]:
 
 
 def sees(backbone: Backbone) -> bool:
-    """Whether Grad-CAM finds foregrounds with it."""
+    """Whether Grad-CAM works on a backbone."""
     shown = model(ZeroShot(), backbone, task())
     images = torch.randn(2, 3, *_size(backbone), generator=torch.Generator().manual_seed(1))
     try:
@@ -184,7 +184,7 @@ def sees(backbone: Backbone) -> bool:
 
 
 def joined(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Rows of a family that say the same as one."""
+    """Merge equal rows of a family."""
     found: dict[tuple[str, ...], tuple[str, ...]] = {}
     for title, name, count, *said in rows:
         _, first, before = found.get((title, *said), (title, name, "0"))[:3]
@@ -198,7 +198,7 @@ def markdown(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def main() -> None:
-    logging.disable(logging.ERROR)  # open_clip says of each that its weights are random
+    logging.disable(logging.ERROR)  # open_clip logs that the weights of each model are random
     with tempfile.TemporaryDirectory() as root, narrow_configs.narrow_timm():
         rows = [row(name, names, Path(root)) for name, names in kinds().items()]
     sys.stdout.write(markdown(joined(rows)))

@@ -1,4 +1,4 @@
-"""Every method on backbones of other widths and kinds: it trains there, or says in one sentence that it cannot."""
+"""Every method on backbones of other widths and kinds: it trains, or is refused in one sentence."""
 
 import re
 from dataclasses import replace
@@ -14,7 +14,7 @@ TRAINING = replace(QUICK, epochs=2)
 
 
 def needs_vit(name: str) -> bool:
-    """Whether the method has anything to learn inside the image tower."""
+    """Whether the method tunes the inside of the image tower."""
     return not model(suited(name), tiny_clips.backbone("deep_image"), task()).learner().fixed_image
 
 
@@ -30,8 +30,8 @@ def test_other_widths_and_depths(name):
 
 @pytest.mark.parametrize("kind", ["resnet", "timm"])
 @pytest.mark.parametrize("name", [*PLAIN, *(f"{name}+dapt" for name in TRAINED)])
-def test_image_towers_that_take_no_tokens(name, kind):
-    """Methods of text and features work; those with tokens in the image tower are refused before anything runs."""
+def test_image_towers_without_prompt_tokens(name, kind):
+    """Methods on text and features work; methods with tokens in the image tower are refused before training."""
     backbone = tiny_clips.backbone(kind)
     if needs_vit(name):
         sentence = "backbone '.*' has a .* image tower; visual prompts and Grad-CAM need open_clip's ViT"

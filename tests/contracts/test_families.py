@@ -1,4 +1,4 @@
-"""Every family of open_clip's models says what open_clip says, and docs/backbones.md what each method does on it."""
+"""Every family of open_clip's models equals open_clip, and docs/backbones.md lists the methods that work on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUOTED = "<!-- PYTHONPATH=tests python -m contracts.families -->"
 
 @pytest.fixture(autouse=True)
 def quietly():
-    """open_clip says of each model that its weights are random."""
+    """Silence open_clip's logging that the weights of each model are random."""
     previous = logging.root.manager.disable
     logging.disable(logging.ERROR)
     yield
@@ -49,21 +49,21 @@ def quoted() -> list[tuple[str, ...]]:
     return rows
 
 
-def test_the_page_counts_every_configuration():
+def test_the_table_covers_every_configuration():
     assert sum(int(row[2]) for row in quoted()) == len(open_clip.list_models())
     assert {row[0] for row in quoted()} == set(families.FAMILIES.values())
     assert {row[3] for row in quoted()} == {"exact"}
 
 
 @pytest.mark.parametrize("name", ["ViT-B-16-SigLIP", "ViT-bigG-14-CLIPA", "mt5-base-ViT-B-32", "coca_base"])
-def test_the_page_says_what_methods_do(name, tmp_path):
+def test_the_table_lists_the_methods_that_work(name, tmp_path):
     with narrow_configs.narrow_timm():
         made = families.row(name, families.kinds()[name], tmp_path)
     assert (made[0], *made[3:]) in {(row[0], *row[3:]) for row in quoted()}
 
 
 @pytest.mark.slow
-def test_the_page_is_what_the_command_prints(tmp_path):
+def test_the_table_is_the_commands_output(tmp_path):
     with narrow_configs.narrow_timm():
         rows = [families.row(name, names, tmp_path) for name, names in families.kinds().items()]
     assert families.joined(rows) == quoted()

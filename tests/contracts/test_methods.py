@@ -1,4 +1,4 @@
-"""What every method keeps, alone and in every wrapper: found from the registry, so that a new file is tested."""
+"""The contract of every method, alone and in every wrapper. Methods come from the registry, so new files are tested."""
 
 from dataclasses import fields, replace
 from functools import cache
@@ -20,7 +20,7 @@ PLAIN = [name for name in methods.names() if name not in WRAPPERS]
 TRAINED = [name for name in PLAIN if methods.get(name).trains]
 #: Every method alone, DAPT around each that trains, and all wrappers around one.
 USUAL = [*PLAIN, *(f"{inner}+dapt" for inner in TRAINED), "+".join(["maple", *WRAPPERS])]
-#: The other wrappers around each method. By default their own tests cover them, and the chain of all wrappers.
+#: The other wrappers around each method. By default only their own tests and the chain of all wrappers cover them.
 OTHERS = [f"{inner}+{outer}" for inner in TRAINED for outer in WRAPPERS if outer != "dapt"]
 NAMES = [*USUAL, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 TRAINING = replace(QUICK, augment="crop")
@@ -34,25 +34,25 @@ def backbone():
 
 @pytest.fixture(scope="module")
 def untouched(backbone):
-    """The backbone's tensors before anything was trained."""
+    """The backbone's tensors before any training."""
     return snapshot(backbone)
 
 
 @pytest.fixture(scope="module")
 def run_of(backbone, untouched):
-    """A method's model after training, and its history: once for all tests, which must not change it."""
+    """A method's model after training, and its history, shared by all tests, which must not modify it."""
     return cache(lambda name: trained(suited(name), backbone, TRAINING))
 
 
 def suited(name: str) -> Method:
-    """The method at sizes that fit a shallow backbone and a short test."""
+    """The method with sizes for a shallow backbone and a short test."""
     run = presets.get(name)
     known = {f.name for layer in config.nested_methods(run.method) for f in fields(layer)}  # type: ignore[arg-type]
     sizes = {key: 2 for key in known if key.startswith(("n_ctx", "depth", "longest"))}
     masks = {key: "data" for key in known if key == "masks_from"}
     try:
         return config.with_options(run, {**sizes, **masks}).method
-    except UserError:  # its words do not fit so few vectors
+    except UserError:  # the words need more vectors
         return config.with_options(run, {"words": "", **sizes, **masks}).method
 
 
@@ -61,7 +61,7 @@ def parameters(tuned):
 
 
 def ready(name: str, backbone, seed: int = 1):
-    """Named tensors that train, as they are before the first step."""
+    """Named trainable tensors before the first step."""
     tuned = model(suited(name), backbone, task(), seed)
     tuned.method.prepare(tuned, task())
     return {n: p.detach().clone() for n, p in tuned.learner.named_parameters() if p.requires_grad}
@@ -71,7 +71,7 @@ def snapshot(backbone):
     return {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
 
 
-def test_defaults_need_nothing(name):
+def test_a_method_can_be_built_without_arguments(name):
     method = methods.build(name)
     assert methods.name_of(method) == name
     assert config.method_from_dict(config.method_to_dict(method)) == method
@@ -116,11 +116,11 @@ def test_training_fits_the_images(name, backbone):
     toy = task(classes=2, shots=4)
     training = replace(QUICK, epochs=10, lr=0.02, batch_size=8)
     _, history = trained(suited(name), backbone, training, toy)
-    # Whatever else a method minimises holds this one back, and may grow from next to nothing.
+    # Other losses of a method counteract this one, and may grow from almost zero.
     assert history[-1]["ce"] < history[0]["ce"]
 
 
-def test_names_at_test_time_change_text_alone(name, backbone, run_of):
+def test_class_names_at_test_time_change_text_features_only(name, backbone, run_of):
     tuned, _ = run_of(name)
     toy, before = task(), learned(tuned)
     if not tuned.accepts_new_classes:
@@ -133,15 +133,15 @@ def test_names_at_test_time_change_text_alone(name, backbone, run_of):
     def answers(model, names):
         return predict_logits(model, toy.dataset, replace(toy.tests["test"], classnames=names))
 
-    said = answers(tuned, toy.classnames)
+    answered = answers(tuned, toy.classnames)
     wide = answers(tuned, (*other.classnames, *toy.classnames))
-    assert wide.isfinite().all() and torch.allclose(wide[:, 4:], said, atol=1e-3), "a class's logit is its own"
-    assert torch.allclose(answers(tuned, toy.classnames[::-1]).flip(1), said, atol=1e-3)
-    assert torch.equal(answers(other, toy.classnames), said)
+    assert wide.isfinite().all() and torch.allclose(wide[:, 4:], answered, atol=1e-3), "a class's logit is its own"
+    assert torch.allclose(answers(tuned, toy.classnames[::-1]).flip(1), answered, atol=1e-3)
+    assert torch.equal(answers(other, toy.classnames), answered)
     assert same(before, learned(tuned))
 
 
-def test_a_checkpoint_says_the_same(name, backbone, run_of, tmp_path):
+def test_a_loaded_checkpoint_predicts_the_same(name, backbone, run_of, tmp_path):
     tuned, _ = run_of(name)
     run = config.RunConfig(tuned.method, training=TRAINING)
     file = tmp_path / "checkpoint.safetensors"
@@ -154,15 +154,14 @@ def test_a_checkpoint_says_the_same(name, backbone, run_of, tmp_path):
     assert again == run and restored.classnames == toy.classnames and same(learned(restored), learned(tuned))
     size = sum(tensor.nbytes for tensor in learned(tuned).values())
     assert file.stat().st_size < size + 8192, "the learned tensors and a header"
-    # Learners of other classes have tensors of the same shapes, so nothing in them depends on class names, unless the
-    # method says that something does.
+    # Learners of other classes have tensors of the same shapes, unless the method declares itself class-specific.
     shapes = [{n: tuple(t.shape) for n, t in learned(model(tuned.method, backbone, task(k))).items()} for k in (3, 5)]
     assert (shapes[0] == shapes[1]) == tuned.accepts_new_classes
 
 
 def test_the_same_seed_gives_the_same_numbers(name, backbone, run_of):
     tuned, history = run_of(name)
-    torch.manual_seed(7)  # which has no part in it
+    torch.manual_seed(7)  # which must have no effect
     again, rows = trained(suited(name), backbone, TRAINING)
     assert same(learned(tuned), learned(again)) and history == rows
     one, other = ready(name, backbone, seed=1), ready(name, backbone, seed=2)

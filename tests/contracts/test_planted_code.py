@@ -1,4 +1,4 @@
-"""A file never has code run: names of methods and selectors in it are those of the house, unless the caller opts in."""
+"""Files never execute code: names of methods and selectors in them must be built-in, unless the caller opts in."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def run(tmp_path_factory, photos):
 
 @pytest.fixture
 def planted(run, tmp_path, monkeypatch):
-    """A function that writes a run whose header names code, with that code beside it; the folder is current."""
+    """A function that writes a run whose header names code, with that code in the same, current folder."""
 
     def make(change):
         tensors, about = checkpoint.read_checkpoint(run / run_dir.CHECKPOINT)
@@ -41,23 +41,23 @@ def planted(run, tmp_path, monkeypatch):
     assert not (tmp_path / "ran").exists(), "code beside the file was run"
 
 
-def method(held):
-    held["method"]["name"] = NAME
+def method(header):
+    header["method"]["name"] = NAME
 
 
-def base(held):
-    held["method"] = {"name": "dapt", "base": {"name": NAME}}
+def base(header):
+    header["method"] = {"name": "dapt", "base": {"name": NAME}}
 
 
-def selector(held):
-    held.update(selector=f"{NAME},measure=entropy", fraction=0.5)
+def selector(header):
+    header.update(selector=f"{NAME},measure=entropy", fraction=0.5)
 
 
 @pytest.mark.parametrize("change", [method, base, selector])
 def test_a_name_in_a_header_imports_nothing(planted, cli, photos, change):
     folder = planted(change)
-    said = rf"'{NAME}' is code outside of cliptune, .*--allow-code"
-    with pytest.raises(ct.UserError, match=said):
+    message = rf"'{NAME}' is code outside of cliptune, .*--allow-code"
+    with pytest.raises(ct.UserError, match=message):
         ct.load(folder)
     image = str(photos / "cat" / "0.png")
     for command in (("predict", ".", image), ("evaluate", "."), ("background", ".")):
@@ -66,26 +66,28 @@ def test_a_name_in_a_header_imports_nothing(planted, cli, photos, change):
         assert len([line for line in refused.err.splitlines() if not line.startswith("note: ")]) == 1
 
 
-def test_a_planted_configuration_is_another_one(planted, photos):
+def test_a_planted_configuration_is_not_that_of_the_run(planted, photos):
     folder = planted(method)
     assert not run_dir.has_config(folder, config.RunConfig(config.methods.build("coop"), data=f"folder:{photos}"))
     with pytest.raises(ct.UserError, match="holds a run of another configuration"):
         ct.train("coop", data=f"folder:{photos}", shots=1, epochs=1, out=folder)
 
 
-def test_the_module_on_the_command_line_does_not_look_beside_data(planted, photos):
-    """`python -m cliptune` in a folder with a yaml.py of someone's."""
+def test_the_current_folder_is_not_on_the_import_path(planted, photos):
+    """`python -m cliptune` in a folder with a foreign yaml.py."""
     folder = planted(method)
     paths = os.pathsep.join([str(Path(ct.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "cliptune", "predict", ".", str(photos / "cat" / "0.png")]
-    said = subprocess.run(
+    process = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths.rstrip(os.pathsep)}
     )
-    assert (said.returncode, said.stdout) == (2, "") and NAME in said.stderr and "Traceback" not in said.stderr
+    assert (
+        (process.returncode, process.stdout) == (2, "") and NAME in process.stderr and "Traceback" not in process.stderr
+    )
 
 
-def test_what_is_typed_may_come_from_the_current_folder(tmp_path, monkeypatch, cli, photos):
-    """So `cliptune train offset:Offset` finds offset.py, and goes on with it after a kill."""
+def test_typed_names_may_come_from_the_current_folder(tmp_path, monkeypatch, cli, photos):
+    """`cliptune train offset:Offset` finds offset.py and resumes with it after a kill."""
     code = "from cliptune.methods.coop import CoOp\n\nclass Mine(CoOp):\n    pass\n"
     (tmp_path / "typed_method.py").write_text(code)
     monkeypatch.chdir(tmp_path)
@@ -99,7 +101,7 @@ def test_what_is_typed_may_come_from_the_current_folder(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("body", ["1 / 0", "raise SystemError('broken')", "this is no Python"])
-def test_a_module_that_fails_is_said_in_a_sentence(tmp_path, monkeypatch, cli, body):
+def test_a_failing_module_is_one_sentence(tmp_path, monkeypatch, cli, body):
     (tmp_path / "failing_method.py").write_text(body)
     monkeypatch.syspath_prepend(tmp_path)
     result = cli("train", "failing_method:Mine", "--out", tmp_path / "run")

@@ -1,4 +1,4 @@
-"""A local model of another family goes through all that a user does with it, or is refused in one sentence."""
+"""Local models of other families work with every user-facing operation, or are refused in one sentence."""
 
 import logging
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ import narrow_configs
 from cliptune.errors import UserError
 from tiny_tasks import BRIEFLY
 
-#: SigLIP and CLIPA see padding; MetaCLIP 2 is read at an end-of-sequence token of its own; CoCa's text ends in a class
+#: SigLIP and CLIPA attend to padding; MetaCLIP 2 pools at its own end-of-sequence token; CoCa's text ends in a class
 #: token; RoBERTa is a text tower of Hugging Face.
 TEXT = ("ViT-B-16-SigLIP", "ViT-L-14-CLIPA", "ViT-L-14-worldwide", "coca_base")
 VITS = ("ViT-L-14-worldwide", "coca_base")
@@ -19,9 +19,9 @@ VITS = ("ViT-L-14-worldwide", "coca_base")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A function: name of an architecture -> a local model of it, narrowed."""
+    """A function that returns a narrow local model of an architecture by name."""
     previous, root = logging.root.manager.disable, tmp_path_factory.mktemp("models")
-    logging.disable(logging.ERROR)  # open_clip says of each that its weights are random
+    logging.disable(logging.ERROR)  # open_clip logs that the weights of each model are random
     with ExitStack() as stack:
         stack.enter_context(narrow_configs.narrow_timm())
         yield cache(lambda name: str(narrow_configs.folder(name, root / name)))
@@ -37,9 +37,9 @@ def options(method: str) -> dict:
 def test_context_is_learned_saved_and_loaded(folder, cutouts, tmp_path, name, method):
     image = cutouts / "cat" / "0.png"
     run = ct.train(method, f"folder:{cutouts}", backbone=folder(name), shots=2, epochs=1, out=tmp_path)
-    said = run.predict(image, top_k=3)
-    assert ct.load(tmp_path).predict(image, top_k=3) == said
-    assert sum(probability for _, probability in said) == pytest.approx(1)
+    probabilities = run.predict(image, top_k=3)
+    assert ct.load(tmp_path).predict(image, top_k=3) == probabilities
+    assert sum(probability for _, probability in probabilities) == pytest.approx(1)
     assert len(run.with_classes(["a red fox", "the sky"]).predict(image, top_k=2)) == 2
 
 
@@ -61,7 +61,7 @@ def test_tokens_in_both_towers(folder, cutouts, tmp_path, name, method):
         ("ViT-B-16-SigLIP", "maple", "has a TimmModel image tower; visual prompts and Grad-CAM need open_clip's ViT"),
     ],
 )
-def test_what_has_no_place_is_refused_before_anything_trains(folder, cutouts, tmp_path, name, method, sentence):
+def test_unsupported_methods_are_refused_before_training(folder, cutouts, tmp_path, name, method, sentence):
     with pytest.raises(UserError, match=sentence) as refusal:
         ct.train(method, f"folder:{cutouts}", backbone=folder(name), shots=2, out=tmp_path / "run", **options(method))
     assert "\n" not in str(refusal.value)

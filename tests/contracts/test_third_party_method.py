@@ -1,4 +1,4 @@
-"""A method that lives in someone else's package works as those of the house do."""
+"""A method from a third-party package works like a built-in one."""
 
 import sys
 
@@ -60,7 +60,7 @@ def test_train_save_load_and_resume(outsider, tmp_path, photos):
     assert config.to_dict(again.run)["method"] == {"name": NAME, "decay": 2.0}
 
 
-def test_wrapped(outsider, photos):
+def test_a_third_party_method_can_be_wrapped(outsider, photos):
     masks = photos.parent / "masks"
     run = ct.train(
         f"{outsider}+dapt", data=f"folder:{photos}", shots=2, epochs=2, decay=0.1, masks_from=f"folder:{masks}"
@@ -78,7 +78,7 @@ def test_on_the_command_line(outsider, cli, tmp_path, photos):
     assert result.code == 2 and "nearest: --decay" in result.err
 
 
-def test_its_module_gone(outsider, tmp_path, photos, monkeypatch):
+def test_a_missing_module_is_reported(outsider, tmp_path, photos, monkeypatch):
     ct.train(outsider, data=f"folder:{photos}", shots=1, epochs=1, out=tmp_path / "run")
     monkeypatch.setattr("sys.path", [p for p in sys.path if not p.startswith(str(tmp_path))])
     for module in ("shifting.method", "shifting"):

@@ -68,10 +68,10 @@ class Datum:
 
 
 def doubled(times):
-    held = ()
+    nested = ()
     for _ in range(times):
-        held = held, held  # as text, 2**times pairs
-    return held
+        nested = nested, nested  # as text, 2**times pairs
+    return nested
 
 
 @pytest.mark.parametrize(

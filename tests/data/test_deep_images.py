@@ -160,11 +160,11 @@ def colour_tiff(path, values: np.ndarray, compression: str | None):
         wide = Image.frombytes("L", (width * 6, height), content)
         import io
 
-        held = io.BytesIO()
-        wide.save(held, "TIFF", compression=compression)
-        with TiffImagePlugin.TiffImageFile(io.BytesIO(held.getvalue())) as packed:
+        buffer = io.BytesIO()
+        wide.save(buffer, "TIFF", compression=compression)
+        with TiffImagePlugin.TiffImageFile(io.BytesIO(buffer.getvalue())) as packed:
             (start,), (length,) = packed.tag_v2[273], packed.tag_v2[279]
-        content = held.getvalue()[start : start + length]
+        content = buffer.getvalue()[start : start + length]
     entries = [
         (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 8), (259, 3, 1, 5 if compression else 1), (262, 3, 1, 2),
         (273, 4, 1, strip), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(content)),

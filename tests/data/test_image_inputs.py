@@ -112,14 +112,14 @@ def test_assumptions_about_deep_images_are_reported_once(run, tmp_path, monkeypa
     paths = sorted(tmp_path.iterdir())
     with pytest.warns(UserWarning) as noted:
         run.predict(paths[3:])
-    said = [str(note.message) for note in noted if "drawings only" not in str(note.message)]
-    assert [one.split(" is assumed")[0] for one in said] == ["the range of 2 of 2 images"]
+    notes = [str(note.message) for note in noted if "drawings only" not in str(note.message)]
+    assert [one.split(" is assumed")[0] for one in notes] == ["the range of 2 of 2 images"]
     with pytest.warns(UserWarning, match=r"image .*4\.png: 16-bit values are read as 12 bits") as noted:
         run.predict(paths[4])
     assert sum("drawings only" not in str(note.message) for note in noted) == 1
-    with collect_assumed_ranges() as held:
+    with collect_assumed_ranges() as found:
         run.logits(paths)
-    assert len(held) == 5
+    assert len(found) == 5
 
 
 def test_few_images_are_decoded_at_a_time(run, monkeypatch):

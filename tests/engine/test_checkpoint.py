@@ -1,4 +1,4 @@
-"""A checkpoint is safetensors of kilobytes; whatever else is at its path is told in a sentence."""
+"""A checkpoint is a safetensors file of kilobytes; anything else at its path is refused in one sentence."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_any_safetensors_reader_opens_it(path):
     assert path.stat().st_size < 2048
 
 
-def test_parameters_and_views_are_written_as_they_are(tmp_path):
+def test_parameters_and_views_are_written_unchanged(tmp_path):
     parameter = torch.nn.Parameter(torch.arange(6.0).view(2, 3))
     checkpoint.write_checkpoint(tmp_path / "c", {"turned": parameter.t(), "part": parameter[:, 1]}, {})
     tensors, _ = checkpoint.read_checkpoint(tmp_path / "c")
@@ -56,32 +56,32 @@ def test_equal_content_gives_equal_bytes_and_no_temporary_file_stays(path):
 
 
 @pytest.mark.parametrize("left", [0, 4, 60, -1])
-def test_a_truncated_file(path, left):
+def test_a_truncated_file_is_refused(path, left):
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(UserError, match=r"checkpoint .*checkpoint\.safetensors is damaged or truncated \(.+\)"):
         checkpoint.read_checkpoint(path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0" * 50, b"not tensors at all, a text of some length"])
-def test_another_kind_of_file(tmp_path, content):
+def test_another_file_type_is_refused(tmp_path, content):
     (tmp_path / "cat.jpg").write_bytes(content)
     with pytest.raises(UserError, match="cat.jpg is damaged or truncated"):
         checkpoint.read_checkpoint(tmp_path / "cat.jpg")
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
-def test_safetensors_of_someone_else(tmp_path, metadata):
+def test_other_safetensors_files_are_refused(tmp_path, metadata):
     save_file(TENSORS, tmp_path / "weights.safetensors", metadata)
     with pytest.raises(UserError, match="weights.safetensors is not a cliptune checkpoint"):
         checkpoint.read_checkpoint(tmp_path / "weights.safetensors")
 
 
-def test_nothing_there(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match=f"no checkpoint at {tmp_path}"):
         checkpoint.read_checkpoint(tmp_path / "checkpoint.safetensors")
 
 
-def test_a_path_that_cannot_be_written(tmp_path):
+def test_an_unwritable_path_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write to"):
         checkpoint.write_checkpoint(tmp_path / "file" / "checkpoint.safetensors", TENSORS, ABOUT)

@@ -1,4 +1,4 @@
-"""Coresets: which images are left, with which weights, told by which signals, and that they are kept."""
+"""Coresets: selected images, their weights, the signals for selection, and the saved selection."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ def keys(toy):
     return [e.key for e in toy.train]
 
 
-def test_uniform_leaves_a_share_of_each_class_in_the_pools_order(tiny_backbone):
+def test_uniform_keeps_a_share_of_each_class_in_pool_order(tiny_backbone):
     toy = task(shots=6)
     left = reduced(tiny_backbone, toy, 0.5, "uniform")
     assert [sum(e.label == c for e in left.train) for c in range(3)] == [3, 3, 3]
@@ -42,31 +42,31 @@ def test_uniform_leaves_a_share_of_each_class_in_the_pools_order(tiny_backbone):
     assert (left.val, left.tests) == (toy.val, toy.tests)
 
 
-def test_selectors_are_told_what_the_untrained_model_says(tiny_backbone):
+def test_selectors_receive_signals_of_the_untrained_model(tiny_backbone):
     toy = task(shots=4)
     tuned = model(CoOp(n_ctx=2), tiny_backbone, toy).eval()
-    held = coreset.compute_signals(tuned, toy, BRIEF)
+    signals = coreset.compute_signals(tuned, toy, BRIEF)
     images = ExampleSet(toy.dataset, toy.train, tiny_backbone.preprocess)
     with torch.no_grad():
         for i in (0, 5, 11):
             image, _, label, _ = images.item(i)
             one = images.batch([image[None], torch.empty(1, 0), torch.tensor([label]), torch.tensor([i])], "cpu")
             out = tuned({"image": one.images})
-            torch.testing.assert_close(held.features[i], out.image["image"][0], atol=1e-5, rtol=1e-4)
-            torch.testing.assert_close(held.logits[i], out.logits[0], atol=1e-3, rtol=1e-4)
-    torch.testing.assert_close(held.text, tuned.encode_classes()[0].detach(), atol=1e-5, rtol=1e-4)
-    assert held.val_features.shape == (len(toy.val), held.features.shape[1])
-    assert held.val_labels.tolist() == [e.label for e in toy.val]
+            torch.testing.assert_close(signals.features[i], out.image["image"][0], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(signals.logits[i], out.logits[0], atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(signals.text, tuned.encode_classes()[0].detach(), atol=1e-5, rtol=1e-4)
+    assert signals.val_features.shape == (len(toy.val), signals.features.shape[1])
+    assert signals.val_labels.tolist() == [e.label for e in toy.val]
 
 
-def test_herding_is_that_of_the_signals(tiny_backbone):
+def test_herding_uses_the_signals(tiny_backbone):
     toy = task(shots=6)
-    held = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
-    expected = coresets.select("herding", held, torch.tensor([e.label for e in toy.train]), 0.5, seed=toy.seed)
+    signals = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
+    expected = coresets.select("herding", signals, torch.tensor([e.label for e in toy.train]), 0.5, seed=toy.seed)
     assert keys(reduced(tiny_backbone, toy, 0.5, "herding")) == [toy.train[i].key for i in expected.indices]
 
 
-def test_a_frozen_tower_sees_the_pool_once(tiny_backbone, monkeypatch):
+def test_a_frozen_tower_encodes_the_pool_once(tiny_backbone, monkeypatch):
     toy = task()
     first = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, TrainConfig(augment="none"))
     monkeypatch.setattr(type(tiny_backbone), "encode_image", lambda *_: pytest.fail("encoded again"))
@@ -74,16 +74,16 @@ def test_a_frozen_tower_sees_the_pool_once(tiny_backbone, monkeypatch):
     assert torch.equal(first.features, again.features) and not torch.equal(first.logits, again.logits)
 
 
-def test_where_sentences_depend_on_the_image_classes_are_their_mean(tiny_backbone):
+def test_image_conditional_class_features_are_averaged(tiny_backbone):
     toy = task(shots=3)
     tuned = model(CoCoOp(words="a photo of a"), tiny_backbone, toy)
-    held = coreset.compute_signals(tuned, toy, BRIEF)
-    assert held.text.shape == (3, held.features.shape[1])
-    torch.testing.assert_close(held.text.norm(dim=1), torch.ones(3))
+    signals = coreset.compute_signals(tuned, toy, BRIEF)
+    assert signals.text.shape == (3, signals.features.shape[1])
+    torch.testing.assert_close(signals.text.norm(dim=1), torch.ones(3))
     assert len(reduced(tiny_backbone, toy, 0.4, "craig", CoCoOp(words="a photo of a")).train) == 3
 
 
-def test_weights_of_the_selector_reach_the_batches(tiny_backbone):
+def test_selector_weights_reach_the_batches(tiny_backbone):
     toy = task(shots=6)
     left = reduced(tiny_backbone, toy, 0.4, "craig")
     assert sum(e.weight for e in left.train) == len(toy.train), "each stands for those nearest to it"
@@ -95,7 +95,7 @@ def test_weights_of_the_selector_reach_the_batches(tiny_backbone):
     assert next(even.in_order(3, torch.device("cpu"))).weights is None
 
 
-def test_weighted_training_is_the_same_from_features(tiny_backbone):
+def test_weighted_training_is_the_same_with_cached_features(tiny_backbone):
     toy = task(shots=4)
     heavy = replace(toy, train=tuple(replace(e, weight=1.0 + i) for i, e in enumerate(toy.train)))
     results = {}
@@ -107,7 +107,7 @@ def test_weighted_training_is_the_same_from_features(tiny_backbone):
     assert not same(results["pictures"], results["even"])
 
 
-def test_forgetting_watches_a_short_training(tiny_backbone):
+def test_forgetting_records_a_short_training(tiny_backbone):
     toy = task(shots=4)
     rows = coreset.correctness_history(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF, fabric())
     assert rows.shape == (1 + coreset.FORGETTING_EPOCHS, len(toy.train)) and rows.dtype == torch.bool
@@ -128,7 +128,7 @@ def test_forgetting_watches_a_short_training(tiny_backbone):
         ("gradmatch,validation=yes", "validation='yes' of gradmatch is not of type boolean"),
     ],
 )
-def test_wrong_selectors(tiny_backbone, selector, message):
+def test_invalid_selectors_are_refused(tiny_backbone, selector, message):
     with pytest.raises(UserError, match=message):
         reduced(tiny_backbone, task(), 0.5, selector)
 
@@ -150,26 +150,26 @@ FORMS = [
     *(f"uncertainty,measure={name}" for name in ("margin", "entropy", "least_confidence")),
     "gradmatch,validation=true",
 ]
-#: Those that cannot do without held-out images, in a variant.
+#: Selectors that need held-out images in one variant.
 ASKING = {("gradmatch,validation=true", "paper"), ("gradmatch,validation=true", "dapt"), ("glister", "dapt")}
 
 
 @pytest.fixture(scope="module")
 def uneven(tiny_backbone):
-    """A task whose first class has one image, and what an untrained model says of it."""
+    """A task whose first class has one image, and the signals of an untrained model."""
     toy = task(shots=6)
     toy = replace(toy, train=tuple(e for e in toy.train if e.label or e == toy.train[0]))
     assert [sum(e.label == c for e in toy.train) for c in range(3)] == [1, 6, 6]
-    said = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
+    signals = coreset.compute_signals(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF)
     watched = coreset.correctness_history(model(CoOp(n_ctx=2), tiny_backbone, toy), toy, BRIEF, fabric())
-    return toy, said, watched
+    return toy, signals, watched
 
 
 @pytest.mark.parametrize("variant", ["paper", "dapt"])
 @pytest.mark.parametrize("selector", FORMS)
 def test_every_selector_on_images(selector, variant, uneven, tiny_backbone, monkeypatch):
-    toy, said, watched = uneven
-    monkeypatch.setattr(coreset, "compute_signals", lambda *_: said)
+    toy, signals, watched = uneven
+    monkeypatch.setattr(coreset, "compute_signals", lambda *_: signals)
     monkeypatch.setattr(coreset, "correctness_history", lambda *_: watched)
     for share, each in ((0.01, [1, 1, 1]), (0.5, [1, 3, 3]), (0.99, [1, 6, 6]), (1.0, [1, 6, 6])):
         left = reduced(tiny_backbone, toy, share, selector, variant=variant)
@@ -180,7 +180,7 @@ def test_every_selector_on_images(selector, variant, uneven, tiny_backbone, monk
             assert counts == each or (selector == "full" and left.train == toy.train)
         assert keys(left) == [k for k in keys(toy) if k in set(keys(left))], "each once, in the pool's order"
         assert all(e.weight >= 0 for e in left.train) and sum(e.weight for e in left.train) > 0
-    alone = replace(said, val_features=None, val_labels=None, val_logits=None)
+    alone = replace(signals, val_features=None, val_labels=None, val_logits=None)
     monkeypatch.setattr(coreset, "compute_signals", lambda *_: alone)
     if (selector, variant) in ASKING:
         with pytest.raises(UserError, match=r"needs the signal 'val_.*': .*validation images"):
@@ -198,12 +198,12 @@ def run(tmp_path):
     )  # fmt: skip
 
 
-def test_a_run_trains_on_its_coreset_and_keeps_it(run, tmp_path):
+def test_a_run_trains_on_its_coreset_and_saves_it(run, tmp_path):
     _, result = experiment.run_experiment(run, tmp_path / "r")
-    held = json.loads((tmp_path / "r" / "coreset.json").read_text())
+    saved = json.loads((tmp_path / "r" / "coreset.json").read_text())
     pool = [e.key for e in Folder(tmp_path / "p").examples("train")]
-    chosen = [key for key, _ in held["pictures"]]
-    assert held["run"] == fingerprint(run) and set(chosen) < set(pool)
+    chosen = [key for key, _ in saved["pictures"]]
+    assert saved["run"] == fingerprint(run) and set(chosen) < set(pool)
     assert [sum(key.startswith(name) for key in chosen) for name in ("cat", "horse", "pig")] == [2, 2, 2]
     whole = replace(run, fraction=1.0, selector="full")
     _, everything = experiment.run_experiment(whole)
@@ -211,11 +211,11 @@ def test_a_run_trains_on_its_coreset_and_keeps_it(run, tmp_path):
     assert (result.config["fraction"], result.config["selector"]) == (0.5, "herding")
 
 
-def test_a_run_that_goes_on_takes_the_coreset_that_was_kept(run, tmp_path, monkeypatch):
+def test_a_resumed_run_uses_the_saved_coreset(run, tmp_path, monkeypatch):
     pool = tasks.build_task(run)
-    kept = replace(pool, train=tuple(replace(e, weight=2.0) for e in pool.train[1:3]))
-    coreset.write_coreset(tmp_path / "coreset.json", fingerprint(run), kept)
-    assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), pool) == kept
+    selected = replace(pool, train=tuple(replace(e, weight=2.0) for e in pool.train[1:3]))
+    coreset.write_coreset(tmp_path / "coreset.json", fingerprint(run), selected)
+    assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), pool) == selected
     assert coreset.read_coreset(tmp_path / "coreset.json", "another", pool) is None
     fewer = replace(pool, train=pool.train[2:])
     assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), fewer) is None, "other images than then"
@@ -223,6 +223,6 @@ def test_a_run_that_goes_on_takes_the_coreset_that_was_kept(run, tmp_path, monke
     assert coreset.read_coreset(tmp_path / "coreset.json", fingerprint(run), pool) is None
     folder = tmp_path / "r"
     folder.mkdir()
-    coreset.write_coreset(folder / "coreset.json", fingerprint(run), kept)
+    coreset.write_coreset(folder / "coreset.json", fingerprint(run), selected)
     monkeypatch.setattr(coreset, "select_coreset", None)
     experiment.run_experiment(run, folder)

@@ -1,4 +1,4 @@
-"""A checkpoint, a state of training and shared features, damaged in many ways: as if whole, or refused."""
+"""Checkpoints, training states and shared features, damaged in many ways: either read correctly or refused."""
 
 from dataclasses import replace
 
@@ -34,10 +34,10 @@ def test_checkpoint(run, tmp_path, photos, tiny_backbone):
     right = ct.load(whole, tiny_backbone).logits(image)
 
     def use(same=True):
-        said = ct.load(file, tiny_backbone).logits(image)
-        assert torch.equal(said, right) if same else said.isfinite().all()
+        answers = ct.load(file, tiny_backbone).logits(image)
+        assert torch.equal(answers, right) if same else answers.isfinite().all()
 
-    # What the backbone's settings are is only said where another one is refused, so damage to them decides nothing.
+    # The backbone's settings are only used in the message about another backbone, so damage to them has no effect.
     decisive = {**about, "backbone": {key: about["backbone"][key] for key in ("name", "fingerprint")}}
     headers = (
         (what, save({k: v.contiguous() for k, v in tensors.items()}, metadata={checkpoint.FORMAT: text}))
@@ -45,7 +45,7 @@ def test_checkpoint(run, tmp_path, photos, tiny_backbone):
     )
     _, refused = count_refusals(lambda: use(same=False), write_copies(file, headers))
     assert refused > 150
-    # Of the header's own letters few matter, so what is not refused may be named otherwise, but says the same numbers.
+    # Few bytes of the header matter: what is not refused may have other names, but gives the same numbers.
     count_refusals(lambda: use(same=False), write_copies(file, damaged_files.damage_bytes(whole.read_bytes(), 60)))
     start = len(whole.read_bytes()) - sum(t.numel() * t.element_size() for t in tensors.values())
     flipped = ((f"bit {i}", _flipped(whole.read_bytes(), start + 37 * i)) for i in range(20))
@@ -82,11 +82,11 @@ def test_tensors_of_a_checkpoint(run, tmp_path, kind, tiny_backbone):
 def test_floats_of_another_precision_are_converted(run, tmp_path, kind, photos, tiny_backbone):
     tensors, about = checkpoint.read_checkpoint(run / run_dir.CHECKPOINT)
     checkpoint.write_checkpoint(tmp_path / "c", {"text": tensors["text"].to(kind)}, about)
-    held = ct.load(tmp_path / "c", tiny_backbone).model.learner.state_dict()["text"]
-    assert held.dtype == torch.float32 and torch.equal(held, tensors["text"].to(kind).float())
+    loaded = ct.load(tmp_path / "c", tiny_backbone).model.learner.state_dict()["text"]
+    assert loaded.dtype == torch.float32 and torch.equal(loaded, tensors["text"].to(kind).float())
 
 
-def test_state_of_training(tmp_path):
+def test_training_state(tmp_path):
     class Stop(Watcher):
         def epoch(self, row):
             if row["epoch"] == 0:
@@ -121,8 +121,8 @@ def test_features_that_processes_share(tmp_path):
     whole = file.read_bytes()
 
     def use():
-        held = feature_store.read_features(file, 4, torch.device("cpu"))
-        assert held is None or torch.equal(torch.cat(held), features)
+        read = feature_store.read_features(file, 4, torch.device("cpu"))
+        assert read is None or torch.equal(torch.cat(read), features)
 
     use()
     assert count_refusals(use, write_copies(file, damaged_files.damage_bytes(whole, 100)))[1] == 0

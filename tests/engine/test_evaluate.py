@@ -1,4 +1,4 @@
-"""Answers come in the test set's order, whatever the batches; accuracy is the share that is right."""
+"""Logits are in the order of the test set for any batch size; accuracy is the share of correct predictions."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def tuned():
 
 
 @pytest.mark.parametrize("name", ["test", "novel"])
-def test_logits_are_cosines_of_the_evaluation_view(tuned, name):
+def test_logits_are_scaled_cosines_of_the_evaluation_view(tuned, name):
     toy, backbone = task(), tuned.backbone
     test = toy.tests[name]
     images = [evaluation_view(to_pil_image(toy.dataset.read(e).image), backbone.preprocess) for e in test.examples]
@@ -46,7 +46,7 @@ def test_logits_are_cosines_of_the_evaluation_view(tuned, name):
     assert not got.requires_grad
 
 
-def test_text_features_are_made_once(tuned, monkeypatch):
+def test_text_features_are_computed_once(tuned, monkeypatch):
     calls = []
     original = type(tuned.backbone).class_features
     monkeypatch.setattr(type(tuned.backbone), "class_features", lambda *a: (calls.append(1), original(*a))[1])
@@ -58,7 +58,7 @@ def test_accuracy_by_hand():
     answers = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [0.0, 1.0, 5.0], [9.0, 1.0, 1.0]])
     test = TestSet(tuple(Example(str(i), label) for i, label in enumerate([0, 1, 2, 1])), ("a", "b", "c"))
     assert accuracy(answers, test) == 75.0
-    # A column beyond the classes (words that compete with them) is never right.
+    # A column beyond the classes (competing words) is never correct.
     assert accuracy(torch.cat([answers, torch.full((4, 1), 10.0)], 1), test) == 0.0
 
 
@@ -69,7 +69,7 @@ def counted(monkeypatch):
     return seen
 
 
-def test_a_frozen_tower_looks_at_a_test_set_once_for_all_methods(monkeypatch):
+def test_a_frozen_tower_encodes_a_test_set_once_for_all_methods(monkeypatch):
     backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     seen, test = counted(monkeypatch), toy.tests["test"]
     first = predict_logits(model(COOP, backbone, toy), toy.dataset, test)
@@ -83,7 +83,7 @@ def test_a_frozen_tower_looks_at_a_test_set_once_for_all_methods(monkeypatch):
     assert torch.equal(other, alone)
 
 
-def test_other_images_are_looked_at(monkeypatch):
+def test_other_images_are_encoded_again(monkeypatch):
     backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     tuned, test, seen = model(COOP, backbone, toy), toy.tests["test"], counted(monkeypatch)
     predict_logits(tuned, toy.dataset, test)
@@ -104,7 +104,7 @@ def test_learned_image_tokens_are_never_shared(monkeypatch):
     assert len(seen) == 3 * len(test.examples)
 
 
-def test_no_more_than_a_few_test_sets_are_kept(monkeypatch):
+def test_only_a_few_test_sets_are_cached(monkeypatch):
     monkeypatch.setattr(evaluate, "MAX_CACHED_SETS", 2)
     backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     tuned, seen = model(COOP, backbone, toy), counted(monkeypatch)
@@ -137,15 +137,15 @@ def test_average_precision_is_that_of_the_ranking():
     assert mean_average_precision(answers, targets) == pytest.approx(50 * (per_a + per_b)), "class c does not occur"
 
 
-def test_average_precision_keeps_apart_what_float32_cannot():
+def test_average_precision_distinguishes_logits_beyond_float32_probabilities():
     targets = torch.tensor([[1.0, 0], [0, 1]])
-    answers = torch.tensor([[30.0, 0], [29, 0]])  # probabilities of the first class are 1 to seven digits
+    answers = torch.tensor([[30.0, 0], [29, 0]])  # probabilities of the first class round to 1 in float32
     assert mean_average_precision(answers, targets) == 100
     assert mean_average_precision(answers.flip(0), targets) == 50
-    shifted = answers + torch.tensor([[0.0], [50]])  # brighter images are no likelier ones
+    shifted = answers + torch.tensor([[0.0], [50]])  # probabilities do not depend on a shift of an image's logits
     assert mean_average_precision(shifted, targets) == 100
 
 
-def test_single_labels_have_accuracy_alone():
+def test_single_labels_have_accuracy_only():
     test = TestSet((Example("0", 0), Example("1", 1)), ("a", "b"))
     assert compute_metrics(torch.eye(2), test, "base") == {"base": 100.0}

@@ -1,4 +1,4 @@
-"""All test sets of a task: other datasets, joint answers, averages, and on the way through training."""
+"""All test sets of a task: transfer datasets, joint evaluation, averages, and evaluations during training."""
 
 import warnings
 from dataclasses import replace
@@ -36,7 +36,7 @@ def across(animals, pets, **more):
     return RunConfig(**{"method": CoOp(n_ctx=2), "data": f"folder:{animals}", **base, **more})
 
 
-def test_targets_are_told_apart_by_their_own_names_in_their_own_sentences(animals, pets, tiny_backbone):
+def test_targets_use_their_own_class_names_and_templates(animals, pets, tiny_backbone):
     source = Folder(animals)
     (task,) = protocols.get("cross_dataset")(source, shots=2, seeds=(1,), targets=(f"folder:{pets}",))
     test = replace(task.tests["pets"], templates=("a drawing of a {}.",))
@@ -62,14 +62,14 @@ def test_average_is_over_the_targets(animals, pets, tmp_path):
     assert again.evaluate(f"folder:{pets}")["test"] >= 0, "and on other data"
 
 
-def test_a_method_with_something_for_each_class_has_no_average(animals, pets):
+def test_a_class_specific_method_has_no_average(animals, pets):
     run = across(animals, pets, method=CoOp(n_ctx=2, class_specific=True))
     with pytest.warns(UserWarning, match="not tested on pets: CoOp has .* per class"):
         _, result = experiment.run_experiment(run)
     assert list(result.metrics) == ["source"]
 
 
-def test_domains_of_the_same_classes_suit_every_method():
+def test_domains_of_the_same_classes_work_with_every_method():
     data = "emoji:styles=fluent-flat,train_per_class=1,val_per_class=1,test_per_class=1"
     run = RunConfig(CoOp(n_ctx=2, class_specific=True), data=data, shots=1, protocol="domain_generalization",
               training=replace(BRIEF, epochs=0))  # fmt: skip
@@ -77,7 +77,7 @@ def test_domains_of_the_same_classes_suit_every_method():
     assert list(result.metrics) == ["source", "fluent-3d", "noto", "average"]
 
 
-def test_bad_images_of_a_target_are_those_of_that_target(animals, pets):
+def test_unreadable_images_of_a_target_are_reported_with_the_target(animals, pets):
     (pets / "cat" / "0.png").write_bytes(b"no picture")
     run = across(animals, pets)
     task = tasks.build_task(run)
@@ -97,7 +97,7 @@ def test_options_of_other_protocols_are_refused(animals, pets, option, value):
         tasks.build_task(replace(run, **{option: value}))
 
 
-def test_joint_answers_by_part(animals, tmp_path):
+def test_joint_accuracy_of_base_and_novel(animals, tmp_path):
     run = RunConfig(
         CoOp(n_ctx=2), data=f"folder:{animals}", shots=2, protocol="base_to_novel", joint=True, training=BRIEF
     )
@@ -115,14 +115,14 @@ def test_joint_answers_by_part(animals, tmp_path):
 
 
 @pytest.fixture
-def on_the_way(animals):
+def intermediate_run(animals):
     return RunConfig(CoOp(n_ctx=2), data=f"folder:{animals}", shots=2, protocol="base_to_novel", training=BRIEF,
                evaluate_at=(1, 3))  # fmt: skip
 
 
-def test_tests_on_the_way_change_nothing(on_the_way):
-    model, result = experiment.run_experiment(on_the_way)
-    plain_model, plain = experiment.run_experiment(replace(on_the_way, evaluate_at=()))
+def test_evaluations_during_training_do_not_change_training(intermediate_run):
+    model, result = experiment.run_experiment(intermediate_run)
+    plain_model, plain = experiment.run_experiment(replace(intermediate_run, evaluate_at=()))
     assert [{k: v for k, v in row.items() if k[0] != "@"} for row in result.history] == list(plain.history)
     for name, tensor in model.learner.state_dict().items():
         assert torch.equal(tensor, plain_model.learner.state_dict()[name])
@@ -134,12 +134,12 @@ def test_tests_on_the_way_change_nothing(on_the_way):
         ["@base", "@novel"],
     ]
     assert result.metrics["base@3"] == result.metrics["base"] and result.metrics["novel@3"] == result.metrics["novel"]
-    short = replace(on_the_way, evaluate_at=(), training=replace(BRIEF, epochs=3))
+    short = replace(intermediate_run, evaluate_at=(), training=replace(BRIEF, epochs=3))
     assert plain.config == {**experiment.to_dict(short)}
 
 
-def test_a_run_that_goes_on_has_what_was_measured_before(on_the_way, tmp_path, monkeypatch):
-    _, whole = experiment.run_experiment(on_the_way)
+def test_a_resumed_run_keeps_earlier_evaluations(intermediate_run, tmp_path, monkeypatch):
+    _, whole = experiment.run_experiment(intermediate_run)
     from cliptune.engine.resume import TrainingProgress
 
     save = TrainingProgress.save
@@ -151,19 +151,19 @@ def test_a_run_that_goes_on_has_what_was_measured_before(on_the_way, tmp_path, m
 
     monkeypatch.setattr(TrainingProgress, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
-        experiment.run_experiment(on_the_way, tmp_path / "r")
+        experiment.run_experiment(intermediate_run, tmp_path / "r")
     monkeypatch.setattr(TrainingProgress, "save", save)
-    _, rest = experiment.run_experiment(on_the_way, tmp_path / "r")
+    _, rest = experiment.run_experiment(intermediate_run, tmp_path / "r")
     assert (rest.metrics, rest.history) == (whole.metrics, whole.history)
 
 
-def test_an_epoch_that_never_comes_is_said(on_the_way):
+def test_an_evaluation_epoch_beyond_training_is_reported(intermediate_run):
     with pytest.warns(UserWarning, match="evaluate_at asks for epoch 9, but coop trains for 3"):
-        _, result = experiment.run_experiment(replace(on_the_way, evaluate_at=(2, 9)))
+        _, result = experiment.run_experiment(replace(intermediate_run, evaluate_at=(2, 9)))
     assert "base@2" in result.metrics and "base@9" not in result.metrics
-    with warnings.catch_warnings():  # what trains nothing has no epochs
+    with warnings.catch_warnings():  # methods without training have no epochs
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")
-        experiment.run_experiment(replace(on_the_way, method=ZeroShot()))
+        experiment.run_experiment(replace(intermediate_run, method=ZeroShot()))
     with pytest.raises(UserError, match="evaluate_at must be at least 1"):
-        replace(on_the_way, evaluate_at=(0,))
+        replace(intermediate_run, evaluate_at=(0,))

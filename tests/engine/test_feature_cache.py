@@ -1,4 +1,4 @@
-"""Cached features are those the tower gives, in the batches that images would have come in."""
+"""Cached features equal those of the tower, in the same batches as images."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def examples_of(backbone, toy):
 
 
 @pytest.mark.parametrize("method", [COOP, Dapt(COOP, masks_from="full")], ids=["one view", "three views"])
-def test_every_batch_is_what_the_tower_would_have_said(backbone, method):
+def test_every_batch_equals_the_towers_features(backbone, method):
     toy = task()
     tuned = model(method, backbone, toy)
     masks = None if method.mask_source() is None else FullMasks()
@@ -49,7 +49,7 @@ def test_every_batch_is_what_the_tower_would_have_said(backbone, method):
             assert batch.images is views["image"]
 
 
-def test_views_come_round_again_in_another_order(backbone):
+def test_views_repeat_in_another_order(backbone):
     cache = FeatureCache(model(COOP, backbone, task()), examples_of(backbone, task()), 2)
 
     def rows(epoch):
@@ -66,12 +66,12 @@ def test_image_tokens_cannot_be_cached(backbone):
         FeatureCache(model(Maple(depth=2), backbone, task()), examples_of(backbone, task()), 1)
 
 
-def test_masks_that_change_cannot_be_cached(backbone):
+def test_changing_masks_cannot_be_cached(backbone):
     with pytest.raises(UserError, match="cached_views needs masks that do not change"):
         FeatureCache(model(COOP, backbone, task()), examples_of(backbone, task()), 1, GridMasks())
 
 
-def test_a_training_set_reads_and_masks_every_image_once(backbone, monkeypatch):
+def test_every_training_image_and_mask_is_read_once(backbone, monkeypatch):
     toy, seen = task(), []
     read = type(toy.dataset).read
     monkeypatch.setattr(type(toy.dataset), "read", lambda self, e: (seen.append(e.key), read(self, e))[1])

@@ -1,4 +1,4 @@
-"""Features of test images on disk: the same numbers, computed once, by settings and images told apart."""
+"""Features of test images on disk: the same numbers, computed once, keyed by settings and images."""
 
 import os
 
@@ -18,7 +18,7 @@ from tiny_tasks import drawings, write_images
 
 @pytest.fixture
 def asked(tmp_path, tiny_backbone, monkeypatch):
-    """A function that tests anew and says the logits and how many images the tower saw."""
+    """A function that evaluates again and returns the logits and the number of images that the tower encoded."""
     write_images(tmp_path / "p", each=4)
     seen = []
     encode = type(tiny_backbone).encode_image
@@ -33,8 +33,10 @@ def asked(tmp_path, tiny_backbone, monkeypatch):
         examples = tuple(dataset.examples("train")[:6])
         model = TunedModel(tiny_backbone, method or ZeroShot(), dataset.classnames)
         with feature_store.share_features(folder):
-            said = evaluate.predict_logits(model, dataset, TestSet(examples, dataset.classnames), batch_size=4, **more)
-        return said, sum(seen)
+            logits = evaluate.predict_logits(
+                model, dataset, TestSet(examples, dataset.classnames), batch_size=4, **more
+            )
+        return logits, sum(seen)
 
     return ask
 
@@ -47,7 +49,7 @@ def test_computed_once_with_the_same_numbers(asked):
     assert torch.equal(plain, first) and torch.equal(first, again)
 
 
-def test_what_decides_the_images_is_told_apart(asked, tmp_path):
+def test_settings_that_decide_the_images_have_their_own_features(asked, tmp_path):
     asked()
     assert asked(preset="coop-2021")[1] == 6
     assert asked(dataset=sources.get(f"folder:{tmp_path / 'p'}", DataConfig(shrink=40)))[1] == 6
@@ -57,16 +59,16 @@ def test_what_decides_the_images_is_told_apart(asked, tmp_path):
     assert asked()[1] == 6
 
 
-def test_a_learned_image_tower_shares_nothing(asked, tmp_path):
+def test_a_tuned_image_tower_is_not_shared(asked, tmp_path):
     asked(Maple(depth=2))
     assert not (tmp_path / "shared").exists()
 
 
-def test_drawings_say_what_they_are_made_of(asked):
+def test_generated_images_have_a_content_id(asked):
     assert asked(dataset=drawings())[1] == 6 and asked(dataset=drawings())[1] == 0
 
 
-def test_damaged_features_are_made_again(asked, tmp_path):
+def test_damaged_features_are_computed_again(asked, tmp_path):
     first, _ = asked()
     (file,) = (tmp_path / "shared" / "features").glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:100])
@@ -74,6 +76,6 @@ def test_damaged_features_are_made_again(asked, tmp_path):
     assert torch.equal(asked()[0], first)
 
 
-def test_a_disk_that_takes_nothing_is_no_reason_to_stop(asked, tmp_path):
+def test_an_unwritable_disk_does_not_stop_evaluation(asked, tmp_path):
     (tmp_path / "file").touch()
     assert asked(folder=tmp_path / "file")[1] == 6

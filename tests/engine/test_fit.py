@@ -1,4 +1,4 @@
-"""The loop: the numbers of a plain one, its rows, its watchers, and which model it keeps."""
+"""The training loop: equal to a plain loop; its rows, watchers, and model selection."""
 
 from copy import copy
 from dataclasses import dataclass, replace
@@ -51,7 +51,7 @@ class Events(Watcher):
         self.seen.append(("end",))
 
 
-def test_it_does_what_a_plain_loop_does(backbone):
+def test_training_equals_a_plain_loop(backbone):
     toy = task()
     tuned, history = trained(COOP, backbone, QUICK, toy)
 
@@ -78,7 +78,7 @@ def test_it_does_what_a_plain_loop_does(backbone):
     assert not torch.allclose(parameter, model(COOP, backbone, toy).learner.text, atol=1e-3), "nothing was learned"
 
 
-def test_rows_hold_rate_and_mean_losses(backbone):
+def test_rows_contain_learning_rate_and_mean_losses(backbone):
     _, history = trained(COOP, backbone, replace(QUICK, epochs=2))
     assert [set(row) for row in history] == [{"epoch", "lr", "loss", "ce"}] * 2
     assert [row["epoch"] for row in history] == [0, 1]
@@ -86,7 +86,7 @@ def test_rows_hold_rate_and_mean_losses(backbone):
     assert all(row["loss"] == pytest.approx(row["ce"]) for row in history)
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(backbone):
+def test_the_numbers_depend_on_the_seed(backbone):
     training = replace(QUICK, augment="crop")
     one, other = (trained(Maple(depth=2), backbone, training) for _ in range(2))
     assert same(learned(one[0]), learned(other[0])) and one[1] == other[1]
@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_gives_others(backbone)
     assert different[1] != one[1]
 
 
-def test_watchers_see_every_moment_in_order(backbone):
+def test_watchers_are_called_in_order(backbone):
     watcher = Events()
     _, history = trained(COOP, backbone, replace(QUICK, epochs=2), task(3, 3), watchers=[watcher])
     steps = 3 * 3 // QUICK.batch_size
@@ -105,26 +105,26 @@ def test_watchers_see_every_moment_in_order(backbone):
     assert watcher.rows == history
 
 
-def test_watchers_are_told_the_end_after_an_error_too(backbone):
+def test_watchers_are_ended_after_an_error_too(backbone):
     watcher = Events(stop=("step", 1))
     with pytest.raises(RuntimeError, match="stopped"):
         trained(COOP, backbone, watchers=[watcher])
     assert watcher.seen[-1] == ("end",)
 
 
-def test_nothing_to_learn_means_no_training(backbone):
+def test_a_method_without_parameters_is_not_trained(backbone):
     watcher = Events()
     _, history = trained(ZeroShot(), backbone, watchers=[watcher])
     assert history == [] and watcher.seen == []
 
 
 @pytest.mark.parametrize("keep", ["last", "best"])
-def test_no_epochs_leave_the_start(backbone, keep):
+def test_no_epochs_keep_the_initial_values(backbone, keep):
     tuned, history = trained(COOP, backbone, replace(QUICK, epochs=0, keep=keep))
     assert history == [] and same(learned(tuned), learned(model(COOP, backbone, task())))
 
 
-def test_best_is_the_earliest_of_the_best_on_validation(backbone, monkeypatch):
+def test_best_is_the_earliest_epoch_with_the_best_validation_accuracy(backbone, monkeypatch):
     scores, snapshots = iter([10.0, 30.0, 30.0, 20.0]), []
 
     def validate(tuned, toy, training):
@@ -139,17 +139,17 @@ def test_best_is_the_earliest_of_the_best_on_validation(backbone, monkeypatch):
 
 @dataclass(frozen=True)
 class Averaged(CoOp):
-    """Ends at what it made of all epochs."""
+    """Returns the mean of all epochs from `finish`."""
 
     n_ctx: int = 2
     needs_history = True
 
     def finish(self, model, history):
-        model.learner.load_state_dict({"text": torch.stack([held["text"] for held in history]).mean(0)})
+        model.learner.load_state_dict({"text": torch.stack([tensors["text"] for tensors in history]).mean(0)})
 
 
-@pytest.mark.parametrize("reached, kept", [(40.0, "finish"), (30.0, "finish"), (20.0, "epoch")])
-def test_what_finish_makes_of_the_epochs_is_one_more_candidate(backbone, monkeypatch, reached, kept):
+@pytest.mark.parametrize("reached, chosen", [(40.0, "finish"), (30.0, "finish"), (20.0, "epoch")])
+def test_the_result_of_finish_is_another_candidate_for_best(backbone, monkeypatch, reached, chosen):
     scores, snapshots = iter([10.0, 30.0, reached]), []
 
     def validate(tuned, toy, training):
@@ -160,10 +160,10 @@ def test_what_finish_makes_of_the_epochs_is_one_more_candidate(backbone, monkeyp
     tuned, _ = trained(Averaged(), backbone, replace(QUICK, epochs=2, keep="best"))
     first, second, mean = snapshots
     assert torch.allclose(mean["text"], (first["text"] + second["text"]) / 2) and not same(mean, second)
-    assert same(learned(tuned), mean if kept == "finish" else second)
+    assert same(learned(tuned), mean if chosen == "finish" else second)
 
 
-def test_measuring_on_validation_changes_no_number(backbone):
+def test_validation_does_not_change_training(backbone):
     toy, training = task(), replace(QUICK, augment="crop")
     _, last = trained(COOP, backbone, training, toy)
     _, best = trained(COOP, backbone, replace(training, keep="best"), toy)
@@ -171,7 +171,7 @@ def test_measuring_on_validation_changes_no_number(backbone):
     assert all(0 <= row["val"] <= 100 for row in best)
 
 
-def test_best_without_validation_images_is_told_before_training(backbone):
+def test_best_without_validation_images_is_refused_before_training(backbone):
     watcher = Events()
     with pytest.raises(UserError, match="keep=best needs validation images"):
         trained(COOP, backbone, replace(QUICK, keep="best"), replace(task(), val=()), watchers=[watcher])
@@ -195,7 +195,7 @@ class Ruinous(Method):
         parameters[0].grad = torch.full_like(parameters[0], 1e38)
 
 
-def test_a_last_step_that_overflows_is_not_kept(backbone, tmp_path):
+def test_an_overflow_in_the_last_step_is_refused(backbone, tmp_path):
     training = replace(QUICK, epochs=1, warmup_epochs=0, lr=1e3)
     with pytest.raises(UserError, match="learned tensor 'text' is no longer finite; lower lr"):
         trained(Ruinous(), backbone, training, task(3, 1), resume_file=tmp_path / "resume")
@@ -218,15 +218,15 @@ def test_the_augmentations_differ(backbone):
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_views_are_resized_as_the_reading_says(backbone, exact):
+def test_views_are_resized_as_configured(backbone, exact):
     toy = task()
     dataset = copy(toy.dataset)
     dataset.reading = DataConfig(exact_resize=exact)
     examples, _ = training_set(model(COOP, backbone, toy), replace(toy, dataset=dataset), QUICK)
     resize, other = (resize_with_pillow, resize_image) if exact else (resize_image, resize_with_pillow)
-    size, told_apart = backbone.image_size, False
+    size, distinguished = backbone.image_size, False
     for i in range(len(examples)):
         view, image = examples.item(i)[0], examples.image(i).image
         assert torch.equal(view, resize(image, size, size))
-        told_apart |= not torch.equal(view, other(image, size, size))
-    assert told_apart
+        distinguished |= not torch.equal(view, other(image, size, size))
+    assert distinguished

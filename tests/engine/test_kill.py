@@ -1,4 +1,4 @@
-"""A process killed in mid-run: the same command again leaves the bytes of a run that was left alone."""
+"""After a process is killed during training, the same command leaves the bytes of an uninterrupted run."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The first tensor that is not finite is named, in the order in which a step computes them."""
+"""The first non-finite tensor is named, in the order of computation of a training step."""
 
 from types import SimpleNamespace
 
@@ -24,7 +24,7 @@ ORDER = [
 
 
 def step(poisoned=(), value=float("nan")):
-    """Losses, outputs and model of which the tensors at the given places hold `value`."""
+    """Losses, outputs and model whose tensors at the given places contain `value`."""
     tensors = [torch.ones(2, 3) for _ in ORDER[:-2]] + [torch.tensor(1.0), torch.tensor(2.0)]
     for place in poisoned:
         tensors[place].view(-1)[-1] = value
@@ -35,7 +35,7 @@ def step(poisoned=(), value=float("nan")):
     return {"ce": ce, "pull_push": pull_push}, out, SimpleNamespace(learner=learner)
 
 
-def test_finite_losses_come_back_as_numbers():
+def test_finite_losses_are_returned_as_numbers():
     assert check_losses(*step()) == {"ce": 1.0, "pull_push": 2.0}
 
 
@@ -53,7 +53,7 @@ def test_without_extra_prompts():
         check_losses(losses, Outputs(out.image, out.text, out.logit_scale, out.logits, Prompts()), model)
 
 
-def test_after_a_step_the_learned_tensors_alone_count():
+def test_after_a_step_only_learned_tensors_are_checked():
     check_parameters(step({2, 3, 4, 5, 6, 7, 8})[2])
     with pytest.raises(UserError, match="learned tensor 'second' is no longer finite"):
         check_parameters(step({1})[2])

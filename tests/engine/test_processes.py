@@ -1,4 +1,4 @@
-"""Two processes that train one run together make the steps of one with twice the batch."""
+"""Two processes that train one run together make the same steps as one process with twice the batch."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from cliptune.results import store
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [("coop", "--cached-views", "0"), ("coop", "--cached-views", "1"), ("maple",)])
-def test_two_processes_are_one_with_twice_the_batch(tmp_path, photos, more):
+def test_two_processes_equal_one_with_twice_the_batch(tmp_path, photos, more):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     tensors, printed, records = [], [], []
     for devices, batch in ((1, 4), (2, 2)):

@@ -1,4 +1,4 @@
-"""A run that was stopped goes on to the very numbers of one that was not."""
+"""A resumed run ends at exactly the numbers of an uninterrupted one."""
 
 import shutil
 import warnings
@@ -44,7 +44,7 @@ class Killer(Watcher):
 
 @dataclass(frozen=True)
 class Anchored(CoOp):
-    """Stays near where it started, and ends at the mean of all epochs."""
+    """Stays near its initial values and ends at the mean of all epochs."""
 
     n_ctx: int = 2
     needs_history = True
@@ -56,7 +56,7 @@ class Anchored(CoOp):
         return {**super().losses(out, batch, state), "near": (out.prompts.text - state.memory).square().sum()}
 
     def finish(self, model, history):
-        mean = torch.stack([held["text"] for held in history]).mean(0)
+        mean = torch.stack([tensors["text"] for tensors in history]).mean(0)
         model.learner.load_state_dict({"text": mean})
 
 
@@ -80,7 +80,7 @@ def backbone():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_stopped_run_ends_at_the_same_bits(name, backbone, tmp_path):
+def test_a_stopped_run_ends_with_the_same_bits(name, backbone, tmp_path):
     method, training = CASES[name]
     training = replace(training, epochs=4)
     whole, history = trained(method, backbone, training)
@@ -105,7 +105,7 @@ def test_a_run_stopped_after_its_last_epoch_is_only_finished(backbone, tmp_path)
     assert same(learned(whole), learned(resumed)) and again == history and watcher.steps == 0
 
 
-def test_the_state_after_every_epoch_is_on_disk_before_watchers_hear_of_it(backbone, tmp_path):
+def test_the_state_is_saved_before_watchers_are_called(backbone, tmp_path):
     with pytest.raises(Killed):
         trained(COOP, backbone, watchers=[Killer(1)], resume_file=tmp_path / "r")
     tensors, about = checkpoint.read_checkpoint(tmp_path / "r")
@@ -132,14 +132,14 @@ def test_another_linear_backend_is_reported_and_never_changes_the_backbone(tmp_p
         trained(MAPLE, first, resume_file=tmp_path / "r")
 
 
-def test_a_damaged_state_is_told(backbone, tmp_path):
+def test_a_damaged_state_is_refused(backbone, tmp_path):
     trained(COOP, backbone, replace(QUICK, epochs=1), resume_file=tmp_path / "r")
     (tmp_path / "r").write_bytes((tmp_path / "r").read_bytes()[:-8])
     with pytest.raises(UserError, match="damaged or truncated"):
         trained(COOP, backbone, resume_file=tmp_path / "r")
 
 
-def test_of_equal_accuracies_the_earlier_is_best(backbone):
+def test_the_earlier_of_equal_accuracies_is_best(backbone):
     progress, tuned = TrainingProgress(), model(COOP, backbone, task())
     for epoch, val in enumerate([0.0, 50.0, 50.0, 40.0]):
         tuned.learner.text.data.fill_(epoch)

@@ -1,4 +1,4 @@
-"""What observes: a bar that counts steps, scalars for TensorBoard."""
+"""Watchers: a progress bar that counts steps, scalars for TensorBoard."""
 
 import io
 
@@ -18,7 +18,7 @@ def drive(watcher, first=0):
         watcher.epoch(row)
 
 
-def test_every_moment_may_be_ignored():
+def test_every_callback_is_optional():
     watcher = Watcher()
     drive(watcher)
     watcher.end()
@@ -35,7 +35,7 @@ def test_a_resumed_bar_starts_where_it_was():
         assert not progress.tasks
 
 
-def test_nothing_is_drawn_where_there_is_no_terminal():
+def test_no_bar_without_a_terminal():
     stream = io.StringIO()
     with progress_display(Console(file=stream)) as progress:
         watcher = ProgressBar(progress, "coop")

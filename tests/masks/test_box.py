@@ -1,4 +1,4 @@
-"""Rectangles as foreground, from every kind of file people have them in, right and wrong."""
+"""Boxes as foreground masks, from every supported annotation format, valid and invalid."""
 
 import json
 import re
@@ -51,7 +51,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", [*KINDS, "folder", "deep"])
-def test_foreground_is_what_lies_in_boxes(tmp_path, name):
+def test_foreground_is_the_union_of_boxes(tmp_path, name):
     if name in KINDS:
         path = write(tmp_path / name, KINDS[name])
     else:
@@ -69,7 +69,7 @@ def test_foreground_is_what_lies_in_boxes(tmp_path, name):
     source.check([Example(key, 0) for key in BOXES])
 
 
-def test_pixels_are_those_of_the_upright_file(tmp_path):
+def test_boxes_refer_to_the_exif_rotated_image(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     path = tmp_path / "a.jpg"
@@ -110,12 +110,12 @@ def test_pixels_are_those_of_the_upright_file(tmp_path):
         ("a.txt", "1 2 3 4", r"boxes are read from \.csv, \.json or \.xml, not from"),
     ],
 )
-def test_wrong_files(tmp_path, name, content, message):
+def test_invalid_files_are_refused(tmp_path, name, content, message):
     with pytest.raises(UserError, match=message):
         read_boxes(write(tmp_path / name, content))
 
 
-def test_nothing_there(tmp_path):
+def test_missing_files_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"no boxes at .*a\.csv; check the path after box:"):
         masks.get(f"box:{tmp_path / 'a.csv'}")
     with pytest.raises(UserError, match="no XML annotations in"):
@@ -140,7 +140,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_box_is_a_fault_of_its_image(tmp_path, name):
+def test_an_invalid_box_is_a_fault_of_its_image(tmp_path, name):
     rows = [("good.jpg", 0, 0, 3, 4), *((name, *box) for name, (box, _) in BAD.items())]
     source = masks.get(f"box:{write(tmp_path / 'a.csv', csv(*rows))}")
     (fault,) = source.find_problems([Example("good.jpg", 0), Example(name, 0)])
@@ -153,13 +153,13 @@ def test_a_bad_box_is_a_fault_of_its_image(tmp_path, name):
         source.mask(Example(name, 0), blank)
 
 
-def test_a_bad_box_beside_good_ones_is_left_out(tmp_path):
+def test_an_invalid_box_among_valid_ones_is_dropped(tmp_path):
     source = masks.get(f"box:{write(tmp_path / 'a.csv', csv(('a.jpg', 0, 0, 3, 4), ('a.jpg', 5, 2, 5, 4)))}")
     with pytest.warns(UserWarning, match=r"boxes of 1 of 1 images are skipped, .*line 3: the box"):
         assert source.find_problems([Example("a.jpg", 0)]) == []
 
 
-def test_boxes_outside_of_their_image(tmp_path):
+def test_boxes_outside_the_image(tmp_path):
     rows = {"in": (1, 1, 50, 30), "out": (90, 5, 99, 20), "beyond": (40, 5, 150, 20), "thin": (10, 5, 10.2, 20)}
     examples = []
     for name in rows:

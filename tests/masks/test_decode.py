@@ -1,4 +1,4 @@
-"""Mask files whose numbers are labels: more than eight bits of them, void, in floats and colours, as datasets ship."""
+"""Mask files with label values: more than eight bits, void, floats, colours, and masks of published datasets."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_more_than_255_labels_written_as_colours(tmp_path):
     assert mask[:, : len(ids)].min() == 255 and not mask[:, len(ids) :].any()
 
 
-def test_void_of_signed_numbers_and_of_colours(tmp_path):
+def test_void_in_signed_integers_and_colours(tmp_path):
     numbers = np.where(ROUND, 3, 0).astype(np.int32)
     numbers[:5] = -1
     assert is_round(coded(Image.fromarray(numbers), tmp_path, "tif")[0])
@@ -52,7 +52,7 @@ def test_void_of_signed_numbers_and_of_colours(tmp_path):
     "value, message",
     [(np.nan, "negative or non-finite"), (-0.5, "negative or non-finite"), (300.5, "fractions up to 300")],
 )
-def test_floats_that_are_no_mask(tmp_path, value, message):
+def test_floats_that_are_not_a_mask(tmp_path, value, message):
     values = ROUND.astype(np.float32)
     values[0, 0] = value
     with pytest.raises(UserError, match=rf"mask .*a\.tif holds .*{message}"):
@@ -68,7 +68,7 @@ needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no shared/data/real b
 
 
 @needs_real
-def test_masks_that_datasets_ship():
+def test_masks_of_published_datasets():
     def share(folder: str, values: PixelEncoding) -> float:
         masks = [read_mask(path, encoding=values)[0] for path in sorted((REAL / folder).rglob("*.png"))]
         return sum(float(mask.float().mean()) / 255 for mask in masks) / len(masks)

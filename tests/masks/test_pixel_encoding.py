@@ -1,4 +1,4 @@
-"""What numbers in a mask file are taken to mean, through whatever coding they came."""
+"""Interpretation of the pixel values of mask files, in every file format."""
 
 import io
 
@@ -40,10 +40,10 @@ def read(values, kind="auto", **more):
         ([0, 1, 2, 3], [0, 255, 255, 255], "holds small values up to 3, read as labels"),
     ],
 )
-def test_left_to_itself(raw, expected, remark):
-    mask, said = read(raw)
+def test_automatic_encoding(raw, expected, remark):
+    mask, note = read(raw)
     assert mask == expected
-    assert remark in said if remark else said == ""
+    assert remark in note if remark else note == ""
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_left_to_itself(raw, expected, remark):
         ([254], [255], [255]),
     ],
 )
-def test_told(raw, release, labels):
+def test_explicit_encodings(raw, release, labels):
     assert read(raw, "release")[0] == release
     assert read(raw, "labels") == (labels, "")
     assert read(raw, "grey") == (raw, "")
@@ -75,12 +75,12 @@ def test_told(raw, release, labels):
     ],
 )
 def test_more_than_eight_bits(raw, expected, remark):
-    mask, said = decode_foreground(np.asarray([raw], np.uint16), PixelEncoding())
+    mask, note = decode_foreground(np.asarray([raw], np.uint16), PixelEncoding())
     assert mask.dtype == np.uint8 and mask[0].tolist() == expected
-    assert remark in said if remark else said == ""
+    assert remark in note if remark else note == ""
 
 
-def test_deep_numbers_as_told():
+def test_deep_values_with_an_explicit_encoding():
     numbers = np.array([[0, 7, 255, 26001, 65535]], np.int32)
     assert decode_foreground(numbers, PixelEncoding("labels"))[0].tolist() == [[0, 255, 255, 255, 0]]
     assert decode_foreground(numbers, PixelEncoding("labels", foreground=(26001,)))[0].tolist() == [[0, 0, 0, 255, 0]]
@@ -89,7 +89,7 @@ def test_deep_numbers_as_told():
     assert decode_foreground(np.array([[1, 2, 3]], np.uint8), PixelEncoding("trimap"))[0].tolist() == [[255, 0, 0]]
 
 
-def test_the_release_says_when_it_makes_a_usual_mask_background():
+def test_the_release_encoding_warns_if_a_usual_mask_becomes_background():
     assert "folder: reads 255 as foreground" in read([0, 255], "release")[1]
     assert read([0, 1, 255], "release")[1] == "" == read([0, 0], "release")[1]
 
@@ -113,7 +113,7 @@ def test_chosen_labels_and_void():
         ("a, foreground=1", "a", PixelEncoding("labels", foreground=(1,))),
     ],
 )
-def test_spelling(text, path, values):
+def test_specs(text, path, values):
     assert parse_path_options(text) == (path, values)
 
 
@@ -126,7 +126,7 @@ def test_spelling(text, path, values):
         ("a,foreground=1+-3", "integers from 0, as in void=255"),
     ],
 )
-def test_misspelt(text, message):
+def test_invalid_specs(text, message):
     with pytest.raises(UserError, match=message):
         parse_path_options(text)
 
@@ -139,7 +139,7 @@ def iou(mask):
 @pytest.mark.parametrize("level", [1, 128, 254, 255])
 @pytest.mark.parametrize("quality", [75, 95])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_through_jpegs_noise(tmp_path, level, quality, mode):
+def test_jpeg_artifacts_are_tolerated(tmp_path, level, quality, mode):
     path = tmp_path / "a.JPEG"
     Image.fromarray(ROUND.astype(np.uint8) * level).convert(mode).save(path, "JPEG", quality=quality)
     mask, remark = read_mask(path)
@@ -173,7 +173,7 @@ def test_palettes(tmp_path):
     assert iou(coded(palette(ROUND * 255, [(i, i, i) for i in range(256)]), tmp_path)[0]) == 1
 
 
-def test_other_codings(tmp_path):
+def test_other_file_formats(tmp_path):
     grey = Image.fromarray((ROUND * 255).astype(np.uint8))
     cut = Image.new("RGB", grey.size, "red")
     cut.putalpha(grey)
@@ -196,7 +196,7 @@ def test_other_codings(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_a_photograph_is_no_mask(tmp_path, suffix):
+def test_a_photograph_is_not_a_mask(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
     with pytest.raises(UserError, match=rf"mask .*a\.{suffix} is a coloured image; masks are grey"):
         coded(Image.fromarray(noise), tmp_path, suffix)

@@ -1,4 +1,4 @@
-"""Stored masks as the released DAPT reads them: the numbers are resized with the view and only then thresholded."""
+"""Stored masks as in the released DAPT code: values are resized with the view and thresholded afterwards."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ SIZE, SEED, EPOCH = 32, 3, 2
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Pictures of 48 x 64, and masks of half the size whose object is 254 or 255."""
+    """Images of 48 x 64 pixels, and masks of half the size whose object is 254 or 255."""
     place = tmp_path_factory.mktemp("release")
     write_images(place / "photos", classes=("cat", "dog"), each=2)
     for i, path in enumerate(sorted((place / "photos").rglob("*.png"))):
@@ -41,7 +41,7 @@ def views(root, source):
 
 
 def textbook(path, place, *, release):
-    """The view of a mask file of an image of 48 x 64, by Pillow: sized as the image, cropped, resized, flipped."""
+    """The view of the mask of a 48 x 64 image by Pillow: resized to the image, cropped, resized, flipped."""
     stream = np.random.Generator(np.random.Philox(key=[SEED, (EPOCH << 32) + place]))
     top, left, height, width = RandomCropFlip(SIZE).box(48, 64, stream)
     how = BICUBIC if release else Image.Resampling.NEAREST
@@ -53,14 +53,14 @@ def textbook(path, place, *, release):
     return (white[:, ::-1] if stream.random() < 0.5 else white) * 255
 
 
-def test_views_are_thresholded_after_they_are_resized(root):
+def test_views_are_thresholded_after_resizing(root):
     chosen, seen = views(root, masks.get(f"seem:{root / 'mask'}"))
     expected = [textbook(root / "mask" / e.key, i, release=True) for i, e in enumerate(chosen)]
     assert all((one == other).all() for one, other in zip(seen, expected, strict=True))
     assert {int(v) for one in seen for v in np.unique(one)} == {0, 255}
 
 
-def test_other_sources_resize_masks_by_nearest_neighbour(root):
+def test_masks_of_other_sources_are_resized_with_nearest(root):
     source = FolderMasks(root / "mask")
     assert not source.thresholds_views
     plain = views(root, source)[1]
@@ -70,13 +70,13 @@ def test_other_sources_resize_masks_by_nearest_neighbour(root):
         assert (one != other).any(), f"the rim of mask {i} is where the two differ"
 
 
-def test_an_object_of_255_keeps_nothing_but_a_rim(root):
+def test_an_object_of_255_keeps_only_a_rim(root):
     chosen, seen = views(root, masks.get(f"seem:{root / 'mask'}"))
     full = [i for i, e in enumerate(chosen) if Image.open(root / "mask" / e.key).getextrema()[0][1] == 255]
     assert full and all(0 < (seen[i] > 0).mean() < 0.5 for i in full)
 
 
-def test_the_mask_itself_is_of_the_images_size(root):
+def test_the_mask_has_the_size_of_the_image(root):
     source, dataset = masks.get(f"seem:{root / 'mask'}"), Folder(root / "photos")
     example = dataset.examples("train")[0]
     image = dataset.read(example)

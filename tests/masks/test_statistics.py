@@ -1,4 +1,4 @@
-"""Numbers about masks against counting by hand, and what is noted before training."""
+"""Mask statistics against counting by hand, and warnings before training."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_intersection_over_union(one, other, expected):
     assert iou(one, other) == iou(other, one) == pytest.approx(expected)
 
 
-def test_measured_by_hand(photos):
+def test_statistics_equal_counting_by_hand(photos):
     found, faults = measure_masks(examples(photos), FolderMasks(photos.parent / "masks"), FullMasks())
     assert not faults and [row.index for row in found] == list(range(len(found)))
     for row in found:
@@ -52,13 +52,13 @@ def test_measured_by_hand(photos):
 
 def test_faults_do_not_stop_the_rest(photos, tmp_path):
     for path in (photos.parent / "masks").rglob("*.png"):
-        kept = tmp_path / path.parent.name / path.name
-        kept.parent.mkdir(exist_ok=True)
-        kept.write_bytes(path.read_bytes())
+        copy = tmp_path / path.parent.name / path.name
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
     chosen, source = examples(photos), FolderMasks(tmp_path)
     keys = [example.key for example in chosen.examples]
     (tmp_path / keys[0]).unlink()
-    (tmp_path / keys[1]).write_bytes((tmp_path / keys[1]).read_bytes()[:-40])  # a whole head
+    (tmp_path / keys[1]).write_bytes((tmp_path / keys[1]).read_bytes()[:-40])  # an intact header
     Image.new("L", (7, 90)).save(tmp_path / keys[2])
     Image.new("L", (64, 64)).save(tmp_path / keys[3])
     found, faults = measure_masks(chosen, source)
@@ -68,8 +68,8 @@ def test_faults_do_not_stop_the_rest(photos, tmp_path):
     assert [row.key for row in found] == keys[3:] and [row.empty for row in found][:2] == [True, False]
     _, against = measure_masks(chosen, FullMasks(), source)
     assert len(against) == 3, "the other source's faults count as well"
-    _, lacking = measure_masks(chosen, DataMasks())
-    assert {fault.kind for fault in lacking} == {"missing"} and len(lacking) == len(keys)
+    _, missing = measure_masks(chosen, DataMasks())
+    assert {fault.kind for fault in missing} == {"missing"} and len(missing) == len(keys)
 
 
 def rows(*shares, label=0):
@@ -78,7 +78,7 @@ def rows(*shares, label=0):
     ]
 
 
-def test_outliers_are_unlike_their_own_class():
+def test_outliers_differ_from_their_own_class():
     few, many = rows(0.1, 0.12, 0.9, 0.11, 0.1), rows(0.8, 0.85, 0.9, 0.82, label=1)
     assert [(row.key, middle) for row, middle in find_outliers(few + many)] == [("0/2", 0.11)]
     assert find_outliers(rows(0.1, 0.9, 0.1)) == [], "three are too few to say"
@@ -100,15 +100,15 @@ def test_empty_and_full_masks_are_named_before_training(photos, tmp_path):
         f"5 of {total} masks have no foreground: {', '.join(keys[:3])} and 2 more; cliptune masks check shows them",
         f"1 of {total} masks have no background: {keys[5]}; cliptune masks check shows them",
     ]
-    validate_masks(chosen, FullMasks())  # says nothing: all foreground is what was asked for
+    validate_masks(chosen, FullMasks())  # no warning: full foreground was requested
 
 
-def test_masks_that_cannot_be_had_are_counted(photos):
+def test_unavailable_masks_are_counted(photos):
     with pytest.raises(UserError, match=r"^(\d+) of \1 images have no usable mask; the first: .* has no mask"):
         validate_masks(examples(photos), DataMasks())
 
 
-def test_a_file_that_the_data_names_comes_before_transparency(tmp_path):
+def test_a_mask_file_of_the_data_takes_precedence_over_transparency(tmp_path):
     Image.fromarray(np.full((4, 6), 255, np.uint8)).save(tmp_path / "m.png")
     own = torch.zeros(1, 4, 6, dtype=torch.uint8)
     image = DecodedImage(torch.zeros(3, 4, 6, dtype=torch.uint8), own)

@@ -1,4 +1,4 @@
-"""CLIP-Adapter: the paper's equations, and the release's second ReLU, with gradients."""
+"""CLIP-Adapter: the paper's equations and the released second ReLU, with gradients."""
 
 import pytest
 import torch
@@ -65,11 +65,11 @@ def test_widths_and_start():
         ({"reduction": 0}, "reduction must be at least 1, got 0"),
     ],
 )
-def test_what_is_wrong_is_said(options, reason):
+def test_invalid_values_are_refused(options, reason):
     with pytest.raises(UserError, match=reason):
         ClipAdapter(**options)
 
 
-def test_nothing_left_of_the_features():
+def test_adapters_without_a_residual():
     with pytest.raises(UserError, match="reduction=49 is more than the feature width 48; decrease it"):
         TunedModel(backbone("deep_image"), ClipAdapter(reduction=49), NAMES)

@@ -1,4 +1,4 @@
-"""CoCoOp: the textbook's numbers with sentences for every image, in bounded memory, wherever features come from."""
+"""CoCoOp: equal to the reference with one prompt per image and class, in bounded memory, with cached features too."""
 
 from dataclasses import replace
 
@@ -27,17 +27,17 @@ CLEAN = [name.replace("_", " ") for name in NAMES]
 
 
 def tuned(shape="deep_image", names=NAMES, **options) -> TunedModel:
-    """A model whose images move its context by much."""
+    """A model whose images shift its context strongly."""
     found = TunedModel(tiny_clips.backbone(shape), CoCoOp(**options), names)
     with torch.no_grad():
         for i, parameter in enumerate(found.learner.parameters()):
             parameter.copy_(normal(*parameter.shape, seed=i, std=0.3))
-        found.learner.inner.bias.fill_(0.3)  # so that no image finds the hidden layer asleep
+        found.learner.inner.bias.fill_(0.3)  # so that the hidden layer is active for every image
     return found
 
 
 def fitting(monkeypatch, found: TunedModel, share: float) -> None:
-    """Let a chunk of the text tower hold all sentences of `share` images."""
+    """Let a chunk of the text tower contain all sentences of `share` images."""
     sentences = found.class_text.text
     tokens = len(sentences) * int((sentences.pool_index - sentences.shared_prefix(True) + 1).max())
     monkeypatch.setattr(found.backbone.text_tower, "chunk", int(share * tokens))
@@ -49,7 +49,7 @@ def labels(n: int):
 
 @pytest.mark.parametrize("shape", [*tiny_clips.VITS, "resnet"])
 @pytest.mark.parametrize("fit", [4, 1, 0.5], ids=["together", "one by one", "cut between classes"])
-def test_values_and_gradients_are_the_textbooks(shape, fit, monkeypatch):
+def test_values_and_gradients_equal_the_reference(shape, fit, monkeypatch):
     found = tuned(shape)
     fitting(monkeypatch, found, fit)
     of, learner, images = found.backbone, found.learner, random_images(found.backbone, 4)
@@ -67,8 +67,8 @@ def test_values_and_gradients_are_the_textbooks(shape, fit, monkeypatch):
     same_gradients(loss, wanted, list(learner.parameters()))
 
 
-def held(found: TunedModel, images: int) -> tuple[int, list]:
-    """Bytes that a forward pass keeps for the backward pass, weights aside, and the gradients."""
+def saved_bytes(found: TunedModel, images: int) -> tuple[int, list]:
+    """Bytes that a forward pass saves for the backward pass, without weights, and the gradients."""
     weights = {p.untyped_storage().data_ptr() for p in found.parameters()}
     kept: dict[int, int] = {}
 
@@ -85,23 +85,23 @@ def held(found: TunedModel, images: int) -> tuple[int, list]:
     return sum(kept.values()), list(torch.autograd.grad(loss, list(found.learner.parameters())))
 
 
-def test_a_batch_is_kept_as_features_alone_where_it_does_not_fit(monkeypatch):
+def test_a_batch_that_does_not_fit_saves_features_only(monkeypatch):
     found = tuned()
     fitting(monkeypatch, found, 100)
-    (one, _), (many, expected) = held(found, 1), held(found, 24)
+    (one, _), (many, expected) = saved_bytes(found, 1), saved_bytes(found, 24)
     fitting(monkeypatch, found, 1)
-    small_batch, large_batch = held(found, 2)[0], held(found, 24)[0]
+    small_batch, large_batch = saved_bytes(found, 2)[0], saved_bytes(found, 24)[0]
     assert many > 12 * one, "what fits is kept"
     assert large_batch < one, "of 24 images less is kept than of a single one that is not computed anew"
-    # What is left grows by a context and the features of the classes an image.
+    # The saved bytes grow by a context and the class features per image.
     features = 4 * found.backbone.embed_dim * len(NAMES)
     contexts = 4 * found.backbone.text_width * 4
     assert large_batch - small_batch <= 22 * 4 * (features + contexts)
-    for got, gradient in zip(held(found, 24)[1], expected, strict=True):
+    for got, gradient in zip(saved_bytes(found, 24)[1], expected, strict=True):
         torch.testing.assert_close(got, gradient, rtol=1e-4, atol=1e-5 * gradient.abs().max().item())
 
 
-def test_a_batch_at_test_time_is_cut_and_has_no_graph(monkeypatch):
+def test_a_batch_at_test_time_is_divided_and_has_no_graph(monkeypatch):
     found = tuned().eval()
     features, calls, original = normal(10, found.backbone.embed_dim), [], PackedTextTower._features
     with torch.no_grad():
@@ -115,7 +115,7 @@ def test_a_batch_at_test_time_is_cut_and_has_no_graph(monkeypatch):
     torch.testing.assert_close(alone, whole, rtol=0, atol=1e-4)
 
 
-def test_kept_features_say_what_images_say(monkeypatch):
+def test_cached_features_give_the_same_logits_as_images(monkeypatch):
     toy, found = task(), tuned(names=task().classnames)
     first = predict_logits(found, toy.dataset, toy.tests["test"])
     monkeypatch.setattr(found.backbone, "encode_image", None)  # no longer needed
@@ -131,7 +131,7 @@ def test_cached_views_train_as_images_do():
     assert cached[-1]["ce"] == pytest.approx(rows[-1]["ce"], rel=1e-3)
 
 
-def test_there_is_no_single_text_classifier():
+def test_there_are_no_image_independent_class_features():
     found = Tuned(tuned(), config.RunConfig(CoCoOp()))
     with pytest.raises(UserError, match="depend on the image, so there is no text classifier without one"):
         found.text_features()
@@ -146,7 +146,7 @@ def test_other_class_names():
 
 
 @pytest.mark.parametrize("name", ["cocoop+dapt", "cocoop+copypaste"])
-def test_every_view_meets_the_sentences_of_the_whole_image(name):
+def test_every_view_uses_the_prompts_of_the_whole_image(name):
     toy, method = task(), methods.build(name)
     found = model(method, tiny_clips.backbone("deep_image"), toy)
     examples, masks = training_set(found, toy, QUICK)
@@ -163,7 +163,7 @@ def test_every_view_meets_the_sentences_of_the_whole_image(name):
     same_gradients(loss, expected, list(found.learner.parameters()))
 
 
-def test_masks_are_made_of_the_model_as_it_is():
+def test_masks_are_those_of_the_current_model():
     found = tuned()
     images = random_images(found.backbone, 3)
     cam = gradcam.gradcam(found, images, labels(3))
@@ -182,12 +182,12 @@ def test_it_starts_from_words_or_at_random():
     assert random.inner.in_features == backbone.embed_dim == 48 and random.inner.out_features == 3
 
 
-def test_no_context_is_no_method():
+def test_zero_context_tokens_are_refused():
     with pytest.raises(UserError, match="n_ctx must be at least 1, got 0"):
         CoCoOp(n_ctx=0)
 
 
-def test_it_trains_an_image_at_a_time():
+def test_the_batch_size_is_one_by_default():
     toy = task(classes=2, shots=4)
     found = model(CoCoOp(), tiny_clips.backbone("deep_image"), toy)
     history = fit(found, toy, replace(QUICK, batch_size=1, epochs=4), fabric=fabric())

@@ -18,7 +18,7 @@ BATCH = Batch(
 )
 
 
-def test_each_object_is_pasted_on_the_background_of_the_next_image():
+def test_each_object_is_pasted_onto_the_next_image():
     pasted = CopyPaste().views(BATCH)["pasted"]
     for i, other in enumerate((2, 0, 1)):
         own, theirs = i + 1.0, other + 1.0
@@ -41,7 +41,7 @@ def test_the_loss_is_cross_entropy_on_pasted_images():
     torch.testing.assert_close(losses["pasted"], 0.7 * F.cross_entropy(alone.logits, batch.labels))
 
 
-def test_instead_of_the_original():
+def test_pasted_images_replace_the_originals():
     views = CopyPaste(instead=True).views(BATCH)
     assert views.keys() == {"image"} and torch.equal(views["image"], CopyPaste().views(BATCH)["pasted"])
     wrapped = CopyPaste(Dapt(), instead=True).views(BATCH)
@@ -58,11 +58,11 @@ def test_instead_of_the_original():
         (Dapt(CopyPaste(masks_from="folder:m"), compat="release"), "seem:m"),
     ],
 )
-def test_wrappers_agree_on_one_source_of_masks(method, expected):
+def test_wrappers_share_one_mask_source(method, expected):
     assert method.mask_source() == expected
 
 
-def test_it_composes_with_dapt_in_either_order():
+def test_copypaste_composes_with_dapt_in_either_order():
     for name in ("maple+dapt+copypaste", "coop+copypaste+dapt"):
         method = methods.build(name)
         assert methods.name_of(method) == name
@@ -71,7 +71,7 @@ def test_it_composes_with_dapt_in_either_order():
         assert {"pasted", "foreground", "background"} <= set(method.views(BATCH))
 
 
-def test_what_is_wrong_is_said():
+def test_invalid_values_are_refused():
     with pytest.raises(UserError, match="pasted must be at least 0, got -1"):
         CopyPaste(pasted=-1)
     with pytest.raises(UserError, match="copypaste needs a mask for every training image"):

@@ -1,4 +1,4 @@
-"""DAPT: its two phases, its views and sentences, and what it wraps."""
+"""DAPT: two phases, views, background prompts, and wrapped methods."""
 
 from dataclasses import replace
 
@@ -51,7 +51,7 @@ def unit(*shape, seed):
         (4, 0.5, 2),
     ],
 )
-def test_a_share_of_the_epochs_pulls_and_pushes(epochs, switch, first):
+def test_the_first_phase_is_a_share_of_the_epochs(epochs, switch, first):
     method = Dapt(switch=switch)
     assert [method.decoupling(State(e, epochs)) for e in range(epochs)] == [True] * first + [False] * (epochs - first)
 
@@ -63,7 +63,7 @@ def test_a_single_epoch_switches_between_its_steps(switch, first):
     assert phases == [True] * first + [False] * (10 - first)
 
 
-def test_sentences_about_backgrounds_come_with_the_second_phase():
+def test_background_prompts_belong_to_the_second_phase():
     method = Dapt(background_classes="sky  sea", background_template="there is {} behind.")
     assert method.extra_prompts(None) == method.extra_prompts(State(0, 10)) == ()
     assert method.extra_prompts(State(7, 10)) == ("there is sky behind.", "there is sea behind.")
@@ -81,12 +81,12 @@ def test_views_split_an_image_by_its_soft_mask(backbone):
     assert not views["foreground"][0].any() and not views["background"][-1].any()
 
 
-def test_no_masks_no_views(backbone):
+def test_views_need_masks(backbone):
     with pytest.raises(UserError, match="dapt needs a mask for every training image; choose a source with masks_from"):
         Dapt().views(Batch(tiny_clips.random_images(backbone, 2), torch.tensor([0, 1])))
 
 
-def test_views_without_a_gradient_are_said():
+def test_views_without_a_gradient_are_reported():
     assert Dapt().stop_gradient_views(State(0, 10)) == {"foreground", "background"}
     assert Dapt().stop_gradient_views(State(9, 10)) == {"foreground"}
 
@@ -95,10 +95,10 @@ def test_views_without_a_gradient_are_said():
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("compat", ["paper", "release"])
 def test_no_loss_takes_a_gradient_of_a_detached_view(backbone, base, epoch, compat):
-    """What passes the tower without a graph must not be missed."""
+    """Views encoded without a graph must not need a gradient."""
     method = Dapt(BASES[base], compat=compat)
     tuned, batch, state = TunedModel(backbone, method, NAMES), batch_of(backbone), State(epoch, 10)
-    # An all-white mask makes foreground and image one, where the distance between them has no stable gradient.
+    # An all-white mask makes foreground and image equal, where their distance has no stable gradient.
     batch = replace(batch, masks=0.2 + 0.5 * batch.masks)
     gradients = []
     for stopped in (method.stop_gradient_views(state), frozenset()):
@@ -116,9 +116,9 @@ def test_no_loss_takes_a_gradient_of_a_detached_view(backbone, base, epoch, comp
 def outputs(method, extra=25, scale=10.0):
     image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
     text, factor = unit(3, 8, seed=5), torch.tensor(scale)
-    said = unit(extra, 8, seed=6) if extra else None
-    logits = method.logits(image["image"], text, said, factor, Prompts())
-    return Outputs(image, text, factor, logits, Prompts(), said)
+    generator = unit(extra, 8, seed=6) if extra else None
+    logits = method.logits(image["image"], text, generator, factor, Prompts())
+    return Outputs(image, text, factor, logits, Prompts(), generator)
 
 
 LABELS = torch.tensor([2, 0, 1, 1])
@@ -135,7 +135,7 @@ def test_first_phase_by_hand():
 
 
 def test_the_papers_settings_are_the_defaults():
-    """The losses of both phases with the weights and the margin as the paper gives them."""
+    """The losses of both phases with the paper's weights and margin."""
     method = Dapt(COOP)
     out, batch = outputs(method), Batch(torch.empty(0), LABELS)
     u, foreground, background = (out.image[name] for name in ("image", "foreground", "background"))
@@ -163,7 +163,7 @@ def test_second_phase_by_hand():
     assert losses["background"].item() == pytest.approx(background.item())
 
 
-def test_the_papers_logits_have_a_column_a_class_at_any_time(backbone):
+def test_logits_of_the_paper_have_one_column_per_class_in_both_phases(backbone):
     tuned = TunedModel(backbone, Dapt(COOP), NAMES)
     for state in (None, State(0, 10), State(9, 10)):
         assert tuned({"image": tiny_clips.random_images(backbone, 2)}, state).logits.shape == (2, 3)
@@ -171,7 +171,7 @@ def test_the_papers_logits_have_a_column_a_class_at_any_time(backbone):
     assert released({"image": tiny_clips.random_images(backbone, 2)}).logits.shape == (2, 3 + RELEASE_COMPETING_WORDS)
 
 
-def test_what_it_wraps_decides_what_is_learned_and_done():
+def test_the_wrapped_method_defines_learner_and_hooks():
     calls = []
 
     class Base(CoOp):
@@ -196,7 +196,7 @@ def test_what_it_wraps_decides_what_is_learned_and_done():
     ]
 
 
-def test_both_phases_of_a_single_epoch_are_told():
+def test_both_phases_of_a_single_epoch_are_reported():
     once = replace(QUICK, epochs=1)
     _, (row,) = trained(Dapt(CoOp(n_ctx=2)), tiny_clips.backbone("deep_image"), once)
     terms = [row[name] for name in ("ce", "pull_push", "foreground", "background")]
@@ -211,6 +211,6 @@ def test_both_phases_of_a_single_epoch_are_told():
         ({"background_classes": " "}, "background_classes is empty; give words for backgrounds"),
     ],
 )
-def test_settings_that_mean_nothing(options, reason):
+def test_meaningless_settings_are_refused(options, reason):
     with pytest.raises(UserError, match=reason):
         Dapt(**options)

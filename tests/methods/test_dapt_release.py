@@ -1,4 +1,4 @@
-"""DAPT as released: 32 words of which some compete with the classes, a fixed switch, masks read in another way."""
+"""DAPT as released: 32 background words, some competing with the classes, a fixed switch, another mask encoding."""
 
 from dataclasses import replace
 
@@ -34,21 +34,21 @@ def unit(*shape, seed):
 def outputs(method, extra=25, scale=10.0):
     image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
     text, factor = unit(3, 8, seed=5), torch.tensor(scale)
-    said = unit(extra, 8, seed=6) if extra else None
-    logits = method.logits(image["image"], text, said, factor, Prompts())
-    return Outputs(image, text, factor, logits, Prompts(), said)
+    generator = unit(extra, 8, seed=6) if extra else None
+    logits = method.logits(image["image"], text, generator, factor, Prompts())
+    return Outputs(image, text, factor, logits, Prompts(), generator)
 
 
 LABELS = torch.tensor([2, 0, 1, 1])
 
 
 @pytest.mark.parametrize("epochs", [5, 10, 50])
-def test_the_release_switches_after_the_seventh_epoch_whatever_the_length(epochs):
+def test_the_release_always_switches_after_the_seventh_epoch(epochs):
     method = Dapt(compat="release", switch=0.1)
     assert [e for e in range(epochs) if method.decoupling(State(e, epochs))] == list(range(min(7, epochs)))
 
 
-def test_the_release_says_all_of_them_always():
+def test_the_release_always_uses_all_background_words():
     method = Dapt(compat="release")
     expected = tuple(f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split())
     assert len(expected) == 32
@@ -60,7 +60,7 @@ def test_the_release_says_all_of_them_always():
     )
 
 
-def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_backgrounds():
+def test_the_release_has_seven_competing_words():
     method = Dapt(COOP, compat="release")
     out = outputs(method, extra=32)
     columns = torch.cat([out.text, out.extra_text[:RELEASE_COMPETING_WORDS]])
@@ -74,7 +74,7 @@ def test_in_the_release_seven_words_compete_as_classes_and_the_rest_are_backgrou
     assert losses["background"].item() == pytest.approx(background.item(), rel=1e-5)
 
 
-def test_the_release_lets_all_words_compete_where_it_tests_novel_classes(backbone):
+def test_in_the_release_all_words_compete_on_novel_classes(backbone):
     released = TunedModel(backbone, Dapt(COOP, compat="release"), NAMES).eval()
     views = {"image": tiny_clips.random_images(backbone, 2)}
     words = len((GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split())
@@ -97,8 +97,8 @@ def test_the_release_lets_all_words_compete_where_it_tests_novel_classes(backbon
     assert paper.with_classes(("dog", "cow"))(views).logits.shape == (2, 2)
 
 
-def test_which_words_compete_depends_on_the_protocols_test_sets(backbone):
-    """All of them on novel classes of the training data, seven on those of training and on other data."""
+def test_competing_words_depend_on_the_protocols_test_sets(backbone):
+    """All words on novel classes of the training data, seven on training classes and on other data."""
     data, released = task().dataset, Dapt(COOP, compat="release")
     halves, across = (
         next(base_to_novel(data, shots=4, seeds=[1])),
@@ -117,6 +117,6 @@ def test_which_words_compete_depends_on_the_protocols_test_sets(backbone):
 @pytest.mark.parametrize(
     "spec, release", [("folder:a/b", "seem:a/b"), ("beside", "seem"), ("data", "data"), ("gradcam", "gradcam")]
 )
-def test_the_release_reads_stored_masks_by_its_own_rule(spec, release):
+def test_the_release_reads_stored_masks_with_its_own_encoding(spec, release):
     assert Dapt(masks_from=spec).mask_source() == spec
     assert Dapt(masks_from=spec, compat="release").mask_source() == release

@@ -1,4 +1,4 @@
-"""DPL: lengths are searched for on validation images; tokens of the lengths found are trained."""
+"""DPL: prompt lengths are searched on validation images; then prompts of these lengths are trained."""
 
 from dataclasses import replace
 
@@ -46,7 +46,7 @@ def test_the_search_starts_as_released(backbone):
 
 
 def released_logits(learner, clip, ids, images):
-    """The supernet by whole attentions, from the learner's own leaves."""
+    """The supernet by full attentions, from the learner's leaf tensors."""
 
     def tower(options, alphas):
         return [
@@ -60,7 +60,7 @@ def released_logits(learner, clip, ids, images):
 
 
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: Dapt(base=m), lambda m: CopyPaste(base=m)])
-def test_each_step_moves_the_scores_by_adam_on_the_next_validation_images(backbone, wrap):
+def test_each_step_updates_the_scores_by_adam_on_the_next_validation_images(backbone, wrap):
     toy = task()
     method = Dpl(longest_text=1, longest_image=2, search_batch=4)
     tuned = model(wrap(method), backbone, toy).train()
@@ -89,7 +89,7 @@ def test_each_step_moves_the_scores_by_adam_on_the_next_validation_images(backbo
     assert all(torch.equal(tokens[name], after[name]) and after[name].grad is None for name in tokens)
 
 
-def test_the_release_looks_at_the_first_images_alone(backbone):
+def test_the_release_uses_only_the_first_validation_images(backbone):
     toy, method = task(), Dpl(compat="release", search_batch=4)
     memory = method.prepare(model(method, backbone, toy), toy)
     batches = [method._validation(memory, step, torch.device("cpu")) for step in (0, 1, 5)]
@@ -98,7 +98,7 @@ def test_the_release_looks_at_the_first_images_alone(backbone):
     assert wide.index.tolist() == list(range(len(toy.val)))
 
 
-def test_all_validation_images_have_their_turn(backbone):
+def test_all_validation_images_are_used(backbone):
     toy, method = task(), Dpl(search_batch=2)
     memory = method.prepare(model(method, backbone, toy), toy)
     batches = [method._validation(memory, step, torch.device("cpu")).index.tolist() for step in range(6)]
@@ -113,7 +113,7 @@ def test_a_search_needs_validation_images(backbone):
     assert FOUND.prepare(model(FOUND, backbone, toy), toy) is None
 
 
-def test_what_follows_is_the_likeliest_of_each_layer(backbone):
+def test_the_next_stage_has_the_most_likely_length_per_layer(backbone):
     method = Dpl(longest_text=2, longest_image=1, sentence="custom", distill=2.0)
     tuned = tuned_to(Dapt(base=method), backbone)
     with torch.no_grad():
@@ -127,7 +127,7 @@ def test_what_follows_is_the_likeliest_of_each_layer(backbone):
 
 
 @pytest.mark.parametrize("method", [FOUND, replace(FOUND, lengths_text=()), replace(FOUND, lengths_image=())])
-def test_found_tokens_give_the_textbooks_logits(backbone, method):
+def test_logits_of_found_lengths_equal_the_reference(backbone, method):
     tuned = tuned_to(method, backbone).train()
     images = tiny_clips.random_images(backbone, 3)
     prompts = tuned.learner()
@@ -163,7 +163,7 @@ def test_sentences(backbone):
     assert (
         rows == [backbone.prompt_tokenizer(f"itap of the {name}.") for name in NAMES] and blend.embeddings is not None
     )
-    for sentence in ("ensemble", "custom"):  # the search reads the plain sentence
+    for sentence in ("ensemble", "custom"):  # the search uses the plain template
         found, rows = ids(Dpl(sentence=sentence))
         assert rows == ids(FOUND)[1] and found.embeddings is None
 
@@ -194,7 +194,7 @@ def test_distillation_from_the_frozen_model(backbone, compat):
 
 
 @pytest.mark.parametrize("method", [FOUND, Dpl(longest_text=1, longest_image=1)])
-def test_gradcam_sees_what_the_last_block_sees(backbone, method):
+def test_gradcam_includes_the_prefix_tokens_of_the_last_block(backbone, method):
     tuned = tuned_to(method, backbone).eval()
     images, labels = tiny_clips.random_images(backbone, 2), torch.tensor([0, 1])
     prompts = tuned.learner()

@@ -1,4 +1,4 @@
-"""What DPL says of values that cannot be."""
+"""DPL refuses invalid values."""
 
 import pytest
 from torch import Generator
@@ -35,19 +35,19 @@ def tuned_to(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
         ({"lengths_image": (1, -1)}, r"lengths_image must be at least 0, got \(1, -1\)"),
     ],
 )
-def test_bad_values(options, message):
+def test_invalid_values_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         Dpl(**options)
 
 
 @pytest.mark.parametrize(("field", "depth"), [("lengths_text", 3), ("lengths_image", 4)])
-def test_one_number_a_layer(backbone, field, depth):
-    said = f"{field} has 2 values, but backbone 'deep_image' has {depth} such layers; give one value per layer"
-    with pytest.raises(UserError, match=said):
+def test_one_length_per_layer(backbone, field, depth):
+    message = f"{field} has 2 values, but backbone 'deep_image' has {depth} such layers; give one value per layer"
+    with pytest.raises(UserError, match=message):
         tuned_to(Dpl(**{field: (1, 2)}), backbone)
 
 
-def test_a_resnet_takes_text_alone():
+def test_a_resnet_has_text_prompts_only():
     resnet = tiny_clips.backbone("resnet")
     for method in (Dpl(), Dpl(lengths_image=(1, 1))):
         with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):

@@ -1,4 +1,4 @@
-"""DPL's two stages as one run: a killed one goes on in whichever stage it was."""
+"""DPL's two stages as one run: a killed run resumes in either stage."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ class Stop(Exception):
 
 
 class StopAfter(Watcher):
-    """Stops training when so many epochs of all stages are done."""
+    """Stops training after this many epochs of all stages."""
 
     def __init__(self, epochs: int):
         self.left = epochs
@@ -47,7 +47,7 @@ def finished(tmp_path_factory):
     return folder, tuned, result
 
 
-def test_the_record_says_what_was_asked_and_what_was_trained(finished):
+def test_the_record_contains_the_requested_and_the_trained_method(finished):
     folder, tuned, result = finished
     assert files(folder) == ["checkpoint.safetensors", "config.yaml", "result.json", "stage1.safetensors"]
     found = tuned.method
@@ -64,14 +64,14 @@ def test_the_record_says_what_was_asked_and_what_was_trained(finished):
 
 def test_the_lengths_are_those_of_the_highest_scores(finished):
     folder, tuned, _ = finished
-    kept, _ = checkpoint.read_checkpoint(folder / "stage1.safetensors")
-    assert tuple(kept["alphas_text"].argmax(-1).tolist()) == tuned.method.lengths_text
-    assert tuple(kept["alphas_image"].argmax(-1).tolist()) == tuned.method.lengths_image
-    assert kept["adam"][2].unique().tolist() == [4], "two epochs of two steps"
+    learned_tensors, _ = checkpoint.read_checkpoint(folder / "stage1.safetensors")
+    assert tuple(learned_tensors["alphas_text"].argmax(-1).tolist()) == tuned.method.lengths_text
+    assert tuple(learned_tensors["alphas_image"].argmax(-1).tolist()) == tuned.method.lengths_image
+    assert learned_tensors["adam"][2].unique().tolist() == [4], "two epochs of two steps"
 
 
 @pytest.mark.parametrize("epochs", [1, 3], ids=["in the search", "in training"])
-def test_killed_it_goes_on_to_the_same_bytes(finished, tmp_path, epochs):
+def test_a_killed_run_resumes_to_the_same_bytes(finished, tmp_path, epochs):
     folder, _, result = finished
     with pytest.raises(Stop):
         experiment.run_experiment(RUN, tmp_path / "r", task=task(), watchers=[StopAfter(epochs)])
@@ -85,7 +85,7 @@ def test_killed_it_goes_on_to_the_same_bytes(finished, tmp_path, epochs):
     assert again.provenance["trained"] == result.provenance["trained"]
 
 
-def test_restored_it_answers_the_same(finished):
+def test_a_restored_run_predicts_the_same(finished):
     folder, tuned, result = finished
     restored, run = model_io.load_model(folder)
     assert run == replace(RUN, method=tuned.method) and same(learned(restored), learned(tuned))
@@ -93,7 +93,7 @@ def test_restored_it_answers_the_same(finished):
     assert ct.load(folder).run.method.lengths_text == tuned.method.lengths_text
 
 
-def test_what_was_trained_can_be_saved(tmp_path, photos):
+def test_a_trained_model_can_be_saved(tmp_path, photos):
     options = {"longest_text": 1, "longest_image": 1, "search_epochs": 1, "sentence": "template"}
     tuned = ct.train("dpl", data=f"folder:{photos}", shots=2, epochs=1, **options)
     tuned.save(tmp_path)
@@ -102,14 +102,14 @@ def test_what_was_trained_can_be_saved(tmp_path, photos):
     assert again.evaluate() == tuned.evaluate()
 
 
-def test_what_was_found_is_trained_again_without_a_search(finished):
+def test_found_lengths_are_trained_without_a_search(finished):
     _, tuned, result = finished
     again, other = experiment.run_experiment(replace(RUN, method=tuned.method), task=task())
     assert same(learned(again), learned(tuned)) and other.metrics == result.metrics
     assert len(other.history) == 2 and "trained" not in other.provenance
 
 
-def test_wrapped_both_stages_are():
+def test_a_wrapper_wraps_both_stages():
     run = replace(RUN, method=Dapt(base=replace(BRIEF, search_epochs=1), masks_from="data"))
     tuned, result = experiment.run_experiment(config.with_options(run, {"epochs": 1}), task=task())
     assert all("pull_push" in row for row in result.history) and len(result.history) == 2

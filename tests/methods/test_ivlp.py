@@ -1,4 +1,4 @@
-"""IVLP and language prompting: the textbook's numbers, branches that can be left out, and what fits which tower."""
+"""IVLP and language prompting: equal to the reference, with optional branches, and limits of the towers."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ WORDS = "a photo of a"
 @pytest.mark.parametrize("shape", tiny_clips.VITS)
 @pytest.mark.parametrize("text", [(2, 1), (4, 3)])
 @pytest.mark.parametrize("image", [(0, 0), (3, 1), (1, 2)])
-def test_a_step_is_the_textbooks(shape, text, image):
+def test_a_step_equals_the_reference(shape, text, image):
     backbone = tiny_clips.backbone(shape)
     tuned = TunedModel(backbone, Ivlp(*text, *image), NAMES)
     images, labels = tiny_clips.random_images(backbone), torch.tensor([2, 0, 1])
@@ -55,7 +55,7 @@ def test_more_tokens_than_words_start_at_random():
 
 @pytest.mark.parametrize("image", [(0, 0), (2, 0), (0, 2)])
 @pytest.mark.parametrize("shape", [*tiny_clips.VITS, "resnet"])
-def test_no_tokens_or_no_layers_leave_any_image_tower_alone(shape, image):
+def test_without_image_tokens_any_image_tower_works(shape, image):
     backbone = tiny_clips.backbone(shape)
     tuned = TunedModel(backbone, Ivlp(2, 2, *image), NAMES)
     assert tuned.prompts().fixed_image and len(list(tuned.learner.parameters())) == 2
@@ -70,8 +70,8 @@ def test_no_tokens_or_no_layers_leave_any_image_tower_alone(shape, image):
 def test_language_is_ivlp_without_image_tokens(shape):
     backbone, images = tiny_clips.backbone(shape), tiny_clips.random_images(tiny_clips.backbone(shape))
     tuned, other = (TunedModel(backbone, m, NAMES) for m in (Language(3, 2), Ivlp(3, 2, 0, 0)))
-    said = [model({"image": images}, State(0, 1)).logits for model in (tuned, other)]
-    assert torch.equal(*said) and said[0].requires_grad
+    logits = [model({"image": images}, State(0, 1)).logits for model in (tuned, other)]
+    assert torch.equal(*logits) and logits[0].requires_grad
 
 
 @pytest.mark.parametrize("options", [{"n_ctx_text": 0}, {"depth_text": 0}])
@@ -81,13 +81,13 @@ def test_ivlp_needs_text_tokens(options):
 
 
 @pytest.mark.parametrize("options", [{"n_ctx_image": -1}, {"depth_image": -1}])
-def test_image_tokens_cannot_be_fewer_than_none(options):
+def test_negative_numbers_of_image_tokens_are_refused(options):
     with pytest.raises(UserError, match="must be at least 0, got -1"):
         Ivlp(**options)
 
 
 @pytest.mark.parametrize("options", [{"n_ctx": 0}, {"depth": 0}])
-def test_nothing_to_learn_is_no_language_prompting(options):
+def test_zero_tokens_or_layers_are_refused(options):
     with pytest.raises(UserError, match="must be at least 1, got 0"):
         Language(**options)
 
@@ -95,11 +95,11 @@ def test_nothing_to_learn_is_no_language_prompting(options):
 @pytest.mark.parametrize(
     "method, tower, layers", [(Ivlp(), "text", 3), (Ivlp(depth_text=1), "image", 4), (Language(), "text", 3)]
 )
-def test_deeper_than_a_tower(method, tower, layers):
+def test_more_layers_than_a_tower_are_refused(method, tower, layers):
     with pytest.raises(UserError, match=f"a depth of 12 is more than the {layers} layers of the {tower} tower"):
         TunedModel(tiny_clips.backbone("deep_image"), method, NAMES)
 
 
-def test_a_resnet_says_that_it_has_no_place_for_image_tokens():
+def test_a_resnet_refuses_image_tokens():
     with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
         TunedModel(tiny_clips.backbone("resnet"), Ivlp(2, 1, 2, 1), NAMES)

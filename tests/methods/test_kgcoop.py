@@ -1,4 +1,4 @@
-"""KgCoOp: CoOp and a pull to the teacher's features, whatever wraps it."""
+"""KgCoOp: CoOp with a distance loss to the teacher's text features, alone and wrapped."""
 
 import pytest
 import torch
@@ -33,35 +33,35 @@ def losses_of(method, backbone, templates=("a drawing of a {}.",), wrapped=False
     return model, model.method.losses(model(model.method.views(batch), state), batch, state)
 
 
-def wanted_pull(backbone, context, template):
+def expected_distance(backbone, context, template):
     ids, _ = textbook.prompted(backbone.prompt_tokenizer, "a photo of a", CLEAN)
     text = textbook.text_features(backbone.model, ids, context)
     sentences = textbook.tokens(backbone.prompt_tokenizer, [template.format(name) for name in CLEAN])
     return 1 - F.cosine_similarity(text, textbook.text_features(backbone.model, sentences), -1).mean()
 
 
-def test_the_pull_is_the_textbooks(backbone):
+def test_the_distance_loss_equals_the_reference(backbone):
     model, losses = losses_of(KgCoOp(weight=2.5), backbone)
-    expected = 2.5 * wanted_pull(backbone, model.learner.text, "a drawing of a {}.")
+    expected = 2.5 * expected_distance(backbone, model.learner.text, "a drawing of a {}.")
     assert set(losses) == {"ce", "knowledge"}
     torch.testing.assert_close(losses["knowledge"], expected, rtol=1e-4, atol=1e-5)
     same_gradients(losses["knowledge"], expected, [model.learner.text])
 
 
-def test_a_teachers_sentence_of_ones_own(backbone):
+def test_a_custom_template_for_the_teacher(backbone):
     model, losses = losses_of(KgCoOp(weight=1, template="look, a {}!"), backbone)
-    expected = wanted_pull(backbone, model.learner.text, "look, a {}!")
+    expected = expected_distance(backbone, model.learner.text, "look, a {}!")
     torch.testing.assert_close(losses["knowledge"], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_wrapper_that_lets_other_sentences_compete_leaves_the_pull_alone(backbone):
+def test_competing_prompts_of_a_wrapper_do_not_change_the_distance_loss(backbone):
     _, alone = losses_of(KgCoOp(), backbone)
     _, around = losses_of(KgCoOp(), backbone, wrapped=True)
     torch.testing.assert_close(around["knowledge"], alone["knowledge"])
     assert around["ce"] > alone["ce"], "seven more columns"
 
 
-def test_nothing_pulls_where_words_and_template_are_the_same(backbone):
+def test_the_distance_is_zero_for_equal_words_and_template(backbone):
     method = KgCoOp()
     model = TunedModel(backbone, method, NAMES, ("a photo of a {}.",))
     out = model({"image": random_images(backbone)}, State(0, 1))
@@ -70,7 +70,7 @@ def test_nothing_pulls_where_words_and_template_are_the_same(backbone):
     assert method.losses(out, Batch(out.logits, LABELS), State(0, 1, teacher))["knowledge"].abs() < 1e-4
 
 
-def test_words_are_honoured_unless_as_released(backbone):
+def test_words_are_used_except_as_released(backbone):
     def start(**options):
         return KgCoOp(**options).learner(backbone, NAMES, Generator().manual_seed(0)).text
 
@@ -90,6 +90,6 @@ def test_words_are_honoured_unless_as_released(backbone):
         ({"template": "a photo"}, "template 'a photo' needs exactly one {} where the class name goes"),
     ],
 )
-def test_values_that_mean_nothing(options, sentence):
+def test_meaningless_values_are_refused(options, sentence):
     with pytest.raises(UserError, match=sentence):
         KgCoOp(**options)

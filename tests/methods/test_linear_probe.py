@@ -1,4 +1,4 @@
-"""The linear probe: logistic regression, from nothing or from zero-shot CLIP, for its own classes alone."""
+"""The linear probe: logistic regression, initialised at zero or from zero-shot CLIP, for its own classes only."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def test_logits_and_gradients_of_logistic_regression(backbone):
 
 
 @pytest.mark.parametrize("start", ["zero", "text"])
-def test_where_it_starts(start, backbone):
+def test_initial_weights(start, backbone):
     toy = task()
     tuned, _ = trained(LinearProbe(start=start), backbone, replace(QUICK, epochs=0), toy)
     clip, _ = trained(ZeroShot(), backbone, toy=toy)
@@ -47,7 +47,7 @@ def test_where_it_starts(start, backbone):
     torch.testing.assert_close(predict_logits(tuned, toy.dataset, toy.tests["test"]), expected, rtol=0, atol=1e-4)
 
 
-def test_tests_of_other_classes_are_left_out(backbone, monkeypatch):
+def test_test_sets_of_other_classes_are_skipped(backbone, monkeypatch):
     monkeypatch.setattr(experiment, "cached_backbone", lambda *_: backbone)
     with pytest.warns(UserWarning, match="not tested on novel: LinearProbe has .* per class"):
         _, result = experiment.run_experiment(

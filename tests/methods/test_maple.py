@@ -15,7 +15,7 @@ NAMES = ("cat", "steam locomotive")
 
 @pytest.mark.parametrize("shape", tiny_clips.VITS)
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_every_learned_tensor_moves_the_loss(shape, depth):
+def test_the_loss_depends_on_every_learned_tensor(shape, depth):
     backbone = tiny_clips.backbone(shape)
     if depth > max(backbone.text_depth, backbone.image_depth):
         pytest.skip("deeper than both towers")
@@ -35,7 +35,7 @@ def test_the_first_layer_starts_from_words():
     assert deep.std().item() == pytest.approx(0.02, rel=0.3)
 
 
-def test_words_beyond_the_tokens_stay_in_front_of_the_name():
+def test_words_beyond_the_tokens_stay_before_the_name():
     backbone = tiny_clips.backbone("deep_image")
     sentences = Maple(n_ctx=2).class_prompts(backbone, NAMES, ())
     ids = backbone.prompt_tokenizer("a photo of a cat.")
@@ -52,17 +52,17 @@ def test_more_tokens_than_words_start_at_random():
         assert (Maple(n_ctx=6).class_prompts(backbone, NAMES, ()).slots.amax(1) == 5).all()
 
 
-def test_deeper_than_both_towers():
+def test_more_layers_than_both_towers_are_refused():
     with pytest.raises(UserError, match="depth=9 is more than the 4 layers of backbone 'deep_image'; lower it"):
         TunedModel(tiny_clips.backbone("deep_image"), Maple(), NAMES)
 
 
 @pytest.mark.parametrize("options", [{"n_ctx": 0}, {"depth": 0}])
-def test_nothing_to_learn_is_no_maple(options):
+def test_zero_tokens_or_layers_are_refused(options):
     with pytest.raises(UserError, match="must be at least 1, got 0"):
         Maple(**options)
 
 
-def test_a_resnet_says_that_it_has_no_place_for_image_tokens():
+def test_a_resnet_refuses_image_tokens():
     with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
         TunedModel(tiny_clips.backbone("resnet"), Maple(depth=2), NAMES)

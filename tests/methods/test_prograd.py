@@ -1,4 +1,4 @@
-"""ProGrad: which gradient goes on the parameters, alone, wrapped and scaled, and what its context starts from."""
+"""ProGrad: the projected gradient, alone, wrapped and with scaled losses, and the initial context."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from cliptune.types import Batch, State
 from tiny_clips import NAMES, normal, random_images
 
 CLEAN = [name.replace("_", " ") for name in NAMES]
-#: One of the two labellings makes the gradients conflict.
+#: One of the two label vectors makes the gradients conflict.
 LABELLINGS = [torch.tensor([i, i, i]) for i in range(len(NAMES))]
 
 
@@ -39,7 +39,7 @@ def losses_of(model, batch, state):
 
 
 def sides(backbone, context, batch, temperature):
-    """Gradients of the cross-entropy and of agreeing with the teacher, by the textbook."""
+    """Gradients of the cross-entropy and of the distillation loss, by the reference implementation."""
     ids, _ = textbook.prompted(backbone.prompt_tokenizer, " ".join("X" * len(context)), CLEAN)
     ce, logits = textbook.coop_step(backbone.model, ids, context, batch.images, batch.labels)
     sentences = textbook.tokens(backbone.prompt_tokenizer, [f"a drawing of a {name}." for name in CLEAN])
@@ -52,7 +52,7 @@ def sides(backbone, context, batch, temperature):
 
 @pytest.mark.parametrize("labels", LABELLINGS, ids=str)
 @pytest.mark.parametrize("temperature, lam", [(1.0, 1.0), (2.0, 0.5)])
-def test_the_gradient_is_the_textbooks(backbone, labels, temperature, lam):
+def test_the_gradient_equals_the_reference(backbone, labels, temperature, lam):
     model, batch, state = prepared(ProGrad(4, temperature=temperature, lam=lam), backbone, labels)
     losses = losses_of(model, batch, state)
     kl, (a, b) = sides(backbone, model.learner.text, batch, temperature)
@@ -73,7 +73,7 @@ def test_both_directions_occur(backbone):
 
 
 @pytest.mark.parametrize("wrapper", [Dapt, CopyPaste])
-def test_losses_of_a_wrapper_join_the_cross_entropy(backbone, wrapper):
+def test_losses_of_a_wrapper_are_added_to_the_cross_entropy(backbone, wrapper):
     method = wrapper(base=ProGrad(4))
     for labels in LABELLINGS[:3]:
         model, batch, state = prepared(method, backbone, labels)
@@ -107,7 +107,7 @@ def test_scaled_losses_give_scaled_gradients(backbone):
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
 
-def test_what_the_teacher_says_nothing_about_keeps_its_gradient(backbone):
+def test_parameters_outside_the_distillation_loss_keep_their_gradient(backbone):
     one, other, third = (normal(3, seed=i).requires_grad_() for i in range(3))
     losses = {"ce": (one * normal(3, seed=5)).sum() + other.square().sum(), "kl": -(one * normal(3, seed=5)).sum()}
     ProGrad().update(losses, [one, other, third])
@@ -131,12 +131,12 @@ def test_words_fill_the_last_vectors(backbone):
 @pytest.mark.parametrize(
     "position, slots", [("middle", [-1, 0, -1, 1, 2, -1, -1]), ("front", [-1, -1, 0, 1, 2, -1, -1])]
 )
-def test_the_name_may_stand_elsewhere(backbone, position, slots):
+def test_the_position_of_the_class_name(backbone, position, slots):
     sentences = ProGrad(3, position=position).class_prompts(backbone, NAMES, ())
     assert sentences.slots[0, :7].tolist() == slots
 
 
-def test_words_of_several_tokens_are_told(backbone):
+def test_words_of_several_tokens_are_reported(backbone):
     with pytest.warns(UserWarning, match="'showing carburettors' is 2 words but . tokens: the last stay fixed"):
         ProGrad(4, "showing carburettors").learner(backbone, NAMES, Generator())
 
@@ -154,6 +154,6 @@ def test_words_of_several_tokens_are_told(backbone):
         ({"template": "a {} {}"}, "template 'a {} {}' needs exactly one {} where the class name goes"),
     ],
 )
-def test_values_that_mean_nothing(options, sentence):
+def test_meaningless_values_are_refused(options, sentence):
     with pytest.raises(UserError, match=sentence):
         ProGrad(**options)

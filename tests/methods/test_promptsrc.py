@@ -1,4 +1,4 @@
-"""PromptSRC: the textbook's losses, a teacher that stays, and prompts averaged over the epochs."""
+"""PromptSRC: losses equal to the reference, a frozen teacher, and prompts averaged over epochs."""
 
 from dataclasses import replace
 
@@ -33,9 +33,9 @@ def unit_text(backbone, names, templates):
     return textbook.unit(torch.stack(rows))
 
 
-def test_a_step_is_the_textbooks(backbone):
+def test_a_step_equals_the_reference(backbone):
     tuned = TunedModel(backbone, METHOD, NAMES)
-    with torch.no_grad():  # words and small random tokens would leave some terms all but equal
+    with torch.no_grad():  # with words and small random tokens some terms would be almost equal
         for i, p in enumerate(tuned.learner.parameters()):
             p.add_(tiny_clips.normal(*p.shape, seed=i, std=0.3))
     images, labels = tiny_clips.random_images(backbone), torch.tensor([2, 0, 1])
@@ -64,12 +64,12 @@ def test_a_step_is_the_textbooks(backbone):
     tiny_clips.same_gradients(sum(losses.values()), sum(expected.values()), [*own, *seen])
 
 
-def test_the_teachers_sentences():
+def test_the_teachers_templates():
     assert len(SIXTY_TEMPLATES) == len(set(SIXTY_TEMPLATES)) == 60 and all(t.count("{}") == 1 for t in SIXTY_TEMPLATES)
     assert SIXTY_TEMPLATES[0] == "a photo of a {}." and SIXTY_TEMPLATES[-1] == "itap of the {}."
 
 
-def test_untuned_prompts_of_the_image_tower_cost_nothing(backbone):
+def test_without_image_tokens_image_losses_are_zero(backbone):
     method = replace(METHOD, n_ctx_image=0)
     tuned, toy = TunedModel(backbone, method, NAMES), task()
     batch, state = (
@@ -78,7 +78,7 @@ def test_untuned_prompts_of_the_image_tower_cost_nothing(backbone):
     )
     losses = method.losses(tuned(method.views(batch), state), batch, state)
     assert losses["image"].item() == pytest.approx(0, abs=1e-5) and losses["text"].item() > 0.1
-    # Text-only, it can train on features made earlier.
+    # A text-only model can train on cached features.
     raw = tuned.encode_images(method.views(batch), tuned.prompts())
     again = method.losses(tuned(raw, state), Batch(raw["image"], batch.labels), state)
     assert {n: loss.item() for n, loss in again.items()} == pytest.approx(
@@ -86,7 +86,7 @@ def test_untuned_prompts_of_the_image_tower_cost_nothing(backbone):
     )
 
 
-def test_the_final_prompts_are_the_gaussian_average_of_the_epochs(backbone):
+def test_the_final_prompts_are_the_gaussian_weighted_average_of_epochs(backbone):
     states, toy = [], task()
 
     class Spy(PromptSrc):
@@ -103,12 +103,12 @@ def test_the_final_prompts_are_the_gaussian_average_of_the_epochs(backbone):
     assert len(history) == 3
 
 
-def test_no_epochs_leave_the_start(backbone):
+def test_no_epochs_keep_the_initial_values(backbone):
     tuned, history = trained(METHOD, backbone, replace(QUICK, epochs=0))
     assert history == [] and same(learned(tuned), learned(model(METHOD, backbone, task())))
 
 
-def test_columns_that_a_wrapper_adds_are_not_the_teachers(backbone):
+def test_columns_added_by_a_wrapper_are_not_compared_with_the_teacher(backbone):
     method = Dapt(METHOD, compat="release")
     tuned, toy = model(method, backbone, task()), task()
     masks = torch.zeros(3, 1, backbone.image_size, backbone.image_size)
@@ -134,11 +134,11 @@ def test_columns_that_a_wrapper_adds_are_not_the_teachers(backbone):
         ({"aggregate_std": 0.0}, "aggregate_std must be positive, got 0.0"),
     ],
 )
-def test_bad_settings_are_named(options, message):
+def test_invalid_settings_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         PromptSrc(**options)
 
 
-def test_a_resnet_says_that_it_has_no_place_for_image_tokens():
+def test_a_resnet_refuses_image_tokens():
     with pytest.raises(UserError, match="has a ModifiedResNet image tower; visual prompts .* need open_clip's ViT"):
         TunedModel(tiny_clips.backbone("resnet"), PromptSrc(2, 1, 2, 1), NAMES)

@@ -1,4 +1,4 @@
-"""Methods by name: files, wrappers, and classes of outsiders."""
+"""Methods by name: files, wrappers, and third-party classes."""
 
 import inspect
 from dataclasses import FrozenInstanceError, fields
@@ -20,8 +20,8 @@ def test_the_first_methods_are_there():
 
 
 @pytest.mark.parametrize("name", [name for name in PLAIN if "words" in {f.name for f in fields(methods.get(name))}])
-def test_words_are_words_with_underscores_too(name):
-    """As the research scripts write them: --words a_photo_of_a."""
+def test_words_may_be_separated_by_underscores(name):
+    """In the form of the research scripts: --words a_photo_of_a."""
     cls = methods.get(name)
     assert cls(words="a_photo_of_a") == cls(words="a photo of a") == cls(words=" a photo  of_a ")
     assert cls(words="a_photo_of_a").words == "a photo of a"
@@ -29,13 +29,13 @@ def test_words_are_words_with_underscores_too(name):
 
 @pytest.mark.filterwarnings("ignore:.* words but 0 tokens")
 def test_words_without_tokens_are_refused(tiny_backbone):
-    """Such as the tokenizer takes for the colour of a terminal."""
+    """For example words that the tokenizer removes as a terminal's colour code."""
     with pytest.raises(UserError, match="the words .* have 0 tokens .*, fewer than 1; use others"):
         methods.get("coop")(words="\x1b[31m").learner(tiny_backbone, ["cat", "dog"], Generator())
 
 
 @pytest.mark.parametrize("name", methods.names())
-def test_a_method_is_a_frozen_recipe_with_its_paper(name):
+def test_a_method_is_a_frozen_dataclass_that_cites_its_paper(name):
     cls = methods.get(name)
     assert issubclass(cls, Method) and not inspect.isabstract(cls)
     assert cls.__doc__ and "http" in cls.__doc__ and "Checked against" in cls.__doc__
@@ -46,7 +46,7 @@ def test_a_method_is_a_frozen_recipe_with_its_paper(name):
 
 
 @pytest.mark.parametrize("name", [*PLAIN, *(f"{inner}+{outer}" for inner in TRAINED for outer in WRAPPERS)])
-def test_a_name_builds_what_has_that_name(name):
+def test_a_name_builds_the_method_of_that_name(name):
     assert methods.name_of(methods.build(name)) == name
 
 
@@ -67,7 +67,7 @@ def test_an_unknown_name_shows_the_nearest(name, nearest):
 
 
 @pytest.mark.parametrize("name", ["maple+coop", "coop+zeroshot"])
-def test_only_wrappers_wrap(name):
+def test_only_wrappers_can_wrap(name):
     with pytest.raises(
         UserError,
         match=f"does not wrap other methods, so '{name.replace('+', '.')}' has no meaning; wrappers: copypaste, dapt",
@@ -77,7 +77,7 @@ def test_only_wrappers_wrap(name):
 
 @pytest.mark.parametrize("inner", ["zeroshot", "tip_adapter"])
 @pytest.mark.parametrize("outer", WRAPPERS)
-def test_a_wrapper_needs_something_that_trains(inner, outer):
+def test_a_wrapper_needs_a_trainable_method(inner, outer):
     for make in (lambda: methods.build(f"{inner}+{outer}"), lambda: methods.get(outer)(base=methods.get(inner)())):
         with pytest.raises(UserError) as error:
             make()
@@ -94,11 +94,11 @@ def test_a_wrapper_needs_something_that_trains(inner, outer):
         ("math:pi", "is not a subclass"),
     ],
 )
-def test_an_outsiders_class_that_is_none(name, reason):
+def test_invalid_third_party_classes_are_refused(name, reason):
     with pytest.raises(UserError, match=f"{name}' .*{reason}|{name}' {reason}"):
         methods.build(name)
 
 
-def test_an_outsiders_class_keeps_its_path_as_name():
+def test_a_third_party_class_has_its_path_as_name():
     method = methods.build("cliptune.methods.coop:CoOp")
     assert type(method) is methods.get("coop")

@@ -1,4 +1,4 @@
-"""RESTORE against its equations in plain PyTorch: adapters, both kinds of shift, the ratios' update, resuming."""
+"""RESTORE against its equations in plain PyTorch: adapters, both kinds of shift, ratio updates, resuming."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ KINDS = ("features", "norms")
 
 
 def made(shape="deep_image", **fields):
-    """A model whose towers have shifted since `prepare`, its batch, and the state that remembers."""
+    """A model whose towers have shifted since `prepare`, its batch, and its state."""
     of = tiny_clips.backbone(shape)
     method = Restore(**{"depth": 2, "text_ratio": 0.3, "image_ratio": 0.2, **fields})
     tuned = model(method, of, task()).train()
@@ -37,7 +37,7 @@ def made(shape="deep_image", **fields):
 @pytest.mark.parametrize("shape", tiny_clips.VITS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_a_step_is_the_equations(shape, kind, depth):
+def test_a_step_equals_the_equations(shape, kind, depth):
     tuned, batch, state = made(shape, shift=kind, depth=depth, shift_weight=0.7)
     learner, of = tuned.learner, tuned.backbone
     out = tuned(tuned.method.views(batch), state)
@@ -64,7 +64,7 @@ def test_a_step_is_the_equations(shape, kind, depth):
     same_gradients(total, reference, used)
 
 
-def test_norms_start_with_no_loss_and_no_gradient():
+def test_shift_norms_start_without_loss_and_gradient():
     of = tiny_clips.backbone("deep_image")
     method = Restore(depth=3, shift="norms")
     tuned = model(method, of, task()).train()
@@ -77,13 +77,13 @@ def test_norms_start_with_no_loss_and_no_gradient():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_weight_no_shift(kind):
+def test_zero_weight_computes_no_shift(kind):
     tuned, batch, state = made(shift=kind, shift_weight=0.0)
     out = tuned(tuned.method.views(batch), state)
     assert set(tuned.method.losses(out, batch, state)) == {"ce"} and out.block_features is None
 
 
-def test_features_without_words_shift_from_the_bare_names():
+def test_without_words_features_shift_from_the_class_names():
     tuned, batch, state = made(words="")
     (shift,) = (
         v for k, v in tuned.method.losses(tuned({"image": batch.images}, state), batch, state).items() if k != "ce"
@@ -96,7 +96,7 @@ def test_features_without_words_shift_from_the_bare_names():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_ratios_grow_once_a_third_into_training(training):
+def test_ratios_grow_once_after_a_third_of_training(training):
     tuned, _, _ = made(text_growth=0.5, image_growth=0.25, depth=3)
     learner, method = tuned.train(training).learner, tuned.method
     text, image = learner().text_deep, learner().image[1:]
@@ -118,21 +118,21 @@ def test_when_the_ratios_grow(epochs, after):
         assert (tuned.learner.text.ratio.item() > before) == (epoch == after)
 
 
-def test_one_layer_has_no_deep_tokens_to_grow_by():
+def test_one_layer_without_deep_tokens_does_not_grow_ratios():
     tuned, _, _ = made(depth=1)
     tuned.method.after_epoch(tuned, State(3, 9))
     assert tuned.learner.text.ratio == pytest.approx(0.3) and tuned.learner.text_norms.shape == (0,)
 
 
-def test_gradients_move_neither_ratios_nor_what_shifts_are_measured_from():
+def test_gradients_change_neither_ratios_nor_reference_features():
     tuned, _ = trained(Restore(depth=2, text_growth=0, image_growth=0), tiny_clips.backbone("deep_image"))
     start = model(tuned.method, tuned.backbone, task())
     start.method.prepare(start, task())
-    for name, held in start.learner.named_buffers():
-        assert torch.equal(held, tuned.learner.get_buffer(name)) and held.all()
+    for name, tensor in start.learner.named_buffers():
+        assert torch.equal(tensor, tuned.learner.get_buffer(name)) and tensor.all()
 
 
-def test_a_trained_learner_keeps_what_it_began_from():
+def test_a_trained_learner_keeps_its_reference():
     tuned, _ = trained(Restore(depth=2), tiny_clips.backbone("deep_image"))
     before = tuned.learner.text_norms.clone()
     tuned.method.prepare(tuned, task())
@@ -164,7 +164,7 @@ def test_a_resumed_run_gives_the_same_numbers(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_inside_dapt_every_view_and_phrase_is_operated_on_and_the_shift_is_the_same(kind):
+def test_dapt_around_restore_adapts_every_view_and_prompt(kind):
     tuned, batch, state = made(shift=kind)
     alone = tuned.method.losses(tuned({"image": batch.images}, state), batch, state)
     around = Dapt(base=tuned.method, background_classes="sky water")
@@ -201,7 +201,7 @@ def test_grad_cam_goes_through_the_adapter():
     assert not torch.allclose(activation_and_gradient(tuned, batch.images, LABELS)[1], gradient, rtol=0.01)
 
 
-def test_prompts_are_maples():
+def test_prompts_equal_maples():
     of = tiny_clips.backbone("deep_image")
     method, maple = Restore(depth=3, n_ctx=3), Maple(depth=3, n_ctx=3)
     ours, theirs = model(method, of, task()), model(maple, of, task())
@@ -219,6 +219,6 @@ def test_prompts_are_maples():
         ({"image_growth": -1.0}, "image_growth must be at least 0, got -1.0"),
     ],
 )
-def test_what_cannot_be(fields, sentence):
+def test_invalid_values_are_refused(fields, sentence):
     with pytest.raises(UserError, match=sentence):
         Restore(**fields)

@@ -1,4 +1,4 @@
-"""Zero-shot and CoOp: their sentences, their start, and class names they have not seen."""
+"""Zero-shot and CoOp: prompts, initial values, and unseen class names."""
 
 import pytest
 import torch
@@ -30,12 +30,12 @@ def text_of(method, backbone, names=NAMES, templates=("a photo of a {}.",)):
         return TunedModel(backbone, method, names, templates).eval().encode_classes()[0]
 
 
-def test_zero_shot_says_the_datasets_sentence(backbone):
+def test_zero_shot_uses_the_datasets_template(backbone):
     expected = features(backbone, ["{} texture.".format(n.replace("_", " ")) for n in NAMES])
     assert torch.allclose(text_of(ZeroShot(), backbone, templates=("{} texture.", "a {}.")), expected, atol=1e-5)
 
 
-def test_zero_shot_says_a_sentence_of_ones_own(backbone):
+def test_zero_shot_uses_a_custom_template(backbone):
     expected = features(backbone, ["look, a cat!", "look, a steam locomotive!", "look, a sled dog!"])
     assert torch.allclose(text_of(ZeroShot(template="look, a {}!"), backbone), expected, atol=1e-5)
 
@@ -52,12 +52,12 @@ def test_an_ensemble_is_the_normalised_mean_of_normalised_features(backbone, own
     assert torch.allclose(got, torch.stack(rows), atol=1e-5)
 
 
-def test_the_eighty_are_clips():
+def test_the_eighty_templates_are_those_of_clip():
     sentences = ZeroShot("eighty").class_prompts(tiny_clips.backbone("deep_image"), NAMES, ("x {}",))
     assert sentences.per_class == 80 and len(sentences) == 80 * len(NAMES)
 
 
-def test_coop_that_starts_from_words_starts_as_zero_shot(backbone):
+def test_coop_initialised_from_words_equals_zero_shot(backbone):
     assert torch.allclose(
         text_of(CoOp(words="a photo of a"), backbone),
         text_of(ZeroShot(), backbone, templates=("a photo of a {}.",)),
@@ -80,7 +80,7 @@ def test_coops_shapes(backbone, position, class_specific):
     assert gradient.abs().sum(-1).gt(0).all(), "every vector is used"
 
 
-def test_a_context_a_class_moves_its_own_class_alone(backbone):
+def test_a_class_specific_context_affects_its_class_only(backbone):
     tuned = TunedModel(backbone, CoOp(n_ctx=2, class_specific=True), NAMES).eval()
     with torch.no_grad():
         before = tuned.encode_classes()[0].clone()
@@ -89,21 +89,21 @@ def test_a_context_a_class_moves_its_own_class_alone(backbone):
     assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [True, False, True]
 
 
-def test_a_context_a_class_takes_no_other_names(backbone):
+def test_a_class_specific_context_refuses_other_classes(backbone):
     tuned = TunedModel(backbone, CoOp(n_ctx=2, class_specific=True), NAMES)
     assert tuned.with_classes(NAMES).classnames == NAMES
     with pytest.raises(UserError, match="learned something of its own for each class"):
         tuned.with_classes(("cat", "dog"))
 
 
-def test_words_decide_the_length_and_ignore_a_context_a_class(backbone):
+def test_words_determine_the_length_and_disable_class_specific_contexts(backbone):
     method = CoOp(n_ctx=16, words="an image of", class_specific=True)
     learner = method.learner(backbone, NAMES, Generator())
     assert method.length == 3 and learner.text.shape == (3, backbone.text_width)
     assert torch.equal(learner.text, backbone.embed_words("an image of", 3))
 
 
-def test_words_of_several_tokens_are_told(backbone):
+def test_words_of_several_tokens_are_reported(backbone):
     with pytest.warns(
         UserWarning, match="'a photograph showing carburettors' is 4 words but . tokens: the last stay fixed"
     ):
@@ -111,13 +111,13 @@ def test_words_of_several_tokens_are_told(backbone):
 
 
 @pytest.mark.parametrize("n_ctx", [0, -3])
-def test_no_context_is_no_method(n_ctx):
+def test_zero_context_tokens_are_refused(n_ctx):
     with pytest.raises(UserError, match=f"n_ctx must be at least 1, got {n_ctx}"):
         CoOp(n_ctx=n_ctx)
 
 
 @pytest.mark.parametrize("method", [CoOp(n_ctx=76), CoOp(n_ctx=60), ZeroShot(template="word " * 70 + "{}")])
-def test_what_does_not_fit_the_context_is_told(backbone, method):
+def test_text_longer_than_the_context_length_is_refused(backbone, method):
     with pytest.raises(
         UserError, match=r"takes \d+ tokens, but 'deep_image' reads 77; shorten the class name or n_ctx"
     ):

@@ -1,4 +1,4 @@
-"""Tip-Adapter: what it remembers, what it finds on validation images, and that tests decide nothing."""
+"""Tip-Adapter: its cache, its search on validation images, and its independence of test images."""
 
 from dataclasses import replace
 
@@ -77,8 +77,8 @@ def test_logits_of_test_images(backbone):
 
 
 @BOTH
-def test_the_authors_grid_on_the_validation_images_alone(kind, backbone, monkeypatch):
-    toy = replace(task(), tests={})  # nothing to peep at
+def test_the_authors_grid_is_searched_on_validation_images_only(kind, backbone, monkeypatch):
+    toy = replace(task(), tests={})  # no test images
     asked = []
     monkeypatch.setattr(KeyValueCache, "search", lambda self, *given: asked.append(given))
     trained(kind(crops=0, search=True), backbone, toy=toy)
@@ -96,7 +96,7 @@ def test_the_authors_grid_on_the_validation_images_alone(kind, backbone, monkeyp
 
 
 @BOTH
-def test_what_was_found_is_kept(kind, backbone, tmp_path):
+def test_found_values_are_saved(kind, backbone, tmp_path):
     tuned, _ = trained(kind(crops=0, search=True, alpha=0.0, beta=0.0), backbone)
     model_io.save_model(tmp_path / "checkpoint.safetensors", config.RunConfig(tuned.method), tuned)
     restored, _ = model_io.load_model(tmp_path, backbone)
@@ -108,7 +108,7 @@ def test_without_validation_images_there_is_no_search(backbone):
         trained(TipAdapter(crops=0, search=True), backbone, toy=replace(task(), val=()))
 
 
-def test_training_starts_from_the_cache_without_training(backbone):
+def test_training_starts_from_the_training_free_cache(backbone):
     toy = task()
     still, _ = trained(TipAdapter(crops=2), backbone, toy=toy)
     start, _ = trained(TipAdapterF(crops=2), backbone, replace(QUICK, epochs=0), toy)
@@ -135,7 +135,7 @@ def test_the_loss_and_its_first_step(backbone):
 
 
 @pytest.mark.parametrize(("kind", "parameters"), [(TipAdapter, 0), (TipAdapterF, 12 * 48)])
-def test_its_cost(kind, parameters, backbone, monkeypatch):
+def test_trainable_parameters(kind, parameters, backbone, monkeypatch):
     monkeypatch.setattr(experiment, "cached_backbone", lambda *_: backbone)
     run = config.RunConfig(kind(crops=0), training=replace(QUICK, epochs=1, cached_views=1))
     _, result = experiment.run_experiment(run, task=task())
@@ -144,6 +144,6 @@ def test_its_cost(kind, parameters, backbone, monkeypatch):
 
 @BOTH
 @pytest.mark.parametrize("name", ["alpha", "beta", "crops"])
-def test_what_is_wrong_is_said(kind, name):
+def test_invalid_values_are_refused(kind, name):
     with pytest.raises(UserError, match=f"{name} must be at least 0, got -1"):
         kind(**{name: -1})

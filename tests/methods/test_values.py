@@ -1,4 +1,4 @@
-"""Every number of every method and of a run's settings: what no computation can take is refused in one sentence."""
+"""Every number of every method and of a run's settings: unusable values are refused in one sentence."""
 
 import dataclasses
 import math
@@ -25,14 +25,14 @@ from cliptune.methods.coop import CoOp
 CLASSES = [methods.get(name) for name in methods.names()]
 COMMANDS = [Background, DataShow, Demo, MasksMake, MasksCheck, Predict, Report, ResultsTable, Sweep]
 NAN, INF = math.nan, math.inf
-#: Values of no use; of those in the table below some are, by intent.
-ODD = (NAN, INF, -INF, -1, 10**400, 2**63)
-#: Class and field -> values that are fine: a mean may lie before the first epoch, seeds are any number of 63 bits.
-FINE = {("PromptSrc", "aggregate_mean"): (-1, 2**63)}
+#: Invalid values; the table below lists fields where some of them are allowed.
+INVALID = (NAN, INF, -INF, -1, 10**400, 2**63)
+#: Class and field -> allowed values: a mean may be before the first epoch, a seed is any number of 63 bits.
+ALLOWED = {("PromptSrc", "aggregate_mean"): (-1, 2**63)}
 
 
 def numbers(cls):
-    """Names of the fields that hold numbers, or several, and whether they are whole."""
+    """Names of the fields with one or several numbers, and whether they are integers."""
     for field in dataclasses.fields(cls):
         kind = str(field.type)
         if kind in (
@@ -47,7 +47,7 @@ def numbers(cls):
             yield field.name, kind
 
 
-#: What has no default.
+#: Values of fields without a default.
 NEEDED = {
     RunConfig: {"method": CoOp()},
     Background: {"runs": ()},
@@ -57,20 +57,20 @@ NEEDED = {
 
 
 def built(cls, **values):
-    """An instance with these values and the least of what has no default."""
+    """An instance with these values and the required fields."""
     return cls(**{**NEEDED.get(cls, {}), **values})
 
 
 @pytest.mark.parametrize(
     "cls", [*CLASSES, TrainConfig, DataConfig, RunConfig, Execution, *COMMANDS], ids=lambda cls: cls.__name__
 )
-def test_numbers_that_are_none(cls):
+def test_invalid_numbers_are_refused(cls):
     for name, kind in numbers(cls):
-        for value in ODD:
-            if value in FINE.get((cls.__name__, name), ()):
+        for value in INVALID:
+            if value in ALLOWED.get((cls.__name__, name), ()):
                 continue
             if isinstance(value, int) and value == 2**63 and "float" in kind:
-                continue  # large, and a number all the same
+                continue  # large but valid
             given = (value, *(0.5,) * (kind == "tuple[float, float]")) if kind.startswith("tuple") else value
             with pytest.raises(UserError, match=f"^{name} must be ") as caught:
                 built(cls, **{name: given})
@@ -78,5 +78,5 @@ def test_numbers_that_are_none(cls):
     built(cls)
 
 
-def test_every_method_that_has_numbers_was_tried():
+def test_every_method_with_numbers_is_tested():
     assert sum(len(list(numbers(cls))) for cls in CLASSES) > 40

@@ -1,4 +1,4 @@
-"""Grad-CAM against a full backward pass through open_clip's own tower; refreshed masks reach training."""
+"""Grad-CAM against a full backward pass through open_clip's tower; refreshed masks reach training."""
 
 from dataclasses import dataclass, field
 
@@ -30,11 +30,11 @@ def backbone():
 
 
 def whole_backward(tuned, images, labels, score):
-    """Activation and gradient by hooks on open_clip's modules, the slow way."""
+    """Activation and gradient by hooks on open_clip's modules."""
     backbone = tuned.backbone
-    held = []
+    captured = []
     hook = backbone.visual.transformer.resblocks[-1].ln_1.register_forward_hook(
-        lambda module, inputs, output: held.append(output.requires_grad_())
+        lambda module, inputs, output: captured.append(output.requires_grad_())
     )
     image = F.normalize(backbone.model.encode_image(images), dim=-1)
     hook.remove()
@@ -43,29 +43,29 @@ def whole_backward(tuned, images, labels, score):
     logits = backbone.logit_scale * image @ text.T
     values = logits if score == "logit" else logits.softmax(-1)
     true = sum(values[i, label] for i, label in enumerate(labels)) / values.numel()
-    return held[0].detach(), torch.autograd.grad(true, held[0])[0]
+    return captured[0].detach(), torch.autograd.grad(true, captured[0])[0]
 
 
 @pytest.mark.parametrize("score", ["logit", "probability"])
-def test_one_blocks_backward_is_the_whole_ones(backbone, score):
+def test_the_backward_pass_of_one_block_equals_the_full_one(backbone, score):
     tuned = model(COOP, backbone, task()).eval()
     images, labels = tiny_clips.random_images(backbone, 4), torch.tensor([2, 0, 1, 1])
     activation, gradient = activation_and_gradient(tuned, images, labels, score)
-    expected, wanted_gradient = whole_backward(tuned, images, labels, score)
+    expected, expected_gradient = whole_backward(tuned, images, labels, score)
     assert torch.allclose(activation, expected, atol=1e-4)
-    scale = wanted_gradient.abs().max()
-    assert scale > 0 and (gradient - wanted_gradient).abs().max() < 1e-3 * scale
+    scale = expected_gradient.abs().max()
+    assert scale > 0 and (gradient - expected_gradient).abs().max() < 1e-3 * scale
     assert all(p.grad is None for p in tuned.parameters())
 
     maps = torch.zeros(4, 1, *backbone.patch_grid)
     for i in range(4):
-        weights = wanted_gradient[i, 1:].mean(0)
+        weights = expected_gradient[i, 1:].mean(0)
         for p in range(16):
             maps[i, 0, p // 4, p % 4] = max(0.0, float(expected[i, 1 + p] @ weights))
     assert torch.allclose(gradcam(tuned, images, labels, score), maps, rtol=1e-3, atol=1e-3 * float(maps.max()))
 
 
-def test_the_map_is_of_the_tuned_model(backbone):
+def test_the_map_is_that_of_the_tuned_model(backbone):
     images, labels = tiny_clips.random_images(backbone, 3), torch.tensor([0, 1, 2])
     tuned = model(Maple(depth=3), backbone, task()).eval()
     before = gradcam(tuned, images, labels)
@@ -76,7 +76,7 @@ def test_the_map_is_of_the_tuned_model(backbone):
     assert not torch.allclose(before, gradcam(tuned, images, labels), rtol=0.05)
 
 
-def test_maps_are_scaled_by_each_images_own_maximum():
+def test_maps_are_scaled_by_the_maximum_of_each_image():
     cam = torch.rand(3, 1, 4, 4) * torch.tensor([1e-8, 1.0, 50.0]).view(3, 1, 1, 1)
     unit = resize_and_normalize(cam, (8, 8))
     assert torch.allclose(unit.amax((1, 2, 3)), torch.ones(3)) and (unit >= 0).all()
@@ -84,7 +84,7 @@ def test_maps_are_scaled_by_each_images_own_maximum():
     assert together[2] == pytest.approx(1) and together[1] < 0.1
 
 
-def test_a_mask_is_what_reaches_the_threshold():
+def test_masks_are_thresholded_maps():
     cam = torch.tensor([[0.0, 1.0], [2.0, 4.0]])[None, None]
     assert threshold_maps(cam, (2, 2), 0.5).flatten().tolist() == [0, 0, 1, 1]
     assert threshold_maps(cam, (2, 2), 0.25).flatten().tolist() == [0, 1, 1, 1]
@@ -92,7 +92,7 @@ def test_a_mask_is_what_reaches_the_threshold():
 
 
 @pytest.mark.parametrize("batch_size", [2, 64])
-def test_refreshed_masks_are_the_models_maps_of_whole_images(backbone, batch_size):
+def test_refreshed_masks_are_maps_of_whole_images(backbone, batch_size):
     toy = task()
     tuned = model(Dapt(COOP, masks_from="gradcam"), backbone, toy)
     examples, _ = training_set(tuned, toy, QUICK)
@@ -109,7 +109,7 @@ def test_refreshed_masks_are_the_models_maps_of_whole_images(backbone, batch_siz
 
 @dataclass(frozen=True)
 class Watched(Dapt):
-    """Keeps the masks that training saw."""
+    """Records the masks that training used."""
 
     seen: list = field(default_factory=list)
 
@@ -118,7 +118,7 @@ class Watched(Dapt):
         return super().views(batch)
 
 
-def test_training_sees_masks_made_anew_each_epoch(backbone):
+def test_training_uses_masks_refreshed_every_epoch(backbone):
     toy = task()
     runs = [Watched(Maple(depth=3), masks_from="gradcam") for _ in range(2)]
     for method in runs:

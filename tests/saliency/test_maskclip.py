@@ -1,4 +1,4 @@
-"""Maps from the last block's values: against the textbook, and against where drawings really are."""
+"""MaskCLIP maps from the last block's values: against the equations, and against exact masks of drawings."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from cliptune.saliency.maskclip import maskclip
 
 
 @pytest.mark.parametrize("shape", tiny_clips.VITS)
-def test_a_map_is_the_cosine_of_values_with_the_class_above_the_mean(shape):
+def test_a_map_is_the_cosine_of_values_with_the_class_minus_the_mean(shape):
     backbone = tiny_clips.backbone(shape)
     model = TunedModel(backbone, Maple(depth=2, n_ctx=2), tiny_clips.NAMES).eval()
     images, labels = tiny_clips.random_images(backbone), torch.tensor([0, 2, 1])
@@ -36,7 +36,7 @@ def test_a_map_is_the_cosine_of_values_with_the_class_above_the_mean(shape):
 
 
 def test_maps_of_drawings_find_the_object():
-    """The bundled backbone, untuned: masks overlap with the exact ones more than twice as much as guesses do."""
+    """The untuned bundled backbone: the IoU with exact masks is more than twice that of guesses."""
     run = config.with_options(presets.get("maple+dapt"), {"masks_from": "data", "shots": 1})
     task = tasks.build_task(run)
     model = experiment.untrained_model(run, task).eval()
@@ -51,6 +51,6 @@ def test_maps_of_drawings_find_the_object():
     assert overlap.mean() > 2 * guess.mean()
 
 
-def test_it_is_a_source_of_masks():
+def test_maskclip_is_a_mask_source():
     source = masks.get("maskclip")
     assert source.changes

@@ -16,7 +16,7 @@ from cliptune.segmentation.command import CommandSegmenter
 from cliptune.segmentation.make import make_masks
 from tiny_tasks import drawings, write_images
 
-#: What every child begins with: its jobs, and a mask of what is brighter than 128.
+#: The start of every child program: read the jobs, and make a mask of pixels brighter than 128.
 START = """
 import json, os, sys, time
 from PIL import Image
@@ -29,7 +29,7 @@ def mask(job):
 
 @pytest.fixture
 def child(tmp_path):
-    """A segmenter of a Python program with these lines; it starts in `tmp_path`."""
+    """A function that returns a segmenter for a Python program with these lines, started in `tmp_path`."""
 
     def write(lines, more=""):
         script = tmp_path / "my tool.py"
@@ -41,7 +41,7 @@ def child(tmp_path):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    """Short waits, and a look at what is left of temporary files."""
+    """Short waits, and a temporary folder that shows leftover files."""
     monkeypatch.setattr(command, "POLL_SECONDS", 0.02)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
@@ -59,7 +59,7 @@ def pixels(path):
         return np.asarray(image)
 
 
-def test_the_program_gets_a_list_and_makes_masks(photos, child, tmp_path):
+def test_the_program_reads_a_list_and_makes_masks(photos, child, tmp_path):
     tool = child(
         """
 open("seen.json", "w").write(json.dumps({"jobs": jobs, "words": sys.argv[1:]}))
@@ -82,14 +82,14 @@ for job in jobs:
     assert len(seen["words"]) == 1 and seen["words"][0].endswith(".jsonl")
 
 
-def test_the_list_goes_where_the_command_says(photos, child, tmp_path):
+def test_the_placeholder_sets_the_position_of_the_list(photos, child, tmp_path):
     tool = child(f"open({str(tmp_path / 'words')!r}, 'w').write(' '.join(sys.argv[1:]))", "--in {list} --fast")
     make_masks(photos, photos.examples("train")[:1], tool, tmp_path / "out")
     first, path, last = (tmp_path / "words").read_text().split(" ")
     assert (first, last) == ("--in", "--fast") and path.endswith(".jsonl")
 
 
-def test_images_without_an_upright_file_are_written_for_it(photos, child, tmp_path):
+def test_rotated_images_are_written_upright_for_the_program(photos, child, tmp_path):
     tool = child("""
 for job in jobs:
     assert Image.open(job["image"]).getexif().get(0x0112, 1) == 1
@@ -105,7 +105,7 @@ for job in jobs:
     assert pixels(tmp_path / "turned" / turned.key).shape == (30, 12)
 
 
-def test_several_classes_are_all_told(child, tmp_path):
+def test_the_list_names_all_classes_of_an_image(child, tmp_path):
     tool = child(f"open({str(tmp_path / 'jobs')!r}, 'w').write(json.dumps(jobs))")
     few = [replace(drawings().examples("train")[0], label=1, labels=(1, 2))]
     make_masks(drawings(), few, tool, tmp_path / "out")
@@ -118,7 +118,7 @@ def test_several_classes_are_all_told(child, tmp_path):
     "drawn, foreground",
     [("v > 128", 255), ("255 * (v > 128)", 255), ("100 * (v > 128)", 0), ("200 * (v > 128)", 255), ("v * 0", 0)],
 )
-def test_what_a_mask_may_hold(photos, child, tmp_path, drawn, foreground):
+def test_mask_values(photos, child, tmp_path, drawn, foreground):
     tool = child(f"""
 for job in jobs:
     Image.open(job["image"]).convert("L").point(lambda v: {drawn}).save(job["output"])
@@ -129,7 +129,7 @@ for job in jobs:
     assert done.empty == (() if foreground else (example.key,))
 
 
-def test_what_is_missing_or_bad_is_named(photos, child, tmp_path):
+def test_missing_or_invalid_masks_are_named(photos, child, tmp_path):
     examples = photos.examples("train")[:5]
     examples[4].path.write_bytes(b"junk")
     tool = child("""
@@ -146,7 +146,7 @@ mask(jobs[2]).resize((5, 50)).save(jobs[2]["output"])
     assert not any("cliptune-masks-" in reason for reason in reasons)
 
 
-def test_a_failure_is_told_and_costs_no_mask(photos, child, tmp_path):
+def test_a_failure_is_reported_and_keeps_finished_masks(photos, child, tmp_path):
     tool = child("""
 for job in jobs[:2]:
     mask(job).save(job["output"])
@@ -159,14 +159,14 @@ raise RuntimeError("no memory")
     ):
         make_masks(photos, examples, tool, tmp_path / "out")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
-    # Another command goes on: its options may say no more than how much memory it takes.
+    # Another command resumes: options may only change the memory use.
     rest = child("for job in jobs: mask(job).save(job['output'])", "--small")
     done = make_masks(photos, examples, rest, tmp_path / "out")
     assert (done.made, done.kept) == (len(examples) - 2, 2)
 
 
-def test_masks_are_taken_over_while_it_runs(photos, child, tmp_path):
-    """The child waits for its first mask, half written at first, to be taken away."""
+def test_masks_are_collected_while_the_program_runs(photos, child, tmp_path):
+    """The child waits until its first mask, at first partially written, has been collected."""
     tool = child(
         """
 first, second = jobs[:2]
@@ -186,7 +186,7 @@ mask(second).save(second["output"])
     assert make_masks(photos, photos.examples("train")[:2], tool, tmp_path / "out").made == 2
 
 
-def test_one_start_for_each_batch(photos, child, tmp_path):
+def test_the_program_starts_once_per_batch(photos, child, tmp_path):
     tool = child(f"open({str(tmp_path / 'starts')!r}, 'a').write(str(len(jobs)))")
     examples = photos.examples("train")[:5]
     make_masks(photos, examples, tool, tmp_path / "out")
@@ -194,8 +194,8 @@ def test_one_start_for_each_batch(photos, child, tmp_path):
     assert (tmp_path / "starts").read_text() == "5" + "221"
 
 
-def test_the_program_ends_with_us(photos, child, tmp_path, monkeypatch):
-    """Also one that does not listen."""
+def test_the_program_is_stopped_with_the_parent(photos, child, tmp_path, monkeypatch):
+    """Also a program that ignores the signal."""
     monkeypatch.setattr(command, "GRACE_SECONDS", 0.1)
     tool = child(f"""
 import signal
@@ -220,16 +220,16 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize(
-    "given, words",
+    "command, words",
     [("", "no program after command:"), ("a 'b", "cannot be split"), ("no-such-program x", "cannot start 'no-such")],
 )
-def test_commands_that_cannot_be(photos, tmp_path, given, words):
+def test_invalid_commands_are_refused(photos, tmp_path, command, words):
     with pytest.raises(UserError, match=words):
-        make_masks(photos, photos.examples("train"), CommandSegmenter(given), tmp_path / "out")
+        make_masks(photos, photos.examples("train"), CommandSegmenter(command), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_greys_are_kept_on_request(photos, child, tmp_path):
+def test_grey_values_are_kept_on_request(photos, child, tmp_path):
     tool = child("""
 for job in jobs:
     Image.open(job["image"]).convert("L").save(job["output"])

@@ -15,7 +15,7 @@ from tiny_tasks import drawings, write_images
 
 
 class Exact(Segmenter):
-    """The drawings' own masks; or half of that brightness. Stops at the image `stop`."""
+    """Returns the drawings' masks times `scale`. Stops at the image `stop`."""
 
     settings = {"with": "exact"}
     batch_size = 2
@@ -32,13 +32,13 @@ class Exact(Segmenter):
             yield example, dataset.read(example).mask[0] / 255 * self.scale
 
 
-class Say(Segmenter):
-    """What it is told to give for each image, by key."""
+class Fixed(Segmenter):
+    """Returns the given value for each image, by key."""
 
     settings = {"with": "say"}
 
-    def __init__(self, **given):
-        self.given = given
+    def __init__(self, **answers):
+        self.given = answers
 
     def segment(self, dataset, examples):
         for example in examples:
@@ -48,7 +48,7 @@ class Say(Segmenter):
 
 
 class White(Segmenter):
-    """Foreground all over, of one size."""
+    """Returns full foreground of one size."""
 
     settings = {"with": "white"}
 
@@ -72,7 +72,7 @@ def pixels(path):
         return np.asarray(image)
 
 
-def test_masks_lie_where_they_are_looked_for(few, tmp_path):
+def test_masks_are_written_where_sources_look_for_them(few, tmp_path):
     done = make_masks(drawings(), few, Exact(), tmp_path / "out")
     assert (done.made, done.kept, done.empty, done.missing) == (len(few), 0, (), {})
     source = FolderMasks(tmp_path / "out")
@@ -84,13 +84,13 @@ def test_masks_lie_where_they_are_looked_for(few, tmp_path):
         assert 0 < (found > 0).float().mean() < 1
 
 
-def test_greys_are_kept_on_request(few, tmp_path):
+def test_grey_values_are_kept_on_request(few, tmp_path):
     make_masks(drawings(), few[:2], Exact(), tmp_path, soft=True)
     file = mask_folder.mask_paths(drawings(), few, tmp_path)[few[0].key]
     assert np.array_equal(pixels(file), drawings().read(few[0]).mask[0].numpy())
 
 
-def test_the_threshold_is_the_segmenters_unless_said(few, tmp_path):
+def test_the_threshold_defaults_to_the_segmenters(few, tmp_path):
     def share(segmenter, name, **more):
         make_masks(drawings(), few[:1], segmenter, tmp_path / name, **more)
         return (pixels(mask_folder.mask_paths(drawings(), few, tmp_path / name)[few[0].key]) > 0).mean()
@@ -101,29 +101,29 @@ def test_the_threshold_is_the_segmenters_unless_said(few, tmp_path):
     assert share(low, "low") == share(Exact(0.3), "said", threshold=0.2) > 0
 
 
-def test_only_what_is_not_there_whole_is_made(photos, tmp_path):
+def test_only_missing_or_damaged_masks_are_made(photos, tmp_path):
     examples, out = photos.examples("train"), tmp_path / "out"
-    make_masks(photos, examples, Say(), out)
+    make_masks(photos, examples, Fixed(), out)
     files = list(mask_folder.mask_paths(photos, examples, out).values())
     files[0].write_bytes(files[0].read_bytes()[:-30])
     files[1].write_bytes(b"")
     Image.new("L", (5, 5)).save(files[2])
     files[3].unlink()
     untouched = files[4].stat().st_mtime_ns
-    done = make_masks(photos, examples, Say(), out)
+    done = make_masks(photos, examples, Fixed(), out)
     assert (done.made, done.kept) == (4, len(examples) - 4)
     assert files[4].stat().st_mtime_ns == untouched
     assert all(pixels(file).min() == 255 for file in files)
 
 
-def test_it_goes_on_after_a_stop(few, tmp_path):
+def test_a_stopped_run_is_resumed(few, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make_masks(drawings(), few, Exact(stop=few[3].key), tmp_path)
-    rest, told = Exact(), []
-    done = make_masks(drawings(), few, rest, tmp_path, tick=lambda *at: told.append(at))
+    rest, progress = Exact(), []
+    done = make_masks(drawings(), few, rest, tmp_path, tick=lambda *at: progress.append(at))
     assert (done.made, done.kept) == (len(few) - 3, 3)
     assert rest.asked == [e.key for e in few[3:]]
-    assert told == [(i + 1, len(few)) for i in range(len(few))]
+    assert progress == [(i + 1, len(few)) for i in range(len(few))]
     assert [p for p in tmp_path.rglob("*") if p.name.endswith(".tmp")] == []
 
 
@@ -134,7 +134,7 @@ def test_batches(few, tmp_path):
         assert segmenter.batches == sizes
 
 
-def test_overwriting_makes_all_anew_even_after_a_stop(few, tmp_path):
+def test_overwriting_makes_all_masks_again_even_after_a_stop(few, tmp_path):
     make_masks(drawings(), few, Exact(0.0), tmp_path)
     other = Exact(stop=few[1].key)
     other.settings = {"with": "other"}
@@ -145,34 +145,34 @@ def test_overwriting_makes_all_anew_even_after_a_stop(few, tmp_path):
     assert (done.made, done.kept, done.empty) == (len(few) - 1, 1, ())
 
 
-def test_masks_made_otherwise_are_not_mixed(few, tmp_path):
+def test_masks_of_different_settings_are_not_mixed(few, tmp_path):
     make_masks(drawings(), few[:2], Exact(), tmp_path)
     with pytest.raises(UserError, match=r"--threshold 0.5, not 0.3; choose another --out, or --overwrite"):
         make_masks(drawings(), few, Exact(), tmp_path, threshold=0.3)
     with pytest.raises(UserError, match="--soft"):
         make_masks(drawings(), few, Exact(), tmp_path, soft=True)
     with pytest.raises(UserError, match="--with .exact., not .say."):
-        make_masks(drawings(), few, Say(), tmp_path)
+        make_masks(drawings(), few, Fixed(), tmp_path)
     assert json.loads((tmp_path / "masks.json").read_text()) == {"with": "exact", "threshold": 0.5}
     (tmp_path / "masks.json").write_text("[1")
     with pytest.raises(UserError, match="masks.json cannot be read"):
         make_masks(drawings(), few, Exact(), tmp_path)
 
 
-def test_nothing_is_claimed_before_the_first_mask(few, tmp_path):
+def test_the_folder_is_created_with_the_first_mask(few, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make_masks(drawings(), few, Exact(stop=few[0].key), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_empty_and_missing_ones_are_named(photos, tmp_path):
+def test_empty_and_missing_masks_are_reported(photos, tmp_path):
     examples = [e for e in photos.examples("train") if e.key.startswith("cat/")]
     one, other = examples[0], examples[1]
-    given = {one.path.stem: 0.1, other.path.stem: "no luck"}
-    done = make_masks(photos, examples, Say(**given), tmp_path / "out")
+    answers = {one.path.stem: 0.1, other.path.stem: "no luck"}
+    done = make_masks(photos, examples, Fixed(**answers), tmp_path / "out")
     assert done.empty == (one.key,) and done.missing == {other.key: "no luck"}
     assert (done.made, done.kept) == (len(examples) - 1, 0)
-    again = make_masks(photos, examples, Say(**given), tmp_path / "out")
+    again = make_masks(photos, examples, Fixed(**answers), tmp_path / "out")
     assert again.empty == (one.key,) and (again.made, again.kept) == (0, len(examples) - 1)
 
 
@@ -184,12 +184,12 @@ def test_unreadable_images_do_not_stop_the_others(photos):
     assert list(unread) == [examples[1].key] and str(examples[1].path) in unread[examples[1].key]
 
 
-def test_images_that_differ_in_their_suffix_keep_it(tmp_path):
+def test_images_that_differ_only_in_their_suffix(tmp_path):
     root = write_images(tmp_path / "photos")
     Image.open(root / "cat" / "0.png").resize((32, 32)).save(root / "cat" / "0.jpg")
     photos = Folder(root)
     examples = [e for part in ("train", "val", "test") for e in photos.examples(part)]
-    make_masks(photos, examples, Say(), tmp_path / "out")
+    make_masks(photos, examples, Fixed(), tmp_path / "out")
     source = FolderMasks(tmp_path / "out")
     source.check(examples)
     found = {e.key: source.find(e) for e in examples}
@@ -197,7 +197,7 @@ def test_images_that_differ_in_their_suffix_keep_it(tmp_path):
     assert pixels(found["cat/0.jpg"]).shape == (32, 32) and pixels(found["cat/0.png"]).shape == (64, 64)
 
 
-def test_masks_of_images_elsewhere_stay_in_the_folder(tmp_path):
+def test_masks_of_images_outside_stay_in_the_folder(tmp_path):
     photos = write_images(tmp_path / "photos", each=1)
     example = drawings().examples("train")[0]
     whole = replace(example, key=str(photos / "cat" / "0.png"), path=photos / "cat" / "0.png")
@@ -211,7 +211,7 @@ def test_masks_of_images_elsewhere_stay_in_the_folder(tmp_path):
         assert places[each.key].is_file()
 
 
-def test_a_turned_image_has_an_upright_mask(tmp_path):
+def test_masks_of_exif_rotated_images_are_upright(tmp_path):
     root = write_images(tmp_path / "photos")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -221,7 +221,7 @@ def test_a_turned_image_has_an_upright_mask(tmp_path):
     photos = Folder(root)
     examples = [e for e in photos.examples("train") if e.key.startswith("cat/")]
     for expected in ((len(examples), 0), (0, len(examples))):
-        done = make_masks(photos, examples, Say(), tmp_path / "out")
+        done = make_masks(photos, examples, Fixed(), tmp_path / "out")
         assert (done.made, done.kept) == expected
     assert pixels(tmp_path / "out" / examples[0].key.replace(".jpg", ".png")).shape == (40, 20)
 
@@ -234,12 +234,12 @@ def test_several_classes_in_an_image():
 
 
 @pytest.mark.parametrize("wrong", [{"threshold": 0}, {"threshold": 1.5}, {"batch_size": -1}])
-def test_bad_values(few, tmp_path, wrong):
+def test_invalid_values_are_refused(few, tmp_path, wrong):
     with pytest.raises(UserError, match=f"{next(iter(wrong))} must be"):
         make_masks(drawings(), few, Exact(), tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()
 
 
-def test_too_little_memory_is_a_sentence():
+def test_too_little_memory_is_one_sentence():
     with pytest.raises(UserError, match="8 images at once do not fit.*--batch-size"), explain_out_of_memory(8):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...")

@@ -1,5 +1,5 @@
-"""What SAM's segmenter does with a model's answers; a stand-in draws a box around each point. The real classes are in
-test_segmenter.py."""
+"""SAM's segmenter with a fake model that draws a box around each point. test_text_segmenter.py tests the real
+classes."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -40,18 +40,18 @@ class Boxes:
 
 
 def padded(images, **_):
-    """As SAM's processor: the longer side to 64, the rest of the square empty."""
+    """Like SAM's processor: resize the longer side to 64 and pad to a square."""
     sizes = [[round(n * SQUARE / max(i.shape[-2:])) for n in i.shape[-2:]] for i in images]
     return {"pixel_values": torch.zeros(len(images), 3, SQUARE, SQUARE), "reshaped_input_sizes": torch.tensor(sizes)}
 
 
 def squeezed(images, **_):
-    """As SAM 2's: images to the square."""
+    """Like SAM 2's processor: resize images to a square."""
     return {"pixel_values": torch.zeros(len(images), 3, SQUARE, SQUARE)}
 
 
 class Blank:
-    """Pictures of two shapes."""
+    """Images of two shapes."""
 
     classnames = ("left", "right")
     sizes = {"wide": (40, 80), "high": (90, 30)}
@@ -91,19 +91,19 @@ def test_the_mask_around_the_class_is_chosen_on_any_shape(processor):
             assert abs(y - 0.5) < 0.12 and abs(x - (0.25 if label == 0 else 0.75)) < 0.12
 
 
-def test_of_several_classes_all_are_in_it():
+def test_the_mask_of_several_classes_contains_all():
     one, _ = masks(squeezed, examples(0, 0))
     other, _ = masks(squeezed, examples(1, 1))
     both, _ = masks(squeezed, examples(0, 0, several=(0, 1)))
     assert torch.equal(both, one | other) and not torch.equal(one, other)
 
 
-def test_a_mask_the_model_doubts_loses():
+def test_masks_with_low_predicted_quality_lose():
     certain, doubted = (masks(squeezed, examples(0, 0), Boxes(q))[0].sum() for q in ((1, 1, 1), (1, 0.01, 0.01)))
     assert doubted < certain
 
 
-def test_points_are_a_grid_on_the_image_alone_in_chunks():
+def test_points_are_a_grid_on_the_unpadded_image_in_chunks():
     model = Boxes()
     masks(padded, examples(0, 1), model, points=5, chunk=10)
     assert [len(p[0]) for p in model.points] == [10, 10, 5]
@@ -113,14 +113,14 @@ def test_points_are_a_grid_on_the_image_alone_in_chunks():
     assert high.amin(0).tolist() == pytest.approx([21 * 0.1, 64 * 0.1])
 
 
-def test_how_many_at_once_changes_nothing():
+def test_the_chunk_size_does_not_matter():
     found = [masks(padded, examples(0, 1), chunk=chunk) for chunk in (7, 256)]
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_overlap_is_intersection_over_union():
     saliency = torch.zeros(1, 4, 4)
-    saliency[:, :2] = 7.0  # of whatever scale
+    saliency[:, :2] = 7.0  # at any scale
     map_ = F.interpolate(saliency[None], (4, 4), mode="bilinear", align_corners=True)[0]
     assert torch.equal(map_, saliency)
     candidates = torch.zeros(3, 4, 4, dtype=torch.bool)
@@ -130,6 +130,6 @@ def test_overlap_is_intersection_over_union():
     assert soft_iou(candidates, torch.zeros(1, 4, 4)).tolist() == [0, 0, 0]
 
 
-def test_no_points_no_grid():
+def test_a_grid_needs_points():
     with pytest.raises(UserError, match="points must be at least 1.*got 0"):
         masks(padded, examples(0, 1), points=0)

@@ -141,9 +141,9 @@ def test_from_the_command_line(root, tmp_path, capsys):
 
     main(["train", "coop", "--data", "pascal_voc", "--root", str(root), "--shots", "1", "--epochs", "1"]
          + ["--preset", "none", "--out", str(tmp_path / "run")])  # fmt: skip
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     main(["evaluate", str(tmp_path / "run")])
-    assert capsys.readouterr().out == said and "test/map" in said
+    assert capsys.readouterr().out == output and "test/map" in output
 
 
 def test_faults_are_reported(tmp_path):
@@ -159,8 +159,8 @@ def test_faults_are_reported(tmp_path):
             PascalVoc(root)
 
     note = home / "Annotations" / "2007_000003.xml"
-    held = note.read_text()
-    note.write_text(held[:40])
+    content = note.read_text()
+    note.write_text(content[:40])
     refused(r"cannot read the annotation .*2007_000003.xml \(ParseError\); copy it again")
     note.write_text(fake_voc.annotation(["zeppelin"]))
     refused("names 'zeppelin', not a class of Pascal VOC 2012")
@@ -168,7 +168,7 @@ def test_faults_are_reported(tmp_path):
     refused("names no object")
     note.unlink()
     refused("1 of the 10 files that trainaug.txt lists are not under .*Annotations, such as 2007_000003.xml")
-    note.write_text(held)
+    note.write_text(content)
     sets = home / "ImageSets" / "Segmentation"
     (sets / "trainaug.txt").write_text("2007_000001\n2007_000101\n")
     refused("lists 1 images of the test set, such as 2007_000101.jpg")

@@ -72,19 +72,19 @@ def test_missing_splits_are_made_as_for_folders():
 
 
 def test_images_are_not_read_for_their_labels():
-    held = LabeledImages()
-    whole = ct.from_torch(held)
-    assert held.asked == 2, "the first and the last, to see that their labels are those"
-    held.asked = 0
-    part = ct.from_torch(Subset(held, [0, 1, 8, 9, 16]))
-    assert held.asked == 2 and part.name == "LabeledImages" and part.classnames == whole.classnames
+    source = LabeledImages()
+    whole = ct.from_torch(source)
+    assert source.asked == 2, "the first and the last, to see that their labels are those"
+    source.asked = 0
+    part = ct.from_torch(Subset(source, [0, 1, 8, 9, 16]))
+    assert source.asked == 2 and part.name == "LabeledImages" and part.classnames == whole.classnames
     labels = sorted((int(e.key.split("/")[1]), e.label) for s in ("train", "val", "test") for e in part.examples(s))
     assert labels == [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2)]
 
 
 def test_labels_are_found_in_every_kind_of_dataset():
-    held, images = LabeledImages(), torch.stack([image for image, _ in labeled_images()])
-    labels = torch.tensor(held.targets)
+    source, images = LabeledImages(), torch.stack([image for image, _ in labeled_images()])
+    labels = torch.tensor(source.targets)
 
     class Wrong(LabeledImages):
         """Its targets do not belong to its items."""
@@ -105,12 +105,19 @@ def test_labels_are_found_in_every_kind_of_dataset():
             super().__init__()
             del self.targets
 
-    for given in (held, ConcatDataset([held, held]), TensorDataset(images, labels), Wrong(), Slow(), list(held)):
+    for given in (
+        source,
+        ConcatDataset([source, source]),
+        TensorDataset(images, labels),
+        Wrong(),
+        Slow(),
+        list(source),
+    ):
         data = ct.from_torch(given, CLASSNAMES)
         for split in ("train", "test"):
             for example in data.examples(split)[::3]:
                 place = int(example.key.split("/")[1]) % 24
-                assert example.label == held.targets[place]
+                assert example.label == source.targets[place]
                 assert data.read(example).image.equal(images[place])
     assert {e.label for e in ct.from_torch(Changed()).examples("train") if int(e.key[6:]) < 8} == {2}
 
@@ -124,10 +131,10 @@ def test_torchvision_datasets(photos):
 
 
 def test_given_class_names_are_used_unchanged():
-    held = LabeledImages()
-    held.classes = ["red_fox", "BigDog", "cat"]
-    assert ct.from_torch(held).classnames == ("red fox", "Big Dog", "cat")
-    assert ct.from_torch(held, held.classes).classnames == ("red_fox", "BigDog", "cat")
+    source = LabeledImages()
+    source.classes = ["red_fox", "BigDog", "cat"]
+    assert ct.from_torch(source).classnames == ("red fox", "Big Dog", "cat")
+    assert ct.from_torch(source, source.classes).classnames == ("red_fox", "BigDog", "cat")
 
 
 def test_a_torch_dataset_is_evaluated_completely(tmp_path):

@@ -35,13 +35,13 @@ def test_one_position_is_one_image_in_every_list(published):
     name, lists = published
     classes = len(lists["classnames"])
     image_of, place_of, seen = {}, {}, 0
-    for key, held in lists.items():
+    for key, published_parts in lists.items():
         if key == "classnames":
             continue
         shots, seed = (int(word.rpartition("_")[2]) for word in key.split("-"))
         for part, drawn in zip(("train", "val"), positions(name, classes, shots, seed), strict=True):
-            assert len(drawn) == len(held[part])
-            for example, (path, label) in zip(drawn, held[part], strict=True):
+            assert len(drawn) == len(published_parts[part])
+            for example, (path, label) in zip(drawn, published_parts[part], strict=True):
                 assert label == example.label
                 place = part, example.key
                 assert image_of.setdefault(place, path) == path, f"{key} has another image at {place}"

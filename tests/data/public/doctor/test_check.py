@@ -197,14 +197,14 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
 def test_a_missing_root_shows_the_nearest_folder(tmp_path):
     (tmp_path / "Datasets").mkdir()
     (tmp_path / "file").touch()
-    for given, said in (
+    for given, message in (
         (tmp_path / "datsets", f"did you mean {tmp_path / 'Datasets'}?"),
         (tmp_path / "x" / "y", f"the nearest that exists is {tmp_path}"),
         (tmp_path / "file", "is a file"),
     ):
         with pytest.raises(UserError) as error:
             check_datasets(given, (), KINDS)
-        assert said in str(error.value)
+        assert message in str(error.value)
 
 
 def test_a_root_that_is_a_dataset_folder_is_recognised(tmp_path):
@@ -221,8 +221,8 @@ def test_a_root_that_is_a_dataset_folder_is_recognised(tmp_path):
 def test_an_empty_root(tmp_path):
     found = check_datasets(tmp_path, (), KINDS)
     assert [report.status for report in found.reports] == ["absent"] * 3
-    said = f"{tmp_path} is empty; each dataset has its own folder in it (city-zoo, farm, meadow); "
-    assert found.fix == f"{said}cliptune data download NAME --root {tmp_path} creates them"
+    message = f"{tmp_path} is empty; each dataset has its own folder in it (city-zoo, farm, meadow); "
+    assert found.fix == f"{message}cliptune data download NAME --root {tmp_path} creates them"
 
 
 def test_unknown_names(tmp_path):
