@@ -39,9 +39,9 @@ def test_a_method_runs_as_a_file_of_the_package(code, tmp_path, monkeypatch, pho
     masks = photos.parent / "masks"
     run = ct.train("offset+dapt", data=f"folder:{photos}", shots=2, epochs=2, masks_from=f"folder:{masks}")
     assert run.result is not None and run.result.method == "offset+dapt"
-    run.save(tmp_path / "kept")
+    run.save(tmp_path / "saved")
     images = sorted((photos / "cat").iterdir())
-    assert torch.equal(ct.load(tmp_path / "kept").logits(images), run.logits(images))
+    assert torch.equal(ct.load(tmp_path / "saved").logits(images), run.logits(images))
     flags = ("--methods", "offset", "--data", f"folder:{photos}", "--shots", 1, "--seeds", 1, "--epochs", 1)
     result = cli("run", "few-shot", *flags, "--out", tmp_path / "sweep")
     assert (result.code, result.err.count("cliptune: ")) == (0, 0) and "offset" in result.out, result.err
