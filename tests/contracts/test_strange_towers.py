@@ -56,7 +56,11 @@ def test_tokens_in_both_towers(folder, cutouts, tmp_path, name, method):
     "name, method, sentence",
     [
         ("roberta-ViT-B-32", "coop", r"^the text tower of backbone .* \(RobertaModel\) accepts no learned tokens; use"),
-        ("roberta-ViT-B-32", "maple+dapt", r"^the text tower of backbone .* \(RobertaModel\) accepts no learned tokens"),
+        (
+            "roberta-ViT-B-32",
+            "maple+dapt",
+            r"^the text tower of backbone .* \(RobertaModel\) accepts no learned tokens",
+        ),
         ("ViT-L-14-CLIPA", "vpt", r"has a VisionTransformer \(pooled by 'avg'\) image tower; visual prompts and Grad"),
         ("ViT-B-16-SigLIP", "maple", "has a TimmModel image tower; visual prompts and Grad-CAM need open_clip's ViT"),
     ],
