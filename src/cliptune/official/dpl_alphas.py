@@ -16,10 +16,10 @@ FILE_NAME = re.compile(r"alpha_e\d+_(img|txt)\.npy")
 
 
 def read_lengths(path: str | Path, swapped: bool = True) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Tokens in each layer of the text tower, and of the image tower, that a search found.
+    """Number of prompt tokens in each layer of the text tower and of the image tower, as found by a search.
 
-    path: either of an epoch's two files. swapped: whether each holds what the other's name says, as the release writes
-    them. Raises `UserError` if one is missing or damaged.
+    path: One of the two files of an epoch. swapped: Whether the contents of the two files are swapped, as the released
+    code writes them. Raises `UserError` if a file is missing or damaged.
     """
     path = Path(path).expanduser()
     if not FILE_NAME.fullmatch(path.name):
