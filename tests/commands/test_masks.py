@@ -22,7 +22,7 @@ def test_text(check, photos):
     result = check(f"folder:{photos.parent / 'masks'}", "--against", "full")
     assert result.code == 0, result.err
     lines = result.out.splitlines()
-    assert lines[0].endswith("train: 12 of 12 pictures")
+    assert lines[0].endswith("train: 12 of 12 images")
     assert any(line.startswith("foreground   mean ") for line in lines)
     assert sum("█" in line for line in lines) >= 2 and "empty        0" in lines
     assert any(line.startswith("agreement    mean IoU 0.") and line.endswith("with full") for line in lines)

@@ -125,7 +125,7 @@ def label_of(place: Path) -> str:
 def title_of(table: reliance_records.RelianceTable) -> str:
     """Caption of a table: test set, number of images, mask source, saliency."""
     data, test, masks, saliency = table.heading
-    images = " or ".join(map(str, table.pictures))
+    images = " or ".join(map(str, table.images))
     name = display_name(test)
     return f"{name} of {data}: {images} images, masks from {masks}, saliency of the {saliency} class; percent"
 

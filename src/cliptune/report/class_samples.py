@@ -27,13 +27,13 @@ class ClassSamples:
 
     name: str
     remark: str
-    pictures: tuple[tuple[Any, Any], ...]
+    images: tuple[tuple[Any, Any], ...]
 
 
 def class_samples_png(title: str, lines: Sequence[str], blocks: Sequence[ClassSamples]) -> bytes:
     """Draw the classes as PNG, in as many columns as gives an aspect ratio near `SHAPE`; images keep theirs."""
     cell = _cell_width(blocks)
-    each = max(len(block.pictures) for block in blocks)
+    each = max(len(block.images) for block in blocks)
     wide = each * (cell + GAP) - GAP
     names = [_wrap_name(block.name, wide) for block in blocks]
     columns = _num_columns(len(blocks), wide + APART, LINE + HEIGHT + APART)
@@ -50,7 +50,7 @@ def class_samples_png(title: str, lines: Sequence[str], blocks: Sequence[ClassSa
         for column, i in enumerate(row):
             left = MARGIN + column * (wide + APART)
             _draw_name(draw, (left, top + head - 6 - LINE * len(names[i])), names[i], blocks[i].remark, wide)
-            for j, (image, mask) in enumerate(blocks[i].pictures):
+            for j, (image, mask) in enumerate(blocks[i].images):
                 _paste_image(page, (left + j * (cell + GAP), top + head), cell, image, mask)
         top += head + HEIGHT + APART
     out = io.BytesIO()
@@ -60,7 +60,7 @@ def class_samples_png(title: str, lines: Sequence[str], blocks: Sequence[ClassSa
 
 def _cell_width(blocks: Sequence[ClassSamples]) -> int:
     """Width of the cell of an image: by the median aspect ratio of all images, within limits."""
-    aspects = [np.shape(image)[2] / np.shape(image)[1] for block in blocks for image, _ in block.pictures]
+    aspects = [np.shape(image)[2] / np.shape(image)[1] for block in blocks for image, _ in block.images]
     return round(HEIGHT * float(np.clip(np.median(aspects), 0.7, 1.6)))
 
 

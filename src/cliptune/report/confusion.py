@@ -54,9 +54,9 @@ class ConfusedPair:
     share: Mapping[str, float]
 
 
-def most_changed_classes(one: ConfusionCounts, count: int = 16) -> list[int]:
+def most_changed_classes(confusion: ConfusionCounts, count: int = 16) -> list[int]:
     """The classes that change most from zero-shot, the largest mean gain first."""
-    learned = [one.changes(method) for method in one.counts if method != one.untuned]
+    learned = [confusion.changes(method) for method in confusion.counts if method != confusion.untuned]
     if not learned:
         return []
     largest = {i: max(abs(changes[i]) for changes in learned) for i in learned[0]}
@@ -65,13 +65,15 @@ def most_changed_classes(one: ConfusionCounts, count: int = 16) -> list[int]:
     return sorted(chosen, key=lambda i: (-means[i], i))
 
 
-def most_confused_pairs(one: ConfusionCounts, count: int = 10) -> list[ConfusedPair]:
+def most_confused_pairs(confusion: ConfusionCounts, count: int = 10) -> list[ConfusedPair]:
     """The pairs of classes that methods confuse most, by the mean of their shares."""
-    totals = [sum(row) for row in next(iter(one.counts.values()))]
-    found = []
+    totals = [sum(row) for row in next(iter(confusion.counts.values()))]
+    pairs = []
     for true, total in enumerate(totals):
         for predicted in range(len(totals)):
-            share = {method: 100 * counts[true][predicted] / max(total, 1) for method, counts in one.counts.items()}
+            share = {
+                method: 100 * counts[true][predicted] / max(total, 1) for method, counts in confusion.counts.items()
+            }
             if predicted != true and any(share.values()):
-                found.append(ConfusedPair(true, predicted, share))
-    return sorted(found, key=lambda m: (-sum(m.share.values()), m.true, m.predicted))[:count]
+                pairs.append(ConfusedPair(true, predicted, share))
+    return sorted(pairs, key=lambda m: (-sum(m.share.values()), m.true, m.predicted))[:count]

@@ -65,8 +65,8 @@ def contact_sheet_png(title: str, lines: Sequence[str], sections: Sequence[Sheet
 def _draw_tile(canvas: Image.Image, draw: ImageDraw.ImageDraw, place: tuple[int, int], tile: Tile, dim: bool) -> None:
     left, top = place
     draw.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), fill=GRID)
-    picture = Image.fromarray(draw_masks(np.asarray(tile.image), tile.masks, side=SIDE, dim=dim))
-    canvas.paste(picture, (left + (SIDE - picture.width) // 2, top + (SIDE - picture.height) // 2))
+    image = Image.fromarray(draw_masks(np.asarray(tile.image), tile.masks, side=SIDE, dim=dim))
+    canvas.paste(image, (left + (SIDE - image.width) // 2, top + (SIDE - image.height) // 2))
     draw_text(draw, (left, top + SIDE + 3), tile.title, 13, SIDE)
     draw_text(draw, (left, top + SIDE + 3 + LINE), tile.note, 12, SIDE, QUIET)
 

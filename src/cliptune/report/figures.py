@@ -86,41 +86,43 @@ def prompt_length_figures(results: Sequence[Result], looks: Mapping[str, MethodS
 
 def shots_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
     """Accuracy by training images per class: a plot for each dataset and each metric of a whole test set."""
-    found = []
+    figures = []
     for data in sorted({r.data for r in results}):
-        there = [r for r in results if r.data == data]
-        for metric in (name for name in metric_names(there) if is_whole_test_set(name)):
-            alt = f"Line chart of {metric} on {data} by training images per class for {_methods(there)}."
-            over = "Error bars: standard deviation over seeds." if len({r.seed for r in there}) > 1 else ""
+        runs = [r for r in results if r.data == data]
+        for metric in (name for name in metric_names(runs) if is_whole_test_set(name)):
+            alt = f"Line chart of {metric} on {data} by training images per class for {_methods(runs)}."
+            over = "Error bars: standard deviation over seeds." if len({r.seed for r in runs}) > 1 else ""
             caption = f"{data}, {column_title(metric)}. {over}"
-            plot = _embed(lambda m=metric, d=there: curves_.plot_shots(d, looks, metric=m), alt, caption)
-            found += [plot] if plot else []
-    return found
+            plot = _embed(lambda m=metric, d=runs: curves_.plot_shots(d, looks, metric=m), alt, caption)
+            figures += [plot] if plot else []
+    return figures
 
 
-def feature_shift_figure(found: Sequence[FeatureShift], looks: Mapping[str, MethodStyle]) -> EmbeddedPlot | None:
+def feature_shift_figure(shifts: Sequence[FeatureShift], looks: Mapping[str, MethodStyle]) -> EmbeddedPlot | None:
     """Feature shift of both towers after each block."""
-    alt = f"Line chart of the shift of both towers by block for {join_words(one.method for one in found)}."
+    alt = f"Line chart of the shift of both towers by block for {join_words(shift.method for shift in shifts)}."
     caption = "Where the two lines of a method coincide, its tokens shift both towers equally."
-    return _embed(lambda: curves_.plot_feature_shifts(found, looks), alt, caption) if found else None
+    return _embed(lambda: curves_.plot_feature_shifts(shifts, looks), alt, caption) if shifts else None
 
 
 def confusion_figures(
-    found: Sequence[ConfusionCounts], results: Sequence[Result], looks: Mapping[str, MethodStyle]
+    confusions: Sequence[ConfusionCounts], results: Sequence[Result], looks: Mapping[str, MethodStyle]
 ) -> list[EmbeddedPlot]:
     """Confusion matrices of zero-shot and the best method, for test sets of at most `MAX_MATRIX_CLASSES` classes."""
-    plots_ = []
-    for one in (one for one in found if len(one.classnames) <= MAX_MATRIX_CLASSES):
-        right = {method: sum(row[i] for i, row in enumerate(counts)) for method, counts in one.counts.items()}
-        best = max((m for m in right if m != one.untuned), key=lambda m: right[m], default=None)
-        for method in dict.fromkeys(m for m in (one.untuned, best) if m):
+    figures = []
+    for confusion in (confusion for confusion in confusions if len(confusion.classnames) <= MAX_MATRIX_CLASSES):
+        right = {method: sum(row[i] for i, row in enumerate(counts)) for method, counts in confusion.counts.items()}
+        best = max((m for m in right if m != confusion.untuned), key=lambda m: right[m], default=None)
+        for method in dict.fromkeys(m for m in (confusion.untuned, best) if m):
             look = looks.get(method, MethodStyle(UNTRAINED_COLOUR, "o", "-"))
-            share = 100 * right[method] / max(one.num_images, 1)
-            alt = f"Confusion matrix of {method} on {one.name}; the table has the largest numbers."
-            caption = f"{method} on {column_title(one.name)}: {share:.1f} % of the predictions are correct (diagonal)."
-            plot = _embed(lambda o=one, m=method, k=look: curves_.plot_confusion(o, m, k), alt, caption)
-            plots_ += [plot] if plot else []
-    return plots_
+            share = 100 * right[method] / max(confusion.num_images, 1)
+            alt = f"Confusion matrix of {method} on {confusion.name}; the table has the largest numbers."
+            caption = (
+                f"{method} on {column_title(confusion.name)}: {share:.1f} % of the predictions are correct (diagonal)."
+            )
+            plot = _embed(lambda o=confusion, m=method, k=look: curves_.plot_confusion(o, m, k), alt, caption)
+            figures += [plot] if plot else []
+    return figures
 
 
 def data_uri(kind: str, data: bytes) -> str:

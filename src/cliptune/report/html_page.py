@@ -63,9 +63,9 @@ def render_page(
     footnotes = dict.fromkeys(sheet.footnotes)
     for group in groups:
         footnotes |= dict.fromkeys(note for sheet_ in group.reliance for note in sheet_.footnotes)
-    compared = {name for group in groups for sheet_ in group.reliance for name, _ in sheet_.head}
-    measured, measured_meanings = reliance_tables(findings.reliance, order)
-    concluded = recommend(results)
+    background_columns = {name for group in groups for sheet_ in group.reliance for name, _ in sheet_.head}
+    reliance, reliance_meanings = reliance_tables(findings.reliance, order)
+    recommendations = recommend(results)
     background_meanings = [*((b.name, b.meaning) for b in BACKGROUNDS), ("gap", GAP_MEANING)]
     environment = Environment(
         loader=PackageLoader("cliptune.report"),
@@ -77,16 +77,16 @@ def render_page(
     return environment.get_template("report.html.j2").render(
         title=title,
         sentence=describe.summary_sentence(results),
-        verdicts=concluded,
+        verdicts=recommendations,
         facts=describe.provenance_facts(results),
         main=sheet,
         several=len({row.data for row in main.rows}) > 1,
         shots=figures.shots_figures(results, styles),
         cost=cost,
         groups=groups,
-        measured=measured,
-        measured_meanings=measured_meanings,
-        classes=[class_tables(one, order) for one in findings.classes],
+        measured=reliance,
+        measured_meanings=reliance_meanings,
+        classes=[class_tables(counts, order) for counts in findings.classes],
         confusions=figures.confusion_figures(findings.classes, results, styles),
         task=findings.task,
         panels=[_panel_context(panel) for panel in findings.panels],
@@ -97,7 +97,7 @@ def render_page(
         looks=styles,
         meanings=_meanings((*split_shared_keys(main)[0], *main.columns)),
         cost_meanings=_meanings([name for name in COST_COLUMNS if cost and (title_of(name), True) in cost.head]),
-        background_meanings=[pair for pair in background_meanings if pair[0] in compared],
+        background_meanings=[pair for pair in background_meanings if pair[0] in background_columns],
         footnotes=[*footnotes, *describe.cautions(results), *findings.notes, *notes],
     )
 
@@ -109,20 +109,12 @@ def _meanings(names: Sequence[str]) -> list[tuple[str, str]]:
 
 def _main_tables(results: Sequence[Result]) -> tuple[Table, HtmlTable | None]:
     """Tables of final accuracy, without the variants that have a section of their own, and of cost."""
-    apart = {
-        f"{part}{suffix}"
-        for part in ("hm", *_sets_with_backgrounds(results))
-        for suffix in (*SUFFIXES, "/gap")
-        if suffix
-    }
+    suffixes = [*filter(None, SUFFIXES), "/gap"]
+    apart = {part + suffix for part in ("hm", *_sets_with_backgrounds(results)) for suffix in suffixes}
     names = [name for name in metric_names(results) if name not in apart and "@" not in name]
-    spent = summarise(results, [], cost=True)
-    said = (
-        f"Cost of one run, mean over seeds{shared_values(spent)}"
-        if any(r.seeds > 1 for r in spent.rows)
-        else f"Cost{shared_values(spent)}"
-    )
-    return summarise(results, names), to_html_table(spent, said) if spent.columns else None
+    costs = summarise(results, [], cost=True)
+    title = "Cost of one run, mean over seeds" if any(r.seeds > 1 for r in costs.rows) else "Cost"
+    return summarise(results, names), to_html_table(costs, title + shared_values(costs)) if costs.columns else None
 
 
 def _by_data_and_shots(results: Sequence[Result]) -> dict[tuple[str, int | None], list[Result]]:
@@ -134,17 +126,17 @@ def _by_data_and_shots(results: Sequence[Result]) -> dict[tuple[str, int | None]
 
 
 def _result_groups(results: Sequence[Result], styles: Mapping[str, MethodStyle]) -> list[ResultGroup]:
-    apart = _by_data_and_shots(results)
+    parts_of = _by_data_and_shots(results)
     groups = []
-    for (data, shots), runs in apart.items():
-        words = data if shots is None else f"{data}, {'all' if shots == 0 else shots} shot{'' if shots == 1 else 's'}"
-        heading = words if len(apart) > 1 else ""
+    for (data, shots), runs in parts_of.items():
+        title = data if shots is None else f"{data}, {'all' if shots == 0 else shots} shot{'' if shots == 1 else 's'}"
+        heading = title if len(parts_of) > 1 else ""
         parts = _sets_with_backgrounds(runs)
-        seen = tuple(_background_table(runs, part) for part in parts)
+        tables = tuple(_background_table(runs, part) for part in parts)
         bars = tuple(plot for part in parts if (plot := figures.background_figure(runs, styles, part)))
         groups.append(
             ResultGroup(
-                *(heading, seen, bars, figures.base_novel_figure(runs, styles, heading)),
+                *(heading, tables, bars, figures.base_novel_figure(runs, styles, heading)),
                 *(figures.training_figures(runs, styles), figures.prompt_length_figures(runs, styles)),
             )
         )
@@ -175,12 +167,12 @@ def _background_title(column: str) -> str:
 def _panel_context(panel: Panel) -> dict[str, object]:
     """Template variables of a panel: images as data URIs, predictions by method."""
 
-    def seen(answer: Prediction) -> str | None:
+    def heatmap(answer: Prediction) -> str | None:
         if answer.saliency is None:
             return None
         return data_uri("jpeg", heatmap_bytes(panel.image, answer.saliency, panel.mask, kind="jpeg"))
 
-    answers = {answer.method: (answer, seen(answer), panel.turned(answer)) for answer in panel.answers}
+    answers = {answer.method: (answer, heatmap(answer), panel.turned(answer)) for answer in panel.answers}
     return {
         "title": panel.title,
         "label": title_of(panel.label),
@@ -193,5 +185,6 @@ def _panel_context(panel: Panel) -> dict[str, object]:
 
 def _panel_methods(results: Sequence[Result], panels: Sequence[Panel]) -> list[str]:
     """Methods with a prediction in some panel: first those that no table has, then the others in table order."""
-    there = dict.fromkeys(answer.method for panel in panels for answer in panel.answers)
-    return [m for m in there if m not in method_order(results)] + [m for m in method_order(results) if m in there]
+    answering = dict.fromkeys(answer.method for panel in panels for answer in panel.answers)
+    order = method_order(results)
+    return [m for m in answering if m not in order] + [m for m in order if m in answering]

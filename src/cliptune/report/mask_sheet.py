@@ -72,7 +72,8 @@ def report_dict(report: MaskReport) -> dict[str, Any]:
         "empty": [row.key for row in report.rows if row.empty],
         "full": [row.key for row in report.rows if row.full],
         "outliers": [
-            {"key": row.key, "share": row.share, "class": middle} for row, middle in find_outliers(report.rows)
+            {"key": row.key, "share": row.share, "class": class_share}
+            for row, class_share in find_outliers(report.rows)
         ],
         "faults": [{"key": fault.key, "kind": fault.kind, "text": fault.text} for fault in report.faults],
         "classes": classes,
@@ -82,16 +83,16 @@ def report_dict(report: MaskReport) -> dict[str, Any]:
 
 def report_lines(report: MaskReport) -> list[str]:
     """The report as lines for a terminal."""
-    lines = [f"masks {report.spec} of {report.data}, {report.split}: {len(report.rows)} of {report.total} pictures"]
+    lines = [f"masks {report.spec} of {report.data}, {report.split}: {len(report.rows)} of {report.total} images"]
     for kind in dict.fromkeys(fault.kind for fault in report.faults):
-        found = [fault for fault in report.faults if fault.kind == kind]
-        lines += [f"{kind:<13}{_list_keys([fault.key for fault in found])}", f"{'':<13}{found[0].text}"]
+        problems = [fault for fault in report.faults if fault.kind == kind]
+        lines += [f"{kind:<13}{_list_keys([fault.key for fault in problems])}", f"{'':<13}{problems[0].text}"]
     if not report.rows:
         return lines
     shares = [row.share for row in report.rows]
-    low, quarter, middle, three, high = (_percent(np.percentile(shares, q)) for q in QUANTILES)
+    low, quarter, median, three, high = (_percent(np.percentile(shares, q)) for q in QUANTILES)
     lines.append(
-        f"{'foreground':<13}mean {_percent(np.mean(shares))}, median {middle}, half of them {quarter} to {three}, "
+        f"{'foreground':<13}mean {_percent(np.mean(shares))}, median {median}, half of them {quarter} to {three}, "
         f"nine in ten {low} to {high}"
     )
     soft = float(np.mean([row.soft for row in report.rows]))
@@ -105,9 +106,12 @@ def report_lines(report: MaskReport) -> list[str]:
         ("full", [row.key for row in report.rows if row.full]),
     ):
         lines.append(f"{name:<13}{_list_keys(keys)}")
-    apart = [f"{row.key} {_percent(row.share)} (its class {_percent(m)})" for row, m in find_outliers(report.rows)]
-    if apart:
-        lines.append(f"{'unlike class':<13}{_list_keys(apart)}")
+    outliers = [
+        f"{row.key} {_percent(row.share)} (its class {_percent(class_share)})"
+        for row, class_share in find_outliers(report.rows)
+    ]
+    if outliers:
+        lines.append(f"{'unlike class':<13}{_list_keys(outliers)}")
     lines += _extreme_classes(report, "foreground", _share, _percent)
     if report.against:
         lines.append(f"{'agreement':<13}mean IoU {report.mean_iou:.3f} with {report.against}")
@@ -126,45 +130,45 @@ def mask_sheet_png(
     def tile(row: MaskStatistics) -> Tile:
         image, example = examples.image(row.index), examples.examples[row.index]
         masks = [examples.mask(row.index, source)] + ([] if against is None else [against.mask(example, image)])
-        agreed = "" if row.iou is None else f", IoU {row.iou:.2f}"
-        title = f"{report.classnames[row.label]} {_percent(row.share)}{agreed}"
-        small = [shrink(DecodedImage(image.image, mask), MAX_SHORT_SIDE) for mask in masks]
-        return Tile(small[0].image, tuple(one.mask for one in small), title, row.key)
+        iou = "" if row.iou is None else f", IoU {row.iou:.2f}"
+        title = f"{report.classnames[row.label]} {_percent(row.share)}{iou}"
+        decoded = [shrink(DecodedImage(image.image, mask), MAX_SHORT_SIDE) for mask in masks]
+        return Tile(decoded[0].image, tuple(one.mask for one in decoded), title, row.key)
 
     def section(heading: str, chosen: Sequence[MaskStatistics]) -> SheetSection:
         return SheetSection(heading, tuple(tile(row) for row in chosen), dim=True)
 
     if against is not None:
-        alike = sorted(rows, key=_iou)
-        sections = [section("agree least", alike[: 2 * ROW]), section("agree most", alike[::-1][:ROW])]
+        by_iou = sorted(rows, key=_iou)
+        sections = [section("agree least", by_iou[: 2 * ROW]), section("agree most", by_iou[::-1][:ROW])]
     else:
-        order, apart = sorted(rows, key=_share), [row for row, _ in find_outliers(rows)]
+        order, outliers = sorted(rows, key=_share), [row for row, _ in find_outliers(rows)]
         sections = [
             section("least foreground", order[:ROW]),
             section("most foreground", order[::-1][:ROW]),
-            section("unlike the others of their class", apart[:ROW]),
+            section("unlike the others of their class", outliers[:ROW]),
         ]
     sections.append(section("at random", rng.sample(rows, min(2 * ROW, len(rows)))))
     title = f"masks {report.spec} of {report.data}, {report.split}"
-    words = [
-        f"{len(rows)} of {report.total} pictures have a usable mask"
+    lines = [
+        f"{len(rows)} of {report.total} images have a usable mask"
         + (f"; foreground {_percent(np.mean([row.share for row in rows]))} on average" if rows else "")
     ]
     if report.against:
-        words.append(f"white: {report.spec}; orange: {report.against}; mean IoU {report.mean_iou:.3f}" if rows else "")
-    return contact_sheet_png(title, words, sections, columns=ROW)
+        lines.append(f"white: {report.spec}; orange: {report.against}; mean IoU {report.mean_iou:.3f}" if rows else "")
+    return contact_sheet_png(title, lines, sections, columns=ROW)
 
 
 def _extreme_classes(
-    report: MaskReport, what: str, value: Callable[[MaskStatistics], float], written: Callable[[float], str]
+    report: MaskReport, what: str, value: Callable[[MaskStatistics], float], format_value: Callable[[float], str]
 ) -> list[str]:
     """A line with the classes that have the lowest and highest mean of a value; empty for one class."""
     means = [(report.classnames[label], mean) for label, mean in mean_by_class(report.rows, value).items()]
     if len(means) < 2:
         return []
     ends = (("least", means[: min(3, len(means) // 2)]), ("most", means[::-1][: min(3, len(means) // 2)]))
-    said = [f"{end} in {', '.join(f'{name} {written(mean)}' for name, mean in some)}" for end, some in ends]
-    return [f"{'by class':<13}{what} {'; '.join(said)}"]
+    phrases = [f"{end} in {', '.join(f'{name} {format_value(mean)}' for name, mean in some)}" for end, some in ends]
+    return [f"{'by class':<13}{what} {'; '.join(phrases)}"]
 
 
 def _histogram(shares: Sequence[float]) -> list[int]:

@@ -63,32 +63,31 @@ class Margin:
 def recommend(results: Sequence[Result]) -> list[Recommendation]:
     """One recommendation per dataset with at least two ranked methods, at the largest number of shots."""
     results = label_methods(results)
-    found = []
-    for data in sorted({r.data for r in results}):
-        there = [r for r in results if r.data == data]
-        counts = {num_shots(r) for r in there}
+    recommendations = []
+    datasets = sorted({r.data for r in results})
+    for data in datasets:
+        of_data = [r for r in results if r.data == data]
+        counts = {num_shots(r) for r in of_data}
         shots = 0 if 0 in counts else max(counts, key=lambda s: -1 if s is None else s)
-        runs_of = {key[1]: runs for key, runs in group_runs([r for r in there if num_shots(r) == shots]).items()}
-        several = len(counts) > 1
-        few = describe_training_data([r for r in there if num_shots(r) == shots])
-        words = f"{data}, {few}" if few else data
-        one = _recommend_for(
-            runs_of, words if several or len({r.data for r in results}) > 1 else "", methods_that_train(there)
-        )
-        found += [one] if one else []
-    return found
+        compared = [r for r in of_data if num_shots(r) == shots]
+        runs_of = {key[1]: runs for key, runs in group_runs(compared).items()}
+        heading = ", ".join(filter(None, (data, describe_training_data(compared))))
+        several = len(counts) > 1 or len(datasets) > 1
+        recommendation = _recommend_for(runs_of, heading if several else "", methods_that_train(of_data))
+        recommendations += [recommendation] if recommendation else []
+    return recommendations
 
 
 def margin_over(best: Sequence[Result], other: Sequence[Result], metric: str) -> Margin:
     """Margin of `best` over `other`: paired by seed if they share seeds, else between their means."""
-    one, two = ({r.seed: c.mean for r in runs if (c := aggregate_runs([r], metric))} for runs in (best, other))
-    pairs = [one[seed] - two[seed] for seed in sorted(one.keys() & two.keys())]
+    mine, theirs = ({r.seed: c.mean for r in runs if (c := aggregate_runs([r], metric))} for runs in (best, other))
+    pairs = [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
     if len(pairs) > 1:
         error = statistics.stdev(pairs) / math.sqrt(len(pairs))
         return Margin(
             statistics.fmean(pairs), t_distribution.two_sided_quantile(0.95, len(pairs) - 1) * error, len(pairs), error
         )
-    mean = pairs[0] if pairs else statistics.fmean(one.values()) - statistics.fmean(two.values())
+    mean = pairs[0] if pairs else statistics.fmean(mine.values()) - statistics.fmean(theirs.values())
     errors = [sampling_error(runs, metric) for runs in (best, other)]
     known = [error for error in errors if error is not None]
     return Margin(mean, None, len(pairs), math.hypot(*known) if len(known) == len(errors) else None)
@@ -107,23 +106,23 @@ def _recommend_for(
         return None
     best, second = ranked[:2]
     leads = {method: margin_over(runs_of[best], runs_of[method], metric) for method in ranked[1:]}
-    of = {"hm": "harmonic mean of base and novel accuracy"}.get(metric, f"accuracy on {column_title(metric)}")
-    near = [method for method, one in leads.items() if not one.clear]
+    measure = {"hm": "harmonic mean of base and novel accuracy"}.get(metric, f"accuracy on {column_title(metric)}")
+    near = [method for method, margin in leads.items() if not margin.clear]
     if near:
-        said = [f"{method} ({cells[method].mean:.1f} %)" for method in near[:MAX_NAMED]]
-        said += [f"{len(near) - MAX_NAMED} more"] if len(near) > MAX_NAMED else []
-        answer = f"No clear winner: {best} has the highest {of}, {cells[best].mean:.1f} %, but {join_words(said)} "
+        named = [f"{method} ({cells[method].mean:.1f} %)" for method in near[:MAX_NAMED]]
+        named += [f"{len(near) - MAX_NAMED} more"] if len(near) > MAX_NAMED else []
+        answer = (
+            f"No clear winner: {best} has the highest {measure}, {cells[best].mean:.1f} %, but {join_words(named)} "
+        )
         answer += f"{'is' if len(near) == 1 else 'are'} within one standard error of it."
     else:
         over = cells[best].mean - cells[second].mean
-        answer = f"{best} has the highest {of}: {cells[best].mean:.1f} %, {over:.1f} points above {second}."
+        answer = f"{best} has the highest {measure}: {cells[best].mean:.1f} %, {over:.1f} points above {second}."
     notes = _certainty_notes(runs_of, best, leads)
     untrained = [method for method in ranked if not trains.get(method, True)]
     if untrained and best not in untrained:
-        gain, within = (
-            cells[best].mean - cells[untrained[0]].mean,
-            ", within one standard error" * (untrained[0] in near),
-        )
+        gain = cells[best].mean - cells[untrained[0]].mean
+        within = ", within one standard error" * (untrained[0] in near)
         notes.append(f"{best} is {gain:.1f} points above {untrained[0]}, which has no trainable parameters{within}.")
     elif untrained:
         notes.append(f"{best} has no trainable parameters: no tuned method here improves on the untuned model.")
@@ -135,30 +134,28 @@ def _recommend_for(
 
 def _certainty_notes(runs_of: Mapping[str, Sequence[Result]], best: str, leads: Mapping[str, Margin]) -> list[str]:
     """Notes on significance, and the smallest of the methods that do not differ significantly from the best."""
-    if all(one.half is None for one in leads.values()):
+    if all(margin.half is None for margin in leads.values()):
         error = next(iter(leads.values())).error
         size = "" if error is None else f" (one standard error is {error:.1f} points on these test images)"
         return [
             f"With one seed, small differences may be due to chance{size}. Use several seeds, such as --seeds 1 2 3."
         ]
-    close = [method for method in leads if not leads[method].significant]
-    fewest = min(one.seeds for one in leads.values())
+    ties = [method for method in leads if not leads[method].significant]
+    fewest = min(margin.seeds for margin in leads.values())
     notes = []
-    if close:
+    if ties:
         named = (
-            join_words(close)
-            if len(close) <= MAX_NAMED
-            else f"{len(close)} other methods ({join_words(close[:2])} next)"
+            join_words(ties) if len(ties) <= MAX_NAMED else f"{len(ties)} other methods ({join_words(ties[:2])} next)"
         )
         notes.append(
             f"The difference from {named} is not significant: its 95 % confidence interval over the shared seeds "
             f"(at least {fewest}) includes zero."
         )
-        cheap = min([best, *close], key=lambda method: (_mean_cost(runs_of[method], "parameters"), method))
-        few, many = (_mean_cost(runs_of[method], "parameters") for method in (cheap, best))
+        smallest = min([best, *ties], key=lambda method: (_mean_cost(runs_of[method], "parameters"), method))
+        few, many = (_mean_cost(runs_of[method], "parameters") for method in (smallest, best))
         if few < many < math.inf:
             notes.append(
-                f"Of these, {cheap} has the fewest trainable parameters: {few:,.0f} compared with {many:,.0f}."
+                f"Of these, {smallest} has the fewest trainable parameters: {few:,.0f} compared with {many:,.0f}."
             )
     else:
         notes.append(

@@ -65,14 +65,14 @@ def load_reliance(path: Path) -> RelianceRecord:
     text = read_text(path, store.MAX_RECORD_BYTES)
     try:
         content = plain_values.from_json(text)
-        found = RelianceRecord(**{**content, "reliance": Reliance.from_dict(content["reliance"])})
+        record = RelianceRecord(**{**content, "reliance": Reliance.from_dict(content["reliance"])})
     except (ValueError, TypeError, KeyError):
-        found = None
-    if found is None or not _is_valid(found):
+        record = None
+    if record is None or not _is_valid(record):
         raise UserError(
             f"{path} was not written by cliptune background, or is damaged: remove it and run the command again"
         )
-    return found
+    return record
 
 
 def _is_valid(record: RelianceRecord) -> bool:
@@ -95,10 +95,10 @@ def _is_valid(record: RelianceRecord) -> bool:
 def run_reliance(folder: Path) -> list[RelianceRecord]:
     """The records in the folder of a run; for equal settings, the one measured on most images."""
     found: dict[tuple, RelianceRecord] = {}
-    for one in (load_reliance(path) for path in sorted(folder.glob(f"{FILE_PREFIX}*.json"))):
-        held = found.get(one.settings)
-        if held is None or held.reliance.pictures < one.reliance.pictures:
-            found[one.settings] = one
+    for record in (load_reliance(path) for path in sorted(folder.glob(f"{FILE_PREFIX}*.json"))):
+        other = found.get(record.settings)
+        if other is None or other.reliance.pictures < record.reliance.pictures:
+            found[record.settings] = record
     return list(found.values())
 
 
@@ -108,39 +108,39 @@ class RelianceTable:
 
     Args:
         heading: dataset, test set, mask source and class of the saliency.
-        pictures: numbers of test images.
+        images: numbers of test images.
         rows: label, number of runs, and values in percent by column of `CONDITIONS` and `EXTRA_COLUMNS` (None if
             unknown).
         errors: standard error of "drop" over the images of one run; None for averages over several runs.
     """
 
     heading: tuple[str, str, str, str]
-    pictures: tuple[int, ...]
+    images: tuple[int, ...]
     rows: tuple[tuple[str, int, Mapping[str, float | None]], ...]
     errors: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def tabulate_reliance(measured: Mapping[str, Sequence[RelianceRecord]]) -> list[RelianceTable]:
     """One table per setting with a row per label, the mean over its runs."""
-    found = []
-    for settings in dict.fromkeys(one.settings for runs in measured.values() for one in runs):
-        rows, errors, pictures = [], dict[str, float | None](), set[int]()
+    tables = []
+    for settings in dict.fromkeys(record.settings for runs in measured.values() for record in runs):
+        rows, errors, images = [], dict[str, float | None](), set[int]()
         for label, runs in measured.items():
-            alike = [one.reliance for one in runs if one.settings == settings]
+            alike = [record.reliance for record in runs if record.settings == settings]
             if not alike:
                 continue
-            pictures |= {one.pictures for one in alike}
-            each = [_values(one) for one in alike]
+            images |= {reliance.pictures for reliance in alike}
+            each = list(map(_values, alike))
             rows.append((label, len(alike), {name: _mean([values[name] for values in each]) for name in each[0]}))
             errors[label] = alike[0].drop("swapped")[1] if len(alike) == 1 else None
-        found.append(RelianceTable(settings, tuple(sorted(pictures)), tuple(rows), errors))
-    return found
+        tables.append(RelianceTable(settings, tuple(sorted(images)), tuple(rows), errors))
+    return tables
 
 
-def _values(one: Reliance) -> dict[str, float | None]:
-    looked = {"energy": one.energy, "pointing": one.pointing, "area": one.area}
-    accuracy = {name: one.accuracy[name] for name in CONDITIONS}
-    return {**accuracy, "drop": one.drop("swapped")[0], "followed": one.followed, **looked}
+def _values(reliance: Reliance) -> dict[str, float | None]:
+    saliency = {"energy": reliance.energy, "pointing": reliance.pointing, "area": reliance.area}
+    accuracy = {name: reliance.accuracy[name] for name in CONDITIONS}
+    return {**accuracy, "drop": reliance.drop("swapped")[0], "followed": reliance.followed, **saliency}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

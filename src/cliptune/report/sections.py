@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cliptune.analysis.background_conditions import CONDITIONS
-from cliptune.report import reliance_records as kept
 from cliptune.report.confusion import ConfusionCounts, most_changed_classes, most_confused_pairs
 from cliptune.report.html_table import HtmlTable, number_cell, text_cell
-from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord
+from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord, tabulate_reliance
 from cliptune.report.report_data import NO_GRADCAM, PromptWords
 from cliptune.report.sampling_error import wilson_interval
 from cliptune.results.formatting import column_title
@@ -28,30 +27,27 @@ def reliance_tables(
     measured: Mapping[str, Sequence[RelianceRecord]], order: Sequence[str]
 ) -> tuple[list[HtmlTable], list[tuple]]:
     """One table per measurement setting, and the meanings of its columns."""
-    placed = {label: measured[label] for label in [*order, *measured] if label in measured}
-    sheets = []
-    for table in kept.tabulate_reliance(placed):
+    ordered = {label: measured[label] for label in [*order, *measured] if label in measured}
+    tables = []
+    for table in tabulate_reliance(ordered):
         data, test, masks, saliency = table.heading
-        images = " or ".join(map(str, table.pictures))
+        images = " or ".join(map(str, table.images))
         areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
         caption = f"{column_title(test)} of {data}, {images} images, percent; masks from {masks}; Grad-CAM of the "
         caption += f"{saliency} class" + (f"; objects cover {areas[0]:.0f} % of the area" if areas else "")
         if any(values["energy"] is None for *_, values in table.rows):
             caption += f"; –: {NO_GRADCAM}"
         several = any(n > 1 for _, n, _ in table.rows)
-        head = [
-            ("method", False),
-            *([("seeds", True)] if several else []),
-            *((name, True) for name in RELIANCE_COLUMNS),
-        ]
+        numeric = [*(["seeds"] if several else []), *RELIANCE_COLUMNS]
+        head = [("method", False), *((name, True) for name in numeric)]
         rows = []
         for label, n, values in table.rows:
             cells = [
                 number_cell(values[c], error=table.errors.get(label) if c == "drop" else None) for c in RELIANCE_COLUMNS
             ]
             rows.append((text_cell(label), *([number_cell(n, digits=0)] if several else []), *cells))
-        sheets.append(HtmlTable(caption, tuple(head), tuple(rows)))
-    return sheets, [(name, {**CONDITIONS, **EXTRA_COLUMNS}[name]) for name in RELIANCE_COLUMNS] if sheets else []
+        tables.append(HtmlTable(caption, tuple(head), tuple(rows)))
+    return tables, [(name, {**CONDITIONS, **EXTRA_COLUMNS}[name]) for name in RELIANCE_COLUMNS] if tables else []
 
 
 @dataclass(frozen=True)
@@ -62,61 +58,60 @@ class ClassTables:
     confused: HtmlTable | None
 
 
-def class_tables(one: ConfusionCounts, order: Sequence[str]) -> ClassTables:
+def class_tables(confusion: ConfusionCounts, order: Sequence[str]) -> ClassTables:
     """Tables of the classes that change most from zero-shot, and of the pairs that are confused most."""
-    methods = [m for m in order if m in one.counts and m != one.untuned]
-    methods = [*methods, *(m for m in one.counts if m not in methods and m != one.untuned)]
-    left = f" Only the first {MAX_METHODS} of {len(methods)} methods are shown." if len(methods) > MAX_METHODS else ""
+    methods = [m for m in order if m in confusion.counts and m != confusion.untuned]
+    methods = [*methods, *(m for m in confusion.counts if m not in methods and m != confusion.untuned)]
+    note = f" Only the first {MAX_METHODS} of {len(methods)} methods are shown." if len(methods) > MAX_METHODS else ""
     methods = methods[:MAX_METHODS]
-    shown = ConfusionCounts(one.name, one.classnames, one.untuned, {m: one.counts[m] for m in (one.untuned, *methods)})
-    return ClassTables(_changes_table(shown, methods, left), _confusion_table(shown, methods, left))
+    shown = replace(confusion, counts={m: confusion.counts[m] for m in (confusion.untuned, *methods)})
+    return ClassTables(_changes_table(shown, methods, note), _confusion_table(shown, methods, note))
 
 
-def _changes_table(one: ConfusionCounts, methods: Sequence[str], left: str) -> HtmlTable | None:
-    chosen = most_changed_classes(one)
+def _changes_table(confusion: ConfusionCounts, methods: Sequence[str], note: str) -> HtmlTable | None:
+    chosen = most_changed_classes(confusion)
     if not chosen:
         return None
-    changes = {method: one.changes(method) for method in methods}
+    changes = {method: confusion.changes(method) for method in methods}
     of = (
-        f"the {len(chosen)} of {len(one.classnames)} classes that change most"
-        if len(chosen) < len(one.classnames)
+        f"the {len(chosen)} of {len(confusion.classnames)} classes that change most"
+        if len(chosen) < len(confusion.classnames)
         else "each class"
     )
-    caption = f"{column_title(one.name)}: accuracy on {of}, in percent, with the {INTERVAL_NAME}.{left}"
+    caption = f"{column_title(confusion.name)}: accuracy on {of}, in percent, with the {INTERVAL_NAME}.{note}"
     rows = []
     for i in chosen:
         tints = [max(-1, min(1, changes[m][i] / FULL_TINT_POINTS)) for m in methods]
         cells = [
-            number_cell(one.accuracy(m, i), digits=0, interval=one.interval(m, i), tint=tint)
-            for m, tint in zip((one.untuned, *methods), (0.0, *tints), strict=True)
+            number_cell(confusion.accuracy(m, i), digits=0, interval=confusion.interval(m, i), tint=tint)
+            for m, tint in zip((confusion.untuned, *methods), (0.0, *tints), strict=True)
         ]
-        rows.append((text_cell(one.classnames[i]), number_cell(one.images(i), digits=0), *cells))
-    head = (("class", False), ("images", True), (one.untuned, True), *((m, True) for m in methods))
+        rows.append((text_cell(confusion.classnames[i]), number_cell(confusion.images(i), digits=0), *cells))
+    head = (("class", False), ("images", True), (confusion.untuned, True), *((m, True) for m in methods))
     return HtmlTable(caption, head, tuple(rows))
 
 
-def _confusion_table(one: ConfusionCounts, methods: Sequence[str], left: str) -> HtmlTable | None:
-    mixes = most_confused_pairs(one)
-    if not mixes:
+def _confusion_table(confusion: ConfusionCounts, methods: Sequence[str], note: str) -> HtmlTable | None:
+    pairs = most_confused_pairs(confusion)
+    if not pairs:
         return None
-    caption = f"{column_title(one.name)}: images of one class predicted as another, "
-    caption += "percent of the class's images, with "
-    caption += f"the {INTERVAL_NAME}.{left}"
+    caption = f"{column_title(confusion.name)}: images of one class predicted as another, "
+    caption += f"percent of the class's images, with the {INTERVAL_NAME}.{note}"
     rows = []
-    for mix in mixes:
-        pair, images = f"{one.classnames[mix.true]} → {one.classnames[mix.predicted]}", one.images(mix.true)
+    for pair in pairs:
+        title = f"{confusion.classnames[pair.true]} → {confusion.classnames[pair.predicted]}"
+        images = confusion.images(pair.true)
         shares = [
             number_cell(
-                mix.share[m],
+                pair.share[m],
                 digits=0,
-                interval=wilson_interval(one.counts[m][mix.true][mix.predicted], images),
-                tint=tint,
+                interval=wilson_interval(confusion.counts[m][pair.true][pair.predicted], images),
+                tint=-pair.share[m] / 100,
             )
-            for m in (one.untuned, *methods)
-            for tint in [-mix.share[m] / 100]
+            for m in (confusion.untuned, *methods)
         ]
-        rows.append((text_cell(pair), number_cell(images, digits=0), *shares))
-    head = (("class → prediction", False), ("images", True), *((m, True) for m in (one.untuned, *methods)))
+        rows.append((text_cell(title), number_cell(images, digits=0), *shares))
+    head = (("class → prediction", False), ("images", True), *((m, True) for m in (confusion.untuned, *methods)))
     return HtmlTable(caption, head, tuple(rows))
 
 
@@ -129,17 +124,17 @@ class PromptWordsTable:
     sheet: HtmlTable
 
 
-def prompt_word_tables(found: Sequence[PromptWords]) -> list[PromptWordsTable]:
+def prompt_word_tables(learned: Sequence[PromptWords]) -> list[PromptWordsTable]:
     """One table of nearest words per method."""
-    made = []
-    for one in found:
+    tables = []
+    for words in learned:
         rows = []
-        for i, (near, like) in enumerate(zip(one.euclidean, one.cosine, strict=True)):
-            said = [", ".join(f"{word} {value:.2f}" for word, value in row) for row in (near, like)]
-            rows.append((number_cell(i + 1, digits=0), *map(text_cell, said)))
+        for i, (near, like) in enumerate(zip(words.euclidean, words.cosine, strict=True)):
+            texts = [", ".join(f"{word} {value:.2f}" for word, value in row) for row in (near, like)]
+            rows.append((number_cell(i + 1, digits=0), *map(text_cell, texts)))
         head = (("vector", True), ("nearest by Euclidean distance", False), ("nearest by cosine", False))
-        line = " · ".join(row[0][0] for row in one.euclidean if row)
-        made.append(
-            PromptWordsTable(one.method, line, HtmlTable(f"{one.method}: {len(rows)} vectors", head, tuple(rows)))
+        line = " · ".join(row[0][0] for row in words.euclidean if row)
+        tables.append(
+            PromptWordsTable(words.method, line, HtmlTable(f"{words.method}: {len(rows)} vectors", head, tuple(rows)))
         )
-    return made
+    return tables

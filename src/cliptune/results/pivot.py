@@ -58,20 +58,20 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
             seeds[place] = max(seeds.get(place, 0), row.seeds)
     kinds = [name for name in ("metric", *across) if name in columns]
     heads = sorted({head for cells in lines.values() for head in cells}, key=lambda h: _rank(h, kinds, ranks))
-    rows = []
+    pivoted = []
     for place in sorted(lines, key=lambda p: _rank(p, down, ranks)):
         values_of = dict(zip(down, place, strict=True))
         cells = tuple(lines[place].get(head) for head in heads)
         own = {name: values_of.get(name) for name in ("method", "data", "shots")}
         more = {name: value for name, value in values_of.items() if name not in own}
-        rows.append(Row(str(own["method"]), str(own["data"] or ""), own["shots"], seeds[place], cells, more))
+        pivoted.append(Row(str(own["method"]), str(own["data"] or ""), own["shots"], seeds[place], cells, more))
     names = tuple(_heading(head, kinds, table) for head in heads)
     keys = (*down, *(key for key in table.keys if key in COUNT_KEYS))
     notes = table.footnotes
     if across:
         metric = "<metric>" if "metric" in columns else ""
         notes = (*notes, f"{metric}{PIVOT_MARK}{', '.join(across)}]: a column for each value of {_join_and(across)}.")
-    return dataclasses.replace(table, columns=names, rows=tuple(rows), keys=keys, footnotes=notes)
+    return dataclasses.replace(table, columns=names, rows=tuple(pivoted), keys=keys, footnotes=notes)
 
 
 def _ranks(table: Table, name: str) -> dict[Any, Any]:

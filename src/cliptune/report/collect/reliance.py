@@ -37,8 +37,8 @@ from cliptune.report.reliance_records import FILE_PREFIX, RelianceRecord
 from cliptune.run_dir import CHECKPOINT
 from cliptune.types import DecodedImage, Example, TestSet
 
-#: Test sets that are measured where none is named, the most telling first: the bundled drawings on the backgrounds
-#: of training, as backgrounds of other data's test sets are like those of training.
+#: Test sets to measure by default, in order of preference: the emoji on the backgrounds of training come first, because
+#: test sets of other datasets have backgrounds like those of training.
 PREFERRED_TEST_SETS = ("base/same", "test/same", "base", "test")
 
 
@@ -63,17 +63,17 @@ class RelianceOptions:
     true: bool = False
 
 
-def reliance_file(folder: Path, asked: RelianceOptions) -> Path:
+def reliance_file(folder: Path, options: RelianceOptions) -> Path:
     """File of a measurement: the plain name for default settings, else with a hash of the settings."""
-    plain = json.dumps(asdict(asked), sort_keys=True)
-    rest = "" if asked == RelianceOptions() else "-" + hashlib.sha256(plain.encode()).hexdigest()[:8]
+    plain = json.dumps(asdict(options), sort_keys=True)
+    rest = "" if options == RelianceOptions() else "-" + hashlib.sha256(plain.encode()).hexdigest()[:8]
     return folder / f"{FILE_PREFIX}{rest}.json"
 
 
 def measure_reliance(
     folder: Path,
-    asked: RelianceOptions,
-    reading: DataConfig | None = None,
+    options: RelianceOptions,
+    config: DataConfig | None = None,
     tick: Callable[[str, int, int], None] = lambda what, done, total: None,
     allow_code: bool = False,
 ) -> tuple[RelianceRecord, Path]:
@@ -83,8 +83,8 @@ def measure_reliance(
 
     Args:
         folder: the run directory or the checkpoint file.
-        asked: the settings of the measurement.
-        reading: data options that replace those of the run where they differ from the defaults.
+        options: the settings of the measurement.
+        config: data options that replace those of the run where they differ from the defaults.
         tick: receives the current step, the number of images done and their total.
         allow_code: as in `ct.load`.
 
@@ -93,63 +93,64 @@ def measure_reliance(
     """
     model, run = model_io.load_model(folder, allow_code=allow_code)
     checkpoint = folder / CHECKPOINT if folder.is_dir() else folder
-    run = with_options(run, non_default_fields(reading)) if reading is not None else run
-    dataset, test, name = _choose_test_set(folder, run, model, asked)
-    test = dataclasses.replace(test, examples=sample_examples(test.examples, asked.images))
+    run = with_options(run, non_default_fields(config)) if config is not None else run
+    dataset, test, name = _choose_test_set(folder, run, model, options)
+    test = dataclasses.replace(test, examples=sample_examples(test.examples, options.images))
     model = model.with_classes(test.classnames).to(experiment.launch_fabric(run.device, 1, run.precision).device).eval()
-    pictures, chosen, left_out, where = _images_with_masks(model, dataset, test, asked, partial(tick, "masks"))
-    classes = [frozenset(e.labels or (e.label,)) for e in chosen]
+    read_image, examples, left_out, mask_source = _images_with_masks(
+        model, dataset, test, options, partial(tick, "masks")
+    )
+    classes = [frozenset(e.labels or (e.label,)) for e in examples]
     saliency = (lambda images, labels: gradcam_maps(model, images, labels)) if model.backbone.has_vit else None
     try:
-        found = compute_reliance(
-            pictures,
+        reliance = compute_reliance(
+            read_image,
             classes,
             lambda images: _logits(model, images, run.training.augment),
             saliency,  # type: ignore[arg-type]
             mean=model.backbone.preprocess.mean,
-            seed=asked.seed,
-            true=asked.true,
-            tick=_cumulative(partial(tick, "backgrounds"), len(chosen)),
+            seed=options.seed,
+            true=options.true,
+            tick=_cumulative(partial(tick, "backgrounds"), len(examples)),
         )
     except ValueError as error:
-        raise UserError(f"{name} of {asked.data or run.data}: {error}") from None
-    measured = RelianceRecord(
-        data=asked.data or run.data,
+        raise UserError(f"{name} of {options.data or run.data}: {error}") from None
+    record = RelianceRecord(
+        data=options.data or run.data,
         test=name,
-        masks=where,
-        seed=asked.seed,
-        saliency="true" if asked.true else "predicted",
+        masks=mask_source,
+        seed=options.seed,
+        saliency="true" if options.true else "predicted",
         checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12],
-        reliance=dataclasses.replace(found, left_out=left_out),
+        reliance=dataclasses.replace(reliance, left_out=left_out),
     )
-    path = reliance_file(checkpoint.parent, asked)
-    write_json(path, measured.to_dict())
-    return measured, path
+    path = reliance_file(checkpoint.parent, options)
+    write_json(path, record.to_dict())
+    return record, path
 
 
 def _choose_test_set(
-    folder: Path, run: RunConfig, model: TunedModel, asked: RelianceOptions
+    folder: Path, run: RunConfig, model: TunedModel, options: RelianceOptions
 ) -> tuple[Dataset, TestSet, str]:
-    if asked.data and asked.data != run.data:
-        dataset = sources.get(asked.data, dataclasses.replace(run.reading, draws=""))
-        examples = tuple(sample_examples(dataset.evaluation_examples(), asked.images))
-        find_unreadable(
-            examples
-        )  # warns of assumptions about deep images; unreadable ones are left out when masks are read
+    if options.data and options.data != run.data:
+        dataset = sources.get(options.data, dataclasses.replace(run.reading, draws=""))
+        examples = tuple(sample_examples(dataset.evaluation_examples(), options.images))
+        # This warns about assumed ranges of deep images; unreadable images are left out when masks are read.
+        find_unreadable(examples)
         tests = {"test": TestSet(examples, dataset.classnames)}
     else:
         task, _ = drop_unreadable(model_io.load_task(folder, run, model.classnames))
         dataset, tests = task.dataset, {name: test for name, test in task.tests.items() if test.examples}
     if not tests:
-        raise UserError(f"{asked.data or run.data} has no test images; name other data with --data")
-    if asked.test and asked.test not in tests:
-        raise UserError(f"no test set is called {asked.test!r}; there are {', '.join(tests)}")
-    name = asked.test or next((name for name in PREFERRED_TEST_SETS if name in tests), next(iter(tests)))
+        raise UserError(f"{options.data or run.data} has no test images; name other data with --data")
+    if options.test and options.test not in tests:
+        raise UserError(f"no test set is called {options.test!r}; there are {', '.join(tests)}")
+    name = options.test or next((name for name in PREFERRED_TEST_SETS if name in tests), next(iter(tests)))
     return getattr(tests[name], "dataset", None) or dataset, tests[name], name
 
 
 def _images_with_masks(
-    model: TunedModel, dataset: Dataset, test: TestSet, asked: RelianceOptions, tick: Callable[[int, int], None]
+    model: TunedModel, dataset: Dataset, test: TestSet, options: RelianceOptions, tick: Callable[[int, int], None]
 ) -> tuple[Callable[[int], DecodedImage], list[Example], dict[str, int], str]:
     """Find the examples with usable masks.
 
@@ -157,18 +158,18 @@ def _images_with_masks(
     """
     backbone = model.backbone
     examples = ExampleSet(dataset, test.examples, backbone.preprocess, shrink=True)
-    source, where = _mask_source(examples, asked, backbone.has_vit)
-    if isinstance(source, ModelMaskSource):  # the untuned model, so that all runs are measured with the same masks
-        plain = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
-        source = source.refreshed(plain.eval(), examples.squashed_batches(source.batch_size))
-    usable, left_out, why = list[int](), {"no mask": 0, "no foreground": 0, "no background": 0}, ""
+    source, name = _mask_source(examples, options, backbone.has_vit)
+    if isinstance(source, ModelMaskSource):  # of the untuned model: the same masks for all runs
+        zeroshot = TunedModel(backbone, methods.get("zeroshot")(), test.classnames, dataset.templates)
+        source = source.refreshed(zeroshot.eval(), examples.squashed_batches(source.batch_size))
+    usable, left_out, first_error = list[int](), {"no mask": 0, "no foreground": 0, "no background": 0}, ""
     for i in range(len(examples)):
         tick(i + 1, len(examples))
         try:
             mask = examples.mask(i, source)
         except UserError as error:
             left_out["no mask"] += 1
-            why = why or str(error)
+            first_error = first_error or str(error)
             continue
         empty, full = is_empty(mask), is_full(mask)
         left_out["no foreground"] += empty
@@ -176,30 +177,32 @@ def _images_with_masks(
         if not (empty or full):
             usable.append(i)
     if not usable:
-        raise UserError(f"none of {len(examples)} images has a usable mask{f'; the first: {why}' if why else ''}")
+        raise UserError(
+            f"none of {len(examples)} images has a usable mask{f'; the first: {first_error}' if first_error else ''}"
+        )
 
     def read(i: int) -> DecodedImage:
         return DecodedImage(examples.image(usable[i]).image, examples.mask(usable[i], source))
 
-    return read, [test.examples[i] for i in usable], {k: n for k, n in left_out.items() if n}, where
+    return read, [test.examples[i] for i in usable], {k: n for k, n in left_out.items() if n}, name
 
 
-def _mask_source(examples: ExampleSet, asked: RelianceOptions, has_vit: bool) -> tuple[MaskSource, str]:
+def _mask_source(examples: ExampleSet, options: RelianceOptions, has_vit: bool) -> tuple[MaskSource, str]:
     """The mask source and its name."""
-    if asked.masks != "auto":
-        return masks.get(asked.masks, asked.seed), asked.masks
-    brought = {
+    if options.masks != "auto":
+        return masks.get(options.masks, options.seed), options.masks
+    with_mask = {
         e.key for i, e in enumerate(examples.examples) if e.mask or e.boxes or examples.image(i).mask is not None
     }
     total = len(examples.examples)
-    if len(brought) == total or not has_vit:
+    if len(with_mask) == total or not has_vit:
         return masks.get("data"), "data"
     warnings.warn(
-        f"{len(brought)} of {total} images have a mask: the others are masked by Grad-CAM of the untuned model; "
+        f"{len(with_mask)} of {total} images have a mask: the others are masked by Grad-CAM of the untuned model; "
         f"--masks-from data uses only images that have one",
         stacklevel=4,
     )
-    return (MixedMasks(frozenset(brought)), "data, gradcam") if brought else (masks.get("gradcam"), "gradcam")
+    return (MixedMasks(frozenset(with_mask)), "data, gradcam") if with_mask else (masks.get("gradcam"), "gradcam")
 
 
 @torch.no_grad()
@@ -213,9 +216,9 @@ def _logits(model: TunedModel, images: Sequence[Tensor], augment: str) -> Tensor
 def _cumulative(tick: Callable[[int, int], None], total: int) -> Callable[[int], None]:
     done = 0
 
-    def tell(more: int) -> None:
+    def add(more: int) -> None:
         nonlocal done
         done += more
         tick(done, total)
 
-    return tell
+    return add
