@@ -64,7 +64,7 @@ def test_check_of_a_complete_dataset(cli, pets, monkeypatch):
     assert result.code == 0 and result.err == ""
     first, rest = result.out.splitlines()
     assert first.split()[:2] == ["oxford_pets", "ready"] and "7,349 images" in first and "published split" in first
-    assert rest.startswith("not there: caltech101, ")
+    assert rest.startswith("not found: caltech101, ")
     assert cli("data", "check", "--root", pets).out == result.out
     monkeypatch.setenv("CLIPTUNE_DATA", str(pets))
     assert cli("data", "check").out == result.out

@@ -69,7 +69,7 @@ def as_lines(found: RootStatus, asked: Sequence[DatasetStatus]) -> list[str]:
     rest = [report.name for report in found.reports if report not in asked]
     if rest:
         get = f"cliptune data download NAME --root {found.root}"
-        lines.append(f"not there: {', '.join(rest)} ({get})")
+        lines.append(f"not found: {', '.join(rest)} ({get})")
     return lines
 
 

@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> None:
         raise
     print_tables(results)
     Console(stderr=True, highlight=False).print(
-        f"kept in {options.out}; a page with pictures: cliptune report {options.out}"
+        f"saved in {options.out}; a page with images: cliptune report {options.out}"
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cliptune.data import public
 from cliptune.data.public.common.public_dataset import PublicDataset
@@ -90,25 +92,23 @@ class _Check:
         location = DatasetLocation(layout, home, home / layout.images, self.split_file)
         found = self._located(location)
         broken = spot_check.check_sample(location.images, home) if sample else ""
-        if broken:
-            notes = (*found.notes, *((found.fix,) if found.fix else ()))
-            status = "incomplete" if found.status == "ready" else found.status
-            found = self._status(status, broken, location, found.pictures, found.masks, notes)
-        return found
+        if not broken:
+            return found
+        status: Condition = "incomplete" if found.status == "ready" else found.status
+        return replace(found, status=status, fix=broken, notes=(*found.notes, *filter(None, [found.fix])))
 
     def _not_located(self) -> DatasetStatus:
         """The status if no layout matches."""
         spec, root = self.spec, self.root
         if move := layouts.suggest_move(spec, root, self._sample_keys(elsewhere=True)):
-            return DatasetStatus(spec.name, spec.title, "wrong layout", move)
+            return self._status("wrong layout", move)
         partial = next((x for x in spec.layouts if x.home and (root / x.home).is_dir()), None)
         if partial is None and not self.unpack:
-            return DatasetStatus(spec.name, spec.title, "absent", self.download)
+            return self._status("absent", self.download)
         folder = root / partial.marker_path if partial else root
         fix = self.unpack or f"{folder} with the images is missing: {self.download}"
         home = root / partial.home if partial else None
-        images = ImageCount(sum(spec.split_sizes), 0)
-        return DatasetStatus(spec.name, spec.title, "incomplete", fix, home=home, pictures=images)
+        return self._status("incomplete", fix, home=home, pictures=ImageCount(sum(spec.split_sizes), 0))
 
     def _located(self, location: DatasetLocation) -> DatasetStatus:
         """The status if a layout matches."""
@@ -131,23 +131,27 @@ class _Check:
                 return self._status("no split", str(error), location)
             expected = sum(spec.split_sizes)
             images = ImageCount(expected, min(completeness.count_images(location.images), expected))
-            return self._status("incomplete", self.unpack or str(error), location, images)
-        notes = found.notes
+            return self._status("incomplete", self.unpack or str(error), location, pictures=images)
+        notes, counts = found.notes, {"pictures": found.images, "masks": found.masks}
         if found.mismatches:
             notes = (f"not the published split ({'; '.join(found.mismatches)}): results do not compare", *notes)
         if found.images.found >= found.images.expected:
-            return self._status("ready", "", location, found.images, found.masks, notes)
+            return self._status("ready", "", location, notes=notes, **counts)
         move = "" if found.images.found else layouts.suggest_move(spec, self.root, self._sample_keys())
         case = missing.suggest_case_fix(location.images, found.missing)
         fix = move or self.unpack or case or f"copy the rest, or download it: {self.download}"
         if folders := missing.missing_folders(location.images, found.missing):
             notes = (*notes, folders)
-        return self._status("wrong layout" if move else "incomplete", fix, location, found.images, found.masks, notes)
+        return self._status("wrong layout" if move else "incomplete", fix, location, notes=notes, **counts)
 
-    def _status(self, status: Condition, fix: str, location: DatasetLocation, images=None, masks=None, notes=()):
-        split = completeness.split_status(self.spec, self.split_file)
-        spec, layout = self.spec, location.layout.kind
-        return DatasetStatus(spec.name, spec.title, status, fix, layout, location.home, images, split, masks, notes)
+    def _status(
+        self, status: Condition, fix: str, location: DatasetLocation | None = None, **fields: Any
+    ) -> DatasetStatus:
+        """A status with further `fields`, and with those of `location` if the dataset was located."""
+        if location is not None:
+            split = completeness.split_status(self.spec, self.split_file)
+            fields |= {"layout": location.layout.kind, "home": location.home, "split": split}
+        return DatasetStatus(self.spec.name, self.spec.title, status, fix, **fields)
 
     def _sample_keys(self, elsewhere: bool = False) -> list[str]:
         """Some of the paths in the split file, from all over it. elsewhere: search for the split file if necessary."""
