@@ -20,12 +20,12 @@ from tiny_tasks import learned, task
 
 BRIEF = TrainConfig(epochs=2, batch_size=6, lr=0.05, warmup_epochs=0)
 #: Runs that share a backbone and its cached features, and differ in all that a process could carry over: the prompted
-#: towers, masks, training views, evaluation views and precision.
+#: towers, masks, training views and precision.
 RUNS = {
     "coop": RunConfig(CoOp(n_ctx=2), training=BRIEF),
     "maple+dapt": RunConfig(Dapt(Maple(n_ctx=2, depth=2, words=""), masks_from="gradcam"), seed=2, training=BRIEF),
     "interrupted": RunConfig(
-        CoOp(n_ctx=2), seed=3, precision="bf16", training=replace(BRIEF, augment="coop-2021", optimizer="adamw")
+        CoOp(n_ctx=2), seed=3, precision="bf16", training=replace(BRIEF, augment="flip", optimizer="adamw")
     ),
 }
 

@@ -93,6 +93,16 @@ def test_other_images_are_encoded_again(monkeypatch):
     assert not torch.equal(predict_logits(tuned, moved, test), predict_logits(tuned, toy.dataset, test))
 
 
+def test_the_evaluation_view_of_2021_has_features_of_its_own():
+    toy, test = task(), task().tests["test"]
+    shared, fresh = (tiny_clips.backbone.__wrapped__("deep_image") for _ in range(2))
+    crop = predict_logits(model(COOP, shared, toy), toy.dataset, test, preset="crop")
+    after = predict_logits(model(COOP, shared, toy), toy.dataset, test, preset="coop-2021")
+    assert torch.equal(after, predict_logits(model(COOP, fresh, toy), toy.dataset, test, preset="coop-2021"))
+    assert not torch.equal(after, crop)
+    assert torch.equal(crop, predict_logits(model(COOP, shared, toy), toy.dataset, test, preset="flip"))
+
+
 def test_learned_image_tokens_are_never_shared(monkeypatch):
     backbone, toy = tiny_clips.backbone.__wrapped__("deep_image"), task()
     seen, test = counted(monkeypatch), toy.tests["test"]
