@@ -48,8 +48,8 @@ def test_record(run, tmp_path):
                 results_table.format_table(made, form, 1).encode()
 
     copies = (
-        *damaged_files.damage_tree(content, 200),
-        *damaged_files.damage_bytes((run / store.RESULT_FILE).read_bytes(), 60),
+        *damaged_files.damage_tree(content, 100),
+        *damaged_files.damage_bytes((run / store.RESULT_FILE).read_bytes(), 30),
     )
     count_refusals(use, write_copies(file, copies))
 
@@ -72,9 +72,9 @@ def test_configuration(tmp_path):
     run_dir.claim_run_dir(tmp_path, own)
     file = tmp_path / run_dir.CONFIG
     content = file.read_bytes()
-    copies = (*damaged_files.damage_tree(config.to_dict(own), 150), *damaged_files.damage_bytes(content, 60))
+    copies = (*damaged_files.damage_tree(config.to_dict(own), 80), *damaged_files.damage_bytes(content, 30))
     same = [what for what in write_copies(file, copies) if run_dir.has_config(tmp_path, own)]
-    assert len(same) < 60, "such as what leaves a default out"
+    assert len(same) < 30, "such as what leaves a default out"
 
 
 def test_coreset(tmp_path):
@@ -125,9 +125,9 @@ def test_log(tmp_path, monkeypatch):
             store.load_result(store.save_result(result, out / place))
 
     whole = (head.format(json.dumps(said)) + tail).encode()
-    trees = ((what, head.format(text) + tail) for what, text in damaged_files.damage_tree(said, 120))
+    trees = ((what, head.format(text) + tail) for what, text in damaged_files.damage_tree(said, 60))
     long = (("a long line", whole + b"epoch [1/1]" * 100_000), ("digits", whole.replace(b"2,465", b"9" * 5000)))
-    count_refusals(use, write_copies(folder / "log.txt", (*trees, *damaged_files.damage_bytes(whole, 100), *long)))
+    count_refusals(use, write_copies(folder / "log.txt", (*trees, *damaged_files.damage_bytes(whole, 60), *long)))
 
 
 def test_checkpoint_of_the_authors(tmp_path):

@@ -29,15 +29,12 @@ def test_a_user_error_is_one_sentence_and_exit_code_2(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_trains_and_predicts(tmp_path, photos):
+def test_a_process_trains(tmp_path, photos):
     done = run("train", "coop", "--data", f"folder:{photos}", "--shots", 2, "--epochs", 1, "--out", "r", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("test ") and "Traceback" not in done.stderr
-    done = run("predict", "r", photos / "cat" / "0.png", "--json", cwd=tmp_path)
-    assert done.returncode == 0 and done.stdout.startswith('{"picture": ')
-    assert (
-        done.stderr.startswith("note: the bundled tiny backbone knows drawings only") and done.stderr.count("\n") == 1
-    )
+    assert done.stderr.count("note: the bundled tiny backbone knows drawings only") == 1
+    assert (tmp_path / "r" / "checkpoint.safetensors").is_file()
 
 
 def test_a_reader_that_closes_the_pipe_early(tmp_path):

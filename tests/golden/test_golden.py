@@ -27,7 +27,14 @@ def test_case(name):
     assert code == 0, "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", ["coop_middle_ctx5_csc", "maple_depth3", "dapt_depth3", "dapt_gradcam_depth3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "coop_middle_ctx5_csc",
+        "dapt_depth3",  # the prompts of maple_depth3, and more views
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("maple_depth3", "dapt_gradcam_depth3")),
+    ],
+)
 def test_case_through_onednn(name):
     if name not in CASES:
         pytest.skip(f"no recording {name} at {FOLDER}")
