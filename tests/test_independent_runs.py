@@ -12,6 +12,7 @@ from cliptune import experiment
 from cliptune.backbones import load
 from cliptune.config import RunConfig
 from cliptune.engine.config import TrainConfig
+from cliptune.engine.evaluate import predict_logits
 from cliptune.engine.watchers import Watcher
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import Dapt
@@ -51,7 +52,9 @@ def numbers(name, folder):
                     replace(run, linear_backend="torch"), folder, task=task(seed=run.seed), watchers=[Stopper()]
                 )
         model, result = experiment.run_experiment(run, folder, task=task(seed=run.seed))
-    return result.metrics, result.history, {key: value.tolist() for key, value in learned(model).items()}
+    toy = task(seed=run.seed)
+    logits = predict_logits(model, toy.dataset, toy.tests["test"])
+    return result.metrics, result.history, logits.tolist(), {name: x.tolist() for name, x in learned(model).items()}
 
 
 @contextmanager
