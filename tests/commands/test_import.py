@@ -100,12 +100,13 @@ def test_class_names(cli, files, tmp_path, how):
 def test_mistakes(refuse, files, tmp_path):
     folder, _ = files
     assert "no file at" in refuse(tmp_path / "none")
-    assert "may be of coop, kgcoop or prograd, which keep the same tensors; say which with --method coop" in refuse(
-        folder / "coop"
+    assert (
+        "may be of coop, kgcoop or prograd, which save the same tensors; choose one, such as --method coop"
+        in refuse(folder / "coop")
     )
-    assert "holds the tensors of vpt, not those of maple" in refuse(folder / "vpt", "--method", "maple")
+    assert "contains the tensors of vpt, not those of maple" in refuse(folder / "vpt", "--method", "maple")
     assert "unknown method 'mapel'; nearest: maple" in refuse(folder / "maple", "--method", "mapel")
-    assert "does not say its class names" in refuse(folder / "vpt")
+    assert "does not contain its class names" in refuse(folder / "vpt")
     assert "at least two class names, got ['names.txt']" in refuse(folder / "vpt", "--classes", "names.txt")
     assert "unknown option --wrods; nearest: --words" in refuse(folder / "maple", "--method", "maple", "--wrods", "x")
     assert "cliptune import FILE --help" in refuse(folder / "maple", "--method", "maple", "--epochs", 3)
@@ -121,7 +122,7 @@ def test_broken_and_dangerous_files(refuse, files, tmp_path):
     folder, _ = files
     whole = (folder / "maple").read_bytes()
     (tmp_path / "half").write_bytes(whole[: len(whole) // 2])
-    assert "is damaged, truncated or no file of torch.save" in refuse(tmp_path / "half", "--method", "maple")
+    assert "is damaged, truncated or not a file of torch.save" in refuse(tmp_path / "half", "--method", "maple")
 
     class Code:
         def __reduce__(self):

@@ -71,7 +71,7 @@ ODD = {
 @pytest.mark.parametrize("kind", ODD)
 def test_tensors_that_are_not_what_they_seem(tmp_path, kind):
     torch.save({"state_dict": {"prompt_learner.ctx": ODD[kind]}}, tmp_path / "m")
-    with pytest.raises(UserError, match="m holds "):
+    with pytest.raises(UserError, match="m contains "):
         read_official(tmp_path / "m")
 
 
@@ -107,7 +107,7 @@ def test_code_is_refused_and_not_run(tmp_path, legacy, function, name):
     mark = tmp_path / "mark"
     arguments = {"system": (f"touch {mark}",), "eval": (f"open({str(mark)!r}, 'w')",), "open": (str(mark), "w")}
     path = save(tmp_path / "m", STATE, legacy=legacy, extra=Code(function, *arguments.get(name, (str(mark),))))
-    with pytest.raises(UserError, match=rf"m needs code to load \(.*{name}\), and code in a file is never run"):
+    with pytest.raises(UserError, match=rf"m needs code to load \(.*{name}\), and code in a file is never executed"):
         read_official(path)
     assert not mark.exists()
 
@@ -124,47 +124,47 @@ def test_a_truncated_file(tmp_path, legacy, share):
     whole = save(tmp_path / "m", STATE, legacy=legacy).read_bytes()
     (tmp_path / "m").write_bytes(whole[: int(len(whole) * share)])
     cut_name = "|m needs code to load .collections.Order" if legacy else ""  # a cut can leave half of a type's name
-    with pytest.raises(UserError, match="m is damaged, truncated or no file of torch.save" + cut_name):
+    with pytest.raises(UserError, match="m is damaged, truncated or not a file of torch.save" + cut_name):
         read_official(tmp_path / "m")
 
 
 @pytest.mark.parametrize("content", [b"hello", b"PK\x03\x04", b"\x80\x02.", b"\x80\x02}q\x00."])
 def test_another_file(tmp_path, content):
     (tmp_path / "m").write_bytes(content)
-    with pytest.raises(UserError, match="m is damaged|m holds no state dict"):
+    with pytest.raises(UserError, match="m is damaged|m contains no state dict"):
         read_official(tmp_path / "m")
 
 
 @pytest.mark.parametrize("content", [[1], {"state_dict": 3}, {"state_dict": {"ctx": 3}}, {}, torch.ones(3)])
 def test_no_state_dict(tmp_path, content):
     torch.save(content, tmp_path / "m")
-    with pytest.raises(UserError, match="m holds no state dict; give the model.pth.tar-N"):
+    with pytest.raises(UserError, match="m contains no state dict; use the model.pth.tar-N"):
         read_official(tmp_path / "m")
 
 
 def test_names_that_no_method_keeps(tmp_path):
-    with pytest.raises(
-        UserError, match="holds prompt_learner.cross_attn.weight, which none of the known methods keeps"
-    ):
+    with pytest.raises(UserError, match="contains prompt_learner.cross_attn.weight, which no known method saves"):
         read_official(save(tmp_path / "m", {**STATE, "prompt_learner.cross_attn.weight": torch.ones(2)}))
 
 
 def test_training_that_diverged(tmp_path):
-    with pytest.raises(UserError, match="numbers in prompt_learner.ctx that are not finite"):
+    with pytest.raises(UserError, match="NaN or infinity in prompt_learner.ctx"):
         read_official(save(tmp_path / "m", {"prompt_learner.ctx": torch.tensor([[1.0, float("nan")]])}))
 
 
 def test_paths(tmp_path):
     with pytest.raises(UserError, match="no file at .*none; check the path"):
         read_official(tmp_path / "none")
-    with pytest.raises(UserError, match="is a folder with no model.pth.tar-N; give one file"):
+    with pytest.raises(UserError, match="is a folder with no model.pth.tar-N; use the path"):
         read_official(tmp_path)
     inner = tmp_path / "prompt_learner"
     inner.mkdir()
     save(inner / "model.pth.tar-5", STATE)
     assert read_official(tmp_path).path == inner / "model.pth.tar-5"
     save(inner / "model-best.pth.tar", STATE)
-    with pytest.raises(UserError, match=r"prompt_learner/model-best.pth.tar, prompt_learner/model.pth.tar-5; give one"):
+    with pytest.raises(
+        UserError, match=r"prompt_learner/model-best.pth.tar, prompt_learner/model.pth.tar-5; use the path"
+    ):
         read_official(tmp_path)
 
 

@@ -26,13 +26,13 @@ def test_contents_are_swapped_back(files, kind):
 def test_mistakes(files):
     with pytest.raises(UserError, match="no file at .*alpha_e79_txt.npy; both files of an epoch are needed"):
         read_lengths(files / "alpha_e79_img.npy")
-    with pytest.raises(UserError, match="scores.npy is not called as DPL's files are"):
+    with pytest.raises(UserError, match="scores.npy is not named like DPL's files"):
         read_lengths(files / "scores.npy")
     np.save(files / "alpha_e80_txt.npy", np.ones(3))
-    with pytest.raises(UserError, match=r"alpha_e80_txt.npy holds \(3,\) numbers, not one score for each layer"):
+    with pytest.raises(UserError, match=r"alpha_e80_txt.npy has shape \(3,\), not one finite score for each layer"):
         read_lengths(files / "alpha_e80_img.npy")
     np.save(files / "alpha_e80_txt.npy", np.array([print], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match="alpha_e80_txt.npy is damaged or holds no plain array"):
+    with pytest.raises(UserError, match="alpha_e80_txt.npy is damaged or not a plain array"):
         read_lengths(files / "alpha_e80_img.npy")
     (files / "alpha_e80_txt.npy").write_bytes(b"")
     with pytest.raises(UserError, match="alpha_e80_txt.npy is damaged"):

@@ -84,7 +84,7 @@ def test_words_that_do_not_fit(file):
     of = backbone("deep_image")
     path, _ = file("maple", of)
     with pytest.raises(
-        UserError, match="words='one of the many' do not fit .*: a sentence there goes on with 'of a cat .'"
+        UserError, match="words='one of the many' do not fit .*, a sentence continues with 'of a cat .'"
     ):
         import_checkpoint(path, of, "maple", {"words": "one of the many"})
     path, _ = file("coop", of)
@@ -107,7 +107,7 @@ def test_the_order_of_contexts_of_their_own(file):
     assert torch.equal(logits(import_checkpoint(path, of, names=[name.upper() for name in NAMES])[0]), logits(model))
     swapped = ("boeing 737-200", "cat", *NAMES[2:])
     with pytest.raises(
-        UserError, match="that of 'boeing 737-200' stands where it keeps 'cat'; give the names in the order"
+        UserError, match="its class 'cat' is at the position of 'boeing 737-200'; list the names in the order"
     ):
         import_checkpoint(path, of, names=swapped)
     with pytest.raises(UserError, match="a context for each of 6 classes, got 2 names"):
@@ -119,7 +119,7 @@ def test_files_without_sentences_need_names(file, key):
     of = backbone("deep_image")
     path, _ = file(key, of)
     with pytest.raises(
-        UserError, match="does not say its class names; give them in the order of training with --classes"
+        UserError, match="does not contain its class names; list them in the order of training with --classes"
     ):
         import_checkpoint(path, of)
     with pytest.raises(UserError, match=r"at least two class names, got \['cat'\]"):

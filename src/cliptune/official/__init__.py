@@ -1,5 +1,6 @@
-"""Checkpoints of the authors' repositories: read without running code, recognised, and made into tuned models.
+"""Checkpoints and logs of the authors' repositories, read without executing code in them.
 
-`names` what tensors are called there, `file` what a file holds, `kinds` whose it is, `evidence` which CLIP and which
-classes it was trained with, `rebuild` the model; `alphas` the lengths that DPL's search found.
+`checkpoint_file` reads a file, `detect` finds the method, `tensor_names` maps official names to tensors of learners,
+`compatibility` checks the backbone and decodes class names, `rebuild` creates the tuned model, `dpl_alphas` reads the
+lengths of DPL's search. `logs` reads the logs.
 """

@@ -1,4 +1,4 @@
-"""What a checkpoint of the authors' code holds: tensors by their official names. Nothing in the file is executed."""
+"""Read a checkpoint of the authors' code: tensors by their official names. Nothing in the file is executed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from cliptune.errors import UserError, shown
 from cliptune.files import open_regular
 
-#: Kept by the authors' code, of no use here: a frozen second image tower, KgCoOp's idle parameters, the first token.
+#: Tensors that are not needed: a frozen second image tower, KgCoOp's unused parameters, the first token.
 UNUSED = re.compile(r"prompt_learner\.(token_prefix|token_midfix|bias_vectors|ZS_image)|image_encoder_ori\.")
 SUFFIX = "prompt_learner.token_suffix"
 LEARNED = re.compile(
@@ -25,8 +25,8 @@ LEARNED = re.compile(
     r"|(image|text)_encoder\.(.+\.)?VPT(_shallow)?$|(text|visual)_adapter\.|(text|vis)_cali_ratio$"
 )
 TOWERS = re.compile(r"(image|text)_encoder\.|logit_scale$")
-#: Types of objects that the authors' training loop keeps beside the tensors: a warm-up schedule holds the schedule that
-#: follows it, which holds the optimizer. Numbers of numpy may stand for accuracies.
+#: Types of other objects that the authors' training loop saves: a warm-up schedule refers to the schedule that follows
+#: it, which refers to the optimizer. Accuracies may be numpy scalars.
 IGNORED_TYPES = (
     *(f"torch.optim.{name}" for name in ("sgd.SGD", "adam.Adam", "adamw.AdamW", "rmsprop.RMSprop", "radam.RAdam")),
     *(f"torch.optim.lr_scheduler.{name}" for name in ("CosineAnnealingLR", "StepLR", "MultiStepLR", "LambdaLR")),
@@ -43,11 +43,11 @@ DENSE_CPU = (torch.strided, "cpu")
 
 @dataclass(frozen=True)
 class OfficialCheckpoint:
-    """What the file at `path` holds.
+    """The content of the file at `path`.
 
-    learned: official name -> float32 tensor. towers: the frozen CLIP's tensors, where the whole model was kept.
-    suffix: embeddings `(classes, n, width)` of the sentences after the learned context. unused: names that tell whose
-    file it is.
+    learned: Official name -> float32 tensor. towers: Tensors of the frozen CLIP, if the whole model was saved. suffix:
+    Embeddings `(classes, n, width)` of the sentences after the learned context. unused: Names of tensors that are not
+    needed, but show which method wrote the file.
     """
 
     path: Path
@@ -60,48 +60,50 @@ class OfficialCheckpoint:
 def read_official(path: Path) -> OfficialCheckpoint:
     """Read a file of `torch.save`, or the only one in a folder.
 
-    Raises `UserError` if it is missing, damaged, needs code to load or holds something else.
+    Raises `UserError` if it is missing, damaged, needs code to load or has another content.
     """
     path = _find_file(path.expanduser())
     content = _load_file(path)
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()) or not state:
-        raise UserError(f"{path} holds no state dict; give the model.pth.tar-N or model-best.pth.tar of a run")
+        raise UserError(f"{path} contains no state dict; use the model.pth.tar-N or model-best.pth.tar of a run")
     for name, tensor in state.items():
         _check_tensor(path, name, tensor)
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     if not any(name.startswith(("prompt_learner.", "image_encoder.", "text_encoder.")) for name in state):
-        state = {f"prompt_learner.{name}": tensor for name, tensor in state.items()}  # the learner alone was kept
+        state = {f"prompt_learner.{name}": tensor for name, tensor in state.items()}  # only the learner was saved
     unused = frozenset(name for name in state if UNUSED.match(name))
     learned = {name: tensor for name, tensor in state.items() if LEARNED.match(name)}
     towers = {name: t for name, t in state.items() if TOWERS.match(name) and name not in learned}
-    strange = state.keys() - unused - learned.keys() - towers.keys() - {SUFFIX}
-    if strange:
-        raise UserError(f"{path} holds {min(strange)[:80]}, which none of the known methods keeps")
-    if "prompt_learner.bias_vectors" in unused:  # KgCoOp keeps a network that it never calls
+    unknown = state.keys() - unused - learned.keys() - towers.keys() - {SUFFIX}
+    if unknown:
+        raise UserError(f"{path} contains {min(unknown)[:80]}, which no known method saves; use a supported checkpoint")
+    if "prompt_learner.bias_vectors" in unused:  # KgCoOp saves a network that it never calls
         learned = {name: tensor for name, tensor in learned.items() if ".meta_net." not in name}
     whole = next((name for name, tensor in learned.items() if not tensor.is_floating_point()), None)
     if whole:
-        raise UserError(f"{path} holds {whole} as {learned[whole].dtype}; what is learned is floating point")
+        raise UserError(f"{path} contains {whole} as {learned[whole].dtype}; learned tensors must be floating point")
     learned = {name: tensor.float() for name, tensor in learned.items() if tensor.numel()}
     broken = next((name for name, tensor in learned.items() if not tensor.isfinite().all()), None)
     if broken:
         raise UserError(
-            f"{path} holds numbers in {broken} that are not finite: its training diverged; take an earlier one"
+            f"{path} contains NaN or infinity in {broken}, so its training diverged; use an earlier checkpoint"
         )
     return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused)
 
 
 def _check_tensor(path: Path, name: Any, tensor: Tensor) -> None:
-    """Raise `UserError` for a tensor that is no plain one, or that a few numbers of the file make a huge one of."""
+    """Raise `UserError` for a tensor that is not dense, or whose shape is larger than its storage in the file."""
     plain = type(tensor) in (Tensor, torch.nn.Parameter) and (tensor.layout, tensor.device.type) == DENSE_CPU
     if not isinstance(name, str) or not plain or tensor.is_quantized or tensor.is_nested or tensor.is_complex():
         raise UserError(
-            f"{path} holds {shown(name)} as a tensor that is sparse, quantised, complex, nested or empty of numbers; "
-            f"save plain ones with torch.save(model.state_dict(), FILE)"
+            f"{path} contains {shown(name)} as a sparse, quantised, complex, nested or meta tensor; save plain tensors "
+            f"with torch.save(model.state_dict(), FILE)"
         )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        raise UserError(f"{path} holds {name[:80]} of {tuple(tensor.shape)} numbers, of which it has but a part")
+        raise UserError(
+            f"{path} contains {name[:80]} of shape {tuple(tensor.shape)}, but not all of its values; get a whole copy"
+        )
 
 
 def _find_file(path: Path) -> Path:
@@ -113,39 +115,41 @@ def _find_file(path: Path) -> Path:
     found = sorted(path.rglob("model*.pth.tar*"))
     if len(found) != 1:
         names = ", ".join(str(p.relative_to(path)) for p in found[:4]) or "no model.pth.tar-N"
-        raise UserError(f"{path} is a folder with {names}; give one file")
+        raise UserError(f"{path} is a folder with {names}; use the path of one file")
     return found[0]
 
 
 def _load_file(path: Path) -> Any:
-    """The file's content, with nothing in place of the training loop's objects."""
+    """The content of the file, with placeholders for the objects of the training loop."""
     try:
         with open_regular(path) as file:
             size, packed = os.fstat(file.fileno()).st_size, zipfile.is_zipfile(file)
         if packed:
             with zipfile.ZipFile(path) as archive:
                 whole = sum(entry.file_size for entry in archive.infolist())
-            if whole > 2 * size:  # torch packs nothing
-                raise UserError(f"{path} unpacks from {size:,} bytes to {whole:,}, as no file of torch.save does")
+            if whole > 2 * size:  # torch does not compress
+                raise UserError(
+                    f"{path} unpacks from {size:,} bytes to {whole:,}, unlike files of torch.save; check it"
+                )
         with warnings.catch_warnings(), torch.serialization.safe_globals(_placeholder_types()):
-            warnings.simplefilter("ignore")  # of formats that torch will give up some day
+            warnings.simplefilter("ignore")  # deprecated formats
             return torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
-    except Exception as error:  # torch's, pickle's and zip's own have no common class
+    except Exception as error:  # errors of torch, pickle and zip have no common class
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code:
             raise UserError(
-                f"{path} needs code to load ({code[1][:80]}), and code in a file is never run; where you trust it, "
+                f"{path} needs code to load ({code[1][:80]}), and code in a file is never executed; if you trust it, "
                 f"save its tensors alone with torch.save(model.state_dict(), FILE)"
             ) from None
         raise UserError(
-            f"{path} is damaged, truncated or no file of torch.save ({type(error).__name__}); get a whole copy"
+            f"{path} is damaged, truncated or not a file of torch.save ({type(error).__name__}); get a whole copy"
         ) from None
 
 
 class _Placeholder:
-    """Takes the place of an object that the file describes: made from anything, it keeps and does nothing."""
+    """Replaces an object in the file. It accepts any arguments and state, and ignores them."""
 
     def __new__(cls, *described: Any):
         return super().__new__(cls)
@@ -158,12 +162,12 @@ class _Placeholder:
 
 
 def _placeholder_types() -> list[Any]:
-    """A class for each name in `FORGOTTEN`, which the unpickler finds by it, so that the real one is never called."""
+    """A class for each name in `IGNORED_TYPES`, which the unpickler uses instead of the real one."""
 
     def named(name: str, base: type, **more: Any) -> type:
         module, _, own = name.rpartition(".")
         return type(own, (base,), {"__module__": module, "__qualname__": own, **more})
 
-    # An optimizer's state is a defaultdict, filled item by item, which the unpickler allows for a plain dict alone.
+    # An optimizer's state is a defaultdict, whose items the unpickler sets only if the type is a plain dict.
     plain = named("collections.defaultdict", object, __new__=lambda cls, *described: {})
     return [plain, *(named(name, _Placeholder) for name in IGNORED_TYPES)]

@@ -1,4 +1,4 @@
-"""Whose checkpoint it is, and with which sizes: from the tensors' names and shapes."""
+"""Detect the method of a checkpoint and its sizes from the names and shapes of tensors."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from cliptune.errors import UserError
 from cliptune.official.checkpoint_file import OfficialCheckpoint
 
 CTX = "prompt_learner.ctx"
-#: The sentence of VPT's release, whatever the dataset.
+#: The sentence in VPT's released code for all datasets.
 VPT_TEMPLATE = "a photo of a {}."
 
 
 @dataclass(frozen=True)
 class TensorLayout:
-    """One way in which learned tensors are kept.
+    """Names of the tensors that methods save.
 
-    told: whether a file keeps them so, from its names. methods: whose way it is; several where their files are alike.
-    also: methods that learn the same tensors, taken when asked for.
+    matches: Whether a file has the layout. methods: The methods with this layout; several if their files are the same.
+    also: Further methods with the same learned tensors, which the user can choose.
     """
 
-    told: Callable[[OfficialCheckpoint], bool]
+    matches: Callable[[OfficialCheckpoint], bool]
     methods: tuple[str, ...]
     also: tuple[str, ...] = ()
 
 
 def _has(*parts: str) -> Callable[[OfficialCheckpoint], bool]:
-    """Whether for each part some name, of what is learned or unused, holds it."""
-    return lambda held: all(any(part in name for name in (*held.learned, *held.unused)) for part in parts)
+    """A function that checks whether each part occurs in the name of a learned or unused tensor."""
+    return lambda saved: all(any(part in name for name in (*saved.learned, *saved.unused)) for part in parts)
 
 
-#: The first that a file fits is its kind.
+#: The first layout that matches a file is used.
 LAYOUTS = (
     TensorLayout(_has("ctx_img_lst."), ("dpl",)),
     TensorLayout(_has("ctx_txt_lst."), ("dpl",)),
@@ -48,45 +48,48 @@ LAYOUTS = (
     TensorLayout(_has(CTX, "VPT_shallow"), ("language",), ("ivlp", "promptsrc")),
     TensorLayout(_has(CTX, "bias_vectors"), ("kgcoop",), ("coop", "prograd")),
     TensorLayout(_has(CTX, "meta_net."), ("cocoop",)),
-    TensorLayout(lambda held: CTX in held.learned and held.learned[CTX].ndim == 3, ("coop",)),
-    # A whole model without deep tokens is language prompting of the first layer alone.
+    TensorLayout(lambda saved: CTX in saved.learned and saved.learned[CTX].ndim == 3, ("coop",)),
+    # A whole model without deep tokens has language prompts in the first layer only.
     TensorLayout(
-        lambda held: CTX in held.learned and bool(held.towers), ("language",), ("coop", "kgcoop", "prograd", "ivlp")
+        lambda saved: CTX in saved.learned and bool(saved.towers), ("language",), ("coop", "kgcoop", "prograd", "ivlp")
     ),
     TensorLayout(_has(CTX), ("coop", "kgcoop", "prograd")),
 )
 
 
-def detect_method(held: OfficialCheckpoint, method: str = "") -> str:
-    """The name of the method whose checkpoint it is.
+def detect_method(saved: OfficialCheckpoint, method: str = "") -> str:
+    """The name of the method that a checkpoint belongs to.
 
-    method: what the user says it is. Raises `UserError` if that cannot be, or if nothing is said and several can.
+    method: The user's choice, or "". Raises `UserError` if it does not match, or if there is no choice and several
+    methods match.
     """
-    if any(re.search(r"ctx_(img|txt)_lst\.\d+\.\d", name) for name in held.learned):
+    if any(re.search(r"ctx_(img|txt)_lst\.\d+\.\d", name) for name in saved.learned):
         raise UserError(
-            f"{held.path} is DPL's search, which keeps its scores in files beside it; give alpha_e<epoch>_img.npy for "
-            f"the lengths it found, or the checkpoint of the training that followed"
+            f"{saved.path} is from DPL's search, whose scores are in other files; use alpha_e<epoch>_img.npy in its "
+            f"folder for the lengths it found, or the checkpoint of the training that followed"
         )
-    kind = next((kind for kind in LAYOUTS if kind.told(held)), None)
+    kind = next((kind for kind in LAYOUTS if kind.matches(saved)), None)
     if kind is None:
-        raise UserError(f"{held.path} holds nothing that a known method learns; known: {', '.join(_known_methods())}")
+        raise UserError(
+            f"{saved.path} contains no tensors of a known method; known methods: {', '.join(_known_methods())}"
+        )
     if method:
         name = methods.name_of(methods.build(method))  # "dapt" alone is "maple+dapt"
         if name not in (*kind.methods, *kind.also):
-            raise UserError(f"{held.path} holds the tensors of {' or '.join(kind.methods)}, not those of {name}")
+            raise UserError(f"{saved.path} contains the tensors of {' or '.join(kind.methods)}, not those of {name}")
         return name
     first, *others = kind.methods
     if others:
         raise UserError(
-            f"{held.path} may be of {', '.join((first, *others[:-1]))} or {others[-1]}, which keep the same tensors; "
-            f"say which with --method {first}"
+            f"{saved.path} may be of {', '.join((first, *others[:-1]))} or {others[-1]}, which save the same tensors; "
+            f"choose one, such as --method {first}"
         )
     return first
 
 
-def infer_sizes(held: OfficialCheckpoint, backbone: Backbone) -> dict[str, Any]:
-    """Hyper-parameters that the tensors tell, by the names that methods give them; a method takes those it has."""
-    learned = held.learned
+def infer_sizes(saved: OfficialCheckpoint, backbone: Backbone) -> dict[str, Any]:
+    """Hyper-parameters that the tensors determine, by the field names of all methods."""
+    learned = saved.learned
 
     def count(pattern: str) -> int:
         return sum(re.fullmatch(pattern, name) is not None for name in learned)

@@ -1,4 +1,4 @@
-"""The scores of lengths that DPL's released search leaves beside its checkpoints, `alpha_e<epoch>_{img,txt}.npy`."""
+"""Scores of prompt lengths from DPL's released search, `alpha_e<epoch>_{img,txt}.npy` in its output folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_lengths(path: str | Path, swapped: bool = True) -> tuple[tuple[int, ...
     """
     path = Path(path).expanduser()
     if not FILE_NAME.fullmatch(path.name):
-        raise UserError(f"{path} is not called as DPL's files are, alpha_e<epoch>_img.npy or alpha_e<epoch>_txt.npy")
+        raise UserError(f"{path} is not named like DPL's files, alpha_e<epoch>_img.npy or alpha_e<epoch>_txt.npy")
     text, image = (
         _read_scores(path.with_name(re.sub("(img|txt)[.]npy$", f"{kind}.npy", path.name))) for kind in ("txt", "img")
     )
@@ -33,14 +33,14 @@ def read_lengths(path: str | Path, swapped: bool = True) -> tuple[tuple[int, ...
 
 
 def _read_scores(path: Path) -> Tensor:
-    """`(layers, K + 1)`, one score for each length from 0."""
+    """Scores `(layers, K + 1)` of the lengths 0..K."""
     if not path.is_file():
         raise UserError(f"no file at {path}; both files of an epoch are needed")
     try:
-        held = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: no larger than the file, whatever it says
-        scores = torch.from_numpy(held.astype(np.float32, casting="same_kind"))
-    except Exception as error:  # what Python's own parser says of a header among them
-        raise UserError(f"{path} is damaged or holds no plain array ({type(error).__name__})") from None
+        saved = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, as a damaged header may claim any size
+        scores = torch.from_numpy(saved.astype(np.float32, casting="same_kind"))
+    except Exception as error:  # also errors of Python's parser about the header
+        raise UserError(f"{path} is damaged or not a plain array ({type(error).__name__}); get a whole copy") from None
     if scores.ndim != 2 or not scores.numel() or not scores.isfinite().all():
-        raise UserError(f"{path} holds {tuple(scores.shape)} numbers, not one score for each layer and length")
+        raise UserError(f"{path} has shape {tuple(scores.shape)}, not one finite score for each layer and length")
     return scores

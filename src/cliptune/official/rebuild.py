@@ -1,4 +1,4 @@
-"""From a checkpoint of the authors' code to a tuned model and its run."""
+"""Convert a checkpoint of the authors' code to a tuned model and the configuration of its run."""
 
 from __future__ import annotations
 
@@ -21,76 +21,79 @@ from cliptune.official.detect import CTX, infer_sizes
 from cliptune.official.tensor_names import official_buffers, official_names
 from cliptune.registry import nearest
 
-#: The releases that keep a length start from words only up to this many vectors.
+#: The released code initialises from words only up to this number of vectors.
 MAX_WORD_VECTORS = 4
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
-#: A class name to make a sentence with, to see what else stands in it.
+#: A class name for a test sentence, which shows the tokens around the name.
 PROBE_NAME = "x"
 
 
 def rebuild_model(
-    held: OfficialCheckpoint,
+    saved: OfficialCheckpoint,
     name: str,
     backbone: Backbone,
     options: Mapping[str, Any],
     classnames: Sequence[str] = (),
     templates: Sequence[str] = DEFAULT_TEMPLATES,
 ) -> tuple[TunedModel, RunConfig]:
-    """The tuned model that `held` was saved from, and a run that says what it is; the run's data stay unknown.
+    """Rebuild the tuned model of a checkpoint, and a configuration of its run without the data, which are unknown.
 
-    name: its method. options: fields of the method that tensors do not tell. classnames: left out, they are read from
-    the sentences in the file. Raises `UserError`.
+    name: The method. options: Fields of the method that the tensors do not determine. classnames: By default, decoded
+    from the sentences in the file. Raises `UserError`.
     """
     for template in templates:
         checks.template("template", template)
-    check_compatible(held, backbone)
+    check_compatible(saved, backbone)
     method = methods.build(name)
-    told = {key: value for key, value in infer_sizes(held, backbone).items() if key in _field_names(method)}
-    method = _with_options(_with_options(method, told), options)
-    kept = suffix_tokens(held, backbone)
+    sizes = {key: value for key, value in infer_sizes(saved, backbone).items() if key in _field_names(method)}
+    method = _with_options(_with_options(method, sizes), options)
+    tails = suffix_tokens(saved, backbone)
     names: Sequence[str] = ()
-    if CTX in held.learned:  # else no sentence has anything learned in it
-        method, fixed = _fit_words(held, method, backbone, "words" in options, kept)
-        names = tuple(decode_classname(tail, fixed, backbone) for tail in kept or ())
-        if kept is not None and classnames and held.learned[CTX].ndim == 3:
-            _check_class_order(held, method, backbone, classnames, kept, names)
-        if kept is not None and not classnames and _sentence_tails(method, backbone, names)[1] != kept:
+    if CTX in saved.learned:  # else all sentences are fixed
+        method, fixed = _fit_words(saved, method, backbone, "words" in options, tails)
+        names = tuple(decode_classname(tail, fixed, backbone) for tail in tails or ())
+        if tails is not None and classnames and saved.learned[CTX].ndim == 3:
+            _check_class_order(saved, method, backbone, classnames, tails, names)
+        if tails is not None and not classnames and _sentence_tails(method, backbone, names)[1] != tails:
             names = ()
     if not (classnames or names):
-        raise UserError(f"{held.path} does not say its class names; give them in the order of training with --classes")
+        raise UserError(
+            f"{saved.path} does not contain its class names; list them in the order of training with --classes"
+        )
     checks.classnames(classnames or names)
     try:
         model = TunedModel(backbone, method, classnames or names, templates)
     except UserError as error:
-        raise UserError(f"{held.path} does not fit backbone {backbone.name!r}: {error}") from None
-    load_tensors(model, held)
+        raise UserError(f"{saved.path} does not fit backbone {backbone.name!r}: {error}") from None
+    load_tensors(model, saved)
     return model.eval(), RunConfig(method, data="")
 
 
 @torch.no_grad()
-def load_tensors(model: TunedModel, held: OfficialCheckpoint) -> None:
-    """Put what was learned in its place. Raises `UserError` unless every tensor finds one of its shape."""
-    places = official_names(model.learner) | official_buffers(model.learner)
-    where = f"{methods.name_of(model.method)} on {model.backbone.name!r}"
-    for name in sorted(places.keys() ^ held.learned.keys()):
-        raise UserError(f"{held.path} does not fit {where}: it {'lacks' if name in places else 'also holds'} {name}")
-    for name, place in places.items():
-        want, got = tuple(place.shape), tuple(held.learned[name].shape)
+def load_tensors(model: TunedModel, saved: OfficialCheckpoint) -> None:
+    """Copy the learned tensors to the model. Raises `UserError` for missing or unexpected names and other shapes."""
+    targets = official_names(model.learner) | official_buffers(model.learner)
+    fit = f"{saved.path} does not fit {methods.name_of(model.method)} on {model.backbone.name!r}"
+    for name in sorted(targets.keys() ^ saved.learned.keys()):
+        raise UserError(f"{fit}: {name} is {'missing' if name in targets else 'unexpected'}")
+    for name, target in targets.items():
+        want, got = tuple(target.shape), tuple(saved.learned[name].shape)
         if want != got:
-            raise UserError(f"{held.path} does not fit {where}: {name} is {got}, not {want}")
-        place.copy_(held.learned[name])
+            raise UserError(f"{fit}: {name} is {got}, not {want}")
+        target.copy_(saved.learned[name])
 
 
 def _fit_words(
-    held: OfficialCheckpoint, method: Method, backbone: Backbone, given: bool, kept: list[list[int]] | None
+    saved: OfficialCheckpoint, method: Method, backbone: Backbone, given: bool, tails: list[list[int]] | None
 ) -> tuple[Method, list[int]]:
-    """The method with the words its sentences were made with, and the tokens that they leave in front of the name.
+    """The method with the words of its sentences, and the fixed tokens before the name.
 
-    Words beyond the learned vectors stay ("v1 v2 of a cat."), so they count. The method's own are tried, then none,
-    unless the user gave them. Raises `UserError` if they do not fit.
+    Words beyond the learned vectors stay in the sentence ("v1 v2 of a cat."). The method's words are tried first, then
+    no words. given: The user chose the words, so only these are tried. tails: Token ids after the context, per class.
+    Raises `UserError` if no words fit.
     """
     own: str = next(getattr(layer, "words", "") for layer in nested_methods(method) if hasattr(layer, "words"))
-    length, why = held.learned[CTX].shape[-2], ""
+    length, why = saved.learned[CTX].shape[-2], ""
     for words in (own,) if given else dict.fromkeys((own, "")):
         if (
             words
@@ -103,41 +106,41 @@ def _fit_words(
         fixed = tail[: len(tail) - len(backbone.prompt_tokenizer(f"{PROBE_NAME}.")) + 1]
         if vectors != length:
             why = f"they make {vectors} learned vectors, the file has {length}"
-        elif kept is not None and any(tail[: len(fixed)] != fixed for tail in kept):
-            said = backbone.tokenizer.decode(kept[0][:-1]).strip()
-            why = f"a sentence there goes on with {said!r} after the learned vectors"
+        elif tails is not None and any(tail[: len(fixed)] != fixed for tail in tails):
+            text = backbone.tokenizer.decode(tails[0][:-1]).strip()
+            why = f"in the file, a sentence continues with {text!r} after the learned vectors"
         else:
             return one, fixed
-    raise UserError(f"words={own!r} do not fit {held.path}: {why}")
+    raise UserError(f"words={own!r} do not fit {saved.path}: {why}")
 
 
 def _check_class_order(
-    held: OfficialCheckpoint,
+    saved: OfficialCheckpoint,
     method: Method,
     backbone: Backbone,
     classnames: Sequence[str],
-    kept: list[list[int]],
+    tails: list[list[int]],
     names: Sequence[str],
 ) -> None:
-    """Raise `UserError` unless the names are those that the contexts of their own were learned for."""
-    if len(classnames) != len(kept):
-        raise UserError(f"{held.path} has a context for each of {len(kept)} classes, got {len(classnames)} names")
+    """Raise `UserError` unless each name is the one that the context of its class was learned for."""
+    if len(classnames) != len(tails):
+        raise UserError(f"{saved.path} has a context for each of {len(tails)} classes, got {len(classnames)} names")
     for given, there, name, tail in zip(
-        classnames, kept, names, _sentence_tails(method, backbone, classnames)[1], strict=True
+        classnames, tails, names, _sentence_tails(method, backbone, classnames)[1], strict=True
     ):
         if there != tail:
             raise UserError(
-                f"{held.path} has a context for each class, and that of {given!r} stands where it keeps {name!r}; give "
-                f"the names in the order of training, or leave --classes out"
+                f"{saved.path} has a context for each class, and its class {name!r} is at the position of {given!r}; "
+                f"list the names in the order of training, or leave --classes out"
             )
 
 
 def _sentence_tails(method: Method, backbone: Backbone, names: Sequence[str]) -> tuple[int, list[list[int]]]:
-    """The number of learned vectors in the method's sentences, and for each name the token ids after them, the name
-    standing at the end as it does in files."""
+    """The number of learned vectors in the method's sentences, and the token ids after them for each name, which is at
+    the end, as in the files."""
     if "position" in _field_names(method):
         method = _with_options(method, {"position": "end"})
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of words that are not tokens
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # about words that are several tokens
         sentences = method.class_prompts(backbone, names, DEFAULT_TEMPLATES)
     vectors = int(sentences.slots.max()) + 1
     ends = sentences.pool_index.tolist()
@@ -150,7 +153,7 @@ def _field_names(method: Method) -> set[str]:
 
 
 def _with_options(method: Method, options: Mapping[str, Any]) -> Method:
-    """The method, or the one inside it, with fields by name. Raises `UserError` for one that it does not have."""
+    """The method with fields replaced by name, also those of its base. Raises `UserError` for an unknown name."""
     names = sorted(_field_names(method))
     for key in options.keys() - {*names}:
         raise UserError(f"unknown option {key!r} for {methods.name_of(method)}; {nearest(key, names)}")

@@ -89,7 +89,7 @@ def _(learner: FixedLengthPrompts) -> dict[str, Tensor]:
 
 
 def official_buffers(learner: nn.Module) -> dict[str, Tensor]:
-    """Official name -> tensor of what is kept beside the parameters, though no gradient moves it."""
+    """Official name -> tensor that is saved with the parameters but not trained."""
     if not isinstance(learner, SurgeryLearner):
         return {}
     return {"text_cali_ratio": learner.text.ratio, "vis_cali_ratio": learner.image.ratio}
