@@ -1,4 +1,4 @@
-"""The cache of images: sums as the equation reads, a gradient by hand, names, a search, a state of any length."""
+"""The key-value cache: the equation's sums, a gradient by hand, class names, a search, states of any length."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def expected(image, clip, keys, names):
 
 
 @pytest.mark.parametrize("names", [NAMES, ("pig", "cat", "dog"), ("owl", "pig"), ("owl", "bat"), (*NAMES, "owl")])
-def test_what_is_near_is_added_to_its_class(names):
+def test_nearby_keys_are_added_to_their_class(names):
     cache, image, clip = filled(), units(4, seed=2), normal(4, len(names), seed=3)
     got = cache().head(image, clip, classnames=names)
     torch.testing.assert_close(got, expected(image, clip, cache.keys, names))
@@ -43,7 +43,7 @@ def test_what_is_near_is_added_to_its_class(names):
     ]]), "what it does not know keeps CLIP's logit"  # fmt: skip
 
 
-def test_two_classes_of_one_name_stay_two():
+def test_classes_with_equal_names_stay_separate():
     cache = KeyValueCache(("crane", "crane"), 5, ALPHA, BETA, False)
     cache.fill(units(2, seed=1), torch.tensor([0, 1]))
     got = cache().head(units(3, seed=2), torch.zeros(3, 2), classnames=("crane", "crane"))
@@ -69,14 +69,14 @@ def test_the_gradient_of_the_keys():
     torch.testing.assert_close(cache.keys.grad, by_hand.detach())
 
 
-def test_an_empty_cache_says_nothing():
+def test_an_empty_cache_changes_nothing():
     clip = normal(4, 3, seed=3)
     assert torch.equal(
         KeyValueCache(NAMES, 5, ALPHA, BETA, True)().head(units(4, seed=2), clip, classnames=NAMES), clip
     )
 
 
-def test_the_first_of_the_best_is_chosen():
+def test_the_first_of_equal_best_values_is_chosen():
     cache, image, clip = filled(), units(40, seed=4), 3 * normal(40, 3, seed=5)
     labels = torch.randint(3, (40,), generator=torch.Generator().manual_seed(0))
     alphas, betas, best = (0.1, 1.0, 2.0, 30.0), (0.5, 3.0, 9.0), (-1, 0.0, 0.0)
@@ -96,11 +96,11 @@ def test_the_first_of_the_best_is_chosen():
     assert (cache.alpha.item(), cache.beta.item()) == (1.0, 3.0), "of equals the first"
 
 
-def test_a_state_of_any_length_is_taken_in():
+def test_states_of_any_length_are_loaded():
     one, other = filled(), KeyValueCache(NAMES, 5, 1.0, 1.0, True)
-    held = other.keys
+    keys = other.keys
     other.load_state_dict(one.state_dict())
-    assert other.keys is held and other.keys.requires_grad, "an optimiser may hold it"
+    assert other.keys is keys and other.keys.requires_grad, "an optimiser may hold it"
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
     with pytest.raises(RuntimeError, match="size mismatch for keys"):
         KeyValueCache(NAMES, 6, 1.0, 1.0, True).load_state_dict(one.state_dict())

@@ -1,4 +1,4 @@
-"""Surgery mixes a feed-forward block into features by a ratio that nothing trains."""
+"""Surgery mixes a feed-forward block into features by a ratio that is not trained."""
 
 import pytest
 import torch
@@ -27,12 +27,12 @@ def test_it_is_the_mixture_of_the_features_and_the_block():
     torch.testing.assert_close(made(x), 0.3 * block + 0.7 * x)
 
 
-def test_no_ratio_no_surgery():
+def test_ratio_0_is_the_identity():
     x = normal(5, 6)
     assert torch.equal(surgery(0.0)(x), x)
 
 
-def test_the_ratio_is_kept_and_never_trained():
+def test_the_ratio_is_saved_but_not_trained():
     made = surgery(0.3)
     assert "ratio" in made.state_dict() and "ratio" not in dict(made.named_parameters())
     made(normal(5, 6)).sum().backward()
@@ -42,7 +42,7 @@ def test_the_ratio_is_kept_and_never_trained():
     assert other.ratio == pytest.approx(0.3)
 
 
-def test_a_learner_hands_out_prompts_with_both_adapters():
+def test_a_learner_returns_prompts_with_both_adapters():
     learner = SurgeryLearner(NoPrompts(), surgery(), surgery(0.5), 2)
     prompts = learner()
     assert prompts.adapt_text is learner.text and prompts.adapt_image is learner.image

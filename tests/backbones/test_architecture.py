@@ -1,4 +1,4 @@
-"""A weights file says its architecture, or which guess was made, or asks."""
+"""The architecture of a weights file is recognised, guessed with a note, or asked for."""
 
 import warnings
 
@@ -21,7 +21,7 @@ RESNET = {
     "text_cfg": {"width": 128, "heads": 2, "layers": 2},
     "vision_cfg": {"width": 16, "layers": (1, 2, 1, 1), "patch_size": None, "image_size": 64},
 }
-#: As LAION's ViT-H-14 and ViT-bigG-14: heads of 80 and 104, another ratio of the MLP.
+#: Like LAION's ViT-H-14 and ViT-bigG-14: heads of width 80 and 104, another MLP ratio.
 WIDE = {
     "embed_dim": 32,
     "text_cfg": {"width": 64, "heads": 4, "layers": 2},
@@ -37,7 +37,7 @@ WIDE = {
 
 
 def changed(config, **fields):
-    """`config` with fields of its towers, `vision_layers=1`, or of its own."""
+    """`config` with changed fields of its own or of its towers (`vision_layers=1`)."""
     made = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
     for name, value in fields.items():
         tower, _, rest = name.partition("_")
@@ -47,7 +47,7 @@ def changed(config, **fields):
 
 @pytest.fixture
 def known(monkeypatch):
-    """Make configurations known to open_clip under names, for a test."""
+    """A function that registers configurations with open_clip during a test."""
 
     def know(**configs):
         own = open_clip.factory._MODEL_CONFIGS
@@ -97,14 +97,14 @@ def test_a_known_size_that_is_not_square(known):
 
 
 @pytest.mark.parametrize("config", [VIT, RESNET, changed(VIT, vision_mlp_ratio=2.3, text_mlp_ratio=3.0)])
-def test_an_unknown_one_is_guessed_to_be_like_openais(config):
+def test_an_unknown_architecture_is_assumed_to_be_like_openais(config):
     model = tiny_clips.clip(config)
     with pytest.warns(UserWarning, match="heads 64 wide, .* use --backbone ARCHITECTURE --pretrained w.pt"):
         backbone = backbone_from_state_dict(model.state_dict(), "w.pt", quick_gelu=False)
     assert tiny_clips.agrees(backbone, model)
 
 
-def test_layer_scale_and_no_first_norm_are_seen():
+def test_layer_scale_and_a_missing_first_norm_are_recognised():
     model = tiny_clips.clip(changed(VIT, vision_ls_init_value=0.1, text_ls_init_value=0.2, vision_no_ln_pre=True))
     with pytest.warns(UserWarning, match="heads 64 wide"):
         assert tiny_clips.agrees(backbone_from_state_dict(model.state_dict(), "w.pt", quick_gelu=False), model)
@@ -120,13 +120,13 @@ def test_layer_scale_and_no_first_norm_are_seen():
         changed(VIT, vision_qk_norm=True),
     ],
 )
-def test_what_cannot_be_guessed_is_asked_for(config):
+def test_an_ambiguous_architecture_is_asked_for(config):
     state = tiny_clips.clip(config).state_dict()
     with pytest.raises(UserError, match="fits no architecture .*: --backbone ARCHITECTURE --pretrained w.pt, or use"):
         backbone_from_state_dict(state, "w.pt")
 
 
-def test_several_that_compute_differently_are_asked_for(known):
+def test_several_matching_architectures_are_asked_for(known):
     known(one=VIT, two=changed(VIT, text_heads=2))
     state = tiny_clips.clip(VIT).state_dict()
     with pytest.raises(UserError, match="fits several architectures, .*: one, two; .*: --backbone one"):
@@ -135,7 +135,7 @@ def test_several_that_compute_differently_are_asked_for(known):
     assert tiny_clips.agrees(quietly(state, quick_gelu=False), tiny_clips.clip(VIT))
 
 
-def test_the_activation_is_said_where_nothing_says_it(known, tmp_path):
+def test_an_assumed_activation_is_reported(known, tmp_path):
     known(mine=VIT, quick={**VIT, "quick_gelu": True})
     model, quick = tiny_clips.clip(VIT), tiny_clips.clip(VIT, True)
     torch.save(model.state_dict(), tmp_path / "w.pt")
@@ -152,7 +152,7 @@ def test_the_activation_is_said_where_nothing_says_it(known, tmp_path):
         assert tiny_clips.agrees(load_backbone("mine", str(tmp_path / "w.pt")), quick), "OpenAI's files say it"
 
 
-def test_published_weights_without_quickgelu_leave_no_doubt():
+def test_published_weights_without_quickgelu_give_no_note():
     assert (
         architecture.named_architecture("ViT-g-14").activation_is_known
         and architecture.named_architecture("ViT-B-16-quickgelu").activation_is_known

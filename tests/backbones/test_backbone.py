@@ -1,4 +1,4 @@
-"""What a backbone says of itself, and how it makes features of sentences."""
+"""Properties of a backbone, and text features from prompts."""
 
 import copy
 
@@ -26,7 +26,7 @@ def test_sizes_are_read_from_the_model(shape):
     assert backbone.preprocess.mean == (0.5, 0.5, 0.5) and backbone.logit_scale.item() == pytest.approx(100)
 
 
-def test_sentences_of_a_class_are_averaged_after_normalising():
+def test_text_features_of_a_class_are_averaged_after_normalisation():
     backbone = tiny_clips.backbone("deep_text")
     templates, names = ("a {}.", "{} it is", "the old {} there."), ("cat", "sled_dog")
     got = backbone.class_features(tokenize_templates(backbone.prompt_tokenizer, templates, names))
@@ -41,7 +41,7 @@ def test_normalise_is_exact_and_in_single_precision():
     torch.testing.assert_close(normalise(x).norm(dim=-1), torch.ones(3))
 
 
-def test_tokens_begin_and_end_and_must_fit():
+def test_start_and_end_tokens_and_the_context_length():
     backbone = tiny_clips.backbone("deep_image")
     ids = backbone.prompt_tokenizer("a photo of a cat.")
     assert ids[0] == 49406 and ids[-1] == 49407 and len(ids) == 8
@@ -50,7 +50,7 @@ def test_tokens_begin_and_end_and_must_fit():
         backbone.prompt_tokenizer("x " * 76)
 
 
-def test_words_are_embedded_one_vector_a_token():
+def test_words_are_embedded_as_one_vector_per_token():
     backbone = tiny_clips.backbone("deep_image")
     table = backbone.text.token_embedding.weight
     vectors = backbone.embed_words("a photo of a", 2)
@@ -59,7 +59,7 @@ def test_words_are_embedded_one_vector_a_token():
     assert table[backbone.prompt_tokenizer("a")[1]].any(), "the table was changed through it"
 
 
-def test_towers_are_made_anew_after_a_move():
+def test_towers_are_rebuilt_after_a_move():
     backbone = Backbone("x", copy.deepcopy(tiny_clips.backbone("deep_image").model), None, linear_backend="torch")
     images = tiny_clips.random_images(backbone)
     before = backbone.encode_image(images)
@@ -69,7 +69,7 @@ def test_towers_are_made_anew_after_a_move():
     torch.testing.assert_close(backbone.encode_image(images.double()).float(), 2 * before, rtol=1e-3, atol=1e-3)
 
 
-def test_names_that_mean_nothing_to_it_are_told():
+def test_unknown_names_are_reported():
     backbone = tiny_clips.backbone("deep_image")
     strange = Backbone("odd", backbone.model, backbone.tokenizer, False, lambda ids: {i for i in ids if i == 2368})
     with pytest.warns(UserWarning, match=r"^backbone 'odd' was not trained on 'cat' in the class name 'black_cat'$"):
@@ -77,7 +77,7 @@ def test_names_that_mean_nothing_to_it_are_told():
     backbone.prompt_tokenizer.check_names(("cat",))
 
 
-def test_features_leave_autocast_in_single_precision():
+def test_features_are_float32_under_autocast():
     backbone = Backbone(
         "x", tiny_clips.backbone("deep_image").model, tiny_clips.backbone("deep_image").tokenizer, False
     )
@@ -91,13 +91,13 @@ def test_features_leave_autocast_in_single_precision():
 @pytest.mark.parametrize(
     "text", ["a photo of a cat.", "CamelCase & Ünïcode—dash", "x" * 200, "it's 12345", "", "  spaces\t and\nlines "]
 )
-def test_the_tokenizer_is_clips(text):
+def test_the_tokenizer_equals_clips(text):
     import open_clip
 
     assert ClipTokenizer(77).encode(text) == open_clip.SimpleTokenizer().encode(text)
 
 
-def test_the_tokenizer_reads_openais_specials_alone():
+def test_the_tokenizer_reads_only_openais_special_tokens():
     tokenizer = ClipTokenizer(77)
     assert tokenizer.encode("<|startoftext|>cat<|endoftext|>") == [49406, *tokenizer.encode("cat"), 49407]
     assert not {49406, 49407} & set(tokenizer.encode("<start_of_text> cat <end_of_text>"))

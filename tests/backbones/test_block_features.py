@@ -1,4 +1,4 @@
-"""Pooled tokens after each block are the textbook's, however the towers save work."""
+"""Pooled tokens after each block equal the reference, with all optimisations of the towers."""
 
 from contextlib import contextmanager
 
@@ -21,28 +21,28 @@ CLEAN = [name.replace("_", " ") for name in NAMES]
 
 @contextmanager
 def inputs_of(modules):
-    """What the textbook's pass hands to these modules, in order."""
-    held = []
-    hooks = [m.register_forward_pre_hook(lambda _, given: held.append(given[0])) for m in modules]
-    yield held
+    """The inputs of these modules in the reference pass, in order."""
+    inputs = []
+    hooks = [m.register_forward_pre_hook(lambda _, given: inputs.append(given[0])) for m in modules]
+    yield inputs
     for hook in hooks:
         hook.remove()
 
 
 def text_by_hand(of, context, deep):
-    """`(n, width)` at end-of-text after each block: what goes into the next block, or into the final norm."""
+    """`(n, width)` at end-of-text after each block: the input of the next block or of the final norm."""
     ids, _ = textbook.prompted(of.prompt_tokenizer, WORDS, CLEAN)
-    with inputs_of([*list(of.text.transformer.resblocks)[1:], of.text.ln_final]) as held:
+    with inputs_of([*list(of.text.transformer.resblocks)[1:], of.text.ln_final]) as inputs:
         textbook.text_features(of.model, ids, context, deep)
-    return [x[torch.arange(len(ids)), ids.argmax(-1)] for x in held]
+    return [x[torch.arange(len(ids)), ids.argmax(-1)] for x in inputs]
 
 
 def image_by_hand(of, images, prompts):
     """`(b, width)` of the class token, likewise."""
     tower = of.visual
-    with inputs_of([*(block.ln_1 for block in list(tower.transformer.resblocks)[1:]), tower.ln_post]) as held:
+    with inputs_of([*(block.ln_1 for block in list(tower.transformer.resblocks)[1:]), tower.ln_post]) as inputs:
         textbook.image_features(of.model, images, prompts)
-    return [*(x[:, 0] for x in held[:-1]), held[-1]]
+    return [*(x[:, 0] for x in inputs[:-1]), inputs[-1]]
 
 
 def compare(got, expected, leaves):
@@ -78,7 +78,7 @@ def test_images(shape, depth):
     assert torch.equal(features, of.encode_image(images, prompts))
 
 
-def test_a_model_records_the_classes_and_the_image_itself_alone():
+def test_a_model_records_class_prompts_and_the_whole_image_only():
     of = backbone("deep_image")
     model = TunedModel(of, Dapt(base=Restore(depth=2)), NAMES).train()
     images = random_images(of)

@@ -1,4 +1,4 @@
-"""A block taken apart is open_clip's block."""
+"""Decomposed blocks equal open_clip's blocks."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_is_the_original(module, onednn):
 
 
 @pytest.mark.parametrize("onednn", [ONEDNN, frozenset()], ids=["onednn", "torch"])
-def test_extra_tokens_are_seen_and_not_carried_on(onednn):
+def test_prefix_tokens_are_attended_to_but_not_returned(onednn):
     module = original()
     block, x, extra = FrozenBlock(module, onednn), learned(3, 5, WIDTH), learned(2, WIDTH, seed=1)
     expected = module(torch.cat([x, extra.expand(3, -1, -1)], 1))[:, :5]
@@ -62,7 +62,7 @@ def test_a_mask_hides_keys():
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_queries_apart_from_keys_and_values():
+def test_separate_queries_and_keys():
     block, x = FrozenBlock(original(), ONEDNN), normal(5, WIDTH)
     torch.testing.assert_close(torch.cat([block.q(x), block.kv(x)], -1), block.qkv(x), rtol=0, atol=1e-5)
 

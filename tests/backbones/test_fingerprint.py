@@ -1,4 +1,4 @@
-"""A checkpoint belongs to weights and to all that computes with them; older ones to weights alone."""
+"""A fingerprint covers weights and everything that computes with them; older ones cover weights only."""
 
 import copy
 import hashlib
@@ -19,7 +19,7 @@ CONFIG = {
 
 
 def made(quick_gelu=False, tokenizer=None, preprocess=None, model=None, **fields):
-    """One set of weights in a model with fields of its towers changed."""
+    """A model of fixed weights with changed fields of its towers."""
     config = {key: dict(value) if isinstance(value, dict) else value for key, value in CONFIG.items()}
     for name, value in fields.items():
         tower, _, rest = name.partition("_")
@@ -49,19 +49,19 @@ OTHERS = {
 }
 
 
-def test_the_same_is_the_same():
+def test_equal_models_have_equal_fingerprints():
     prints = [one.fingerprints for one in (made(), made(), Backbone("y", made().model, ClipTokenizer(77)))]
     assert len({one.backbone for one in prints}) == 1
     made().fingerprints.check_same(made().fingerprints.describe(), "c")
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_whatever_computes_is_covered(kind):
-    other, held = made(**OTHERS[kind]), made().fingerprints.describe()
+def test_every_computation_is_covered(kind):
+    other, described = made(**OTHERS[kind]), made().fingerprints.describe()
     prints = other.fingerprints
-    assert prints.weights == held["weights"] and prints.backbone != held["fingerprint"]
+    assert prints.weights == described["weights"] and prints.backbone != described["fingerprint"]
     with pytest.raises(UserError, match="with the same weights but other settings: .*, not .*; load it with those"):
-        other.fingerprints.check_same(held, "c")
+        other.fingerprints.check_same(described, "c")
 
 
 def test_weights_are_covered():
@@ -75,8 +75,8 @@ def test_weights_are_covered():
             other.fingerprints.check_same(made().fingerprints.describe(), "c")
 
 
-def test_checkpoints_of_before_say_their_weights_alone():
-    """By the formula of then, written down again."""
+def test_older_checkpoints_identify_weights_only():
+    """By the formula of earlier versions."""
     digest, model = hashlib.sha256(), made().model
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode())
@@ -90,18 +90,18 @@ def test_checkpoints_of_before_say_their_weights_alone():
         Backbone("x", other, None).fingerprints.check_same(old, "c")
 
 
-def test_the_bundled_ones_is_that_of_kept_records(tiny_backbone):
+def test_the_bundled_backbone_has_the_recorded_fingerprint(tiny_backbone):
     assert tiny_backbone.fingerprints.weights == "0c4a198132910bdd"
 
 
-def test_what_a_version_does_not_say_is_no_difference():
-    held = made().fingerprints.describe()
-    held["settings"] = {"text tower": {"heads": [4]}}
-    held["fingerprint"] = "another version's"
-    made().fingerprints.check_same(held, "c")
+def test_missing_fields_are_no_difference():
+    described = made().fingerprints.describe()
+    described["settings"] = {"text tower": {"heads": [4]}}
+    described["fingerprint"] = "another version's"
+    made().fingerprints.check_same(described, "c")
 
 
-def test_it_is_taken_where_towers_are_not_open_clips_own():
+def test_fingerprints_of_towers_outside_open_clip():
     for shape in ("resnet", "timm"):
         backbone = tiny_clips.backbone(shape)
         assert backbone.fingerprints.backbone != tiny_clips.backbone("deep_image").fingerprints.backbone

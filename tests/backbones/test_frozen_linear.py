@@ -22,7 +22,7 @@ needs_onednn = pytest.mark.skipif(not onednn_dtypes("onednn"), reason="this buil
 @pytest.mark.parametrize("shape", [(16,), (1, 16), (5, 16), (2, 7, 16), (3, 1, 4, 16), (900, 16)])
 @pytest.mark.parametrize("bias", [BIAS, None])
 @pytest.mark.parametrize("scale", [1.0, 1.702])
-def test_is_f_linear(onednn, shape, bias, scale):
+def test_frozen_linear_equals_f_linear(onednn, shape, bias, scale):
     layer, x = FrozenLinear(WEIGHT, bias, onednn, scale), learned(*shape)
     expected = F.linear(x, scale * WEIGHT, None if bias is None else scale * bias)
     got = layer(x)
@@ -105,7 +105,7 @@ def test_other_types_use_f_linear():
 
 @pytest.fixture
 def processor(monkeypatch):
-    """Pretends another processor, by what Linux says of it, and a PyTorch with or without MKL."""
+    """A function that simulates another processor (its /proc/cpuinfo) and PyTorch with or without MKL."""
 
     def pretend(cpuinfo: str, mkl: bool = True):
         monkeypatch.setattr(Path, "is_file", lambda self: str(self) == "/proc/cpuinfo")

@@ -1,4 +1,4 @@
-"""CLIPs of transformers give transformers' own features."""
+"""CLIP models of transformers give the features of transformers."""
 
 import json
 
@@ -42,7 +42,7 @@ def saved(model, folder, **images):
 
 
 def agrees(backbone, model):
-    """Features of transformers, of the same tokens and pixels."""
+    """Assert that features equal those of transformers for the same tokens and pixels."""
     images, rows = normal(2, 3, 32, 32), [backbone.prompt_tokenizer(text) for text in TEXTS]
     ids = torch.tensor([row + [49407] * (77 - len(row)) for row in rows])
     with torch.no_grad():
@@ -58,7 +58,7 @@ def agrees(backbone, model):
 
 @pytest.mark.parametrize("act", ["quick_gelu", "gelu"])
 @pytest.mark.parametrize("eps", [1e-5, 1e-3])
-def test_a_folder_says_all(tmp_path, act, eps):
+def test_a_folder_is_sufficient(tmp_path, act, eps):
     model = clip(act, eps)
     backbone = load_backbone(saved(model, tmp_path))
     assert agrees(backbone, model)
@@ -71,7 +71,7 @@ def test_a_squashing_processor(tmp_path):
     assert (preprocess.resize_mode, preprocess.interpolation) == ("squash", "bilinear")
 
 
-def test_a_file_alone_asks_for_its_heads(tmp_path):
+def test_a_file_alone_needs_the_number_of_heads(tmp_path):
     torch.save(clip().state_dict(), tmp_path / "w.pt")
     with pytest.raises(UserError, match="fits no architecture"):
         load_backbone(str(tmp_path / "w.pt"))
@@ -109,7 +109,7 @@ def test_a_file_and_an_architecture(tmp_path, monkeypatch):
         ({"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}, "has another image size"),
     ],
 )
-def test_images_prepared_otherwise_are_refused(tmp_path, change, reason):
+def test_other_preprocessing_is_refused(tmp_path, change, reason):
     with pytest.raises(UserError, match=reason):
         load_backbone(saved(clip(), tmp_path, **change))
 

@@ -1,4 +1,4 @@
-"""Which towers take learned tokens, how features are read, and the sentences of those that cannot."""
+"""Which towers support learned tokens, how features are pooled, and the messages for unsupported towers."""
 
 import copy
 import math
@@ -37,7 +37,7 @@ def built(text=(), vision=(), custom=True, **more) -> Backbone:
 
 
 def agrees(of: Backbone) -> None:
-    """Features are those of the model itself, padded as its tokenizer pads."""
+    """Assert that features equal those of the model with its tokenizer's padding."""
     images = tiny_clips.random_images(of)
     texts = [f"a photo of a {name}." for name in NAMES]
     image, text = (
@@ -97,13 +97,13 @@ def test_image_towers(vision):
         ({"qk_norm": True}, r"VisionTransformer \(custom blocks\)"),
     ],
 )
-def test_image_towers_without_a_place_for_tokens(vision, why):
+def test_image_towers_without_support_for_tokens(vision, why):
     sentence = f"^backbone 'odd' has a {why} image tower; visual prompts and Grad-CAM need open_clip's ViT"
     with pytest.raises(UserError, match=sentence):
         _ = built(vision=vision).vit
 
 
-def test_text_towers_without_a_place_for_tokens():
+def test_text_towers_without_support_for_tokens():
     of = built({"qk_norm": True})
     sentence = r"^the text tower of backbone 'odd' \(CustomResidualAttentionBlock\) accepts no learned tokens; use"
     for ask in (lambda: of.text_width, lambda: of.text_depth, lambda: of.embed_words("a", 1)):
@@ -122,13 +122,13 @@ def test_towers_that_pool_nothing(tower):
 
 
 class Failing(torch.nn.Module):
-    """A tower that is not made for such images."""
+    """A tower that fails on the images."""
 
     def forward(self, images):
         raise AssertionError("Input height (32) doesn't match model (224).\nMore of it")
 
 
-def test_what_open_clip_itself_cannot_compute_is_a_sentence():
+def test_errors_of_open_clip_are_one_sentence():
     of = built()
     of.model.visual = Failing()
     sentence = (
@@ -146,7 +146,7 @@ def test_features_of_different_widths_are_refused():
 
 
 @pytest.mark.parametrize("ids", [400, 320])
-def test_tokens_that_the_tower_does_not_know(ids):
+def test_tokens_outside_the_vocabulary_are_refused(ids):
     of = built({"vocab_size": ids})
     with pytest.raises(UserError, match=f"returned token 49407, but its text tower has {ids} tokens"):
         of.tokenize(["a cat"])
@@ -182,7 +182,7 @@ def test_columns_that_a_wrapper_adds_have_the_bias_too(sigmoid):
     assert out.logits.shape[1] > len(NAMES)
 
 
-def test_a_probe_that_starts_from_sentences_starts_from_zero_shot(sigmoid):
+def test_a_probe_initialised_from_text_equals_zero_shot(sigmoid):
     images = tiny_clips.random_images(sigmoid)
     probe = TunedModel(sigmoid, LinearProbe(start="text"), NAMES)
     probe.method.prepare(probe, task())

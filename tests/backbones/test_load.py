@@ -15,7 +15,7 @@ from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.tokenizer import ClipTokenizer
 from cliptune.errors import UserError
 
-#: Heads are 64 wide in OpenAI's models, and nothing else says so.
+#: Heads of width 64, as assumed for OpenAI's models.
 VIT = {
     "embed_dim": 24,
     "text_cfg": {"width": 64, "heads": 1, "layers": 2},
@@ -42,7 +42,7 @@ def test_a_file_alone(tmp_path, vit, known):
     assert backbone.name == str(tmp_path / "w.safetensors") and tiny_clips.agrees(backbone, vit)
 
 
-def test_half_precision_weights_are_computed_in_single(vit, known):
+def test_half_precision_weights_are_converted_to_single(vit, known):
     half = {k: v.half() for k, v in vit.state_dict().items()}
     backbone = backbone_from_state_dict(half, "half", quick_gelu=False)
     assert {p.dtype for p in backbone.parameters()} == {torch.float32}
@@ -50,7 +50,7 @@ def test_half_precision_weights_are_computed_in_single(vit, known):
     assert all(torch.equal(v, exact[k]) for k, v in backbone.model.state_dict().items())
 
 
-def test_nothing_of_it_trains(vit, known):
+def test_all_parameters_are_frozen(vit, known):
     backbone = backbone_from_state_dict(vit.state_dict(), "x", quick_gelu=False).train()
     assert not backbone.training and not backbone.model.training
     assert not any(p.requires_grad for p in backbone.parameters())
@@ -66,8 +66,8 @@ def folder(path, state, config=VIT, **preprocess):
 
 def test_a_folder_with_a_configuration(tmp_path, vit):
     wrapped = {"state_dict": {f"module.{k}": v for k, v in vit.state_dict().items()}}
-    said = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2], "resize_mode": "squash", "interpolation": "bilinear"}
-    backbone = load_backbone(folder(tmp_path, wrapped, **said))
+    config = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2], "resize_mode": "squash", "interpolation": "bilinear"}
+    backbone = load_backbone(folder(tmp_path, wrapped, **config))
     assert backbone.preprocess == Preprocess((32, 32), "squash", "bilinear", 0, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))
     assert tiny_clips.agrees(backbone, vit) and backbone.name == f"local-dir:{tmp_path}"
     assert tiny_clips.agrees(load_backbone(str(tmp_path), quick_gelu=True), tiny_clips.clip(VIT, True))
@@ -97,7 +97,7 @@ def test_a_folder_of_a_model_that_is_not_square(tmp_path):
         (lambda path, vit: folder(path, vit, {**VIT, "embed_dim": 16}), r"is \(64, 24\), not \(64, 16\)"),
     ],
 )
-def test_folders_that_are_no_backbone(tmp_path, vit, make, reason):
+def test_other_folders_are_refused(tmp_path, vit, make, reason):
     with pytest.raises(UserError, match=reason):
         load_backbone(make(tmp_path, vit.state_dict()))
 
@@ -113,7 +113,7 @@ def test_an_architecture_takes_weights_from_a_file(tmp_path, vit, known):
         load_backbone("mine", str(file))
 
 
-def test_weights_that_do_not_fit_are_told_by_name(tmp_path, vit, known):
+def test_weights_that_do_not_fit_are_named(tmp_path, vit, known):
     def refused(state, reason):
         torch.save(state, tmp_path / "w.pt")
         with pytest.raises(UserError, match=reason):
@@ -126,7 +126,7 @@ def test_weights_that_do_not_fit_are_told_by_name(tmp_path, vit, known):
     refused({**state, "visual.proj": torch.zeros(128, 8)}, r"visual.proj is \(128, 8\), not \(128, 24\)")
 
 
-def test_positions_for_another_size_are_interpolated_with_a_note(tmp_path, known):
+def test_positional_embeddings_are_interpolated_with_a_note(tmp_path, known):
     large = tiny_clips.clip({**VIT, "vision_cfg": {**VIT["vision_cfg"], "image_size": 48}})
     torch.save(large.state_dict(), tmp_path / "w.pt")
     with pytest.warns(UserWarning, match="has 37 positions in visual.*, mine has 17: .*interpolated"):
@@ -136,7 +136,7 @@ def test_positions_for_another_size_are_interpolated_with_a_note(tmp_path, known
     assert tiny_clips.agrees(backbone, reference)
 
 
-def test_random_weights_are_asked_for_and_always_the_same(known):
+def test_random_weights_need_a_request_and_are_reproducible(known):
     def made():
         with pytest.warns(UserWarning, match="^mine has random weights .*seed 0"):
             return load_backbone("mine", "random")
@@ -152,7 +152,7 @@ def test_random_weights_are_asked_for_and_always_the_same(known):
 
 
 @pytest.mark.parametrize("tag, quick", [("openai", True), ("laion2b_s34b_b79k", None)])
-def test_a_tag_knows_its_activation(monkeypatch, tag, quick):
+def test_a_tag_determines_the_activation(monkeypatch, tag, quick):
     asked = []
 
     def create(*arguments, **options):
@@ -165,7 +165,7 @@ def test_a_tag_knows_its_activation(monkeypatch, tag, quick):
     assert asked == [quick, False]
 
 
-#: Tags whose images are not prepared as OpenAI's are, and one whose are.
+#: Tags with other preprocessing than OpenAI's, and one with the same.
 TAGS = [
     ("ViT-B-16", "openai", "shortest", "bicubic", 0.48145466),
     ("ViT-H-14-quickgelu", "dfn5b", "squash", "bicubic", 0.48145466),
@@ -176,8 +176,8 @@ TAGS = [
 
 
 @pytest.mark.parametrize("name, tag, mode, interpolation, mean", TAGS)
-def test_a_tag_knows_how_images_are_prepared(monkeypatch, name, tag, mode, interpolation, mean):
-    """Its weights are not here: what open_clip would fill is left as it starts, and the rest is its own code."""
+def test_a_tag_determines_the_preprocessing(monkeypatch, name, tag, mode, interpolation, mean):
+    """Without its weights: the model stays at its initial values, everything else is open_clip's code."""
     factory = open_clip.factory
     monkeypatch.setattr(factory, "download_pretrained", lambda *_, **__: "w.pt")
     monkeypatch.setattr(factory, "load_checkpoint", lambda *_, **__: None)
@@ -192,7 +192,7 @@ def test_a_tag_knows_how_images_are_prepared(monkeypatch, name, tag, mode, inter
     assert (preprocess.resize_mode, preprocess.interpolation) == (mode, interpolation)
 
 
-def test_a_file_is_prepared_as_the_published_weights_are(tmp_path, monkeypatch, vit):
+def test_a_file_has_the_preprocessing_of_the_published_weights(tmp_path, monkeypatch, vit):
     torch.save(vit.state_dict(), tmp_path / "w.pt")
     own = open_clip.factory._MODEL_CONFIGS
     monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", {**own, "PE-Core-B-16": VIT, "ViT-H-14": VIT})
@@ -204,7 +204,7 @@ def test_a_file_is_prepared_as_the_published_weights_are(tmp_path, monkeypatch, 
         assert load_backbone("ViT-H-14", str(tmp_path / "w.pt"), quick_gelu=False).preprocess.resize_mode == "shortest"
 
 
-def test_open_clips_own_error_is_told(monkeypatch):
+def test_errors_of_open_clip_are_reported(monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("no network\nand more lines")
 
@@ -213,6 +213,6 @@ def test_open_clips_own_error_is_told(monkeypatch):
         load_backbone("ViT-B-32", "openai")
 
 
-def test_the_bundled_one_has_one_activation():
+def test_the_bundled_backbone_has_a_fixed_activation():
     with pytest.raises(UserError, match="activation of the bundled tiny backbone is fixed"):
         load_backbone("tiny", quick_gelu=True)

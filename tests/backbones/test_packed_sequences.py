@@ -1,4 +1,4 @@
-"""Packed tokens: every real one once, and gradients that are the exact transposes."""
+"""Packed tokens: every real token once, and exact transposes as gradients."""
 
 import pytest
 import torch
@@ -35,10 +35,10 @@ def test_every_token_once(lengths, prefix):
     assert torch.equal(packed[:, 0].long(), tokens)
 
 
-def test_groups_are_the_same_sentences_with_prefixes_of_their_own():
+def test_groups_repeat_the_sentences_with_their_own_prefixes():
     source, lengths, prefix = sentences([4, 7, 3]), [4, 7, 3], 2
     packing = PackedSequences.pack(source, prefix, 2)
-    # Columns: the token, and the group it belongs to.
+    # Columns: the token and its group.
     tokens = torch.stack([source.ids[packing.row, packing.position], packing.group], 1)
     one = PackedSequences.pack(source, prefix)
     again = packing.repeat_groups(source.ids[one.row, one.position][:, None])
@@ -64,7 +64,7 @@ def test_gradients(queries, groups):
     assert torch.autograd.gradcheck(packing.unpad, (shared, own))
 
 
-def test_who_sees_whom():
+def test_causal_masks():
     within, causal = PackedSequences.pack(sentences([4, 7]), 2).causal_masks()
     assert within.tolist() == [[True, False], [True, True]]
     assert causal.shape == (5, 7) and causal[:, :2].all() and torch.equal(causal[:, 2:], torch.ones(5, 5).tril().bool())

@@ -1,4 +1,4 @@
-"""Both towers give the textbook's numbers, whatever they save."""
+"""Both towers equal the reference, with all their optimisations."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from cliptune.types import Prompts
 from tiny_clips import NAMES, SHAPES, VITS, backbone, learned, normal, random_images, same_gradients
 
 WORDS = "a photo of a"
-SCENERY = ("a clean origami sky.", "a clean origami railway bridge.", "x", "a clean origami water.")
+BACKGROUND_PROMPTS = ("a clean origami sky.", "a clean origami railway bridge.", "x", "a clean origami water.")
 
 
 def close(got, expected):
@@ -26,13 +26,13 @@ def deep_prompts(of: Backbone, n_ctx: int, depth: int) -> list:
 
 
 def both(of: Backbone, position: str, per_class: bool, depth: int, n_ctx: int = 3, words: str = WORDS, tower=None):
-    """Our features, the textbook's, and the leaves."""
+    """Our features, those of the reference, and the leaf tensors."""
     shape = (len(NAMES), n_ctx) if per_class else (n_ctx,)
     context, deep = learned(*shape, of.text_width), deep_prompts(of, n_ctx, depth)
     names = [name.replace("_", " ") for name in NAMES]
     ids, lengths = textbook.prompted(of.prompt_tokenizer, words, names)
     expected = textbook.text_features(of.model, ids, context, deep, position, lengths)
-    # Frozen words between context and name exist with the name at the end alone.
+    # Frozen words between context and name exist only with the name at the end.
     sentences = tokenize_with_context(of.prompt_tokenizer, words, n_ctx, NAMES, position)
     got = (tower or of.text_tower)(sentences, Prompts(text=context, text_deep=tuple(deep)))
     return got, expected, [context, *deep]
@@ -53,7 +53,7 @@ def test_text(shape, position, per_class, deep):
 
 @pytest.mark.parametrize("shape", VITS)
 @pytest.mark.parametrize("backend", ["onednn", "torch"])
-def test_text_partly_deep_by_either_route(shape, backend):
+def test_text_with_some_deep_layers_by_either_backend(shape, backend):
     got, expected, leaves = both(backbone(shape, backend), "end", False, 1, n_ctx=2)
     close(got, expected)
     same_gradients(normalise(got)[:, :5].sum(), normalise(expected)[:, :5].sum(), leaves)
@@ -62,7 +62,7 @@ def test_text_partly_deep_by_either_route(shape, backend):
 @pytest.mark.parametrize("shape", VITS)
 @pytest.mark.parametrize("per_class", [False, True], ids=["shared", "per_class"])
 @pytest.mark.parametrize("chunk", [1, 20])
-def test_chunks_change_nothing(shape, per_class, chunk):
+def test_the_chunk_size_does_not_matter(shape, per_class, chunk):
     of = backbone(shape)
     cut = PackedTextTower(of.model, of.onednn_dtypes, chunk=chunk)
     whole, _, leaves = both(of, "end", per_class, 2)
@@ -77,7 +77,7 @@ def test_chunks_change_nothing(shape, per_class, chunk):
         assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
-def test_chunks_are_recomputed_only_where_a_gradient_flows(monkeypatch):
+def test_chunks_are_recomputed_only_for_gradients(monkeypatch):
     of, calls = backbone("deep_text"), []
     monkeypatch.setattr(packed_text_tower, "checkpoint", lambda f, *a, **_: calls.append(len(a[0])) or f(*a))
     cut = PackedTextTower(of.model, of.onednn_dtypes, chunk=1)
@@ -107,7 +107,9 @@ def test_a_context_for_each_image(shape, depth, fit):
 
 @pytest.mark.parametrize("shape", VITS)
 @pytest.mark.parametrize(
-    "texts", [SCENERY, SCENERY[:1], (SCENERY[0],) * 2, SCENERY[1:3]], ids=["four", "one", "twice", "two"]
+    "texts",
+    [BACKGROUND_PROMPTS, BACKGROUND_PROMPTS[:1], (BACKGROUND_PROMPTS[0],) * 2, BACKGROUND_PROMPTS[1:3]],
+    ids=["four", "one", "twice", "two"],
 )
 def test_sentences_without_context(shape, texts):
     of = backbone(shape)
@@ -119,18 +121,20 @@ def test_sentences_without_context(shape, texts):
 
 @pytest.mark.parametrize("n_ctx", [1, 2, 4])
 def test_deep_prompts_enter_sentences_without_context(n_ctx):
-    """DAPT's background sentences: layer 0 is frozen, deeper layers hold the learned tokens at the same
+    """DAPT's background prompts: layer 0 is frozen, deeper layers have the learned tokens at the same
     positions, words or not."""
     of = backbone("deep_text")
     deep = deep_prompts(of, n_ctx, of.text_depth - 1)
-    got = of.encode_text(of.tokenize(SCENERY), Prompts(text=learned(n_ctx, of.text_width), text_deep=tuple(deep)))
-    expected = textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, SCENERY), None, deep)
+    got = of.encode_text(
+        of.tokenize(BACKGROUND_PROMPTS), Prompts(text=learned(n_ctx, of.text_width), text_deep=tuple(deep))
+    )
+    expected = textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, BACKGROUND_PROMPTS), None, deep)
     close(got, expected)
     same_gradients(normalise(got)[:, :5].sum(), normalise(expected)[:, :5].sum(), deep)
 
 
 @pytest.mark.parametrize("shape", [*VITS, "resnet"])
-def test_several_sentences_a_class(shape):
+def test_several_prompts_per_class(shape):
     of, templates = backbone(shape), ("a photo of a {}.", "{}", "a bad picture of many {} in the snow.")
     got = of.class_features(tokenize_templates(of.prompt_tokenizer, templates, NAMES))
     for row, name in zip(got, NAMES, strict=True):
@@ -169,10 +173,10 @@ def test_prompts_of_different_lengths():
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_graphs_exist_only_where_something_trains(shape):
+def test_graphs_exist_only_for_trainable_inputs(shape):
     of = backbone(shape)
     assert not of.encode_image(random_images(of)).requires_grad
-    assert not of.encode_text(of.tokenize(SCENERY)).requires_grad
+    assert not of.encode_text(of.tokenize(BACKGROUND_PROMPTS)).requires_grad
     context = learned(2, of.text_width)
     sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 2, NAMES)
     assert of.encode_text(sentences, Prompts(text=context)).requires_grad
@@ -181,7 +185,7 @@ def test_graphs_exist_only_where_something_trains(shape):
     assert all(p.grad is None and not p.requires_grad for p in of.parameters())
 
 
-def test_resnet_takes_text_prompts_alone():
+def test_a_resnet_has_text_prompts_only():
     of = backbone("resnet")
     got, expected, leaves = both(of, "end", False, 1)
     close(got, expected)
@@ -193,7 +197,7 @@ def test_resnet_takes_text_prompts_alone():
 
 @pytest.mark.parametrize("shape", VITS)
 def test_bfloat16(shape):
-    """Runs, forward and backward, and stays near; never the default."""
+    """Forward and backward run under bfloat16 and stay close; never the default."""
     of = backbone(shape)
     prompts, context = [learned(2, of.image_width)], learned(2, of.text_width)
     deep = tuple(deep_prompts(of, 2, 1))

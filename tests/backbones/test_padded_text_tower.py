@@ -1,4 +1,4 @@
-"""Text towers of any mask and pooling give what open_clip's own modules give, with learned tokens in place."""
+"""Text towers with any mask and pooling equal open_clip's modules, with learned tokens in place."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from tiny_clips import NAMES, learned, normal, same_gradients
 LENGTH, WIDTH = 24, 64
 WORDS = "a photo of a"
 SIZES = {"context_length": LENGTH, "vocab_size": 49408, "width": WIDTH, "heads": 2, "layers": 3, "output_dim": 32}
-#: Towers that are not causal, or end in a class token: as SigLIP, CLIPA, MobileCLIP and CoCa are, and their relatives.
+#: Towers that are not causal or end in a class token: like SigLIP, CLIPA, MobileCLIP and CoCa.
 TOWERS = {
     "siglip": {"no_causal_mask": True, "pool_type": "last", "proj_bias": True},
     "first": {"no_causal_mask": True, "pool_type": "first", "use_pad_mask": True},
@@ -27,7 +27,7 @@ TOWERS = {
     "eos": {"no_causal_mask": True, "pool_type": "eos", "eos_id": 49407, "use_pad_mask": True},
     "coca": {"embed_cls": True, "output_tokens": True},
     "correct": {"embed_cls": True, "correct_cls_mask": True},
-    "both": {"embed_cls": True, "no_causal_mask": True, "pad_id": 320},  # which is the token of "a" as well
+    "both": {"embed_cls": True, "no_causal_mask": True, "pad_id": 320},  # also the token of "a"
 }
 CAUSAL = {
     "argmax": {},
@@ -57,7 +57,7 @@ def padded(sentences: TokenizedText) -> Tensor:
 
 
 def reference(module: TextTransformer, sentences: TokenizedText, prompts: Prompts) -> Tensor:
-    """The tower's own blocks and mask, token for token."""
+    """Features by the tower's blocks and mask, token by token."""
     ids, slots = padded(sentences), F.pad(sentences.slots, (0, LENGTH - sentences.ids.shape[1]), value=-1)
     x, mask = module._embeds(ids)
     if prompts.text is not None:
@@ -74,8 +74,8 @@ def reference(module: TextTransformer, sentences: TokenizedText, prompts: Prompt
         if 1 <= i <= len(prompts.text_deep):
             own = prompts.text_deep[i - 1].expand(len(x), -1, -1)
             x = torch.cat([x[:, :1], own, x[:, 1 + own.shape[1] :]], 1)
-        lent = prompts.text_kv[i] if prompts.text_kv else None
-        x = textbook.attended(block, x, lent.options, lent.weights, mask) if lent else block(x, attn_mask=mask)
+        prefix = prompts.text_kv[i] if prompts.text_kv else None
+        x = textbook.attended(block, x, prefix.options, prefix.weights, mask) if prefix else block(x, attn_mask=mask)
     if module.cls_emb is not None:
         pooled = module.ln_final(x[:, -1])
     else:
@@ -137,7 +137,7 @@ def test_learned_context(kind, position, per_class):
 
 
 @pytest.mark.parametrize("kind", ["siglip", "eos", "coca", "both"])
-def test_tokens_that_lend_keys_and_values(kind):
+def test_prefix_keys_and_values(kind):
     module = tower(**TOWERS[kind])
     sentences = tokenize_fixed(encoding(module, True), [f"a photo of {name}" for name in names()])
     layers = [

@@ -1,4 +1,4 @@
-"""Tokens that only lend keys and values: the textbook's numbers in both towers, mixed or alone."""
+"""Prefix keys and values equal the reference in both towers, mixed or single."""
 
 import pytest
 import torch
@@ -17,23 +17,23 @@ NAMED = [name.replace("_", " ") for name in NAMES]
 
 
 def mixed(width: int, depth: int, longest: int, seed: int) -> tuple[list, tuple[KeyValues | None, ...], list]:
-    """What the textbook takes, what the towers take, and the leaves: options of 0..longest tokens in each layer."""
-    plain, given, leaves = [], [], []
+    """Arguments of the reference, of the towers, and the leaf tensors: options of 0..longest tokens per layer."""
+    plain, prefix_kv, leaves = [], [], []
     for i in range(depth):
         own = [learned(m, width, seed=seed + 10 * i + m) for m in range(1, longest + 1)]
         alphas = learned(longest + 1, seed=seed + i)
         options = (normal(0, width), *own)
         plain.append((options, alphas.softmax(-1)))
-        given.append(KeyValues(options, alphas.softmax(-1)))
+        prefix_kv.append(KeyValues(options, alphas.softmax(-1)))
         leaves += [*own, alphas]
-    return plain, tuple(given), leaves
+    return plain, tuple(prefix_kv), leaves
 
 
 def alone(width: int, lengths: list[int], seed: int) -> tuple[list, tuple[KeyValues | None, ...], list]:
-    """The same with one option a layer; 0 for none."""
+    """The same with one option per layer; 0 for none."""
     own = [learned(m, width, seed=seed + i) for i, m in enumerate(lengths)]
-    given = tuple(KeyValues((tokens,)) if len(tokens) else None for tokens in own)
-    return [((tokens,), torch.ones(1)) for tokens in own], given, [tokens for tokens in own if len(tokens)]
+    prefix_kv = tuple(KeyValues((tokens,)) if len(tokens) else None for tokens in own)
+    return [((tokens,), torch.ones(1)) for tokens in own], prefix_kv, [tokens for tokens in own if len(tokens)]
 
 
 def cases(width: int, depth: int, kind: str) -> tuple[list, tuple[KeyValues | None, ...], list]:
@@ -54,35 +54,37 @@ both_kinds = pytest.mark.parametrize("kind", ["mixed", "alone"])
 @pytest.mark.parametrize("chunk", [4096, 20, 1])
 def test_text(shape, kind, chunk):
     of = backbone(shape)
-    plain, given, leaves = cases(of.text_width, of.text_depth, kind)
+    plain, prefix_kv, leaves = cases(of.text_width, of.text_depth, kind)
     texts = [f"a photo of a {name}." for name in NAMED]
-    got = PackedTextTower(of.model, of.onednn_dtypes, chunk)(of.tokenize(texts), Prompts(text_kv=given))
+    got = PackedTextTower(of.model, of.onednn_dtypes, chunk)(of.tokenize(texts), Prompts(text_kv=prefix_kv))
     compare(got, textbook.text_features(of.model, textbook.tokens(of.prompt_tokenizer, texts), prefix_kv=plain), leaves)
 
 
 @both_kinds
 @pytest.mark.parametrize("per_class", [False, True])
-def test_text_beside_context_and_deep_tokens(kind, per_class):
+def test_text_with_context_and_deep_tokens(kind, per_class):
     of = backbone("deep_text")
-    plain, given, leaves = cases(of.text_width, of.text_depth, kind)
+    plain, prefix_kv, leaves = cases(of.text_width, of.text_depth, kind)
     context = learned(*((len(NAMES), 3) if per_class else (3,)), of.text_width)
     deep = [learned(3, of.text_width, seed=90 + i) for i in range(2)]
     ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", NAMED)
     expected = textbook.text_features(of.model, ids, context, deep, prefix_kv=plain)
     sentences = tokenize_with_context(of.prompt_tokenizer, "a photo of a", 3, NAMES)
-    got = of.encode_text(sentences, Prompts(text=context, text_deep=tuple(deep), text_kv=given))
+    got = of.encode_text(sentences, Prompts(text=context, text_deep=tuple(deep), text_kv=prefix_kv))
     compare(got, expected, [*leaves, context, *deep])
 
 
 @pytest.mark.parametrize("chunk", [4096, 1])
 def test_text_with_several_contexts(chunk):
     of = backbone("deep_text")
-    plain, given, leaves = cases(of.text_width, of.text_depth, "mixed")
+    plain, prefix_kv, leaves = cases(of.text_width, of.text_depth, "mixed")
     contexts = learned(2, 3, of.text_width)
     ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", NAMED)
     expected = torch.stack([textbook.text_features(of.model, ids, context, prefix_kv=plain) for context in contexts])
     sentences = tokenize_with_context(of.prompt_tokenizer, "a photo of a", 3, NAMES)
-    got = PackedTextTower(of.model, of.onednn_dtypes, chunk).per_context(sentences, contexts, Prompts(text_kv=given))
+    got = PackedTextTower(of.model, of.onednn_dtypes, chunk).per_context(
+        sentences, contexts, Prompts(text_kv=prefix_kv)
+    )
     compare(got, expected, [*leaves, contexts])
 
 
@@ -91,28 +93,28 @@ def test_text_with_several_contexts(chunk):
 @pytest.mark.parametrize("backend", ["onednn", "torch"])
 def test_images(shape, kind, backend):
     of = backbone(shape, backend)
-    plain, given, leaves = cases(of.image_width, of.image_depth, kind)
-    got = of.encode_image(random_images(of), prefix_kv=given)
+    plain, prefix_kv, leaves = cases(of.image_width, of.image_depth, kind)
+    got = of.encode_image(random_images(of), prefix_kv=prefix_kv)
     compare(got, textbook.image_features(of.model, random_images(of), prefix_kv=plain), leaves)
 
 
 @both_kinds
-def test_images_beside_tokens_of_their_own(kind):
+def test_images_with_image_tokens(kind):
     of = backbone("deep_image")
-    plain, given, leaves = cases(of.image_width, of.image_depth, kind)
+    plain, prefix_kv, leaves = cases(of.image_width, of.image_depth, kind)
     prompts = [learned(2, of.image_width, seed=50 + i) for i in range(3)]
     expected = textbook.image_features(of.model, random_images(of), prompts, plain)
-    compare(of.encode_image(random_images(of), prompts, prefix_kv=given), expected, [*leaves, *prompts])
+    compare(of.encode_image(random_images(of), prompts, prefix_kv=prefix_kv), expected, [*leaves, *prompts])
 
 
 def test_fewer_layers_than_the_tower_has():
     of = backbone("deep_image")
-    plain, given, leaves = alone(of.image_width, [2, 1, 0, 0], 1)
-    got = of.encode_image(random_images(of), prefix_kv=given[:2])
+    plain, prefix_kv, leaves = alone(of.image_width, [2, 1, 0, 0], 1)
+    got = of.encode_image(random_images(of), prefix_kv=prefix_kv[:2])
     compare(got, textbook.image_features(of.model, random_images(of), prefix_kv=plain), leaves)
 
 
-def test_no_prefix_tokens_are_nothing_learned():
+def test_zero_prefix_tokens_change_nothing():
     of: Backbone = backbone("deep_image")
     assert Prompts(text_kv=(None, None), image_kv=(None,)).fixed_text and Prompts(image_kv=(None,)).fixed_image
     some = (None, KeyValues((learned(1, of.text_width),)))

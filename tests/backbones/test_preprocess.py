@@ -1,4 +1,4 @@
-"""What a `preprocess_cfg` may say, and what it may not."""
+"""Valid and invalid values of `preprocess_cfg`."""
 
 import pytest
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
@@ -8,7 +8,7 @@ from cliptune.backbones.preprocess import Preprocess
 from cliptune.errors import UserError
 
 
-def test_what_is_left_out_is_open_clips_default():
+def test_missing_fields_are_open_clips_defaults():
     assert Preprocess.of({"size": 32}) == Preprocess(
         (32, 32), "shortest", "bicubic", 0, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
     )
@@ -31,17 +31,17 @@ def test_what_is_left_out_is_open_clips_default():
         ({"std": (0.5, 0.0, 0.5)}, r"std=\(0.5, 0.0, 0.5\)"),
     ],
 )
-def test_what_open_clip_does_not_take_is_a_sentence(cfg, reason):
+def test_values_that_open_clip_does_not_support_are_refused(cfg, reason):
     with pytest.raises(UserError, match=reason):
         Preprocess.of({"size": 32, **cfg})
 
 
-def test_a_backbone_carries_it():
+def test_a_backbone_has_its_preprocessing():
     backbone = tiny_clips.backbone("deep_image")
     assert backbone.preprocess == Preprocess((32, 32), mean=(0.5,) * 3, std=(0.2,) * 3) and backbone.image_size == 32
 
 
-def test_pixels_tell_all_fields_apart_that_decide_them():
+def test_the_key_covers_every_field_that_decides_pixels():
     plain = Preprocess((32, 48))
     others = [
         Preprocess((48, 32)),

@@ -1,4 +1,4 @@
-"""Token ids are those of open_clip's tokenizer, and learned context stands where words would."""
+"""Token ids equal those of open_clip's tokenizer, and learned context replaces words in place."""
 
 import random
 
@@ -26,7 +26,7 @@ ALL = [*tiny_tokenizers.FRAMES]
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory):
-    """A function: kind of tokenizer and open_clip's arguments -> open_clip's tokenizer."""
+    """A function that returns open_clip's tokenizer of a kind with the given arguments."""
 
     def made(kind: str, **options) -> HFTokenizer:
         folder = tmp_path_factory.mktemp(kind)
@@ -43,7 +43,7 @@ def rows(tokenizer, texts=TEXTS) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("clean", ["whitespace", "lower", "canonicalize"])
-def test_ids_are_open_clips(load, kind, clean):
+def test_ids_equal_open_clips(load, kind, clean):
     tokenizer = load(kind, clean=clean)
     assert torch.equal(rows(tokenizer), tokenizer(list(TEXTS)))
 
@@ -81,27 +81,27 @@ def test_ids_of_siglips_importer(load):
 @pytest.mark.parametrize("clean", ["whitespace", "lower", "canonicalize"])
 @pytest.mark.parametrize("reduction", ["", "simple", "random", "shuffle"])
 def test_clips_own_tokenizer_keeps_its_arguments(clean, reduction):
-    theirs = SimpleTokenizer(context_length=LENGTH, clean=clean, reduction_mask=reduction)
+    open_clips = SimpleTokenizer(context_length=LENGTH, clean=clean, reduction_mask=reduction)
     random.seed(0)
-    expected = theirs(list(TEXTS))
-    assert torch.equal(rows(ClipTokenizer.like(theirs)), expected)
+    expected = open_clips(list(TEXTS))
+    assert torch.equal(rows(ClipTokenizer.like(open_clips)), expected)
     assert torch.equal(rows(ClipTokenizer(LENGTH, clean=clean, reduction_mask=reduction)), expected)
 
 
 def test_further_special_tokens_of_clips_tokenizer():
-    theirs = SimpleTokenizer(context_length=LENGTH, additional_special_tokens=["<mask>"])
+    open_clips = SimpleTokenizer(context_length=LENGTH, additional_special_tokens=["<mask>"])
     texts = ["a <mask> cat", "<|endoftext|> <mask>"]
-    own = rows(ClipTokenizer.like(theirs), texts)
-    assert own[0].tolist() == theirs([texts[0]])[0].tolist() and 49408 in own[0]
+    own = rows(ClipTokenizer.like(open_clips), texts)
+    assert own[0].tolist() == open_clips([texts[0]])[0].tolist() and 49408 in own[0]
     assert own[1, :4].tolist() == [49406, 49407, 49408, 49407]
-    assert "<start_of_text>" in theirs.encoder, "open_clip's own tokenizer was changed"
+    assert "<start_of_text>" in open_clips.encoder, "open_clip's own tokenizer was changed"
 
 
 def test_words_picked_by_syntax_need_nltk(monkeypatch):
-    theirs = SimpleTokenizer(context_length=LENGTH, reduction_mask="syntax")
+    open_clips = SimpleTokenizer(context_length=LENGTH, reduction_mask="syntax")
     monkeypatch.setitem(__import__("sys").modules, "nltk", None)
     with pytest.raises(UserError, match="selects words by syntax, which needs nltk"):
-        rows(ClipTokenizer.like(theirs))
+        rows(ClipTokenizer.like(open_clips))
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -119,8 +119,8 @@ def test_too_long_sentences_are_refused(load, kind):
 
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("words", ["", "a photo of"])
-def test_context_stands_where_words_would(load, kind, words):
-    """All around the vectors is as in the fixed sentence: the name's tokens, what frames them, the padding."""
+def test_context_replaces_words_in_place(load, kind, words):
+    """Everything around the vectors is as in the fixed sentence: name tokens, special tokens, padding."""
     tokenizer = load(kind)
     encode, names = PromptTokenizer("x", tokenizer, LENGTH, "last", full_length=True), ["cat", "red_fox"]
     sentences, (lead, tail) = tokenize_with_context(encode, words, 3, names), encode.affixes
@@ -141,7 +141,7 @@ def test_context_stands_where_words_would(load, kind, words):
 
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("position, before", [("end", 4), ("middle", 2), ("front", 0)])
-def test_the_name_stands_where_it_is_asked_for(load, kind, position, before):
+def test_the_position_of_the_class_name(load, kind, position, before):
     encode = PromptTokenizer("x", load(kind), LENGTH, full_length=True)
     (ids,), (slots,) = (lambda s: (s.ids, s.slots))(tokenize_with_context(encode, "", 4, ["red fox"], position))
     fixed = encode.word_ids("X X X X")
@@ -159,7 +159,7 @@ def test_the_name_stands_where_it_is_asked_for(load, kind, position, before):
 
 @pytest.mark.parametrize("kind", ALL)
 def test_vectors_before_those_of_words(load, kind):
-    """ProGrad's: each takes one position, however many tokens a placeholder is."""
+    """For ProGrad: each vector takes one position, whatever the number of tokens of a placeholder."""
     encode = PromptTokenizer("x", load(kind), LENGTH, full_length=True)
     words = encode.word_ids("X X a photo")[len(encode.word_ids("X X")) :]
     sentences = tokenize_with_context(encode, "a photo", 2 + len(words), ["cat"], free=2)
@@ -181,8 +181,8 @@ def test_a_tokenizer_that_joins_words_is_refused():
 
 @pytest.mark.parametrize("pool", ["argmax", "eos", "first", "last"])
 @pytest.mark.parametrize("layout", ["plain", "front", "clips"])
-def test_rows_are_cut_behind_what_full_rows_pool(load, layout, pool):
-    """A causal tower needs no more than the pooled token and what stands before it, at the places of the full row."""
+def test_rows_are_truncated_after_the_pooled_token(load, layout, pool):
+    """A causal tower needs only the tokens up to the pooled one, at the positions of the full row."""
     tokenizer = load("xlm", tokenizer_mode="clips" if layout == "clips" else None)
     tokenizer.tokenizer.add_special_tokens({"cls_token": "X"})
     tokenizer.tokenizer.padding_side = "left" if layout == "front" else "right"
@@ -202,7 +202,7 @@ def test_pooled_positions(pool, eos, expected):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_names_that_mean_nothing_or_the_same(load, kind):
+def test_unknown_and_equal_names(load, kind):
     encode = PromptTokenizer("x", load(kind, clean="canonicalize"), LENGTH)
     with pytest.warns(UserWarning, match=r"^backbone 'x' reads the class names 'cat' and 'Cat!' as the same$"):
         encode.check_names(["dog", "cat", "Cat!"])
@@ -225,7 +225,7 @@ def test_words_of_the_vocabulary(load, kind, word, piece):
     assert not any(usable for token, (_, usable) in enumerate(vocabulary) if token in own.all_special_ids)
 
 
-def test_a_missing_padding_token_is_said(load):
+def test_a_missing_padding_token_is_reported(load):
     tokenizer = load("t5")
     tokenizer.tokenizer.pad_token = None
     with pytest.raises(UserError, match="the tokenizer of backbone 'x' has no padding token"):

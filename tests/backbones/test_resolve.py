@@ -1,4 +1,4 @@
-"""What a user calls a backbone, and what open_clip calls it."""
+"""Names of backbones as users type them, and their names in open_clip."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_tags_in_other_letters():
         ("org/model", "random", "but the hub org/model includes its weights"),
     ],
 )
-def test_what_is_refused(name, pretrained, reason):
+def test_unknown_names_are_refused(name, pretrained, reason):
     with pytest.raises(UserError, match=reason) as error:
         resolve_backbone(name, pretrained)
     assert not str(error.value).rstrip().endswith(":")

@@ -1,4 +1,4 @@
-"""What the frozen model says, against the textbook."""
+"""The frozen teacher against the reference implementation."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ TEMPLATES = ("a photo of a {}.", "itap of the {}.", "{} texture.")
 
 
 @pytest.mark.parametrize("shape", VITS)
-def test_a_class_is_the_mean_of_its_sentences_features_before_normalising(shape):
+def test_class_features_are_averaged_over_templates_before_normalisation(shape):
     of = backbone(shape)
     names = [name.replace("_", " ") for name in NAMES]
     each = [
@@ -31,7 +31,7 @@ def test_images_and_logits_without_prompts_or_graph(shape):
     features = teacher.image(images)
     raw = textbook.image_features(of.model, images)
     torch.testing.assert_close(features, textbook.unit(raw), rtol=0, atol=1e-5)
-    torch.testing.assert_close(teacher.image(raw), features, rtol=0, atol=1e-5)  # made earlier
+    torch.testing.assert_close(teacher.image(raw), features, rtol=0, atol=1e-5)  # precomputed features
     expected = of.logit_scale * features @ teacher.text.T
     torch.testing.assert_close(teacher.logits(features), expected)
     assert not any(t.requires_grad for t in (teacher.text, features, teacher.logits(features)))

@@ -1,4 +1,4 @@
-"""The embedded weights: what was shipped, complete, and far above chance."""
+"""The bundled weights are complete and far above chance."""
 
 import hashlib
 
@@ -35,12 +35,12 @@ def test_everything_is_float32_and_finite():
 
 
 def test_the_towers_differ_in_width_and_depth():
-    """So that a projection the wrong way round, or a depth taken from the other tower, cannot pass unnoticed."""
+    """So that a transposed projection or the depth of the other tower fails."""
     vision, text = tiny.config()["vision_cfg"], tiny.config()["text_cfg"]
     assert vision["width"] != text["width"] and vision["layers"] != text["layers"]
 
 
-def test_callers_cannot_change_what_the_next_one_gets():
+def test_callers_get_independent_copies():
     first = tiny.state_dict()
     before = {k: t.clone() for k, t in first.items()}
     for tensor in first.values():
@@ -48,7 +48,7 @@ def test_callers_cannot_change_what_the_next_one_gets():
     assert all(torch.equal(before[k], t) for k, t in tiny.state_dict().items())
 
 
-def test_rows_that_were_not_trained_are_filled_alike_everywhere():
+def test_untrained_rows_are_filled_reproducibly():
     table = tiny.state_dict()["token_embedding.weight"]
     untrained = sorted(tiny.untrained_tokens(range(49408)))
     rows = table[untrained]
@@ -72,14 +72,14 @@ def test_every_name_was_seen_in_pretraining(words, tokenizer):
         assert not tiny.untrained_tokens(tokenizer.encode(text)), text
 
 
-def test_untrained_tokens_are_told(tokenizer):
+def test_untrained_tokens_are_reported(tokenizer):
     ids = tokenizer.encode("photo of a carburettor")
     missing = tiny.untrained_tokens(ids)
     assert missing and missing < set(ids)
     assert not tiny.untrained_tokens([0, 49406, 49407])
 
 
-def test_damaged_weights_are_told(tmp_path, monkeypatch):
+def test_damaged_weights_are_refused(tmp_path, monkeypatch):
     folder = tmp_path / "tiny"
     folder.mkdir()
     (folder / "weights.safetensors").write_bytes(b"not these")

@@ -1,4 +1,4 @@
-"""Sentences hold the tokens, slots and ends that the textbook's slicing gives, for any names."""
+"""Tokenized sentences have the tokens, slots and ends of the reference, for any names."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ from cliptune.types import Prompts
 
 ENCODE = tiny_clips.backbone("deep_text").prompt_tokenizer
 POSITIONS = ["end", "middle", "front"]
-#: Includes the literal marker, which becomes an end-of-text of its own and moves the pooled position.
+#: Includes the literal marker, which becomes an end-of-text token and moves the pooled position.
 WORD = st.sampled_from(
     ["cat", "x", "Boeing", "707-320", "Müller's", "été", "<|endoftext|>", "!?", "antidisestablishmentarian", "犬"]
 )
@@ -67,7 +67,7 @@ def test_layout(names, n_ctx, position):
 @some
 @given(names=st.lists(NAME, min_size=1, max_size=4), position=st.sampled_from(POSITIONS), shared=st.booleans())
 def test_shared_prefix_is_shared(names, position, shared):
-    """Every row has the same token or the same learned vector there, and each still has its end to itself."""
+    """Every row has the same token or learned vector in the prefix, and its own end."""
     sentences = tokenize_with_context(ENCODE, "", 3, names, position)
     length = sentences.shared_prefix(shared)
     assert 1 <= length <= int(sentences.pool_index.min())
@@ -87,7 +87,7 @@ def test_length_of_the_prefix(position, shared, length):
 
 
 def test_frozen_words_after_the_vectors():
-    """MaPLe's default: two vectors for "a photo", then "of a" as it is."""
+    """MaPLe's default: two vectors for "a photo", then the fixed words "of a"."""
     sentences = tokenize_with_context(ENCODE, "a photo of a", 2, ["cat", "dog"])
     assert sentences.ids[0].tolist() == ENCODE("a photo of a cat.")
     assert sentences.slots[0].tolist() == [-1, 0, 1, -1, -1, -1, -1, -1]
@@ -108,7 +108,7 @@ def test_plain_sentences_are_the_textbook_tokens_cut_short(texts):
     assert torch.equal(sentences.pool_index, ids.argmax(-1)) and (sentences.slots == -1).all()
 
 
-def test_templates_of_a_class_stand_side_by_side():
+def test_templates_of_a_class_are_adjacent():
     sentences = tokenize_templates(ENCODE, ("a {}.", "the {} there"), ["sea_lion", "cat"])
     assert sentences.per_class == 2 and len(sentences) == 4
     for row, text in zip(sentences.ids, ("a sea lion.", "the sea lion there", "a cat.", "the cat there"), strict=True):
@@ -134,7 +134,7 @@ def test_blended_embeddings_are_the_mean_of_whole_padded_sentences():
     assert got.ids[1, : got.pool_index[1] + 1].tolist() == ENCODE("the toy cat.")
 
 
-def test_blended_sentences_share_what_no_template_tells_apart():
+def test_blended_sentences_share_the_common_prefix_of_the_templates():
     table = torch.arange(49408 * 2.0).reshape(-1, 2).sin()
 
     def prefix(*templates):
@@ -144,7 +144,7 @@ def test_blended_sentences_share_what_no_template_tells_apart():
     assert prefix("a {} in the snow.", "a photo of the {}.") == 2, "the first template's name stands third"
 
 
-def test_blended_sentences_are_cut_and_moved_whole():
+def test_blended_sentences_are_indexed_and_moved():
     found = average_embeddings(
         ENCODE, lambda ids: ids[..., None].float(), ("a {}.", "the toy {}."), ["cat", "sea_lion", "dog"]
     )
@@ -153,7 +153,7 @@ def test_blended_sentences_are_cut_and_moved_whole():
 
 
 @pytest.mark.parametrize("chunk", [4096, 1])
-def test_blended_features_are_the_textbooks(chunk):
+def test_blended_features_equal_the_reference(chunk):
     of = tiny_clips.backbone("deep_text")
     templates = ("a photo of a {}.", "a {} in a video game.", "itap of the {}.")
     names = [underscores_to_spaces(name) for name in tiny_clips.NAMES]
@@ -166,5 +166,5 @@ def test_blended_features_are_the_textbooks(chunk):
     torch.testing.assert_close(textbook.unit(got), textbook.unit(expected), rtol=0, atol=1e-5)
 
 
-def test_names_lose_underscores_and_nothing_else():
+def test_underscores_in_names_become_spaces():
     assert underscores_to_spaces("Sea_Lion (Zalophus)") == "Sea Lion (Zalophus)"

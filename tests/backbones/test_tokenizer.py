@@ -1,4 +1,4 @@
-"""Tokenizers are fetched without running code, and one that is not there is said in a sentence."""
+"""Tokenizers are loaded without executing code; a missing one is reported in one sentence."""
 
 import json
 from pathlib import Path
@@ -25,9 +25,11 @@ def test_arguments_of_the_configuration_are_kept(tmp_path):
     assert isinstance(own, ClipTokenizer) and own.context_length == 20
     assert own.encode("A Cat!") == own.encode("a cat") and own.reduction_fn is not None
     tiny_tokenizers.save("bert", tmp_path)
-    given = {"clean": "lower", "strip_sep_token": True}
-    theirs = load_tokenizer(model(tmp_path, hf_tokenizer_name="x", tokenizer_kwargs=given))
-    assert isinstance(theirs, HFTokenizer) and theirs.strip_sep_token and theirs.clean_fn("A  Cat") == "a cat"
+    arguments = {"clean": "lower", "strip_sep_token": True}
+    open_clips = load_tokenizer(model(tmp_path, hf_tokenizer_name="x", tokenizer_kwargs=arguments))
+    assert (
+        isinstance(open_clips, HFTokenizer) and open_clips.strip_sep_token and open_clips.clean_fn("A  Cat") == "a cat"
+    )
 
 
 @pytest.mark.parametrize("option", ["trust_remote_code", "code_revision", "auto_map"])
@@ -37,7 +39,7 @@ def test_arguments_that_run_code_are_refused(tmp_path, option):
         load_tokenizer(name)
 
 
-def test_code_beside_a_tokenizer_is_not_run(tmp_path):
+def test_code_next_to_a_tokenizer_is_not_executed(tmp_path):
     (tmp_path / "odd.py").write_text(EVIL.format(str(tmp_path / "ran")))
     mapped = {"tokenizer_class": "Odd", "auto_map": {"AutoTokenizer": ["odd.Odd", None]}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(mapped))
@@ -48,7 +50,7 @@ def test_code_beside_a_tokenizer_is_not_run(tmp_path):
     assert not (tmp_path / "ran").exists() and "\n" not in str(refusal.value)
 
 
-def test_a_missing_tokenizer_is_said(tmp_path):
+def test_a_missing_tokenizer_is_reported(tmp_path):
     with pytest.raises(
         UserError, match=r"^the tokenizer of local-dir:.* \(x\) can be neither loaded from this machine nor down"
     ) as no:

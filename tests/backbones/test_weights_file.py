@@ -1,4 +1,4 @@
-"""Weights files as people have them: wrapped, prefixed, half; and what is no CLIP, in a sentence."""
+"""Weights files in common forms: wrapped, prefixed, half precision; files that are no CLIP are refused."""
 
 import argparse
 import warnings
@@ -26,8 +26,8 @@ def prefixed(prefix, state=STATE):
     return OrderedDict((prefix + name, tensor) for name, tensor in state.items())
 
 
-def same(held, state=STATE):
-    return held.keys() == state.keys() and all(torch.equal(held[name], state[name].float()) for name in held)
+def same(weights, state=STATE):
+    return weights.keys() == state.keys() and all(torch.equal(weights[name], state[name].float()) for name in weights)
 
 
 WRAPPED = {
@@ -50,12 +50,12 @@ WRAPPED = {
 
 
 @pytest.mark.parametrize("kind", WRAPPED)
-def test_what_is_wrapped_is_found(tmp_path, kind):
+def test_wrapped_state_dicts_are_found(tmp_path, kind):
     torch.save(WRAPPED[kind], tmp_path / "w.pt")
-    held = read_weights(tmp_path / "w.pt")
+    weights = read_weights(tmp_path / "w.pt")
     state = WRAPPED[kind] if kind in ("half", "bfloat16") else STATE
-    assert same(held.state, state) and held.quick_gelu is None
-    assert {tensor.dtype for tensor in held.state.values()} == {torch.float32}
+    assert same(weights.state, state) and weights.quick_gelu is None
+    assert {tensor.dtype for tensor in weights.state.values()} == {torch.float32}
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".ckpt", ".th", ".weights", ".safetensors"])
@@ -65,10 +65,10 @@ def test_any_suffix(tmp_path, suffix):
     assert same(read_weights(path).state)
 
 
-def test_openais_numbers_say_its_activation(tmp_path):
+def test_openais_weights_imply_their_activation(tmp_path):
     torch.save({**STATE, **NUMBERS}, tmp_path / "w.pt")
-    held = read_weights(tmp_path / "w.pt")
-    assert same(held.state) and held.quick_gelu is True
+    weights = read_weights(tmp_path / "w.pt")
+    assert same(weights.state) and weights.quick_gelu is True
 
 
 def archive(path, state):
@@ -85,18 +85,18 @@ def archive(path, state):
                 at.add_module(folder, Empty())
             at = getattr(at, folder)
         at.register_parameter(last, torch.nn.Parameter(tensor.clone(), requires_grad=False))
-    with warnings.catch_warnings():  # TorchScript is on its way out, but OpenAI's files are made of it
+    with warnings.catch_warnings():  # TorchScript is deprecated, but OpenAI's files use it
         warnings.simplefilter("ignore")
         torch.jit.script(root).save(str(path))
 
 
-def test_a_torchscript_archive_is_openais(tmp_path):
+def test_a_torchscript_archive_is_read(tmp_path):
     archive(tmp_path / "ViT.pt", STATE)
-    held = read_weights(tmp_path / "ViT.pt")
-    assert same(held.state) and held.quick_gelu is True
+    weights = read_weights(tmp_path / "ViT.pt")
+    assert same(weights.state) and weights.quick_gelu is True
 
 
-def test_what_lies_beside_is_named(tmp_path):
+def test_ignored_tensors_are_reported(tmp_path):
     torch.save({**prefixed("clip."), "head.weight": torch.zeros(2), "head.bias": torch.zeros(2)}, tmp_path / "w.pt")
     with pytest.warns(UserWarning, match="tensors besides the CLIP, which are ignored: head.weight, head.bias$"):
         assert same(read_weights(tmp_path / "w.pt").state)
@@ -135,13 +135,13 @@ NOT = {
 def refused(path, reason):
     with pytest.raises(UserError, match=reason) as error:
         read_weights(path)
-    said = str(error.value)
-    assert "\n" not in said and not said.rstrip().endswith(":") and str(path) in said
+    message = str(error.value)
+    assert "\n" not in message and not message.rstrip().endswith(":") and str(path) in message
 
 
 @pytest.mark.filterwarnings("ignore:.*sparse:UserWarning")
 @pytest.mark.parametrize("kind", NOT)
-def test_what_is_no_clip_is_a_sentence(tmp_path, capsys, kind):
+def test_files_that_are_no_clip_are_refused(tmp_path, capsys, kind):
     content, reason = NOT[kind]
     torch.save(content, tmp_path / "w.pt")
     refused(tmp_path / "w.pt", reason)
@@ -178,7 +178,7 @@ def test_formats_of_other_libraries(tmp_path, name, reason):
     refused(tmp_path / name, reason)
 
 
-def test_a_runs_checkpoint_is_no_backbone(tmp_path):
+def test_a_checkpoint_of_a_run_is_refused_as_backbone(tmp_path):
     save_file({"x": torch.zeros(2)}, tmp_path / "checkpoint.safetensors", metadata={"cliptune-1": "{}"})
     refused(tmp_path / "checkpoint.safetensors", "checkpoint of a run, not a backbone")
 

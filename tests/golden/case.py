@@ -1,4 +1,4 @@
-"""One folder of recorded numbers, read and checked for soundness."""
+"""One folder of recorded numbers, read and checked for consistency."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from cliptune.types import LinearBackend
 
 
 def recordings() -> Path:
-    """The folder of recorded cases: $CLIPTUNE_GOLDEN, by default `recordings` beside this file."""
+    """The folder of recorded cases: $CLIPTUNE_GOLDEN, by default `recordings` next to this file."""
     return Path(os.environ.get("CLIPTUNE_GOLDEN") or Path(__file__).resolve().parent / "recordings")
 
 
 class Unsound(Exception):
-    """The folder contradicts itself: a digest, a shape or a file is not what `case.json` says."""
+    """The folder is inconsistent: a digest, a shape or a file differs from `case.json`."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What `case.json` and `tensors.safetensors` of `folder` say; `linear_backend` is handed to the backbone."""
+    """The content of `case.json` and `tensors.safetensors` of `folder`; `linear_backend` is passed to the backbone."""
 
     folder: Path
     json: dict[str, Any]
@@ -67,7 +67,7 @@ class Case:
 
     @cached_property
     def generator(self) -> Generator:
-        """The code of `clip_weights.py` beside the folder."""
+        """The code of `clip_weights.py` next to the folder."""
         places = [parent / "clip_weights.py" for parent in (self.folder.parent, self.folder.resolve().parent)]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
@@ -99,12 +99,12 @@ class Case:
 
     @cached_property
     def parameters(self) -> dict[str, Tensor]:
-        """Official state-dict name -> value the run used, stored or generated; words' starts are stored."""
+        """Official state-dict name -> value used by the run, stored (if initialised from words) or generated."""
         return self._values("param.")
 
     @cached_property
     def beginnings(self) -> dict[str, Tensor]:
-        """Official state-dict name -> value at the first forward pass, where `parameters` are of a later moment."""
+        """Official state-dict name -> value at the first forward pass, if `parameters` are later ones."""
         return self._values("init_param.")
 
     def _values(self, prefix: str) -> dict[str, Tensor]:
@@ -125,7 +125,7 @@ class Case:
         return values
 
     def strings(self) -> dict[str, Any]:
-        """`prompt_strings.json` beside the folder, or nothing."""
+        """The content of `prompt_strings.json` next to the folder, or an empty dict."""
         path = self.folder.parent / "prompt_strings.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -155,7 +155,7 @@ def read(folder: Path | str, linear_backend: LinearBackend = "torch") -> Case:
 
 
 class Generator(SimpleNamespace):
-    """The functions of `clip_weights.py`, run from its text: an import would leave byte code beside the recordings."""
+    """The functions of `clip_weights.py`, executed from its text: an import would write byte code next to it."""
 
     def __hash__(self) -> int:  # a key of the cache below
         return id(self)
@@ -163,7 +163,7 @@ class Generator(SimpleNamespace):
 
 @lru_cache
 def _generator(code: str) -> Generator:
-    """One a text, so that copies of the file share their models."""
+    """Cached by text, so that copies of the file share their models."""
     names: dict[str, Any] = {"__name__": "clip_weights"}
     exec(compile(code, "clip_weights.py", "exec"), names)
     return Generator(**names)
@@ -171,9 +171,9 @@ def _generator(code: str) -> Generator:
 
 @lru_cache(maxsize=4)
 def _backbone(generator: Generator, config: str, seed: int, linear_backend: LinearBackend) -> tuple[Backbone, str]:
-    """One model a (configuration, seed) in a process, and the digest of the weights it was made from."""
+    """The model of a (configuration, seed), cached per process, and the digest of its weights."""
     weights = generator.clip_state_dict(seed, generator.CONFIGS[config])
     state = {key: torch.from_numpy(value) for key, value in weights.items()}
     digest = generator.digest(weights)
-    openai = {**state, "input_resolution": torch.tensor(0)}  # as OpenAI's files are told
+    openai = {**state, "input_resolution": torch.tensor(0)}  # OpenAI's files are recognised by it
     return backbone_from_state_dict(openai, f"{config}/{seed}", linear_backend=linear_backend), digest

@@ -2,9 +2,9 @@
 
     python tests/golden/check.py CASE_DIR...
 
-Rebuilds each case from its folder alone and compares every recorded tensor. Files beside the cases, which `folder/*`
-names too, are passed over. Exit code: 0 all agree, 1 something differs or there is no case at all, 3 a method is not
-known here (and nothing differs).
+Rebuilds each case from its folder and compares every recorded tensor. Files next to the cases, which `folder/*`
+matches too, are ignored. Exit code: 0 if all agree, 1 if something differs or there is no case, 3 if a method is
+unknown (and nothing differs).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from cliptune.types import LinearBackend
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, the folder alone is there
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, only its folder is on the path
 
 from golden.case import Unsound, read
 from golden.compare import Report
@@ -39,7 +39,7 @@ def check(folder: Path | str, linear_backend: LinearBackend = "torch") -> tuple[
         family(case, report)
     except Unsound as error:
         return DIFFERS, [f"FAIL {name:24} {error}"]
-    except Exception as error:  # whatever the library raises is a failure to reproduce this case, not the others
+    except Exception as error:  # any error of the library fails this case only
         traceback.print_exc()
         return DIFFERS, [f"FAIL {name:24} {type(error).__name__}: {error}"]
     return AGREES if report.passed else DIFFERS, report.lines()

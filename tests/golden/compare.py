@@ -1,4 +1,4 @@
-"""Recorded against rebuilt: tolerances by a tensor's name, one line a group, nothing silently skipped."""
+"""Comparison of recorded and rebuilt tensors: tolerances by tensor name, one line per group, nothing skipped."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ BOUNDS = {
     "norms": Bound(relative=1e-3),
     "trace.losses": Bound(relative=2e-3),
     "trace.norms": Bound(relative=1e-4),
-    # No bound is stated for the tensors after the last step: the norms' one, on the largest entry.
+    # No bound is stated for tensors after the last step: use that of norms, relative to the largest entry.
     "trace.final": Bound(of_largest=1e-4),
     "saliency": Bound(1e-4),
-    # What saliency is made from, before the division by its maximum.
+    # Saliency before the division by its maximum.
     "cam": Bound(of_largest=1e-4),
     "schedule": Bound(1e-15, 1e-9),
     "exact": EXACT,
@@ -75,14 +75,14 @@ class Report:
         return name in self.case.tensors
 
     def used(self, names: Iterable[str]) -> None:
-        """These tensors are inputs: fed in, not compared."""
+        """Mark tensors as inputs, which are not compared."""
         self._answered |= set(names)
 
     def problem(self, text: str) -> None:
         self._problems.append(text)
 
     def tensor(self, name: str, got: torch.Tensor | NDArray, bound: Bound | None = None) -> None:
-        """Compare a recorded tensor with the rebuilt one; a name that is not recorded is passed over."""
+        """Compare a recorded tensor with the rebuilt one; names that are not recorded are ignored."""
         if self.wants(name):
             self._answered.add(name)
             self._compare(name, group(name), got, self.case.tensors[name], bound or self.bound(name))
@@ -105,7 +105,7 @@ class Report:
             self._compare(name, group(name), np.asarray(got), np.asarray(want), bound)
 
     def all_known(self, name: str, content: Mapping[str, Any], *known: str) -> None:
-        """A key of `case.json` that nothing was made of is a problem, where recordings live there."""
+        """Report keys of `case.json` that the check did not use."""
         self._problems += [f"not compared: {name}.{key}" for key in content if key not in known]
 
     def bound(self, name: str) -> Bound:
@@ -120,7 +120,7 @@ class Report:
         return not self._problems and not self._missing() and bool(self._worst)
 
     def lines(self) -> list[str]:
-        """One line a group with its largest error, then one line a failure."""
+        """One line per group with its largest error, then one line per failure."""
         lines = []
         for name, (ratio, worst, error, allowed, count) in sorted(self._worst.items()):
             mark = "ok  " if ratio <= 1 else "FAIL"
@@ -171,17 +171,19 @@ def group(name: str) -> str:
     return re.sub(r"\[.*", "", first)
 
 
-def _overridden(kind: str, said: dict[str, Any]) -> Bound:
+def _overridden(kind: str, stated: dict[str, Any]) -> Bound:
     """The bound of a kind, with the numbers `case.json` states (`grads_atol` reads "1e-3 * max|g| of that tensor")."""
     bound = BOUNDS[kind]
     if kind == "norms":
-        return Bound(relative=float(said.get("grads_rtol", bound.relative)))
-    if kind == "grads" and "grads_atol" in said:
-        text = str(said["grads_atol"])
+        return Bound(relative=float(stated.get("grads_rtol", bound.relative)))
+    if kind == "grads" and "grads_atol" in stated:
+        text = str(stated["grads_atol"])
         number = float(text.split("*")[0])
         return Bound(of_largest=number) if "max" in text else Bound(number)
     if kind in ("features", "logits", "losses"):
-        return Bound(float(said.get(f"{kind}_atol", bound.absolute)), float(said.get(f"{kind}_rtol", bound.relative)))
+        return Bound(
+            float(stated.get(f"{kind}_atol", bound.absolute)), float(stated.get(f"{kind}_rtol", bound.relative))
+        )
     return bound
 
 

@@ -4,7 +4,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """As the recordings were made; at these sizes more threads mostly wait for each other."""
+    """One thread, as in the recordings; at these sizes more threads are slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

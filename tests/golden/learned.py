@@ -1,4 +1,4 @@
-"""The learner of a case: started as recorded, its gradients compared by their official names."""
+"""The learner of a case: initialised as recorded, with gradients compared by their official names."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from golden.compare import Report
 
 
 def tuned(case: Case, report: Report, method: Method, templates: Sequence[str] = ("a photo of a {}.",)) -> TunedModel:
-    """The case's model, its learner started as recorded.
+    """The case's model with its learner initialised as recorded.
 
     What was recorded right after the official construction is compared with the library's construction; everything else
-    is fed in. A parameter without a recorded value, or the other way round, is a problem.
+    is loaded. A parameter without a recorded value, or the other way round, is a problem.
     """
     model = TunedModel(case.backbone, method, case.classnames, templates).train()
     parameters = official_names(model.learner)
     for name, parameter in parameters.items():
         report.tensor(f"init.{name}", parameter)
-        if isinstance(case.json.get("parameters", {}).get(f"param.{name}"), str):  # started from words
+        if isinstance(case.json.get("parameters", {}).get(f"param.{name}"), str):  # initialised from words
             report.tensor(f"param.{name}", parameter)
     for name in case.parameters.keys() ^ parameters.keys():
         where = "recorded" if name in case.parameters else "of the library's learner"
@@ -42,7 +42,7 @@ def tuned(case: Case, report: Report, method: Method, templates: Sequence[str] =
 
 
 def gradients(report: Report, model: TunedModel, prefix: str = "") -> None:
-    """Compare the gradients now on the learner with `grad.<prefix>NAME`, its samples and its norm."""
+    """Compare the learner's current gradients with `grad.<prefix>NAME`, its samples and its norm."""
     for name, parameter in official_names(model.learner).items():
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         key = f"{prefix}{name}"

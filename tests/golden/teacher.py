@@ -1,4 +1,4 @@
-"""The teacher of a recording: the sentence that hand-written features were made from."""
+"""The teacher of a recording: the template of its class features."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from golden.compare import Report
 def template(case: Case) -> str:
     """The recorded dataset's template, or the one that the recorded sentences were made from."""
     table = case.strings().get("kgcoop_prograd_teacher_by_dataset", {})
-    said = case.json.get("teacher_prompts", [])
+    recorded = case.json.get("teacher_prompts", [])
     found = table.get(case.hyper.get("dataset")) or (
-        said[0].replace(underscores_to_spaces(case.classnames[0]), "{}") if said else ""
+        recorded[0].replace(underscores_to_spaces(case.classnames[0]), "{}") if recorded else ""
     )
     if found.count("{}") != 1:
         raise Unsound("neither hyperparameters.dataset nor teacher_prompts says what the teacher's template is")
@@ -23,7 +23,7 @@ def template(case: Case) -> str:
 
 
 def compare_teacher(report: Report, teacher: Teacher, image: torch.Tensor, own: str) -> None:
-    """Compare the teacher's sentences, its class features and what it says of normalised image features."""
+    """Compare the teacher's prompts, its class features and its logits of normalised image features."""
     sentences = [own.format(underscores_to_spaces(name)) for name in report.case.classnames]
     if "teacher_prompts" in report.case.json:
         report.value("teacher_prompts", sentences, report.case.json["teacher_prompts"])

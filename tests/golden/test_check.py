@@ -1,4 +1,4 @@
-"""The checker can fail: it names what differs, what nothing answers to, and what it does not know."""
+"""The checker can fail: it names differences, unused recordings and unknown methods."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ FOLDER = recordings()
 
 @pytest.fixture
 def copy(tmp_path):
-    """Copies a recorded case, with tensors and facts changed; the folder is returned."""
+    """A function that copies a recorded case with changed tensors and facts and returns the folder."""
     if not (FOLDER / "index.json").is_file():
         pytest.skip(f"{FOLDER} holds other cases than those that are changed here")
 
@@ -54,7 +54,7 @@ def test_a_copy_agrees(copy):
     [
         ("zeroshot_template", "text_features_raw"),
         ("zeroshot_resnet", "image_features"),
-        ("coop_end_ctx4_words", "param.prompt_learner.ctx"),  # started from words, so compared
+        ("coop_end_ctx4_words", "param.prompt_learner.ctx"),  # initialised from words, therefore compared
         ("coop_end_ctx4_words", "tokens"),
         ("coop_end_ctx4_words", "loss"),
         ("coop_middle_ctx5_csc", "prompt_embeddings_sample"),
@@ -79,7 +79,7 @@ def test_one_changed_entry_is_found_and_named(copy, case, name):
     code, lines = check(copy(case, change))
     assert code == DIFFERS
     assert any(f" {name}: error" in line for line in failures(lines)), "\n".join(lines)
-    if name not in ("tokens", "param.prompt_learner.ctx"):  # from which other things are made
+    if name not in ("tokens", "param.prompt_learner.ctx"):  # inputs of other tensors
         assert len(failures(lines)) == 2, "the tensor and its group alone are to blame"
 
 
@@ -98,7 +98,7 @@ def test_changed_weights_are_found_by_their_digest(copy):
     assert "sha256" in lines[0]
 
 
-def test_a_tensor_nothing_answers_to_is_a_failure(copy):
+def test_an_unused_tensor_is_a_failure(copy):
     def add(tensors):
         tensors["something.else"] = np.zeros(3, np.float32)
 
@@ -113,7 +113,7 @@ def test_a_listed_tensor_that_is_missing_is_a_failure(copy):
     assert "mask is listed in case.json but not stored" in lines[0]
 
 
-def test_recordings_outside_tensors_are_compared_as_well(copy):
+def test_values_in_case_json_are_compared_too(copy):
     folder = copy("lr_schedule")
     content = json.loads((folder / "case.json").read_text(encoding="utf-8"))
     content["schedules"][1]["lr_per_epoch"][4] *= 1.000001
@@ -134,7 +134,7 @@ def test_the_sentences_of_a_subnet_are_those_of_its_mode(copy, mode, own):
     assert code == DIFFERS and any(" templates: " in line for line in failures(lines)), lines
 
 
-def test_an_unknown_method_is_said_and_exits_three(copy, capsys):
+def test_an_unknown_method_is_reported_with_exit_code_3(copy, capsys):
     folder = copy("dapt_mask_binarise", facts={"method": "Sorcery"})
     assert main([str(folder)]) == UNKNOWN
     assert "'Sorcery' is not known" in capsys.readouterr().out
@@ -151,12 +151,12 @@ def test_differing_wins_over_unknown_wins_over_agreeing(copy):
     assert main([str(unknown), str(differs), str(agrees)]) == DIFFERS
 
 
-def test_files_beside_the_cases_are_passed_over_but_are_not_enough(copy, tmp_path, capsys):
-    beside = tmp_path / "README.md"
-    beside.write_text("cases")
-    assert main([str(beside), str(copy("dapt_mask_binarise"))]) == AGREES
+def test_files_next_to_the_cases_are_ignored(copy, tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text("cases")
+    assert main([str(readme), str(copy("dapt_mask_binarise"))]) == AGREES
     assert "skip README.md" in capsys.readouterr().out
-    assert main([str(beside)]) == DIFFERS
+    assert main([str(readme)]) == DIFFERS
 
 
 def test_a_folder_without_a_case_is_a_failure(tmp_path):
@@ -177,7 +177,7 @@ def test_a_folder_without_a_case_is_a_failure(tmp_path):
         (torch.tensor([1.0]), False),
     ],
 )
-def test_features_agree_to_a_hundred_thousandth(got, agrees):
+def test_features_agree_to_1e_5(got, agrees):
     case = Case(Path("made_up"), {}, {"text_features": np.array([1.0, 2.0], np.float32)})
     report = Report(case)
     report.tensor("text_features", got)
@@ -197,5 +197,5 @@ def test_bounds_of_the_case_override():
     assert allowed["loss"] == pytest.approx([1.1e-4, 1.01e-3])
 
 
-def test_nothing_compared_is_no_agreement():
+def test_a_report_without_comparisons_fails():
     assert not Report(Case(Path("made_up"), {}, {})).passed

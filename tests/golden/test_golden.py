@@ -13,7 +13,7 @@ CASES = sorted(path.parent.name for path in FOLDER.glob("*/case.json"))
 
 
 @pytest.mark.skipif(not (FOLDER / "index.json").is_file(), reason=f"{FOLDER} has no index of its cases")
-def test_every_recorded_case_is_there():
+def test_every_recorded_case_exists():
     listed = json.loads((FOLDER / "index.json").read_text(encoding="utf-8"))
     assert CASES and CASES == sorted(entry["case"] for entry in listed)
 

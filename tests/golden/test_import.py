@@ -1,4 +1,4 @@
-"""Checkpoints that hold the recorded parameters, written as the official code writes them, give the recorded logits."""
+"""Checkpoints of the recorded parameters in the official format reproduce the recorded logits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from golden.case import Case, read, recordings
 from golden.compare import Report
 from official_files import CTX, learner_alone, save, second_tower, state_dict, unused_tensors
 
-#: `case.json`'s method -> the name to give where the file does not say it.
+#: `case.json`'s method -> the name to pass if the file does not contain it.
 NAMES = {"CoOp": "coop", "CoCoOp": "", "KgCoOp": "", "ProGrad": "prograd", "VPT": "", "IVLP": "", "MaPLe": "maple"}
 NAMES |= {"PromptSRC": "", "RESTORE": "", "DAPT": "", "DPL subnet": ""}
-#: Those whose file is the prompt learner's alone.
+#: Methods whose file contains the prompt learner only.
 ALONE = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad")
-#: A frozen image tower that a file holds besides.
+#: Second frozen image tower of a file.
 SECOND = {"PromptSRC": "prompt_learner.ZS_image_encoder", "DPL subnet": "prompt_learner.ZS_image"}
 SECOND |= {"DAPT": "image_encoder_ori"}
 
@@ -26,12 +26,12 @@ CASES = [path.parent.name for path in sorted(FOLDER.glob("*/case.json")) if read
 
 
 def file_of(case: Case) -> dict[str, Tensor]:
-    """The state dict that the official code would have kept."""
+    """The state dict as the official code would save it."""
     tensors, hyper, backbone = dict(case.parameters), case.hyper, case.backbone
     if case.method == "RESTORE":
         tensors["text_cali_ratio"] = torch.tensor(hyper["text_calib_r"], dtype=torch.float64)
         tensors["vis_cali_ratio"] = torch.tensor(hyper["vis_calib_r"], dtype=torch.float64)
-    if case.method == "DPL subnet":  # empty rows too, for layers without tokens and for those that the model lacks
+    if case.method == "DPL subnet":  # empty rows too, for layers without tokens and missing layers
         for tower, width in (("txt", backbone.text_width), ("img", backbone.image_width)):
             for i in range(12):
                 tensors.setdefault(f"prompt_learner.ctx_{tower}_lst.{i}", torch.empty(0, width))
@@ -45,7 +45,7 @@ def file_of(case: Case) -> dict[str, Tensor]:
 
 
 def sentences(case: Case) -> list[str]:
-    """Those of the classes; where they are not recorded, with placeholders for all learned vectors."""
+    """The prompts of the classes; if not recorded, with placeholders for all learned vectors."""
     if CTX not in case.parameters:
         return []
     context = " ".join(["X"] * case.parameters[CTX].shape[-2])
@@ -53,7 +53,7 @@ def sentences(case: Case) -> list[str]:
 
 
 def options(case: Case) -> dict:
-    """What the file does not say, as a user would."""
+    """Options that the file does not contain, as a user would pass them."""
     found = {"position": case.hyper["class_token_position"]} if case.method == "CoOp" else {}
     if case.method == "DAPT":
         found["compat"] = "release"  # with the background words that compete
@@ -102,7 +102,7 @@ def test_logits_of_the_imported_model(import_case, name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["coop_end_ctx16", "maple_depth3", "restore_depth3"])
-def test_half_precision_is_near(import_case, name):
+def test_half_precision_is_close(import_case, name):
     if name not in CASES:
         pytest.skip(f"no recording {name} at {FOLDER}")
     case, run = import_case(name, half=True)

@@ -1,4 +1,4 @@
-"""What every trained method's case records: a forward pass, losses, gradients, and three steps of SGD."""
+"""Comparisons for every trained method: a forward pass, losses, gradients, and three steps of SGD."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from golden.learned import gradients, official_names, rate
 
 
 def batch_of(report: Report) -> Batch:
-    """The case's only batch; a recorded mask goes with it."""
+    """The case's only batch, with the mask if one is recorded."""
     case = report.case
     if not report.wants("mask"):
         return Batch(case.images, case.labels)
@@ -23,7 +23,7 @@ def batch_of(report: Report) -> Batch:
 
 
 def backward(model: TunedModel, batch: Batch, state: State) -> tuple[Outputs, float]:
-    """One forward and backward pass as the loop does it; gradients stay on the learner. Returns outputs, total loss."""
+    """One forward and backward pass as in the training loop. Gradients stay on the learner; returns outputs, loss."""
     model.zero_grad()
     out = model(model.method.views(batch), state)
     losses = model.method.losses(out, batch, state)
@@ -55,12 +55,12 @@ def compare_tokens(report: Report, *parts: TokenizedText) -> None:
     report.tensor("tokens", ids)
     strings = [*report.case.json.get("prompts", []), *report.case.json.get("background_prompts", [])]
     if strings:
-        said = report.case.backbone.tokenize(strings)
-        report.value("prompts", ids.tolist(), padded(said.ids, length).tolist())
+        tokenized = report.case.backbone.tokenize(strings)
+        report.value("prompts", ids.tolist(), padded(tokenized.ids, length).tolist())
 
 
 def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State) -> None:
-    """Take the recorded number of steps from where the learner stands, and compare losses, norms and final tensors."""
+    """Take the recorded number of steps from the learner's current values; compare losses, norms and final tensors."""
     trace = report.case.json.get("trace")
     if not trace:
         return

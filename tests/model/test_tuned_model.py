@@ -1,4 +1,4 @@
-"""The tuned model gives the textbook's logits, losses and gradients, with graphs only where a loss takes a gradient."""
+"""Logits, losses and gradients of tuned models equal the reference; graphs exist only where a loss needs them."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from tiny_clips import NAMES, VITS, backbone, normal, random_images, same_gradie
 LABELS = torch.tensor([0, 3, 1])
 FIRST, SECOND = State(0, 10), State(7, 10)
 CLEAN = [name.replace("_", " ") for name in NAMES]
-SCENERY = [f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split()]
+BACKGROUNDS = [f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split()]
 
 
 def tuned(shape: str, method, backend="onednn") -> TunedModel:
@@ -84,7 +84,7 @@ def test_dapt(shape, state):
     ids, _ = textbook.prompted(of.prompt_tokenizer, "a photo of a", CLEAN)
     loss, out = step(model, batch, state)
     reference = textbook.dapt_step(
-        of.model, ids, textbook.tokens(of.prompt_tokenizer, SCENERY), list(learner.text), list(learner.to_image),
+        of.model, ids, textbook.tokens(of.prompt_tokenizer, BACKGROUNDS), list(learner.text), list(learner.to_image),
         batch.images, LABELS, batch.masks, decoupling=state is FIRST, stray=RELEASE_COMPETING_WORDS,
     )  # fmt: skip
     compare(model, loss, out.logits, reference)
@@ -100,7 +100,7 @@ def test_gradcam(shape):
     expected = textbook.gradcam(
         of.model,
         ids,
-        textbook.tokens(of.prompt_tokenizer, SCENERY),
+        textbook.tokens(of.prompt_tokenizer, BACKGROUNDS),
         list(learner.text),
         list(learner.to_image),
         batch.images,
@@ -120,7 +120,7 @@ def counted(monkeypatch, tower) -> list[int]:
     return calls
 
 
-def test_text_is_computed_once_an_evaluation(monkeypatch):
+def test_text_is_computed_once_per_evaluation(monkeypatch):
     model = tuned("deep_image", Maple(depth=2)).eval()
     text, image, pixels = (
         counted(monkeypatch, PackedTextTower),
@@ -133,14 +133,14 @@ def test_text_is_computed_once_an_evaluation(monkeypatch):
         together = model({"image": pixels}).logits
         assert text == [len(NAMES)]
     torch.testing.assert_close(torch.cat(first), together, rtol=0, atol=1e-4)
-    with torch.no_grad():  # training moved the learner: the next evaluation starts anew
+    with torch.no_grad():  # training changed the learner: the next evaluation computes text again
         model.train()
         model.learner.text[0].add_(0.5)
         moved = model.eval()({"image": pixels}).logits
     assert len(text) == 2 and (moved - together).abs().max() > 1e-2
 
 
-def test_training_never_uses_stale_text(monkeypatch):
+def test_training_never_uses_cached_text(monkeypatch):
     model = tuned("deep_image", CoOp(n_ctx=2)).train()
     text = counted(monkeypatch, PackedTextTower)
     for _ in range(2):
@@ -157,7 +157,7 @@ def test_all_views_pass_the_tower_together(monkeypatch):
     assert image[2:] == [6, 3]
 
 
-def test_features_made_earlier_skip_the_tower(monkeypatch):
+def test_cached_features_skip_the_tower(monkeypatch):
     model = tuned("deep_text", CoOp(n_ctx=4))
     batch = batch_for(model)
     whole, _ = step(model, batch, FIRST)

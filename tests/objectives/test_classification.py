@@ -21,7 +21,7 @@ def test_without_targets_it_is_cross_entropy_bit_for_bit():
     assert torch.equal(classification_loss(LOGITS, batch()), F.cross_entropy(LOGITS, LABELS))
 
 
-def test_one_class_in_each_image_is_the_same():
+def test_single_label_targets_equal_cross_entropy():
     alone = batch(*((int(label),) for label in LABELS))
     torch.testing.assert_close(classification_loss(LOGITS, alone), F.cross_entropy(LOGITS, LABELS))
 
@@ -33,7 +33,7 @@ def test_every_class_in_an_image_counts():
     torch.testing.assert_close(classification_loss(LOGITS, several), expected / 4)
 
 
-def test_columns_that_no_class_has_are_wrong():
+def test_columns_without_a_class_are_negatives():
     few = batch((0, 1), (1,), (0,), (1,))  # targets of 2 columns, logits of 5
     wide = batch((0, 1), (1,), (0,), (1,))
     wide = Batch(wide.images, wide.labels, targets=F.pad(wide.targets, (0, 3)))
@@ -60,6 +60,6 @@ def test_weights_multiply_the_loss():
     torch.testing.assert_close(classification_loss(LOGITS, heavy), expected / 4)
 
 
-def test_equal_weights_are_none():
+def test_equal_weights_change_nothing():
     ones = Batch(torch.empty(4, 3, 1, 1), LABELS, weights=torch.ones(4))
     torch.testing.assert_close(classification_loss(LOGITS, ones), classification_loss(LOGITS, batch()))

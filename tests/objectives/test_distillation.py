@@ -1,4 +1,4 @@
-"""Distillation against sums that read like the papers."""
+"""Distillation losses against the papers' sums."""
 
 import math
 
@@ -14,11 +14,11 @@ def softmax(row, temperature=1.0):
     return [e / sum(exponentials) for e in exponentials]
 
 
-def test_kl_is_that_of_the_teacher_from_the_student_over_all_entries():
+def test_kl_of_teacher_and_student_averages_over_all_entries():
     logits, teacher = normal(3, 5, seed=1, std=3), normal(3, 5, seed=2, std=3)
     total = 0.0
-    for student, said in zip(logits, teacher, strict=True):
-        p, q = softmax(said), softmax(student)
+    for student, teacher_probabilities in zip(logits, teacher, strict=True):
+        p, q = softmax(teacher_probabilities), softmax(student)
         total += sum(a * (math.log(a) - math.log(b)) for a, b in zip(p, q, strict=True))
     assert mean_kl(logits, teacher).item() == pytest.approx(total / 15, rel=1e-5)
 
@@ -32,11 +32,11 @@ def test_kl_is_zero_where_both_agree_and_keeps_sharp_logits_finite():
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 4.0])
-def test_soft_cross_entropy_softens_both_and_is_scaled_back(temperature):
+def test_soft_cross_entropy_uses_the_temperature_for_both(temperature):
     logits, teacher = normal(3, 5, seed=1, std=3), normal(3, 5, seed=2, std=3)
     total = 0.0
-    for student, said in zip(logits, teacher, strict=True):
-        p, q = softmax(said, temperature), softmax(student, temperature)
+    for student, teacher_probabilities in zip(logits, teacher, strict=True):
+        p, q = softmax(teacher_probabilities, temperature), softmax(student, temperature)
         total -= sum(a * math.log(b) for a, b in zip(p, q, strict=True))
     got = soft_cross_entropy(logits, teacher, temperature).item()
     assert got == pytest.approx(temperature**2 * total / 3, rel=1e-5)

@@ -34,7 +34,7 @@ def test_shifts_do_not_depend_on_scale_and_are_float32():
     torch.testing.assert_close(low, got, rtol=1e-2, atol=0)
 
 
-def test_tokens_that_do_not_move_have_no_shift_and_a_finite_gradient():
+def test_equal_tokens_have_zero_shift_and_a_finite_gradient():
     plain = normal(3, 8)
     prompted = plain.clone().requires_grad_()
     shift = relative_shifts([prompted], [plain])
@@ -42,7 +42,7 @@ def test_tokens_that_do_not_move_have_no_shift_and_a_finite_gradient():
     assert shift.tolist() == [0] and prompted.grad is not None and prompted.grad.isfinite().all()
 
 
-def test_towers_that_shift_alike_are_consistent():
+def test_equal_shifts_are_consistent():
     text, image = learned(4, seed=1), learned(4, seed=2)
     loss = shift_inconsistency(text, image)
     assert loss.item() == pytest.approx(sum((t - v) ** 2 for t, v in zip(text.tolist(), image.tolist(), strict=True)))

@@ -1,4 +1,4 @@
-"""The pull to the teacher, and gradients without what opposes a guide."""
+"""Distance to the teacher, and projected gradients that do not oppose a guide."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from cliptune.objectives.knowledge_guidance import remove_conflict, text_distanc
 from tiny_clips import normal
 
 
-def test_the_pull_is_one_minus_the_mean_cosine_and_half_the_squared_distance():
+def test_the_distance_is_one_minus_the_mean_cosine_or_half_the_squared_distance():
     text, teacher = normal(4, 8), normal(4, 8, seed=1)
     expected = sum(1 - F.cosine_similarity(a, b, 0) for a, b in zip(text, teacher, strict=True)) / 4
     text, teacher = F.normalize(text, dim=-1), F.normalize(teacher, dim=-1)
@@ -20,14 +20,14 @@ def test_the_pull_is_one_minus_the_mean_cosine_and_half_the_squared_distance():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_only_the_opposing_part_goes(share):
+def test_only_the_opposing_part_is_removed(share):
     gradient, guide = torch.tensor([[3.0, -2.0], [0.0, 1.0]]), torch.tensor([[0.0, 5.0], [0.0, 0.0]])
     expected = torch.tensor([[3.0, -2.0 * (1 - share)], [0.0, 1.0]])
     assert torch.allclose(remove_conflict(gradient, guide, share), expected)
     assert torch.equal(remove_conflict(gradient, -guide, share), gradient), "they agree"
 
 
-def test_what_is_left_does_not_oppose_the_guide_at_any_scale():
+def test_the_result_does_not_oppose_the_guide_at_any_scale():
     gradient, guide = normal(4, 8), -normal(4, 8) + 0.5 * normal(4, 8, seed=1)
     left = remove_conflict(gradient, guide)
     assert (left * guide).sum().abs() < 1e-5 < -(gradient * guide).sum()
@@ -35,6 +35,6 @@ def test_what_is_left_does_not_oppose_the_guide_at_any_scale():
         torch.testing.assert_close(remove_conflict(scale * gradient, scale * guide) / scale, left)
 
 
-def test_a_guide_of_zeros_says_nothing():
+def test_a_zero_guide_changes_nothing():
     gradient = normal(3)
     assert torch.equal(remove_conflict(gradient, torch.zeros(3)), gradient)

@@ -1,4 +1,4 @@
-"""Contexts that images move."""
+"""Image-conditional contexts."""
 
 import torch
 from torch import Generator
@@ -11,7 +11,7 @@ def conditional(features=32, width=6):
     return ConditionalContext(normal(2, width), features, Generator().manual_seed(0))
 
 
-def test_each_image_moves_all_vectors_alike():
+def test_each_image_shifts_all_vectors_equally():
     learner, images = conditional(), normal(5, 32, seed=1)
     prompts = learner()
     assert prompts.text is None and not prompts.fixed_text and prompts.fixed_image
@@ -24,7 +24,7 @@ def test_each_image_moves_all_vectors_alike():
         torch.testing.assert_close(context, expected)
 
 
-def test_the_hidden_layer_is_a_sixteenth_of_the_feature_and_never_empty():
+def test_the_hidden_width_is_a_sixteenth_and_at_least_1():
     assert conditional(32).inner.weight.shape == (2, 32)
     assert conditional(8).inner.weight.shape == (1, 8)
 

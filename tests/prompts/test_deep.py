@@ -1,4 +1,4 @@
-"""Tokens of either tower: handed out layer by layer, learned apart, and never deeper than the tower."""
+"""Deep tokens of both towers: per layer, independent, and never deeper than the tower."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_each_tower_gets_its_own_layers(text_depth, image_depth):
     assert prompts.fixed_text == (text_depth == 0) and prompts.fixed_image == (image_depth == 0)
 
 
-def test_starts_are_copied():
+def test_initial_values_are_copied():
     starts = layers(2, 2, 6)
     learner = DeepPrompts(starts)
     for start in starts:

@@ -1,4 +1,4 @@
-"""Tokens of every length and their scores: Adam is Adam, and each tensor learns in its turn."""
+"""Length search: tokens of every length, their scores, Adam, and alternating updates."""
 
 import pytest
 import torch
@@ -28,14 +28,14 @@ def test_every_length_from_none_to_the_longest():
 
 
 @pytest.mark.parametrize("lengths", [(2, 0), (0, 3)])
-def test_one_tower_alone(lengths):
+def test_one_tower_only(lengths):
     learner = searched(*lengths)
     assert (learner().fixed_text, learner().fixed_image) == (lengths[0] == 0, lengths[1] == 0)
     found = tuple(map(best_lengths, learner.alphas))
     assert [len(lengths) for lengths in found] == [2 * (n > 0) for n in lengths]
 
 
-def test_scores_take_gradients_while_choosing_and_tokens_at_all_other_times():
+def test_gradients_alternate_between_scores_and_tokens():
     learner = searched()
     alphas = {"alphas_text", "alphas_image"}
 
@@ -50,7 +50,7 @@ def test_scores_take_gradients_while_choosing_and_tokens_at_all_other_times():
     assert trained() == tokens
 
 
-def test_adam_is_adam():
+def test_adam_equals_pytorchs():
     learner, lr, betas = searched(), 0.0035, (0.5, 0.999)
     twins = [alphas.detach().clone().requires_grad_() for alphas in learner.alphas]
     adam = torch.optim.Adam(twins, lr=lr, betas=betas)
@@ -65,7 +65,7 @@ def test_adam_is_adam():
             torch.testing.assert_close(alphas.detach(), twin.detach(), rtol=1e-5, atol=1e-8)
 
 
-def test_adam_goes_on_from_a_saved_state():
+def test_adam_resumes_from_a_saved_state():
     learner, again = searched(), searched()
     gradients = [[normal(*a.shape, seed=s) for a in learner.alphas] for s in range(4)]
     for step, own in enumerate(gradients):
@@ -77,7 +77,7 @@ def test_adam_goes_on_from_a_saved_state():
     assert all(torch.equal(one, other) for one, other in zip(learner.alphas, again.alphas, strict=True))
 
 
-def test_the_likeliest_length_has_the_highest_score():
+def test_the_most_likely_length_has_the_highest_score():
     assert best_lengths(torch.tensor([[0.1, 0.3, 0.2], [5.0, 1.0, 1.0], [0.0, 1.0, 9.0]])) == (1, 0, 2)
 
 

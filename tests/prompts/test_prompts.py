@@ -1,4 +1,4 @@
-"""What is learned: shapes, start values from the generator that is passed, and what reaches which tower."""
+"""Prompt learners: shapes, initial values from the passed generator, and the prompts of each tower."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def seeded(seed=0):
 
 
 @pytest.mark.parametrize("shape", [(4, 8), (3, 4, 8)])
-def test_context_hands_out_a_copy_of_its_start_as_the_one_parameter(shape):
+def test_context_copies_its_initial_value_into_one_parameter(shape):
     start = normal(*shape)
     context = TextContext(start)
     start.zero_()
@@ -26,7 +26,7 @@ def test_context_hands_out_a_copy_of_its_start_as_the_one_parameter(shape):
     assert prompts.text_deep == () and prompts.image == ()
 
 
-def test_nothing_learned_nothing_handed_out():
+def test_a_learner_without_parameters_returns_no_prompts():
     prompts = NoPrompts()()
     assert prompts.text is None and not prompts.text_deep and not prompts.image
     assert list(NoPrompts().parameters()) == []
@@ -50,7 +50,7 @@ def test_coupled_image_tokens_are_linear_in_the_same_layers_text_tokens():
         assert torch.allclose(image, text @ project.weight.T + project.bias, atol=1e-6)
 
 
-def test_deep_projections_start_alike_and_train_apart():
+def test_deep_projections_start_equal_and_are_independent():
     coupled = CoupledPrompts(normal(2, 6), 3, 10, 3, 3, seeded())
     first, second, third = coupled.to_image
     assert torch.equal(second.weight, third.weight) and torch.equal(second.bias, third.bias)
@@ -68,7 +68,7 @@ def test_every_coupled_parameter_is_used():
         assert unused == [f"text.{i}" for i in range(max(depths), 5)]
 
 
-def test_starts_depend_on_the_generator_alone():
+def test_initial_values_depend_on_the_generator_only():
     torch.manual_seed(1)
     one = CoupledPrompts(normal(2, 6), 3, 10, 3, 3, seeded(5)).state_dict()
     torch.manual_seed(2)
@@ -78,12 +78,12 @@ def test_starts_depend_on_the_generator_alone():
     assert torch.equal(before, torch.get_rng_state()), "the global generator was drawn from"
 
 
-def test_random_tokens_are_normal_with_the_familys_deviation():
+def test_random_tokens_are_normal_with_standard_deviation_0_02():
     tokens = random_tokens(200, 100, seeded())
     assert abs(tokens.mean()) < 5e-4 and tokens.std().item() == pytest.approx(TOKEN_STD, rel=0.02)
 
 
-def test_linear_starts_as_pytorchs_does():
+def test_linear_is_initialised_like_pytorchs():
     layer = init_linear(64, 32, seeded())
     reference = torch.nn.Linear(64, 32)
     assert layer.weight.shape == reference.weight.shape and layer.bias.shape == reference.bias.shape
@@ -92,7 +92,7 @@ def test_linear_starts_as_pytorchs_does():
         assert parameter.std().item() == pytest.approx(64**-0.5 / 3**0.5, rel=0.15)
 
 
-def test_words_start_as_many_vectors_as_they_have_tokens():
+def test_words_initialise_one_vector_per_token():
     assert words_or_random("a photo of a", 4, 4) == "a photo of a"
     assert words_or_random("a photo of a", 2, 4) == "a photo of a"
     assert words_or_random("", 2, 0) == ""

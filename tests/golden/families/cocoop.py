@@ -1,4 +1,4 @@
-"""CoCoOp: a context of its own for each image."""
+"""CoCoOp: an image-conditional context."""
 
 from __future__ import annotations
 

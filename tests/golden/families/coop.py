@@ -1,4 +1,4 @@
-"""CoOp: shared or class-specific context, before, amid or behind the name."""
+"""CoOp: shared or class-specific context, before, around or after the name."""
 
 from __future__ import annotations
 

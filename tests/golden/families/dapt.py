@@ -1,4 +1,4 @@
-"""DAPT around MaPLe as released: three views, 32 background sentences of which some count as classes, two phases."""
+"""DAPT around MaPLe as released: three views, 32 background prompts of which some compete as classes, two phases."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check(case: Case, report: Report) -> None:
 
 
 def build(case: Case, report: Report, method: Dapt) -> TunedModel:
-    """The case's model, with its sentences compared."""
+    """The case's model, after comparing its prompts."""
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # more vectors than words
         model = tuned(case, report, method)
         sentences = method.class_prompts(case.backbone, case.classnames, model.templates)
@@ -49,13 +49,13 @@ def build(case: Case, report: Report, method: Dapt) -> TunedModel:
 
 
 def background(case: Case, method: Dapt) -> TokenizedText:
-    """The sentences about backgrounds, which deep prompts enter but not the learned context."""
+    """The background prompts, which have deep prompts but no learned context."""
     return case.backbone.tokenize(method.extra_prompts(None))
 
 
 @torch.no_grad()
 def compare_parts(report: Report, model: TunedModel, method: Dapt, batch: Batch) -> None:
-    """Compare every feature, every table of logits and every loss before weighting, those of both phases."""
+    """Compare all features, logits and unweighted losses of both phases."""
     phases = {method.decoupling(state): state for state in (State(epoch, EPOCHS) for epoch in range(100))}
     unweighted = replace(method, pull_push=1.0, foreground=1.0, background=1.0)
     names = {"ce": "ce_loss", "pull_push": "loss_vd", "foreground": "loss_fg", "background": "loss_bg"}

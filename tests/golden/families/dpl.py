@@ -1,4 +1,4 @@
-"""DPL: the mixture of all lengths that is searched, and tokens of the lengths that were found."""
+"""DPL: the mixture of all lengths in the search, and tokens of the found lengths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from golden.training import batch_of, compare_outputs, compare_step, compare_tok
 
 SUPERNET, SUBNET = "DPL supernet", "DPL subnet"
 METHODS = (SUPERNET, SUBNET)
-#: The official names of the sentences a subnet is trained on.
+#: The official names of the prompts on which a subnet is trained.
 SENTENCES = {"default": "template", "custom": "custom", "ensemble": "ensemble"}
 
 
@@ -51,7 +51,7 @@ def _subnet(case: Case, report: Report) -> None:
     own = case.strings()["dpl_by_dataset"][hyper["dataset"]] if sentence == "custom" else "a photo of a {}."
     method = Dpl(**lengths, sentence=sentence, distill=1.0, compat="release")
     model, batch = tuned(case, report, method, (own,)), batch_of(report)
-    teacher = method.prepare(model, None)  # type: ignore[arg-type]  # it looks at a task only to search
+    teacher = method.prepare(model, None)  # type: ignore[arg-type]  # only the search uses the task
     state = State(0, 1, teacher)
 
     _compare_strings(
@@ -70,14 +70,14 @@ def _subnet(case: Case, report: Report) -> None:
         assert parameter.grad is not None
         report.tensor(f"grad_kl_norm.{name}", parameter.grad.double().norm())
 
-    model.method = Dpl(**lengths, sentence=sentence, compat="release")  # the recorded total leaves the divergence out
+    model.method = Dpl(**lengths, sentence=sentence, compat="release")  # the recorded total is without the divergence
     compare_outputs(report, compare_step(report, model, batch, state))
     compare_tokens(report, method.class_prompts(case.backbone, case.classnames, model.templates))
     compare_trace(report, model, batch, state)
 
 
 def _compare_strings(case: Case, report: Report, sentences: Sequence[str]) -> None:
-    """sentences: what the case's mode trains on; the teacher has the sixty in every mode."""
+    """sentences: the training prompts of the case's mode; the teacher uses the sixty in every mode."""
     if "templates" in case.json:
         report.value("templates", list(sentences), case.json["templates"])
     if "n_imagenet_templates" in case.json:

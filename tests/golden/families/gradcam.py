@@ -1,4 +1,4 @@
-"""Grad-CAM of a model tuned by DAPT as released: what it reads, the maps, and the masks cut from them."""
+"""Grad-CAM of a model tuned by DAPT as released: activations, gradients, maps, and thresholded masks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from golden.families.dapt import build
 from golden.families.maple import maple
 
 METHODS = ("DAPT Grad-CAM masks",)
-#: Pixels nearer than this to the threshold may fall on either side of it (README, section 13).
+#: Pixels closer than this to the threshold may be on either side of it (README, section 13).
 NEAR = 1e-4
 
 
@@ -41,9 +41,9 @@ def check(case: Case, report: Report) -> None:
     # For images in the paper: probabilities instead of logits, and values above the threshold kept as they are.
     shown = gradcam(model, images, labels, "probability")
     unit = resize_and_normalize(shown, size, batch_maximum=True)
-    kept = unit * threshold_maps(shown, size, threshold, batch_maximum=True)
+    kept_values = unit * threshold_maps(shown, size, threshold, batch_maximum=True)
     report.tensor("cam_lowres_vis_variant", shown)
-    report.masked("saliency_vis_variant", kept, _far(unit, threshold))
+    report.masked("saliency_vis_variant", kept_values, _far(unit, threshold))
 
 
 def _far(unit: Tensor, threshold: float) -> Tensor:

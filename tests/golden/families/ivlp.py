@@ -12,7 +12,7 @@ from golden.learned import tuned
 from golden.training import batch_of, compare_outputs, compare_step, compare_tokens, compare_trace
 
 METHODS = ("IVLP",)
-#: More vectors a layer than this start at random, whatever the words (README, section 4).
+#: More vectors per layer than this are initialised at random, whatever the words (README, section 4).
 MOST_WORDS = 4
 
 
@@ -31,7 +31,7 @@ def prompts(case: Case) -> dict[str, Any]:
     found = {
         "n_ctx_text": hyper["n_ctx_text"],
         "n_ctx_image": hyper["n_ctx_vision"],
-        # Layers beyond the towers' are asked for in vain by the official code.
+        # The official code ignores layers beyond those of the towers.
         "depth_text": min(hyper["prompt_depth_text"], backbone.text_depth),
         "depth_image": min(hyper["prompt_depth_vision"], backbone.image_depth) if backbone.has_vit else 0,
     }

@@ -1,4 +1,4 @@
-"""KgCoOp: CoOp with a pull to the features of hand-written sentences."""
+"""KgCoOp: CoOp with a distance loss to the features of hand-written prompts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check(case: Case, report: Report) -> None:
     method = KgCoOp(hyper["n_ctx"], hyper["ctx_init"] or "", hyper["w"], compat="release")
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # words of several tokens
         model = tuned(case, report, method, (own,))
-    # `prepare` makes the teacher from the model alone.
+    # `prepare` uses only the model to build the teacher.
     batch, state = batch_of(report), State(0, 1, method.prepare(model, None))  # type: ignore[arg-type]
     out = compare_step(report, model, batch, state)
     compare_outputs(report, out)

@@ -1,4 +1,4 @@
-"""DAPT's other masks: random grids, and files as read from a folder."""
+"""DAPT's other masks: random grids, and files from a folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check(case: Case, report: Report) -> None:
 
 
 def _grid(case: Case, report: Report) -> None:
-    """Both random streams start at the seed; each batch of the loader draws one mask for all its images."""
+    """Both random streams start at the seed; the loader draws one mask per batch."""
     size = case.hyper["size"]
     batches = [[int(i) for i in found.split(",")] for found in re.findall(r"\[([\d, ]+)\]", case.notes)]
     for seed in case.hyper["seeds"]:

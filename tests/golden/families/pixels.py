@@ -25,6 +25,6 @@ def check(case: Case, report: Report) -> None:
 
 
 def _same_versions(notes: str) -> bool:
-    """Whether Pillow and torchvision are those of the recording: others may differ by one grey level."""
+    """Whether Pillow and torchvision have the recorded versions: others may differ by one grey level."""
     recorded = dict(re.findall(r"(Pillow|torchvision) (\d[\d.]*\d)", notes))
-    return bool(recorded) and all(version(name).split("+")[0] == said for name, said in recorded.items())
+    return bool(recorded) and all(version(name).split("+")[0] == number for name, number in recorded.items())

@@ -19,7 +19,7 @@ from golden.teacher import compare_teacher, template
 from golden.training import batch_of, compare_outputs, compare_step, compare_tokens, compare_trace
 
 METHODS = ("ProGrad",)
-#: No bound is stated for the cosine of two gradients, which may differ by more than features do.
+#: No bound is stated for the cosine of two gradients, which differs by more than features do.
 ANGLE = Bound(1e-4)
 
 
@@ -27,7 +27,7 @@ def check(case: Case, report: Report) -> None:
     hyper, own = case.hyper, template(case)
     method = ProGrad(
         hyper["n_ctx"],
-        # As released, any words mean those in front of the name in the teacher's sentence.
+        # As released, any words mean those before the name in the teacher's template.
         own.replace(" {}.", "") if hyper["ctx_init"] else "",
         hyper.get("class_token_position", "end"),
         hyper["T"],
@@ -36,7 +36,7 @@ def check(case: Case, report: Report) -> None:
     )
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # words of several tokens
         model = tuned(case, report, method, (own,))
-    # `prepare` makes the teacher from the model alone.
+    # `prepare` uses only the model to build the teacher.
     batch, state = batch_of(report), State(0, 1, method.prepare(model, None))  # type: ignore[arg-type]
     compare_sides(report, model, batch, state)
     out = compare_step(report, model, batch, state)
@@ -65,7 +65,7 @@ def compare_sides(report: Report, model: TunedModel, batch: Batch, state: State)
 
 
 def compare_stepped(report: Report, model: TunedModel) -> None:
-    """Compare what one step makes of the parameters with the gradients that are now on them."""
+    """Compare the parameters after one step with the current gradients."""
     for name, parameter in official_names(model.learner).items():
         key = f"{name.rpartition('.')[2]}_after_step"
         if report.wants(key):

@@ -51,7 +51,7 @@ def _compare_losses(report: Report, model: TunedModel, batch: Batch, state: Stat
 
 
 def _aggregated(case: Case, report: Report) -> None:
-    """Averages of generated states, one for each (epochs, mean, standard deviation)."""
+    """Averages of generated states for each (epochs, mean, standard deviation)."""
     for epochs, mean, std in case.hyper["cases"]:
         key = f"N{epochs}_mean{mean}_std{std}"
         weights = gaussian_weights(epochs, mean, std)

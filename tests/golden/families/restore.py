@@ -1,4 +1,4 @@
-"""RESTORE: MaPLe's prompts, norms measured from an earlier state, adapters, and one update of their ratios."""
+"""RESTORE: MaPLe's prompts, norms relative to an earlier state, adapters, and one update of their ratios."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from golden.learned import official_names, tuned
 from golden.training import batch_of, compare_outputs, compare_step, compare_tokens, compare_trace
 
 METHODS = ("RESTORE",)
-#: Not recorded: the update comes after the epoch that is a third of them.
+#: Not recorded: the update follows the epoch at a third of training.
 EPOCHS = 10
 #: Recorded as the float32 norm of a square of the tower's width, which rounds to about 1e-5 of its value.
 NORMS = Bound(1e-5, 1e-4)

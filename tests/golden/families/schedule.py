@@ -30,7 +30,7 @@ def check(case: Case, report: Report) -> None:
         if "lr_after_last_step" in item:
             report.value(f"{name}.lr_after_last_step", rate(epochs), item["lr_after_last_step"], BOUNDS["schedule"])
         defaults = sgd([torch.nn.Parameter(torch.zeros(1))], item["base_lr"]).defaults
-        said = item.get("sgd", {})
-        report.value(f"{name}.sgd", {key: defaults[key] for key in said}, said)
+        recorded = item.get("sgd", {})
+        report.value(f"{name}.sgd", {key: defaults[key] for key in recorded}, recorded)
         settings = ("base_lr", "max_epoch", "warmup_epoch", "warmup_type", "cons_lr")
         report.all_known(name, item, *settings, "lr_per_epoch", "lr_after_last_step", "sgd")

@@ -1,4 +1,4 @@
-"""Few-shot draws, base and novel halves, and the cut into training and validation."""
+"""Few-shot draws, base and novel halves, and the split into training and validation."""
 
 from __future__ import annotations
 

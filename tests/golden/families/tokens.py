@@ -1,4 +1,4 @@
-"""The tokeniser: awkward strings, and texts at and beyond the context length."""
+"""The tokenizer: unusual strings, and texts at and beyond the context length."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check(case: Case, report: Report) -> None:
         report.value(f"encode[{i}].decoded", tokenizer.decode(item["ids"]), item["decoded"])
         report.all_known(f"encode[{i}]", item, "text", "codepoints", "ids", "decoded")
     for i, item in enumerate(content["tokenize"]):
-        ids = tokenizer([item["text"]])[0]  # cuts what is too long
+        ids = tokenizer([item["text"]])[0]  # truncates long texts
         report.value(f"tokenize[{i}].padded", ids.tolist(), item["padded"])
         report.value(f"tokenize[{i}].eot_position", int(ids.argmax()), item["eot_position"])
         if len(tokenizer.encode(item["text"])) + 2 <= backbone.context_length:
@@ -42,7 +42,7 @@ def check(case: Case, report: Report) -> None:
 
 
 def _refuses(backbone: Backbone, text: str) -> bool:
-    """The official code raises its own kind of error; the library's is `UserError`."""
+    """Whether the library raises `UserError`, where the official code raises its own error."""
     try:
         backbone.prompt_tokenizer(text)
     except UserError:
@@ -51,7 +51,7 @@ def _refuses(backbone: Backbone, text: str) -> bool:
 
 
 def _smallest(case: Case) -> Backbone:
-    """A model of one block a tower with the full vocabulary: only its tokenizer matters."""
+    """A model of one block per tower with the full vocabulary: only its tokenizer matters."""
     vision = {"kind": "vit", "image_size": 16, "patch_size": 16, "vision_width": 64, "vision_layers": 1}
     text = {"text_width": 64, "text_layers": 1, "context_length": case.json["context_length"]}
     config = {**vision, **text, "vocab_size": case.json["eot"] + 1, "embed_dim": 64, "logit_scale": 0.0}

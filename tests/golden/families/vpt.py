@@ -1,4 +1,4 @@
-"""VPT: tokens in the image tower, classes as the release's fixed sentence."""
+"""VPT: tokens in the image tower, and class prompts in the release's fixed template."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from golden.learned import tuned
 from golden.training import batch_of, compare_outputs, compare_step, compare_tokens, compare_trace
 
 METHODS = ("VPT",)
-#: Whatever the dataset (README, section 5.4).
+#: The same for every dataset (README, section 5.4).
 TEMPLATE = "a photo of a {}."
 
 
 def check(case: Case, report: Report) -> None:
-    # Layers beyond the tower's are asked for in vain by the official code.
+    # The official code ignores layers beyond those of the tower.
     depth = min(case.hyper["prompt_depth_vision"], case.backbone.image_depth)
     method = Vpt(case.hyper["n_ctx_vision"], depth, TEMPLATE)
     model = tuned(case, report, method)

@@ -1,4 +1,4 @@
-"""Zero-shot CLIP: one template a dataset, or the ensemble."""
+"""Zero-shot CLIP: one template per dataset, or the ensemble."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check(case: Case, report: Report) -> None:
 
 
 def _template_first(sentences: TokenizedText) -> TokenizedText:
-    """The library lists a class's templates side by side, the recordings a template's classes."""
+    """Reorder from the library's order (classes, templates) to the recorded one (templates, classes)."""
     order = torch.arange(len(sentences)).unflatten(0, (-1, sentences.per_class)).T.flatten()
     return TokenizedText(sentences.ids[order], sentences.slots[order], sentences.pool_index[order])
 
