@@ -87,10 +87,8 @@ def mountain(rng: np.random.Generator, size: int) -> Canvas:
     far = random_colour(rng, (140, 155, 185), (150, 160, 180))
     blend_over(canvas, ridge(rng, size, 0.38, 0.6, 4, 4), far)
     peaks = ridge(rng, size, 0.5, 0.85, 3, 5)
-    stone = mix(
-        random_colour(rng, (75, 75, 90), (90, 85, 85)), random_colour(rng, (135, 130, 135)), noise(rng, size, 8)
-    )
-    blend_over(canvas, peaks, stone)
+    low, high = random_colour(rng, (75, 75, 90), (90, 85, 85)), random_colour(rng, (135, 130, 135))
+    blend_over(canvas, peaks, mix(low, high, noise(rng, size, 8)))
     snowline = 0.48 + 0.3 * (noise(rng, size, 10, 4, 3) - 0.5)
     blend_over(canvas, peaks * (y < snowline), np.full(3, 0.96, np.float32))
     blend_over(canvas, ridge(rng, size, 0.86, 0.12, 4), random_colour(rng, (80, 120, 70), (95, 125, 75)))
@@ -155,11 +153,8 @@ def road(rng: np.random.Generator, size: int) -> Canvas:
         edge = (y > horizon) & (np.abs(x - middle - side * (0.02 + 0.52 * depth)) < 0.004 + 0.018 * depth)
         blend_over(canvas, edge, np.full(3, 0.92, np.float32))
     dash = (1 / ((y - horizon).clip(0.02, 1) + 0.08) * 1.6 + rng.random()) % 1 < 0.55
-    blend_over(
-        canvas,
-        _perspective_strip(size, horizon, 0.03, 0.003, middle) & dash,
-        random_colour(rng, (240, 205, 80), (240, 240, 235)),
-    )
+    centre_line = _perspective_strip(size, horizon, 0.03, 0.003, middle) & dash
+    blend_over(canvas, centre_line, random_colour(rng, (240, 205, 80), (240, 240, 235)))
     return canvas
 
 
@@ -193,21 +188,16 @@ def railway(rng: np.random.Generator, size: int) -> Canvas:
     y, x = pixel_grid(size)
     horizon = rng.uniform(0.2, 0.32)
     canvas = _day_sky(rng, size)
-    bank = mix(
-        random_colour(rng, (95, 120, 65), (130, 125, 85)), random_colour(rng, (125, 150, 85)), noise(rng, size, 8)
-    )
-    blend_over(canvas, np.broadcast_to(y > horizon, (size, size)), bank)
+    low, high = random_colour(rng, (95, 120, 65), (130, 125, 85)), random_colour(rng, (125, 150, 85))
+    blend_over(canvas, np.broadcast_to(y > horizon, (size, size)), mix(low, high, noise(rng, size, 8)))
     middle = rng.uniform(0.44, 0.56)
     stones = rng.random((size, size, 1), dtype=np.float32)
     gravel = random_colour(rng, (150, 142, 135), (135, 130, 128)) * (0.7 + 0.5 * stones)
     blend_over(canvas, _perspective_strip(size, horizon, 0.6, 0.03, middle), gravel)
     depth = ((y - horizon) / (1 - horizon)).clip(0, 1)
     ties = (3.2 / (depth + 0.22) + rng.random()) % 1 < 0.45
-    blend_over(
-        canvas,
-        _perspective_strip(size, horizon, 0.46, 0.02, middle) & ties,
-        random_colour(rng, (85, 60, 42), (70, 55, 45)),
-    )
+    sleepers = _perspective_strip(size, horizon, 0.46, 0.02, middle) & ties
+    blend_over(canvas, sleepers, random_colour(rng, (85, 60, 42), (70, 55, 45)))
     for side in (-1, 1):
         rail = (y > horizon) & (np.abs(x - middle - side * (0.012 + 0.3 * depth)) < 0.004 + 0.022 * depth)
         blend_over(canvas, rail, random_colour(rng, (205, 208, 215), spread=6))
