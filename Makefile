@@ -1,4 +1,4 @@
-# Each target sets up what it needs; a second call is instant. Another Python: make PYTHON=python3.12
+# Targets install what they need on first use. Another Python: make PYTHON=python3.12
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fix bench results kills docs clean
 
@@ -7,44 +7,44 @@ BIN := .venv/bin
 READY := .venv/.ready
 DOCS_READY := .venv/.docs-ready
 
-# Idle threads sleep instead of spinning: small models on few cores run faster so.
+# Idle threads sleep instead of spinning, which is faster for small models on few cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-help: ## this list
+help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: $(READY) ## .venv with everything for demo, tests and checks
+setup: $(READY) ## create .venv for the demo, tests and checks
 
-demo: setup ## the bundled example, offline
+demo: setup ## run the bundled example, offline
 	$(BIN)/cliptune demo
 
-test: setup ## the default tests: CPU, offline
+test: setup ## run the default tests: CPU, offline
 	$(BIN)/pytest
 
-check: setup ## lint, format, types, who imports whom
+check: setup ## check lint, format, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-fix: setup ## mend what ruff can, format
+fix: setup ## fix lint where ruff can, and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## speed; of loading, on photographs with PICTURES=folder
+bench: setup ## measure speed; of loading on photographs with PICTURES=folder
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/loading.py $(if $(PICTURES),--pictures $(PICTURES))
 
-results: setup ## the numbers of the results page
+results: setup ## measure the numbers of the results page
 	$(BIN)/python benchmarks/results.py
 
-kills: setup ## sweeps killed again and again: is anything lost?
+kills: setup ## kill sweeps repeatedly and check that nothing is lost
 	$(BIN)/python benchmarks/kills.py
 
-docs: $(DOCS_READY) ## the manual, in site/
+docs: $(DOCS_READY) ## build the documentation in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-clean: ## remove what was built; keep .venv and runs
+clean: ## remove build files; keep .venv and runs
 	rm -rf build dist site .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests tools benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
