@@ -1,4 +1,4 @@
-"""The same object before other backgrounds, made by hand: red on blue."""
+"""The same object on other backgrounds: a red square on blue."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_each_condition_keeps_the_object_and_changes_the_rest():
     assert (made["background"] == BLUE).all(), "nothing of the object is left"
 
 
-def test_a_hole_is_filled_from_what_is_near():
+def test_holes_are_filled_from_nearby_pixels():
     image = torch.cat([BLUE.expand(3, 32, 16), GREEN.expand(3, 32, 16)], 2).clone()
     mask = torch.zeros(1, 32, 32, dtype=torch.uint8)
     for left in (3, 25):
@@ -86,7 +86,7 @@ def test_the_rim_is_a_square_around_the_mask(size):
     assert not (changed & ~near).any() and changed[near].float().mean() > 0.99
 
 
-def test_images_larger_than_any_model_s():
+def test_images_larger_than_model_inputs():
     image, mask = square(BLUE, 600, wide=800)
     made = apply_conditions(image, mask, *square(GREEN, 600, BLUE), (0.5, 0.25, 0.0))
     for name, inside, outside in (("blurred", RED, BLUE), ("swapped", RED, GREEN), ("background", BLUE, BLUE)):

@@ -1,4 +1,4 @@
-"""Models that look at one thing only, whose reliance is known beforehand."""
+"""Models that depend on one region only, so that their reliance is known."""
 
 import math
 
@@ -54,7 +54,7 @@ def map_of(row, column):
     return saliency
 
 
-def test_a_model_of_backgrounds_is_found_out(segmented_images, classes):
+def test_a_model_that_uses_backgrounds(segmented_images, classes):
     found = compute_reliance(segmented_images, classes, looking_at(0, 0, GROUNDS), map_of(0, 0))
     assert found.pictures == N
     assert found.accuracy["original"] == found.accuracy["blurred"] == found.accuracy["background"] == 100
@@ -66,7 +66,7 @@ def test_a_model_of_backgrounds_is_found_out(segmented_images, classes):
     assert found.area == pytest.approx(100 * 16 / SIDE**2)
 
 
-def test_a_model_of_objects_is_cleared(segmented_images, classes):
+def test_a_model_that_uses_objects(segmented_images, classes):
     found = compute_reliance(segmented_images, classes, looking_at(8, 8, OBJECTS), map_of(8, 8), batch_size=7)
     assert all(found.accuracy[name] == 100 for name in ("original", "mean", "grey", "blurred", "swapped"))
     assert found.accuracy["background"] < 100, "without the object it has nothing to go by"
@@ -74,7 +74,7 @@ def test_a_model_of_objects_is_cleared(segmented_images, classes):
     assert found.energy == 100 and found.pointing == 100
 
 
-def test_the_class_whose_saliency_is_looked_at(segmented_images, classes):
+def test_the_class_of_the_saliency_map(segmented_images, classes):
     asked = []
 
     def saliency(images, labels):
@@ -88,7 +88,7 @@ def test_the_class_whose_saliency_is_looked_at(segmented_images, classes):
     assert asked == [[(i - 1) % 3 for i in range(N)], [i % 3 for i in range(N)]]
 
 
-def test_saliency_may_be_absent_and_images_read_when_needed(segmented_images, classes):
+def test_saliency_is_optional_and_images_are_read_lazily(segmented_images, classes):
     done = []
     found = compute_reliance(
         segmented_images.__getitem__, classes, looking_at(0, 0, GROUNDS), batch_size=10, tick=done.append
@@ -96,7 +96,7 @@ def test_saliency_may_be_absent_and_images_read_when_needed(segmented_images, cl
     assert found.energy is None and found.blank == 0 and done == [10, 10, 4]
 
 
-def test_donors_show_other_classes_and_depend_on_the_seed_alone():
+def test_donors_have_other_classes_and_depend_on_the_seed_only():
     classes = [frozenset({0})] * 50 + [frozenset({1}), frozenset({0, 1})]
     with pytest.raises(ValueError, match="all images show one class"):
         draw_donors(classes, 1)

@@ -57,7 +57,7 @@ def test_budgets_and_order(method, options, variant):
 
 @either
 @every
-def test_the_same_again(method, options, variant):
+def test_selection_is_reproducible(method, options, variant):
     signals, labels = pool(40)
     torch.manual_seed(1)
     one = select(method, signals, labels, 0.3, seed=5, variant=variant, **options)

@@ -22,10 +22,10 @@ def test_dapt_glister_and_missing_validation_images():
     signals, labels = pool(12)
     with pytest.raises(UserError, match="glister needs the signal 'val_features'"):
         select("glister", replace(signals, val_features=None, val_labels=None), labels, 0.5, variant="dapt")
-    lacking = replace(signals, val_labels=torch.zeros(9, dtype=torch.long))
+    without_a_class = replace(signals, val_labels=torch.zeros(9, dtype=torch.long))
     for method, options in (("glister", {}), ("gradmatch", {"validation": True})):
         with pytest.raises(UserError, match=f"{method} .*validation image.* class 1"):
-            select(method, lacking, labels, 0.5, **options)
+            select(method, without_a_class, labels, 0.5, **options)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Greedy algorithms against trying every image, the best selection, and the release's lazy loop."""
+"""Greedy algorithms against exhaustive steps, the optimal selection, and the released lazy loop."""
 
 import itertools
 import math

@@ -119,6 +119,6 @@ def test_zero_context_tokens_are_refused(n_ctx):
 @pytest.mark.parametrize("method", [CoOp(n_ctx=76), CoOp(n_ctx=60), ZeroShot(template="word " * 70 + "{}")])
 def test_text_longer_than_the_context_length_is_refused(backbone, method):
     with pytest.raises(
-        UserError, match=r"takes \d+ tokens, but 'deep_image' reads 77; shorten the class name or n_ctx"
+        UserError, match=r"has \d+ tokens, but 'deep_image' accepts 77; shorten the class name or n_ctx"
     ):
         TunedModel(backbone, method, ("cat", "a " + "very " * 20 + "long name"))

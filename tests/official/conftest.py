@@ -1,4 +1,4 @@
-"""Files as the authors write them."""
+"""Checkpoint files in the authors' format."""
 
 import pytest
 

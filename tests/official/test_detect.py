@@ -1,4 +1,4 @@
-"""Whose file it is."""
+"""Detection of the method of a checkpoint file."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from cliptune.official.detect import detect_method
 CTX = "prompt_learner.ctx"
 
 
-def held(*names, unused=(), towers=(), **tensors):
+def checkpoint(*names, unused=(), towers=(), **tensors):
     learned = {name: torch.ones(2, 3) for name in names} | tensors
     return OfficialCheckpoint(Path("m"), learned, dict.fromkeys(towers, torch.ones(1)), None, frozenset(unused))
 
@@ -23,29 +23,29 @@ PROJ, DEEP, VPT = "prompt_learner.proj.weight", "text_encoder.transformer.resblo
 @pytest.mark.parametrize(
     "what, name",
     [
-        (held(CTX, "prompt_learner.meta_net.linear1.weight"), "cocoop"),
-        (held(CTX, unused=["prompt_learner.bias_vectors"]), "kgcoop"),
-        (held(**{CTX: torch.ones(4, 2, 3)}), "coop"),
-        (held(CTX, DEEP, VPT), "ivlp"),
-        (held(CTX, DEEP, VPT, unused=["prompt_learner.ZS_image_encoder.proj"]), "promptsrc"),
-        (held(CTX, DEEP), "language"),
-        (held(CTX, towers=["logit_scale"]), "language"),
-        (held(VPT), "vpt"),
-        (held(CTX, PROJ, unused=["image_encoder_ori.proj"]), "maple+dapt"),
-        (held(CTX, PROJ, "text_adapter.FFN.0.weight"), "restore"),
-        (held("prompt_learner.ctx_txt_lst.3"), "dpl"),
-        (held("prompt_learner.ctx_img_lst.0"), "dpl"),
+        (checkpoint(CTX, "prompt_learner.meta_net.linear1.weight"), "cocoop"),
+        (checkpoint(CTX, unused=["prompt_learner.bias_vectors"]), "kgcoop"),
+        (checkpoint(**{CTX: torch.ones(4, 2, 3)}), "coop"),
+        (checkpoint(CTX, DEEP, VPT), "ivlp"),
+        (checkpoint(CTX, DEEP, VPT, unused=["prompt_learner.ZS_image_encoder.proj"]), "promptsrc"),
+        (checkpoint(CTX, DEEP), "language"),
+        (checkpoint(CTX, towers=["logit_scale"]), "language"),
+        (checkpoint(VPT), "vpt"),
+        (checkpoint(CTX, PROJ, unused=["image_encoder_ori.proj"]), "maple+dapt"),
+        (checkpoint(CTX, PROJ, "text_adapter.FFN.0.weight"), "restore"),
+        (checkpoint("prompt_learner.ctx_txt_lst.3"), "dpl"),
+        (checkpoint("prompt_learner.ctx_img_lst.0"), "dpl"),
     ],
 )
-def test_told_by_the_names(what, name):
+def test_methods_are_detected_by_tensor_names(what, name):
     assert detect_method(what) == name == detect_method(what, name)
 
 
 @pytest.mark.parametrize(
     "what, names",
-    [(held(CTX), ("coop", "kgcoop", "prograd")), (held(CTX, PROJ), ("maple", "maple+dapt", "dapt"))],
+    [(checkpoint(CTX), ("coop", "kgcoop", "prograd")), (checkpoint(CTX, PROJ), ("maple", "maple+dapt", "dapt"))],
 )
-def test_files_that_are_alike(what, names):
+def test_ambiguous_files(what, names):
     with pytest.raises(UserError, match=f"m may be of .*which save the same tensors; .* --method {names[0]}"):
         detect_method(what)
     for name in names:
@@ -54,22 +54,22 @@ def test_files_that_are_alike(what, names):
 
 @pytest.mark.parametrize("method", ["ivlp", "promptsrc"])
 def test_methods_that_learn_the_same(method):
-    assert detect_method(held(CTX, DEEP, VPT), method) == method
-    assert detect_method(held(CTX, DEEP), method) == method
+    assert detect_method(checkpoint(CTX, DEEP, VPT), method) == method
+    assert detect_method(checkpoint(CTX, DEEP), method) == method
 
 
-def test_a_wrong_name():
+def test_a_wrong_method_name_is_refused():
     with pytest.raises(UserError, match="m contains the tensors of coop or kgcoop or prograd, not those of maple"):
-        detect_method(held(CTX), "maple")
+        detect_method(checkpoint(CTX), "maple")
     with pytest.raises(UserError, match="unknown method 'mapel'; nearest: maple"):
-        detect_method(held(CTX, PROJ), "mapel")
+        detect_method(checkpoint(CTX, PROJ), "mapel")
 
 
 def test_the_search_of_dpl():
     with pytest.raises(UserError, match="m is from DPL's search, .*use alpha_e<epoch>_img.npy in"):
-        detect_method(held("prompt_learner.ctx_img_lst.0.1"))
+        detect_method(checkpoint("prompt_learner.ctx_img_lst.0.1"))
 
 
-def test_nothing_learned():
+def test_files_without_learned_tensors_are_refused():
     with pytest.raises(UserError, match="m contains no tensors of a known method; known methods: cocoop, coop, dpl"):
-        detect_method(held(towers=["logit_scale"]))
+        detect_method(checkpoint(towers=["logit_scale"]))

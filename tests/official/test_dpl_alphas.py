@@ -1,4 +1,4 @@
-"""The lengths that DPL's search found."""
+"""The prompt lengths found by DPL's search."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ TEXT, IMAGE = np.eye(4, 3)[[2, 0, 1, 1]], np.eye(4)[[3, 3, 0, 1]]
 
 @pytest.fixture
 def files(tmp_path):
-    """As released: each file holds what the other's name says."""
+    """As released: each file has the content that the other's name suggests."""
     np.save(tmp_path / "alpha_e80_txt.npy", IMAGE.astype(np.float32))
     np.save(tmp_path / "alpha_e80_img.npy", TEXT.astype(np.float16))
     return tmp_path
@@ -23,7 +23,7 @@ def test_contents_are_swapped_back(files, kind):
     assert read_lengths(str(files / f"alpha_e80_{kind}.npy"), swapped=False) == ((3, 3, 0, 1), (2, 0, 1, 1))
 
 
-def test_mistakes(files):
+def test_invalid_files(files):
     with pytest.raises(UserError, match="no file at .*alpha_e79_txt.npy; both files of an epoch are needed"):
         read_lengths(files / "alpha_e79_img.npy")
     with pytest.raises(UserError, match="scores.npy is not named like DPL's files"):

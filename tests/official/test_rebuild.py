@@ -1,4 +1,4 @@
-"""A model's tensors under their official names, in a file as the authors write it, give the same model again."""
+"""A model's tensors under official names, in the authors' file format, rebuild the same model."""
 
 from dataclasses import replace
 
@@ -46,7 +46,7 @@ def test_half_precision(file, key):
     assert torch.equal(logits(again), logits(model.train().eval())) and again.classnames == NAMES
 
 
-def test_a_resnet_for_text_alone(file):
+def test_a_resnet_with_text_prompts_only(file):
     of = backbone("resnet")
     path, model = file("coop", of)
     assert torch.equal(logits(import_checkpoint(path, of, "coop")[0]), logits(model))
@@ -62,7 +62,7 @@ def test_ratios_are_those_of_the_file(file):
     assert run.method == Restore(2, 2), "the ratios at first are not in the file"
 
 
-def test_words_decide_what_stays_before_the_name(file, tmp_path):
+def test_words_determine_the_fixed_part_before_the_name(file, tmp_path):
     """ "v1 v2 of a cat." or "v1 v2 cat.": the file's sentences tell; without them the released words are taken."""
     of = backbone("deep_image")
     random = replace(Maple(2, 2), words="")
@@ -94,14 +94,14 @@ def test_words_that_do_not_fit(file):
         import_checkpoint(path, of, "coop", {"words": "a photo of a"})
 
 
-def test_other_class_names_where_the_context_is_shared(file):
+def test_other_class_names_with_a_shared_context(file):
     of = backbone("deep_image")
     path, model = file("maple", of)
     again, _ = import_checkpoint(path, of, "maple", names=("mouse", "bear"))
     assert torch.equal(logits(again), logits(model.with_classes(("mouse", "bear"))))
 
 
-def test_the_order_of_contexts_of_their_own(file):
+def test_the_order_of_class_specific_contexts(file):
     of = backbone("deep_image")
     path, model = file("coop per class", of)
     assert torch.equal(logits(import_checkpoint(path, of, names=[name.upper() for name in NAMES])[0]), logits(model))

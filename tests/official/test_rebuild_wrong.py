@@ -1,4 +1,4 @@
-"""Another backbone than a file was made on, or tensors that do not fit, are told in one sentence."""
+"""Files of another backbone, or with tensors that do not fit, are refused in one sentence."""
 
 import warnings
 
@@ -27,7 +27,7 @@ def test_a_backbone_of_other_widths(file, key, reason):
         import_checkpoint(path, backbone("deep_text"), METHODS[key][1], names=NAMES)
 
 
-def test_an_activation_that_the_authors_never_had(file):
+def test_an_activation_that_the_authors_never_used(file):
     path, _ = file("coop", backbone("deep_image"))
     with pytest.warns(UserWarning, match="has QuickGELU, but backbone 'deep_image' has GELU"):
         import_checkpoint(path, backbone("deep_image"), "coop")
@@ -84,8 +84,8 @@ def test_a_tower_of_more_layers(file):
         import_checkpoint(path, backbone("deep_image"))
 
 
-def test_rounding_and_averaging_do_not_make_another_clip(file):
-    """PromptSRC averages the whole state in half precision, frozen weights too."""
+def test_rounding_and_averaging_are_tolerated(file):
+    """PromptSRC averages the whole state, including frozen weights, in half precision."""
     of = backbone("deep_image")
     path, model = file("promptsrc", of)
     found = torch.load(path, weights_only=False)["state_dict"]
@@ -96,7 +96,7 @@ def test_rounding_and_averaging_do_not_make_another_clip(file):
     assert (logits(import_checkpoint(path, of)[0]) - logits(model)).abs().max() < 1
 
 
-def test_tensors_too_few_or_too_many(file):
+def test_missing_or_extra_tensors(file):
     of = backbone("deep_image")
     path, _ = file("maple", of)
     found = torch.load(path, weights_only=False)["state_dict"]

@@ -1,4 +1,4 @@
-"""The official names, written out: which tensor of a learner is called what."""
+"""Official names of each learner's tensors, written out."""
 
 from dataclasses import replace
 
@@ -72,7 +72,7 @@ CALLED = {
 
 
 @pytest.mark.parametrize("method", CALLED, ids=lambda method: f"{type(method).__name__}")
-def test_which_tensor_is_called_what(method):
+def test_official_names_of_tensors(method):
     learner = method.learner(backbone("deep_image"), ("cat", "dog"), Generator().manual_seed(0))
     own, called = dict(learner.named_parameters()), official_names(learner)
     assert {name: next(key for key, t in own.items() if t is tensor) for name, tensor in called.items()} == CALLED[
@@ -81,7 +81,7 @@ def test_which_tensor_is_called_what(method):
     assert set(own) == set(CALLED[method].values()), "every parameter has a name"
 
 
-def test_ratios_are_kept_beside_the_parameters():
+def test_ratios_are_stored_with_the_parameters():
     learner = Restore(2, 2).learner(backbone("deep_image"), (), Generator().manual_seed(0))
     ratios = {"text_cali_ratio": learner.text.ratio, "vis_cali_ratio": learner.image.ratio}
     assert (
@@ -92,7 +92,7 @@ def test_ratios_are_kept_beside_the_parameters():
 
 
 def test_an_image_tower_of_fewer_layers():
-    """Text tokens of layers that the image tower lacks have names without a projection."""
+    """Text tokens of layers missing in the image tower have names without a projection."""
     learner = Maple(2, 4).learner(backbone("deep_text"), (), Generator().manual_seed(0))
     names = official_names(learner)
     assert "prompt_learner.compound_prompts_text.2" in names

@@ -4,7 +4,7 @@ from cliptune.report.report_data import FeatureShift
 from cliptune.report.theme import method_styles
 
 
-def test_a_line_a_method_over_shots_and_a_level_for_what_ran_once(record):
+def test_one_line_per_method_over_shots_and_a_level_for_single_runs(record):
     runs = [record("coop", s, shots=k, test=40.0 + k + s) for k in (1, 4, 16) for s in (1, 3)]
     runs += [record("zeroshot", 1, shots=1, test=35.0, parameters=0.0), record("coop", shots=0, test=99.0)]
     figure = analysis_plots.plot_shots(runs, method_styles(runs), metric="test")
@@ -19,7 +19,7 @@ def test_a_line_a_method_over_shots_and_a_level_for_what_ran_once(record):
     )
 
 
-def test_both_towers_of_a_method_share_its_colour(record):
+def test_both_towers_of_a_method_have_its_colour(record):
     runs = [record("maple", base=1.0)]
     figure = analysis_plots.plot_feature_shifts(
         [FeatureShift("maple", (0.1, 0.2), (0.3, 0.4, 0.5))], method_styles(runs)

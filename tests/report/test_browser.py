@@ -1,4 +1,4 @@
-"""The page in a real browser: it sorts, fits the screen, says nothing in the console and asks no network."""
+"""The report in a real browser: sorting, layout, no console messages, no network requests."""
 
 import re
 
@@ -19,7 +19,7 @@ FIRST = "document.querySelectorAll('table[data-sortable]')[0]"
 
 @pytest.fixture(scope="module")
 def findings(panel):
-    """Everything that a page can show beside its records."""
+    """All data of a report besides the records."""
     methods = ("zeroshot", "maple", "maple+dapt")
     counts = {m: [[9 - i, i, 0], [i, 8 - i, 1], [2, 3, 4]] for i, m in enumerate(methods)}
     accuracy = {name: 50.0 for name in CONDITIONS}
@@ -51,7 +51,7 @@ def page(written, tmp_path, request):
         yield opened
 
 
-def test_a_table_sorts_and_nothing_is_amiss(page):
+def test_a_table_sorts_without_errors(page):
     def column():
         return page.run(f"[...{FIRST}.tBodies[0].rows].map(row => row.cells[2].dataset.value)")
 
@@ -72,7 +72,7 @@ def test_a_table_sorts_and_nothing_is_amiss(page):
     assert all(re.match("file:|data:image/", url) for url in page.requests), page.requests
 
 
-def test_it_fits_the_screen_and_can_be_read(page):
+def test_the_page_fits_the_screen_and_is_readable(page):
     wide, screen = page.run("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= screen, "the page scrolls sideways"
     sizes = page.run(
@@ -87,7 +87,7 @@ def test_it_fits_the_screen_and_can_be_read(page):
     assert outside == []
 
 
-def test_tables_that_scroll_show_it_until_their_end(page):
+def test_scrollable_tables_have_a_shadow_until_their_end(page):
     wide = page.run(
         "[...document.querySelectorAll('.wide')].map(w => w.querySelector('.scroll'))"
         ".map(s => [s.scrollWidth - s.clientWidth > 1, s.parentElement.classList.contains('overflowing')])"
@@ -113,7 +113,7 @@ def test_no_panel_is_half_empty(page):
     assert shares and min(shares) > 0.8
 
 
-def test_words_stand_out_from_their_ground(page):
+def test_text_has_enough_contrast(page):
     contrast = page.run(
         """(() => {
         const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});

@@ -34,7 +34,7 @@ def test_an_image_keeps_its_aspect(shape):
     assert height <= HEIGHT
 
 
-def test_long_names_stay_in_their_block():
+def test_long_names_stay_within_their_block():
     blocks = [ClassSamples("word " * 30 + str(i), "12", ((plain(64, 64), None),)) for i in range(4)]
     blocks.append(ClassSamples("n" * 200, "12", ((plain(64, 64), None),)))
     found = page(*blocks)
@@ -45,7 +45,7 @@ def test_long_names_stay_in_their_block():
         assert not ink[:, start - 20 : start - 1].any()
 
 
-def test_a_line_that_is_too_long_loses_its_middle():
+def test_a_long_line_is_shortened_in_the_middle():
     from PIL import ImageDraw
 
     image = Image.new("L", (400, 30), 255)

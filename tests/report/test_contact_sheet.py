@@ -1,4 +1,4 @@
-"""Contact sheets hold what they are given: images, outlines, words that fit."""
+"""Contact sheets contain images, outlines and fitting captions."""
 
 import io
 
@@ -18,7 +18,7 @@ def opened(png):
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
-def test_masks_are_outlined_and_the_background_steps_back():
+def test_masks_are_outlined_and_the_background_is_dimmed():
     plain, seen = draw_masks(RED), draw_masks(RED, (HALF,), dim=True)
     assert plain.shape == seen.shape == (112, 224, 3)
     assert (seen[:, 5:100] == plain[:, 5:100]).all(), "foreground as it is"

@@ -1,4 +1,4 @@
-"""What a page says about its records is what they say."""
+"""Sentences and facts of a report about its records."""
 
 import dataclasses
 
@@ -7,14 +7,14 @@ import pytest
 from cliptune.report import describe
 
 
-def test_the_sentence_says_what_was_compared_and_how(study):
+def test_the_sentence_describes_the_comparison(study):
     assert describe.summary_sentence(study) == (
         "Accuracy of zeroshot, maple and maple+dapt with 16 training images per class on emoji, tested on 960 base and "
         "400 novel images, averaged over seeds 1, 2 and 3; made with cliptune 0.1.0 and torch 2.9.0."
     )
 
 
-def test_the_sentence_leaves_out_what_is_not_said(record):
+def test_the_sentence_omits_missing_facts(record):
     bare = dataclasses.replace(record(base=1.0), provenance={}, config={})
     assert describe.summary_sentence([bare]) == "Accuracy of coop on emoji, from one seed (1)."
     assert describe.provenance_facts([bare]) == [("Methods", "coop")]
@@ -32,14 +32,14 @@ def test_the_sentence_leaves_out_what_is_not_said(record):
         ([{}], ""),
     ],
 )
-def test_how_much_was_trained_on(record, configs, message):
+def test_the_amount_of_training_data(record, configs, message):
     assert (
         describe.describe_training_data([dataclasses.replace(record(base=1.0), config=config) for config in configs])
         == message
     )
 
 
-def test_odd_provenance_does_no_harm(record):
+def test_unusual_provenance_is_tolerated(record):
     odd = dataclasses.replace(record(base=1.0), provenance={"versions": None, "test_images": 960, "device": None})
     assert describe.summary_sentence([odd]).endswith("from one seed (1).")
 
@@ -58,19 +58,19 @@ def changed(result, **provenance):
     return dataclasses.replace(result, provenance={**result.provenance, **provenance})
 
 
-def test_different_data_backbones_and_versions_are_told(study):
+def test_different_data_backbones_and_versions_are_reported(study):
     first, *rest = study
-    for key, value, said in (
+    for key, value, message in (
         ("data_fingerprint", "other", "trained or tested on other images"),
         ("backbone_fingerprint", "other", "different backbones"),
         ("versions", {"cliptune": "0.2.0"}, "different software versions"),
     ):
-        assert any(said in note for note in describe.cautions([changed(first, **{key: value}), *rest]))
-        assert not any(said in note for note in describe.cautions(study))
+        assert any(message in note for note in describe.cautions([changed(first, **{key: value}), *rest]))
+        assert not any(message in note for note in describe.cautions(study))
 
 
-def test_settings_of_backbones_are_compared_where_records_say_them(study):
-    """Records of before say the weights alone, under the same key."""
+def test_settings_of_backbones_are_compared_if_recorded(study):
+    """Older records contain only the weights under the same key."""
     first, second, *rest = study
     some = [changed(first, backbone_settings="one"), second, *rest]
     assert not any("different backbones" in note for note in describe.cautions(some))

@@ -1,4 +1,4 @@
-"""Heat where it is hot, an outline along the mask."""
+"""Saliency overlays and mask outlines."""
 
 import io
 
@@ -17,7 +17,7 @@ def pixels(png):
     return np.asarray(Image.open(io.BytesIO(png))).astype(int)
 
 
-def test_the_longer_side_is_as_asked():
+def test_the_longer_side_has_the_requested_size():
     assert pixels(image_bytes(np.zeros((3, 20, 40), np.uint8), side=100)).shape == (50, 100, 3)
 
 
@@ -35,11 +35,11 @@ def test_the_outline_runs_along_the_border_only():
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_a_mask_without_border_draws_nothing(value):
+def test_a_mask_without_border_has_no_outline(value):
     assert (pixels(image_bytes(GREY, np.full((1, 64, 64), value, np.uint8))) == 128).all()
 
 
-def test_heat_is_where_saliency_is():
+def test_saliency_is_shown_in_warm_colours():
     saliency = np.zeros((4, 4))
     saliency[0, 0] = 1
     image = pixels(heatmap_bytes(GREY, saliency, side=128))
@@ -71,7 +71,7 @@ def test_a_panel_of_other_shapes_is_refused(image, mask, message):
         Panel("", "", image, mask, ())
 
 
-def test_an_answer_that_cannot_be_is_refused():
+def test_an_invalid_prediction_is_refused():
     with pytest.raises(ValueError, match="probability"):
         Prediction("coop", "cat", 25.0, True)
     with pytest.raises(ValueError, match="saliency"):

@@ -1,4 +1,4 @@
-"""One page that stands alone, says everything once, and leaves out what it has no data for."""
+"""The report is self-contained, shows everything once, and omits sections without data."""
 
 import re
 from dataclasses import replace
@@ -14,7 +14,7 @@ VOID = {"meta", "img", "source", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """A parsed page; raises where a tag is not closed in its turn."""
+    """A parsed page; raises if a tag is not closed in order."""
 
     def __init__(self, text):
         super().__init__()
@@ -55,7 +55,7 @@ def headings(text):
     return re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
 
 
-def test_it_is_well_formed_and_refers_to_nothing_outside(whole):
+def test_the_page_is_well_formed_and_self_contained(whole):
     page = Page(whole)
     assert "http://" not in whole and "https://" not in whole
     addresses = [a[k] for _, a in page.tags for k in ("src", "srcset", "href") if k in a]
@@ -67,7 +67,7 @@ def test_it_is_well_formed_and_refers_to_nothing_outside(whole):
     assert any("default-src 'none'" in a.get("content", "") for a in page.all("meta"))
 
 
-def test_it_says_what_it_shows(whole):
+def test_the_page_explains_its_content(whole):
     page = Page(whole)
     assert headings(whole) == [
         *("Which method to use", "Accuracy", "Cost", "Reliance on the background", "Example images", "Training"),
@@ -88,7 +88,7 @@ def test_it_says_what_it_shows(whole):
     assert re.search(r"✓ right: cat 25 %", page.text) and re.search(r"✗ wrong: dog 25 %", page.text)
 
 
-def test_it_can_be_read_without_eyes(whole):
+def test_the_page_is_accessible(whole):
     page = Page(whole)
     assert all(a.get("alt") for a in page.all("img"))
     assert all(a.get("aria-label") for _, a in page.tags if a.get("role") == "img")
@@ -100,7 +100,7 @@ def test_it_can_be_read_without_eyes(whole):
     assert set(labels) <= set(ids)
 
 
-def test_rows_are_sorted_by_full_numbers(whole):
+def test_rows_are_sorted_by_unrounded_values(whole):
     values = re.findall(r'<td data-value="([\d.]+)" class="number">51\.7', whole)
     assert values and float(values[0]) == pytest.approx(51 + 2 / 3, abs=1e-12)
 
@@ -123,7 +123,7 @@ def test_backgrounds_without_the_original_are_compared_too(record):
     assert "10.0" in Page(text).text
 
 
-def test_data_sets_and_shots_are_shown_apart(record):
+def test_datasets_and_shots_are_shown_separately(record):
     results = [record(data=d, shots=s, epochs=2, base=1.0) for d, s in (("pets", 4), ("cars", 4), ("cars", 0))]
     text = html_page.render_page(results, title="t")
     apart = [h for h in re.findall(r"<h3>([^<]*)</h3>", text) if not h.startswith("What")]
@@ -139,7 +139,7 @@ def test_names_cannot_break_the_page(record, panel):
     assert bad in Page(text).text
 
 
-def test_answers_may_be_missing_or_without_a_map_and_say_why(record, panel):
+def test_missing_predictions_and_maps_give_the_reason(record, panel):
     panels = [panel("coop", "other", mask=False), panel("coop", saliency=False)]
     text = html_page.render_page([record("coop", base=1.0)], ReportData(panels), title="t")
     page = Page(text)
@@ -150,7 +150,7 @@ def test_answers_may_be_missing_or_without_a_map_and_say_why(record, panel):
     assert page.text.count(", no mask") == 1
 
 
-def test_a_map_that_is_zero_says_so(record, panel):
+def test_a_zero_map_is_reported(record, panel):
     (answer,) = panel("coop", saliency=False).answers
     seen = replace(panel("coop"), answers=(replace(answer, why=EMPTY_GRADCAM),))
     text = Page(html_page.render_page([record("coop", base=1.0)], ReportData([seen]), title="t")).text

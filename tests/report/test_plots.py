@@ -1,4 +1,4 @@
-"""Figures show what the records say, look alike, and leave no trace."""
+"""Figures show the records in one style and leave matplotlib's settings unchanged."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -16,7 +16,7 @@ def styles(study):
     return method_styles(study)
 
 
-def test_each_method_has_one_look_and_no_two_the_same(record):
+def test_each_method_has_its_own_style(record):
     results = [record(f"m{i}", base=1.0) for i in range(12)] + [record("still", parameters=0.0, base=1.0)]
     made = method_styles(results)
     assert list(made)[0] == "still"
@@ -34,12 +34,12 @@ def test_a_curve_is_the_mean_over_seeds(study, styles):
     assert lines["maple"].get_color() == styles["maple"].colour
 
 
-def test_seeds_of_different_length_share_what_both_have(record):
+def test_curves_use_the_epochs_common_to_all_seeds(record):
     results = [record(seed=1, epochs=2), record(seed=2, epochs=4)]
     assert len(plots.plot_training_curves(results, method_styles(results)).axes[0].get_lines()[0].get_xdata()) == 2
 
 
-def test_bars_have_the_tables_lengths(study, styles):
+def test_bars_have_the_values_of_the_table(study, styles):
     axes = plots.plot_backgrounds(study, styles).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["zeroshot", "maple", "maple+dapt"]
     lengths = [bar.get_width() for bar in axes.patches]
@@ -47,7 +47,7 @@ def test_bars_have_the_tables_lengths(study, styles):
     assert lengths[:3] == pytest.approx([51 + 2 / 3, 56 + 2 / 3, 46 + 2 / 3])
 
 
-def test_points_lie_at_base_and_novel(study, styles):
+def test_points_are_at_base_and_novel_accuracy(study, styles):
     axes = plots.plot_base_novel(study, styles).axes[0]
     handles, labels = axes.get_legend_handles_labels()
     at = {
@@ -56,7 +56,7 @@ def test_points_lie_at_base_and_novel(study, styles):
     assert at["maple"] == (pytest.approx(52 + 2 / 3), pytest.approx(38 + 2 / 7))
 
 
-def test_what_there_is_no_data_for_is_not_drawn(record):
+def test_figures_without_data_are_omitted(record):
     results = [record(base=50.0)]
     assert plots.plot_training_curves(results, method_styles(results)) is None
     assert plots.plot_backgrounds(results, method_styles(results)) is None
@@ -76,15 +76,15 @@ def test_svg_is_well_formed_repeats_and_follows_the_page(study, styles):
     ET.fromstring(text.replace("<svg", '<svg xmlns:xlink="http://www.w3.org/1999/xlink"', 1))
     assert "currentColor" in text and "var(--paper)" in text and "color-mix" in text
     own = {look.colour for look in styles.values()}
-    assert set(re.findall(r"(?:fill|stroke): (#\w+)", text)) <= own  # all others follow light and dark
+    assert set(re.findall(r"(?:fill|stroke): (#\w+)", text)) <= own  # all other colours follow the light or dark theme
 
 
-def test_settings_of_matplotlib_are_as_before(study, styles):
+def test_settings_of_matplotlib_are_restored(study, styles):
     before = dict(matplotlib.rcParams)
     svg.to_svg(plots.plot_training_curves(study, styles))
     assert dict(matplotlib.rcParams) == before
 
 
-def test_a_method_that_records_no_cost_can_be_drawn():
+def test_a_method_without_recorded_cost_can_be_drawn():
     results = [Result("t", "m", "d", s, {"base": 1.0, "novel": 2.0}, {}) for s in (1, 2)]
     assert plots.plot_base_novel(results, method_styles(results))

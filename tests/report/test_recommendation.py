@@ -55,7 +55,7 @@ def test_a_tie_has_no_winner(record):
     )
 
 
-def test_the_kept_demo_has_no_clear_winner():
+def test_the_recorded_demo_has_no_clear_winner():
     """MaPLe is 0.2 points above MaPLe+DAPT, and zero-shot keeps novel classes as well as they do."""
     (one,) = recommend(load_results(DEMO))
     assert one.answer == (
@@ -90,7 +90,7 @@ def test_loss_on_novel_classes_is_noted(record):
     assert "Every tuned method is clearly below the untuned model" in " ".join(recommend(runs)[0].notes)
 
 
-def test_data_sets_apart_and_the_most_shots(record):
+def test_datasets_are_separate_and_use_the_most_shots(record):
     runs = [record(m, data=d, shots=k, test=float(k + len(m))) for m in ("a", "bb") for d in "xy" for k in (1, 4)]
     found = recommend(runs)
     assert [one.heading for one in found] == ["x, 4 training images per class", "y, 4 training images per class"]

@@ -1,4 +1,4 @@
-"""Standard errors of accuracies and intervals of shares, against their textbook values and against draws."""
+"""Standard errors of accuracies and intervals of proportions, against textbook values and simulation."""
 
 import math
 
@@ -17,7 +17,7 @@ def test_wilsons_interval(right, of, low, high):
 
 
 def test_wilsons_interval_solves_its_equation():
-    """Its ends are the shares from which the observed one is 1.96 standard errors away."""
+    """Its ends are the proportions from which the observed one is 1.96 standard errors away."""
     for right, of in ((3, 17), (29, 31), (1, 500)):
         for end in wilson_interval(right, of):
             share = end / 100
@@ -32,7 +32,7 @@ def test_an_accuracy_is_binomial(record):
     assert sampling_error([record(test=40.0)], "test") is None, "no one says how many images"
 
 
-def test_a_harmonic_mean_against_draws(record):
+def test_a_harmonic_mean_against_simulation(record):
     rng = np.random.default_rng(0)
     base, novel = rng.binomial(960, 0.45, 20_000) / 9.6, rng.binomial(400, 0.7, 20_000) / 4
     spread = (2 * base * novel / (base + novel)).std()

@@ -1,4 +1,4 @@
-"""Results made by hand."""
+"""Hand-made results."""
 
 from example_results import panel, record, study
 

@@ -1,4 +1,4 @@
-"""One name for a column, in the terminal, in Markdown, CSV and LaTeX, on the page; records keep theirs."""
+"""A column has one name in terminal, Markdown, CSV, LaTeX and report; keys of records stay unchanged."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Cells that a spreadsheet would compute get an apostrophe; numbers stay numbers."""
+"""Cells that a spreadsheet would evaluate get an apostrophe; numbers stay numbers."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Runs of different settings stay apart, and methods come in a sensible order."""
+"""Runs of different settings have different labels, and methods are ordered."""
 
 from cliptune.results.labels import label_methods, method_order, natural_sort_key, num_shots
 
@@ -35,7 +35,7 @@ def test_settings_may_differ_between_data_and_shots(record):
     assert label_methods(results) == results
 
 
-def test_methods_that_learn_nothing_first_then_each_base_and_its_wrappers(record):
+def test_untrained_methods_come_first_then_each_base_with_its_wrappers(record):
     names = ["maple+dapt", "vpt", "coop+dapt", "zeroshot", "maple", "coop"]
     results = [record(name, parameters=0.0 if name == "zeroshot" else 1.0) for name in names]
     assert method_order(results) == ["zeroshot", "coop", "coop+dapt", "maple", "maple+dapt", "vpt"]

@@ -1,4 +1,4 @@
-"""Differences seed by seed, and how sure they are."""
+"""Paired differences by seed, and their significance."""
 
 import itertools
 import math
@@ -32,7 +32,7 @@ def test_difference_error_and_p_of_one_pair(record):
 
 
 def test_seeds_are_paired_by_number(record):
-    """Methods whose seeds go up and down together differ surely, however much seeds differ."""
+    """Methods with correlated seeds differ significantly even if seeds vary a lot."""
     theirs = [10.0, 90.0, 40.0, 70.0]
     table = compare_to_baseline(
         runs(record, "b", theirs) + runs(record, "a", [t + d for t, d in zip(theirs, (1, 1.1, 0.9, 1), strict=True)]),
@@ -67,7 +67,7 @@ def test_the_exact_test_counts_signs(record):
     assert table.rows[0].cells[0].p == sum(way >= 5.5 - 1e-9 for way in ways) / 16
 
 
-def test_below_three_common_seeds_there_is_no_claim(record):
+def test_below_three_common_seeds_there_is_no_p_value(record):
     results = runs(record, "a", (60.0, 61.0, 62.0)) + runs(record, "b", (50.0, 51.0))
     table = compare_to_baseline(results, "b")
     assert table.rows[0].cells == (None,)
@@ -92,13 +92,13 @@ def test_a_difference_that_never_varies_has_no_p(record):
     assert any("variance is 0" in note for note in table.footnotes)
 
 
-def test_what_learns_nothing_serves_for_any_shots(record):
+def test_untrained_methods_are_compared_for_any_shots(record):
     still = runs(record, "zeroshot", (50.0, 50.0, 50.0), parameters=0.0)
     table = compare_to_baseline(still + runs(record, "a", (51.0, 52.5, 53.0), shots=4), "zeroshot")
     assert table.rows[0].cells[0].mean == pytest.approx(2.1666667)
 
 
-def test_a_baseline_that_is_not_there_is_refused(record):
+def test_a_missing_baseline_is_refused(record):
     with pytest.raises(UserError, match="no result has the method 'zero' to compare with; known: coop"):
         compare_to_baseline([record(base=1.0)], "zero")
     with pytest.raises(UserError, match="no method other than coop"):

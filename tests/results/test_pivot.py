@@ -1,4 +1,4 @@
-"""Turning a table moves its numbers and changes none."""
+"""A pivot moves numbers without changing them."""
 
 import csv
 import io
@@ -41,14 +41,14 @@ def test_shots_side_by_side_in_the_order_of_numbers(grid):
         assert set(row) >= {"method", "data", "seeds"} and "shots" not in row
 
 
-def test_rows_sort_as_they_are_named(grid):
+def test_rows_are_sorted_in_the_order_of_their_dimensions(grid):
     table = pivot(summarise(grid), rows=("data", "shots"))
     assert table.keys == ("data", "shots", "method", "seeds")
     said = [(row.data, row.shots, row.method) for row in table.rows]
     assert said == [(d, k, m) for d in ("cars", "pets") for k in (2, 4, 16) for m in ("zeroshot", "coop")]
 
 
-def test_metrics_may_stand_in_rows(record):
+def test_metrics_may_be_rows(record):
     results = [record("coop", s, data=d, base=50.0 + s, novel=40.0) for d in ("x", "y") for s in (1, 2)]
     table = pivot(summarise(results), rows=("method", "metric"), columns=("data",))
     assert to_markdown(table).splitlines()[:5] == [
@@ -74,7 +74,7 @@ def test_a_setting_may_be_a_dimension(record):
     assert [(row.method, row.more["selector"]) for row in table.rows] == [("coop", "a"), ("coop", "b")]
 
 
-def test_what_is_not_there_is_empty(record):
+def test_missing_cells_are_empty(record):
     results = [record("a", shots=1, test=1.0), record("b", shots=2, test=2.0)]
     cells = [[c is None for c in row.cells] for row in pivot(summarise(results), columns=("shots",)).rows]
     assert cells == [[False, True], [True, False]]
@@ -88,6 +88,6 @@ def test_what_is_not_there_is_empty(record):
         ((), ("method",), "methods are always in rows"),
     ],
 )
-def test_dimensions_that_do_not_go_are_refused(grid, rows, columns, fault):
+def test_invalid_dimensions_are_refused(grid, rows, columns, fault):
     with pytest.raises(UserError, match=fault):
         pivot(summarise(grid), rows, columns)

@@ -1,4 +1,4 @@
-"""Tokens in each layer, from whatever method's settings say so."""
+"""Prompt tokens per layer, from the settings of any method."""
 
 import re
 from dataclasses import replace
@@ -25,17 +25,17 @@ def searched(record):
     return [*runs, record("coop", base=1.0, novel=2.0)]
 
 
-def test_what_was_found_is_read(searched):
+def test_found_lengths_are_read(searched):
     assert prompt_lengths(searched[0]) == {"text": (1, 0, 12), "image": (2, 2)}
     assert prompt_lengths(searched[-1]) == {}
 
 
-def test_what_was_given_is_read(record):
+def test_given_lengths_are_read(record):
     run = record(config={"method": {"name": "any", "lengths_text": [1, 2], "lengths_image": []}})
     assert prompt_lengths(run) == {"text": (1, 2)}
 
 
-def test_text_stands_in_columns(searched):
+def test_text_table_has_columns(searched):
     assert format_prompt_lengths(prompt_lengths(searched[0])) == [
         "layer    1  2  3",
         "text     1  0 12",
@@ -44,7 +44,7 @@ def test_text_stands_in_columns(searched):
     assert format_prompt_lengths({}) == []
 
 
-def test_cells_hold_the_share_of_runs(searched):
+def test_cells_contain_the_share_of_runs(searched):
     figure = plots.plot_prompt_lengths(searched[:2], method_styles(searched)["any+around"])
     text, image = (axes.collections[0].get_array().reshape(13, -1) for axes in figure.axes)
     expected = np.zeros((13, 3))

@@ -1,4 +1,4 @@
-"""Published numbers: whole, each with its source, and beside ours only where they use the same thing."""
+"""Published results: complete, each with its source, and next to ours only for the same setup."""
 
 import csv
 import dataclasses
@@ -39,26 +39,26 @@ def test_hm_is_that_of_base_and_novel_or_a_note_says_that_it_is_not():
     for (printed, data, metric), line in found.items():
         if metric == "hm":
             base, novel = (found[printed, data, part].value for part in ("base", "novel"))
-            agrees = abs(2 * base * novel / (base + novel) - line.value) < 0.06  # sources round in their own ways
+            agrees = abs(2 * base * novel / (base + novel) - line.value) < 0.06  # sources round differently
             assert agrees or "printed HM differs" in line.note, line
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the facts as they were collected lie beside the repository")
-def test_all_facts_are_carried_over():
-    held = {(x.printed, x.protocol, x.shots, x.metric, x.value) for x in load_published()}
+def test_all_recorded_values_are_present():
+    keys_found = {(x.printed, x.protocol, x.shots, x.metric, x.value) for x in load_published()}
     for row in csv.DictReader((SHARED / "base_to_novel.csv").read_text().splitlines()):
         for metric in ("base", "novel", "hm"):
-            assert (row["method"], "base_to_novel", 16, metric, float(row[metric])) in held
+            assert (row["method"], "base_to_novel", 16, metric, float(row[metric])) in keys_found
     for row in csv.DictReader((SHARED / "few_shot.csv").read_text().splitlines()):
-        assert (row["method"], "few_shot", int(row["shots"]), "test", float(row["accuracy"])) in held
+        assert (row["method"], "few_shot", int(row["shots"]), "test", float(row["accuracy"])) in keys_found
 
 
-def test_nothing_is_there_twice():
+def test_there_are_no_duplicates():
     keys = [(x.method, x.data, x.protocol, x.shots, x.metric) for x in load_published()]
     assert len(set(keys)) == len(keys)
 
 
-def test_choosing():
+def test_selection():
     named = select_published(["maple"], ["average"], "base-to-novel")
     assert {line.printed for line in named} == {"MaPLe", "MaPLe (DPC re-run)", "MaPLe (DePT re-run)"}
     assert [line.value for line in named if line.printed == "MaPLe"] == [82.28, 75.14, 78.55]
@@ -68,7 +68,7 @@ def test_choosing():
             select_published(**bad)
 
 
-def test_csv_is_the_file_again():
+def test_csv_reproduces_the_file():
     text = Path(published.__file__).with_name("published.csv").read_text()
     assert published_csv(load_published()) == text
 
@@ -88,13 +88,15 @@ def columns(table):
     return {name: [row.cells[i] and row.cells[i].mean for row in table.rows] for i, name in enumerate(table.columns)}
 
 
-def test_beside_ours_with_the_difference(record):
+def test_published_results_next_to_ours_with_the_difference(record):
     results = real(record, base=95.0, novel=98.0)
     made = add_published(summarise(results), results)
     assert made.columns[:3] == ("base", "base_published", "base_difference")
-    said = columns(made)
-    assert said["base_published"] == [95.43] and said["base_difference"] == [pytest.approx(95.0 - 95.43)]
-    assert said["novel_published"] == [97.76]
+    note_expected = columns(made)
+    assert note_expected["base_published"] == [95.43] and note_expected["base_difference"] == [
+        pytest.approx(95.0 - 95.43)
+    ]
+    assert note_expected["novel_published"] == [97.76]
     assert any("PromptKD README" in note for note in made.footnotes)
 
 
@@ -111,7 +113,7 @@ def test_beside_ours_with_the_difference(record):
         ({"shots": 4}, "none for these methods with this data, number of shots and protocol"),
     ],
 )
-def test_where_nothing_fits_a_footnote_says_why(record, change, reason):
+def test_a_footnote_explains_why_no_published_result_matches(record, change, reason):
     results = real(record, **{"base": 95.0, "novel": 98.0, **change})
     made = add_published(summarise(results), results)
     assert made.columns == ("base", "novel", "hm")

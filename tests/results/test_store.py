@@ -1,4 +1,4 @@
-"""A result comes back as it was saved, or not at all."""
+"""A result is read exactly as it was saved, or refused."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from cliptune.results import store
 from cliptune.types import Result
 
 
-def test_a_result_comes_back_exactly(tmp_path, study):
+def test_a_result_is_read_exactly_as_saved(tmp_path, study):
     path = store.save_result(study[0], tmp_path / "run")
     assert path == tmp_path / "run" / "result.json"
     assert store.load_result(path) == study[0]
@@ -26,7 +26,7 @@ def test_every_digit_survives(tmp_path_factory, metrics):
     assert store.load_result(store.save_result(result, tmp_path_factory.mktemp("r"))) == result
 
 
-def test_numbers_that_are_none_survive(tmp_path):
+def test_nan_losses_are_preserved(tmp_path):
     """An epoch without a step has no loss; an accuracy is always a number."""
     result = Result("t", "m", "d", 1, {}, {}, history=({"loss": math.nan, "val": math.inf},))
     (row,) = store.load_result(store.save_result(result, tmp_path)).history
@@ -77,7 +77,7 @@ def damaged(changes):
         (damaged({"config": json.loads("[" * 60 + "]" * 60)}), "nested more than 40 levels"),
     ],
 )
-def test_a_damaged_or_foreign_file_is_named_in_a_sentence(tmp_path, text, fault):
+def test_a_damaged_or_foreign_file_is_refused(tmp_path, text, fault):
     path = tmp_path / "result.json"
     path.write_text(text)
     for read in (lambda: store.load_result(path), lambda: store.load_results(tmp_path)):
@@ -88,18 +88,18 @@ def test_a_damaged_or_foreign_file_is_named_in_a_sentence(tmp_path, text, fault)
         assert "\n" not in str(error.value)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_binary_files_are_refused(tmp_path):
     (tmp_path / "result.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="result.json: byte 0 is not UTF-8"):
         store.load_result(tmp_path / "result.json")
 
 
-def test_a_missing_file_is_a_users_mistake(tmp_path):
+def test_a_missing_file_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="cannot read .*result.json: no such file"):
         store.load_result(tmp_path / "result.json")
 
 
-def test_all_results_come_in_one_order_wherever_they_lie(tmp_path, study):
+def test_the_order_of_results_does_not_depend_on_folders(tmp_path, study):
     for i, result in enumerate(study):
         store.save_result(result, tmp_path / "a" / str(i))
         store.save_result(result, tmp_path / "b" / "deep" / str(len(study) - i))
@@ -113,7 +113,7 @@ def test_a_single_file_may_be_named(tmp_path, study):
     assert store.load_results(store.save_result(study[0], tmp_path)) == [study[0]]
 
 
-def test_no_results_is_a_users_mistake(tmp_path):
+def test_no_results_is_a_user_error(tmp_path):
     for root in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="no result.json under"):
             store.load_results(root)

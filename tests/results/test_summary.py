@@ -1,4 +1,4 @@
-"""Means, deviations and harmonic means, re-derived."""
+"""Means, standard deviations and harmonic means against direct computation."""
 
 import math
 import random
@@ -57,7 +57,7 @@ def test_one_seed_has_no_deviation(record):
 def test_the_gap_is_paired(record):
     same, swap = (60.0, 50.0, 70.0), (55.0, 43.0, 68.0)
     results = [record(seed=i, base__same=a, base__swap=b) for i, (a, b) in enumerate(zip(same, swap, strict=True))]
-    results.append(record(seed=9, base__same=99.0))  # without its pair it says nothing about a gap
+    results.append(record(seed=9, base__same=99.0))  # without its pair there is no gap
     cell = summarise(results, ["base/gap"]).rows[0].cells[0]
     mean, std = naive([a - b for a, b in zip(same, swap, strict=True)])
     assert (cell.mean, cell.std, cell.seeds) == (pytest.approx(mean), pytest.approx(std), 3)
@@ -76,14 +76,14 @@ def test_rows_by_data_method_and_shots(record):
     assert rows == [(d, m, s) for d in ("cars", "pets") for m in methods for s in (4, 16)]
 
 
-def test_names_in_order(study, record):
+def test_columns_are_in_order(study, record):
     assert metric_names([*study, record(other__flat=1.0, zoo=1.0)]) == (
         *("base", "novel", "hm", "zoo"),
         *("base/same", "base/swap", "base/none", "base/gap", "other/flat"),
     )
 
 
-def test_without_a_choice_variants_are_left_out(study):
+def test_variants_are_omitted_by_default(study):
     assert summarise(study).columns == ("base", "novel", "hm")
 
 
@@ -91,19 +91,19 @@ def test_only_variants_are_shown_if_there_is_nothing_else(record):
     assert summarise([record(base__swap=1.0)]).columns == ("base/swap",)
 
 
-def test_costs_only_on_demand(study):
+def test_costs_only_on_request(study):
     table = summarise(study, ["base"], cost=True)
     assert table.columns == ("base", "parameters", "seconds", "peak_memory_mib")
     assert table.rows[-1].cells[2].mean == 2.5
 
 
-def test_a_metric_some_seeds_lack_says_how_many_have_it(record):
+def test_a_metric_missing_for_some_seeds_shows_their_number(record):
     table = summarise([record(seed=1, base=50.0, novel=40.0), record(seed=2, base=60.0)])
     assert [c.seeds for c in table.rows[0].cells] == [2, 1, 1]
     assert any("only n seeds of the row" in note for note in table.footnotes)
 
 
-def test_a_metric_a_method_lacks_is_empty(record):
+def test_a_missing_metric_of_a_method_is_empty(record):
     table = summarise([record("a", base=50.0), record("b", novel=50.0)])
     assert [c is None for c in table.rows[0].cells] == [False, True, True]
 
@@ -113,7 +113,7 @@ def test_settings_are_never_averaged(record):
     assert [r.method for r in summarise(results).rows] == ["coop (n_ctx=4)", "coop (n_ctx=16)"]
 
 
-def test_a_run_that_is_there_twice_is_refused(record):
+def test_duplicate_runs_are_refused(record):
     with pytest.raises(UserError, match="coop on emoji with seed 1 is there twice"):
         summarise([record(base=50.0), record(base=51.0)])
 
@@ -123,12 +123,12 @@ def test_an_unknown_metric_is_refused_with_the_known_ones(record):
         summarise([record(base=50.0)], ["bse"])
 
 
-def test_nothing_cannot_be_summarised():
+def test_an_empty_summary_is_refused():
     with pytest.raises(UserError, match="no results to summarise"):
         summarise([])
 
 
-def test_average_precision_stands_beside_accuracy(record):
+def test_average_precision_is_next_to_accuracy(record):
     precision = {"base__map": 60.0, "novel__map": 30.0, "base__swap": 1.0}
     table = summarise([record(seed=seed, base=50.0, novel=40.0, **precision) for seed in (1, 2)])
     assert table.columns == ("base", "novel", "hm", "base/map", "novel/map", "hm/map")
@@ -136,7 +136,7 @@ def test_average_precision_stands_beside_accuracy(record):
     assert any("map is mean average precision" in note for note in table.footnotes)
 
 
-def test_metrics_on_the_way_have_their_hm_and_stay_out_unless_asked_for(record):
+def test_metrics_during_training_are_shown_on_request_with_their_hm(record):
     results = [
         record(base=60.0, novel=30.0, **{"base@2": 50.0, "novel@2": 50.0, "base/same@2": 9.0, "base/swap@2": 4.0})
     ]
@@ -145,12 +145,12 @@ def test_metrics_on_the_way_have_their_hm_and_stay_out_unless_asked_for(record):
     assert [cell.mean for cell in cells] == [50, 5]
 
 
-def test_joint_answers_stand_beside_separate_ones(record):
+def test_joint_accuracy_is_next_to_separate_accuracy(record):
     table = summarise([record(base=60.0, novel=30.0, joint=40.0, base__joint=50.0, novel__joint=25.0)])
     assert table.columns == ("base", "novel", "hm", "joint", "base/joint", "novel/joint", "hm/joint")
 
 
-def test_targets_stand_between_source_and_average(record):
+def test_targets_are_between_source_and_average(record):
     assert summarise([record(average=1.0, zoo=2.0, source=3.0, dtd=4.0)]).columns == ("source", "dtd", "zoo", "average")
 
 
@@ -168,7 +168,7 @@ def test_the_average_over_data_sets_is_of_means_and_its_hm_of_the_averages(recor
     assert "No average for methods not run on all 2 datasets: maple with 16 shots." in table.footnotes
 
 
-def test_the_interval_is_students(record):
+def test_the_confidence_interval_is_students(record):
     from cliptune.results.formatting import format_cells
 
     table = summarise([record(seed=s, base=b) for s, b in ((1, 49.0), (2, 50.0), (3, 51.0))], spread="ci95")

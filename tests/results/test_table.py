@@ -1,4 +1,4 @@
-"""A table says the same in every form."""
+"""A table has the same content in every format."""
 
 import csv
 import io
@@ -68,7 +68,7 @@ def test_latex_escapes_and_marks_the_best(record):
 
 
 @pytest.mark.parametrize("metrics", [None, ["base", "base/same", "base/swap", "base/none", "base/gap"]])
-def test_a_terminal_of_100_columns_shows_every_number(study, metrics):
+def test_a_terminal_of_100_columns_shows_every_value(study, metrics):
     table = summarise(study, metrics, cost=metrics is None)
     text = plain(printed(table))
     assert "…" not in text
@@ -79,14 +79,14 @@ def test_a_terminal_of_100_columns_shows_every_number(study, metrics):
         assert all(f"{c.mean} ± {c.std}" in text if c.std else c.mean in text for c in cells)
 
 
-def test_where_it_is_narrow_deviations_go_below(study):
+def test_in_a_narrow_terminal_deviations_are_below(study):
     text = plain(printed(summarise(study, metric_names(study))))
     assert "…" not in text
     assert "maple+dapt" in text
 
 
 @pytest.mark.parametrize("columns", range(1, 10))
-def test_nothing_is_cut_off_however_many_columns(record, columns):
+def test_nothing_is_truncated_with_many_columns(record, columns):
     results = [record("maple+dapt", s, **{f"target{i}": 10.0 * i + s for i in range(columns)}) for s in (1, 2)]
     table = summarise(results)
     text = plain(printed(table))
@@ -119,5 +119,5 @@ def test_all_shots_and_unknown_shots(record):
     assert "| b | emoji | – |" in text
 
 
-def test_a_number_of_fewer_seeds_says_so(record):
+def test_values_of_fewer_seeds_are_marked(record):
     assert "40.0 (1)" in to_markdown(summarise([record(seed=1, base=1.0, novel=40.0), record(seed=2, base=1.0)]))

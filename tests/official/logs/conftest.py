@@ -1,4 +1,4 @@
-"""Logs as the research code writes them."""
+"""Logs in the format of the research code."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Trees of the research code's scripts become records; what is unfinished or unclear is named."""
+"""Log folders of the research code become records; unfinished or unclear ones are reported."""
 
 import pytest
 
@@ -36,12 +36,12 @@ def test_few_shot(tree, log, end):
     ]
 
 
-def test_exact_is_from_the_counts(tree, log):
+def test_exact_accuracy_is_computed_from_counts(tree, log):
     root = tree({"caltech101/CoOp/vit_b16_16shots/seed1": log("92.0")})
     result, _ = only(root, exact=True)
     assert result.metrics["test"] == 100 * 2268 / 2465
     assert result.provenance["rounding"] == {"test": "none: from the counts of images"}
-    root = tree({"caltech101/CoOp/vit_b16_16shots/seed1": log("93.5")})  # counts that say something else
+    root = tree({"caltech101/CoOp/vit_b16_16shots/seed1": log("93.5")})  # counts that disagree
     assert only(root, exact=True)[0].metrics["test"] == 93.5
 
 
@@ -68,7 +68,7 @@ def test_base_and_novel_are_paired(tree, log):
     assert row.cells[2].mean == pytest.approx(2 * 91.5 * 72 / (91.5 + 72))
 
 
-def test_half_a_pair_says_so(tree, log):
+def test_half_a_pair_is_reported(tree, log):
     result, notes = only(tree({"base2new/test_new/dtd/shots_16/CoOp/c/seed1": log(trained=False)}))
     assert result.metrics == {"novel": 92.0}
     assert "novel alone, there is no finished test on base classes" in notes[0]
@@ -94,7 +94,7 @@ def test_other_data_and_their_source(tree, log):
     assert {r.data for r in made.values()} == {"imagenet"} and {r.config["shots"] for r in made.values()} == {16}
 
 
-def test_daps_folders_say_no_shots_but_its_logs_do(tree, log):
+def test_shots_of_dap_are_read_from_its_logs(tree, log):
     here = {"trainer": "MaPLe", "title": "OxfordPets", "head": True}
     runs = {
         "output_few/OxfordPets/Uniform_1.0/seed1": log(shots=8, **here),
@@ -118,7 +118,7 @@ def test_dpl_and_zero_shot(tree, log):
     assert sorted((r.method, r.data, r.seed) for r in made.values()) == [("dpl", "eurosat", 3), ("zeroshot", "dtd", 0)]
 
 
-def test_what_is_unfinished_or_unclear_is_named(tree, log):
+def test_unfinished_or_unclear_logs_are_reported(tree, log):
     runs = {
         "dtd/CoOp/vit_b16_16shots/seed1": log(end=""),
         "dtd/CoOp/vit_b16_16shots/seed2": "nothing\n",
@@ -128,17 +128,19 @@ def test_what_is_unfinished_or_unclear_is_named(tree, log):
         "dtd/TCP/vit_b16_16shots/seed1": log(),
     }
     made, notes = read(tree(runs))
-    told = "\n".join(notes)
+    notes_text = "\n".join(notes)
     assert sorted((r.method, r.seed) for r in made.values()) == [("TCP", 1), ("coop", 4)]
-    assert "seed1/log.txt: unfinished: no line says 'Finish training' or 'Finished training' after epoch 2" in told
-    assert "seed2/log.txt: no line with an accuracy" in told
-    assert "seed3/log.txt: its last accuracy is of the val split" in told
-    assert "else/log.txt: skipped, neither its folder nor its configuration names the dataset" in told
-    assert "the trainer TCP is unknown" in told
+    assert (
+        "seed1/log.txt: unfinished: no line says 'Finish training' or 'Finished training' after epoch 2" in notes_text
+    )
+    assert "seed2/log.txt: no line with an accuracy" in notes_text
+    assert "seed3/log.txt: its last accuracy is of the val split" in notes_text
+    assert "else/log.txt: skipped, neither its folder nor its configuration names the dataset" in notes_text
+    assert "the trainer TCP is unknown" in notes_text
     assert len(notes) == 5
 
 
-def test_of_reruns_the_last_that_finished_counts(tree, log):
+def test_the_last_finished_rerun_counts(tree, log):
     here = "dtd/CoOp/vit_b16_16shots/seed1"
     runs = {
         f"{here}/log.txt": log(end=""),
@@ -152,7 +154,7 @@ def test_of_reruns_the_last_that_finished_counts(tree, log):
     assert len(notes) == 1 and "earlier runs differ: log.txt-2022-03-01-10-00-00 (80.0)" in notes[0]
 
 
-def test_a_configuration_tells_what_folders_do_not(tree, log):
+def test_configurations_complement_folder_names(tree, log):
     root = tree({"my/run": log(head=True, trainer="PromptSRC", title="DescribableTextures", seed=7, shots=4)})
     result, notes = only(root)
     assert (result.method, result.data, result.seed, result.config["shots"]) == ("promptsrc", "dtd", 7, 4)
@@ -160,7 +162,7 @@ def test_a_configuration_tells_what_folders_do_not(tree, log):
     assert notes == []
 
 
-def test_settings_and_experiments_stay_apart(tree, log):
+def test_settings_and_experiments_are_kept_separate(tree, log):
     runs = {
         f"{e}/dtd/CoOp/{c}_16shots/seed1": log(a)
         for e, c, a in (("a", "x", "1.0"), ("a", "y", "2.0"), ("b", "x", "3.0"))
@@ -173,12 +175,12 @@ def test_settings_and_experiments_stay_apart(tree, log):
     ]
 
 
-def test_language_prompting_is_told_by_its_settings(tree, log):
+def test_language_prompting_is_recognised_by_its_settings(tree, log):
     settings = "vit_b16_c2_ep5_batch4_4ctx_language_only_16shots"
     made, _ = read(tree({f"dtd/IVLP/{settings}/seed1": log(), "dtd/IVLP/vit_b16_16shots/seed1": log()}))
     assert sorted(r.method for r in made.values()) == ["ivlp", "language"]
 
 
-def test_no_logs_is_a_users_mistake(tmp_path):
+def test_no_logs_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="no log.txt under"):
         collect_records(tmp_path)

@@ -1,4 +1,4 @@
-"""What checkpoints say of their tokens: shifts of both towers, context in words, classes."""
+"""Learned prompts from checkpoints: shifts of both towers, nearest words, accuracy per class."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from cliptune.report.collect.models import ZERO_SHOT, collect_confusion, restore
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory, photos):
+def runs(tmp_path_factory, photos):
     root = tmp_path_factory.mktemp("runs")
     for method, own in (("coop", {"words": "a photo of a"}), ("maple", {"depth": 2}), ("linear_probe", {})):
         train(method, f"folder:{photos}", shots=2, epochs=1, lr=1e-9, out=root / method, **own)
     return restore_models({method: root / method for method in ("coop", "maple", "linear_probe")})
 
 
-def test_zero_shot_is_always_among_them(held):
-    assert list(held.models) == [ZERO_SHOT, "coop", "maple", "linear_probe"] and held.untuned == ZERO_SHOT
+def test_zero_shot_is_always_included(runs):
+    assert list(runs.models) == [ZERO_SHOT, "coop", "maple", "linear_probe"] and runs.untuned == ZERO_SHOT
 
 
-def test_only_tokens_in_both_towers_shift_both(held):
-    (one,) = collect_feature_shifts(held)
+def test_only_tokens_in_both_towers_shift_both(runs):
+    (one,) = collect_feature_shifts(runs)
     assert one.method == "maple"
-    blocks = held.models["maple"].backbone
+    blocks = runs.models["maple"].backbone
     assert len(one.text) == blocks.text_depth and len(one.image) == blocks.image_depth
     assert all(value > 0 for value in one.image)
-    # Next to nothing was learned, so that the end is the start.
+    # Almost no training, so that the learned context equals its initial value.
     assert one.text == pytest.approx(one.text_start, abs=1e-4)
     assert one.image == pytest.approx(one.image_start, abs=1e-4)
 
 
-def test_context_that_did_not_move_is_its_own_words(held):
-    found = {one.method: one for one in collect_prompt_words(held)}
+def test_untrained_context_is_nearest_to_its_own_words(runs):
+    found = {one.method: one for one in collect_prompt_words(runs)}
     assert list(found) == ["coop", "maple"]
     assert [row[0][0] for row in found["coop"].euclidean] == "a photo of a".split()
     assert all(row[0][1] == pytest.approx(0, abs=1e-4) for row in found["coop"].euclidean)
     assert all(row[0][1] == pytest.approx(1, abs=1e-4) for row in found["coop"].cosine)
 
 
-def test_only_whole_known_words_are_listed(held):
-    backbone = held.models["coop"].backbone
+def test_only_whole_known_words_are_listed(runs):
+    backbone = runs.models["coop"].backbone
     texts, usable = token_words(backbone)
     assert len(texts) == backbone.text.token_embedding.weight.shape[0] == len(usable)
     words = [text for text, use in zip(texts, usable, strict=True) if use]
@@ -52,15 +52,15 @@ def test_only_whole_known_words_are_listed(held):
     assert not backbone.prompt_tokenizer.unknown_ids(ids)
 
 
-def test_counts_by_class_add_up(held):
-    (one,) = collect_confusion(held)
-    assert one.name == "test" and one.untuned == ZERO_SHOT and set(one.counts) == set(held.models)
-    labels = torch.tensor([e.label for e in held.task.tests["test"].examples])
+def test_counts_by_class_add_up(runs):
+    (one,) = collect_confusion(runs)
+    assert one.name == "test" and one.untuned == ZERO_SHOT and set(one.counts) == set(runs.models)
+    labels = torch.tensor([e.label for e in runs.task.tests["test"].examples])
     for counts in one.counts.values():
         assert torch.equal(torch.tensor(counts).sum(1), torch.bincount(labels, minlength=3))
 
 
-def test_a_checkpoint_that_cannot_be_used_is_noted(tmp_path, held, photos):
+def test_an_unusable_checkpoint_is_reported(tmp_path, runs, photos):
     train("coop", f"folder:{photos}", shots=1, epochs=1, n_ctx=2, out=tmp_path / "good")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "checkpoint.safetensors").write_bytes(b"no")
@@ -70,7 +70,7 @@ def test_a_checkpoint_that_cannot_be_used_is_noted(tmp_path, held, photos):
         restore_models({"bad": tmp_path / "bad"})
 
 
-def test_what_is_taken_follows_no_turn():
+def test_the_sample_does_not_follow_the_order_of_classes():
     whole = list(range(960))
     some = sample_examples(whole, 480)
     assert some == sample_examples(whole, 480) and list(some) == sorted(set(some)) and len(some) == 480

@@ -1,4 +1,4 @@
-"""Images larger than the model sees are measured at its size, with what evaluation sees of them."""
+"""Images larger than the model's input are measured at its size, on the evaluation view."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from cliptune.report.collect.reliance import RelianceOptions, measure_reliance
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory, cutouts):
-    """The cut-outs at five times their size, not square, and a run on them."""
+    """The cutouts at five times their size, not square, and a run on them."""
     root = tmp_path_factory.mktemp("large")
     for path in sorted(cutouts.rglob("*.png")):
         place = root / "photos" / path.relative_to(cutouts)
@@ -36,7 +36,7 @@ def test_large_images_are_measured_at_the_size_of_the_model(large, monkeypatch, 
 
     monkeypatch.setattr(reliance, "compute_reliance", spied)
     measured, _ = measure_reliance(
-        large / "run", RelianceOptions(images=4, masks=masks), tick=lambda *told: done.append(told)
+        large / "run", RelianceOptions(images=4, masks=masks), tick=lambda *notes: done.append(notes)
     )
     assert len(seen) == measured.reliance.pictures > 1
     assert all(p.image.shape == (3, 64, 85) and p.mask.shape == (1, 64, 85) for p in seen)
@@ -47,7 +47,7 @@ def test_large_images_are_measured_at_the_size_of_the_model(large, monkeypatch, 
 
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
-def test_the_original_is_what_evaluation_sees(large, interpolation):
+def test_the_original_equals_the_evaluation_view(large, interpolation):
     preprocess = Preprocess((64, 64), interpolation=interpolation)
     dataset = reliance.sources.get(f"folder:{large / 'photos'}")
     examples = reliance.ExampleSet(dataset, dataset.evaluation_examples(), preprocess, shrink=True)
