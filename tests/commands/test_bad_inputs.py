@@ -25,8 +25,8 @@ TRAIN = """
     train mapel                               | nearest: maple
     train MAPLE                               | unknown method 'MAPLE'
     train coop+mapel                          | unknown method 'mapel'
-    train dapt                                | dapt goes around another method
-    train copypaste+dapt                      | copypaste goes around another method
+    train dapt                                | dapt wraps another method
+    train copypaste+dapt                      | copypaste wraps another method
     train :                                   | cannot be imported
     train +                                   | names no method
     train maple+                              | names no method

@@ -12,7 +12,7 @@ SWEEP = """
     run few-shot stray                        | stray
     run few-shot --methods                    | methods is empty
     run few-shot --methods coop mapel         | nearest: maple
-    run few-shot --methods dapt               | dapt goes around another method
+    run few-shot --methods dapt               | dapt wraps another method
     run few-shot --methods coop coop          | methods contains 'coop' twice
     run few-shot --seeds                      | seeds is empty
     run few-shot --seeds 1 1                  | seeds contains 1 twice

@@ -57,7 +57,7 @@ class _MethodFlags:
 
 
 def import_(arguments: list[str]) -> None:
-    """Read a checkpoint, keep it as a run."""
+    """Convert a checkpoint to a run."""
     path, rest = split_first(arguments, "a checkpoint", "import model.pth.tar-5 --out my-model")
     options, others = parse_known(Import, "import FILE", rest)
     if not Path(path).is_file():
@@ -117,15 +117,15 @@ def method_options(name: str, flags: Sequence[Flag]) -> dict[str, Any]:
 
 
 def _described(run: Tuned) -> str:
-    """The method with what is not its default, the backbone, and some of the classes."""
+    """One line: the method with its non-default fields, the backbone, and some of the classes."""
     layers = []
     for layer in config.nested_methods(run.run.method):
         fields = [f for f in dataclasses.fields(layer) if f.name != "base"]  # type: ignore[arg-type]
         layers += [f"{f.name}={getattr(layer, f.name)!r}" for f in fields if getattr(layer, f.name) != f.default]
     names = listed(run.classnames, 3)
-    told = f" ({', '.join(layers)})" if layers else ""
-    where = run.model.backbone.name
-    return f"{methods.name_of(run.run.method)}{told} on {where}, {len(run.classnames)} classes: {names}"
+    settings = f" ({', '.join(layers)})" if layers else ""
+    backbone = run.model.backbone.name
+    return f"{methods.name_of(run.run.method)}{settings} on {backbone}, {len(run.classnames)} classes: {names}"
 
 
 def _say(line: str) -> None:

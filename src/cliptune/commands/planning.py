@@ -1,4 +1,4 @@
-"""From the flags of `cliptune run` to the runs of a sweep."""
+"""Plan the runs of a sweep from the flags of `cliptune run`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from cliptune.protocols.common.benchmarks import BENCHMARKS, BENCHMARKS_NAME
 from cliptune.protocols.data_efficient import FRACTIONS
 from cliptune.runners.job import Job
 
-#: Fields of a run that a sweep has several of, or decides by its protocol.
+#: Fields of a run that a sweep varies, or that its protocol determines.
 SWEPT_FIELDS = ("seed", "fraction", "selector", "protocol")
-#: What stands for a selector where there is nothing to choose.
+#: Name in place of a selector if all training images are used.
 FULL_SELECTOR = "full"
 
 
@@ -85,20 +85,21 @@ class Sweep:
 
 @dataclass(frozen=True)
 class _RunFlags:
-    """What flags that are a run's own change."""
+    """The flags of a run."""
 
     run: Annotated[RunConfig, FLAT]
 
 
 def parse_sweep(name: str, arguments: Sequence[str]) -> tuple[Sweep, list[Flag]]:
-    """The sweep's own flags, and the others. name: of the protocol."""
+    """The flags of `Sweep`, and the others. name: The protocol."""
     return parse_known(Sweep, f"run {name}", arguments)
 
 
 def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job]:
-    """All runs, seed by seed, then dataset by dataset, so that a sweep cut short has whole tables of fewer seeds.
+    """All runs, ordered by seed and then by dataset, so that an interrupted sweep has complete tables of fewer seeds.
 
-    flags: those of `told`. Raises `UserError` for a flag that no method has, naming the nearest.
+    flags: Further flags, for the runs that have them. Raises `UserError` for a flag that no method has, with the
+    nearest.
     """
     files.check_folder(options.out)
     protocol = name.replace("-", "_")
@@ -138,17 +139,17 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
 
 
 def expand_datasets(data: Sequence[str]) -> list[str]:
-    """The datasets that `--data` names, each once."""
+    """The datasets in `--data` without duplicates, with `benchmarks11` replaced by its datasets."""
     return list(dict.fromkeys(one for name in data for one in (BENCHMARKS if name == BENCHMARKS_NAME else (name,))))
 
 
 def check_data(entries: Sequence[Job]) -> None:
-    """Open all that the entries are tuned and tested on. Raises `UserError` that counts and names what cannot be."""
+    """Open all datasets of the jobs. Raises `UserError` that counts and names those that cannot be read."""
     wanted = {(spec, entry.run.reading): None for entry in entries for spec in (entry.run.data, *entry.run.targets)}
     domains: set[str] = set()
     lost: dict[str, list[str]] = {}
     for spec, reading in wanted:
-        if spec in domains:  # of a dataset that is tuned on
+        if spec in domains:  # a style of a dataset opened above
             continue
         try:
             with warnings.catch_warnings(action="ignore"):
@@ -162,19 +163,19 @@ def check_data(entries: Sequence[Job]) -> None:
 
 
 def _choose_presets(options: Sweep) -> dict[str, str]:
-    """Method -> the preset it takes: the one asked for, or "auto" where only other methods have that."""
+    """Method -> its preset: the requested one, or "auto" if only other methods have that."""
     chosen = {name: options.preset if presets.has(name, options.preset) else "auto" for name in options.methods}
     without = [name for name, preset in chosen.items() if preset != options.preset]
     if len(without) == len(chosen):
-        return dict.fromkeys(chosen, options.preset)  # which the first of them refuses
+        return dict.fromkeys(chosen, options.preset)  # raises an error for the first method
     if without:
         warnings.warn(f"no preset {options.preset!r} of {', '.join(without)}: auto is taken instead", stacklevel=2)
     return chosen
 
 
 def run_subfolder(run: RunConfig, several: Sequence[bool] = (True, True)) -> str:
-    """Folders between a method's and a seed's. several: whether the sweep has more than one dataset, number of
-    shots."""
+    """The folders between those of the method and the seed. several: Whether the sweep has more than one dataset, and
+    more than one number of shots."""
     parts = [_folder_name(run.data)] if several[0] else []
     if several[1]:
         parts.append(f"shots{run.shots}")
@@ -184,12 +185,12 @@ def run_subfolder(run: RunConfig, several: Sequence[bool] = (True, True)) -> str
 
 
 def _existing_or_first(where: Sequence[Job]) -> Job:
-    """The first place, or, so that a sweep can grow, another that holds this very run."""
+    """The job whose directory has its configuration already, so that a sweep can be extended; else the first."""
     return next((entry for entry in where if run_dir.has_config(entry.folder, entry.run)), where[0])
 
 
 def _folder_name(spec: str) -> str:
-    """A file name for a spec, and for no other."""
+    """A folder name that is unique to a spec."""
     kind, _, rest = spec.partition(":")
     plain = re.sub(r"[^\w.=,+-]+", "_", "_".join(filter(None, (kind, Path(rest).name[:40]))))
     return plain if plain == spec else f"{plain}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
@@ -198,7 +199,7 @@ def _folder_name(spec: str) -> str:
 def _apply_flags(
     name: str, runs: Sequence[tuple[str, RunConfig]], flags: Sequence[Flag]
 ) -> list[tuple[str, RunConfig]]:
-    """The runs with the flags that each of them has. Raises `UserError` for a flag that none has."""
+    """Apply each flag to the runs that have it. Raises `UserError` for a flag that no run has."""
     words = [word for flag in flags for word in flag.words]
     changed, unknown = [], []
     for method, run in runs:

@@ -1,4 +1,4 @@
-"""The settings that papers published, one YAML file a method and protocol, each with its source."""
+"""Published settings of the papers: one YAML file per method and protocol, each with its source."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from cliptune.model.method import Method
 def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
     """A run of the method `name` ("maple+dapt") with the settings published for its protocol.
 
-    preset: "auto"; "none" for plain defaults; or another file of the method, laid over what "auto" gives.
-    base: fields of `Run` (data, backbone, protocol, shots, ...). Every part of the name adds its file
-    `<part>/<protocol>.yaml`, wrappers last; the bundled tiny backbone has `tiny.yaml` of its own, as published learning
-    rates suit larger models and longer runs.
+    preset: "auto"; "none" for the defaults of the dataclasses; or another file of the method, which overrides "auto".
+    base: Fields of `RunConfig` (data, backbone, protocol, shots, ...). Each part of the name contributes its file
+    `<part>/<protocol>.yaml`, wrappers last. The bundled tiny backbone uses `tiny.yaml` instead, as published learning
+    rates are for larger models and longer runs.
 
     Raises `UserError` for a preset that no part of the name has.
     """
     method = methods.build(name)
     first = name.partition("+")[0]
     if methods.is_wrapper(methods.get(first)):
-        raise UserError(f"{first} goes around another method; write METHOD+{first}, such as coop+{name}")
+        raise UserError(f"{first} wraps another method; use METHOD+{first}, such as coop+{name}")
     run = RunConfig(method, **base)
     if preset == "none":
         return run
@@ -56,25 +56,25 @@ def has(name: str, preset: str) -> bool:
 
 
 def files(part: str) -> list[str]:
-    """Names of the files that a method has here."""
+    """Names of the preset files of a method."""
     folder = resources.files(__name__) / part
     return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml")) if folder.is_dir() else []
 
 
 def _read(part: str, which: str, run: RunConfig) -> dict[str, dict[str, Any]]:
-    """A file's content, as far as it goes for this run."""
+    """The content of a file, with the values that apply to the run."""
     file = resources.files(__name__) / part / f"{which}.yaml"
     if not file.is_file():
         return {}
     try:
         content = plain_values.from_yaml(file.read_text(encoding="utf-8"))
-        return {name: {key: _chosen(value, run) for key, value in held.items()} for name, held in content.items()}
+        return {name: {key: _chosen(value, run) for key, value in fields.items()} for name, fields in content.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise UserError(f"preset {file} cannot be read ({error}); mend it, or choose another --preset") from None
+        raise UserError(f"preset {file} cannot be read ({error}); fix it, or choose another --preset") from None
 
 
 def _chosen(value: Any, run: RunConfig) -> Any:
-    """What a mapping holds for the run: from least numbers of shots to values, or from datasets and `default`."""
+    """The value for the run of a mapping from minimum shots to values, or from datasets and `default` to values."""
     if not isinstance(value, dict):
         return value
     if "default" in value:
