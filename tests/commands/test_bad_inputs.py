@@ -69,7 +69,7 @@ TRAIN = """
     train coop --shots 99999999999            | shots must be at most
     train coop --n-ctx 0                      | n_ctx must be at least 1
     train coop --n-ctx 90                     | n_ctx has no effect
-    train coop --words '' --n-ctx 90          | takes 94 tokens
+    train coop --words '' --n-ctx 90          | has 94 tokens
     train coop --class-specific               | class_specific has no effect
     train coop --position left                | 'left'
     train cocoop --n-ctx 7                    | n_ctx has no effect
