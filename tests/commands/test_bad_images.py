@@ -80,7 +80,7 @@ def test_class_name_too_long(train, tmp_path):
     for method in ("coop", "maple", "zeroshot"):
         result = train(method, data=f"folder:{root}")
         assert "tokens, but 'tiny' accepts 77; shorten the class name or n_ctx" in result
-    assert "reads 77" in train("coop", "--n-ctx", 90, "--words", "")
+    assert "accepts 77" in train("coop", "--n-ctx", 90, "--words", "")
 
 
 def test_depth_beyond_the_backbone(train):

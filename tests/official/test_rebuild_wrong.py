@@ -65,9 +65,7 @@ def test_another_clip_of_the_same_shape_by_its_words(file, twin):
     path, _ = file("coop", backbone("deep_image"))
     twin.text.token_embedding.weight.data += 0.01
     for names in ((), NAMES):
-        with pytest.raises(
-            UserError, match="another CLIP than 'twin': its embeddings differ; choose the CLIP"
-        ):
+        with pytest.raises(UserError, match="another CLIP than 'twin': its embeddings differ; choose the CLIP"):
             import_checkpoint(path, twin, "coop", names=names)
 
 
