@@ -19,7 +19,7 @@ from cliptune.methods.dapt import Dapt
 from cliptune.methods.maple import Maple
 from tiny_tasks import learned, task
 
-BRIEF = TrainConfig(epochs=2, batch_size=6, lr=0.05, warmup_epochs=0)
+BRIEF = TrainConfig(epochs=2, batch_size=3, lr=0.05, warmup_epochs=0)
 #: Runs that share a backbone and its cached features, and differ in all that a process could carry over: the prompted
 #: towers, masks, training views and precision.
 RUNS = {
@@ -49,10 +49,13 @@ def numbers(name, folder):
         if name == "interrupted":
             with pytest.raises(Stop):
                 experiment.run_experiment(
-                    replace(run, linear_backend="torch"), folder, task=task(seed=run.seed), watchers=[Stopper()]
+                    replace(run, linear_backend="torch"),
+                    folder,
+                    task=task(classes=2, shots=3, seed=run.seed),
+                    watchers=[Stopper()],
                 )
-        model, result = experiment.run_experiment(run, folder, task=task(seed=run.seed))
-    toy = task(seed=run.seed)
+        model, result = experiment.run_experiment(run, folder, task=task(classes=2, shots=3, seed=run.seed))
+    toy = task(classes=2, shots=3, seed=run.seed)
     logits = predict_logits(model, toy.dataset, toy.tests["test"])
     return result.metrics, result.history, logits.tolist(), {name: x.tolist() for name, x in learned(model).items()}
 
