@@ -31,9 +31,9 @@ fix: setup ## fix lint where ruff can, and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## measure speed; of loading on photographs with PICTURES=folder
+bench: setup ## measure speed; IMAGES=folder measures loading on your photographs
 	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/loading.py $(if $(PICTURES),--pictures $(PICTURES))
+	$(BIN)/python benchmarks/loading.py $(if $(IMAGES),--images $(IMAGES))
 
 results: setup ## measure the numbers of the results page
 	$(BIN)/python benchmarks/results.py

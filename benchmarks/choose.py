@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/choose.py --methods coop+dapt --seeds 1
 
-Records are kept in benchmarks/results/choose; benchmarks/results/choose.md is the table of all of them.
+Records are copied to benchmarks/results/choose; benchmarks/results/choose.md is the table of all of them.
 """
 
 from __future__ import annotations
@@ -81,17 +81,17 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Run the grids, then print and keep the table."""
+    """Run the grids, then print and write the table."""
     base = {"data": options.data, "protocol": "base_to_novel"}
     runs = []
     for method in options.methods:
         for settings in GRID[method]:
             label = f"{method} " + " ".join(f"{key}={value}" for key, value in settings.items())
             runs.append((label, config.with_options(presets.get(method, **base), settings)))
-    entries, kept = sweep.plan_jobs(runs, options.seeds, options.out), RESULTS / "choose"
+    entries, records = sweep.plan_jobs(runs, options.seeds, options.out), RESULTS / "choose"
     sweep.run_jobs(entries)
-    keep([entry.folder for entry in entries], options.out, kept)
-    text = table.to_markdown(summary.summarise(store.load_results(kept), COLUMNS))
+    keep([entry.folder for entry in entries], options.out, records)
+    text = table.to_markdown(summary.summarise(store.load_results(records), COLUMNS))
     sys.stdout.write(text + "\n")
     write_text(RESULTS / "choose.md", text + "\n")
 

@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/coresets.py --out benchmarks/results/coresets.json
 
 Each method runs in its own process, on random features around those of their class. CPU seconds are those of the
-selection alone; wall-clock `seconds` depend on what else the machine does. Memory is the peak of the process, torch
-and signals included; `start_gib` is that before the selection.
+selection alone; wall-clock `seconds` depend on other load. Memory is the peak of the process, including torch and the
+signals; `start_gib` is that before the selection.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cliptune.coresets import Signals
 from cliptune.files import write_json
 
 NOTE = "cpu_seconds: CPU time of the selection on one core; seconds: wall-clock time on a shared machine"
-#: (method, options): every form of every method.
+#: (method, options): every variant of every method.
 FORMS = [
     *((name, {}) for name in coresets.names() if name not in ("submodular", "uncertainty")),
     *(("submodular", {"function": f}) for f in ("facility_location", "graph_cut", "log_determinant")),

@@ -1,4 +1,4 @@
-"""The least work: multiplications and additions that no exact computation with these weights avoids, in GFLOP."""
+"""Lower bounds on the work in GFLOP: multiplications and additions that every exact computation needs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.packed_sequences import PackedSequences
 from cliptune.backbones.tokenized_text import TokenizedText
 
-#: FLOPs a token and width^2 of a block: queries, keys and values; then output projection and MLP.
+#: FLOPs per token, in units of width^2, of a block: queries, keys and values; then output projection and MLP.
 QKV, REST = 6, 18
 
 
 def image_forward(backbone: Backbone, batch: int, prompts: int) -> float:
-    """The image tower with `prompts` tokens, the last block for the class token alone."""
+    """Forward pass of the image tower with `prompts` tokens; the last block is computed for the class token only."""
     patches, width, depth = backbone.patch_grid[0] * backbone.patch_grid[1], backbone.image_width, backbone.image_depth
     tokens = 1 + patches + prompts
     stem = 2 * patches * backbone.vit.conv1.weight.numel()
@@ -21,7 +21,7 @@ def image_forward(backbone: Backbone, batch: int, prompts: int) -> float:
 
 
 def image_backward(backbone: Backbone, batch: int, prompts: int) -> float:
-    """To the prompts: twice the attention, and nothing for the frozen tokens' first projection."""
+    """Backward pass to the prompts: attention counts twice, and the first projection of frozen tokens not at all."""
     patches, width, depth = backbone.patch_grid[0] * backbone.patch_grid[1], backbone.image_width, backbone.image_depth
     tokens = 1 + patches + prompts
     block = (QKV + REST) * tokens * width**2 + 8 * tokens**2 * width
@@ -30,7 +30,7 @@ def image_backward(backbone: Backbone, batch: int, prompts: int) -> float:
 
 
 def text_forward(backbone: Backbone, sentences: TokenizedText) -> float:
-    """The text tower with the shared prefix once and each sentence's own tokens up to its end."""
+    """Forward pass of the text tower: the shared prefix once, and each prompt's own tokens up to its end."""
     prefix = sentences.shared_prefix(True)
     packing, width, depth = PackedSequences.of(sentences, prefix), backbone.text_width, backbone.text_depth
     seen = int((packing.position[prefix:] + 1).sum()) + prefix * (prefix + 1) // 2
@@ -40,6 +40,6 @@ def text_forward(backbone: Backbone, sentences: TokenizedText) -> float:
 
 
 def text_backward(backbone: Backbone, sentences: TokenizedText) -> float:
-    """To the prompts; attention's small part is counted once."""
+    """Backward pass to the prompts; attention, a small part, counts once."""
     packing = PackedSequences.of(sentences, sentences.shared_prefix(True))
     return text_forward(backbone, sentences) - 1e-9 * QKV * len(packing.asks) * backbone.text_width**2

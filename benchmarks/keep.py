@@ -15,26 +15,26 @@ from pathlib import Path
 
 from cliptune.results import store
 
-#: Folder of the kept records.
+#: The folder with the records in the repository.
 RESULTS = Path(__file__).parent / "results"
 
 
-def kept_as(folder: Path, out: Path, kept: Path) -> Path:
-    """The file in `kept` for the record of the run in `folder`, below `out`."""
-    return kept / ("-".join(folder.relative_to(out).parts) + ".json")
+def record_copy(folder: Path, out: Path, target: Path) -> Path:
+    """The file in `target` for the record of the run in `folder`, below `out`."""
+    return target / ("-".join(folder.relative_to(out).parts) + ".json")
 
 
-def keep(folders: Iterable[Path], out: Path, kept: Path) -> None:
-    """Copy the records of the runs in `folders`, below `out`, into `kept`."""
-    kept.mkdir(parents=True, exist_ok=True)
+def keep(folders: Iterable[Path], out: Path, target: Path) -> None:
+    """Copy the records of the runs in `folders`, below `out`, into `target`."""
+    target.mkdir(parents=True, exist_ok=True)
     for folder in folders:
-        shutil.copyfile(folder / store.RESULT_FILE, kept_as(folder, out, kept))
+        shutil.copyfile(folder / store.RESULT_FILE, record_copy(folder, out, target))
 
 
-def keep_all(out: Path, kept: Path) -> None:
-    """Replace the records in `kept` with those below `out`."""
-    shutil.rmtree(kept, ignore_errors=True)
-    keep((record.parent for record in out.rglob(store.RESULT_FILE)), out, kept)
+def keep_all(out: Path, target: Path) -> None:
+    """Replace the records in `target` with those below `out`."""
+    shutil.rmtree(target, ignore_errors=True)
+    keep((record.parent for record in out.rglob(store.RESULT_FILE)), out, target)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from cliptune.run_dir import CHECKPOINT, RESUME
 
 #: Phases of a run: until the end of its first epoch, in later epochs, after the last epoch, writing its last files.
 PHASES = ("starting", "training", "testing", "writing")
-#: How many deaths of its worker a run survives in one sweep.
+#: How often the worker of a run may die in one sweep.
 DEATHS = 2
 
 
@@ -42,9 +42,9 @@ def start(words: list[str], log: Path) -> int:
     code = 1
     try:
         os.setsid()
-        said = os.open(log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
-        os.dup2(said, 1)
-        os.dup2(said, 2)
+        output = os.open(log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
         sys.argv[:] = ["cliptune", *words]
         main(words)
         code = 0
@@ -57,7 +57,7 @@ def start(words: list[str], log: Path) -> int:
 
 
 def ended(process: int) -> int | None:
-    """The exit code of a process started by `start`, None while it runs. It can be asked for once only."""
+    """The exit code of a process started by `start`, None while it runs. It can be read only once."""
     there, status = os.waitpid(process, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if there else None
 
@@ -123,7 +123,7 @@ class Seen:
     deaths: Counter[Path] = field(default_factory=Counter)
 
     def look(self) -> None:
-        """Note new records, and errors: a record that is rewritten or gone, a file that is torn."""
+        """Note new records, and errors: a record that is rewritten or missing, a file that cannot be read."""
         for path in self.out.rglob(store.RESULT_FILE):
             stat = path.stat()
             now = stat.st_ino, stat.st_mtime_ns

@@ -1,4 +1,4 @@
-"""Compare sweeps that are killed again and again with an undisturbed one: is anything lost, or done twice?
+"""Compare sweeps that are killed again and again with an undisturbed one: is anything lost or done twice?
 
     .venv/bin/python benchmarks/kills.py                             everything, about an hour on two cores
     .venv/bin/python benchmarks/kills.py --only workers cluster      some runners, base-to-novel
@@ -83,8 +83,8 @@ def differing(folder: Path, whole: Path) -> list[str]:
     """Differences between a folder and that of the undisturbed sweep."""
     found = [] if table(folder) == table(whole) else [f"the table of {folder} differs from that of {whole}"]
     have, want = ({str(p.relative_to(f)) for p in f.rglob("*") if p.is_file()} for f in (folder, whole))
-    found += [f"{folder} has {name}" for name in sorted(have - want)]
-    found += [f"{folder} lacks {name}" for name in sorted(want - have)]
+    found += [f"{folder} has the extra file {name}" for name in sorted(have - want)]
+    found += [f"{folder} is missing {name}" for name in sorted(want - have)]
     for name in (n for n in have & want if n.endswith(store.RESULT_FILE)):
         one, other = store.load_result(folder / name), store.load_result(whole / name)
         if (one.metrics, one.history, one.config) != (other.metrics, other.history, other.config):
@@ -144,11 +144,13 @@ def run_scenario(name: str, options: Options) -> dict[str, object]:
     landed = Counter(phase for seen in rounds for phase in seen.landed.elements())
     return {
         "command": "cliptune " + " ".join([*words, *flags.split()]),
-        "killed": {"all": "the sweep and all it started", "worker": "one worker", "driver": "the first process"}[how],
+        "killed": {"all": "the sweep and all its processes", "worker": "one worker", "driver": "the first process"}[
+            how
+        ],
         "sweeps at once": many,
         "kills": sum(seen.kills for seen in rounds),
         "sweeps": len(rounds),
-        "runs a sweep": len(list(whole.rglob(store.RESULT_FILE))),
+        "runs per sweep": len(list(whole.rglob(store.RESULT_FILE))),
         "runs when killed": dict(sorted(landed.items())),
         "wrong": wrong,
     }

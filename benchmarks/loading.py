@@ -1,8 +1,8 @@
 """Speed of cliptune's loader relative to the textbook transform, in one process.
 
-    .venv/bin/python benchmarks/loading.py --pictures FOLDER --out benchmarks/results/loading.json
+    .venv/bin/python benchmarks/loading.py --images FOLDER --out benchmarks/results/loading.json
 
-Textbook: open with Pillow, RandomResizedCrop, flip, ToTensor, Normalize, collate. Both sides cut the same boxes.
+Textbook: open with Pillow, RandomResizedCrop, flip, ToTensor, Normalize, collate. Both crop the same boxes.
 "exact" resizes with Pillow (--exact-resize). The floor is decoding alone, the lower bound of a first epoch.
 Without a folder, images are generated.
 """
@@ -49,7 +49,7 @@ TARGETS = {"first epoch": 2.3, "later epoch": 6.0, "evaluation, cached": 10.0}
 class Files(Dataset):
     """Image files of one class."""
 
-    name, classnames = "files", ("picture",)
+    name, classnames = "files", ("image",)
 
     def __init__(self, files: Sequence[Path], config: DataConfig):
         self.files, self.reading = files, config
@@ -63,7 +63,7 @@ class Files(Dataset):
 
 
 class Textbook(torch.utils.data.Dataset):
-    """The transform of released code, with cliptune's boxes and flips, so that pixels compare."""
+    """The transform of released code, with cliptune's boxes and flips, so that pixels can be compared."""
 
     def __init__(self, examples: ExampleSet, training: bool, epoch: int = 0):
         self.examples, self.training, self.epoch = examples, training, epoch
@@ -95,12 +95,12 @@ def random_stream(examples: ExampleSet, i: int, epoch: int) -> np.random.Generat
 
 
 class Bench:
-    """Variants of each work, over all images once."""
+    """The workloads, each in several variants; every call processes all images once."""
 
     def __init__(self, images: Path, folder: str):
         self.files, self.folder = sorted(p for p in images.iterdir() if p.is_file()), folder
         self.count = len(self.files)
-        self.kept, self.exact = self.examples(True), self.examples(True, exact=True)
+        self.cached, self.exact = self.examples(True), self.examples(True, exact=True)
 
     def pixels(self) -> float:
         """Mean number of pixels per image."""
@@ -134,7 +134,7 @@ class Bench:
 
     def later(self, exact: bool = False) -> float:
         """Another epoch of the same run."""
-        return self.total(b.images for b in (self.exact if exact else self.kept).in_order(BATCH, CPU))
+        return self.total(b.images for b in (self.exact if exact else self.cached).in_order(BATCH, CPU))
 
     def evaluation(self, cached: bool) -> float:
         return self.total(b.images for b in self.examples(cached, training=False).in_order(BATCH, CPU))
@@ -167,12 +167,12 @@ class Bench:
     @staticmethod
     def _decoded(path: Path) -> Tensor:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torchvision means to leave decoding to others
+            warnings.simplefilter("ignore")  # torchvision announces that it will drop decoding
             return decode_jpeg(read_file(str(path)), ImageReadMode.RGB)
 
     def difference(self, training: bool, exact: bool = False) -> dict[str, int | float]:
-        """Grey levels between both sides before they are normalised, over `CROPS` views of each image, or its one
-        evaluation view: the largest, how many of the values differ by more than one, and the shares."""
+        """Differences from the textbook in grey levels before normalisation, over `CROPS` views per image or its one
+        evaluation view: the largest, how many values differ by more than one level, and the shares."""
         ours, counts = self.examples(False, training, exact), np.zeros(256, dtype=np.int64)
         for epoch in range(CROPS if training else 1):
             book = Textbook(ours, training, epoch)
@@ -188,10 +188,10 @@ class Bench:
 
 def show(report: dict) -> Table:
     table = Table(
-        title=f"{report['pictures']} pictures of {report['pixels'] / 1e3:.0f} thousand pixels, to {SIZE} x {SIZE}"
+        title=f"{report['images']} images of {report['pixels'] / 1e3:.0f} thousand pixels, to {SIZE} x {SIZE}"
     )
-    for column in ("threads", "work", "way", "a second", "ratio", "target"):
-        table.add_column(column, justify="left" if column in ("work", "way") else "right")
+    for column in ("threads", "workload", "variant", "images per second", "ratio", "target"):
+        table.add_column(column, justify="left" if column in ("workload", "variant") else "right")
     for entry in report["threads"]:
         for work, ways in entry["works"].items():
             base = ways.get("textbook") or next(iter(ways.values()))
@@ -199,20 +199,20 @@ def show(report: dict) -> Table:
                 target, star = TARGETS.get(way), "*" if base["disturbed"] or timing["disturbed"] else ""
                 clock = "cpu_seconds" if star else "seconds"
                 table.add_row(
-                    str(entry["count"]), work, way, f"{report['pictures'] / timing[clock]:.0f}",
+                    str(entry["count"]), work, way, f"{report['images'] / timing[clock]:.0f}",
                     "" if work == "floor" else f"{base[clock] / timing[clock]:.2f}x{star}",
                     f"{target:g}x" if target else "",
                 )  # fmt: skip
     gap = report["difference"]["training"]
     above = f"{gap['above one']} of them by more than one"
     table.caption = (
-        f"*: others were busy, so by processor time; of {gap['values'] / 1e6:.0f} million values "
+        f"*: other processes were busy, so CPU times are compared. Of {gap['values'] / 1e6:.0f} million values "
         f"{gap['share that differs']:.2%} differ, at most by {gap['largest']} grey levels, {above}"
     )
     return table
 
 
-def made_up(folder: Path, count: int = 64) -> Path:
+def generate_images(folder: Path, count: int = 64) -> Path:
     """Images of smooth noise in the usual sizes of photographs."""
     rng = np.random.default_rng(0)
     for i in range(count):
@@ -224,16 +224,16 @@ def made_up(folder: Path, count: int = 64) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, help="a folder of photographs; made up if left out")
+    parser.add_argument("--images", type=Path, help="a folder of photographs; by default, images are generated")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--steps", type=int, default=5, help="samples of each way")
+    parser.add_argument("--steps", type=int, default=5, help="samples of each variant")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "loading.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        (Path(temporary) / "pictures").mkdir()
+        (Path(temporary) / "images").mkdir()
         (Path(temporary) / "cache").mkdir()
         os.environ[CACHE_VARIABLE] = folder = str(Path(temporary) / "cache")
-        bench = Bench(options.pictures or made_up(Path(temporary) / "pictures"), folder)
+        bench = Bench(options.images or generate_images(Path(temporary) / "images"), folder)
         entries = []
         for threads in options.threads:
             torch.set_num_threads(threads)
@@ -243,7 +243,7 @@ def main() -> None:
             )
         report = {
             "machine": machine() | {"pillow": PIL.__version__},
-            "pictures": bench.count, "pixels": bench.pixels(), "threads": entries,
+            "images": bench.count, "pixels": bench.pixels(), "threads": entries,
             "difference": {
                 "training": bench.difference(True),
                 "training, exact": bench.difference(True, True),

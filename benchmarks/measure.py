@@ -1,4 +1,4 @@
-"""Clocks that know when somebody else was on the machine, peak memory, and what the machine could do at best."""
+"""Timing that detects other processes, peak memory, and the peak rate of linear layers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-#: A disturbed sample is taken again, unless that would cost more seconds than this.
+#: A disturbed sample is repeated at most `RETAKES` times, unless that would take more than `PATIENCE` seconds.
 RETAKES, PATIENCE = 3, 20.0
 
 
 @dataclass
 class Timing:
-    """Seconds of each sample, by the clock and by the CPUs; how many somebody else disturbed in spite of retaking."""
+    """Wall-clock and CPU seconds of each sample, and the number of samples that were disturbed even when repeated."""
 
     samples: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Timing:
 
 
 def busy() -> float | None:
-    """CPU seconds spent by everybody on this machine since it started, or None where that is not told."""
+    """CPU seconds of all processes since the machine started, or None if the system does not report them."""
     try:
         user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
     except (OSError, ValueError):
@@ -46,10 +46,10 @@ def busy() -> float | None:
 
 
 def sample(call: Callable[[], float]) -> tuple[float, float, bool]:
-    """Seconds by the clock, seconds by the CPUs, and whether somebody else was on the machine.
+    """Wall-clock seconds, CPU seconds, and whether other processes disturbed the call.
 
-    Threads that sleep at barriers leave the share below one in serial stretches too, so a low share counts only when
-    others were busy meanwhile (or when nobody can tell).
+    Threads that wait at barriers also lower the CPU share, so a low share counts only if other processes were busy at
+    the same time (or if that is unknown).
     """
     others, own, start = busy(), time.process_time(), time.perf_counter()
     call()
@@ -61,7 +61,7 @@ def sample(call: Callable[[], float]) -> tuple[float, float, bool]:
 
 
 def alternate(variants: dict[str, Callable[[], float]], repeats: int) -> dict[str, Timing]:
-    """Time all variants in turn, A B A B, after one unmeasured round in which their results must agree."""
+    """Time all variants alternately (A B A B), after an untimed round in which their results must agree."""
     results = {name: call() for name, call in variants.items()}
     expected = next(iter(results.values()))
     for name, value in results.items():
@@ -91,7 +91,7 @@ def peak_gib() -> float:
 
 @torch.no_grad()
 def ceilings(rows: int = 796, width: int = 768) -> dict[str, float]:
-    """GFLOP/s of linear layers of this size: PyTorch's own, oneDNN's, and oneDNN's on weights laid out before."""
+    """GFLOP/s of linear layers of this size: PyTorch's, oneDNN's, and oneDNN's on packed weights."""
     best: dict[str, float] = {}
     for outputs, inputs in ((4 * width, width), (width, 4 * width), (3 * width, width)):
         x, weight = torch.randn(rows, inputs), torch.randn(outputs, inputs)
@@ -110,7 +110,7 @@ def ceilings(rows: int = 796, width: int = 768) -> dict[str, float]:
 
 
 def machine() -> dict:
-    """What the numbers depend on, and nothing that tells whose machine it is."""
+    """What the numbers depend on, without anything that identifies the machine."""
     cpu = {"model name": platform.machine()}
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

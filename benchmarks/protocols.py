@@ -1,9 +1,9 @@
-"""Four protocols on the bundled drawings, for the manual; `benchmarks/results.py` has the fifth, base-to-novel.
+"""Four protocols on the bundled drawings, for the documentation; `benchmarks/results.py` has the fifth, base-to-novel.
 
-    .venv/bin/python benchmarks/protocols.py                        all four, some 50 minutes of processor time
+    .venv/bin/python benchmarks/protocols.py                        all four, about 50 minutes of CPU time
     .venv/bin/python benchmarks/protocols.py --only few_shot
 
-Each is a `cliptune run` and the `cliptune results table` of its records, which are kept with the table in
+Each is a `cliptune run` and the `cliptune results table` of its records, which are copied with the table to
 benchmarks/results/protocols. A rerun does only what is missing.
 """
 
@@ -17,7 +17,7 @@ from keep import RESULTS, keep_all
 
 from cliptune.cli import main as cliptune
 
-KEPT = RESULTS / "protocols"
+RECORDS = RESULTS / "protocols"
 #: Name -> what follows `cliptune run`, and what follows `cliptune results table FOLDER`.
 SWEEPS = {
     "few_shot": (
@@ -44,25 +44,25 @@ SWEEPS = {
 
 @dataclass(frozen=True)
 class Options:
-    """Which, and where to."""
+    """Protocols to run, and output."""
 
     only: tuple[str, ...] = tuple(SWEEPS)
-    """Of the sweeps, these."""
+    """Protocols to run."""
     out: Path = Path("runs/protocols")
-    """Checkpoints and records."""
+    """Folder for checkpoints and records."""
     flags: str = ""
-    """More for `cliptune run`, such as "--workers 2"."""
+    """Further arguments of `cliptune run`, such as "--workers 2"."""
 
 
 def main(options: Options) -> None:
-    """Run what is missing; keep records and tables."""
+    """Run what is missing; copy records and tables."""
     for name in options.only:
         sweep, table = SWEEPS[name]
-        out, kept = options.out / name, KEPT / name
+        out, records = options.out / name, RECORDS / name
         cliptune(["run", *sweep.split(), "--seeds", "1", "2", "3", "--out", str(out), *options.flags.split()])
-        keep_all(out, kept)
-        text = ["--format", "markdown", "--out", str(KEPT / f"{name}.md")]
-        cliptune(["results", "table", str(kept), *table.split(), *text])
+        keep_all(out, records)
+        text = ["--format", "markdown", "--out", str(RECORDS / f"{name}.md")]
+        cliptune(["results", "table", str(records), *table.split(), *text])
 
 
 if __name__ == "__main__":

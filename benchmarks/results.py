@@ -1,7 +1,7 @@
 """Results quoted in the documentation: base-to-novel on the bundled sprites, with controls. `make results`.
 
     .venv/bin/python benchmarks/results.py                                  the README's rows, five seeds
-    .venv/bin/python benchmarks/results.py --rows family --seeds 1 2 3      every method, in DAPT, and its controls
+    .venv/bin/python benchmarks/results.py --rows family --seeds 1 2 3      every method, with DAPT and controls
     .venv/bin/python benchmarks/results.py --rows background                uses of masks, and reliance on backgrounds
 
 Records and checkpoints are written to --out; a rerun does only what is missing. Records and the table are copied to
@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import tyro
 from choose import STRONG
-from keep import RESULTS, keep, kept_as
+from keep import RESULTS, keep, record_copy
 
 from cliptune import config, methods, presets, run_dir, sweep
 from cliptune.commands.report import write_page
@@ -28,7 +28,7 @@ from cliptune.config import RunConfig
 from cliptune.files import write_text
 from cliptune.results import store, summary, table
 
-KEPT = RESULTS / "emoji"
+RECORDS = RESULTS / "emoji"
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swapped", "base/gap", "base/plain")
 #: Methods for which validation chose the strong pull over the published one (results/choose.md), and MaPLe to compare.
 STRONGER = ("coop", "cocoop", "kgcoop", "prograd", "language", "linear_probe", "maple")
@@ -45,13 +45,13 @@ class Options:
     data: str = "emoji"
     """emoji, or emoji:classes=validation to choose settings on."""
     out: Path = Path("runs/results")
-    """Checkpoints and records."""
+    """Folder for checkpoints and records."""
     keep: bool = True
     """Copy records and table to benchmarks/results/emoji."""
     only: tuple[str, ...] = ()
     """Only rows whose first method is one of these; empty selects all."""
-    from_kept: bool = False
-    """Use kept records of the same configuration, to continue a table from another machine."""
+    reuse_records: bool = False
+    """Use the copied records of the same configuration, to continue a table from another machine."""
     page: bool = False
     """Also write OUT/report.html with images, which takes minutes for dozens of rows."""
     part: str = ""
@@ -76,7 +76,7 @@ def main_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
 
 
 def family_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
-    """Every method, and for those that train DAPT and the controls."""
+    """Every method; with DAPT and the controls if it trains."""
     plain = [name for name in methods.names() if not methods.is_wrapper(methods.get(name))]
     rows = []
     for name in plain:
@@ -101,30 +101,30 @@ def background_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
     for source in ("data", "maskclip", "gradcam"):
         for name, settings in [*uses, ("maple+dapt", STRONG)][: 3 if source == "maskclip" else 2]:
             run = config.with_options(presets.get(name, **base), {"masks_from": source, **settings})
-            weights = [told for told, key in (("pull 4", "pull_push"), ("paste 2", "pasted")) if key in settings]
+            weights = [label for label, key in (("pull 4", "pull_push"), ("paste 2", "pasted")) if key in settings]
             rows.append((", ".join([name, *weights, *([] if source == "data" else [source])]), run))
     return rows
 
 
-def take_kept(entries: Sequence[sweep.Job], out: Path) -> None:
-    """Copy kept records into run directories that have none."""
+def restore_records(entries: Sequence[sweep.Job], out: Path) -> None:
+    """Copy records back into run directories that have none."""
     for entry in entries:
-        kept, there = kept_as(entry.folder, out, KEPT), entry.folder / store.RESULT_FILE
-        if not there.is_file() and kept.is_file() and store.load_result(kept).config == config.to_dict(entry.run):
+        copy, file = record_copy(entry.folder, out, RECORDS), entry.folder / store.RESULT_FILE
+        if not file.is_file() and copy.is_file() and store.load_result(copy).config == config.to_dict(entry.run):
             run_dir.claim_run_dir(entry.folder, entry.run)
-            shutil.copyfile(kept, there)
+            shutil.copyfile(copy, file)
 
 
 ROWS = {"main": main_rows, "family": family_rows, "background": background_rows}
 
 
 def main(options: Options) -> None:
-    """Run what is missing, print the table and keep the records."""
+    """Run what is missing, print the table and copy the records."""
     runs = ROWS[options.rows]({"data": options.data, "protocol": "base_to_novel"})
     runs = [row for row in runs if not options.only or row[0].split("+")[0].split(",")[0] in options.only]
     entries = sweep.plan_jobs(runs, options.seeds, options.out)
-    if options.from_kept:
-        take_kept(entries, options.out)
+    if options.reuse_records:
+        restore_records(entries, options.out)
     if options.part:
         i, n = map(int, options.part.split("/"))
         sweep.run_jobs(entries[i - 1 :: n])
@@ -135,8 +135,8 @@ def main(options: Options) -> None:
     if options.page:
         write_page(results, options.out, options.out / "report.html", 8, title="cliptune on the bundled emoji sprites")
     if options.keep:
-        keep([entry.folder for entry in entries], options.out, KEPT)
-        write_text(KEPT / ("table.md" if options.rows == "main" else f"{options.rows}.md"), text + "\n")
+        keep([entry.folder for entry in entries], options.out, RECORDS)
+        write_text(RECORDS / ("table.md" if options.rows == "main" else f"{options.rows}.md"), text + "\n")
 
 
 if __name__ == "__main__":

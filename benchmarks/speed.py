@@ -1,10 +1,10 @@
-"""How much sooner the same numbers come: cliptune against the textbook (`tests/textbook.py`) on ViT-B/16, float32.
+"""Time per step of cliptune and of the textbook computation (`tests/textbook.py`), on ViT-B/16 in float32.
 
     .venv/bin/python benchmarks/speed.py --classes 10 50 100 --out benchmarks/results/speed.json
 
-Both run in turn in one process; the table shows medians and their ratio, peak memory of a fresh process each, and the
-share of the rate that linear layers reach by themselves. Run it on a quiet machine: samples in which others were busy
-are retaken; where that did not help, the ratio is that of CPU times and has a star.
+Both run alternately in one process. The table shows medians and their ratio, the peak memory of a fresh process for
+each, and the share of the rate of linear layers alone. Run it on a quiet machine: samples that other processes disturb
+are repeated; if that does not help, the ratio is that of CPU times and has a star.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ TARGETS = {
     ("alignment", OURS, 10): 3.3, ("alignment", OURS, 100): 5.9,
     ("evaluation", OURS, 100): 2.4, ("evaluation", OURS, 1000): 12, ("gradcam", OURS, 10): 12,
 }  # fmt: skip
-#: Beyond these, the textbook's step does not fit in common memory; its time is extended in a straight line.
+#: Beyond these numbers of classes, the textbook's step needs too much memory; its time is extrapolated linearly.
 TEXTBOOK_FITS = 200
 HERE = Path(__file__).parent
 console = Console(stderr=True)
 
 
 def plan(classes: list[int]) -> list[tuple[str, int]]:
-    """Which workloads at how many classes: every step at the ends of the range, CoOp and MaPLe in between as well."""
+    """Workloads and numbers of classes: every step at both ends of the range, CoOp and MaPLe also in between."""
     ends = sorted({min(classes), max(c for c in classes if c <= TEXTBOOK_FITS)})
     return [
         ("vision", 0),
@@ -135,7 +135,7 @@ def show(report: dict) -> Table:
     return table
 
 
-def kept(out: Path, bench: Bench, before: dict[str, float], entries: list[dict]) -> dict:
+def write_report(out: Path, bench: Bench, before: dict[str, float], entries: list[dict]) -> dict:
     """The report so far, written to `out`."""
     rates = {name: max(rate, before[name]) for name, rate in ceilings().items()}
     shares(bench, entries, max(rates.values()))
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="samples of the quick workloads; slow ones take 3")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.json")
-    parser.add_argument("--only", nargs="+", choices=LABELS, default=list(LABELS), help="these workloads alone")
+    parser.add_argument("--only", nargs="+", choices=LABELS, default=list(LABELS), help="only these workloads")
     parser.add_argument("--no-memory", action="store_true", help="skip the processes that measure memory")
     parser.add_argument("--peak", nargs=3, metavar=("WORKLOAD", "VARIANT", "CLASSES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -183,7 +183,7 @@ def main() -> None:
         entries.append(entry)
         times = ", ".join(f"{variant} {t['seconds']:.3g} s" for variant, t in entry["variants"].items())
         console.print(f"{LABELS[name]} {count or ''}: {times}", highlight=False)
-        report = kept(options.out, bench, before, entries)  # a run cut short keeps what it measured
+        report = write_report(options.out, bench, before, entries)  # after each workload, in case of an interruption
     if report:
         Console(width=120).print(show(report))
 

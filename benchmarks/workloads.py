@@ -1,4 +1,4 @@
-"""What is timed: the same work by the textbook and by cliptune, on ViT-B/16 with random weights in float32."""
+"""The timed workloads, as the textbook and as cliptune compute them: ViT-B/16, random weights, float32."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ import textbook  # noqa: E402
 Variants = dict[str, Callable[[], float]]
 TEXTBOOK, OURS, CACHED = "textbook", "cliptune", "cliptune, cached features"
 BATCH = 4
-SCENERY = [f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split()]
+BACKGROUNDS = [f"a clean origami {word}." for word in (GENERAL_BACKGROUNDS + " " + FOOD_BACKGROUNDS).split()]
 PULL_PUSH, ALIGNMENT = State(0, 10), State(7, 10)
 
 
 def classnames(n: int) -> list[str]:
-    """`n` of ImageNet's names, spread over the list: one to six tokens each."""
+    """`n` of ImageNet's class names, evenly spaced in the list; they have one to six tokens."""
     names = list(open_clip.IMAGENET_CLASSNAMES)
     return [names[i * len(names) // n] for i in range(n)]
 
 
 class Bench:
-    """The backbone, made once, and fixed random images."""
+    """The backbone and fixed random images."""
 
     def __init__(self):
         torch.manual_seed(0)
@@ -58,7 +58,7 @@ class Bench:
         return textbook.prompted(self.encode, words, classnames(classes))[0]
 
     def class_prompts(self, classes: int) -> TokenizedText:
-        """MaPLe's sentences about the classes."""
+        """MaPLe's class prompts."""
         return Maple().class_prompts(self.backbone, classnames(classes), ())
 
     # -- training steps -----------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class Bench:
 
     def dapt(self, classes: int, state: State) -> Variants:
         model, batch = self.model(Dapt(compat="release"), classes), self.batch
-        ids, background_ids = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, SCENERY)
+        ids, background_ids = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, BACKGROUNDS)
         text, project = list(model.learner.text), list(model.learner.to_image)
 
         def reference() -> float:
@@ -108,10 +108,10 @@ class Bench:
 
         return {TEXTBOOK: reference, OURS: lambda: trained(model, batch, state)}
 
-    # -- forward alone ------------------------------------------------------------------------------------------------
+    # -- forward only ------------------------------------------------------------------------------------------------
 
     def evaluation(self, classes: int) -> Variants:
-        """One batch of 100 images, or of 32 where the textbook's text would not fit beside them."""
+        """One batch of 100 images, or of 32 if the textbook's text features leave no memory for more."""
         model, images = self.model(Maple(), classes), self.images[: 100 if classes < 1000 else 32]
         ids, learner = self.ids(classes, "a photo of a"), model.learner
 
@@ -123,7 +123,7 @@ class Bench:
 
         @torch.no_grad()
         def ours() -> float:
-            model.eval()  # forgets the text features
+            model.eval()  # discards the text features
             return model({"image": images}).logits.double().std().item()
 
         return {TEXTBOOK: reference, OURS: ours}
@@ -157,9 +157,9 @@ class Bench:
         }
 
     def gradcam(self, classes: int) -> Variants:
-        """A batch of masks among many: our text features are there already."""
+        """One of many batches of masks, so cliptune's text features are computed already."""
         model, batch = self.model(Dapt(compat="release"), classes).eval(), self.batch
-        ids, background_ids = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, SCENERY)
+        ids, background_ids = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, BACKGROUNDS)
         text, project = list(model.learner.text), list(model.learner.to_image)
         size = (self.backbone.image_size,) * 2
 
