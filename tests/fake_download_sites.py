@@ -62,10 +62,10 @@ def original(site, made, monkeypatch):
         site.files[f"/{split}"] = files.pop(split, b"")
         files["annotations/list.txt"] = b"?"
         for archive, (own, called) in SITES[name].items():
-            held = {called + path.removeprefix(own): x for path, x in files.items() if path.startswith(own)}
-            packed = zipped(held) if archive.endswith(".zip") else tarred(held)
+            content = {called + path.removeprefix(own): x for path, x in files.items() if path.startswith(own)}
+            packed = zipped(content) if archive.endswith(".zip") else tarred(content)
             if name == "caltech101":
-                packed = zipped({"caltech-101/101_ObjectCategories.tar.gz": tarred(held), "caltech-101/x.tar": b"?"})
+                packed = zipped({"caltech-101/101_ObjectCategories.tar.gz": tarred(content), "caltech-101/x.tar": b"?"})
             site.files[f"/{archive}"] = packed
         remotes = tuple(dataclasses.replace(remote, digest="") for remote in recipe.remote_files)
         change_recipe(monkeypatch, name, remote_files=remotes)

@@ -14,8 +14,9 @@ def write(folder: Path, header, rows, delimiter=",", name="list.csv", encoding="
     return path
 
 
-def plain(pictures):
-    return [(path, path.split("/")[1]) for path in pictures]
+def plain(paths):
+    """A row of path and label per image; the label is the name of its folder."""
+    return [(path, path.split("/")[1]) for path in paths]
 
 
 def counts(dataset):

@@ -99,12 +99,12 @@ def first_of_split(published: Path, classes: int, each: tuple[int, int, int]) ->
 @cache
 def _reduced(published: Path, classes: int, each: tuple[int, int, int]) -> Split:
     content = json.loads(published.read_text(encoding="utf-8"))
-    kept = list(dict.fromkeys(label for _, label, _ in content["train"]))[:classes]
-    position = {label: i for i, label in enumerate(sorted(kept))}
+    labels = list(dict.fromkeys(label for _, label, _ in content["train"]))[:classes]
+    position = {label: i for i, label in enumerate(sorted(labels))}
     return {
         part: [
             [path, position[label], name]
-            for expected in kept
+            for expected in labels
             for path, label, name in [item for item in content[part] if item[1] == expected][:count]
         ]
         for part, count in zip(PARTS, each, strict=True)

@@ -84,7 +84,7 @@ def encoded(suffix) -> bytes:
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".gif", ".tif"])
 def test_a_broken_file_is_named(tmp_path, suffix):
     path, whole = tmp_path / f"cat{suffix}", encoded(suffix)
-    for content in (b"", b"not a picture", whole[: len(whole) // 2], whole[:20]):
+    for content in (b"", b"not an image", whole[: len(whole) // 2], whole[:20]):
         path.write_bytes(content)
         with pytest.raises(UserError, match=rf"^image {path} cannot be read: it is .*; remove or replace it$"):
             read_image(path)

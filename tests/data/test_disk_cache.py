@@ -107,14 +107,14 @@ def test_masks_are_cached(store, folder):
 
 def test_views_of_another_size_have_their_own_entries(store, folder):
     """Evaluation views are cached per size."""
-    kept = {}
+    digests = {}
     for size in (32, 24, 32):
         example_set = examples(folder, augment=False)
         seen = ExampleSet(example_set.dataset, example_set.examples, replace(PREPROCESS, size=(size, size)))
-        kept[size] = digest(seen)
-        assert {tuple(b.shape[-2:]) for b in kept[size]} == {(size, size)}
+        digests[size] = digest(seen)
+        assert {tuple(b.shape[-2:]) for b in digests[size]} == {(size, size)}
     fresh = examples(folder, augment=False, use=False)
-    for size, views in kept.items():
+    for size, views in digests.items():
         assert same(views, digest(ExampleSet(fresh.dataset, fresh.examples, replace(PREPROCESS, size=(size, size)))))
 
 

@@ -19,8 +19,8 @@ RGB = np.stack([RAMP, RAMP[::-1], RAMP[:, ::-1]], -1)
 
 
 def stored(tmp_path, image: Image.Image, suffix=".png", **more) -> DecodedImage:
-    image.save(tmp_path / f"picture{suffix}", **more)
-    return read_image(tmp_path / f"picture{suffix}")
+    image.save(tmp_path / f"image{suffix}", **more)
+    return read_image(tmp_path / f"image{suffix}")
 
 
 @pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES - image_io.HEIC_SUFFIXES))
@@ -113,8 +113,8 @@ def test_an_animated_image_gives_its_first_frame(tmp_path):
 
 def test_inverted_cmyk_of_adobe(tmp_path):
     image = stored(tmp_path, colour_tensor().convert("CMYK"), ".jpg", quality=100, subsampling=0)
-    content = (tmp_path / "picture.jpg").read_bytes()
-    assert b"Adobe" in content, "which says that the values are inverted"
+    content = (tmp_path / "image.jpg").read_bytes()
+    assert b"Adobe" in content, "the marker of inverted values"
     assert (image.image.float() - pil_to_tensor(colour_tensor()).float()).abs().mean() < 6
 
 

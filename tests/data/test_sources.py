@@ -23,10 +23,10 @@ def test_every_module_is_a_source_with_a_description():
 
 
 def test_the_source_parses_the_argument_after_the_colon(tmp_path):
-    write_images(tmp_path / "pictures", each=3)
+    write_images(tmp_path / "images", each=3)
     assert sources.get("emoji").name == "emoji"
     assert len(sources.get("emoji:train_per_class=1").examples("train")) == len(sources.get("emoji").classnames)
-    assert sources.get(f"folder:{tmp_path / 'pictures'}").classnames == ("cat", "horse", "pig")
+    assert sources.get(f"folder:{tmp_path / 'images'}").classnames == ("cat", "horse", "pig")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def table(folder):
 
 def saved(folder):
     datasets = pytest.importorskip("datasets", reason="the package datasets is not installed")
-    images = sorted(write_images(folder / "pictures", each=5).rglob("*.png"))
+    images = sorted(write_images(folder / "images", each=5).rglob("*.png"))
     columns = {"image": [str(p) for p in images], "label": [p.parent.name for p in images]}
     datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image()).save_to_disk(folder / "saved")
     return f"hub:{folder / 'saved'}"

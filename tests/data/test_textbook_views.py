@@ -44,7 +44,7 @@ def images(request):
     if request.param == "synthetic":
         return [synthetic(seed) for seed in range(len(SIZES))]
     if not SAMPLE.is_dir():
-        pytest.skip("no photographs: shared/data/photos/imagenet_sample is not beside the repository")
+        pytest.skip("no photographs: shared/data/photos/imagenet_sample is missing")
     return [Image.open(path).convert("RGB") for path in sorted(SAMPLE.iterdir())[:12]]
 
 

@@ -64,19 +64,19 @@ def test_an_unreadable_image_in_any_split_raises(root, part, content, why):
         drop_unreadable(chosen)
 
 
-def test_all_are_counted_and_the_first_named(root):
+def test_all_unreadable_images_are_counted_and_the_first_are_named(root):
     chosen = made(root)
     bad = [*chosen.train[:4], *parts(chosen)["test"][:4]]
     for example in bad:
         spoil(example)
-    with pytest.raises(ct.UserError) as told:
+    with pytest.raises(ct.UserError) as error:
         drop_unreadable(chosen)
-    assert str(told.value).startswith("8 of ") and f"and {8 - MAX_NAMED} more; " in str(told.value)
-    assert [str(e.path) in str(told.value) for e in bad] == [True] * MAX_NAMED + [False] * (8 - MAX_NAMED)
-    assert str(told.value).endswith("remove or replace them, or leave them out with --skip-bad")
+    assert str(error.value).startswith("8 of ") and f"and {8 - MAX_NAMED} more; " in str(error.value)
+    assert [str(e.path) in str(error.value) for e in bad] == [True] * MAX_NAMED + [False] * (8 - MAX_NAMED)
+    assert str(error.value).endswith("remove or replace them, or leave them out with --skip-bad")
 
 
-def test_what_is_there_in_name_only(root):
+def test_missing_files_link_loops_and_folders_are_unreadable(root):
     chosen = made(root)
     gone, loop, folder = chosen.train[:3]
     for example in (gone, loop, folder):
@@ -94,8 +94,8 @@ def test_unreadable_images_are_left_out_of_every_split(root):
     for example in bad:
         spoil(example)
     with pytest.warns(UserWarning, match="left out"):
-        rest, told = drop_unreadable(chosen)
-    assert told == {example.key: "is empty" for example in bad}
+        rest, left_out = drop_unreadable(chosen)
+    assert left_out == {example.key: "is empty" for example in bad}
     for name, part in parts(rest).items():
         assert part == parts(chosen)[name][1:]
 
@@ -105,13 +105,13 @@ def test_damage_inside_a_training_image_is_found(root):
     whole = chosen.train[2].path.read_bytes()
     middle = whole.index(b"IDAT") + 40
     spoil(chosen.train[2], whole[:middle] + bytes(len(whole) - middle - 12) + whole[-12:])
-    assert not find_unreadable(chosen.train), "head and end are whole"
+    assert not find_unreadable(chosen.train), "the header and the end are intact"
     with pytest.warns(UserWarning, match="left out"):
-        rest, told = drop_unreadable(chosen)
-    assert list(told) == [chosen.train[2].key] and len(rest.train) == len(chosen.train) - 1
+        rest, left_out = drop_unreadable(chosen)
+    assert list(left_out) == [chosen.train[2].key] and len(rest.train) == len(chosen.train) - 1
 
 
-def test_nothing_left(root):
+def test_no_readable_training_image_is_refused(root):
     chosen = made(root, skip_bad=True)
     for example in chosen.train:
         spoil(example)
@@ -119,7 +119,7 @@ def test_nothing_left(root):
         drop_unreadable(chosen)
 
 
-def test_a_run_without_them_says_so(root):
+def test_a_run_without_unreadable_images_records_them(root):
     chosen = made(root)
     for example in (chosen.train[0], parts(chosen)["test"][0]):
         spoil(example)
@@ -132,7 +132,7 @@ def test_a_run_without_them_says_so(root):
     assert about["test_images"]["test"] == len(parts(chosen)["test"]) - 1
 
 
-def test_a_run_with_all_says_nothing(photos):
+def test_a_run_with_all_images_gives_no_warning(photos):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")
@@ -140,7 +140,7 @@ def test_a_run_with_all_says_nothing(photos):
     assert "left_out" not in run.result.provenance
 
 
-def test_evaluation_looks_before_it_starts(root, tmp_path):
+def test_evaluation_checks_the_images_before_it_starts(root, tmp_path):
     run = ct.train("coop", data=f"folder:{root}", **QUICK)
     other = shutil.copytree(root, tmp_path / "other")
     for example in Folder(other).examples("test")[:2]:
@@ -152,7 +152,7 @@ def test_evaluation_looks_before_it_starts(root, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_worker_says_it_as_plainly(root):
+def test_an_error_in_a_loader_process_is_the_same_sentence(root):
     from cliptune.engine.evaluate import predict_logits
     from cliptune.experiment import cached_backbone, untrained_model
     from cliptune.presets import get
@@ -165,7 +165,7 @@ def test_a_worker_says_it_as_plainly(root):
         predict_logits(tuned, chosen.dataset, replace(chosen.tests["test"]), workers=1)
 
 
-def test_jpeg_without_its_end_mark_is_read_to_be_sure(tmp_path):
+def test_a_jpeg_file_without_its_end_marker_is_decoded_to_decide(tmp_path):
     path = tmp_path / "a.jpg"
     Image.new("RGB", (40, 30), "red").save(path)
     whole = path.read_bytes()
@@ -177,28 +177,28 @@ def test_jpeg_without_its_end_mark_is_read_to_be_sure(tmp_path):
     assert find_unreadable([Example("b", 0, path)]) == {"b": "is cut short"}
 
 
-def test_assumed_ranges_are_counted_over_all_parts(root):
+def test_assumed_ranges_are_counted_over_all_splits(root):
     chosen = made(root)
     deep = [chosen.train[0], *parts(chosen)["test"][:2]]
     for example, bits in zip(deep, (12, 10, 12), strict=True):
         values = np.linspace(0, 2**bits - 1, 64 * 64).astype(np.uint16).reshape(64, 64)
         Image.fromarray(values).save(example.path)
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning) as caught:
         drop_unreadable(chosen)
-    (said,) = (str(warning.message) for warning in told)
-    assert said.startswith("the range of 3 of ") and "so their brightness does not compare" in said
-    assert f"2 such as {deep[0].path}: 16-bit values are read as 12 bits" in said
-    assert f"1 such as {deep[1].path}: 16-bit values are read as 10 bits" in said
+    (message,) = (str(warning.message) for warning in caught)
+    assert message.startswith("the range of 3 of ") and "so their brightness does not compare" in message
+    assert f"2 such as {deep[0].path}: 16-bit values are read as 12 bits" in message
+    assert f"1 such as {deep[1].path}: 16-bit values are read as 10 bits" in message
 
 
-def test_assumed_ranges_of_images_in_memory_are_said_once_a_kind():
+def test_assumed_ranges_of_images_in_memory_are_reported_once_per_range():
     scans = [Image.fromarray((np.arange(64).reshape(8, 8) * (i + 60)).astype(np.uint16)) for i in range(4)]
     data = ct.from_torch([(scan, i % 2) for i, scan in enumerate(scans)], classnames=["a", "b"])
     reader = ImageStore(data)
-    with pytest.warns(UserWarning, match="of 8 x 8 pixels: 16-bit values are read as 12 bits") as told:
+    with pytest.warns(UserWarning, match="of 8 x 8 pixels: 16-bit values are read as 12 bits") as caught:
         for example in data.examples("train"):
             reader.image(example)
-    assert len(told) == 1
+    assert len(caught) == 1
 
 
 def test_a_run_opens_each_image_once_before_its_first_step(root, monkeypatch):
@@ -219,7 +219,7 @@ def test_a_run_opens_each_image_once_before_its_first_step(root, monkeypatch):
     assert opened == Counter(files) and set(opened.values()) == {1}
 
 
-def test_damage_inside_of_a_test_image_is_found_where_bad_ones_are_left_out(root):
+def test_damage_inside_a_test_image_is_found_with_skip_bad(root):
     chosen = made(root, skip_bad=True)
     example = parts(chosen)["test"][1]
     whole = bytearray(example.path.read_bytes())

@@ -1,4 +1,4 @@
-"""How many unreadable images a run tolerates: one in a hundred of one's own data, none of a public dataset."""
+"""Unreadable images that a run tolerates: 1 % of custom data, none of a public dataset."""
 
 import pytest
 from PIL import Image
@@ -24,7 +24,7 @@ def total(task):
     return len(task.train) + len(task.val) + len(task.tests["test"].examples)
 
 
-def test_own_data_may_lack_one_image_in_a_hundred(tmp_path):
+def test_custom_data_tolerates_one_unreadable_image_in_a_hundred(tmp_path):
     chosen = many(tmp_path / "one", 1)
     with pytest.warns(UserWarning, match=r"^1 of \d+ images cannot be read and are left out \(.*0.png is empty\)"):
         rest, bad = drop_unreadable(chosen)
@@ -34,7 +34,7 @@ def test_own_data_may_lack_one_image_in_a_hundred(tmp_path):
         drop_unreadable(many(tmp_path / "two", 2))
 
 
-def test_public_data_may_lack_none(tmp_path, monkeypatch):
+def test_public_data_tolerates_no_unreadable_image(tmp_path, monkeypatch):
     chosen = many(tmp_path, 1)
     monkeypatch.setattr(Folder, "is_public", True)
     with pytest.raises(ct.UserError, match=r"^1 of \d+ images cannot be read"):

@@ -1,12 +1,12 @@
-"""What the tests of image tables share."""
+"""Shared fixtures of the tests of image tables."""
 
 import pytest
 from PIL import Image
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """`photos/cat/0.png` ... `9.png`, and as many of `red_fox`; gives their paths."""
+def image_paths(tmp_path):
+    """The relative paths of 20 images: `photos/cat/0.png` to `9.png`, and the same of `red_fox`."""
     names = [f"photos/{name}/{i}.png" for name in ("cat", "red_fox") for i in range(10)]
     for name in names:
         path = tmp_path / name

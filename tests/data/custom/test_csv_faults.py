@@ -11,41 +11,41 @@ from cliptune.errors import UserError
 from image_tables import counts, plain, write
 
 
-def test_a_number_of_two_names(tmp_path, pictures):
-    rows = [(path, i % 2, "abc"[i % 3]) for i, path in enumerate(pictures)]
+def test_a_class_number_with_two_names_is_refused(tmp_path, image_paths):
+    rows = [(path, i % 2, "abc"[i % 3]) for i, path in enumerate(image_paths)]
     with pytest.raises(UserError, match="calls class 0 'a' before and 'c' in line 4; give each class one name"):
         Csv(write(tmp_path, ("path", "label", "name"), rows))
 
 
-def test_pictures_that_are_not_there(tmp_path, pictures):
-    rows = [*plain(pictures), ("photos/cat/77.png", "cat"), ("nowhere/1.png", "cat")]
+def test_missing_images_are_refused_or_skipped(tmp_path, image_paths):
+    rows = [*plain(image_paths), ("photos/cat/77.png", "cat"), ("nowhere/1.png", "cat")]
     path = write(tmp_path, ("path", "label"), rows)
-    said = "2 of 22 images of .* do not exist: photos/cat/77.png \\(line 22\\), nowhere/1.png \\(line 23\\)"
+    missing = "2 of 22 images of .* do not exist: photos/cat/77.png \\(line 22\\), nowhere/1.png \\(line 23\\)"
     with pytest.raises(
-        UserError, match=said + "; paths are relative to .* \\(another folder: --root; skip them: --skip-bad"
+        UserError, match=missing + "; paths are relative to .* \\(another folder: --root; skip them: --skip-bad"
     ):
         Csv(path)
-    with pytest.warns(UserWarning, match=said + "; ignored"):
+    with pytest.warns(UserWarning, match=missing + "; ignored"):
         assert counts(Csv(path, DataConfig(skip_bad=True))) == [10, 4, 6]
 
 
-def test_a_class_that_is_only_tested(tmp_path, pictures):
-    rows = [(path, name, "train") for path, name in plain(pictures)]
-    rows[0] = (pictures[0], "ant", "test")
-    rows[1] = (pictures[1], "cat", "test")
-    rows[-1] = (pictures[-1], "red_fox", "test")
+def test_classes_without_training_images_are_ignored(tmp_path, image_paths):
+    rows = [(path, name, "train") for path, name in plain(image_paths)]
+    rows[0] = (image_paths[0], "ant", "test")
+    rows[1] = (image_paths[1], "cat", "test")
+    rows[-1] = (image_paths[-1], "red_fox", "test")
     with pytest.warns(UserWarning, match="^no training images of ant in .*list.csv; ignored$"):
         table = Csv(write(tmp_path, ("path", "label", "split"), rows))
-    assert [e.key for e in table.examples("test")] == [pictures[1], pictures[-1]]
+    assert [e.key for e in table.examples("test")] == [image_paths[1], image_paths[-1]]
 
 
-def test_a_line_said_twice(tmp_path, pictures):
+def test_duplicate_lines_are_ignored_unless_they_differ(tmp_path, image_paths):
     with pytest.warns(UserWarning, match="^1 lines of .* repeat others; ignored"):
-        assert counts(Csv(write(tmp_path, ("path", "label"), plain([*pictures, pictures[0]])))) == [10, 4, 6]
+        assert counts(Csv(write(tmp_path, ("path", "label"), plain([*image_paths, image_paths[0]])))) == [10, 4, 6]
     with pytest.raises(
         UserError, match="lines 2 and 22 of .* both list photos/cat/0.png, and differ; list each image once"
     ):
-        Csv(write(tmp_path, ("path", "label"), [*plain(pictures), (pictures[0], "dog")]))
+        Csv(write(tmp_path, ("path", "label"), [*plain(image_paths), (image_paths[0], "dog")]))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_line_said_twice(tmp_path, pictures):
         ),
     ],
 )
-def test_what_is_no_table(tmp_path, text, reason):
+def test_malformed_tables_are_refused(tmp_path, text, reason):
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(UserError, match=reason):
         Csv(tmp_path / "list.csv")
@@ -78,18 +78,18 @@ def test_what_is_no_table(tmp_path, text, reason):
         ("test", "lists no training images; split says which those are"),
     ],
 )
-def test_splits_that_cannot_be(tmp_path, pictures, part, reason):
-    rows = [(*row, part) for row in plain(pictures)]
+def test_invalid_splits_are_refused(tmp_path, image_paths, part, reason):
+    rows = [(*row, part) for row in plain(image_paths)]
     with pytest.raises(UserError, match=reason):
         Csv(write(tmp_path, ("path", "label", "split"), rows))
 
 
-def test_one_class(tmp_path, pictures):
+def test_a_single_class_is_refused(tmp_path, image_paths):
     with pytest.raises(UserError, match=r"list.csv has one class only \(cat\); classification needs at least two"):
-        Csv(write(tmp_path, ("path", "label"), plain(pictures[:10])))
+        Csv(write(tmp_path, ("path", "label"), plain(image_paths[:10])))
 
 
-def test_what_is_no_file_and_no_text(tmp_path):
+def test_paths_that_are_not_text_files_are_refused(tmp_path):
     with pytest.raises(UserError, match="csv needs a file: --data csv:FILE"):
         sources.get("csv")
     with pytest.raises(UserError, match="no file at .*none.csv; check the path after csv:"):
@@ -101,7 +101,7 @@ def test_what_is_no_file_and_no_text(tmp_path):
         sources.get(f"csv:{tmp_path}/list.csv")
 
 
-def test_nothing_is_said_of_a_good_table(tmp_path, pictures):
+def test_a_valid_table_gives_no_warning(tmp_path, image_paths):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Csv(write(tmp_path, ("path", "label"), plain(pictures)))
+        Csv(write(tmp_path, ("path", "label"), plain(image_paths)))

@@ -171,9 +171,9 @@ def test_images_are_read_like_files(tmp_path):
 
 def test_unloadable_datasets_are_refused():
     with pytest.raises(
-        UserError, match="dataset 'nobody/nothing' cannot be loaded: .*; check the name and the connection"
+        UserError, match="dataset 'no-user/no-data' cannot be loaded: .*; check the name and the connection"
     ):
-        sources.get("hub:nobody/nothing")
+        sources.get("hub:no-user/no-data")
 
 
 def test_a_damaged_file_is_refused(tmp_path):

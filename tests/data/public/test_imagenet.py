@@ -138,7 +138,7 @@ def test_archives_unpacked_one_folder_deeper_or_next_to_it(tmp_path, name):
     folder, classes = SETS[name]
     top, inner = folder.split("/")
     for home in (f"{top}/{top}", *([""] if inner != "images" else [])):
-        root = tmp_path / (home or "beside").replace("/", "_")
+        root = tmp_path / (home or "next").replace("/", "_")
         write_wnid_folders(root / home / inner, classes, ("a.jpg",))
         dataset = open_dataset(name, root)
         assert len(dataset.examples("test")) == len(classes) and dataset.examples("train") == []

@@ -173,7 +173,7 @@ def test_faults_are_reported(tmp_path):
     (sets / "trainaug.txt").write_text("2007_000001\n2007_000101\n")
     refused("lists 1 images of the test set, such as 2007_000101.jpg")
     (sets / "val.txt").unlink()
-    refused("lacks ImageSets/Segmentation/val.txt")
+    refused("ImageSets/Segmentation/val.txt")
     shutil.rmtree(home / "JPEGImages")
     refused("no VOC12 under")
 

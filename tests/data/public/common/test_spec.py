@@ -12,7 +12,7 @@ from cliptune.errors import UserError
 SPEC = DatasetSpec(
     name="things",
     title="Things101",
-    layouts=(Layout("CoOp", "things-101", "pictures"), Layout("torchvision", "things/things", "pictures")),
+    layouts=(Layout("CoOp", "things-101", "images"), Layout("torchvision", "things/things", "images")),
     num_classes=2,
     split_sizes=(2, 1, 1),
     split_file="split.json",
@@ -34,25 +34,25 @@ def made(tmp_path, *names):
 @pytest.mark.parametrize("layout", SPEC.layouts)
 @pytest.mark.parametrize("place", ["{home}/split.json", "split.json", "splits/split.json"])
 def test_images_are_found_by_layout_and_the_split_in_any_folder(tmp_path, layout, place):
-    made(tmp_path, f"{layout.home}/pictures/1.jpg", place.format(home=layout.home))
+    made(tmp_path, f"{layout.home}/images/1.jpg", place.format(home=layout.home))
     found = locate(SPEC, tmp_path)
-    assert found.layout == layout and found.home == tmp_path / layout.home and found.images == found.home / "pictures"
+    assert found.layout == layout and found.home == tmp_path / layout.home and found.images == found.home / "images"
     assert found.split_file == tmp_path / place.format(home=layout.home)
 
 
 def test_a_split_in_the_folder_of_another_layout_is_used(tmp_path):
-    made(tmp_path, "things/things/pictures/1.jpg", "things-101/split.json")
+    made(tmp_path, "things/things/images/1.jpg", "things-101/split.json")
     assert locate(SPEC, tmp_path).split_file == tmp_path / "things-101" / "split.json"
 
 
 def test_the_first_layout_found_is_used(tmp_path):
-    made(tmp_path, "things/things/pictures/1.jpg", "things-101/pictures/1.jpg", "split.json")
+    made(tmp_path, "things/things/images/1.jpg", "things-101/images/1.jpg", "split.json")
     assert locate(SPEC, tmp_path).layout.kind == "CoOp"
 
 
 def test_a_missing_dataset_is_refused(tmp_path):
     with pytest.raises(
-        UserError, match="no Things101 under .*: looked for things-101/pictures, things/things/pictures;"
+        UserError, match="no Things101 under .*: looked for things-101/images, things/things/images;"
     ) as e:
         locate(SPEC, tmp_path)
     assert f"cliptune data check {tmp_path}" in str(e.value)
@@ -61,30 +61,28 @@ def test_a_missing_dataset_is_refused(tmp_path):
 
 @pytest.mark.parametrize("layout", SPEC.layouts)
 def test_a_root_that_is_the_dataset_itself_is_refused(tmp_path, layout):
-    made(tmp_path, f"{layout.home}/pictures/1.jpg", f"{layout.home}/split.json")
+    made(tmp_path, f"{layout.home}/images/1.jpg", f"{layout.home}/split.json")
     message = f"is Things101 itself; give the folder above, --root {tmp_path}"
     with pytest.raises(UserError, match=re.escape(message) + "$"):
         locate(SPEC, tmp_path / layout.home)
 
 
 def test_a_relative_root_inside_the_dataset_is_refused(tmp_path, monkeypatch):
-    made(tmp_path, "things-101/pictures/1.jpg")
+    made(tmp_path, "things-101/images/1.jpg")
     monkeypatch.chdir(tmp_path / "things-101")
     with pytest.raises(UserError, match=re.escape(f"--root {tmp_path}") + "$"):
         locate(SPEC, mini_public_datasets.Path("."))
 
 
 def test_a_missing_split_is_refused(tmp_path):
-    made(tmp_path, "things-101/pictures/1.jpg")
+    made(tmp_path, "things-101/images/1.jpg")
     with pytest.raises(UserError, match=r"its split split\.json is not, .*put the file there \(things\.org\)"):
         locate(SPEC, tmp_path)
 
 
 def test_a_dataset_with_its_own_lists(tmp_path):
-    made(tmp_path, "things/things/pictures/1.jpg", "things/things/names.txt")
-    with pytest.raises(
-        UserError, match=r"Things101 in .*things/things lacks train\.txt; put them there \(things\.org\)"
-    ):
+    made(tmp_path, "things/things/images/1.jpg", "things/things/names.txt")
+    with pytest.raises(UserError, match=r"Things101 in .*things/things train\.txt; .*\(things\.org\)"):
         locate(LISTED, tmp_path)
     made(tmp_path, "things/things/train.txt")
     assert locate(LISTED, tmp_path).split_file is None

@@ -67,11 +67,11 @@ LAYOUTS = {
     "other capitals": ("City-Zoo", "images"),
     "the published configurations' name": ("CityZoo", "images"),
     "capitals of both": ("CITY_ZOO", "Images"),
-    "capitals of the pictures' folder": ("city-zoo", "Images"),
+    "capitals of the image folder": ("city-zoo", "Images"),
     "a folder twice": ("city-zoo/city-zoo", "images"),
     "deep down": ("city-zoo/data/v1", "images"),
-    "another name for pictures": ("city-zoo", "photos"),
-    "no folder of pictures": ("city-zoo", ""),
+    "another name of the image folder": ("city-zoo", "photos"),
+    "no image folder": ("city-zoo", ""),
     "neither": ("zoo", ""),
     "a name of one's own": ("my zoo", "images"),
 }
@@ -166,7 +166,7 @@ def test_class_folders_that_are_missing(tmp_path):
 
 
 def test_a_dataset_with_its_own_lists(tmp_path):
-    """Pascal VOC is complete with the short list of the challenge too, and the report says so."""
+    """Pascal VOC is also ready with the short list of the challenge, with a note."""
     root = fake_voc.write_voc(tmp_path, long=False)
     (report,) = check_datasets(root, ["pascal_voc"]).reports
     assert report.status == "ready" and "not the 10582 of published results" in report.notes[0]
