@@ -82,7 +82,7 @@ def test_a_missing_split_is_refused(tmp_path):
 
 def test_a_dataset_with_its_own_lists(tmp_path):
     made(tmp_path, "things/things/images/1.jpg", "things/things/names.txt")
-    with pytest.raises(UserError, match=r"Things101 in .*things/things train\.txt; .*\(things\.org\)"):
+    with pytest.raises(UserError, match=r"Things101 in .*things/things .*train\.txt; .*\(things\.org\)"):
         locate(LISTED, tmp_path)
     made(tmp_path, "things/things/train.txt")
     assert locate(LISTED, tmp_path).split_file is None
