@@ -49,7 +49,7 @@ def test_an_imported_run_predicts_and_evaluates(cli, files, photos, tmp_path):
     result = cli("import", folder / "maple", "--method", "maple", "--backbone", "tiny", "--out", out)
     assert result.code == 0, result.err
     assert result.out == "maple (depth=2) on tiny, 3 classes: cat, horse, pig\n"
-    assert f"kept in {out}" in result.err and f"next: cliptune predict {out} PICTURE..." in result.err
+    assert f"saved in {out}" in result.err and f"next: cliptune predict {out} IMAGE..." in result.err
     assert {path.name for path in out.iterdir()} == {"checkpoint.safetensors", "config.yaml"}
     run = ct.load(out)
     images = [photos / name / "0.png" for name in NAMES]

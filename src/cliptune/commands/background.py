@@ -27,7 +27,7 @@ from cliptune.results import store
 from cliptune.results.aggregate import display_name
 from cliptune.run_dir import CHECKPOINT
 
-#: What the terminal's table shows.
+#: Columns of the table in the terminal.
 COLUMNS = (*CONDITIONS, "drop", "followed", "energy", "pointing")
 
 
@@ -66,12 +66,12 @@ class Background:
 
 def background(arguments: list[str]) -> None:
     """Measure each run and print a table."""
-    split_first(arguments, "a run's folder", "background runs/sweep", helped="run")
+    split_first(arguments, "a run's folder", "background runs/sweep", help_name="run")
     options = parse(Background, "background", arguments)
     from cliptune.report.collect.reliance import RelianceOptions, measure_reliance
 
     masks.check_spec(options.masks_from)
-    asked = RelianceOptions(
+    settings = RelianceOptions(
         options.data, options.test, options.masks_from, options.images, options.seed, options.saliency == "true"
     )
     found: list[tuple[Path, str, RelianceRecord, Path]] = []
@@ -81,7 +81,7 @@ def background(arguments: list[str]) -> None:
         for place in runs:
             label = label_of(place)
             watcher = ProgressBar(progress, label)
-            one, path = measure_reliance(place, asked, options.reading, watcher.progress, options.allow_code)
+            one, path = measure_reliance(place, settings, options.reading, watcher.progress, options.allow_code)
             found.append((place, label, one, path))
     if options.format == "json":
         rows = [{"run": str(place), "method": label, **one.to_dict()} for place, label, one, _ in found]
@@ -96,7 +96,7 @@ def background(arguments: list[str]) -> None:
         out.print(drawn(table))
         areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
         if areas:
-            out.print(f"area      {areas[0]:.1f} % of the pixels are object: the energy of uniform saliency.")
+            out.print(f"area      {areas[0]:.1f} % of the pixels belong to objects: the energy of uniform saliency.")
     for name in COLUMNS:
         out.print(f"{name:<10}{({**CONDITIONS, **EXTRA_COLUMNS})[name]}", soft_wrap=True)
     counts = {why: n for _, _, one, _ in found for why, n in one.reliance.left_out.items()}
@@ -131,7 +131,7 @@ def title_of(table: reliance_records.RelianceTable) -> str:
 
 
 def drawn(table: reliance_records.RelianceTable) -> RichTable:
-    """The table for a terminal."""
+    """Format the table for a terminal."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     rich.add_column("method", overflow="fold", min_width=10)
     for name in ("runs", *COLUMNS):

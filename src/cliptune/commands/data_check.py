@@ -28,7 +28,7 @@ class DataCheck:
     """Check a folder of public datasets: what is ready, what is missing, and the command that fixes it. Exit code 0 if
     everything is ready, 1 if not, 2 if there is nothing to check."""
 
-    given: Positional[tuple[str, ...]] = ()
+    root_and_names: Positional[tuple[str, ...]] = ()
     """ROOT, the folder that contains the datasets, then names of datasets; by default all that are at least partly
     there."""
     root: str = ""
@@ -80,9 +80,9 @@ def as_dict(found: RootStatus) -> dict[str, Any]:
 
 def _root(options: DataCheck) -> tuple[str, tuple[str, ...]]:
     if options.root:
-        return options.root, options.given
-    if options.given:
-        return options.given[0], options.given[1:]
+        return options.root, options.root_and_names
+    if options.root_and_names:
+        return options.root_and_names[0], options.root_and_names[1:]
     if os.environ.get(ROOT_VARIABLE):
         return os.environ[ROOT_VARIABLE], ()
     raise UserError(f"the root folder of the datasets is not set: use cliptune data check ROOT, or set {ROOT_VARIABLE}")

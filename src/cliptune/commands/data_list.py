@@ -22,7 +22,7 @@ class DataList:
     on disk."""
 
     root: str = ""
-    """Folder that holds the public datasets; by default the environment variable CLIPTUNE_DATA. Without
+    """Folder that contains the public datasets; by default the environment variable CLIPTUNE_DATA. Without
     either, the disk is not searched."""
     format: Literal["text", "json"] = "text"
     """json: a list of {name, about, title, classes, train, val, test, there}; unknown values are null."""

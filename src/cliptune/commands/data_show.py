@@ -66,7 +66,7 @@ class DataShow:
 
 def data_show(arguments: list[str]) -> None:
     """Draw the samples and print the path."""
-    spec, rest = split_first(arguments, "what to show", "data show folder:photos", helped="emoji")
+    spec, rest = split_first(arguments, "what to show", "data show folder:photos", help_name="emoji")
     options = parse(DataShow, "data show DATA", rest)
     if options.classes * options.each > MAX_IMAGES:
         asked = options.classes * options.each
@@ -84,7 +84,7 @@ def data_show(arguments: list[str]) -> None:
     chosen = choose(_of(dataset, spec, options.split), options.classes, options.each, options.seed)
     found = [example for examples in chosen.values() for example in examples]
     counts = _counts(dataset.examples(options.split))
-    drawn = dict(zip((e.key for e in found), _pictures(dataset, found, options), strict=True))
+    drawn = dict(zip((e.key for e in found), _images_and_masks(dataset, found, options), strict=True))
     blocks = [
         ClassSamples(dataset.classnames[label], f"{counts[label]:,}", tuple(drawn[e.key] for e in examples))
         for label, examples in chosen.items()
@@ -126,7 +126,7 @@ def _counts(examples: Sequence[Example]) -> dict[int, int]:
     return counts
 
 
-def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) -> list[tuple[Any, Any]]:
+def _images_and_masks(dataset: Dataset, examples: Sequence[Example], options: DataShow) -> list[tuple[Any, Any]]:
     """Images and masks, None if an image has no mask. Raises `UserError` if a requested source has no mask at all."""
     from cliptune.data.loader import ExampleSet
     from cliptune.data.transforms import shrink
@@ -135,28 +135,28 @@ def _pictures(dataset: Dataset, examples: Sequence[Example], options: DataShow) 
 
     spec = options.masks_from
     with collect_assumed_ranges() as assumed:
-        pictures = [shrink(dataset.read(example), MAX_SHORT_SIDE) for example in examples]
+        images = [shrink(dataset.read(example), MAX_SHORT_SIDE) for example in examples]
     warn_assumed_ranges(assumed, len(examples))
     if spec == "none":
-        return [(picture.image, None) for picture in pictures]
+        return [(image.image, None) for image in images]
     source = masks.get("data" if spec == "auto" else spec, options.seed)
     if isinstance(source, ModelMaskSource):
         with _first_warning_only():
             model = model_of(options, dataset)
             seen = ExampleSet(dataset, examples, model.backbone.preprocess, keep=False)
             source = source.refreshed(model, seen.squashed_batches(source.batch_size))
-    made, failed = [], []
-    for example, picture in zip(examples, pictures, strict=True):
+    found, failed = [], []
+    for example, image in zip(examples, images, strict=True):
         try:
-            made.append(source.mask(example, picture))
+            found.append(source.mask(example, image))
         except UserError as error:
-            made.append(None)
+            found.append(None)
             failed.append(error)
     if spec != "auto" and len(failed) == len(examples):
         raise failed[0]
     if spec != "auto" and failed:
         warnings.warn(f"{len(failed)} of {len(examples)} images have no mask: {failed[0]}", stacklevel=2)
-    return [(picture.image, mask) for picture, mask in zip(pictures, made, strict=True)]
+    return [(image.image, mask) for image, mask in zip(images, found, strict=True)]
 
 
 @contextmanager
@@ -174,11 +174,11 @@ def _about_masks(options: DataShow, shown: Sequence[Any]) -> str:
     count = sum(mask is not None for mask in shown)
     if not count:
         return "no masks"
-    whose = "of the dataset" if options.masks_from in ("auto", "data") else f"from {options.masks_from}"
+    origin = "of the dataset" if options.masks_from in ("auto", "data") else f"from {options.masks_from}"
     if options.masks_from != "auto" and masks.uses_model(options.masks_from):
-        whose += f" of {options.run or f'the untuned {options.backbone}'}"
+        origin += f" of {options.run or f'the untuned {options.backbone}'}"
     of = "" if count == len(shown) else f" of {count} of {len(shown)} images"
-    return f"masks{of} {whose}: foreground outlined, background dimmed"
+    return f"masks{of} {origin}: foreground outlined, background dimmed"
 
 
 def _file_name(name: str, options: DataShow) -> str:

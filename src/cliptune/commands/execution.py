@@ -1,4 +1,4 @@
-"""Flags of commands that execute many runs: where, how many at a time, or only what there would be to do."""
+"""Flags of commands that execute many runs: the runner, the number of parallel runs, and a dry run."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from cliptune.types import Result
 
 @dataclass(frozen=True)
 class Execution:
-    """Where runs are executed."""
+    """Where and how runs are executed."""
 
     runner: Literal["local", "ray"] = "local"
     """local: on this machine. ray: on a Ray cluster (pip install "cliptune[ray]")."""
     workers: int = 0
-    """Runs at a time, each in a process of its own. 0: one after the other in this process; with ray, as many as the
-    cluster takes."""
+    """Number of parallel runs, each in its own process. 0: one after the other in this process; with ray, as many as
+    the cluster has room for."""
     address: str = ""
-    """Of the Ray cluster: auto or HOST:PORT joins one, local (the default) starts one of this machine."""
+    """ray: auto or HOST:PORT joins a running cluster, local (the default) starts one on this machine."""
     cpus_per_task: float = 0
-    """Cores a run takes of the Ray cluster; 0 is one."""
+    """ray: CPU cores per run; 0 means one."""
     gpus_per_task: float = 0
-    """GPUs a run takes of the Ray cluster; 0.5 lets two runs share one."""
+    """ray: GPUs per run; 0.5 lets two runs share one."""
     dry_run: bool = False
-    """Say which runs there are and which of them are done, and do nothing."""
+    """List the runs and their states without executing any."""
 
     def __post_init__(self):
         checks.at_least(self, 0, "cpus_per_task", "gpus_per_task")
@@ -43,35 +43,38 @@ class Execution:
         if self.runner == "local":
             for name in ("address", "cpus_per_task", "gpus_per_task"):
                 if getattr(self, name):
-                    raise UserError(f"--{name.replace('_', '-')} is for --runner ray; local shares the machine itself")
+                    raise UserError(f"--{name.replace('_', '-')} is for --runner ray; the local runner sets it itself")
 
     def build(self) -> Runner:
-        """The runner these flags ask for."""
-        given: dict[str, Any] = {
+        """The runner for these flags."""
+        options: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("workers", "address", "cpus_per_task", "gpus_per_task")
             if getattr(self, name)
         }
-        return runners.get(self.runner)(**given)
+        return runners.get(self.runner)(**options)
 
 
-def run_or_list(entries: Sequence[Job], options: Execution, out: Path) -> list[Result]:
-    """Results of all entries, which lie under `out`; exits with 0 after listing them where nothing is to be done."""
+def run_or_list(jobs: Sequence[Job], options: Execution, out: Path) -> list[Result]:
+    """Run the jobs and return their results; with --dry-run, list the jobs and exit with 0.
+
+    out: The folder that contains the folders of all jobs.
+    """
     if options.dry_run:
-        sys.stdout.write(format_jobs(entries) + "\n")
+        sys.stdout.write(format_jobs(jobs) + "\n")
         sys.exit(0)
-    if int(os.environ.get("LOCAL_RANK", 0)):  # the first process of runs on several devices speaks for all
-        sweep.run_jobs(entries, Console(quiet=True), runner=options.build(), out=out)
+    if int(os.environ.get("LOCAL_RANK", 0)):  # on several devices, only the first process prints
+        sweep.run_jobs(jobs, Console(quiet=True), runner=options.build(), out=out)
         sys.exit(0)
-    return sweep.run_jobs(entries, runner=options.build(), out=out)
+    return sweep.run_jobs(jobs, runner=options.build(), out=out)
 
 
-def format_jobs(entries: Sequence[Job]) -> str:
-    """A line a run: its state, label, data, shots, seed and folder; then how many there are of each state."""
-    states = [sweep.job_state(entry) for entry in entries]
-    rows = [(state, *entry.columns, str(entry.folder)) for state, entry in zip(states, entries, strict=True)]
+def format_jobs(jobs: Sequence[Job]) -> str:
+    """One line per run: state, label, data, shots, seed and folder; then the number of runs in each state."""
+    states = [sweep.job_state(job) for job in jobs]
+    rows = [(state, *job.columns, str(job.folder)) for state, job in zip(states, jobs, strict=True)]
     widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     kinds = [state.split(" ")[0] for state in states]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    return "\n".join([*lines, f"{len(entries)} run{'' if len(entries) == 1 else 's'}: {counts}"])
+    return "\n".join([*lines, f"{len(jobs)} run{'' if len(jobs) == 1 else 's'}: {counts}"])

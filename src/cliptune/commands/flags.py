@@ -58,7 +58,7 @@ def given_fields(kind: Any, arguments: Iterable[str], default: Any = None) -> li
 
 
 def flag_registry(kind: Any, default: Any, hidden: Collection[str], help_texts: bool) -> ConstructorRegistry:
-    """The rule by which tyro builds a dataclass and those inside it: with short flags as well.
+    """The rule by which tyro builds a dataclass and the dataclasses in its fields, with short flags as well.
 
     hidden: Fields that get no flag. help_texts: Read the docstrings of the fields.
     """
@@ -90,7 +90,8 @@ def flag_registry(kind: Any, default: Any, hidden: Collection[str], help_texts: 
 class _Part:
     """A dataclass with flags: the one of a command, or one inside it.
 
-    prefix: Of the paths of its fields. types: Of its fields by name. default: An instance with the defaults, or None.
+    prefix: Prefix of its fields' paths. types: Types of its fields by name. default: An instance with the default
+    values, or None.
     """
 
     prefix: str
@@ -104,7 +105,7 @@ def _parts(kind: Any, default: Any, prefix: str = "") -> Iterator[_Part]:
     plain = typing.get_type_hints(kind)
     types = {}
     for field in dataclasses.fields(kind):
-        value = getattr(default, field.name, None)  # a field of the type Method holds a method of some kind
+        value = getattr(default, field.name, None)  # a field of type Method contains a subclass
         types[field.name] = type(value) if dataclasses.is_dataclass(value) else plain[field.name]
     yield _Part(prefix, types, default)
     for name, inner in types.items():

@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Import:
-    """Make a run of a checkpoint that the authors' code wrote, for evaluate and predict: model.pth.tar-5 or
+    """Convert a checkpoint of the authors' code to a run, for evaluate and predict: model.pth.tar-5 or
     model-best.pth.tar of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, DPL or DAPT.
 
-    Learned tensors are taken in float32, with sizes from their shapes; no code in the file runs. What tensors do not
-    tell is a flag, as for train: --words, --position front, --compat release. Of alpha_e80_img.npy, which DPL's search
-    leaves, it shows the lengths found."""
+    Learned tensors are converted to float32, and their shapes determine the sizes; no code in the file is executed.
+    Settings that tensors do not show are flags, as for train: --words, --position front, --compat release. For
+    alpha_e80_img.npy, a result of DPL's search, the lengths found are printed."""
 
     method: str = ""
-    """Whose it is, where several keep the same tensors: coop, kgcoop or prograd; maple or maple+dapt."""
+    """The method, if several save the same tensors: coop, kgcoop or prograd; maple or maple+dapt."""
     backbone: str = "ViT-B-16"
     """The CLIP it was trained on, as for train: an open_clip name, a hub name, or a local file or folder."""
     pretrained: str = ""
-    """Weights for an open_clip name: a tag or a file; left out, OpenAI's."""
+    """Weights for an open_clip name: a tag or a file; by default OpenAI's."""
     activation: config.Activation = "auto"
     """As for train."""
     classes: tuple[str, ...] = ()
-    """Class names in the order of training: cat dog, or cat,dog, or a file with one a line. Left out, they are read
-    from the sentences that most files keep (not VPT's and DPL's)."""
+    """Class names in the order of training: cat dog, or cat,dog, or a file with one name per line. By default they are
+    read from the prompts that most checkpoints contain (those of VPT and DPL do not)."""
     templates: tuple[str, ...] = ("a photo of a {}.",)
-    """The dataset's own sentences, with {} for the name, for a method that uses them."""
+    """Prompt templates of the dataset, with {} for the class name, for methods that use them."""
     out: Path = Path("runs/import")
     """Folder for the run."""
     swapped: bool = True
-    """Whether DPL's two alpha files hold what the other's name says, as the release writes them."""
+    """Whether the contents of DPL's two alpha files are exchanged, as the release writes them."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def import_(arguments: list[str]) -> None:
     if Path(path).suffix == ".npy":
         text, image = (" ".join(map(str, found)) for found in dpl_alphas.read_lengths(path, options.swapped))
         sys.stdout.write(f"--lengths-text {text} --lengths-image {image}\n")
-        _say("next: cliptune train dpl with these, which trains tokens of these lengths")
+        _print_note("next: cliptune train dpl with these flags trains tokens of these lengths")
         return
-    held = read_official(Path(path))
-    name = detect_method(held, options.method)
+    checkpoint = read_official(Path(path))
+    name = detect_method(checkpoint, options.method)
     classes = options.classes[0] if len(options.classes) == 1 else options.classes
     run = import_checkpoint(
-        held,
+        checkpoint,
         method=name,
         backbone=options.backbone,
         pretrained=options.pretrained,
@@ -92,8 +92,8 @@ def import_(arguments: list[str]) -> None:
     with run_dir.claimed_run_dir(options.out, run.run):
         run.save(options.out)
     sys.stdout.write(f"{_described(run)}\n")
-    _say(f"kept in {options.out}")
-    _say(f"next: cliptune predict {options.out} PICTURE..., or cliptune evaluate {options.out} --data folder:PATH")
+    _print_note(f"saved in {options.out}")
+    _print_note(f"next: cliptune predict {options.out} IMAGE..., or cliptune evaluate {options.out} --data folder:PATH")
 
 
 def _check_flags(flags: Sequence[Flag]) -> None:
@@ -128,5 +128,5 @@ def _described(run: Tuned) -> str:
     return f"{methods.name_of(run.run.method)}{settings} on {backbone}, {len(run.classnames)} classes: {names}"
 
 
-def _say(line: str) -> None:
+def _print_note(line: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)

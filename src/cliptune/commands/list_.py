@@ -32,11 +32,11 @@ def list_(arguments: list[str]) -> None:
 
 def _methods() -> list[str]:
     """Name, trainable parameters on ViT-B/16, description and paper of each method; wrappers last."""
-    kept, lines = recorded_sizes(), []
+    sizes, lines = recorded_sizes(), []
     for name in sorted(methods.names(), key=lambda name: methods.is_wrapper(methods.get(name))):
         cls = methods.get(name)
         wraps = methods.is_wrapper(cls)
-        size = "as inside" if wraps else kept.get(name) or count_parameters(name)
+        size = "as METHOD" if wraps else sizes.get(name) or count_parameters(name)
         summary, _, rest = (cls.__doc__ or "").strip().partition("\n\n")
         # "Authors, Title, Venue Year, https://..." is the paragraph's first sentence.
         paper = re.search(r".+?https?://[^\s,]+(?=[.,])", " ".join(rest.split()))

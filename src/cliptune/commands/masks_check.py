@@ -71,7 +71,7 @@ class MasksCheck:
 def check(arguments: list[str]) -> None:
     """Read all masks once and print their statistics."""
     spec, rest = split_first(
-        arguments, "a source of masks", "masks check folder:masks --data folder:photos", helped="data"
+        arguments, "a source of masks", "masks check folder:masks --data folder:photos", help_name="data"
     )
     options = parse(MasksCheck, "masks check", rest)
     if options.out is not None:
@@ -120,10 +120,10 @@ def check(arguments: list[str]) -> None:
         sys.stdout.write("\n".join(report_lines(report)) + "\n")
     if options.out is not None:
         console.print(f"contact sheet in {options.out}")
-    said = uninformative_message(sum(row.empty for row in rows), sum(row.full for row in rows), len(rows))
-    if said and not source.whole:
-        console.print(said)
-    if faults or (said and not source.whole):
+    message = uninformative_message(sum(row.empty for row in rows), sum(row.full for row in rows), len(rows))
+    if message and not source.whole:
+        console.print(message)
+    if faults or (message and not source.whole):
         sys.exit(1)
 
 

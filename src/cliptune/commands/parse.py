@@ -75,13 +75,13 @@ def parse_known(
     return value, [Flag(tuple(rest[i:j])) for i, j in itertools.pairwise([*starts, len(rest)])]
 
 
-def split_first(arguments: Sequence[str], what: str, example: str, *, helped: str = "") -> tuple[str, list[str]]:
+def split_first(arguments: Sequence[str], what: str, example: str, *, help_name: str = "") -> tuple[str, list[str]]:
     """The first argument, which is a name or a path, and the others. Raises `UserError` if it is missing.
 
-    helped: The name to assume for `--help` without one.
+    help_name: The name to assume for `--help` without one.
     """
     if arguments[:1] in (["-h"], ["--help"]):
-        return helped, list(arguments)
+        return help_name, list(arguments)
     if not arguments or arguments[0].startswith("-"):
         raise UserError(f"{what} comes first: cliptune {example}")
     return arguments[0], list(arguments[1:])

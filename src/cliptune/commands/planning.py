@@ -34,41 +34,43 @@ FULL_SELECTOR = "full"
 
 @dataclass(frozen=True)
 class Sweep:
-    """Run a protocol for several methods, datasets and seeds; run again, it does only what is missing.
+    """Run a protocol for several methods, datasets and seeds. Repeat the command to execute only the missing runs.
 
-    Further flags of train, such as --lr, --batch-size or --n-ctx, go to every method that has them, over its preset."""
+    Other flags of train, such as --lr, --batch-size or --n-ctx, apply to every method that has them and override its
+    preset."""
 
     methods: tuple[str, ...] = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
-    """Methods by name, wrappers joined by +."""
+    """Names of methods; wrappers are joined by +."""
     data: tuple[str, ...] = ("emoji",)
-    """What is tuned on, one or several, as for train: emoji (bundled), folder:PATH with one folder a class, or public
-    datasets by name with --root; benchmarks11 stands for the eleven of the published few-shot tables."""
+    """One or several datasets, as for train: emoji (bundled), folder:PATH with one folder per class, or public datasets
+    by name with --root; benchmarks11 stands for the eleven datasets of the published few-shot tables."""
     targets: tuple[str, ...] = ()
-    """Of cross-dataset and domain-generalization: what is tested on besides, as for --data, or styles of the bundled
-    drawings. Left empty: the papers' (of imagenet), the styles not tuned on (of emoji)."""
+    """cross-dataset and domain-generalization: additional test data, as for --data, or styles of the bundled drawings.
+    By default, those of the papers (imagenet) or the styles that are not in the training data (emoji)."""
     backbone: str = "tiny"
     """As for train."""
     pretrained: str = ""
     """As for train."""
     shots: tuple[int, ...] = ()
-    """Training images a class, one number or several; 0 takes all. Left empty: 1 2 4 8 16 for few-shot, all for
-    data-efficient, 16 for others."""
+    """Training images per class, one number or several; 0 uses all. By default, 1 2 4 8 16 for few-shot, all for
+    data-efficient, 16 otherwise."""
     fractions: tuple[float, ...] = ()
-    """Shares of the training images that selectors choose. Left empty: 0.05 0.1 0.2 0.3 0.5 1 for data-efficient, all
-    for others."""
+    """Shares of the training images that selectors choose. By default, 0.05 0.1 0.2 0.3 0.5 1 for data-efficient, all
+    otherwise."""
     selectors: tuple[str, ...] = ("uniform",)
-    """How they are chosen, each for every share below 1: uniform, herding, ..., options after a comma:
+    """Coreset methods, each applied for every share below 1: uniform, herding, ...; options follow a comma:
     uncertainty,measure=entropy."""
     joint: bool = False
-    """Of base-to-novel: test base and novel images also with all names to choose from."""
+    """base-to-novel: also classify base and novel images among all classes."""
     evaluate_at: tuple[int, ...] = ()
-    """Also test after these epochs; training stays the same."""
+    """Also test after these epochs, without changing the training."""
     seeds: tuple[int, ...] = (1, 2, 3)
-    """One run a seed and method."""
+    """One run per seed and method."""
     epochs: int = 0
-    """Epochs of every run; 0 leaves each method's preset."""
+    """Epochs of every run; by default (0), those of each method's preset."""
     out: Path = Path("runs/sweep")
-    """One folder a method and seed, and, where there are several, dataset, shots and coreset."""
+    """Output folder: one subfolder per method and seed, and per dataset, number of shots and coreset if there are
+    several."""
     preset: str = "auto"
     """As for train."""
     reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
@@ -108,7 +110,7 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
     for selector in options.selectors:
         coresets.parse_selector(selector)
     if options.selectors != Sweep.selectors and min(fractions) == 1:
-        raise UserError("selectors have no effect: fractions is 1, which takes all training images; give --fractions")
+        raise UserError("selectors have no effect: fractions is 1, which selects all training images; add --fractions")
     chosen = [(FULL_SELECTOR if share == 1 else how, share) for share in fractions for how in options.selectors]
     fields = ("backbone", "pretrained", "reading", "targets", "joint", "evaluate_at")
     base = {key: getattr(options, key) for key in fields} | {"protocol": protocol}
@@ -122,20 +124,20 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
         runs.append((method, config.with_options(run, {"epochs": options.epochs}) if options.epochs else run))
     changed = _apply_flags(name, runs, flags) if flags else runs
     words = [flag.words[0] for flag in flags]
-    given = {path.rpartition(".")[2] for _, run in runs for path in given_fields(_RunFlags, words, _RunFlags(run))}
-    own = {name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)}
-    unused_options.check_unused_options([run for _, run in changed], sorted(own | given))
+    from_flags = {path.rpartition(".")[2] for _, run in runs for path in given_fields(_RunFlags, words, _RunFlags(run))}
+    from_options = {name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)}
+    unused_options.check_unused_options([run for _, run in changed], sorted(from_options | from_flags))
     resolve_backbone(options.backbone, options.pretrained)
     for _, run in changed:
         masks.check_spec(run.method.mask_source() or "auto")
     layouts = itertools.product(
         *((many, not many) for many in (len(expand_datasets(options.data)) > 1, len(shots) > 1))
     )
-    every = [
+    plans = [
         sweep.plan_jobs(changed, options.seeds, options.out, below=partial(run_subfolder, several=one))
         for one in layouts
     ]
-    return [_existing_or_first(where) for where in zip(*every, strict=True)]
+    return [_existing_or_first(jobs) for jobs in zip(*plans, strict=True)]
 
 
 def expand_datasets(data: Sequence[str]) -> list[str]:
@@ -143,11 +145,11 @@ def expand_datasets(data: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(one for name in data for one in (BENCHMARKS if name == BENCHMARKS_NAME else (name,))))
 
 
-def check_data(entries: Sequence[Job]) -> None:
+def check_data(jobs: Sequence[Job]) -> None:
     """Open all datasets of the jobs. Raises `UserError` that counts and names those that cannot be read."""
-    wanted = {(spec, entry.run.reading): None for entry in entries for spec in (entry.run.data, *entry.run.targets)}
+    wanted = {(spec, job.run.reading): None for job in jobs for spec in (job.run.data, *job.run.targets)}
     domains: set[str] = set()
-    lost: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = {}
     for spec, reading in wanted:
         if spec in domains:  # a style of a dataset opened above
             continue
@@ -155,11 +157,11 @@ def check_data(entries: Sequence[Job]) -> None:
             with warnings.catch_warnings(action="ignore"):
                 domains |= {*sources.get(spec, reading).domains()}
         except UserError as error:
-            lost.setdefault(str(error), []).append(spec)
-    if lost:
-        count = sum(map(len, lost.values()))
-        whys = "; ".join(f"{', '.join(specs)}: {why}" for why, specs in lost.items())
-        raise UserError(f"{count} of {len(wanted)} datasets cannot be read: {whys}")
+            errors.setdefault(str(error), []).append(spec)
+    if errors:
+        count = sum(map(len, errors.values()))
+        reasons = "; ".join(f"{', '.join(specs)}: {reason}" for reason, specs in errors.items())
+        raise UserError(f"{count} of {len(wanted)} datasets cannot be read: {reasons}")
 
 
 def _choose_presets(options: Sweep) -> dict[str, str]:
@@ -169,7 +171,7 @@ def _choose_presets(options: Sweep) -> dict[str, str]:
     if len(without) == len(chosen):
         return dict.fromkeys(chosen, options.preset)  # raises an error for the first method
     if without:
-        warnings.warn(f"no preset {options.preset!r} of {', '.join(without)}: auto is taken instead", stacklevel=2)
+        warnings.warn(f"no preset {options.preset!r} of {', '.join(without)}: auto is used instead", stacklevel=2)
     return chosen
 
 
@@ -184,9 +186,9 @@ def run_subfolder(run: RunConfig, several: Sequence[bool] = (True, True)) -> str
     return "/".join(parts)
 
 
-def _existing_or_first(where: Sequence[Job]) -> Job:
+def _existing_or_first(jobs: Sequence[Job]) -> Job:
     """The job whose directory has its configuration already, so that a sweep can be extended; else the first."""
-    return next((entry for entry in where if run_dir.has_config(entry.folder, entry.run)), where[0])
+    return next((job for job in jobs if run_dir.has_config(job.folder, job.run)), jobs[0])
 
 
 def _folder_name(spec: str) -> str:

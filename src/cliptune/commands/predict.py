@@ -73,6 +73,7 @@ def predict(arguments: list[str]) -> None:
     for image, best in _predictions(run, [image for image in images if str(image) not in bad], options, bad):
         best = best[: options.top_k]
         if options.json:
+            # "picture" is the key of the documented output, which programs read.
             line = json.dumps({"picture": str(image), "classes": [{"name": n, "probability": p} for n, p in best]})
         else:
             name = str(image).encode(errors="replace").decode()  # file names need not be valid Unicode

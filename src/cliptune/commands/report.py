@@ -27,7 +27,7 @@ class Report:
 
     out: Path | None = None
     """Output file; default: report.html in the folder."""
-    pictures: int = 8
+    pictures: int = 8  # the name of the flag since its first version
     """Number of test images shown with the saliency of each method; 0 omits everything that needs checkpoints: images,
     classes, words, shifts."""
     images: int = 500
@@ -63,7 +63,7 @@ def write_page(
     results: list[Result],
     root: Path,
     out: Path,
-    pictures: int,
+    panels: int,
     *,
     images: int = 500,
     title: str = "cliptune report",
@@ -74,7 +74,7 @@ def write_page(
     from cliptune.report import html_page
 
     write_text(
-        out, html_page.render_page(results, _collect(root, pictures, images, allow_code), title=title, notes=notes)
+        out, html_page.render_page(results, _collect(root, panels, images, allow_code), title=title, notes=notes)
     )
     return out
 
@@ -85,8 +85,8 @@ def labelled_results(root: Path) -> dict[Path, Result]:
     return dict(zip((folder for folder, _ in loaded), label_methods([result for _, result in loaded]), strict=True))
 
 
-def _collect(root: Path, pictures: int, images: int, allow_code: bool) -> ReportData:
-    """Collect the files beside records, and data from checkpoints unless `pictures` is 0."""
+def _collect(root: Path, panels: int, images: int, allow_code: bool) -> ReportData:
+    """Collect the files next to records, and data from checkpoints unless `panels` is 0."""
     from cliptune.report.collect.learned_prompts import collect_feature_shifts, collect_prompt_words
     from cliptune.report.collect.models import collect_confusion, restore_models
     from cliptune.report.collect.panels import collect_panels
@@ -96,7 +96,7 @@ def _collect(root: Path, pictures: int, images: int, allow_code: bool) -> Report
     for folder, result in results.items():
         for record in reliance_records.run_reliance(folder):
             reliance.setdefault(result.method, []).append(record)
-    if not pictures:
+    if not panels:
         return ReportData(reliance=reliance)
     folders = checkpoints_of_one_task(root)
     restored = restore_models(folders, allow_code)
@@ -106,7 +106,7 @@ def _collect(root: Path, pictures: int, images: int, allow_code: bool) -> Report
     first = results[next(iter(folders.values()))]
     training_data = describe_training_data([first])
     return ReportData(
-        panels=collect_panels(restored, pictures, images),
+        panels=collect_panels(restored, panels, images),
         classes=collect_confusion(restored, images),
         words=collect_prompt_words(restored),
         shifts=collect_feature_shifts(restored),

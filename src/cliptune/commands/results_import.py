@@ -35,16 +35,16 @@ def results_import(arguments: list[str]) -> None:
         raise UserError(f"{root} is no folder; give the one passed to --output-dir")
     check_folder(options.out)
     made, notes = collect_records(root, exact=options.exact)
-    say = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     for note in notes:
-        say.print(note, style="yellow", markup=False)
+        console.print(note, style="yellow", markup=False)
     if not made:
         raise UserError(f"no log under {root} is of a finished run in a known layout; nothing was written")
     for folder, result in made:
         store.save_result(result, options.out / folder)
     logs = {path for _, result in made for path in result.provenance["imported_from"].values()}
     sys.stdout.write(f"{_count(len(made), 'record')} from {_count(len(logs), 'log')}\n")
-    say.print(f"kept in {options.out}; next: cliptune results table {options.out}", markup=False)
+    console.print(f"saved in {options.out}; next: cliptune results table {options.out}", markup=False)
 
 
 def _count(n: int, what: str) -> str:

@@ -138,9 +138,9 @@ def select_results(results: list[Result], methods: tuple[str, ...], seeds: tuple
     return [r for r in results if (not methods or r.method in methods) and (not seeds or r.seed in seeds)]
 
 
-def check_safe_cells(asked: bool, form: TableFormat) -> None:
+def check_safe_cells(safe_cells: bool, form: TableFormat) -> None:
     """Raise `UserError` if safe cells are requested for a format other than CSV."""
-    if asked and form != "csv":
+    if safe_cells and form != "csv":
         raise UserError(f"safe_cells has no effect on format {form}; it is for csv")
 
 

@@ -15,7 +15,7 @@ from cliptune.results.labels import get_setting
 from cliptune.results.pivot import pivot
 from cliptune.types import Result
 
-#: Variants worth a column in the terminal; the page has them all.
+#: Metrics of backgrounds that the table in the terminal shows; the report page shows all.
 BACKGROUND_METRICS = {f"{part}/{variant}" for part in ("base", "test") for variant in ("same", "swap", "gap")}
 
 
@@ -25,12 +25,12 @@ def run(arguments: list[str]) -> None:
         arguments,
         f"a protocol ({', '.join(protocols.names())})",
         "run base-to-novel --methods coop maple+dapt",
-        helped="base_to_novel",
+        help_name="base_to_novel",
     )
     protocols.get(name)
     options, flags = parse_sweep(name, rest)
     runs = plan_runs(name, options, flags)
-    check_data([entry for entry in runs if options.execution.dry_run or not run_dir.is_done(entry.folder, entry.run)])
+    check_data([job for job in runs if options.execution.dry_run or not run_dir.is_done(job.folder, job.run)])
     try:
         results = run_or_list(runs, options.execution, options.out)
     except Unfinished as error:
@@ -44,8 +44,8 @@ def run(arguments: list[str]) -> None:
 
 
 def print_tables(results: list[Result]) -> None:
-    """The table of results on standard output: whole test sets, and reliance on backgrounds if it was measured; a
-    second one of what was measured on the way. With one test set, several shots or fractions stand side by side."""
+    """Print the table of results on standard output: whole test sets, and reliance on backgrounds if measured. A second
+    table has the metrics measured during training. With one test set, several shots or fractions become columns."""
     names = summary.metric_names(results)
     whole = [name for name in names if aggregate.is_whole_test_set(name)]
     apart = [key for key in ("selector", "fraction") if len({get_setting(r, key) for r in results}) > 1]
@@ -55,8 +55,8 @@ def print_tables(results: list[Result]) -> None:
     else:
         background = set() if "joint" in whole else BACKGROUND_METRICS  # a terminal has room for one of them
         tables = [summary.summarise(results, [n for n in names if n in whole or n in background], apart=apart)]
-    on_the_way = [name for name in names if "@" in name and "/" not in name and not name.startswith("joint")]
-    if on_the_way:
-        tables.append(summary.summarise(results, on_the_way, apart=apart))
+    intermediate = [name for name in names if "@" in name and "/" not in name and not name.startswith("joint")]
+    if intermediate:
+        tables.append(summary.summarise(results, intermediate, apart=apart))
     for made in tables:
         table_console().print(table.to_rich(made))

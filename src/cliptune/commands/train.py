@@ -74,7 +74,7 @@ def train(arguments: list[str]) -> None:
         arguments,
         f"a method ({', '.join(methods.names())}, or two joined by +)",
         "train maple+dapt --data folder:photos",
-        helped="maple+dapt",  # its help shows flags of a method and of a wrapper
+        help_name="maple+dapt",  # its help shows flags of a method and of a wrapper
     )
     run = preset_run(name, rest)
     options = parse(Train, f"train {name}", rest, Train(run), describe_defaults(name, run))
