@@ -28,19 +28,23 @@ def positive(config: Any, *names: str) -> None:
     _check(config, names, lambda value: value > 0, "must be positive")
 
 
-def between(config: Any, least: float, most: float, *names: str, said: str = "") -> None:
+def between(config: Any, least: float, most: float, *names: str, range_text: str = "") -> None:
     """Raise `UserError` unless the named fields of `config` are numbers from `least` to `most`.
 
-    said: The range in the message, by default "from LEAST to MOST".
+    range_text: The range in the message, by default "from LEAST to MOST".
     """
     _check(
-        config, names, lambda value: least <= value <= most, f"must be {said or f'from {least} to {most}'}", most=most
+        config,
+        names,
+        lambda value: least <= value <= most,
+        f"must be {range_text or f'from {least} to {most}'}",
+        most=most,
     )
 
 
 def seeds(config: Any, *names: str) -> None:
     """Raise `UserError` unless the named fields of `config` are seeds: integers from 0 to 2**63 - 1."""
-    between(config, 0, 2**63 - 1, *names, said="from 0 to 2**63 - 1")
+    between(config, 0, 2**63 - 1, *names, range_text="from 0 to 2**63 - 1")
 
 
 def finite(config: Any, *names: str) -> None:

@@ -79,7 +79,7 @@ class RunConfig:
         checks.seeds(self, "seed")
         checks.at_least(self, 0, "shots")
         checks.at_least(self, 1, "devices", "evaluate_at")
-        checks.between(self, sys.float_info.min, 1, "fraction", said="above 0 and at most 1")
+        checks.between(self, sys.float_info.min, 1, "fraction", range_text="above 0 and at most 1")
 
 
 #: Options specific to some protocols. Omitted from the record at their default, so that older fingerprints stay valid;

@@ -105,8 +105,8 @@ def test_values_that_are_not_finite(tmp_path):
         read = grey(read_image(tmp_path / "scan.tif"))
     assert not read[0, :3].any() and np.array_equal(read[1:], RAMP[1:])
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "none.tif")
-    assert find_fault(tmp_path / "none.tif") == "holds no finite value"
-    with pytest.raises(UserError, match="none.tif cannot be read: it holds no finite value; remove"):
+    assert find_fault(tmp_path / "none.tif") == "contains no finite value"
+    with pytest.raises(UserError, match="none.tif cannot be read: it contains no finite value; remove"):
         read_image(tmp_path / "none.tif")
 
 

@@ -44,7 +44,9 @@ def test_one_image_under_two_classes(root, large, monkeypatch):
 def test_images_in_both_training_and_test(root):
     for i in (2, 3):
         shutil.copy(root / "train" / "cat" / f"{i}.png", root / "test" / "cat" / f"again{i}.png")
-    with pytest.warns(UserWarning, match="^2 test images of .* are also trained on, .*; accuracy is too high by them$"):
+    with pytest.warns(
+        UserWarning, match="^2 test images of .* are also trained on, .*; they make the accuracy too high$"
+    ):
         assert check(root) == {"trained_and_tested": 2}
 
 

@@ -29,14 +29,14 @@ class Reliance:
     """Measurements of one model. Shares are in percent.
 
     Args:
-        pictures: Number of images.
+        pictures: Number of images; the field's name is that in records.
         accuracy: Accuracy per condition.
         lost: Number of images per condition that were classified correctly in the original only.
         gained: Number of images per condition that were classified correctly under the condition only.
         followed: Share of images with swapped backgrounds that were assigned the class of that background.
         area: Share of foreground pixels, which is also the `energy` of uniform saliency.
-        energy: Share of the saliency that lies on the foreground, or None without saliency.
-        pointing: Share of images whose most salient pixel lies on the foreground, or None without saliency.
+        energy: Share of the saliency that is on the foreground, or None without saliency.
+        pointing: Share of images whose most salient pixel is on the foreground, or None without saliency.
         blank: Number of images whose saliency is zero everywhere; `energy` and `pointing` do not count them.
         left_out: Number of images that were not measured, by reason.
     """
@@ -117,49 +117,49 @@ def compute_reliance(
     """
     read = images if callable(images) else images.__getitem__
     donors = draw_donors(classes, seed)
-    right: dict[str, list[bool]] = {name: [] for name in CONDITIONS}
+    correct: dict[str, list[bool]] = {name: [] for name in CONDITIONS}
     followed, area = 0, 0.0
-    seen: list[tuple[float, bool] | None] = []
+    shares: list[tuple[float, bool] | None] = []
     for start in range(0, len(classes), batch_size):
         chosen = range(start, min(start + batch_size, len(classes)))
         chosen_images = [_image_and_mask(read(i)) for i in chosen]
         donor_images = [_image_and_mask(read(donors[i])) for i in chosen]
-        made = [apply_conditions(*own, *other, mean) for own, other in zip(chosen_images, donor_images, strict=True)]
-        answers = {name: logits([one[name] for one in made]).argmax(1).tolist() for name in CONDITIONS}
-        for name, given in answers.items():
-            right[name] += [answer in classes[i] for answer, i in zip(given, chosen, strict=True)]
-        followed += sum(a in classes[donors[i]] for a, i in zip(answers["swapped"], chosen, strict=True))
+        changed = [apply_conditions(*own, *other, mean) for own, other in zip(chosen_images, donor_images, strict=True)]
+        predictions = {name: logits([images[name] for images in changed]).argmax(1).tolist() for name in CONDITIONS}
+        for name, predicted in predictions.items():
+            correct[name] += [label in classes[i] for label, i in zip(predicted, chosen, strict=True)]
+        followed += sum(label in classes[donors[i]] for label, i in zip(predictions["swapped"], chosen, strict=True))
         area += sum(float(mask.double().mean()) for _, mask in chosen_images) / 255
         if saliency is not None:
-            labels = [min(classes[i]) for i in chosen] if true else answers["original"]
+            labels = [min(classes[i]) for i in chosen] if true else predictions["original"]
             maps = saliency([image for image, _ in chosen_images], labels)
-            seen += [saliency_on_foreground(where, mask) for where, (_, mask) in zip(maps, chosen_images, strict=True)]
+            shares += [saliency_on_foreground(one, mask) for one, (_, mask) in zip(maps, chosen_images, strict=True)]
         if tick is not None:
             tick(len(chosen))
     n = len(classes)
-    changed = {name: list(zip(right["original"], now, strict=True)) for name, now in right.items()}
-    looked = [one for one in seen if one is not None]
+    before_and_after = {name: list(zip(correct["original"], now, strict=True)) for name, now in correct.items()}
+    measured = [one for one in shares if one is not None]
     return Reliance(
         pictures=n,
-        accuracy={name: 100 * sum(now) / n for name, now in right.items()},
-        lost={name: sum(was and not now for was, now in pairs) for name, pairs in changed.items()},
-        gained={name: sum(now and not was for was, now in pairs) for name, pairs in changed.items()},
+        accuracy={name: 100 * sum(now) / n for name, now in correct.items()},
+        lost={name: sum(was and not now for was, now in pairs) for name, pairs in before_and_after.items()},
+        gained={name: sum(now and not was for was, now in pairs) for name, pairs in before_and_after.items()},
         followed=100 * followed / n,
         area=100 * area / n,
-        energy=100 * sum(share for share, _ in looked) / len(looked) if looked else None,
-        pointing=100 * sum(hit for _, hit in looked) / len(looked) if looked else None,
-        blank=len(seen) - len(looked),
+        energy=100 * sum(share for share, _ in measured) / len(measured) if measured else None,
+        pointing=100 * sum(hit for _, hit in measured) / len(measured) if measured else None,
+        blank=len(shares) - len(measured),
     )
 
 
-def saliency_on_foreground(where: Tensor, mask: Tensor) -> tuple[float, bool] | None:
-    """The share of saliency `(H, W)` on the foreground of `mask` `(1, H, W)`, and whether its maximum (any of several
-    equal ones) lies there; None if the saliency is zero everywhere."""
-    where = where.double()
-    if not where.amax() > 0:
+def saliency_on_foreground(saliency: Tensor, mask: Tensor) -> tuple[float, bool] | None:
+    """The share of `saliency` `(H, W)` on the foreground of `mask` `(1, H, W)`, and whether its maximum (any of several
+    equal ones) is there; None if the saliency is zero everywhere."""
+    saliency = saliency.double()
+    if not saliency.amax() > 0:
         return None
     share = mask[0].double() / 255
-    return float((where * share).sum() / where.sum()), bool((share[where == where.amax()] >= 0.5).any())
+    return float((saliency * share).sum() / saliency.sum()), bool((share[saliency == saliency.amax()] >= 0.5).any())
 
 
 def _image_and_mask(image: DecodedImage) -> tuple[Tensor, Tensor]:

@@ -29,10 +29,10 @@ class Backbone(nn.Module):
     """A frozen CLIP model from open_clip that accepts learned prompts.
 
     Args:
-        name: The name given to `load_backbone`.
+        name: The name passed to `load_backbone`.
         model: An open_clip `CLIP`, `CustomTextCLIP` or `CoCa`.
         tokenizer: open_clip's tokenizer for the model.
-        linear_backend: What computes frozen linear layers on the CPU (see `onednn_dtypes`); fixed from here on.
+        linear_backend: Backend of frozen linear layers on the CPU (see `onednn_dtypes`).
         untrained: Maps token ids to those that did not occur in pretraining, for a model with a small vocabulary.
     """
 

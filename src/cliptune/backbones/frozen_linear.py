@@ -20,7 +20,7 @@ FUSED: dict[Any, tuple[str, str]] = {None: ("none", ""), F.silu: ("swish", ""), 
 
 
 def onednn_dtypes(backend: LinearBackend = "auto") -> frozenset[torch.dtype]:
-    """Input types for which frozen linear layers on the CPU use oneDNN; none if this build of PyTorch lacks it.
+    """Input types for which frozen linear layers on the CPU use oneDNN; none if this build of PyTorch does not have it.
 
     "auto": float32 if PyTorch uses MKL on a processor that is not Intel's, where MKL is up to twice as slow as oneDNN;
     bfloat16 if the processor has AMX. "onednn": float32 on any processor as well. "torch": none.

@@ -28,8 +28,8 @@ TOKENS_PER_CHUNK = 4096
 
 
 def run_chunks(features: Callable[..., tuple[Tensor, ...]], chunks: Sequence[tuple]) -> tuple[Tensor, ...]:
-    """Concatenated results of `features` on each chunk of arguments. With gradients and several chunks, each is
-    recomputed in the backward pass, so that memory holds one."""
+    """Concatenated results of `features` on each chunk of arguments. With gradients and several chunks, each chunk is
+    recomputed in the backward pass, so that the activations of one at a time are in memory."""
     if len(chunks) == 1 or not torch.is_grad_enabled():
         parts = [features(*chunk) for chunk in chunks]
     else:
@@ -41,7 +41,7 @@ def run_chunks(features: Callable[..., tuple[Tensor, ...]], chunks: Sequence[tup
 class PackedTextTower:
     """open_clip's causal text transformer on `TokenizedText` and `Prompts`.
 
-    module: Carries `token_embedding`, `positional_embedding`, `transformer`, `ln_final` and `text_projection`. onednn:
+    module: Has `token_embedding`, `positional_embedding`, `transformer`, `ln_final` and `text_projection`. onednn:
     Input types whose linear layers use oneDNN. chunk: Packed tokens per chunk (see `run_chunks`).
     """
 
@@ -82,8 +82,8 @@ class PackedTextTower:
 
         context_of: `(t,)`, the index among contexts `(k, n_ctx, width)` for each token; by default its row.
         """
-        given = text.embeddings
-        tokens = self.module.token_embedding(text.ids[row, position]) if given is None else given[row, position]
+        table = text.embeddings
+        tokens = self.module.token_embedding(text.ids[row, position]) if table is None else table[row, position]
         if context is not None:
             slots = text.slots[row, position]
             learned = (slots >= 0).nonzero()[:, 0]
@@ -130,12 +130,11 @@ class PackedTextTower:
             x = _with_deep_prompts(x, position - text.context_start, i, deep)
             if i == 0 and context is not None:  # only context vectors need a graph through the first projection
                 learned = (text.slots[row, position] >= 0).nonzero()[:, 0]
-                one = (
-                    PackedSequences.pack(text, prefix) if groups else packed
-                )  # frozen tokens are the same in all groups
-                frozen = block.qkv(block.norm1(self.embed(text, None, one.row, one.position)))
-                moved = block.qkv(block.norm1(x.index_select(0, learned)))
-                qkv = packed.repeat_groups(frozen).index_copy(0, learned, moved)
+                # Frozen tokens are the same in all groups, so they are computed for one.
+                group = PackedSequences.pack(text, prefix) if groups else packed
+                frozen_qkv = block.qkv(block.norm1(self.embed(text, None, group.row, group.position)))
+                learned_qkv = block.qkv(block.norm1(x.index_select(0, learned)))
+                qkv = packed.repeat_groups(frozen_qkv).index_copy(0, learned, learned_qkv)
             else:
                 qkv = block.qkv(block.norm1(x))
             shared, q, kv = packed.pad(qkv, width)

@@ -25,7 +25,7 @@ from cliptune.types import KeyValues, Prompts
 class PaddedTextTower:
     """open_clip's text transformer with any mask and pooling, on `TokenizedText` and `Prompts`.
 
-    module: Carries `token_embedding`, `positional_embedding`, `transformer`, `ln_final` and `text_projection`. onednn:
+    module: Has `token_embedding`, `positional_embedding`, `transformer`, `ln_final` and `text_projection`. onednn:
     Input types whose linear layers use oneDNN. chunk: Tokens per chunk (see `run_chunks`).
     """
 
@@ -114,7 +114,8 @@ class PaddedTextTower:
 def make_text_tower(
     name: str, model: Any, onednn: frozenset[torch.dtype]
 ) -> PackedTextTower | PaddedTextTower | FrozenTextTower:
-    """The text tower of an open_clip model: one that accepts learned tokens if possible. name: for messages."""
+    """The text tower of an open_clip model, one that accepts learned tokens if possible. name: Name of the backbone in
+    messages."""
     text = introspection.text_module(model)
     if not introspection.accepts_text_prompts(text):
         features = getattr(model, "text", model.encode_text)

@@ -96,16 +96,16 @@ def published_preprocess_cfg(name: str, path: str) -> Mapping[str, Any]:
     return chosen
 
 
-def complete_preprocess_cfg(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A `preprocess_cfg` with open_clip's defaults for missing values, at the size of the image tower. Raises
-    `UserError` as `Preprocess.of`."""
-    cfg = {**merge_preprocess_dict(vars(PreprocessCfg()), dict(given)), "size": model.visual.image_size}
+def complete_preprocess_cfg(model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The `preprocess_cfg` of `values`, with open_clip's defaults for missing ones, at the size of the image tower.
+    Raises `UserError` as `Preprocess.of`."""
+    cfg = {**merge_preprocess_dict(vars(PreprocessCfg()), dict(values)), "size": model.visual.image_size}
     Preprocess.of(cfg)
     return cfg
 
 
 def _channels(values: Any, default: tuple[float, ...]) -> tuple[float, ...]:
-    """One value per channel; a single number stands for all three."""
+    """One value per channel; a single number is used for all three."""
     if values is None:
         return default
     return (float(values),) * 3 if isinstance(values, (int, float)) else tuple(map(float, values))

@@ -79,7 +79,7 @@ class Sweep:
     def __post_init__(self):
         checks.at_least(self, 0, "shots", "epochs")
         checks.at_least(self, 1, "evaluate_at")
-        checks.between(self, sys.float_info.min, 1, "fractions", said="above 0 and at most 1")
+        checks.between(self, sys.float_info.min, 1, "fractions", range_text="above 0 and at most 1")
         checks.seeds(self, "seeds")
         checks.not_empty(self, "methods", "data", "seeds", "selectors")
         checks.no_duplicates(self, "methods", "data", "seeds", "shots", "fractions", "selectors", "targets")

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def forgetting(pool: Pool) -> Selection:
-    """Select the most often forgotten: correct in one epoch and wrong in the next (Toneva et al., An Empirical Study of
-    Example Forgetting, ICLR 2019, definitions 2.1, 2.2 and algorithm 1).
+    """Select the images forgotten most often: correct in one epoch and wrong in the next (Toneva et al., An Empirical
+    Study of Example Forgetting, ICLR 2019, definitions 2.1, 2.2 and algorithm 1).
 
     `scores` is that count, infinite for an image that was never correct.
 
-    "dapt" leaves the count of such images at 0. The first row of its signal is the model before training; pass the
-    same.
+    "dapt" leaves the count of such images at 0. The first row of its signal is from the model before training, which
+    the caller must include.
     """
     import torch
 

@@ -25,8 +25,8 @@ def gradmatch(pool: Pool, *, ridge: float | None = None, validation: bool = Fals
     A group that is selected whole has weights of 1, unless validation images are matched. A weight may be 0: the image
     adds nothing to the match.
 
-    "dapt" (DeepCore's code) matches the mean, has a ridge of 1 that the first step lacks, gives a single image the
-    weight 1, and drops images of weight 0, so it may select fewer than asked.
+    "dapt" (DeepCore's code) matches the mean, has a ridge of 1 in all steps but the first, gives a single image the
+    weight 1, and drops images of weight 0, so it may select fewer than requested.
     """
     import torch
 

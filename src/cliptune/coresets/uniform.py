@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def uniform(pool: Pool) -> Selection:
     """Draw images without replacement.
 
-    "dapt" draws the release's own numbers: `np.random.seed(seed)`, then `choice` class by class.
+    "dapt" draws the same images as the release: `np.random.seed(seed)`, then `choice` class by class.
     """
     import torch
 

@@ -30,7 +30,7 @@ def exceeds_8_bits(image: Image.Image) -> bool:
 
 
 def to_8_bits(image: Image.Image) -> tuple[Image.Image, str]:
-    """Convert a deep image to eight bits per channel; the image and what was assumed about its values, or "".
+    """Convert a deep image to eight bits per channel. Returns it with what was assumed about its values, or "".
 
     image: Opened but not yet loaded, or made in memory. Raises `UserError`, whose text continues the file's name, for
     an image without any finite value.
@@ -44,21 +44,21 @@ def to_8_bits(image: Image.Image) -> tuple[Image.Image, str]:
     inverted = image.mode != "L" and _tag(image, PHOTOMETRIC) == WHITE_IS_ZERO
     values = np.asarray(image)
     if values.dtype.kind == "f":
-        grey, said = _floats_to_8_bits(values)
+        grey, assumption = _floats_to_8_bits(values)
     else:
         values = values.view(np.int8) if signed else values.view(np.uint32) if unsigned else values
-        grey, said = _integers_to_8_bits(values, full, declared)
+        grey, assumption = _integers_to_8_bits(values, full, declared)
     made = Image.fromarray(255 - grey if inverted else grey)
     if isinstance(transparent, int):
         made.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
-    return made, said
+    return made, assumption
 
 
 def _bits(image: Image.Image) -> tuple[int, bool]:
     """Bits per value, and whether all of them are known to be used."""
     if image.mode.startswith("I;16"):
         return (12, True) if _raw_mode(image) == "I;12" else (16, False)
-    if image.format == "PPM":  # whose head says the largest value, to which Pillow scales; 65535 is also a habit
+    if image.format == "PPM":  # Pillow scales by the maximum in the header; many programs write 65535 for fewer bits
         return 16, _raw_mode(image) != "I;16B"
     return (16 if image.format in ("PNG", "JPEG2000") else _tag(image, BITS) or 32), False
 
@@ -77,10 +77,10 @@ def _integers_to_8_bits(values: np.ndarray, full: int, declared: bool) -> tuple[
 def _floats_to_8_bits(values: np.ndarray) -> tuple[np.ndarray, str]:
     finite = np.isfinite(values)
     if not finite.any():
-        raise UserError("holds no finite value")
+        raise UserError("contains no finite value")
     lost = "" if finite.all() else "; values that are not finite are black"
-    held = values[finite] if lost else values
-    low, high = float(held.min()), float(held.max())
+    known = values[finite] if lost else values
+    low, high = float(known.min()), float(known.max())
     if low < 0 and not (low >= -1 and high <= 1):
         grey, how = _stretch(np.where(finite, values, low), low, high), "stretched over the range of each image"
     elif low < 0:
@@ -119,9 +119,9 @@ def _colours_to_8_bits(image: Image.Image) -> tuple[Image.Image, str]:
     if lower is None or lower.shape != upper.shape:
         return image, "16-bit colours stay dark, as none is above a quarter of the range"
     values = (upper.astype(np.uint16) << 8) | lower
-    shallow, said = _integers_to_8_bits(values[..., :solid], 16, False)
+    shallow, assumption = _integers_to_8_bits(values[..., :solid], 16, False)
     alpha = _integers_to_8_bits(values[..., solid:], 16, False)[0] if solid < values.shape[-1] else values[..., solid:]
-    return Image.fromarray(np.concatenate([shallow, alpha.astype(np.uint8)], -1), image.mode), said
+    return Image.fromarray(np.concatenate([shallow, alpha.astype(np.uint8)], -1), image.mode), assumption
 
 
 def _lower_bytes(file: Any, raw: str) -> np.ndarray | None:
@@ -149,5 +149,5 @@ def _raw_mode(image: Image.Image) -> str:
 
 def _tag(image: Image.Image, number: int) -> int | None:
     """The first value of a TIFF tag, or None."""
-    held = getattr(image, "tag_v2", {}).get(number)
-    return held[0] if isinstance(held, tuple) else held
+    value = getattr(image, "tag_v2", {}).get(number)
+    return value[0] if isinstance(value, tuple) else value

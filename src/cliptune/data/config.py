@@ -56,13 +56,13 @@ class DataConfig:
         checks.at_least(self, 0, "shrink")
 
     def folder(self, name: str) -> Path:
-        """The folder of the public datasets. Raises `UserError` if it is not given or does not exist."""
-        given = self.root or os.environ.get(ROOT_VARIABLE, "")
-        if not given:
+        """The folder of the public datasets. Raises `UserError` if it is not set or does not exist."""
+        path = self.root or os.environ.get(ROOT_VARIABLE, "")
+        if not path:
             raise UserError(
-                f"{name} is a public dataset on your disk; say where: --root FOLDER, or set {ROOT_VARIABLE}"
+                f"{name} is a public dataset, whose folder is not set: use --root FOLDER, or set {ROOT_VARIABLE}"
             )
-        root = Path(given).expanduser()
+        root = Path(path).expanduser()
         if not root.is_dir():
             raise UserError(
                 f"no folder at {root}; check --root" if self.root else f"no folder at {root}; check {ROOT_VARIABLE}"

@@ -68,9 +68,9 @@ class DiskCache:
         try:
             with open_regular(path) as file:
                 stat = os.fstat(file.fileno())
-                mark, held, height, width, masked, hashed = HEADER.unpack(file.read(HEADER.size))
+                magic, stored_key, height, width, masked, hashed = HEADER.unpack(file.read(HEADER.size))
             size = (3 + bool(masked)) * height * width
-            if (mark, held, stat.st_size) != (MAGIC, key, HEADER.size + size) or not size:
+            if (magic, stored_key, stat.st_size) != (MAGIC, key, HEADER.size + size) or not size:
                 return None
             # A private map: writing into it changes a copy.
             body = torch.from_file(str(path), shared=False, size=stat.st_size, dtype=torch.uint8)[HEADER.size :]
@@ -94,19 +94,17 @@ class DiskCache:
         if self.room < size:
             self.room = self._counted()
             if self.room < size:
-                self._close(
-                    f"no room: it takes {MAX_CACHE_BYTES >> 30} GiB at most, and half of what the disk has left"
-                )
+                self._close(f"no room: it may use {MAX_CACHE_BYTES >> 30} GiB, and half of the free disk space")
                 return False
-        held = [part.contiguous() for part in parts]
+        content = [part.contiguous() for part in parts]
         height, width = image.image.shape[-2:]
-        head = HEADER.pack(MAGIC, key, height, width, len(held) > 1, _hash(key, height, width, held))
+        head = HEADER.pack(MAGIC, key, height, width, len(content) > 1, _hash(key, height, width, content))
         path = self._path(key)
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         try:
             with _create(temporary) as file:
                 file.write(head)
-                file.writelines(part.numpy().data for part in held)
+                file.writelines(part.numpy().data for part in content)
             os.replace(temporary, path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
@@ -173,4 +171,4 @@ def _create(path: Path) -> BinaryIO:
 
 def user_cache() -> DiskCache:
     """The cache in the user's cache folder."""
-    return DiskCache(cache_folder("pictures"))
+    return DiskCache(cache_folder("pictures"))  # the folder of earlier versions, so that their entries stay valid

@@ -21,7 +21,7 @@ MAX_NAMED = 3
 
 @dataclass(frozen=True)
 class _Seen:
-    """An image file of a task: whether it trains, and the names of its classes."""
+    """An image file of a task: whether it is used for training, and the names of its classes."""
 
     path: Path
     trains: bool
@@ -59,7 +59,7 @@ def warn_of_duplicates(task: Task, data: str) -> dict[str, int]:
     if leaks:
         warnings.warn(
             f"{tested} test image{'s' if tested > 1 else ''} of {data} {'are' if tested > 1 else 'is'} also trained "
-            f"on, byte for byte: {_named(leaks)}; accuracy is too high by them",
+            f"on, byte for byte: {_named(leaks)}; they make the accuracy too high",
             stacklevel=3,
         )
     found = {"several_classes": len(across), "trained_and_tested": tested}

@@ -18,7 +18,7 @@ from cliptune.types import DecodedImage
 if TYPE_CHECKING:
     from cliptune.data.disk_cache import DiskCache
 
-#: Smaller files have no tail digest: they hold a few pixels of one colour at most.
+#: Smaller files have no tail digest: they contain a few pixels of one colour at most.
 MIN_FILE_BYTES = 80
 #: Bytes at the end of a file that its tail digest covers.
 TAIL_BYTES = 1 << 16
@@ -81,8 +81,8 @@ class ImageFiles:
     def load(
         self, path: Path, kind: str, prepare: Callable[[DecodedImage], DecodedImage], check: bool = False
     ) -> tuple[DecodedImage, Literal["mapped", "stored", "decoded"]]:
-        """`prepare(image)` of the image in a file, and where it lies: mapped from the disk cache, decoded and now
-        stored there, or decoded only. The file is opened at most once.
+        """`prepare(image)` of the image in a file, and its origin: mapped from the disk cache, decoded and now stored
+        there, or decoded only. The file is opened at most once.
 
         Args:
             kind: Identifies `prepare` in the disk cache.

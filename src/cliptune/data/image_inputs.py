@@ -39,7 +39,9 @@ def iterate_images(images: ImageInput | Iterable[ImageInput]) -> tuple[Iterator[
     if _is_image(images):
         return iter([images]), True  # type: ignore[list-item]
     if isinstance(images, (set, frozenset)):
-        raise UserError("the images are a set, which has no order; give a list, so that answers can be told apart")
+        raise UserError(
+            "the images are a set, which has no order; give a list, so that results have the order of the images"
+        )
     if isinstance(images, dict) or not isinstance(images, Iterable):
         raise UserError(f"the image is a {type(images).__name__}; expected {INPUT_KINDS}")
     return iter(images), False  # type: ignore[return-value]
@@ -50,22 +52,22 @@ def batched_views(
 ) -> Iterator[Tensor]:
     """Views `(n, 3, H, W)` of images in their order, `size` at a time, so that few are decoded at once.
 
-    Warns once about the assumed ranges of deep images. Raises `UserError` as `one_by_one` and `read_given` do, and
-    where there is no image.
+    Warns once about the assumed ranges of deep images. Raises `UserError` as `iterate_images` and `read_image_input`
+    do, and if there are no images.
     """
-    given, single = iterate_images(images)
+    inputs, single = iterate_images(images)
     assumed: list[tuple[str, str]] = []
     total = 0
 
     def read(image: ImageInput) -> Tensor:
         nonlocal total
-        with collect_assumed_ranges() as said:
+        with collect_assumed_ranges() as collected:
             decoded = read_image_input(image, "the image" if single else f"image {total}")
-        assumed.extend(said)
+        assumed.extend(collected)
         total += 1
         return view(decoded)
 
-    views = map(read, given)
+    views = map(read, inputs)
     while batch := list(islice(views, size)):
         yield torch.stack(batch)
     if not total:

@@ -50,7 +50,7 @@ _restore: Any = None
 
 
 def read_image(path: Path) -> DecodedImage:
-    """Read an image file: turned upright as its EXIF says, RGB of eight bits per channel.
+    """Read an image file as RGB with eight bits per channel, rotated upright according to its EXIF orientation.
 
     Transparent pixels are composited on white, and the opacity becomes the mask. Of several frames or pages, the first
     is read. Deep images are reduced to eight bits, with a warning if their value range had to be assumed (`bit_depth`).
@@ -185,25 +185,25 @@ def _open(file: BinaryIO) -> Image.Image:
 
 
 def _to_rgb_and_alpha(image: Image.Image) -> tuple[DecodedImage, str]:
-    """The image turned upright, on white, with eight bits per channel; and what was assumed about its range."""
+    """The image, upright on white with eight bits per channel, and what was assumed about its range."""
     from torchvision.transforms.v2.functional import pil_to_tensor
 
-    said = ""
+    assumption = ""
     if exceeds_8_bits(image):
-        shallow, said = to_8_bits(image)
+        shallow, assumption = to_8_bits(image)
         shallow.info["exif"] = image.getexif().tobytes()
         image = shallow
     if image.getexif().get(ORIENTATION_TAG, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if not image.has_transparency_data:
-        return DecodedImage(pil_to_tensor(_to_rgb(image))), said
+        return DecodedImage(pil_to_tensor(_to_rgb(image))), assumption
     shown = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     alpha = pil_to_tensor(shown.getchannel("A"))
     if alpha.min() == 255:
-        return DecodedImage(pil_to_tensor(_to_rgb(image))), said
+        return DecodedImage(pil_to_tensor(_to_rgb(image))), assumption
     page = Image.new("RGBA", shown.size, "white")
     page.alpha_composite(shown)
-    return DecodedImage(pil_to_tensor(page.convert("RGB")), alpha), said
+    return DecodedImage(pil_to_tensor(page.convert("RGB")), alpha), assumption
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -226,6 +226,6 @@ def _decode_jpeg(file: BinaryIO) -> Tensor:
     encoded = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
     try:
         return cast(Tensor, decoders.decode_jpeg(encoded, decoders.ImageReadMode.RGB))
-    except (RuntimeError, AttributeError):  # damaged, or torchvision came without JPEG: Pillow has the last word
+    except (RuntimeError, AttributeError):  # damaged, or a torchvision without JPEG: Pillow decides
         file.seek(0)
         return pil_to_tensor(Image.open(file))

@@ -22,8 +22,8 @@ class ImageStore:
     """The decoded images of a dataset's examples.
 
     Args:
-        keep: Hold images for the next access, in memory or as a map of a file. Without it, the disk cache alone makes
-            the next access quick.
+        keep: Keep images for the next access, in memory or as a map of a file. Otherwise only the disk cache makes the
+            next access quick.
         shrink_to: Shrink larger images to the size of this preprocessing, with Pillow, as `evaluation_view` does.
     """
 
@@ -31,7 +31,7 @@ class ImageStore:
         self.dataset, self.shorter = dataset, dataset.reading.shrink
         self._size = None if shrink_to is None else (max(shrink_to.size), shrink_to.interpolation)
         self._mapped: dict[Hashable, DecodedImage] = {}
-        self._kept: dict[Hashable, DecodedImage] = {}
+        self._in_memory: dict[Hashable, DecodedImage] = {}
         self._has_mask: dict[str, bool] = {}
         self._warned: set[str] = set()
         self._maps_left, self._bytes_left = (MAX_MAPPED_FILES, MAX_MEMORY_BYTES) if keep else (0, 0)
@@ -41,7 +41,7 @@ class ImageStore:
         return {**self.__dict__, "_mapped": {}}
 
     def image(self, example: Example, check: bool = False) -> DecodedImage:
-        """The example's image, shrunk if the configuration says so. check: See `ImageFiles.load`."""
+        """The example's image, shrunk if `DataConfig.shrink` is set. check: See `ImageFiles.load`."""
         image = self.prepared(example, "", lambda image: image, check)
         self._has_mask[example.key] = image.mask is not None
         return image
@@ -65,8 +65,8 @@ class ImageStore:
         place = example.key, kind
         if place in self._mapped:
             return self._mapped[place]
-        if place in self._kept:
-            return self._kept[place]
+        if place in self._in_memory:
+            return self._in_memory[place]
         if not self.dataset.reads_files or example.path is None:
             return self.once(place, lambda: prepare(self._shrunk(self._read(example))))
         kind = f"{self.shorter}/{f'{self._size}/' if self._size else ''}{kind}"
@@ -78,13 +78,13 @@ class ImageStore:
         return self.once(place, lambda: image) if where == "decoded" else image
 
     def once(self, place: Hashable, make: Callable[[], DecodedImage]) -> DecodedImage:
-        """What `make` returns, kept in memory under `place` while there is room."""
-        if place in self._kept:
-            return self._kept[place]
+        """The image that `make` returns, stored in memory under `place` while there is room."""
+        if place in self._in_memory:
+            return self._in_memory[place]
         image = make()
         size = image.image.numel() + (0 if image.mask is None else image.mask.numel())
         if size <= self._bytes_left:
-            self._kept[place] = image
+            self._in_memory[place] = image
             self._bytes_left -= size
         return image
 
@@ -96,8 +96,8 @@ class ImageStore:
         """Read an example of a dataset that does not read files; warn once about each kind of assumed range."""
         with collect_assumed_ranges() as assumed:
             image = self.dataset.read(example)
-        for name, said in assumed:
-            if said not in self._warned:
-                self._warned.add(said)
-                warn_assumed_range(name, said)
+        for name, assumption in assumed:
+            if assumption not in self._warned:
+                self._warned.add(assumption)
+                warn_assumed_range(name, assumption)
         return image

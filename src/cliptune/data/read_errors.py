@@ -71,7 +71,9 @@ def _describe_header(head: bytes) -> str:
     """What a file that is no readable image is, judged by its first bytes, or ""."""
     if is_heic(head):
         return 'is a HEIC image, which needs another package (pip install "cliptune[heic]")'
-    return next((said for start, said in NON_IMAGE_HEADERS.items() if head.lstrip().lower().startswith(start)), "")
+    return next(
+        (message for start, message in NON_IMAGE_HEADERS.items() if head.lstrip().lower().startswith(start)), ""
+    )
 
 
 def is_heic(head: bytes) -> bool:

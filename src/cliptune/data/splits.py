@@ -89,9 +89,9 @@ def warn_of_small_classes(sizes: Mapping[int, int], shots: int, classnames: Sequ
     few = {label: size for label, size in sizes.items() if size < shots}
     if few:
         (label, size), *others = few.items()
-        said = f"class {classnames[label]!r} has {size} images, fewer than shots={shots}: all {size} are used"
+        message = f"class {classnames[label]!r} has {size} images, fewer than shots={shots}: all {size} are used"
         more = f" (as for {len(others)} more class{'es' * (len(others) > 1)})" if others else ""
-        warnings.warn(said + more, stacklevel=3)
+        warnings.warn(message + more, stacklevel=3)
 
 
 def few_shot_paths(split_json: str | Path, *, shots: int, seed: int) -> tuple[list[str], list[str]]:

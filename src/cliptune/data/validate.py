@@ -31,7 +31,7 @@ def drop_unreadable(task: Task, tick: Tick | None = None, *, decode_train: bool 
 
     One pass in `READ_THREADS` threads opens each file once. It checks headers and ends of files. It decodes the
     training images if `decode_train`, those for training and validation if some may be left out, and all with
-    `DataConfig.skip_bad`. The task returned carries the store of its decoded training images. Unreadable images are
+    `DataConfig.skip_bad`. The returned task contains the store of the decoded training images. Unreadable images are
     left out with `DataConfig.skip_bad`; of a user's own data also if they are at most `MAX_UNREADABLE_SHARE` of all.
 
     Args:
@@ -46,19 +46,19 @@ def drop_unreadable(task: Task, tick: Tick | None = None, *, decode_train: bool 
         return _drop_by_dataset(task, tick, decode_train)
     dataset = task.dataset
     skip_bad = dataset.reading.skip_bad
-    every = {e.key: e for part in (task.train, task.val, *(t.examples for t in task.tests.values())) for e in part}
-    most = len(every) if skip_bad else 0 if dataset.is_public else MAX_UNREADABLE_SHARE * len(every)
+    by_key = {e.key: e for part in (task.train, task.val, *(t.examples for t in task.tests.values())) for e in part}
+    limit = len(by_key) if skip_bad else 0 if dataset.is_public else MAX_UNREADABLE_SHARE * len(by_key)
     stores = dict[str, ImageStore]()
-    if most >= 1:
+    if limit >= 1:
         passing = ImageStore(dataset, keep=False)
-        stores |= {e.key: passing for e in (every.values() if skip_bad else task.val)}
-    if decode_train or most >= 1:
+        stores |= {e.key: passing for e in (by_key.values() if skip_bad else task.val)}
+    if decode_train or limit >= 1:
         store = ImageStore(dataset)
         stores |= {e.key: store for e in task.train}
         task = replace(task, image_store=store)
-    bad = find_unreadable(every.values(), tick, files=dataset.image_files, stores=stores)
-    if len(bad) > most:
-        raise_if_unreadable(bad, every)
+    bad = find_unreadable(by_key.values(), tick, files=dataset.image_files, stores=stores)
+    if len(bad) > limit:
+        raise_if_unreadable(bad, by_key)
     if not bad:
         return task, {}
 
@@ -68,9 +68,9 @@ def drop_unreadable(task: Task, tick: Tick | None = None, *, decode_train: bool 
     tests = {name: replace(test, examples=readable(test.examples)) for name, test in task.tests.items()}
     rest = replace(task, train=readable(task.train), val=readable(task.val), tests=tests)
     if task.train and not rest.train:
-        raise UserError(f"none of the {len(task.train)} training images can be read: {list_unreadable(bad, every)}")
+        raise UserError(f"none of the {len(task.train)} training images can be read: {list_unreadable(bad, by_key)}")
     warnings.warn(
-        f"{len(bad)} of {len(every)} images cannot be read and are left out ({list_unreadable(bad, every)}): results "
+        f"{len(bad)} of {len(by_key)} images cannot be read and are left out ({list_unreadable(bad, by_key)}): results "
         f"do not compare with those on all images",
         stacklevel=3,
     )
@@ -85,12 +85,12 @@ def _drop_by_dataset(task: Task, tick: Tick | None, decode_train: bool) -> tuple
     tests = dict(rest.tests)
     for name, test in task.tests.items():
         if test.dataset is not None:
-            its = {name: replace(test, dataset=None)}
-            checked, worse = drop_unreadable(
-                Task(task.name, test.dataset, (), (), its, test.classnames, task.seed), tick
+            single = {name: replace(test, dataset=None)}
+            checked, unreadable = drop_unreadable(
+                Task(task.name, test.dataset, (), (), single, test.classnames, task.seed), tick
             )
             tests[name] = replace(checked.tests[name], dataset=test.dataset)
-            bad |= {f"{name}/{key}": reason for key, reason in worse.items()}
+            bad |= {f"{name}/{key}": reason for key, reason in unreadable.items()}
     return replace(rest, tests={name: tests[name] for name in task.tests}), bad
 
 
@@ -131,11 +131,11 @@ def find_unreadable(
     # A dataset's own code need not be safe for use from several threads.
     threads = READ_THREADS if all(store.dataset.reads_files for store in stores.values()) else 1
     with lenient_pillow(), ThreadPoolExecutor(threads) as pool:
-        for done, (example, (reason, said)) in enumerate(zip(chosen, pool.map(check, chosen), strict=True), 1):
+        for done, (example, (reason, assumption)) in enumerate(zip(chosen, pool.map(check, chosen), strict=True), 1):
             if reason:
                 found[example.key] = reason
-            if said:
-                assumed.append((str(example.path), said))
+            if assumption:
+                assumed.append((str(example.path), assumption))
             if tick is not None:
                 tick(done, len(chosen))
     if warn:

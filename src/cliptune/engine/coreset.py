@@ -122,6 +122,7 @@ def correctness_history(model: TunedModel, task: Task, training: TrainConfig, fa
 
 def write_coreset(path: Path, fingerprint: str, task: Task) -> None:
     """Write the training images of a task and their weights, as selected for the run of that fingerprint."""
+    # "pictures" is the key in files of all versions.
     write_json(path, {"run": fingerprint, "pictures": [[e.key, e.weight] for e in task.train]})
 
 

@@ -65,7 +65,7 @@ class TrainingProgress:
             before = "onednn" if about.get("fast_linear") is True else "torch"
         if before != now:
             warnings.warn(
-                f"{path} was computed with linear_backend={shown(before)}, and training continues with {now!r}: digits "
+                f"{path} was computed with linear_backend={shown(before)}, and training continues with {now!r}: results "
                 f"differ from those of an uninterrupted run by rounding",
                 stacklevel=2,
             )

@@ -11,7 +11,7 @@ from cliptune.types import Task
 
 
 def check_test_images(task: Task, data: str) -> None:
-    """Warn of test sets without images, and of classes whose single image is used for training.
+    """Warn about test sets without images, and about classes whose single image is used for training.
 
     data: Name of the data in messages. Raises `UserError` if there is no test image at all.
     """
@@ -24,7 +24,7 @@ def check_test_images(task: Task, data: str) -> None:
         warnings.warn(f"{data} has no test images for {', '.join(empty)}, which will not be measured", stacklevel=3)
     dataset = task.dataset
     if len(dataset.evaluation_examples()) == len(dataset.examples("test")):
-        return  # the data has a test split, and reports itself which classes lack images in it
+        return  # the data has a test split, and its reader warns about classes without test images
     own = [test for test in task.tests.values() if test.classnames == task.classnames]
     tested = {label for test in own for e in test.examples for label in labels_in(e)}
     trained = {label for e in task.train for label in labels_in(e)}

@@ -72,7 +72,7 @@ def test_aircraft_with_invalid_lists(tmp_path, file, content, message):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ((), "oxford_pets is a public dataset on your disk; say where: --root FOLDER"),
+        ((), "oxford_pets is a public dataset, whose folder is not set: use --root FOLDER"),
         (("--root", "nowhere"), "no folder at nowhere; check --root"),
         (("--root", "empty"), "no OxfordPets under empty: looked for oxford_pets/images, oxford-iiit-pet/images"),
         (("--root", "bare"), "its split split_zhou_OxfordPets.json is not"),

@@ -27,7 +27,7 @@ LENGTH_TOLERANCE = 1e-2
 
 
 def validate_signals(signals: Signals, labels: Tensor) -> tuple[Signals, Tensor]:
-    """Return signals of one device and of at least single precision, and int64 labels on that device.
+    """Return signals on one device and in at least single precision, and int64 labels on that device.
 
     Raises `UserError` for shapes, widths, class counts and values that do not fit.
     """
@@ -35,12 +35,12 @@ def validate_signals(signals: Signals, labels: Tensor) -> tuple[Signals, Tensor]
     if signals.val_labels is not None:
         signals = replace(signals, val_labels=_as_labels(signals.val_labels, "val_labels"))
     given = {name: value for name in DESCRIPTIONS if (value := getattr(signals, name)) is not None}
-    held_out = None if signals.val_labels is None else len(signals.val_labels)
+    num_val = None if signals.val_labels is None else len(signals.val_labels)
     for name, value in given.items():
         if value.ndim != (1 if name == "val_labels" else 2):
             raise UserError(f"{name} must be {DESCRIPTIONS[name]}; got {_shape_of(value)}")
         count = value.shape[-1] if name == "correct" else len(value)
-        expected = None if name == "text" else held_out if name.startswith("val_") else len(labels)
+        expected = None if name == "text" else num_val if name.startswith("val_") else len(labels)
         if expected is not None and count != expected:
             raise UserError(f"{name} cover {count} images, but there are {expected} labels")
         if value.is_floating_point() and not bool(value.isfinite().all()):

@@ -40,7 +40,7 @@ class Csv(Dataset):
     Without a split column, each class is split like a folder dataset, whatever the order of the lines. Labels that are
     all integers keep their order; their names come from a column of names or from `classes.txt` next to the table.
     Several labels in one cell make the data multi-label (see `multi_label.label_splitter`), and so do several lines per
-    image with one box each. Boxes are foregrounds.
+    image with one box each. The boxes of an image are its foreground.
 
     Raises:
         UserError: If the table, its columns or its labels are invalid, or images are missing.
@@ -65,8 +65,8 @@ class Csv(Dataset):
         self._boxes = read_box_columns(table, image, _key)
         every, table, shown = table, *self._one_row_per_image(table, image, label)
         table = self._drop_missing(table, image, config.skip_bad)
-        kept = [_key(row[image]) for _, row in table.rows]
-        cells = [cell for key in kept for cell in shown[key]] if self._boxes else [row[label] for _, row in table.rows]
+        keys = [_key(row[image]) for _, row in table.rows]
+        cells = [cell for key in keys for cell in shown[key]] if self._boxes else [row[label] for _, row in table.rows]
         split = label_splitter(cells, str(self.file), config.label_separator) or _single_label
         labels = {value for cell in cells for value in split(cell)}
         whole = all(re.fullmatch(r"[+-]?\d+", value) for value in labels)
@@ -74,7 +74,7 @@ class Csv(Dataset):
         names = table.column([name for name in NAME if table.column([name]) not in (image, label)])
         titles = _numbered_names(every, label, names, classes, split) if whole else None
         self.classnames, self._splits = build_splits(
-            self._group_by_split(table, image, {key: _distinct_labels(shown[key], split) for key in kept}),
+            self._group_by_split(table, image, {key: _distinct_labels(shown[key], split) for key in keys}),
             str(self.file),
             classes=classes,
             titles=titles,
@@ -143,8 +143,8 @@ class Csv(Dataset):
         message = f"{len(missing_rows)} of {len(paths)} images of {self.file} do not exist: {shown}"
         if skip:
             warnings.warn(f"{message}; ignored", stacklevel=3)
-            kept = [row for row, path in zip(table.rows, paths, strict=True) if path not in missing]
-            return TextTable(table.path, table.header, tuple(kept))
+            present = [row for row, path in zip(table.rows, paths, strict=True) if path not in missing]
+            return TextTable(table.path, table.header, tuple(present))
         hint = "" if Path(missing_rows[0][1]).suffix.lower() in IMAGE_SUFFIXES else ", with their suffixes"
         raise UserError(
             f"{message}; paths are relative to {self.root}{hint} (another folder: --root; skip them: --skip-bad)"
@@ -171,7 +171,9 @@ class Csv(Dataset):
             example = Example(key, -1, self.root / key, masked, boxes=boxes, shares=shares)
             found[part].append((labels[key], example))
         if not found["train"]:
-            raise UserError(f"{self.file} lists no training images; {table.header[split or 0]} says which those are")
+            raise UserError(
+                f"{self.file} lists no training images; no line has train in the column {table.header[split or 0]}"
+            )
         return {part: rows for part, rows in found.items() if rows}
 
 

@@ -47,7 +47,7 @@ class Hub(Dataset):
         self.image = _column(features, config.image_column, "Image", IMAGE, name, "--image-column")
         label = _column(features, config.label_column, "ClassLabel", LABEL, name, "--label-column")
         kind = features[label]
-        self._pictures = {split: rows.select_columns(self.image) for split, rows in self._parts.values()}
+        self._images = {split: rows.select_columns(self.image) for split, rows in self._parts.values()}
         titles = getattr(kind, "names", None)
         found: dict[str, Any] = {part: self._found(part, label) for part in self._parts}
         cells = [cell for rows in found.values() for cell, _ in rows]
@@ -89,7 +89,7 @@ class Hub(Dataset):
 
     def read(self, example: Example) -> DecodedImage:
         split, _, row = example.key.rpartition("/")
-        value = self._pictures[split][int(row)][self.image]
+        value = self._images[split][int(row)][self.image]
         content: dict[str, Any] = (
             value if isinstance(value, dict) else {"path" if isinstance(value, str) else "bytes": value}
         )

@@ -81,16 +81,16 @@ class ImageNet(PublicDataset):
 
     def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:
         """Draw training shots by the published rule (or read them from `draws`), and validation shots from the rest."""
-        given = (
+        from_file = (
             dassl_few_shot.draw_from_file(self.draws, self.examples("train"), (), shots, seed)[0] if self.draws else []
         )
         # Keys are drawn instead of examples: a million examples would take a gigabyte and ten seconds.
-        train_keys, val_keys = sample_disjoint(self._train_keys, shots, random.Random(seed), {e.key for e in given})
+        train_keys, val_keys = sample_disjoint(self._train_keys, shots, random.Random(seed), {e.key for e in from_file})
         train, val = (
             [self._example(label, key) for label, keys in enumerate(groups) for key in keys]
             for groups in (train_keys, val_keys)
         )
-        return given or train, val
+        return from_file or train, val
 
     @cached_property
     def _train_keys(self) -> list[list[str]]:

@@ -26,7 +26,7 @@ class ImageNetV2(ImageNetVariant):
         source="imagenetv2-matched-frequency.tar.gz, see https://github.com/modestyachts/ImageNetV2",
         caveats=(
             "A test set only.",
-            "Folder k holds class k: sorted as text, as folder readers do, 10 comes before 2 and labels are wrong.",
+            "Folder k contains class k; readers that sort folder names as text put 10 before 2 and get wrong labels.",
         ),
         recipe=Recipe(
             remote_files=(

@@ -56,10 +56,11 @@ def read_box_columns(table: TextTable, image: int, key: Callable[[str], str]) ->
             f"{len(empty)} boxes of {table.path} are empty, the first in line {empty[0]}; ignored", stacklevel=3
         )
     if len(columns) == 1 and by_key:
-        how = "left, top, width, height" if sides else "left, top, right, bottom"
+        meanings = "left, top, width, height", "left, top, right, bottom"
+        how, meaning = meanings if sides else meanings[::-1]
         other = "xmin,ymin,xmax,ymax" if sides else "x,y,w,h"
         warnings.warn(
-            f"the column {columns[0]} of {table.path} is read as {how}; four columns {other} would say otherwise",
+            f"the column {columns[0]} of {table.path} is read as {how}; for {meaning}, use the columns {other}",
             stacklevel=3,
         )
     return ImageBoxes(by_key, boxes.is_normalized(box for group in by_key.values() for box in group))

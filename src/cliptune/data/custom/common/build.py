@@ -26,7 +26,7 @@ Groups = Mapping[str, Mapping[str, list[Example]]]
 
 
 def split_named(name: str) -> str | None:
-    """The split that a name such as "Validation" stands for, or None."""
+    """The split that a name such as "Validation" means, or None."""
     return next((part for part, names in SPLIT_NAMES.items() if name.strip().lower() in names), None)
 
 
@@ -63,24 +63,24 @@ def build_splits(
     """
     shown = {part: {name for names, _ in rows for name in _names(names)} for part, rows in found.items()}
     known = list(classes) if classes is not None else sorted(set().union(*shown.values()))
-    kept = [name for name in known if name in shown["train"]]
-    if len(kept) < 2:
-        only = f"one class only ({kept[0]})" if kept else "no training images"
+    trained = [name for name in known if name in shown["train"]]
+    if len(trained) < 2:
+        only = f"one class only ({trained[0]})" if trained else "no training images"
         raise UserError(f"{where} has {only}; classification needs at least two classes")
-    if len(kept) < len(known):
+    if len(trained) < len(known):
         warnings.warn(
-            f"no training images of {listed(sorted(set(known) - set(kept)))} in {where}; ignored", stacklevel=3
+            f"no training images of {listed(sorted(set(known) - set(trained)))} in {where}; ignored", stacklevel=3
         )
-    groups = _by_class(found, {name: label for label, name in enumerate(kept)})
-    splits = cut_splits(groups, kept) | {"aside": []}
+    groups = _by_class(found, {name: label for label, name in enumerate(trained)})
+    splits = cut_splits(groups, trained) | {"aside": []}
     if "test" in found and "val" not in found:
-        splits = cut_splits({**groups, "val": {}}, kept) | {"aside": splits["val"]}
-    untested = set(kept) - shown.get("test", set()) if "test" in found else set()
-    if untested and len(untested) < len(kept):
+        splits = cut_splits({**groups, "val": {}}, trained) | {"aside": splits["val"]}
+    untested = set(trained) - shown.get("test", set()) if "test" in found else set()
+    if untested and len(untested) < len(trained):
         warnings.warn(
             f"no test images of {listed(sorted(untested))} in {where}: accuracy does not include them", stacklevel=3
         )
-    names = [titles[name] for name in kept] if titles is not None else kept
+    names = [titles[name] for name in trained] if titles is not None else trained
     everything = sorted((e for part in SPLIT_NAMES for e in splits[part]), key=lambda e: e.label)
     splits["tested"] = splits["test"] if "test" in found else everything
     return prompt_classnames(names, where, raw_names, hint), splits
@@ -120,8 +120,8 @@ def _by_class(found: Mapping[str, LabeledExamples], place: Mapping[str, int]) ->
     groups: dict[str, dict[str, list[Example]]] = {part: {} for part in found}
     for part, rows in found.items():
         for names, example in rows:
-            kept = [name for name in _names(names) if name in place]
-            if kept:
-                labels = tuple(sorted(place[name] for name in kept)) if many else ()
-                groups[part].setdefault(kept[0], []).append(replace(example, labels=labels))
+            known = [name for name in _names(names) if name in place]
+            if known:
+                labels = tuple(sorted(place[name] for name in known)) if many else ()
+                groups[part].setdefault(known[0], []).append(replace(example, labels=labels))
     return groups

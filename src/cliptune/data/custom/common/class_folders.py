@@ -14,7 +14,7 @@ from cliptune.data.image_io import IMAGE_SUFFIXES
 from cliptune.errors import UserError
 from cliptune.text import listed
 
-#: Names of mask folders, which may lie next to class folders.
+#: Names of mask folders, which may be next to class folders.
 MASK_FOLDERS = ("mask", "masks")
 
 
@@ -110,9 +110,9 @@ def warn_of_loose_images(homes: Mapping[str, Path], root: Path) -> None:
 
 def drop_mask_folders(classes: list[str], home: Path) -> list[str]:
     """The classes without mask folders, unless fewer than two would remain (mask and no_mask)."""
-    kept = [name for name in classes if name.lower() not in MASK_FOLDERS]
-    masks = sorted(set(classes) - set(kept))
-    if not masks or len(kept) < 2:
+    remaining = [name for name in classes if name.lower() not in MASK_FOLDERS]
+    masks = sorted(set(classes) - set(remaining))
+    if not masks or len(remaining) < 2:
         return classes
     path = home / masks[0]
     warnings.warn(
@@ -120,7 +120,7 @@ def drop_mask_folders(classes: list[str], home: Path) -> list[str]:
         f"rename the folder if it is a class",
         stacklevel=3,
     )
-    return kept
+    return remaining
 
 
 def check_folder_depth(root: Path, home: Path, filled: list[str]) -> None:

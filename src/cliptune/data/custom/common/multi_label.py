@@ -13,7 +13,7 @@ from typing import Any
 
 from cliptune.errors import UserError
 
-#: The separator that stands for one label per cell.
+#: The value of the separator for one label per cell.
 NONE = "none"
 #: Separators that are detected, and those that occur in names of single classes too, which are only warned of.
 GUESSED, REMARKED = ("|", ";", ","), ("/", "+", "&")

@@ -19,7 +19,7 @@ DEPTH = 4
 def check_sample(images: Path, home: Path) -> str:
     """How many of a sample of images cannot be read, why, and what to do; "" if all can.
 
-    If all files are empty, they stand for their names only and are not reported.
+    If all files are empty, they are placeholders that show names only, and nothing is reported.
 
     Args:
         images: The image folder.

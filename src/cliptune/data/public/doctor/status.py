@@ -48,7 +48,7 @@ class DatasetStatus:
     fix: str = ""
     layout: str | None = None
     home: Path | None = None
-    pictures: ImageCount | None = None
+    pictures: ImageCount | None = None  # the key in the output of `data check --format json`
     split: SplitFile | None = None
     masks: MaskCount | None = None
     notes: tuple[str, ...] = ()

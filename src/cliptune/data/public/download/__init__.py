@@ -1,7 +1,7 @@
 """Download public datasets into the CoOp layout under a root.
 
-Everything is kept in ROOT/downloads/NAME until it is in place: partial files, archives and unpacked files. Each
-finished step leaves something there that the next call recognizes, so a call resumes where an earlier one stopped.
+Partial files, archives and unpacked files are in ROOT/downloads/NAME until they are complete and moved to their place.
+The next call recognizes the result of each finished step there, so it resumes where an earlier one stopped.
 """
 
 from __future__ import annotations

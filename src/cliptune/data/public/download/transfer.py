@@ -90,8 +90,8 @@ def retry(attempt: Callable[[], T], reached: Callable[[], int], failure: str, tr
             failed = failed + 1 if reached() <= best else 1
             best = max(best, reached())
             if failed >= tries:
-                kept = f"; {format_bytes(best)} are kept, and the same command resumes there" if best else ""
-                raise NotAvailable(f"{failure}: {cut}{kept}") from None
+                hint = f"; {format_bytes(best)} are kept, and the same command resumes there" if best else ""
+                raise NotAvailable(f"{failure}: {cut}{hint}") from None
         time.sleep(PAUSE * 2 ** (failed - 1))
 
 
