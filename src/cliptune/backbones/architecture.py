@@ -104,7 +104,7 @@ def infer_architecture(state: Mapping[str, Tensor], path: str) -> Architecture:
 
 
 def config_from_shapes(state: Mapping[str, Tensor], heads: tuple[int, int] | None = None) -> dict[str, Any]:
-    """A model configuration from shapes. What they leave open is as in OpenAI's models.
+    """A model configuration from shapes. Settings that shapes do not determine are those of OpenAI's models.
 
     heads: Number of attention heads of the text tower and of the image tower, a ViT; by default, heads are 64 wide.
     Raises `KeyError` or `ValueError` for names or shapes that OpenAI's models do not have.

@@ -32,7 +32,7 @@ def accepts_text_prompts(text: Any) -> bool:
 
 
 def text_prompts_error(name: str, text: Any) -> UserError:
-    """An error that the text tower of backbone `name` accepts no learned tokens."""
+    """The error for a backbone `name` whose text tower accepts no learned tokens."""
     inner = getattr(text, "transformer", text)
     kind = type(inner.resblocks[0] if hasattr(inner, "resblocks") else inner).__name__
     return UserError(
@@ -59,7 +59,7 @@ def text_pooling(name: str, text: Any) -> tuple[str, int]:
 
 
 def unpooled_error(name: str, tower: str) -> UserError:
-    """An error that a tower of backbone `name` returns all tokens instead of one feature."""
+    """The error for a backbone `name` with a tower that returns all tokens instead of one feature."""
     return UserError(
         f"the {tower} tower of backbone {name!r} returns a vector per token instead of one feature (pool_type none); "
         f"choose another backbone"
@@ -119,7 +119,7 @@ def is_standard_vit(visual: Any) -> bool:
 
 
 def vit_error(name: str, visual: Any) -> UserError:
-    """An error that the image tower of backbone `name` supports neither learned tokens nor Grad-CAM."""
+    """The error for a backbone `name` whose image tower supports neither learned tokens nor Grad-CAM."""
     kind = type(visual).__name__
     if isinstance(visual, VisionTransformer):
         kind += f" ({f'pooled by {_pool(visual)!r}' if has_standard_blocks(visual.transformer) else 'custom blocks'})"

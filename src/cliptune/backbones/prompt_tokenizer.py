@@ -104,7 +104,7 @@ class PromptTokenizer:
 
     def word_ids(self, text: str) -> list[int]:
         """Token ids of `text` alone, without the special tokens around every text."""
-        if self._clip:
+        if self._is_clip:
             return self._reduced(text)[1:-1] if self.tokenizer.reduction_fn else self.tokenizer.encode(text)
         return list(self.tokenizer.tokenizer(self._clean(text), add_special_tokens=False).input_ids)
 
@@ -143,7 +143,7 @@ class PromptTokenizer:
     @property
     def pad_id(self) -> int:
         """The id of padding. Raises `UserError` if the tokenizer has none."""
-        pad = 0 if self._clip else self.tokenizer.tokenizer.pad_token_id
+        pad = 0 if self._is_clip else self.tokenizer.tokenizer.pad_token_id
         if pad is None:
             raise UserError(f"the tokenizer of backbone {self.name!r} has no padding token; set one in its files")
         return pad
@@ -151,22 +151,22 @@ class PromptTokenizer:
     @property
     def trailing_ids(self) -> list[int]:
         """The ids after the padding."""
-        return [self.tokenizer.tokenizer.cls_token_id] if self._clips else []
+        return [self.tokenizer.tokenizer.cls_token_id] if self._is_clips else []
 
     @property
     def left_padded(self) -> bool:
         """Whether padding comes before the text."""
-        return not self._clip and self.tokenizer.tokenizer.padding_side == "left" and not self._clips
+        return not self._is_clip and self.tokenizer.tokenizer.padding_side == "left" and not self._is_clips
 
     def decode(self, token: int) -> str:
         """The text of one token."""
-        return (self.tokenizer if self._clip else self.tokenizer.tokenizer).decode([token]).strip()
+        return (self.tokenizer if self._is_clip else self.tokenizer.tokenizer).decode([token]).strip()
 
     def unknown_ids(self, ids: Iterable[int]) -> set[int]:
         """Those of `ids` that did not occur in pretraining, if that is known, or that represent unknown words."""
         if self._untrained is not None:
             return self._untrained(ids)
-        return set() if self._clip else {self.tokenizer.tokenizer.unk_token_id} & set(ids)
+        return set() if self._is_clip else {self.tokenizer.tokenizer.unk_token_id} & set(ids)
 
     def check_names(self, classnames: Sequence[str]) -> None:
         """Warn about class names without tokens, with unknown tokens, or with the tokens of another name. Raises
@@ -189,7 +189,7 @@ class PromptTokenizer:
     def vocabulary(self, size: int) -> list[tuple[str, bool]]:
         """The text of the first `size` tokens, and whether each consists of letters and ends a word (CLIP) or begins
         one (others)."""
-        if self._clip:
+        if self._is_clip:
             pieces = [self.tokenizer.decoder.get(i, "") for i in range(size)]
             words = [piece.removesuffix(WORD_END) for piece in pieces]
             return [
@@ -205,11 +205,13 @@ class PromptTokenizer:
         return [(text, _is_letters(text) and begins) for text, begins in zip(texts, starts, strict=True)]
 
     @property
-    def _clip(self) -> bool:
+    def _is_clip(self) -> bool:
+        """Whether this is CLIP's own byte-pair tokenizer."""
         return isinstance(self.tokenizer, SimpleTokenizer)
 
     @property
-    def _clips(self) -> bool:
+    def _is_clips(self) -> bool:
+        """Whether sequences are laid out as in CLIPS: a class token after the padding."""
         return getattr(self.tokenizer, "tokenizer_mode", "") == "clips"
 
     @property
@@ -219,10 +221,10 @@ class PromptTokenizer:
         return self.tokenizer.clean_fn
 
     def _unpadded(self, text: str) -> list[int]:
-        if self._clip:
+        if self._is_clip:
             return [self.tokenizer.sot_token_id, *self.word_ids(text), self.tokenizer.eot_token_id]
         own = self.tokenizer.tokenizer
-        if self._clips:
+        if self._is_clips:
             return [own.bos_token_id, *self.word_ids(text), own.eos_token_id]
         ids = list(own(self._clean(text)).input_ids)
         if isinstance(self.tokenizer, HFTokenizer) and self.tokenizer.strip_sep_token:

@@ -93,7 +93,7 @@ def background(arguments: list[str]) -> None:
     out = table_console()
     for table in reliance_records.tabulate_reliance(by_label):
         out.print(title_of(table), soft_wrap=True)
-        out.print(drawn(table))
+        out.print(to_rich_table(table))
         areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
         if areas:
             out.print(f"area      {areas[0]:.1f} % of the pixels belong to objects: the energy of uniform saliency.")
@@ -130,7 +130,7 @@ def title_of(table: reliance_records.RelianceTable) -> str:
     return f"{name} of {data}: {images} images, masks from {masks}, saliency of the {saliency} class; percent"
 
 
-def drawn(table: reliance_records.RelianceTable) -> RichTable:
+def to_rich_table(table: reliance_records.RelianceTable) -> RichTable:
     """Format the table for a terminal."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     rich.add_column("method", overflow="fold", min_width=10)

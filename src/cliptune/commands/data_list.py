@@ -41,9 +41,9 @@ def data_list(arguments: list[str]) -> None:
 def as_lines(root: str = "") -> list[str]:
     """A header and one line per dataset."""
     rows = known(root)
-    looked = any(row["there"] is not None for row in rows)
-    head = f"{'data':<16}{'classes':>8}{'train':>11}{'val':>8}{'test':>8}  " + ("there   " * looked) + "what it is"
-    return [head, *(_line(row, looked) for row in rows)]
+    searched = any(row["there"] is not None for row in rows)
+    head = f"{'data':<16}{'classes':>8}{'train':>11}{'val':>8}{'test':>8}  " + ("there   " * searched) + "what it is"
+    return [head, *(_line(row, searched) for row in rows)]
 
 
 def known(root: str = "") -> list[dict[str, Any]]:
@@ -70,10 +70,10 @@ def _is_there(spec: DatasetSpec, root: Path) -> bool:
         return False
 
 
-def _line(row: dict[str, Any], looked: bool) -> str:
+def _line(row: dict[str, Any], searched: bool) -> str:
     def number(key: str, width: int) -> str:
         return f"{'' if row[key] is None else format(row[key], ','):>{width}}"
 
     there = {True: "yes", False: "no", None: ""}[row["there"]]
     sizes = number("classes", 8) + number("train", 11) + number("val", 8) + number("test", 8)
-    return f"{row['name']:<16}{sizes}  " + (f"{there:<8}" * looked) + row["about"]
+    return f"{row['name']:<16}{sizes}  " + (f"{there:<8}" * searched) + row["about"]

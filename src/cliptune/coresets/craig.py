@@ -32,42 +32,43 @@ def craig(pool: Pool) -> Selection:
     from cliptune.coresets.common.greedy import facility_location
     from cliptune.coresets.common.kernels import distances
 
-    def apart(rows: Tensor) -> Tensor:
+    def pairwise(rows: Tensor) -> Tensor:
         return distances(Gradients.from_pool(pool, rows), pool.method)
 
-    def cover(apart: Tensor, budget: int) -> tuple[Tensor, Tensor]:
-        most = apart.max()
-        return facility_location(lambda index: most - apart[index] + OFFSET, len(apart), budget)
+    def cover(distance: Tensor, budget: int) -> tuple[Tensor, Tensor]:
+        largest = distance.max()
+        return facility_location(lambda index: largest - distance[index] + OFFSET, len(distance), budget)
 
     dapt, parts = pool.variant == "dapt", []
     if pool.balanced:
         for group in pool.groups:
-            near = apart(group.rows)
-            parts.append(_weighted(group.rows, near, cover(near, group.budget)[0], dapt))
+            distance = pairwise(group.rows)
+            parts.append(_weighted(group.rows, distance, cover(distance, group.budget)[0], dapt))
     else:
         # The classes' terms are independent: greedy takes the largest gains of each class's own greedy run.
         classes = [(pool.labels == c).nonzero()[:, 0] for c in pool.labels.unique()]
-        covers = [cover(apart(rows), len(rows)) for rows in classes]
+        covers = [cover(pairwise(rows), len(rows)) for rows in classes]
         gains = torch.cat([gain.cummin(0).values for _, gain in covers])  # they decrease up to rounding
         selected = torch.zeros_like(pool.labels, dtype=torch.bool)
         selected[gains.sort(descending=True, stable=True).indices[: pool.groups[0].budget]] = True
         for rows, (picks, _), mine in zip(classes, covers, selected.split([len(r) for r in classes]), strict=True):
             if bool(mine.any()):
-                parts.append(_weighted(rows, apart(rows), picks[mine], dapt))
+                parts.append(_weighted(rows, pairwise(rows), picks[mine], dapt))
     indices, weights = zip(*parts, strict=True)
     return Selection(torch.cat(indices), torch.cat(weights))
 
 
-def _weighted(rows: Tensor, apart: Tensor, picks: Tensor, dapt: bool) -> tuple[Tensor, Tensor]:
-    """The images at `picks` and how many images of the class `rows` are nearest to each; the earlier image wins a tie.
+def _weighted(rows: Tensor, distance: Tensor, picks: Tensor, dapt: bool) -> tuple[Tensor, Tensor]:
+    """The images at `picks`, and the number of images among `rows` nearest to each; the earlier image wins a tie.
 
-    dapt: count a selected image twice, and let an earlier duplicate represent it.
+    distance: Pairwise distances of the images `rows` of a class. dapt: Count a selected image twice, and let an earlier
+    duplicate represent it.
     """
     import torch
 
     picks = picks.sort().values
-    nearest = apart[:, picks].argmin(1)
+    nearest = distance[:, picks].argmin(1)
     if not dapt:
         nearest[picks] = torch.arange(len(picks), device=picks.device)
-    counts = torch.bincount(nearest, minlength=len(picks)).to(apart.dtype)
+    counts = torch.bincount(nearest, minlength=len(picks)).to(distance.dtype)
     return rows[picks], counts + dapt

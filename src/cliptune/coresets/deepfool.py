@@ -24,12 +24,12 @@ def deepfool(pool: Pool) -> Selection:
     import torch
 
     features, text = pool.require("features", "text")
-    apart = torch.cdist(text, text, compute_mode="donot_use_mm_for_euclid_dist")
+    text_distance = torch.cdist(text, text, compute_mode="donot_use_mm_for_euclid_dist")
     scores = []
     for v in features.split(CHUNK_ROWS):
         f = v @ text.T
         best, y = f.max(1, keepdim=True)
-        step = (best - f) / apart[y[:, 0]]
+        step = (best - f) / text_distance[y[:, 0]]
         # No step leads to a class with the same text features: 0 / 0.
         scores.append(step.nan_to_num(nan=torch.inf).scatter(1, y, torch.inf).amin(1).square())
     return pool.select_by_score(torch.cat(scores), largest=False)

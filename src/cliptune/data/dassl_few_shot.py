@@ -18,7 +18,7 @@ from cliptune.types import Example
 #: Modules in which Dassl defines the class of the entries.
 DATUM_MODULES = re.compile(r"dassl\.data\.datasets(\.base_dataset)?")
 #: Files up to this size are read by Python's own unpickler. The C unpickler is ten times as fast, which the lists of a
-#: whole dataset need, but allocates as much memory as ten bytes of a pickle can ask for.
+#: whole dataset need, but ten bytes of a pickle can make it allocate any amount of memory.
 PURE_PYTHON_BYTES = 8 << 20
 
 
@@ -52,7 +52,7 @@ def load_lists(file: Path) -> dict[str, list[tuple[str, int]]]:
         lists = {split: [(d._impath, d._label) for d in loaded[split]] for split in loaded}
         kinds = {(type(path), type(label)) for entries in lists.values() for path, label in entries}
         if kinds - {(str, int)} or not all(isinstance(split, str) for split in lists):
-            raise TypeError("its lists are not of paths with labels")
+            raise TypeError("its lists contain something other than paths with labels")
         return lists
     except UserError as error:
         raise UserError(f"{file} is refused: {error}") from None

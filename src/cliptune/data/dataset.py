@@ -52,7 +52,7 @@ class Dataset(ABC):
         """The examples of `split`, one of "train", "val", "test", in a fixed order."""
 
     def aside(self) -> list[Example]:
-        """Training examples to validate on if a run needs validation images; none if the data marks its own."""
+        """Training examples that validate if a run needs validation images; empty if the data has its own."""
         return []
 
     def with_holdout(self) -> Dataset:
@@ -83,7 +83,7 @@ class Dataset(ABC):
 
     @cached_property
     def image_files(self) -> ImageFiles:
-        """What is known about the image files, shared by all runs that use this dataset object."""
+        """Facts about the image files, shared by all runs that use this dataset object."""
         return ImageFiles(cached=self.reads_files and self.reading.cache)
 
     def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:

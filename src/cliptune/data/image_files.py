@@ -1,4 +1,4 @@
-"""The image files of a dataset: what reading them showed, and the disk cache of decoded images."""
+"""The image files of a dataset: facts found when reading them, and the disk cache of decoded images."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class ExampleSet:
             neither the number of workers nor an interruption changes it.
         keep: Keep images in memory, or mapped from the disk cache, for the next epoch.
         shrink: Shrink larger images to the backbone's size when they are read, as the evaluation view does.
-        store: Store to read from, in place of a new one; `keep` and `shrink` are then its own.
+        store: Store to read from, in place of a new one; `keep` and `shrink` are then ignored.
     """
 
     def __init__(
@@ -163,8 +163,8 @@ class ExampleSet:
         yield from self._loaded(batches, device, workers, epoch, masks)
 
     def squashed_batches(self, batch_size: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-        """Keys, whole images squashed to the backbone's size and normalised `(b, 3, height, width)`, and labels `(b,)`:
-        what saliency maps are computed from."""
+        """Keys, whole images squashed to the backbone's size and normalised `(b, 3, height, width)`, and labels `(b,)`;
+        saliency maps are computed from them."""
         for start in range(0, len(self), batch_size):
             chosen = range(start, min(start + batch_size, len(self)))
             images = torch.stack([squash(self.image(i).image, self.preprocess) for i in chosen])
@@ -172,7 +172,7 @@ class ExampleSet:
             yield [self.examples[i].key for i in chosen], self._normalised(images), labels
 
     def _stored_mask(self, i: int, masks: Masks) -> Tensor:
-        """What training views cut the `i`-th mask from, uint8 `(1, H, W)`."""
+        """The `i`-th mask as training views crop it, before any threshold, uint8 `(1, H, W)`."""
         if not masks.thresholds_views:
             return self.mask(i, masks)
         example, image = self.examples[i], self.image(i)

@@ -71,7 +71,7 @@ def shrink(
 ) -> DecodedImage:
     """Shrink an image until its shorter edge has at most `shorter` pixels; 0 leaves it unchanged.
 
-    resize: The resizing function, by default `resize`; `resize_with_pillow` gives the pixels of `evaluation_view`.
+    resize: The function to resize with, by default `resize_image`; `resize_with_pillow` resizes as `evaluation_view`.
     """
     height, width = image.image.shape[-2:]
     if not shorter or min(height, width) <= shorter:
@@ -101,7 +101,7 @@ def resize_image(image: Tensor, height: int, width: int, mode: str = "bicubic") 
 
 
 def resize_with_pillow(image: Tensor, height: int, width: int, mode: str = "bicubic") -> Tensor:
-    """`resize` by Pillow itself: bit for bit the pixels of published code, in four times the time."""
+    """`resize_image` with Pillow: bit for bit the pixels of published code, in four times the time."""
     resized = F.to_pil_image(image).resize((width, height), Image.Resampling[mode.upper()])
     return F.pil_to_tensor(resized)
 

@@ -65,8 +65,8 @@ class TrainingProgress:
             before = "onednn" if about.get("fast_linear") is True else "torch"
         if before != now:
             warnings.warn(
-                f"{path} was computed with linear_backend={shown(before)}, and training continues with {now!r}: results "
-                f"differ from those of an uninterrupted run by rounding",
+                f"{path} was computed with linear_backend={shown(before)}, and training continues with {now!r}: "
+                f"results differ from those of an uninterrupted run by rounding",
                 stacklevel=2,
             )
         rows, where = history_of(about, path), f"{path} does not fit this run (delete it to start again)"

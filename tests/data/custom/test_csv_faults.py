@@ -60,7 +60,7 @@ def test_duplicate_lines_are_ignored_unless_they_differ(tmp_path, image_paths):
         ("path,label\na.jpg,\n", "no path or no label in line 2 of .*; fill it in"),
         (
             "path,size\na.jpg,3\n",
-            "which column of .* contains the labels\\? It has path, size; name one label, or .* --label-column",
+            "which column of .* contains the labels\\? It has path, size; rename one to label, or .* --label-column",
         ),
     ],
 )

@@ -189,7 +189,7 @@ def _require_column(table: TextTable, column: int | None, what: str, name: str, 
     if any(Path(title).suffix.lower() in IMAGE_SUFFIXES for title in table.header):
         raise UserError(f"{table.path} has no header line; begin it with one such as path,label")
     raise UserError(
-        f"which column of {table.path} contains the {what}? It has {', '.join(table.header)}; name one {name}, or "
+        f"which column of {table.path} contains the {what}? It has {', '.join(table.header)}; rename one to {name}, or "
         f"set {flag}"
     )
 

@@ -55,7 +55,7 @@ class OxfordPets(SplitDataset):
 
     @classmethod
     def read_split(cls, location: DatasetLocation) -> tuple[tuple[str, ...], dict[str, list[Example]]]:
-        """Read the split file, with the official trimaps as masks where they are next to the images."""
+        """Read the split file, with the official trimaps as masks if they are next to the images."""
         classnames, splits = super().read_split(location)
         folder = location.images.parent / TRIMAPS
         if not folder.is_dir():
