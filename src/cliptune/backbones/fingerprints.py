@@ -25,7 +25,7 @@ PROBE_SENTENCES = ("Zoë's 2 CAT_s", "a <b>dog</b> &amp; fox")
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What identifies a backbone: fingerprint of its weights, and the settings of its forward pass."""
+    """The identity of a backbone: fingerprint of its weights, and settings of its forward pass."""
 
     name: str
     weights: str
@@ -89,8 +89,8 @@ def weights_fingerprint(model: nn.Module) -> str:
 def forward_settings(
     model: Any, pooling: tuple[str, int], preprocess: Preprocess, tokenize: Callable[[str], list[int]] | None
 ) -> dict[str, Any]:
-    """What determines features besides the weights, in plain values: kind, activations, heads, epsilons and pooling of
-    each tower, the text tower's mask, image preprocessing, and the token ids of two sentences."""
+    """The settings that determine features besides the weights: kind, activations, heads, epsilons and pooling of each
+    tower, the text tower's mask, image preprocessing, and the token ids of two sentences."""
     text = introspection.text_module(model)
     images = {"size": list(preprocess.size), "resize_mode": preprocess.resize_mode, "fill": preprocess.fill}
     images |= {"interpolation": preprocess.interpolation, "mean": list(preprocess.mean), "std": list(preprocess.std)}

@@ -21,7 +21,7 @@ from cliptune.types import Result
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how runs are executed."""
+    """Options for executing runs."""
 
     runner: Literal["local", "ray"] = "local"
     """local: on this machine. ray: on a Ray cluster (pip install "cliptune[ray]")."""

@@ -54,7 +54,7 @@ class ResultsTable:
     average: bool = True
     """Add rows with the average of each method over the datasets if there are several."""
     spread: summary.Spread = "std"
-    """What follows a mean: standard deviation over seeds (ddof = 1), half-width of the 95 % confidence interval
+    """The number after a mean: standard deviation over seeds (ddof = 1), half-width of the 95 % confidence interval
     (Student's t), or standard error."""
     published: bool = False
     """Add published results of the same method, data, protocol, shots and backbone after each metric, and the

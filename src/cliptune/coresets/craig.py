@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cliptune.coresets.common.pool import Pool
 
-#: Added to every similarity, as in the release: the first image gains something even if all are alike.
+#: Added to every similarity, as in the release, so that the first image has a gain even if all images are equal.
 OFFSET = 1e-3
 
 

@@ -1,6 +1,6 @@
 """Conversion of deep images to eight bits: integers of more bits, floating-point values, 16-bit colours.
 
-Files store how many bits a value takes, but seldom how many of them are used, so the range is inferred from the values.
+Files store how many bits a value has, but rarely how many of them are used, so the range is inferred from the values.
 The inference is reported in a text that is the same for all images with the same assumption.
 """
 

@@ -1,4 +1,4 @@
-"""Which files of a list exist on disk."""
+"""Check which files of a list exist on disk."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ TAIL_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What is known about an image file.
+    """Facts about an image file.
 
     Args:
         error: Why it cannot be read, continuing its name ("is empty"); "" for a readable file.

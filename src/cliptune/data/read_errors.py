@@ -68,7 +68,7 @@ def describe_error(error: Exception, head: bytes) -> str:
 
 
 def _describe_header(head: bytes) -> str:
-    """What a file that is no readable image is, judged by its first bytes, or ""."""
+    """A description of a file that is not a readable image, from its first bytes; "" if they are unknown."""
     if is_heic(head):
         return 'is a HEIC image, which needs another package (pip install "cliptune[heic]")'
     return next(

@@ -34,7 +34,7 @@ def predict_logits(
     """Logits `(n, columns)` of the examples of a test set, in their order. Text features are computed once.
 
     Args:
-        dataset: Reads the examples if the test set brings no dataset of its own.
+        dataset: Reads the examples if the test set has no dataset of its own.
         preset: Name of the training preset, which determines the evaluation view.
         tick: Called with the number of images after each batch.
 

@@ -23,7 +23,7 @@ OPTIMIZER_STATE = {torch.optim.SGD: ("momentum_buffer",), torch.optim.AdamW: ("s
 
 @dataclass
 class TrainingProgress:
-    """What training has produced so far.
+    """The results of training so far.
 
     Args:
         history: One row per finished epoch.

@@ -18,7 +18,7 @@ DAPT_BATCH_SIZE = 50
 
 @dataclass(frozen=True)
 class Signals:
-    """What is known about a pool of n images of C classes. Every field is optional; each method names what it needs.
+    """Data about a pool of n images of C classes. Every field is optional; an error names a field that a method needs.
 
     Args:
         features: `(n, d)`, L2-normalised image features.

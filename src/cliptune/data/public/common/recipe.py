@@ -1,4 +1,4 @@
-"""How to download a public dataset: URLs, published digests, and where the files go."""
+"""Download recipes of public datasets: URLs, published digests, and target folders."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ class Recipe:
     min_images: int = 0
     """Number of images that suffice, if the dataset's own site has fewer than published results use."""
     manual_steps: str = ""
-    """What to download by hand and where to put it, if the original cannot be downloaded; {root} is the root."""
+    """Instructions for a manual download, if the original cannot be downloaded; {root} is the root."""
     manual_archives: Mapping[str, str] = field(default_factory=dict)
     """Archives downloaded by hand: file name -> the folder, relative to the root, to unpack it in."""

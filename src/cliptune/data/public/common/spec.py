@@ -54,14 +54,14 @@ class DatasetSpec:
     """The same for the class names in label order, joined by newlines."""
     templates: tuple[str, ...] = ("a photo of a {}.",)
     mask_layout: str = "class"
-    """Where the released mask archive stores an image's mask: "flat" by file name; "class" by class folder and file
+    """Path of an image's mask in the released mask archive: "flat" by file name; "class" by class folder and file
     name; otherwise a folder name: the mask's path is the rest of the image's path below that folder."""
     source: str = ""
-    """Where to get images and split by hand, as a phrase."""
+    """Source of images and split for a manual download, as a phrase."""
     caveats: tuple[str, ...] = ()
     """Common pitfalls, one sentence each."""
     recipe: Recipe = Recipe()
-    """How `cliptune data download` gets it."""
+    """Recipe for `cliptune data download`."""
 
     @property
     def home(self) -> str:
@@ -76,7 +76,7 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class DatasetLocation:
-    """Where a dataset was found: its layout, folder, image folder and, if it has one, split file."""
+    """The location of a dataset on disk: its layout, folder, image folder and, if it has one, split file."""
 
     layout: Layout
     home: Path
@@ -156,7 +156,7 @@ def short_sha256(content: bytes) -> str:
 def spec_mismatches(
     spec: DatasetSpec, split_file: Path | None, classnames: Sequence[str], sizes: Sequence[int]
 ) -> list[str]:
-    """How a dataset on disk differs from the published one, one phrase per difference; empty if it does not.
+    """Describe how a dataset on disk differs from the published one, one phrase per difference; empty if it does not.
 
     A split file with the published checksum is not checked further.
     """

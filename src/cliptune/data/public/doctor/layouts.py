@@ -30,7 +30,7 @@ def simplified(name: str) -> str:
 
 
 def suggest_move(spec: DatasetSpec, root: Path, keys: Sequence[str] = ()) -> str:
-    """What is wrong with the layout, and the command that moves the images to where a known layout has them.
+    """Describe an unknown layout, with the command that moves the images to where a known layout has them.
 
     Args:
         spec: The dataset.
@@ -72,7 +72,7 @@ def find_split_elsewhere(spec: DatasetSpec, root: Path) -> Path | None:
 
 
 def suggest_root(root: Path, specs: Sequence[DatasetSpec]) -> str:
-    """What to use as root instead of one that contains no dataset."""
+    """Suggest a root in place of one that contains no dataset."""
     for parent in root.parents[:3]:
         for spec in specs:
             for x in spec.layouts:
@@ -97,7 +97,7 @@ def suggest_root(root: Path, specs: Sequence[DatasetSpec]) -> str:
 
 
 def suggest_folder(path: Path) -> str:
-    """What is wrong with a path that is not a folder, and the nearest folder."""
+    """Describe a path that is not a folder, and suggest the nearest folder."""
     if path.exists():
         return f"{path} is a file; give the folder that contains the datasets"
     parent = next(p for p in path.parents if p.is_dir())

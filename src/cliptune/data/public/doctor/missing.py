@@ -85,7 +85,7 @@ def suggest_case_fix(images: Path, missing: Iterable[str]) -> str:
 
 
 def missing_folders(images: Path, missing: Sequence[str]) -> str:
-    """Which folders of missing images do not exist, as a phrase."""
+    """The folders of missing images that do not exist, as a phrase."""
     folders = dict.fromkeys(key.rpartition("/")[0] for key in missing)
     absent = [name for name in folders if name and not (images / name).is_dir()]
     if not absent:

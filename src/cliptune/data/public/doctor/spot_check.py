@@ -17,7 +17,7 @@ DEPTH = 4
 
 
 def check_sample(images: Path, home: Path) -> str:
-    """How many of a sample of images cannot be read, why, and what to do; "" if all can.
+    """A phrase with the number of sampled images that cannot be read, the reason and the fix; "" if all can be read.
 
     If all files are empty, they are placeholders that show names only, and nothing is reported.
 

@@ -33,7 +33,7 @@ FETCHED = ".fetched"
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """Where to download from, and what to keep."""
+    """Source of a download, and whether to keep the archives."""
 
     source: Source = "archive"
     """ "archive": the collection on the Hugging Face hub. "original": the archives on the dataset's own site."""
@@ -75,7 +75,7 @@ def dataset_status(name: str, root: Path) -> DatasetStatus:
 
 
 def choose_source(spec: DatasetSpec, options: DownloadOptions, root: Path) -> Source:
-    """Where a dataset will come from. Raises `UserError` with the manual steps if it cannot be downloaded."""
+    """Choose the source of a dataset. Raises `UserError` with the manual steps if it cannot be downloaded."""
     if options.source == "archive" and spec.recipe.collected:
         return "archive"
     if not spec.recipe.remote_files:
@@ -207,7 +207,7 @@ def is_complete(status: DatasetStatus, spec: DatasetSpec) -> bool:
 
 
 def _incomplete_message(status: DatasetStatus, spec: DatasetSpec) -> str:
-    """What is missing although everything was downloaded."""
+    """Describe what is missing after a download."""
     if status.status == "no split" and spec.split_file:
         return f"{status.title} is in {status.home}, but its split {spec.split_file} is not; {spec.source}"
     if status.pictures is None:
