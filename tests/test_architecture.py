@@ -1,4 +1,4 @@
-"""docs/architecture.md names the rooms, layers, files and functions that exist."""
+"""docs/architecture.md names the packages, layers, files and functions that exist."""
 
 import ast
 import re
@@ -25,14 +25,14 @@ def definitions(file):
     return found
 
 
-def test_rooms_are_listed_in_the_order_of_the_layers():
+def test_packages_are_listed_in_the_order_of_the_layers():
     listed = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
-    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
-    assert sorted(listed) == sorted(room for room in rooms if not room.startswith("__"))
+    packages = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert sorted(listed) == sorted(name for name in packages if not name.startswith("__"))
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    contract = next(c for c in config["tool"]["importlinter"]["contracts"] if c["name"] == "rooms")
-    level = {room: i for i, layer in enumerate(contract["layers"]) for room in re.findall(r"\w+", layer)}
-    assert [level[room] for room in listed] == sorted(level[room] for room in listed)
+    contract = next(c for c in config["tool"]["importlinter"]["contracts"] if c["name"] == "packages")
+    level = {name: i for i, layer in enumerate(contract["layers"]) for name in re.findall(r"\w+", layer)}
+    assert [level[name] for name in listed] == sorted(level[name] for name in listed)
 
 
 def test_there_are_three_walks():
