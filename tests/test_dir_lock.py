@@ -62,7 +62,7 @@ def test_no_directory():
 def test_a_living_owner_on_another_machine_keeps_its_lock(leave):
     folder = leave(age=30)
     assert lock_owner(folder) == "process 77 on far"
-    with pytest.raises(DirLocked, match="is being worked in by process 77 on far; wait for it, .* --out"):
+    with pytest.raises(DirLocked, match="is in use by process 77 on far; wait for it, .* --out"):
         with lock_dir(folder):
             pass
     assert os.listdir(folder) == [LOCK_FILE]
@@ -71,7 +71,7 @@ def test_a_living_owner_on_another_machine_keeps_its_lock(leave):
 def test_a_lock_without_heartbeat_is_taken_over(leave, short_lease):
     folder = leave(age=90)
     assert lock_owner(folder) == ""
-    with pytest.warns(UserWarning, match="process 77 on far, without a sign of life for 90 s"), lock_dir(folder):
+    with pytest.warns(UserWarning, match="process 77 on far, without a heartbeat for 90 s"), lock_dir(folder):
         assert SoftFileLease(folder / LOCK_FILE).owner.pid == os.getpid()
 
 

@@ -116,12 +116,12 @@ def test_a_resumed_run_writes_the_same_bytes(finished, tmp_path):
 def test_files_of_another_configuration_are_not_touched(finished, tmp_path):
     folder, _, _ = finished
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    with pytest.raises(UserError, match="holds a run of another configuration; choose another folder with --out"):
+    with pytest.raises(UserError, match="contains a run of another configuration; choose another folder with --out"):
         experiment.run_experiment(replace(DEEP, seed=2), folder, task=task())
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     with pytest.raises(Stop):
         experiment.run_experiment(RUN, tmp_path, task=task(), watchers=[Stopper()])
-    with pytest.raises(UserError, match="holds a run of another configuration"):
+    with pytest.raises(UserError, match="contains a run of another configuration"):
         experiment.run_experiment(replace(RUN, shots=3), tmp_path, task=task())
 
 

@@ -57,9 +57,9 @@ def train(
     Raises:
         UserError: If a name, an option or the data cannot be used; the message names the alternatives.
     """
-    held = None if isinstance(data, str) else as_dataset(data)
+    opened = None if isinstance(data, str) else as_dataset(data)
     base = {
-        "data": data if held is None else python_spec(held),
+        "data": data if opened is None else python_spec(opened),
         "shots": shots,
         "backbone": backbone,
         "pretrained": pretrained,
@@ -71,7 +71,7 @@ def train(
     else:
         run = presets.get(method, preset, **base)
     run = config.with_options(run, options)
-    task = None if held is None else tasks.build_task(run, sources.apply_config(held, run.reading))
+    task = None if opened is None else tasks.build_task(run, sources.apply_config(opened, run.reading))
     model, result = experiment.run_experiment(run, None if out is None else Path(out), watchers=watchers, task=task)
     # The method of the model may differ: after a search it is the one that was found, which the tensors fit.
     return Tuned(model, dataclasses.replace(run, method=model.method), result)
@@ -105,13 +105,13 @@ def import_checkpoint(
     Raises:
         UserError: If the file is not such a checkpoint, or an argument is needed; the message names it.
     """
-    held = path if isinstance(path, OfficialCheckpoint) else read_official(Path(path))
-    name = detect_method(held, method)
+    saved = path if isinstance(path, OfficialCheckpoint) else read_official(Path(path))
+    name = detect_method(saved, method)
     pretrained = pretrained or (
         "openai" if "openai" in list_pretrained_tags(match_architecture(backbone)[0] or "") else ""
     )
     frozen = experiment.cached_backbone(backbone, pretrained, activation)
-    model, run = rebuild_model(held, name, frozen, options, _read_classnames(classes), templates)
+    model, run = rebuild_model(saved, name, frozen, options, _read_classnames(classes), templates)
     return Tuned(model, dataclasses.replace(run, backbone=backbone, pretrained=pretrained, activation=activation))
 
 

@@ -40,12 +40,12 @@ def parse_box(numbers: Any, where: str, sides: bool = False) -> Box | str:
         named = " of x, y, width and height" if sides else ""
         return f"{where}: {shown(numbers)} is not a box{named}; {EXPECTED}"
     right, bottom = (left + right, top + bottom) if sides else (right, bottom)
-    said = f"{where}: the box {left:g},{top:g},{right:g},{bottom:g}"
+    subject = f"{where}: the box {left:g},{top:g},{right:g},{bottom:g}"
     if not all(map(math.isfinite, (left, top, right, bottom))):
-        return f"{said} has sides that are no finite numbers; {EXPECTED}"
+        return f"{subject} has sides that are not finite numbers; {EXPECTED}"
     if left > right or top > bottom:
-        return f"{said} ends before it begins; {EXPECTED}"
-    return (left, top, right, bottom) if left < right and top < bottom else f"{said} is empty; {EXPECTED}"
+        return f"{subject} ends before it begins; {EXPECTED}"
+    return (left, top, right, bottom) if left < right and top < bottom else f"{subject} is empty; {EXPECTED}"
 
 
 def parse_box_cells(row: Mapping[str, str], columns: tuple[str, ...], where: str) -> list[list[float]]:
@@ -58,13 +58,13 @@ def parse_box_cells(row: Mapping[str, str], columns: tuple[str, ...], where: str
     if not any(cells):
         return []
     try:
-        held = json.loads(cells[0]) if len(cells) == 1 else cells
-        many = held if held and isinstance(held[0], list) else [held]
+        values = json.loads(cells[0]) if len(cells) == 1 else cells
+        many = values if values and isinstance(values[0], list) else [values]
         boxes = [[float(number) for number in box] for box in many if box]
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         boxes = [[]]
     if not all(len(box) == 4 and all(map(math.isfinite, box)) for box in boxes):
-        raise UserError(f"{where}: {shown(', '.join(cells))} is no box of four numbers")
+        raise UserError(f"{where}: {shown(', '.join(cells))} is not a box of four numbers")
     return boxes
 
 

@@ -32,7 +32,7 @@ class DirLocked(UserError):
 
 @contextmanager
 def lock_dir(folder: Path | None) -> Iterator[None]:
-    """Hold the lock of a directory within the block; None locks nothing.
+    """Lock a directory within the block; None locks nothing.
 
     The directory is created, and removed in the end if it is empty, with the parents created for it. The lock is
     reentrant within a thread. Raises `DirLocked` if another process holds it.
@@ -89,7 +89,7 @@ def _acquire(lock: SoftFileLease, folder: Path) -> None:
             # Clocks of machines differ, so filelock takes over a lock only after it has watched it for the whole lease.
             timeout += LEASE_SECONDS
             warnings.warn(
-                f"{folder} was locked by {_describe_owner(lock)}, without a sign of life for {silence:.0f} s; the lock "
+                f"{folder} was locked by {_describe_owner(lock)}, without a heartbeat for {silence:.0f} s; the lock "
                 f"is taken over in {LEASE_SECONDS:.0f} s unless there is one",
                 stacklevel=4,
             )
@@ -113,7 +113,7 @@ def _acquire(lock: SoftFileLease, folder: Path) -> None:
                 f"cannot write to {folder}: {os_reason(error)}; choose another folder with --out"
             ) from error
     who = _describe_owner(lock)
-    raise DirLocked(f"{folder} is being worked in by {who}; wait for it, or choose another folder with --out")
+    raise DirLocked(f"{folder} is in use by {who}; wait for it, or choose another folder with --out")
 
 
 def _describe_owner(lock: SoftFileLease) -> str:

@@ -66,8 +66,8 @@ def describe_unexpected(error: Exception, arguments: Sequence[str]) -> str:
     if names & {"MemoryError", "OutOfMemoryError"} or "not enough memory" in str(error):
         what = "not enough memory on this machine; choose a smaller batch_size or backbone"
     else:
-        said = " ".join(str(error).split())
-        what = f"unexpected {type(error).__name__}" + (f": {said[:200]}" if said else "")
+        reason = " ".join(str(error).split())
+        what = f"unexpected {type(error).__name__}" + (f": {reason[:200]}" if reason else "")
     about = f"cliptune {' '.join(arguments)}\nPython {platform.python_version()} on {platform.platform()}\n\n"
     text = about + "".join(traceback.format_exception(error))
     for folder in (cache_folder("tracebacks"), Path(tempfile.gettempdir())):

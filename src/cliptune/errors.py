@@ -15,8 +15,8 @@ def shown(value: Any) -> str:
     """`repr` of a value, shortened to one line."""
     if isinstance(value, int) and abs(value) >= 10**40:  # Python refuses to print the longest integers
         return f"a number of {int(abs(value).bit_length() * math.log10(2)) + 1} digits"
-    said = repr(value)
-    return said if len(said) <= 80 else f"{said[:60]}... ({len(said)} characters)"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
 
 
 def os_reason(error: OSError) -> str:

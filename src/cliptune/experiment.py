@@ -65,7 +65,7 @@ def run_experiment(
 ) -> tuple[TunedModel, Result]:
     """Train and test one run.
 
-    folder: run directory for configuration, checkpoint and result; training resumes from the state it holds. None
+    folder: run directory for configuration, checkpoint and result; training resumes from the state in it. None
         writes no files.
     task: the run's task, if it was built already.
     fabric: the run's fabric, if it was launched already. Programs that train on several devices more than once should
@@ -73,7 +73,7 @@ def run_experiment(
     label: the row in tables; by default, the method's name.
     about: further entries for the provenance in the record.
 
-    Raises `UserError` if the directory holds a run of another configuration, or another process works in it.
+    Raises `UserError` if the directory contains a run of another configuration, or another process works in it.
     """
     resolve_backbone(run.backbone, run.pretrained)  # report a wrong name before reading images
     fabric = fabric or launch_fabric(run.device, run.devices, run.precision)

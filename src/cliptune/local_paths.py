@@ -74,7 +74,7 @@ def missing_path_error(run: RunConfig, fields: Collection[str], recorded: Any, f
         return ""
     (path, places), *_ = missing
     return (
-        f"the run in {folder} uses {path}, which does not exist any more: looked for {' and '.join(map(str, places))}; "
+        f"the run in {folder} uses {path}, which no longer exists: looked for {' and '.join(map(str, places))}; "
         f"move it back, or name another"
     )
 

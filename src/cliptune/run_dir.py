@@ -1,4 +1,4 @@
-"""Run directories: which configuration one belongs to, and which files it holds."""
+"""Run directories: which configuration one belongs to, and which files it contains."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def claim_run_dir(folder: Path, run: RunConfig) -> None:
         return
     if _has_results(folder):
         raise UserError(
-            f"{folder} holds a run of another configuration; choose another folder with --out, or remove it"
+            f"{folder} contains a run of another configuration; choose another folder with --out, or remove it"
         )
     write_text(folder / CONFIG, to_yaml(run))
 
@@ -68,7 +68,7 @@ def has_config(folder: Path, run: RunConfig) -> bool:
 
 
 def is_done(folder: Path, run: RunConfig) -> bool:
-    """Whether the directory holds the run's result. Raises `UserError` for the result of another run."""
+    """Whether the directory contains the run's result. Raises `UserError` for the result of another run."""
     if not (folder / RESULT_FILE).is_file():
         return False
     claim_run_dir(folder, run)
@@ -90,7 +90,7 @@ def remove_leftovers(folder: Path, *, finished: bool = False) -> None:
 
 
 def has_leftovers(folder: Path) -> bool:
-    """Whether the directory of a finished run holds files that `remove_leftovers` removes."""
+    """Whether the directory of a finished run contains files that `remove_leftovers` removes."""
     return next(_leftovers(folder, finished=True), None) is not None
 
 

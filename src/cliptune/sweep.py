@@ -85,7 +85,7 @@ def run_jobs(
 def job_state(job: Job) -> str:
     """The state of a job: "done", "running (OWNER)", "begun" or "missing".
 
-    Raises `UserError` if its directory holds the result of another run.
+    Raises `UserError` if its directory contains the result of another run.
     """
     if run_dir.is_done(job.folder, job.run):
         return "done"
@@ -114,4 +114,6 @@ def _raise_failures(jobs: Sequence[Job], failures: Sequence[JobFailure]) -> None
     sentences = [f"{', '.join(failure.job.title for failure in same)}: {why}" for why, same in by_reason.items()]
     failed = {id(failure.job) for failure in failures}
     results = [load_result(job.folder / RESULT_FILE) for job in jobs if id(job) not in failed]
-    raise Unfinished(results, [f"{len(failures)} of {len(jobs)} runs failed; the others are kept", *sentences])
+    raise Unfinished(
+        results, [f"{len(failures)} of {len(jobs)} runs failed; the results of the others are saved", *sentences]
+    )

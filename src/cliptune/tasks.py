@@ -72,7 +72,7 @@ def validate_images(run: RunConfig, task: Task, watchers: Sequence[Watcher] = ()
     untested_classes.check_test_images(task, run.data)
     twice = duplicates.warn_of_duplicates(task, run.data)
     _warn_of_holdout(task.dataset, validation_use(run), run.data)
-    return task, {name: held for name, held in (("left_out", left_out), ("duplicates", twice)) if held}
+    return task, {name: found for name, found in (("left_out", left_out), ("duplicates", twice)) if found}
 
 
 def _warn_of_holdout(dataset: Dataset, asks: str, data: str) -> None:

@@ -87,12 +87,12 @@ class Tuned:
             return dict(self._result.metrics)
         if data is None and not run.data:
             raise UserError("the checkpoint does not name its data; name the data to evaluate on: data='folder:PATH'")
-        held = None if data is None or isinstance(data, str) else as_test_dataset(data, self.classnames)
-        spec = data if held is None else python_spec(held)
-        dataset = None if held is None else sources.apply_config(held, run.reading)
+        opened = None if data is None or isinstance(data, str) else as_test_dataset(data, self.classnames)
+        spec = data if opened is None else python_spec(opened)
+        dataset = None if opened is None else sources.apply_config(opened, run.reading)
         templates = reading.get("templates", ())  # by default those of training
         model = self.model.with_classes(self.classnames, templates) if templates else self.model
-        if spec is None or (held is not None and spec == run.data):
+        if spec is None or (opened is not None and spec == run.data):
             task = self._task(run, dataset)
             if task.classnames != self.classnames:
                 raise UserError(

@@ -1,4 +1,4 @@
-"""Records that cross folders. No logic lives here."""
+"""Records shared by several packages, without logic."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class BlockFeatures:
 class KeyValues:
     """Prefix tokens of one layer: every query attends to them, but no output is computed for them.
 
-    options: Alternatives, `(m, width)` each; m = 0 stands for no tokens. weights: `(len(options),)` with sum 1, which
+    options: Alternatives, `(m, width)` each; m = 0 means no tokens. weights: `(len(options),)` with sum 1, which
     mix the attention outputs of the options; None for a single option.
     """
 

@@ -112,7 +112,7 @@ def test_nan_and_infinite_logits_are_refused(refused, trained, tmp_path, photos)
 def test_a_run_of_another_configuration(cli, trained, photos):
     before = {p.name: p.read_bytes() for p in trained.iterdir()}
     result = cli("train", "maple", "--data", f"folder:{photos}", *BRIEFLY, "--out", trained)
-    assert result.code == 2 and "holds a run of another configuration" in result.err
+    assert result.code == 2 and "contains a run of another configuration" in result.err
     assert {p.name: p.read_bytes() for p in trained.iterdir()} == before
 
 

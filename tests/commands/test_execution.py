@@ -47,4 +47,7 @@ def test_if_one_method_fails_the_others_are_still_tabulated(cli, photos, tmp_pat
         *("--cached-views", 1, "--data", f"folder:{photos}", "--out", tmp_path / "o"),
     )
     assert got.code == 1 and "zeroshot" in got.out and "vpt" not in got.out
-    assert "1 of 2 runs failed; the others are kept" in got.err and "cached_views needs a text-only method" in got.err
+    assert (
+        "1 of 2 runs failed; the results of the others are saved" in got.err
+        and "cached_views needs a text-only method" in got.err
+    )

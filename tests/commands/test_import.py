@@ -146,7 +146,7 @@ def test_a_checkpoint_of_another_backbone_is_refused(refuse, tmp_path):
 def test_a_folder_with_another_run_is_refused(cli, files, trained):
     before = {path: path.read_bytes() for path in trained.iterdir()}
     result = cli("import", files[0] / "maple", "--method", "maple", "--backbone", "tiny", "--out", trained)
-    assert result.code == 2 and "holds a run of another configuration" in result.err
+    assert result.code == 2 and "contains a run of another configuration" in result.err
     assert before == {path: path.read_bytes() for path in trained.iterdir()}
 
 

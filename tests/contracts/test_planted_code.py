@@ -69,7 +69,7 @@ def test_a_name_in_a_header_imports_nothing(planted, cli, photos, change):
 def test_a_planted_configuration_is_not_that_of_the_run(planted, photos):
     folder = planted(method)
     assert not run_dir.has_config(folder, config.RunConfig(config.methods.build("coop"), data=f"folder:{photos}"))
-    with pytest.raises(ct.UserError, match="holds a run of another configuration"):
+    with pytest.raises(ct.UserError, match="contains a run of another configuration"):
         ct.train("coop", data=f"folder:{photos}", shots=1, epochs=1, out=folder)
 
 

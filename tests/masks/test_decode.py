@@ -29,7 +29,7 @@ def test_more_than_255_labels(tmp_path, kind, suffix):
     ids = np.zeros((60, 90), kind)
     ids[:30, :45] = np.arange(1350).reshape(30, 45) % 600 + 1
     mask, remark = coded(Image.fromarray(ids), tmp_path, suffix)
-    assert mask.float().mean() == 255 / 4 and "holds 600 values up to 600, read as labels" in remark
+    assert mask.float().mean() == 255 / 4 and "contains 600 values up to 600, read as labels" in remark
 
 
 def test_more_than_255_labels_written_as_colours(tmp_path):
@@ -55,7 +55,7 @@ def test_void_in_signed_integers_and_colours(tmp_path):
 def test_floats_that_are_not_a_mask(tmp_path, value, message):
     values = ROUND.astype(np.float32)
     values[0, 0] = value
-    with pytest.raises(UserError, match=rf"mask .*a\.tif holds .*{message}"):
+    with pytest.raises(UserError, match=rf"mask .*a\.tif contains .*{message}"):
         coded(Image.fromarray(values), tmp_path, "tif")
 
 

@@ -30,14 +30,14 @@ def read(values, kind="auto", **more):
         ([0, 0], [0, 0], ""),
         ([255, 255], [255, 255], ""),
         ([*range(0, 255, 5)], [*range(0, 255, 5)], ""),
-        ([0, 51, 102, 255], [0, 51, 102, 255], "holds 3 levels (51, 102, 255), read as grey"),
-        ([0, 1, 7, 20], [0, 255, 255, 255], "holds small values up to 20, read as labels"),
+        ([0, 51, 102, 255], [0, 51, 102, 255], "contains 3 levels (51, 102, 255), read as grey"),
+        ([0, 1, 7, 20], [0, 255, 255, 255], "contains small values up to 20, read as labels"),
         ([0, 1, 7, 20, 255], [0, 255, 255, 255, 0], "foreground, 255 is void"),
-        ([1, 2, 3], [255, 0, 0], "holds 1 and 2 and 3 without 0, read as trimap: 1 is foreground, 2 background"),
+        ([1, 2, 3], [255, 0, 0], "contains 1 and 2 and 3 without 0, read as trimap: 1 is foreground, 2 background"),
         ([1, 3], [255, 0], "read as trimap"),
         ([2, 2], [255, 255], ""),
-        ([1, 2, 3, 4], [255] * 4, "holds small values up to 4, read as labels"),
-        ([0, 1, 2, 3], [0, 255, 255, 255], "holds small values up to 3, read as labels"),
+        ([1, 2, 3, 4], [255] * 4, "contains small values up to 4, read as labels"),
+        ([0, 1, 2, 3], [0, 255, 255, 255], "contains small values up to 3, read as labels"),
     ],
 )
 def test_automatic_encoding(raw, expected, remark):
@@ -64,13 +64,17 @@ def test_explicit_encodings(raw, release, labels):
 @pytest.mark.parametrize(
     "raw, expected, remark",
     [
-        ([0, 1, 255, 300], [0, 255, 255, 255], "holds 3 values up to 300, read as labels: all but 0 are foreground;"),
+        (
+            [0, 1, 255, 300],
+            [0, 255, 255, 255],
+            "contains 3 values up to 300, read as labels: all but 0 are foreground;",
+        ),
         ([0, 24000, 26001, 65535], [0, 255, 255, 0], "read as labels: all but 0 are foreground, 65535 is void"),
         ([0, 65535], [0, 255], ""),
         ([0, 300], [0, 255], ""),
-        ([0, 257, 514], [0, 255, 255], "holds small values up to 2, read as labels"),
+        ([0, 257, 514], [0, 255, 255], "contains small values up to 2, read as labels"),
         ([257 * level for level in range(256)], [*range(256)], ""),
-        ([*range(0, 3000)], [0] + [255] * 2999, "holds 2,999 values up to 2,999, read as labels"),
+        ([*range(0, 3000)], [0] + [255] * 2999, "contains 2,999 values up to 2,999, read as labels"),
         ([*range(0, 65535, 129)], [round(v / 257) for v in range(0, 65535, 129)], ""),
     ],
 )

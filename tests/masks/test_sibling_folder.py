@@ -51,7 +51,7 @@ def test_white_is_foreground_in_sibling_folders_and_void_in_the_release(tmp_path
     example = Example("x", 0, save(tmp_path / "images" / "a.png"))
     save(tmp_path / "mask" / "a.png")
     assert masks.get("beside").mask(example, IMAGE).min() == 255
-    with pytest.warns(UserWarning, match=r"a\.png holds only 0 and 255, all background by the release"):
+    with pytest.warns(UserWarning, match=r"a\.png contains only 0 and 255, all background by the release"):
         assert masks.get("seem").mask(example, IMAGE).max() == 0
 
 

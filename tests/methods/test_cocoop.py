@@ -133,7 +133,7 @@ def test_cached_views_train_as_images_do():
 
 def test_there_are_no_image_independent_class_features():
     found = Tuned(tuned(), config.RunConfig(CoCoOp()))
-    with pytest.raises(UserError, match="depend on the image, so there is no text classifier without one"):
+    with pytest.raises(UserError, match="depend on the image, so there are no text features without one"):
         found.text_features()
 
 

@@ -146,7 +146,7 @@ def test_words_of_several_tokens_are_reported(backbone):
     [
         (
             {"n_ctx": 2, "words": "a photo of"},
-            "n_ctx must be at least 3, got 2; it holds 'a photo of'",
+            "n_ctx must be at least 3, got 2; the context includes 'a photo of'",
         ),
         ({"n_ctx": 0}, "n_ctx must be at least 1, got 0"),
         ({"temperature": 0.0}, "temperature must be positive, got 0.0"),

@@ -56,7 +56,7 @@ def damaged(changes):
         ("", "is not JSON"),
         ('{"task": "t", ', "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        ("[1, 2]", "it holds no record"),
+        ("[1, 2]", "it contains no record"),
         (damaged({"extra": 1}), "unknown key 'extra'"),
         (damaged({"config": "drop"}), "key 'config' is missing"),
         (damaged({"seed": True}), "'seed' must be a whole number"),

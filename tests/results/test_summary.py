@@ -114,7 +114,7 @@ def test_settings_are_never_averaged(record):
 
 
 def test_duplicate_runs_are_refused(record):
-    with pytest.raises(UserError, match="coop on emoji with seed 1 is there twice"):
+    with pytest.raises(UserError, match="coop on emoji with seed 1 occurs twice"):
         summarise([record(base=50.0), record(base=51.0)])
 
 

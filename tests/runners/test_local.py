@@ -32,7 +32,7 @@ def test_a_failing_job_does_not_stop_the_others(photos, tmp_path):
     with pytest.raises(Unfinished) as error:
         quietly([bad[0], *good, bad[1]])
     assert [r.seed for r in error.value.results] == [1, 2]
-    assert error.value.sentences[0] == "2 of 4 runs failed; the others are kept"
+    assert error.value.sentences[0] == "2 of 4 runs failed; the results of the others are saved"
     assert error.value.sentences[1].startswith(f"{bad[0].title}: ZeroDivisionError: a bug (traceback in ")
     assert "logging_method.py" in (bad[0].folder / "error.txt").read_text()
     lines = quietly.said.splitlines()  # type: ignore[attr-defined]

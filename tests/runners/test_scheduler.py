@@ -73,10 +73,7 @@ def test_a_job_whose_workers_die_is_started_three_times_in_all(scheduler):
         assert (item.job.label, item.job.run.seed) == ("a", 1)
         scheduler.worker_died(item, "was killed by signal 9")
     (failure,) = scheduler.failures
-    assert (
-        failure.reason == "its worker was killed by signal 9, like those of 2 attempts before"
-        and not failure.user_error
-    )
+    assert failure.reason == "its worker was killed by signal 9, as in 2 attempts before" and not failure.user_error
     assert printed(scheduler).count("another one resumes it") == 2
 
 

@@ -155,14 +155,14 @@ raise RuntimeError("no memory")
 """)
     examples = photos.examples("train")
     with pytest.raises(
-        UserError, match="exit status 1, with the output: .*RuntimeError: no memory; its masks so far are kept"
+        UserError, match="exit status 1, with the output: .*RuntimeError: no memory; the masks made so far are saved"
     ):
         make_masks(photos, examples, tool, tmp_path / "out")
     assert len(list((tmp_path / "out").rglob("*.png"))) == 2
     # Another command resumes: options may only change the memory use.
     rest = child("for job in jobs: mask(job).save(job['output'])", "--small")
     done = make_masks(photos, examples, rest, tmp_path / "out")
-    assert (done.made, done.kept) == (len(examples) - 2, 2)
+    assert (done.made, done.existing) == (len(examples) - 2, 2)
 
 
 def test_masks_are_collected_while_the_program_runs(photos, child, tmp_path):

@@ -74,7 +74,7 @@ def pixels(path):
 
 def test_masks_are_written_where_sources_look_for_them(few, tmp_path):
     done = make_masks(drawings(), few, Exact(), tmp_path / "out")
-    assert (done.made, done.kept, done.empty, done.missing) == (len(few), 0, (), {})
+    assert (done.made, done.existing, done.empty, done.missing) == (len(few), 0, (), {})
     source = FolderMasks(tmp_path / "out")
     source.check(few)
     for example in few:
@@ -111,7 +111,7 @@ def test_only_missing_or_damaged_masks_are_made(photos, tmp_path):
     files[3].unlink()
     untouched = files[4].stat().st_mtime_ns
     done = make_masks(photos, examples, Fixed(), out)
-    assert (done.made, done.kept) == (4, len(examples) - 4)
+    assert (done.made, done.existing) == (4, len(examples) - 4)
     assert files[4].stat().st_mtime_ns == untouched
     assert all(pixels(file).min() == 255 for file in files)
 
@@ -121,7 +121,7 @@ def test_a_stopped_run_is_resumed(few, tmp_path):
         make_masks(drawings(), few, Exact(stop=few[3].key), tmp_path)
     rest, progress = Exact(), []
     done = make_masks(drawings(), few, rest, tmp_path, tick=lambda *at: progress.append(at))
-    assert (done.made, done.kept) == (len(few) - 3, 3)
+    assert (done.made, done.existing) == (len(few) - 3, 3)
     assert rest.asked == [e.key for e in few[3:]]
     assert progress == [(i + 1, len(few)) for i in range(len(few))]
     assert [p for p in tmp_path.rglob("*") if p.name.endswith(".tmp")] == []
@@ -142,7 +142,7 @@ def test_overwriting_makes_all_masks_again_even_after_a_stop(few, tmp_path):
         make_masks(drawings(), few, other, tmp_path, overwrite=True)
     other.stop = None
     done = make_masks(drawings(), few, other, tmp_path)
-    assert (done.made, done.kept, done.empty) == (len(few) - 1, 1, ())
+    assert (done.made, done.existing, done.empty) == (len(few) - 1, 1, ())
 
 
 def test_masks_of_different_settings_are_not_mixed(few, tmp_path):
@@ -171,9 +171,9 @@ def test_empty_and_missing_masks_are_reported(photos, tmp_path):
     answers = {one.path.stem: 0.1, other.path.stem: "no luck"}
     done = make_masks(photos, examples, Fixed(**answers), tmp_path / "out")
     assert done.empty == (one.key,) and done.missing == {other.key: "no luck"}
-    assert (done.made, done.kept) == (len(examples) - 1, 0)
+    assert (done.made, done.existing) == (len(examples) - 1, 0)
     again = make_masks(photos, examples, Fixed(**answers), tmp_path / "out")
-    assert again.empty == (one.key,) and (again.made, again.kept) == (0, len(examples) - 1)
+    assert again.empty == (one.key,) and (again.made, again.existing) == (0, len(examples) - 1)
 
 
 def test_unreadable_images_do_not_stop_the_others(photos):
@@ -222,7 +222,7 @@ def test_masks_of_exif_rotated_images_are_upright(tmp_path):
     examples = [e for e in photos.examples("train") if e.key.startswith("cat/")]
     for expected in ((len(examples), 0), (0, len(examples))):
         done = make_masks(photos, examples, Fixed(), tmp_path / "out")
-        assert (done.made, done.kept) == expected
+        assert (done.made, done.existing) == expected
     assert pixels(tmp_path / "out" / examples[0].key.replace(".jpg", ".png")).shape == (40, 20)
 
 

@@ -165,7 +165,7 @@ def test_models_of_another_type_are_refused(saved_model, tmp_path):
     with pytest.raises(UserError, match="no model folder at .*; check --model"):
         load_pretrained(SAM, str(tmp_path / "nowhere" / "at" / "all"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="has no model_type|holds no model") as error:
+    with pytest.raises(UserError, match="has no model_type|contains no model") as error:
         load_pretrained(SAM, str(tmp_path / "empty"))
     assert "\n" not in str(error.value)
 
@@ -175,7 +175,7 @@ def test_broken_and_incomplete_folders(saved_model, tmp_path):
 
     broken = shutil.copytree(saved_model("clipseg"), tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"junk")
-    with pytest.raises(UserError, match="holds no model for --with clipseg that can be loaded") as error:
+    with pytest.raises(UserError, match="contains no model for --with clipseg that can be loaded") as error:
         load_pretrained(CLIPSEG, str(broken))
     assert "\n" not in str(error.value)
     from safetensors.torch import load_file, save_file
@@ -184,7 +184,7 @@ def test_broken_and_incomplete_folders(saved_model, tmp_path):
     tensors = load_file(incomplete / "model.safetensors")
     tensors.pop("decoder.film_add.weight")
     save_file(tensors, incomplete / "model.safetensors", metadata={"format": "pt"})
-    with pytest.warns(UserWarning, match="lacks 1 of the model's tensors, first decoder.film_add.weight"):
+    with pytest.warns(UserWarning, match="does not contain 1 of the model's tensors, such as decoder.film_add.weight"):
         load_pretrained(CLIPSEG, str(incomplete))
 
 

@@ -18,7 +18,7 @@ class Fields(griffe.Extension):
                 field.name,
                 annotation=field.annotation,
                 description=" ".join(field.docstring.value.split()) if field.docstring else "",
-                value=_said(field.value),
+                value=_as_called(field.value),
             )
             for field in cls.members.values()
             if field.is_attribute and field.annotation is not None and "property" not in field.labels
@@ -27,7 +27,7 @@ class Fields(griffe.Extension):
             cls.docstring.parsed.append(griffe.DocstringSectionParameters(fields))
 
 
-def _said(value: Any) -> Any:
+def _as_called(value: Any) -> Any:
     """A default as it is called: `Maple` for a field that makes one."""
     text = str(value) if value is not None else None
     if text and "default_factory=" in text:

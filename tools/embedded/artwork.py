@@ -67,10 +67,10 @@ def slug(label: str) -> str:
 def classes(work: Path) -> list[dict]:
     """Every drawable thing of the five groups: hexcode, label, tags, group."""
     rows = json.loads((unpack("names", work) / "en" / "data.json").read_text())
-    kept = []
+    rows = []
     for row in sorted(rows, key=lambda r: r.get("order", 0)):
         if row.get("group") in GROUPS and not SKIPPED.search(row["label"]):
-            kept.append(
+            rows.append(
                 {
                     "hexcode": hexcode(row["hexcode"]),
                     "label": row["label"].lower().replace("’", "'"),
@@ -78,7 +78,7 @@ def classes(work: Path) -> list[dict]:
                     "group": GROUPS[row["group"]],
                 }
             )
-    return kept
+    return rows
 
 
 class IconSet:

@@ -16,7 +16,7 @@ def main() -> None:
     """Loss on the left; accuracy on validation classes and naming of backgrounds on the right."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log", type=Path)
-    parser.add_argument("picture", type=Path)
+    parser.add_argument("image", type=Path)
     args = parser.parse_args()
     rows = [json.loads(line) for line in args.log.read_text().splitlines()]
     steps = [row["step"] for row in rows]
@@ -30,7 +30,7 @@ def main() -> None:
     right.plot([], [], color="0.4", ls=":", lw=1, label="background named, 24-way")
     right.set(xlabel="step", ylabel="zero-shot top-1, %", ylim=(0, 100))
     right.legend(fontsize=7, loc="upper left")
-    figure.savefig(args.picture, dpi=110)
+    figure.savefig(args.image, dpi=110)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Pretrains the embedded CLIP on composites: `python pretrain.py --work BUILD --out RUN`; resumes from RUN/last.pt.
 
-Set OMP_WAIT_POLICY=PASSIVE on a machine that others use too. BUILD holds the sprites that `artwork.py` made.
+Set OMP_WAIT_POLICY=PASSIVE on a shared machine. BUILD contains the sprites that `artwork.py` made.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Validation:
 
 
 def train(art: Artwork, recipe: dict, out: Path, save_every: float) -> None:
-    """The one schedule, logged to `out/log.jsonl`, kept in `out/last.pt`."""
+    """The one schedule, logged to `out/log.jsonl`, saved in `out/last.pt`."""
     torch.manual_seed(recipe["seed"])
     F.scaled_dot_product_attention = plain_attention
     words = Words(art.rows)

@@ -117,7 +117,7 @@ def make(arguments: list[str]) -> None:
             tick=lambda done, total: watcher.progress(options.with_.partition(":")[0], done, total),
         )
     warn_assumed_ranges(assumed, len(examples))
-    sys.stdout.write(f"made {done.made}, kept {done.kept}, empty {len(done.empty)}, missing {len(done.missing)}\n")
+    sys.stdout.write(f"made {done.made}, kept {done.existing}, empty {len(done.empty)}, missing {len(done.missing)}\n")
     if done.empty:
         console.print(f"no foreground in {named(done.empty)}")
     if done.missing:

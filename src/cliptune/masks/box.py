@@ -62,7 +62,7 @@ class BoxMasks(MaskSource):
 
 
 def find_boxes_outside(pairs: Sequence[tuple[Example, Sequence[Box]]]) -> list[MaskProblem]:
-    """Problems of examples whose boxes, in pixels, all lie outside their image.
+    """Problems of examples whose boxes, in pixels, are all outside their image.
 
     Warns with the number of images that boxes exceed by more than a pixel.
     """

@@ -1,4 +1,4 @@
-"""Reads the boxes of images from CSV, JSON or XML."""
+"""Read the boxes of images from CSV, JSON or XML."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_boxes(path: Path) -> BoxTable:
     x,y,w,h; one row per box. JSON: `{"cat/1.jpg": [[left, top, right, bottom], ...]}`, a list of records with those
     columns or with `boxes`, or `images` and `annotations` as in COCO. An invalid box is a problem of its image alone.
 
-    Raises `UserError` if the file cannot be parsed or holds no valid box.
+    Raises `UserError` if the file cannot be parsed or contains no valid box.
     """
     if path.is_dir():
         files = sorted(path.rglob("*.xml"))
@@ -79,7 +79,7 @@ def read_boxes(path: Path) -> BoxTable:
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UserError(f"boxes cannot be read from {path} ({type(error).__name__}: {error})") from None
     if not found:
-        raise UserError(f"{path} holds no boxes")
+        raise UserError(f"{path} contains no boxes")
     valid, invalid = dict[str, tuple[Box, ...]](), dict[str, str]()
     for name, box in found:
         if isinstance(box, str):
@@ -87,7 +87,7 @@ def read_boxes(path: Path) -> BoxTable:
         else:
             valid[name] = (*valid.get(name, ()), box)
     if not valid:
-        raise UserError(f"{next(iter(invalid.values()))}; {path} holds no valid box")
+        raise UserError(f"{next(iter(invalid.values()))}; {path} contains no valid box")
     return BoxTable(valid, is_normalized(box for boxes in valid.values() for box in boxes), invalid)
 
 
@@ -97,9 +97,9 @@ def _parse_record(row: dict[Any, Any], where: str) -> Iterator[ParsedRow]:
     image = next((row[name] for name in IMAGE_COLUMNS if row.get(name)), None)
     if image is None:
         raise UserError(f"{where}: no image is named; call the column path")
-    for given in ("boxes", "box"):
-        if given in row:
-            for box in row[given] if given == "boxes" and isinstance(row[given], list) else [row[given]]:
+    for name in ("boxes", "box"):
+        if name in row:
+            for box in row[name] if name == "boxes" and isinstance(row[name], list) else [row[name]]:
                 yield _image_name(image), parse_box(box, where)
             return
     for names in CORNERS:
@@ -124,10 +124,10 @@ def _parse_json(path: Path) -> Iterator[ParsedRow]:
     try:
         content = plain_values.check_plain(json.loads(read_text(path)))
     except json.JSONDecodeError as error:
-        raise UserError(f"{path} line {error.lineno}: no JSON ({error.msg})") from None
+        raise UserError(f"{path} line {error.lineno}: not JSON ({error.msg})") from None
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise error if isinstance(error, UserError) else UserError(f"{path} holds no boxes: {reason}") from None
+        raise error if isinstance(error, UserError) else UserError(f"{path} contains no boxes: {reason}") from None
     if isinstance(content, dict) and "annotations" in content:
         yield from _parse_coco(content, path)
     elif isinstance(content, dict):
@@ -141,7 +141,7 @@ def _parse_json(path: Path) -> Iterator[ParsedRow]:
                 raise UserError(f"{path}, entry {i}: {shown(row)} is not a record with an image and its box")
             yield from _parse_record(row, f"{path}, entry {i}")
     else:
-        raise UserError(f"{path} holds neither images with boxes nor a list of records")
+        raise UserError(f"{path} contains neither images with boxes nor a list of records")
 
 
 def _parse_coco(content: dict[str, Any], path: Path) -> Iterator[ParsedRow]:
@@ -151,7 +151,7 @@ def _parse_coco(content: dict[str, Any], path: Path) -> Iterator[ParsedRow]:
             where = f"{path}, annotation {i}"
             yield _image_name(names[entry["image_id"]]), parse_box(entry["bbox"], where, sides=True)
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path} lacks {error} in its images or annotations (COCO)") from None
+        raise UserError(f"{path} has no {error} in its images or annotations (COCO)") from None
 
 
 def _parse_xml(path: Path, name: Path) -> Iterator[ParsedRow]:

@@ -1,4 +1,4 @@
-"""Reads mask files and brings them to the orientation and size of their images."""
+"""Read mask files, in the orientation and size of their images."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def read_mask(
 
 
 def match_orientation(shape: tuple[int, ...], size: tuple[int, int], image: Path | None) -> int | None:
-    """The EXIF orientation that brings a mask of `shape` (H, W) to the aspect ratio of `size`, 1 for none; None if
-    neither upright nor with the image's own orientation it fits."""
+    """The EXIF orientation that brings a mask of `shape` (H, W) to the aspect ratio of `size`: 1 if it has that
+    already, else the image's; None if neither fits."""
     if _same_aspect(shape, size):
         return 1
     turn = exif_orientation(image)
@@ -134,7 +134,7 @@ def _pixel_values(image: Image.Image, path: Path, encoding: PixelEncoding, is_jp
         return (index, True) if encoding.kind == "labels" or not grey else (colours[index][..., 0], False)
     if image.mode[0] in "IF":  # 16 or 32 bits per pixel, or floating point
         deep = np.asarray(image)
-        # Negative labels stand for no class.
+        # Negative labels mean no class.
         return (_floats_to_integers(deep, path) if image.mode == "F" else deep.clip(0)), False
     if image.has_transparency_data:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
@@ -160,11 +160,11 @@ def _floats_to_integers(values: np.ndarray, path: Path) -> np.ndarray:
     """Integers from floating-point values: fractions from 0 to 1, greys, or labels."""
     if not np.isfinite(values).all() or values.min() < 0:
         raise UserError(
-            f"mask {path} holds negative or non-finite values; soft masks are floats from 0 to 1, labels are integers"
+            f"mask {path} contains negative or non-finite values; soft masks are floats in [0, 1], labels integers"
         )
     if values.max() <= 1:
         return (values * 255).round().astype(np.uint8)
     whole = values.round()
     if values.max() > 255 and (whole != values).any():
-        raise UserError(f"mask {path} holds fractions up to {values.max():g}; soft masks are floats from 0 to 1")
+        raise UserError(f"mask {path} contains fractions up to {values.max():g}; soft masks are floats from 0 to 1")
     return whole.astype(np.int64)

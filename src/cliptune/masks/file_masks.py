@@ -18,9 +18,9 @@ class FileMasks(MaskSource):
     """Base class of sources of mask files. A subclass implements `find`.
 
     With `PixelEncoding("release")`, training views crop and resize the stored values as they do the image (bicubic).
-    Only then is 255 background and any other value from 1 foreground. Interpolation creates values that no file holds:
-    a rim of small values around an object becomes foreground, and inside an object of 254 some pixels become 255 and
-    thereby background. With any other encoding, views resize masks by nearest neighbour.
+    Only then is 255 background and any other value from 1 foreground. Interpolation creates values that the file does
+    not contain: a rim of small values around an object becomes foreground, and inside an object of 254 some pixels
+    become 255 and thereby background. With any other encoding, views resize masks by nearest neighbour.
     """
 
     def __init__(self, encoding: PixelEncoding | None = None):

@@ -20,9 +20,9 @@ OTHER_SUFFIXES = (".PNG", ".jpg", ".jpeg", ".JPEG", ".gif", ".bmp", ".tif", ".ti
 
 
 def find_mask_file(root: Path, relative: Path) -> Path | None:
-    """The mask in the folder `root` of the image `relative`, at the longest end of that path where there is one.
+    """The mask of the image `relative` in the folder `root`, at the longest possible end of that path, or None.
 
-    So masks may be sorted by relative path, by class folder and name, or by name alone. A mask has the image's suffix,
+    Masks may be sorted by relative path, by class folder and name, or by name alone. A mask has the image's suffix,
     the suffix .png (also after the image's suffix or after "_mask"), or another image suffix.
     """
     # A list of images may have absolute paths. Under those, or above `root`, an image would be its own mask.
@@ -47,7 +47,7 @@ def _candidates(path: Path) -> Iterator[Path]:
 def find_file_problems(
     examples: Sequence[Example], find: Callable[[Example], Path | None], where: str, *, unique: bool = True
 ) -> list[MaskProblem]:
-    """Problems of mask files that headers show: missing, unreadable, of another shape than the image, or (`unique`)
+    """Problems of mask files, from their headers: missing, unreadable, of another shape than the image, or (`unique`)
     found for more than one image.
 
     Args:
@@ -106,7 +106,7 @@ class MaskReader:
         """The mask, uint8 `(1, H, W)` of the image's size. Raises `UserError` naming the file."""
         height, width = image.image.shape[-2:]
         mask, remark = read_mask(path, (height, width), example.path, self.encoding)
-        # Values in the remark differ from file to file, so its kind is the reading ("holds ..., read as labels") or
+        # Values in the remark differ from file to file, so its kind is the reading ("contains ..., read as labels") or
         # its first word ("was made ...").
         kind = (remark.partition("read as ")[2] or remark).split(" ")[0]
         if remark and kind not in self.warned:

@@ -96,7 +96,7 @@ def decode_foreground(
     if encoding.kind == "release":
         remark = ""
         if not ((values > 0) & (values < VOID_8_BIT)).any() and values.max() == VOID_8_BIT:
-            remark = "holds only 0 and 255, all background by the release's rule; folder: reads 255 as foreground"
+            remark = "contains only 0 and 255, all background by the release's rule; folder: reads 255 as foreground"
         return _to_mask((values > 0) & (values != VOID_8_BIT)), remark
     if encoding.kind == "labels":
         return _decode_labels(values, encoding), ""
@@ -132,16 +132,16 @@ def _decode_auto(values: np.ndarray, encoding: PixelEncoding, palette: bool, is_
         return _decode_labels(values, encoding), ""
     if lowest >= TRIMAP_FOREGROUND and top <= TRIMAP_BORDER:
         return _to_mask(values == TRIMAP_FOREGROUND), (
-            f"holds {' and '.join(map(str, levels))} without 0, read as trimap: 1 is foreground, 2 background, 3 "
+            f"contains {' and '.join(map(str, levels))} without 0, read as trimap: 1 is foreground, 2 background, 3 "
             f"border; {OVERRIDE_HINT}"
         )
     largest_label = int(levels[levels != VOID_8_BIT].max())
     if top > VOID_8_BIT or largest_label <= MAX_LABEL:
         many = f"{len(levels):,} values up to {top:,}" if top > VOID_8_BIT else f"small values up to {largest_label}"
         void = f", {top} is void" if top in (VOID_8_BIT, VOID_16_BIT) else ""
-        remark = f"holds {many}, read as labels: all but 0 are foreground{void}; {OVERRIDE_HINT}"
+        remark = f"contains {many}, read as labels: all but 0 are foreground{void}; {OVERRIDE_HINT}"
         return _decode_labels(values, encoding), remark
-    remark = f"holds {len(levels)} levels ({', '.join(map(str, levels))}), read as grey; {OVERRIDE_HINT}"
+    remark = f"contains {len(levels)} levels ({', '.join(map(str, levels))}), read as grey; {OVERRIDE_HINT}"
     return values, remark if len(levels) <= MAX_LISTED_LEVELS else ""
 
 

@@ -27,7 +27,7 @@ MaskProblemKind = Literal["missing", "wrong shape", "unreadable", "shared", "bad
 
 @dataclass(frozen=True)
 class MaskProblem:
-    """Why an image has no usable mask: the key of its example, the kind of problem and a message."""
+    """A problem with the mask of an image: the key of its example, the kind of problem and a message."""
 
     key: str
     kind: MaskProblemKind

@@ -108,7 +108,7 @@ def mean_by_class(rows: Sequence[MaskStatistics], value: Callable[[MaskStatistic
 
 
 def find_outliers(rows: Sequence[MaskStatistics]) -> list[tuple[MaskStatistics, float]]:
-    """Masks whose foreground share differs from that of their class, with the class median; the largest first."""
+    """Masks whose foreground share differs from that of their class, with the class median; largest deviation first."""
     found = []
     for label in dict.fromkeys(row.label for row in rows):
         group = [row for row in rows if row.label == label]

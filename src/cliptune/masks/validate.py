@@ -74,10 +74,10 @@ def drop_unusable(task: Task, source: MaskSource) -> tuple[Task, dict[str, str]]
 
 def uninformative_message(empty: int, full: int, total: int) -> str:
     """The error message for masks that are all empty or all full, or "" if some are neither."""
-    for count, lack, other in ((empty, "foreground", "background"), (full, "background", "foreground")):
+    for count, absent, other in ((empty, "foreground", "background"), (full, "background", "foreground")):
         if total and count == total:
             return (
-                f"none of the {total} masks has any {lack}, all pixels are {other}: say what their values mean "
+                f"none of the {total} masks has any {absent}, all pixels are {other}: specify what their values mean "
                 f"(folder:PATH,values=labels,foreground=1 or values=trimap), or choose another source (gradcam; "
                 f"full is the control)"
             )
@@ -86,9 +86,9 @@ def uninformative_message(empty: int, full: int, total: int) -> str:
 
 def warn_of_uninformative(empty: Sequence[str], full: Sequence[str], total: int, *, whole: bool = False) -> None:
     """Warn of masks without foreground and, unless `whole`, of masks without background."""
-    for keys, lack in ((empty, "foreground"), ((), "") if whole else (full, "background")):
+    for keys, absent in ((empty, "foreground"), ((), "") if whole else (full, "background")):
         if keys:
             shown = listed(keys, MAX_NAMED)
             warnings.warn(
-                f"{len(keys)} of {total} masks have no {lack}: {shown}; cliptune masks check shows them", stacklevel=3
+                f"{len(keys)} of {total} masks have no {absent}: {shown}; cliptune masks check shows them", stacklevel=3
             )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cliptune.backbones.backbone import Backbone
     from cliptune.model.tuned_model import TunedModel
 
-#: The words that the released code starts from, whatever words it is given.
+#: The words that the released code initialises from, regardless of its configuration.
 RELEASED_WORDS = "a photo of a"
 
 
@@ -41,7 +41,7 @@ class KgCoOp(Method):
     template: str = ""
     """The teacher's template with one {}, instead of the dataset's."""
     compat: Literal["paper", "release"] = "paper"
-    """Initialise from the given words, or as released from "a photo of a" whenever there are any."""
+    """Initialise from `words`, or as released from "a photo of a" unless `words` is empty."""
 
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))

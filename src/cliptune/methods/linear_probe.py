@@ -23,8 +23,8 @@ class LinearProbe(Method):
     """A weight vector and a bias per class on normalised image features; accepts no new class names.
 
     The baseline of Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021,
-    https://arxiv.org/abs/2103.00020, and of every paper since. Checked against its definition: the authors solve
-    it by L-BFGS, here it is trained like all methods.
+    https://arxiv.org/abs/2103.00020, and of every paper since. Checked against its definition: the authors use
+    L-BFGS, whereas here it is trained like all methods.
     """
 
     start: Literal["zero", "text"] = "zero"

@@ -1,4 +1,4 @@
-"""ProGrad: CoOp whose gradients never oppose zero-shot CLIP."""
+"""ProGrad: CoOp with gradients that never oppose zero-shot CLIP."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ProGrad(Method):
     def __post_init__(self):
         object.__setattr__(self, "words", clean_words(self.words))
         least = max(1, len(self.words.split()))
-        checks.at_least(self, least, "n_ctx", hint=f"it holds {self.words!r}" if self.words else "")
+        checks.at_least(self, least, "n_ctx", hint=f"the context includes {self.words!r}" if self.words else "")
         checks.positive(self, "temperature")
         checks.at_least(self, 0, "lam")
         checks.template("template", self.template or "{}")

@@ -129,7 +129,7 @@ class Restore(Method):
 
 @dataclass(frozen=True)
 class ShiftReference:
-    """What shifts are measured from: norms stored by the learner, and the pooled tokens of the frozen model.
+    """The reference of feature shifts: norms stored by the learner, and the pooled tokens of the frozen model.
 
     text: `(C, text_width)` per block, the frozen text tower's pooled tokens of the classes; () for `shift="norms"`.
     """

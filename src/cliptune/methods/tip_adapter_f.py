@@ -1,4 +1,4 @@
-"""Tip-Adapter-F: a cache of training images whose keys are trained."""
+"""Tip-Adapter-F: a cache of training images with trained keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TipAdapterF(Method):
-    """Tip-Adapter whose cached keys are fine-tuned with cross-entropy; their labels are fixed.
+    """Tip-Adapter with cached keys that are fine-tuned with cross-entropy; their labels are fixed.
 
     Zhang et al., Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification, ECCV 2022,
     https://arxiv.org/abs/2207.09519, section 3.2. Checked against Tip-Adapter 327763e, which keeps

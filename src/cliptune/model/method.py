@@ -23,7 +23,7 @@ class Method(ABC):
     """A tuning method: its trainable parameters, prompts and losses.
 
     A subclass is a frozen dataclass whose fields are the hyper-parameters of the paper. Only `learner` and `losses` are
-    required. A method knows nothing of devices, training loops or files.
+    required. A method does not depend on devices, training loops or files.
     """
 
     #: Whether losses change any parameter. A wrapper needs a method that trains.

@@ -87,7 +87,7 @@ class TunedModel(nn.Module):
         """
         if tuple(classnames) != self.classnames and not self.accepts_new_classes:
             raise UserError(
-                f"this model ({type(self.method).__name__}) learned something of its own for each class, so it cannot "
+                f"this model ({type(self.method).__name__}) has trainable parameters per class, so it cannot "
                 f"take other class names"
             )
         other = TunedModel(
@@ -166,8 +166,8 @@ class TunedModel(nn.Module):
         if prompts.conditional is not None:
             if image is None:
                 raise UserError(
-                    f"the sentences of this model ({type(self.method).__name__}) depend on the image, so there is no "
-                    f"text classifier without one; classify images instead"
+                    f"the prompts of this model ({type(self.method).__name__}) depend on the image, so there are no "
+                    f"text features without one; use predict or logits"
                 )
             return self.backbone.class_features_per_image(text, prompts.conditional(image), prompts), ()
         if not record:
@@ -233,10 +233,10 @@ class TunedModel(nn.Module):
 
 
 def check_images(backbone: Backbone, dataset: Dataset | None) -> None:
-    """Warn if the bundled tiny backbone, which knows drawings only, gets other images; None stands for unknown ones."""
+    """Warn if the bundled tiny backbone gets images other than drawings. dataset: None if unknown."""
     if backbone.name == "tiny" and not isinstance(dataset, Emoji):
         warnings.warn(
-            "the bundled tiny backbone knows drawings only: its accuracy on photographs is near chance; for these, say "
+            "the bundled tiny backbone knows drawings only: its accuracy on photographs is near chance; for these, use "
             "--backbone ViT-B-16 --pretrained openai",
             stacklevel=3,
         )

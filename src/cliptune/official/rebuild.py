@@ -84,20 +84,20 @@ def load_tensors(model: TunedModel, saved: OfficialCheckpoint) -> None:
 
 
 def _fit_words(
-    saved: OfficialCheckpoint, method: Method, backbone: Backbone, given: bool, tails: list[list[int]] | None
+    saved: OfficialCheckpoint, method: Method, backbone: Backbone, chosen: bool, tails: list[list[int]] | None
 ) -> tuple[Method, list[int]]:
     """The method with the words of its sentences, and the fixed tokens before the name.
 
     Words beyond the learned vectors stay in the sentence ("v1 v2 of a cat."). The method's words are tried first, then
-    no words. given: The user chose the words, so only these are tried. tails: Token ids after the context, per class.
+    no words. chosen: The user chose the words, so only these are tried. tails: Token ids after the context, per class.
     Raises `UserError` if no words fit.
     """
     own: str = next(getattr(layer, "words", "") for layer in nested_methods(method) if hasattr(layer, "words"))
     length, why = saved.learned[CTX].shape[-2], ""
-    for words in (own,) if given else dict.fromkeys((own, "")):
+    for words in (own,) if chosen else dict.fromkeys((own, "")):
         if (
             words
-            and not given
+            and not chosen
             and (length > MAX_WORD_VECTORS or len(backbone.prompt_tokenizer.word_ids(words)) < length)
         ):
             continue
@@ -125,12 +125,12 @@ def _check_class_order(
     """Raise `UserError` unless each name is the one that the context of its class was learned for."""
     if len(classnames) != len(tails):
         raise UserError(f"{saved.path} has a context for each of {len(tails)} classes, got {len(classnames)} names")
-    for given, there, name, tail in zip(
+    for chosen, recorded, name, tail in zip(
         classnames, tails, names, _sentence_tails(method, backbone, classnames)[1], strict=True
     ):
-        if there != tail:
+        if recorded != tail:
             raise UserError(
-                f"{saved.path} has a context for each class, and its class {name!r} is at the position of {given!r}; "
+                f"{saved.path} has a context for each class, and its class {name!r} is at the position of {chosen!r}; "
                 f"list the names in the order of training, or leave --classes out"
             )
 

@@ -1,4 +1,4 @@
-"""Prefix tokens in every layer, with lengths that are searched for or given (DPL)."""
+"""Prefix tokens in every layer, of searched or fixed lengths (DPL)."""
 
 from __future__ import annotations
 

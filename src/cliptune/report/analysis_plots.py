@@ -19,7 +19,7 @@ from cliptune.results.summary import group_runs
 from cliptune.types import Result
 
 
-def plot_shots(results: Sequence[Result], looks: Mapping[str, MethodStyle], *, metric: str) -> Figure | None:
+def plot_shots(results: Sequence[Result], styles: Mapping[str, MethodStyle], *, metric: str) -> Figure | None:
     """Plot `metric` by training images per class, with one line per method and std over seeds.
 
     Methods with a single number of shots (zero-shot) are horizontal lines. Returns None for fewer than two numbers.
@@ -34,18 +34,18 @@ def plot_shots(results: Sequence[Result], looks: Mapping[str, MethodStyle], *, m
     if len(every) < 2:
         return None
     figure, axes = new_axes(3.5)
-    for method in (m for m in looks if m in points):
-        look, by_shots = looks[method], points[method]
+    for method in (m for m in styles if m in points):
+        style, by_shots = styles[method], points[method]
         if len(by_shots) == 1:
             axes.axhline(
-                next(iter(by_shots.values()))[0], color=look.colour, linestyle="--", linewidth=1.5, label=method
+                next(iter(by_shots.values()))[0], color=style.colour, linestyle="--", linewidth=1.5, label=method
             )
             continue
         x = sorted(by_shots)
         axes.errorbar(
             *(x, [by_shots[k][0] for k in x]),
-            **{"yerr": [by_shots[k][1] for k in x], "color": look.colour, "linestyle": look.dash, "linewidth": 2},
-            **{"marker": look.marker, "markersize": 5, "elinewidth": 1, "label": method},
+            **{"yerr": [by_shots[k][1] for k in x], "color": style.colour, "linestyle": style.dash, "linewidth": 2},
+            **{"marker": style.marker, "markersize": 5, "elinewidth": 1, "label": method},
         )
     axes.set_xscale("log", base=2)
     axes.set_xticks(every, [str(k) for k in every])
@@ -56,18 +56,18 @@ def plot_shots(results: Sequence[Result], looks: Mapping[str, MethodStyle], *, m
     return figure
 
 
-def plot_feature_shifts(shifts: Sequence[FeatureShift], looks: Mapping[str, MethodStyle]) -> Figure | None:
+def plot_feature_shifts(shifts: Sequence[FeatureShift], styles: Mapping[str, MethodStyle]) -> Figure | None:
     """Plot the feature shift of the text (solid) and image tower (dashed) after each block, one colour per method."""
     if not shifts:
         return None
     figure, axes = new_axes(3.5)
     for shift in shifts:
-        look = looks.get(shift.method, MethodStyle(QUIET, "o", "-"))
+        style = styles.get(shift.method, MethodStyle(QUIET, "o", "-"))
         for values, dash, label in ((shift.text, "-", shift.method), (shift.image, (0, (3, 2)), None)):
             axes.plot(
                 *(range(1, 1 + len(values)), values),
-                **{"color": look.colour, "linestyle": dash, "linewidth": 2, "label": label},
-                **{"marker": look.marker, "markersize": 5},
+                **{"color": style.colour, "linestyle": dash, "linewidth": 2, "label": label},
+                **{"marker": style.marker, "markersize": 5},
             )
     axes.set_xlabel("block")
     axes.set_ylabel("shift relative to the frozen model")
@@ -80,13 +80,13 @@ def plot_feature_shifts(shifts: Sequence[FeatureShift], looks: Mapping[str, Meth
     return figure
 
 
-def plot_confusion(confusion: ConfusionCounts, method: str, look: MethodStyle) -> Figure | None:
+def plot_confusion(confusion: ConfusionCounts, method: str, style: MethodStyle) -> Figure | None:
     """Plot a confusion matrix: true classes in rows, predictions in columns, shaded by the share of the row."""
     matrix = np.array(confusion.counts[method], dtype=float)
     share = matrix / matrix.sum(1, keepdims=True).clip(1)
     n = len(confusion.classnames)
     figure, axes = new_axes(0.9 + 0.155 * max(n, 12))
-    axes.imshow(share, cmap=shades(look.colour), vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+    axes.imshow(share, cmap=shades(style.colour), vmin=0, vmax=1, interpolation="nearest", aspect="auto")
     names = [name if len(name) <= 18 else name[:17] + "…" for name in confusion.classnames]
     small = 9 if n <= 20 else 8
     axes.set_yticks(range(n), names, fontsize=small)

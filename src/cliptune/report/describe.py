@@ -93,19 +93,19 @@ def cautions(results: Sequence[Result]) -> list[str]:
 
 def describe_test_images(results: Sequence[Result]) -> str:
     """Size of each whole test set, "960 base and 960 novel images"; empty if unknown or different between runs."""
-    said = {_format_items(_get_mapping(r.provenance, "test_images"), "{1:,} {0}", "/") for r in results}
-    return f"{join_words(said.pop().split(', '))} images" if len(said) == 1 and "" not in said else ""
+    sizes = {_format_items(_get_mapping(r.provenance, "test_images"), "{1:,} {0}", "/") for r in results}
+    return f"{join_words(sizes.pop().split(', '))} images" if len(sizes) == 1 and "" not in sizes else ""
 
 
 def describe_versions(results: Sequence[Result]) -> str:
     """Versions of cliptune and torch."""
     keep = ("cliptune", "torch")
 
-    def said(provenance: Mapping[str, Any]) -> str:
+    def versions(provenance: Mapping[str, Any]) -> str:
         found = _get_mapping(provenance, "versions")
         return join_words(f"{name} {found[name]}" for name in keep if name in found)
 
-    return ", or ".join(_distinct(results, said))
+    return ", or ".join(_distinct(results, versions))
 
 
 def join_words(words: Iterable[str]) -> str:
@@ -124,5 +124,5 @@ def _get_mapping(provenance: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _distinct(results: Sequence[Result], say: Any) -> list[str]:
-    return sorted({text for r in results if (text := say(r.provenance))})
+def _distinct(results: Sequence[Result], describe: Any) -> list[str]:
+    return sorted({text for r in results if (text := describe(r.provenance))})

@@ -34,7 +34,7 @@ class EmbeddedPlot:
     caption: str
 
 
-def training_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
+def training_figures(results: Sequence[Result], styles: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
     """Training loss by epoch, and validation accuracy where it was measured."""
     several = len({r.seed for r in results}) > 1
     over = "Mean over seeds; the shaded band is their range. " if several else ""
@@ -52,26 +52,28 @@ def training_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]
 
     def drawn(what: str, name: str, caption: str) -> EmbeddedPlot | None:
         alt = f"Line chart of {name} by epoch for {_methods(results)}."
-        return _embed(lambda: plots.plot_training_curves(results, looks, what=what), alt, over + caption)
+        return _embed(lambda: plots.plot_training_curves(results, styles, what=what), alt, over + caption)
 
     return [plot for what, (name, caption) in words.items() if (plot := drawn(what, name, caption))]
 
 
-def background_figure(results: Sequence[Result], looks: Mapping[str, MethodStyle], part: str) -> EmbeddedPlot | None:
+def background_figure(results: Sequence[Result], styles: Mapping[str, MethodStyle], part: str) -> EmbeddedPlot | None:
     """Accuracy on the test set `part` by background."""
     alt = f"Bar chart of accuracy on {part} by background for {_methods(results)}; the table has its numbers."
-    return _embed(lambda: plots.plot_backgrounds(results, looks, part=part), alt, "")
+    return _embed(lambda: plots.plot_backgrounds(results, styles, part=part), alt, "")
 
 
-def base_novel_figure(results: Sequence[Result], looks: Mapping[str, MethodStyle], heading: str) -> EmbeddedPlot | None:
+def base_novel_figure(
+    results: Sequence[Result], styles: Mapping[str, MethodStyle], heading: str
+) -> EmbeddedPlot | None:
     """Accuracy on base against novel classes."""
     alt = f"Scatter plot of base against novel accuracy for {_methods(results)}; the table has its numbers."
     caption = "Higher and further right is better; the harmonic mean is constant along a grey line."
     whole = f"{heading}. {caption}" if heading else caption
-    return _embed(lambda: plots.plot_base_novel(results, looks), alt, whole)
+    return _embed(lambda: plots.plot_base_novel(results, styles), alt, whole)
 
 
-def prompt_length_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
+def prompt_length_figures(results: Sequence[Result], styles: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
     """Prompt tokens per layer: a plot for each method with a length per layer."""
 
     def drawn(method: str) -> EmbeddedPlot | None:
@@ -79,12 +81,12 @@ def prompt_length_figures(results: Sequence[Result], looks: Mapping[str, MethodS
         several = len([run for run in runs if prompt_lengths(run)]) > 1
         alt = f"Grid of layers and numbers of tokens for {method}; the cell of each layer's number is filled."
         caption = f"{method}. Darker cells: more runs with that number of tokens." if several else f"{method}."
-        return _embed(lambda: plots.plot_prompt_lengths(runs, looks[method]), alt, caption)
+        return _embed(lambda: plots.plot_prompt_lengths(runs, styles[method]), alt, caption)
 
     return [plot for method in method_order(results) if (plot := drawn(method))]
 
 
-def shots_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
+def shots_figures(results: Sequence[Result], styles: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
     """Accuracy by training images per class: a plot for each dataset and each metric of a whole test set."""
     figures = []
     for data in sorted({r.data for r in results}):
@@ -93,20 +95,20 @@ def shots_figures(results: Sequence[Result], looks: Mapping[str, MethodStyle]) -
             alt = f"Line chart of {metric} on {data} by training images per class for {_methods(runs)}."
             over = "Error bars: standard deviation over seeds." if len({r.seed for r in runs}) > 1 else ""
             caption = f"{data}, {column_title(metric)}. {over}"
-            plot = _embed(lambda m=metric, d=runs: curves_.plot_shots(d, looks, metric=m), alt, caption)
+            plot = _embed(lambda m=metric, d=runs: curves_.plot_shots(d, styles, metric=m), alt, caption)
             figures += [plot] if plot else []
     return figures
 
 
-def feature_shift_figure(shifts: Sequence[FeatureShift], looks: Mapping[str, MethodStyle]) -> EmbeddedPlot | None:
+def feature_shift_figure(shifts: Sequence[FeatureShift], styles: Mapping[str, MethodStyle]) -> EmbeddedPlot | None:
     """Feature shift of both towers after each block."""
     alt = f"Line chart of the shift of both towers by block for {join_words(shift.method for shift in shifts)}."
     caption = "Where the two lines of a method coincide, its tokens shift both towers equally."
-    return _embed(lambda: curves_.plot_feature_shifts(shifts, looks), alt, caption) if shifts else None
+    return _embed(lambda: curves_.plot_feature_shifts(shifts, styles), alt, caption) if shifts else None
 
 
 def confusion_figures(
-    confusions: Sequence[ConfusionCounts], results: Sequence[Result], looks: Mapping[str, MethodStyle]
+    confusions: Sequence[ConfusionCounts], results: Sequence[Result], styles: Mapping[str, MethodStyle]
 ) -> list[EmbeddedPlot]:
     """Confusion matrices of zero-shot and the best method, for test sets of at most `MAX_MATRIX_CLASSES` classes."""
     figures = []
@@ -114,13 +116,13 @@ def confusion_figures(
         right = {method: sum(row[i] for i, row in enumerate(counts)) for method, counts in confusion.counts.items()}
         best = max((m for m in right if m != confusion.untuned), key=lambda m: right[m], default=None)
         for method in dict.fromkeys(m for m in (confusion.untuned, best) if m):
-            look = looks.get(method, MethodStyle(UNTRAINED_COLOUR, "o", "-"))
+            style = styles.get(method, MethodStyle(UNTRAINED_COLOUR, "o", "-"))
             share = 100 * right[method] / max(confusion.num_images, 1)
             alt = f"Confusion matrix of {method} on {confusion.name}; the table has the largest numbers."
             caption = (
                 f"{method} on {column_title(confusion.name)}: {share:.1f} % of the predictions are correct (diagonal)."
             )
-            plot = _embed(lambda o=confusion, m=method, k=look: curves_.plot_confusion(o, m, k), alt, caption)
+            plot = _embed(lambda o=confusion, m=method, k=style: curves_.plot_confusion(o, m, k), alt, caption)
             figures += [plot] if plot else []
     return figures
 

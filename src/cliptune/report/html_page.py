@@ -47,7 +47,7 @@ def render_page(
 
     Args:
         results: the records.
-        findings: what was collected from checkpoints and from files beside the records.
+        findings: what was collected from checkpoints and from files next to the records.
         title: the heading of the page.
         notes: further footnotes as plain text.
 
@@ -94,7 +94,7 @@ def render_page(
         not_asked=NO_PREDICTION,
         words=prompt_word_tables(findings.words),
         shifts=figures.feature_shift_figure(findings.shifts, styles),
-        looks=styles,
+        styles=styles,
         meanings=_meanings((*split_shared_keys(main)[0], *main.columns)),
         cost_meanings=_meanings([name for name in COST_COLUMNS if cost and (title_of(name), True) in cost.head]),
         background_meanings=[pair for pair in background_meanings if pair[0] in background_columns],

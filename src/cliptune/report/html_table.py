@@ -22,7 +22,7 @@ class HtmlCell:
 
 @dataclass(frozen=True)
 class HtmlTable:
-    """A table: `head` holds a title and whether the column is numeric; the first cell of a row is its header."""
+    """A table: `head` contains a title and whether the column is numeric; the first cell of a row is its header."""
 
     caption: str
     head: tuple[tuple[str, bool], ...]
@@ -31,7 +31,7 @@ class HtmlTable:
 
 
 def to_html_table(table: Table, caption: str, heading: Callable[[str], str] = title_of) -> HtmlTable:
-    """Convert a summary. Key columns with one value for all rows are left to the caption."""
+    """Convert a summary. Key columns with one value for all rows are in the caption instead."""
     keys, _ = split_shared_keys(table)
     head = [(k, not is_text(k)) for k in keys] + [(heading(c), True) for c in table.columns]
     rows = []
@@ -46,8 +46,8 @@ def to_html_table(table: Table, caption: str, heading: Callable[[str], str] = ti
 
 def shared_values(table: Table) -> str:
     """The values that all rows share, as the end of a caption."""
-    said = split_shared_keys(table)[1]
-    return f": {said}" if said else ""
+    values = split_shared_keys(table)[1]
+    return f": {values}" if values else ""
 
 
 def text_cell(words: str) -> HtmlCell:
@@ -67,6 +67,6 @@ def number_cell(
     """A numeric cell with its standard error or interval; a dash, which sorts last, for None."""
     if value is None:
         return HtmlCell(FormattedCell("–"), "")
-    said = f"{round(value, digits) + 0.0:{sign}.{digits}f}"
+    text = f"{round(value, digits) + 0.0:{sign}.{digits}f}"
     ends = "" if interval is None else f"({interval[0]:.{digits}f}–{interval[1]:.{digits}f})"
-    return HtmlCell(FormattedCell(said, "" if error is None else f"{error:.{digits}f}", ends), value, tint)
+    return HtmlCell(FormattedCell(text, "" if error is None else f"{error:.{digits}f}", ends), value, tint)

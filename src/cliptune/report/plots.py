@@ -28,7 +28,7 @@ BACKGROUND_FILLS = {"original": (1.0, None), "same": (0.5, None), "swapped": (0.
 
 
 def plot_training_curves(
-    results: Sequence[Result], looks: Mapping[str, MethodStyle], *, what: str = "loss"
+    results: Sequence[Result], styles: Mapping[str, MethodStyle], *, what: str = "loss"
 ) -> Figure | None:
     """Plot `what` ("loss", "val", ...) by epoch with one line per method: mean over seeds, range shaded.
 
@@ -42,19 +42,21 @@ def plot_training_curves(
     if not runs:
         return None
     figure, axes = new_axes(3.5)
-    for method in (m for m in looks if m in runs):
-        look, seeds = looks[method], runs[method]
+    for method in (m for m in styles if m in runs):
+        style, seeds = styles[method], runs[method]
         epochs = sorted(set.intersection(*(set(points) for points in seeds)))
         values = np.array([[points[e] for e in epochs] for points in seeds])
         shown = [e + 1 for e in epochs]
         every = max(1, len(shown) // 8)
         axes.plot(
             *(shown, values.mean(axis=0)),
-            **{"color": look.colour, "linestyle": look.dash, "linewidth": 2, "label": method},
-            **{"marker": look.marker, "markersize": 5, "markevery": every},
+            **{"color": style.colour, "linestyle": style.dash, "linewidth": 2, "label": method},
+            **{"marker": style.marker, "markersize": 5, "markevery": every},
         )
         if len(seeds) > 1:
-            axes.fill_between(shown, values.min(axis=0), values.max(axis=0), color=look.colour, alpha=0.15, linewidth=0)
+            axes.fill_between(
+                shown, values.min(axis=0), values.max(axis=0), color=style.colour, alpha=0.15, linewidth=0
+            )
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy on validation shots (%)" if what == "val" else what)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -63,7 +65,7 @@ def plot_training_curves(
 
 
 def plot_backgrounds(
-    results: Sequence[Result], looks: Mapping[str, MethodStyle], *, part: str = "base"
+    results: Sequence[Result], styles: Mapping[str, MethodStyle], *, part: str = "base"
 ) -> Figure | None:
     """Plot accuracy on the test set `part` by background with one group of bars per method and std over seeds.
 
@@ -78,7 +80,7 @@ def plot_backgrounds(
     group = bar * len(modes) + gap
     figure, axes = new_axes(1.0 + 0.85 * group * len(table.rows))
     for i, row in enumerate(table.rows):
-        colour = looks[row.method].colour
+        colour = styles[row.method].colour
         for j, (mode, cell) in enumerate(zip(modes, row.cells, strict=True)):
             if cell is not None:
                 y = i * group + j * bar
@@ -98,7 +100,7 @@ def plot_backgrounds(
 
 def plot_base_novel(
     results: Sequence[Result],
-    looks: Mapping[str, MethodStyle],
+    styles: Mapping[str, MethodStyle],
 ) -> Figure | None:
     """Plot base against novel accuracy with one point per method, std over seeds, and contours of the harmonic mean."""
     there = {name for result in results for name in result.metrics}
@@ -110,10 +112,10 @@ def plot_base_novel(
         return None
     figure, axes = new_axes(3.9)
     for method, base, novel in points:
-        look = looks[method]
+        style = styles[method]
         axes.errorbar(
             *(base.mean, novel.mean, novel.std or None, base.std or None),
-            **{"fmt": look.marker, "color": look.colour, "markersize": 9, "label": method, "elinewidth": 1.2},
+            **{"fmt": style.marker, "color": style.colour, "markersize": 9, "label": method, "elinewidth": 1.2},
             **{"markeredgecolor": PAPER, "markeredgewidth": 0.8, "zorder": 3},
         )
     axes.margins(0.15)
@@ -130,7 +132,7 @@ def plot_base_novel(
     return figure
 
 
-def plot_prompt_lengths(results: Sequence[Result], look: MethodStyle) -> Figure | None:
+def plot_prompt_lengths(results: Sequence[Result], style: MethodStyle) -> Figure | None:
     """Plot prompt tokens per layer of one method: the darker a cell, the more runs have that length in that layer.
 
     Returns None if the records have no lengths.
@@ -149,7 +151,7 @@ def plot_prompt_lengths(results: Sequence[Result], look: MethodStyle) -> Figure 
             share[list(row), range(len(row))] += 1 / len(rows)
         axes = figure.add_subplot(len(parts), 1, i + 1, facecolor="none")
         edges = np.arange(layers + 1) + 0.5, np.arange(longest + 2) - 0.5
-        axes.pcolormesh(*edges, share, cmap=shades(look.colour), vmin=0, vmax=1, edgecolors=GRID, linewidth=0.8)
+        axes.pcolormesh(*edges, share, cmap=shades(style.colour), vmin=0, vmax=1, edgecolors=GRID, linewidth=0.8)
         axes.set_xticks(range(1, layers + 1))
         axes.set_yticks(range(longest + 1))
         axes.set_ylabel(f"tokens, {part}")

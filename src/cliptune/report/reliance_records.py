@@ -1,4 +1,4 @@
-"""Background reliance files beside records: reading them, and tables of them.
+"""Background reliance files next to records: reading them, and tables of them.
 
 A file is the JSON of a `RelianceRecord`: the settings, the checkpoint and the measured values.
 """

@@ -99,7 +99,7 @@ class ReportData:
 
     Args:
         panels, classes, words, shifts: collected from the checkpoints of one task.
-        reliance: background reliance by method, from files beside the records.
+        reliance: background reliance by method, from files next to the records.
         task: a description of the task of the checkpoints.
         notes: further footnotes as plain text.
     """

@@ -1,4 +1,4 @@
-"""Tables of the page that need checkpoints or files beside records: backgrounds, classes, learned context."""
+"""Tables of the page that need checkpoints or files next to records: backgrounds, classes, learned context."""
 
 from __future__ import annotations
 

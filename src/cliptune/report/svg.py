@@ -1,6 +1,6 @@
 """Matplotlib figures as inline SVG that follows the page's colour scheme.
 
-No pyplot, which would hold every figure until it is closed.
+No pyplot, which keeps every figure in memory until it is closed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def to_svg(figure: Figure) -> str:
 
 
 def _with_unique_ids(svg: str) -> str:
-    """Prefix ids that are referred to with a hash of the figure, and drop the others: a page holds many figures."""
+    """Prefix ids that are referred to with a hash of the figure, and drop the others: a page contains many figures."""
     prefix = "s" + hashlib.sha256(svg.encode()).hexdigest()[:10]
     used = set(re.findall(r'(?:url\(|href=")#([\w.-]+)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", svg)

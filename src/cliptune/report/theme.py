@@ -45,7 +45,7 @@ def method_styles(results: Sequence[Result]) -> dict[str, MethodStyle]:
 
 
 def tint(colour: str, share: float) -> str:
-    """`share` of `colour` mixed into the paper, opaque: SVG viewers drop hatches from translucent fills."""
+    """`share` of `colour` mixed into the page colour, opaque: SVG viewers drop hatches from translucent fills."""
     r, g, b = (share * a + (1 - share) * p for a, p in zip(to_rgb(colour), to_rgb(PAPER), strict=True))
     return to_hex((r, g, b))
 

@@ -106,7 +106,7 @@ def aggregate_runs(runs: Iterable[Result], name: str) -> Cell | None:
 
 
 def aggregate_datasets(groups: Sequence[Sequence[Result]], name: str) -> Cell | None:
-    """Average a metric over datasets, given the runs on each; None if one lacks it. hm is that of the averages."""
+    """Average a metric over datasets, given the runs on each; None if one is missing. hm is that of the averages."""
     part, rest = split_metric(name)
     if part == "hm" and not any(name in run.metrics for runs in groups for run in runs):
         return harmonic_mean(*(aggregate_datasets(groups, f"{which}{rest}") for which in ("base", "novel")))

@@ -18,7 +18,7 @@ class Column:
         kind: "key" columns tell rows apart, "metric" columns hold accuracies in percent, "cost" columns the rest.
         meaning: one sentence for the report page.
         title: its heading in the other formats; `name` if empty.
-        text: whether it holds text, which is aligned to the left.
+        text: whether it contains text, which is aligned to the left.
         decimals: decimals of a cost.
         value: computes a cost from a record, None if unknown; by default `result.cost[name]`.
     """
@@ -90,5 +90,5 @@ GAP_MEANING = "Same minus swapped, in points: the accuracy that comes from the b
 
 
 def is_text(name: str) -> bool:
-    """Whether a column holds text rather than numbers."""
+    """Whether a column contains text rather than numbers."""
     return name in COLUMNS and COLUMNS[name].text

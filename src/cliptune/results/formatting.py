@@ -39,7 +39,7 @@ def column_title(column: str) -> str:
 
 
 def is_comparison_column(column: str) -> bool:
-    """Whether a column holds published numbers, or differences from them, rather than measurements."""
+    """Whether a column contains published numbers, or differences from them, rather than measurements."""
     return column.partition(PIVOT_MARK)[0].endswith((PUBLISHED_SUFFIX, DIFFERENCE_SUFFIX))
 
 
@@ -65,9 +65,9 @@ def split_shared_keys(table: Table) -> tuple[tuple[str, ...], str]:
         else {}
     )
     words = [
-        f"{said} {k}" if k in ("shots", "seeds") else said if k in ("data", "method", "metric") else f"{k} {said}"
-        for k, said in shared.items()
-        if said != MISSING
+        f"{text} {k}" if k in ("shots", "seeds") else text if k in ("data", "method", "metric") else f"{k} {text}"
+        for k, text in shared.items()
+        if text != MISSING
     ]
     words = [word[:-1] if word in ("1 shots", "1 seeds") else word for word in words]
     return (*first, *(k for k in rest if k not in shared)), ", ".join(words)

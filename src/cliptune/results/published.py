@@ -207,9 +207,9 @@ def _missing_reason(results: Sequence[Result], lines: Sequence[PublishedResult])
         known = {getattr(line, place) for line in lines}
         mine = {fact[part] for fact in found}
         if not mine & known:
-            said = " and ".join(sorted(mine - {""}) or ["none recorded"])
+            recorded = " and ".join(sorted(mine - {""}) or ["none recorded"])
             also = f"they use {' and '.join(sorted(known))}" if len(known) <= 3 else f"none uses this {what}"
-            return f"{also}, these runs have {what} {said}"
+            return f"{also}, these runs have {what} {recorded}"
     return "none for these methods with this data, number of shots and protocol"
 
 

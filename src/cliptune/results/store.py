@@ -127,7 +127,7 @@ NESTED_CHECKS: Mapping[tuple[str, str], tuple[str, Callable[[Any], bool]]] = {
 def _content_error(content: Any) -> str | None:
     """Describe why `content` is not a result; None if it is."""
     if not isinstance(content, dict):
-        return "it holds no record"
+        return "it contains no record"
     for key in sorted(content.keys() - FIELD_CHECKS.keys()):
         return f"unknown key {shown(key)}"
     for f in dataclasses.fields(Result):

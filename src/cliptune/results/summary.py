@@ -35,7 +35,7 @@ SPREAD_NOTES: dict[Spread, str] = {
 class Row:
     """One method on one dataset with one number of shots; `cells` are in the order of the table's columns.
 
-    `more` holds further keys: the seed or settings.
+    `more` contains further keys: the seed or settings.
     """
 
     method: str
@@ -136,9 +136,7 @@ def group_runs(
         more = [get_setting(result, key) for key in apart] + ([result.seed] if per_seed else [])
         runs = groups[(result.data, result.method, num_shots(result), *more)]
         if any(run.seed == result.seed for run in runs):
-            raise UserError(
-                f"{result.method} on {result.data} with seed {result.seed} is there twice; remove one record"
-            )
+            raise UserError(f"{result.method} on {result.data} with seed {result.seed} occurs twice; remove one record")
         runs.append(result)
     return groups
 

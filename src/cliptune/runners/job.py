@@ -37,7 +37,7 @@ class JobEvent:
     """A status message from a worker.
 
     kind: "progress" (`text`, step `done` of `total`), "warning" (`text`), or a final "done", "locked" (another process
-    holds the run directory) or "failed" (`text` is the reason). user_error: whether the user's settings caused the
+    has locked the run directory) or "failed" (`text` is the reason). user_error: whether the user's settings caused the
     failure.
     """
 

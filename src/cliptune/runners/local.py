@@ -74,7 +74,7 @@ class _WorkerProcess:
         self.process = context.Process(target=_worker_main, args=(theirs, number + 1, folder), daemon=False)
         with _environment(_resource_share(number, count)):
             self.process.start()
-        theirs.close()  # the process holds the only other end, so the pipe closes when it dies
+        theirs.close()  # the process has the only other end, so the pipe closes when it dies
 
     def assign(self, queued: QueuedJob) -> None:
         """Send a job to the process."""

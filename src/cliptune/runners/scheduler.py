@@ -114,7 +114,7 @@ class Scheduler:
         """Requeue a job whose worker process died, or fail it after `MAX_RETRIES` restarts."""
         queued.deaths += 1
         if queued.deaths > MAX_RETRIES:
-            self.handle(queued, JobEvent("failed", f"its worker {reason}, like those of {MAX_RETRIES} attempts before"))
+            self.handle(queued, JobEvent("failed", f"its worker {reason}, as in {MAX_RETRIES} attempts before"))
             return
         self._stop(queued)
         self.waiting.insert(0, queued)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def maskclip(model: TunedModel, images: Tensor, labels: Tensor) -> Tensor:
     """Saliency maps `(b, 1, g, g)` in [0, 1] of normalised images `(b, 3, H, W)` with classes `labels` `(b,)`.
 
-    The value vector of a patch in the last block, projected like the output of the class token, lies in the space of
+    The value vector of a patch in the last block, projected like the output of the class token, is in the space of
     text features (Zhou et al., Extract Free Dense Labels from CLIP, ECCV 2022, https://arxiv.org/abs/2112.01071). A
     patch's score is its cosine with the true class minus the mean cosine over all classes, scaled to [0, 1] per image.
     """

@@ -115,7 +115,7 @@ class CommandSegmenter(Segmenter):
         status = f"exit status {code}" if code > 0 else f"signal {-code}"
         output = f"with the output: {' / '.join(lines[-3:])}" if lines else "without output"
         return (
-            f"{self.command!r} ended with {status}, {output}; its masks so far are kept; repeat the "
+            f"{self.command!r} ended with {status}, {output}; the masks made so far are saved; repeat the "
             f"command for the rest"
         )
 

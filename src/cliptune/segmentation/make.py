@@ -1,4 +1,4 @@
-"""Makes mask files with a segmentation model, in the layout that `folder:` reads. An interrupted call is resumed."""
+"""Make mask files with a segmentation model, in the layout that `folder:` reads. An interrupted call is resumed."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ class MakeResult:
 
     Args:
         made: Number of masks that were made.
-        kept: Number of masks that existed.
+        existing: Number of masks that existed already.
         empty: Keys of examples whose masks, new or old, have no foreground.
         missing: Reasons why examples have no mask, by key.
     """
 
     made: int
-    kept: int
+    existing: int
     empty: tuple[str, ...]
     missing: dict[str, str]
 
@@ -86,7 +86,7 @@ def make_masks(
         overwrite: Make all masks again.
         tick: Called with the numbers of examples done and in total.
 
-    Raises `UserError` if `out` holds masks that were made with other settings.
+    Raises `UserError` if `out` contains masks that were made with other settings.
     """
     folder, cut = Path(out).expanduser(), segmenter.threshold if threshold is None else threshold
     checks.require(0 < cut <= 1, "threshold", cut, "above 0 and at most 1")
@@ -95,8 +95,8 @@ def make_masks(
     if not overwrite:
         mask_folder.check_settings(folder, settings)
     paths = mask_folder.mask_paths(dataset, examples, folder)
-    kept, empty, missing, waiting = 0, list[str](), dict[str, str](), list[Example]()
-    if overwrite:  # all are removed first, so that after an interruption no old mask passes for a new one
+    existing, empty, missing, waiting = 0, list[str](), dict[str, str](), list[Example]()
+    if overwrite:  # all are removed first, so that an interruption leaves no old masks among the new ones
         for example in examples:
             paths[example.key].unlink(missing_ok=True)
     for example in examples:
@@ -104,24 +104,24 @@ def make_masks(
         if pixels is None:
             waiting.append(example)
             continue
-        kept += 1
-        tick(kept, len(examples))
+        existing += 1
+        tick(existing, len(examples))
         if pixels.max() < MIN_FOREGROUND:
             empty.append(example.key)
     with closing(_segment(dataset, waiting, segmenter, batch_size)) as results:
-        for done, (example, result) in enumerate(results, kept + 1):
+        for done, (example, result) in enumerate(results, existing + 1):
             if isinstance(result, str):
                 missing[example.key] = result
             else:
                 values = result.float().cpu().numpy()
                 pixels = ((values * 255).round() if soft else (values >= cut) * 255).astype(np.uint8)
-                if done - len(missing) == kept + 1:  # the first mask that is made
+                if done - len(missing) == existing + 1:  # the first mask that is made
                     mask_folder.write_settings(folder, settings)
                 mask_folder.write_mask(paths[example.key], pixels)
                 if pixels.max() < MIN_FOREGROUND:
                     empty.append(example.key)
             tick(done, len(examples))
-    return MakeResult(len(waiting) - len(missing), kept, tuple(empty), missing)
+    return MakeResult(len(waiting) - len(missing), existing, tuple(empty), missing)
 
 
 def _segment(

@@ -27,7 +27,7 @@ VARIABLE_FIELDS = {"command"}
 
 
 def check_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Raise `UserError` if `folder` holds masks that were made with other settings."""
+    """Raise `UserError` if `folder` contains masks that were made with other settings."""
     record = folder / SETTINGS_FILE
     if not record.is_file():
         return
@@ -42,7 +42,7 @@ def check_settings(folder: Path, settings: dict[str, Any]) -> None:
         differences = ", ".join(
             f"--{shown(name)[1:-1]} {shown(saved.get(name))}, not {settings.get(name)!r}" for name in names
         )
-        raise UserError(f"{folder} holds masks made with {differences}; choose another --out, or --overwrite them")
+        raise UserError(f"{folder} contains masks made with {differences}; choose another --out, or --overwrite them")
 
 
 def write_settings(folder: Path, settings: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Loads segmentation models of transformers from the Hugging Face hub or a folder."""
+"""Load segmentation models of transformers from the Hugging Face hub or a folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cliptune.errors import UserError
 
 @dataclass(frozen=True)
 class ModelFamily:
-    """A family of models that one `--with` name stands for.
+    """A family of models that one value of `--with` selects.
 
     Args:
         name: Name of the family.
@@ -94,7 +94,8 @@ def load_pretrained(family: ModelFamily, name: str = "", device: torch.device | 
     missing = sorted(info["missing_keys"])
     if missing:
         warnings.warn(
-            f"{name} lacks {len(missing)} of the model's tensors, first {missing[0]}: they are random", stacklevel=2
+            f"{name} does not contain {len(missing)} of the model's tensors, such as {missing[0]}; they are random",
+            stacklevel=2,
         )
     return PretrainedModel(family, name, model.eval().requires_grad_(False).to(device), processor)
 
@@ -124,8 +125,8 @@ def _explain_errors(family: ModelFamily, name: str, load: Callable[[], Any]) -> 
         if Path(name).expanduser().is_dir():
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise UserError(
-                f"the folder {name} holds no model for --with {family.name} that can be loaded ({reason}); it needs a "
-                f"copy of {family.model}, or the files that save_pretrained of model and processor writes"
+                f"the folder {name} contains no model for --with {family.name} that can be loaded ({reason}); it needs "
+                f"a copy of {family.model}, or the files that save_pretrained of model and processor writes"
             ) from None
         raise UserError(
             f"the model {name} is neither a folder here nor available from the Hugging Face hub; check its name and "

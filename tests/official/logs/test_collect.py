@@ -110,7 +110,7 @@ def test_shots_of_dap_are_read_from_its_logs(tree, log):
     chosen = said["data_efficient"].config
     assert (chosen["fraction"], chosen["selector"], chosen.get("shots")) == (0.1, "herding", None)
     assert said["base_to_novel"].metrics == {"base": 95.0, "novel": 97.0}
-    assert len(notes) == 1 and "says the shots; the record leaves them open" in notes[0]
+    assert len(notes) == 1 and "gives the number of shots; the record omits it" in notes[0]
 
 
 def test_dpl_and_zero_shot(tree, log):
@@ -131,7 +131,8 @@ def test_unfinished_or_unclear_logs_are_reported(tree, log):
     notes_text = "\n".join(notes)
     assert sorted((r.method, r.seed) for r in made.values()) == [("TCP", 1), ("coop", 4)]
     assert (
-        "seed1/log.txt: unfinished: no line says 'Finish training' or 'Finished training' after epoch 2" in notes_text
+        "seed1/log.txt: unfinished: no line contains 'Finish training' or 'Finished training' after epoch 2"
+        in notes_text
     )
     assert "seed2/log.txt: no line with an accuracy" in notes_text
     assert "seed3/log.txt: its last accuracy is of the val split" in notes_text

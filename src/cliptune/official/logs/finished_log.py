@@ -42,7 +42,7 @@ class FinishedLog:
 
 
 def interpret(path: Path, log: Log, test: LoggedAccuracy, root: Path, notes: list[str]) -> FinishedLog | None:
-    """Interpret a log by its configuration, and by its folder for what that does not say.
+    """Interpret a log by its configuration, and by its folder where the configuration has no value.
 
     Appends a sentence to `notes` for each doubt. Returns None, also with a note, if dataset, trainer or seed are
     unknown. root: the folder that is imported.
@@ -69,7 +69,7 @@ def interpret(path: Path, log: Log, test: LoggedAccuracy, root: Path, notes: lis
         method = trainer
     protocol, metric, location = _protocol_and_metric(log, location, dataset_name(data))
     if location.shots is None:
-        notes.append(f"{path}: neither its folder nor its configuration says the shots; the record leaves them open")
+        notes.append(f"{path}: neither its folder nor its configuration gives the number of shots; the record omits it")
     return FinishedLog(path, log, test, location, protocol, method, metric, seed)
 
 
@@ -79,7 +79,7 @@ def _with_shots(location: LogLocation, log: Log, path: Path, notes: list[str]) -
     if shots is None or log.evaluates:
         return location
     if location.shots is not None and max(shots, ALL_SHOTS) != location.shots:
-        notes.append(f"{path}: its folder says {location.shots} shots, its configuration {shots}, which is used")
+        notes.append(f"{path}: its folder gives {location.shots} shots, its configuration {shots}; the latter is used")
     return replace(location, shots=max(shots, ALL_SHOTS))
 
 

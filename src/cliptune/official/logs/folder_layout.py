@@ -1,4 +1,4 @@
-"""Folder layouts of the research code's scripts: what the path of a log says about its run."""
+"""Folder layouts of the research code's scripts: the run that the path of a log identifies."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LAYOUTS = (
 )
 PARTS = {"train_base": "base", "test_base": "base", "test_new": "new", "evaluation": "target"}
 DAPT, DPL = LAYOUTS[4], LAYOUTS[5]
-#: Number of shots that stands for all images. The research code uses any number below 1.
+#: The number of shots that means all images. The research code uses any number below 1.
 ALL_SHOTS = 0
 
 
 @dataclass(frozen=True)
 class LogLocation:
-    """What a path says about a run; None and "" for what it does not.
+    """The settings of a run that a path contains; None or "" for the others.
 
     prefix: the path above the layout, which distinguishes experiments.
     """

@@ -35,7 +35,7 @@ def method_name(trainer: str, settings: str = "", dapt: bool = False) -> str | N
     """The method of a trainer; None if it is unknown.
 
     settings: name of its settings file, which distinguishes language prompting from IVLP, as both have the same
-    trainer. dapt: whether the log mentions DAPT, whose trainer is called MaPLe.
+    trainer. dapt: whether the log mentions DAPT, which names its trainer MaPLe.
     """
     found = next(
         (name for name, trainers in TRAINERS.items() if _alphanumeric(trainer) in map(_alphanumeric, trainers)), None

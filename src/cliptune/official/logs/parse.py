@@ -29,7 +29,7 @@ SPLIT = re.compile(r"^Evaluate on the \*(\w+)\* set$")
 class LoggedAccuracy:
     """A printed accuracy in percent.
 
-    printed: the number as text. trained: whether the log said before that training was finished. total, correct: counts
+    printed: the number as text. trained: whether the log reported the end of training before it. total, correct: counts
     of images, if printed.
     """
 
@@ -114,7 +114,7 @@ def final_accuracy(log: Log) -> tuple[LoggedAccuracy | None, str]:
         counting = tuple(test for test in log.tests if test.trained)
     else:
         epochs = f" after epoch {int(log.history[-1]['epoch']) + 1}" if log.history else ""
-        return None, f"unfinished: no line says {' or '.join(map(repr, END_LINES))}{epochs}"
+        return None, f"unfinished: no line contains {' or '.join(map(repr, END_LINES))}{epochs}"
     if not counting:
         return None, "no line with an accuracy" + ("" if log.evaluates else " after the end of training")
     last = counting[-1]

@@ -15,5 +15,5 @@ TRANSFER_TARGETS = (
     "eurosat",
     "ucf101",
 )
-#: The datasets of the few-shot tables, and the name that stands for all of them on the command line.
+#: The datasets of the few-shot tables, and the name for all of them on the command line.
 BENCHMARKS, BENCHMARKS_NAME = ("imagenet", *TRANSFER_TARGETS), "benchmarks11"

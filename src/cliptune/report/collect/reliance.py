@@ -1,4 +1,4 @@
-"""Measure the background reliance of a run and store it beside its record."""
+"""Measure the background reliance of a run and store it next to its record."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def measure_reliance(
     tick: Callable[[str, int, int], None] = lambda what, done, total: None,
     allow_code: bool = False,
 ) -> tuple[RelianceRecord, Path]:
-    """Measure the background reliance of a run directory or checkpoint file, and write it beside the checkpoint.
+    """Measure the background reliance of a run directory or checkpoint file, and write it next to the checkpoint.
 
     Images larger than the model's input are shrunk first.
 

@@ -89,7 +89,7 @@ def test_empty_boxes_are_dropped(table):
 
 @pytest.mark.parametrize("row", ["cat,4,2,x,8", "cat,4,2,,8"])
 def test_cells_must_be_numbers(table, row):
-    with pytest.raises(UserError, match="line 2 of .*t.csv: .* is no box of four numbers"):
+    with pytest.raises(UserError, match="line 2 of .*t.csv: .* is not a box of four numbers"):
         Csv(table("xmin,ymin,xmax,ymax", row))
 
 
