@@ -69,12 +69,12 @@ TRAIN = """
     train coop --shots 99999999999            | shots must be at most
     train coop --n-ctx 0                      | n_ctx must be at least 1
     train coop --n-ctx 90                     | n_ctx has no effect
-    train coop --words '' --n-ctx 90          | has 94 tokens
+    train coop --words '' --n-ctx 90 --data folder:{photos} | has 94 tokens
     train coop --class-specific               | class_specific has no effect
     train coop --position left                | 'left'
     train cocoop --n-ctx 7                    | n_ctx has no effect
     train maple --depth 0                     | depth must be at least 1
-    train maple --depth 99                    | depth=99 is more than
+    train maple --depth 99 --data folder:{photos} | depth=99 is more than
     train ivlp --n-ctx-image -1               | n_ctx_image must be at least 0
     train vpt --template 'a photo'            | needs exactly one {}
     train zeroshot --template '{} {x}'        | needs exactly one {}
@@ -127,10 +127,10 @@ TRAIN = """
     train coop --draws {none} --data folder:{photos} | none
     train coop --backbone nope                | unknown backbone 'nope'
     train coop --backbone ViT-B-61            | nearest: ViT-B-16
-    train coop --backbone {none}.pt           | no weights file at
-    train coop --backbone {w.pt}              | w.pt
-    train coop --backbone {w.safetensors}     | w.safetensors
-    train coop --backbone {empty}             | empty
+    train coop --backbone {none}.pt --data folder:{photos} | no weights file at
+    train coop --backbone {w.pt} --data folder:{photos} | w.pt
+    train coop --backbone {w.safetensors} --data folder:{photos} | w.safetensors
+    train coop --backbone {empty} --data folder:{photos} | empty
     train coop --backbone ViT-B-16 --pretrained openia | nearest: openai
     train coop --device tpu                   | tpu
     train coop --device toaster               | toaster

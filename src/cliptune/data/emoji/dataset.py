@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -178,17 +177,19 @@ class Emoji(Dataset):
     def _list(self, split: str, mode: str, styles: tuple[str, ...]) -> list[Example]:
         """The examples of a split with the backgrounds of one mode."""
         count, out = self.per_class[split], []
-        for (label, name), index in product(enumerate(self.classnames), range(count)):
-            u, v = _uniform_numbers("background", self.seed, split, name, count)[index, :2]
-            background = self._background(mode, self.homes[label], u, v)
-            style = styles[index % len(styles)]
-            key = f"{style}/{name}/{split}-{index:04d}/{background or 'none'}"
-            out.append(Example(key=key, label=label, background=background, style=style))
+        for label, name in enumerate(self.classnames):
+            home = self.homes[label]
+            others = [b for b in BACKGROUND_NAMES if b != home]
+            numbers = _uniform_numbers("background", self.seed, split, name, count)[:, :2].tolist()
+            for index, (u, v) in enumerate(numbers):
+                background = self._background(mode, home, others, u, v)
+                style = styles[index % len(styles)]
+                key = f"{style}/{name}/{split}-{index:04d}/{background or 'none'}"
+                out.append(Example(key=key, label=label, background=background, style=style))
         return out
 
-    def _background(self, mode: str, home: str, u: float, v: float) -> str | None:
+    def _background(self, mode: str, home: str, others: list[str], u: float, v: float) -> str | None:
         """The background of one example, None for plain grey. u, v: Random numbers in [0, 1)."""
-        others = [b for b in BACKGROUND_NAMES if b != home]
         other = others[int(v * len(others))]
         match mode:
             case "none":
