@@ -46,7 +46,7 @@ class MasksCheck:
     """A contact sheet (PNG): the emptiest, the fullest and random masks, or those that agree least."""
     format: Literal["text", "json"] = "text"
     """json: {"masks", "data", "split", "pictures", "measured", "foreground": {"mean", "quantiles", "histogram"},
-    "soft", "empty", "full", "outliers", "faults", "classes", "agreement"}; lists hold every image."""
+    "soft", "empty", "full", "outliers", "faults", "classes", "agreement"}; lists contain every image."""
     shots: int = 0
     """Number of images per class, drawn with the seed; 0 is all."""
     seed: int = 1

@@ -1,4 +1,4 @@
-"""Gradients of the last layer per image, kept as two factors.
+"""Gradients of the last layer per image, stored as two factors.
 
 The gradient of the cross-entropy of image i with respect to the weight `(C, d)` and bias `(C,)` of a linear softmax
 head on its feature v_i is G_i = [g_i ; vec(g_i v_i^T)] with g_i = softmax(z_i) - onehot(y_i). These C(1 + d) numbers

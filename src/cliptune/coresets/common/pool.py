@@ -22,7 +22,7 @@ class Group:
     Args:
         rows: `(m,)`, their positions in the pool, ascending.
         budget: Number of images to select.
-        label: Their class, or None if the group holds all classes.
+        label: Their class, or None if the group contains all classes.
     """
 
     rows: Tensor

@@ -48,7 +48,7 @@ class ImageNet(PublicDataset):
             "the disk lists them, so its shots cannot be drawn again on another machine; --draws reads them from its "
             "split_fewshot files.",
             "The official validation images are the test set; validation shots come from training images.",
-            "Two names stand for two classes each: missile (657 and 744) and sunglasses (836 and 837).",
+            "Two class names occur twice: missile (657 and 744) and sunglasses (836 and 837).",
             "The validation archive unpacks into one flat folder and has to be sorted into class folders.",
         ),
         recipe=Recipe(

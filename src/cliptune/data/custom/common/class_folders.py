@@ -34,7 +34,7 @@ def split_folders(root: Path) -> dict[str, Path]:
     classes ("train", the vehicle), but is ignored next to a training split; both cases are warned of.
 
     Raises:
-        UserError: If two folders stand for the same split, or there are splits but none for training.
+        UserError: If two folders have names of the same split, or there are splits but none for training.
     """
     by_split: dict[str, Path] = {}
     others = []
