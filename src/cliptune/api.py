@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,23 +58,21 @@ def train(
         UserError: If a name, an option or the data cannot be used; the message names the alternatives.
     """
     opened = None if isinstance(data, str) else as_dataset(data)
-    base = {
-        "data": data if opened is None else python_spec(opened),
-        "shots": shots,
-        "backbone": backbone,
-        "pretrained": pretrained,
-        "seed": seed,
-        "protocol": protocol,
-    }
-    if isinstance(method, Method):
-        run = config.RunConfig(method, **base)  # type: ignore[arg-type]
-    else:
-        run = presets.get(method, preset, **base)
-    run = config.with_options(run, options)
+    spec = data if opened is None else python_spec(opened)
+    base = {"data": spec, "shots": shots, "backbone": backbone, "pretrained": pretrained, "seed": seed}
+    run = _run_config(method, preset, base | {"protocol": protocol}, options)
     task = None if opened is None else tasks.build_task(run, sources.apply_config(opened, run.reading))
     model, result = experiment.run_experiment(run, None if out is None else Path(out), watchers=watchers, task=task)
     # The method of the model may differ: after a search it is the one that was found, which the tensors fit.
     return Tuned(model, dataclasses.replace(run, method=model.method), result)
+
+
+def _run_config(
+    method: str | Method, preset: str, base: Mapping[str, Any], options: Mapping[str, Any]
+) -> config.RunConfig:
+    """The configuration of a run: the preset of a method's name, or a method object with defaults, then `options`."""
+    run = config.RunConfig(method, **base) if isinstance(method, Method) else presets.get(method, preset, **base)
+    return config.with_options(run, options)
 
 
 def import_checkpoint(

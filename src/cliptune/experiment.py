@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -78,8 +77,7 @@ def run_experiment(
     resolve_backbone(run.backbone, run.pretrained)  # report a wrong name before reading images
     fabric = fabric or launch_fabric(run.device, run.devices, run.precision)
     task, image_provenance = tasks.validate_images(run, task or tasks.build_task(run), watchers)
-    start, start_cpu = time.perf_counter(), time.process_time()
-    provenance.reset_peak_memory(fabric.device)
+    meter = provenance.CostMeter(fabric.device)
     backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
     check_images(backbone, task.dataset)
     # The processes of a run on several devices share its directory, so they do not lock it.
@@ -87,15 +85,9 @@ def run_experiment(
         with backbone.autocast_with(fabric.autocast):
             task = coreset_task(run, task, fabric, folder)
             model, final, history = train_stages(run, task, fabric, folder, watchers)
-            cost = {
-                "seconds": time.perf_counter() - start,
-                "cpu_seconds": time.process_time() - start_cpu,
-                "parameters": float(sum(p.numel() for p in model.learner.parameters() if p.requires_grad)),
-            }
-            with collect_assumed_ranges():  # `validate_images` has warned of those of the test images
-                metrics = evaluate_task(model, task, watchers, run.training) | intermediate_metrics(history)
+            meter.stop()
+            metrics = _test_metrics(run, model, task, watchers) | intermediate_metrics(history)
             described = provenance.describe_run(run, model, task)  # in the precision of the run
-        places = {} if folder is None else local_paths.record_paths(run, folder)
         result = Result(
             task=f"{task.name}/{run.data}/{run.shots}/{run.seed}",
             method=label or methods.name_of(run.method),
@@ -103,15 +95,32 @@ def run_experiment(
             seed=run.seed,
             metrics=metrics,
             config=to_dict(run),
-            cost=cost | {"peak_memory_mib": provenance.peak_memory(fabric.device)},
+            cost=meter.cost(model),
             history=tuple(history),
-            provenance={**described, **({"places": places} if places else {}), **image_provenance, **(about or {})},
+            provenance={**described, **_recorded_places(run, folder), **image_provenance, **(about or {})},
         )
         if folder is not None and fabric.is_global_zero:
-            model_io.save_model(folder / CHECKPOINT, final, model)
-            store.save_result(result, folder)
-            remove_leftovers(folder, finished=True)
+            _save_run(folder, final, model, result)
     return model, result
+
+
+def _test_metrics(run: RunConfig, model: TunedModel, task: Task, watchers: Sequence[Watcher]) -> dict[str, float]:
+    """Metrics of all test sets, without warnings about pixel ranges, which `validate_images` has given before."""
+    with collect_assumed_ranges():
+        return evaluate_task(model, task, watchers, run.training)
+
+
+def _recorded_places(run: RunConfig, folder: Path | None) -> dict[str, Any]:
+    """Entry for the record with the local paths that the run names; empty without a run directory or paths."""
+    places = {} if folder is None else local_paths.record_paths(run, folder)
+    return {"places": places} if places else {}
+
+
+def _save_run(folder: Path, run: RunConfig, model: TunedModel, result: Result) -> None:
+    """Write the checkpoint, then the result, which marks the run as finished; then remove the state of training."""
+    model_io.save_model(folder / CHECKPOINT, run, model)
+    store.save_result(result, folder)
+    remove_leftovers(folder, finished=True)
 
 
 def coreset_task(run: RunConfig, task: Task, fabric: Fabric, folder: Path | None = None) -> Task:

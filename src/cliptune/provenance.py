@@ -8,6 +8,7 @@ import json
 import platform
 import resource
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,32 @@ def peak_memory(device: torch.device) -> float:
         return float(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 2**20
+
+
+class CostMeter:
+    """Measures the cost of a run: time from construction to `stop`, peak memory from construction to `cost`.
+
+    device: The device whose memory is measured.
+    """
+
+    def __init__(self, device: torch.device):
+        self._device, self._seconds, self._cpu_seconds = device, 0.0, 0.0
+        self._start, self._cpu_start = time.perf_counter(), time.process_time()
+        reset_peak_memory(device)
+
+    def stop(self) -> None:
+        """Stop the clocks."""
+        self._seconds = time.perf_counter() - self._start
+        self._cpu_seconds = time.process_time() - self._cpu_start
+
+    def cost(self, model: TunedModel) -> dict[str, float]:
+        """Entries for the record: seconds, processor seconds, number of trainable parameters, peak memory in MiB."""
+        return {
+            "seconds": self._seconds,
+            "cpu_seconds": self._cpu_seconds,
+            "parameters": float(sum(p.numel() for p in model.learner.parameters() if p.requires_grad)),
+            "peak_memory_mib": peak_memory(self._device),
+        }
 
 
 def describe_run(run: RunConfig, model: TunedModel, task: Task) -> Mapping[str, Any]:

@@ -131,7 +131,7 @@ def test_best_is_the_earliest_epoch_with_the_best_validation_accuracy(backbone, 
         snapshots.append(learned(tuned))
         return next(scores)
 
-    monkeypatch.setattr("cliptune.engine.fit.validate", validate)
+    monkeypatch.setattr("cliptune.engine.trainer.validate", validate)
     tuned, history = trained(COOP, backbone, replace(QUICK, epochs=4, keep="best"))
     assert [row["val"] for row in history] == [10.0, 30.0, 30.0, 20.0]
     assert same(learned(tuned), snapshots[1]) and not same(snapshots[1], snapshots[2])
@@ -156,7 +156,7 @@ def test_the_result_of_finish_is_another_candidate_for_best(backbone, monkeypatc
         snapshots.append(learned(tuned))
         return next(scores)
 
-    monkeypatch.setattr("cliptune.engine.fit.validate", validate)
+    monkeypatch.setattr("cliptune.engine.trainer.validate", validate)
     tuned, _ = trained(Averaged(), backbone, replace(QUICK, epochs=2, keep="best"))
     first, second, mean = snapshots
     assert torch.allclose(mean["text"], (first["text"] + second["text"]) / 2) and not same(mean, second)

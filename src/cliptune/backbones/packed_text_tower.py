@@ -128,13 +128,8 @@ class PackedTextTower:
         width = x.shape[-1]
         for i, block in enumerate(self.blocks[:-1]):
             x = _with_deep_prompts(x, position - text.context_start, i, deep)
-            if i == 0 and context is not None:  # only context vectors need a graph through the first projection
-                learned = (text.slots[row, position] >= 0).nonzero()[:, 0]
-                # Frozen tokens are the same in all groups, so they are computed for one.
-                group = PackedSequences.pack(text, prefix) if groups else packed
-                frozen_qkv = block.qkv(block.norm1(self.embed(text, None, group.row, group.position)))
-                learned_qkv = block.qkv(block.norm1(x.index_select(0, learned)))
-                qkv = packed.repeat_groups(frozen_qkv).index_copy(0, learned, learned_qkv)
+            if i == 0 and context is not None:
+                qkv = self._first_qkv(text, packed, x)
             else:
                 qkv = block.qkv(block.norm1(x))
             shared, q, kv = packed.pad(qkv, width)
@@ -155,6 +150,16 @@ class PackedTextTower:
         end = block.after_attention(x.index_select(0, last), attended[:, 0])
         features = project(layer_norm(end, self.module.ln_final), self.module.text_projection)
         return (features, *pooled, end) if record else (features,)
+
+    def _first_qkv(self, text: TokenizedText, packed: PackedSequences, x: Tensor) -> Tensor:
+        """Queries, keys and values of the first block from its input `x`, with a graph for context vectors only."""
+        block = self.blocks[0]
+        learned = (text.slots[packed.row, packed.position] >= 0).nonzero()[:, 0]
+        # Frozen tokens are the same in all groups, so they are computed for one.
+        group = packed if packed.groups == 1 else PackedSequences.pack(text, packed.prefix)
+        frozen_qkv = block.qkv(block.norm1(self.embed(text, None, group.row, group.position)))
+        learned_qkv = block.qkv(block.norm1(x.index_select(0, learned)))
+        return packed.repeat_groups(frozen_qkv).index_copy(0, learned, learned_qkv)
 
 
 def _with_deep_prompts(x: Tensor, position: Tensor, layer: int, deep: Sequence[Tensor]) -> Tensor:

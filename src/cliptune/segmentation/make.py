@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,19 +95,12 @@ def make_masks(
     if not overwrite:
         mask_folder.check_settings(folder, settings)
     paths = mask_folder.mask_paths(dataset, examples, folder)
-    existing, empty, missing, waiting = 0, list[str](), dict[str, str](), list[Example]()
+    missing = dict[str, str]()
     if overwrite:  # all are removed first, so that an interruption leaves no old masks among the new ones
         for example in examples:
             paths[example.key].unlink(missing_ok=True)
-    for example in examples:
-        pixels = mask_folder.existing_mask(paths[example.key], dataset, example)
-        if pixels is None:
-            waiting.append(example)
-            continue
-        existing += 1
-        tick(existing, len(examples))
-        if pixels.max() < MIN_FOREGROUND:
-            empty.append(example.key)
+    waiting, empty = _without_mask(dataset, examples, paths, tick)
+    existing = len(examples) - len(waiting)
     with closing(_segment(dataset, waiting, segmenter, batch_size)) as results:
         for done, (example, result) in enumerate(results, existing + 1):
             if isinstance(result, str):
@@ -122,6 +115,22 @@ def make_masks(
                     empty.append(example.key)
             tick(done, len(examples))
     return MakeResult(len(waiting) - len(missing), existing, tuple(empty), missing)
+
+
+def _without_mask(
+    dataset: Dataset, examples: Sequence[Example], paths: Mapping[str, Path], tick: Callable[[int, int], None]
+) -> tuple[list[Example], list[str]]:
+    """The examples whose masks do not exist yet, and the keys of those whose masks exist but have no foreground."""
+    waiting, empty = list[Example](), list[str]()
+    for i, example in enumerate(examples, 1):
+        pixels = mask_folder.existing_mask(paths[example.key], dataset, example)
+        if pixels is None:
+            waiting.append(example)
+            continue
+        tick(i - len(waiting), len(examples))
+        if pixels.max() < MIN_FOREGROUND:
+            empty.append(example.key)
+    return waiting, empty
 
 
 def _segment(
