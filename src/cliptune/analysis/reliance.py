@@ -136,7 +136,21 @@ def compute_reliance(
             shares += [saliency_on_foreground(one, mask) for one, (_, mask) in zip(maps, chosen_images, strict=True)]
         if tick is not None:
             tick(len(chosen))
-    n = len(classes)
+    return _summarise(correct, shares, followed, area)
+
+
+def _summarise(
+    correct: Mapping[str, Sequence[bool]], shares: Sequence[tuple[float, bool] | None], followed: int, area: float
+) -> Reliance:
+    """Turn measurements of each image into shares.
+
+    Args:
+        correct: Per condition, whether each image was classified correctly.
+        shares: `saliency_on_foreground` of each image; empty without saliency.
+        followed: Number of images assigned the class of their swapped background.
+        area: Sum of the images' shares of foreground pixels.
+    """
+    n = len(correct["original"])
     before_and_after = {name: list(zip(correct["original"], now, strict=True)) for name, now in correct.items()}
     measured = [one for one in shares if one is not None]
     return Reliance(

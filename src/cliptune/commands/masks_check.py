@@ -70,18 +70,7 @@ class MasksCheck:
 
 def check(arguments: list[str]) -> None:
     """Read all masks once and print their statistics."""
-    spec, rest = split_first(
-        arguments, "a source of masks", "masks check folder:masks --data folder:photos", help_name="data"
-    )
-    options = parse(MasksCheck, "masks check", rest)
-    if options.out is not None:
-        check_file(options.out)
-    if options.out is not None and options.out.suffix.lower() != ".png":
-        raise UserError(f"the contact sheet is a PNG; use --out {options.out.with_suffix('.png')}")
-    for source in (spec, options.against or "auto"):
-        masks.check_spec(source)
-    if options.run and not any(map(masks.uses_model, (spec, options.against))):
-        raise UserError(f"run has no effect: {spec} masks use no model, only gradcam and maskclip do")
+    spec, options = _read_arguments(arguments)
     dataset = sources.get(options.data, options.reading)
     chosen = sample_few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
     if not chosen:
@@ -125,6 +114,23 @@ def check(arguments: list[str]) -> None:
         console.print(message)
     if faults or (message and not source.whole):
         sys.exit(1)
+
+
+def _read_arguments(arguments: list[str]) -> tuple[str, MasksCheck]:
+    """The source of masks and the options. Raises `UserError` if they do not fit together."""
+    spec, rest = split_first(
+        arguments, "a source of masks", "masks check folder:masks --data folder:photos", help_name="data"
+    )
+    options = parse(MasksCheck, "masks check", rest)
+    if options.out is not None:
+        check_file(options.out)
+    if options.out is not None and options.out.suffix.lower() != ".png":
+        raise UserError(f"the contact sheet is a PNG; use --out {options.out.with_suffix('.png')}")
+    for source in (spec, options.against or "auto"):
+        masks.check_spec(source)
+    if options.run and not any(map(masks.uses_model, (spec, options.against))):
+        raise UserError(f"run has no effect: {spec} masks use no model, only gradcam and maskclip do")
+    return spec, options
 
 
 def source_of(spec: str, examples: ExampleSet, seed: int) -> MaskSource:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from cliptune.report import describe, figures
 from cliptune.report.figures import EmbeddedPlot, data_uri
@@ -60,24 +60,13 @@ def render_page(
     main, cost = _main_tables(results)
     groups = _result_groups(results, styles)
     sheet = to_html_table(main, f"Accuracy in percent{shared_values(main)}")
-    footnotes = dict.fromkeys(sheet.footnotes)
-    for group in groups:
-        footnotes |= dict.fromkeys(note for sheet_ in group.reliance for note in sheet_.footnotes)
-    background_columns = {name for group in groups for sheet_ in group.reliance for name, _ in sheet_.head}
+    by_background = [table for group in groups for table in group.reliance]
+    footnotes = dict.fromkeys(note for table in (sheet, *by_background) for note in table.footnotes)
     reliance, reliance_meanings = reliance_tables(findings.reliance, order)
-    recommendations = recommend(results)
-    background_meanings = [*((b.name, b.meaning) for b in BACKGROUNDS), ("gap", GAP_MEANING)]
-    environment = Environment(
-        loader=PackageLoader("cliptune.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return _template().render(
         title=title,
         sentence=describe.summary_sentence(results),
-        verdicts=recommendations,
+        verdicts=recommend(results),
         facts=describe.provenance_facts(results),
         main=sheet,
         several=len({row.data for row in main.rows}) > 1,
@@ -97,9 +86,28 @@ def render_page(
         styles=styles,
         meanings=_meanings((*split_shared_keys(main)[0], *main.columns)),
         cost_meanings=_meanings([name for name in COST_COLUMNS if cost and (title_of(name), True) in cost.head]),
-        background_meanings=[pair for pair in background_meanings if pair[0] in background_columns],
+        background_meanings=_background_meanings(by_background),
         footnotes=[*footnotes, *describe.cautions(results), *findings.notes, *notes],
     )
+
+
+def _template() -> Template:
+    """The template of the page, which escapes text and refuses unknown variables."""
+    environment = Environment(
+        loader=PackageLoader("cliptune.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _background_meanings(tables: Sequence[HtmlTable]) -> list[tuple[str, str]]:
+    """Title and meaning of the columns of tables by background."""
+    columns = {name for table in tables for name, _ in table.head}
+    meanings = [*((b.name, b.meaning) for b in BACKGROUNDS), ("gap", GAP_MEANING)]
+    return [pair for pair in meanings if pair[0] in columns]
 
 
 def _meanings(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -59,23 +59,16 @@ def compare_to_baseline(
             mine, theirs = runs.get((*place, method)), _baseline_runs(runs, place, baseline)
             if method == baseline or mine is None:
                 continue
-            pairs = [
-                (mine[s], theirs[s]) for s in sorted(mine.keys() & theirs.keys()) if _is_comparable(mine[s], theirs[s])
-            ]
-            settings = [] if shots is None else [f"{'all' if shots == 0 else shots} shots"]
-            settings += [f"{key} {value}" for key, value in zip(apart, more, strict=True)]
+            pairs = _paired_runs(mine, theirs)
+            settings = dict(zip(apart, more, strict=True))
             if len(pairs) < MIN_SEEDS:
-                notes[
-                    _missing_reason(", ".join([f"{method} on {data}", *settings]), baseline, len(pairs), mine, theirs)
-                ] = None
+                where = _describe_place(f"{method} on {data}", shots, settings)
+                notes[_missing_reason(where, baseline, len(pairs), mine, theirs)] = None
             cells = tuple(_difference_cell(pairs, name, test) for name in names)
-            rows.append(Row(method, data, shots, len(pairs), cells, dict(zip(apart, more, strict=True))))
+            rows.append(Row(method, data, shots, len(pairs), cells, settings))
     if not rows:
         raise UserError(f"there is no method other than {baseline} to compare")
-    corrected = _holm_correction(
-        [cell.p for row in rows for cell in row.cells if cell is not None and cell.p is not None]
-    )
-    rows = [_with_corrected_p(row, corrected) for row in rows]
+    rows = _with_corrected_p(rows)
     keys = ("method", "data", "shots", *apart, "seeds")
     return Table(names, tuple(rows), (*_footnotes(baseline, rows, test), *notes), keys, "se", differences=True)
 
@@ -94,6 +87,12 @@ def _baseline_runs(runs: Mapping[tuple, dict[int, Result]], place: tuple, baseli
     ]
     untrained = [c for c in others if all(r.cost.get("parameters", 1) == 0 for r in c.values())]
     return untrained[0] if untrained else {}
+
+
+def _paired_runs(mine: Mapping[int, Result], theirs: Mapping[int, Result]) -> list[tuple[Result, Result]]:
+    """Comparable runs of two methods with the same seed, in order of seeds."""
+    pairs = [(mine[seed], theirs[seed]) for seed in sorted(mine.keys() & theirs.keys())]
+    return [pair for pair in pairs if _is_comparable(*pair)]
 
 
 def _is_comparable(one: Result, other: Result) -> bool:
@@ -147,12 +146,22 @@ def _holm_correction(found: Sequence[float]) -> dict[float, float]:
     return corrected
 
 
-def _with_corrected_p(row: Row, corrected: dict[float, float]) -> Row:
-    cells = [
-        cell if cell is None or cell.p is None else Cell(cell.mean, cell.std, cell.seeds, corrected[cell.p])
-        for cell in row.cells
-    ]
-    return replace(row, cells=tuple(cells))
+def _with_corrected_p(rows: Sequence[Row]) -> list[Row]:
+    """The rows with p-values corrected for all comparisons in them."""
+    corrected = _holm_correction(
+        [cell.p for row in rows for cell in row.cells if cell is not None and cell.p is not None]
+    )
+
+    def correct(cell: Cell | None) -> Cell | None:
+        return cell if cell is None or cell.p is None else replace(cell, p=corrected[cell.p])
+
+    return [replace(row, cells=tuple(map(correct, row.cells))) for row in rows]
+
+
+def _describe_place(name: str, shots: int | None, settings: Mapping[str, object]) -> str:
+    """A comparison in words, such as "coop on emoji, 4 shots, fraction 0.5"."""
+    parts = [] if shots is None else [f"{'all' if shots == 0 else shots} shots"]
+    return ", ".join([name, *parts, *(f"{key} {value}" for key, value in settings.items())])
 
 
 def _missing_reason(where: str, baseline: str, common: int, mine: dict[int, Result], theirs: dict[int, Result]) -> str:

@@ -30,17 +30,7 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
         UserError: for an unknown dimension, or one in both `rows` and `columns`.
     """
     dimensions = [*(key for key in table.keys if key not in COUNT_KEYS), "metric"]
-    for name in (*rows, *columns):
-        if name not in dimensions:
-            raise UserError(f"the table has no dimension {name!r}; it has {', '.join(dimensions)}")
-    for name in rows:
-        if name in columns:
-            raise UserError(f"{name} cannot be both in rows and in columns")
-    if "method" in columns:
-        raise UserError(
-            "methods are always in rows; columns take any of "
-            + ", ".join(name for name in dimensions if name != "method")
-        )
+    _check_dimensions(dimensions, rows, columns)
     if not rows and tuple(columns) == ("metric",):
         return table
     across = [name for name in columns if name != "metric"]
@@ -72,6 +62,19 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
         metric = "<metric>" if "metric" in columns else ""
         notes = (*notes, f"{metric}{PIVOT_MARK}{', '.join(across)}]: a column for each value of {_join_and(across)}.")
     return dataclasses.replace(table, columns=names, rows=tuple(pivoted), keys=keys, footnotes=notes)
+
+
+def _check_dimensions(dimensions: Sequence[str], rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise `UserError` for an unknown dimension, one in both rows and columns, or methods in columns."""
+    for name in (*rows, *columns):
+        if name not in dimensions:
+            raise UserError(f"the table has no dimension {name!r}; it has {', '.join(dimensions)}")
+    for name in rows:
+        if name in columns:
+            raise UserError(f"{name} cannot be both in rows and in columns")
+    if "method" in columns:
+        others = ", ".join(name for name in dimensions if name != "method")
+        raise UserError(f"methods are always in rows; columns take any of {others}")
 
 
 def _ranks(table: Table, name: str) -> dict[Any, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -97,15 +97,10 @@ def summarise(
     costs = tuple(n for n, c in COST_COLUMNS.items() if cost and any(c.of(r) is not None for r in results))
     named = label_methods(results, apart)
     groups = group_runs(named, apart, per_seed)
-    order = {name: i for i, name in enumerate(method_order(named))}
-
-    def place(key: tuple) -> tuple:
-        data, method, shots, *more = key
-        return data, order[method], -1 if shots is None else shots, [setting_sort_key(value) for value in more]
-
+    by_method = _method_sort_key(method_order(named))
     rows = []
     keys = (*apart, *(("seed",) if per_seed else ()))
-    for key in sorted(groups, key=place):
+    for key in sorted(groups, key=lambda key: (key[0], *by_method(key[1:]))):
         data, method, shots, *more = key
         runs = groups[key]
         cells = [aggregate_runs(runs, name) for name in names]
@@ -116,9 +111,8 @@ def summarise(
     if blank:
         notes.append(f"{blank} of {len(results)} runs have no test images and therefore no accuracy.")
     if average:
-        averages, average_notes = _average_rows(
-            groups, keys, names, costs, sorted({key[1:] for key in groups}, key=_average_sort_key(order))
-        )
+        wanted = sorted({key[1:] for key in groups}, key=by_method)
+        averages, average_notes = _average_rows(groups, keys, names, costs, wanted)
         rows, notes = [*rows, *averages], [*notes, *average_notes]
     shown = ("method", "data", "shots", *keys, *(() if per_seed else ("seeds",)))
     return Table(names + costs, tuple(rows), tuple(notes), shown, spread)
@@ -149,7 +143,9 @@ def spread_width(cell: Cell, spread: Spread) -> float | None:
     return error if spread == "se" else t_distribution.two_sided_quantile(0.95, cell.seeds - 1) * error
 
 
-def _average_sort_key(order: Mapping[str, int]):
+def _method_sort_key(methods: Sequence[str]) -> Callable[[tuple], tuple]:
+    """A sort key of tuples (method, shots, *settings): methods in the order of `methods`."""
+    order = {name: i for i, name in enumerate(methods)}
     return lambda key: (order[key[0]], -1 if key[1] is None else key[1], [setting_sort_key(value) for value in key[2:]])
 
 

@@ -91,14 +91,12 @@ def make_masks(
     folder, cut = Path(out).expanduser(), segmenter.threshold if threshold is None else threshold
     checks.require(0 < cut <= 1, "threshold", cut, "above 0 and at most 1")
     checks.require(batch_size is None or batch_size >= 0, "batch_size", batch_size, "at least 0 (all images at once)")
-    settings = {**segmenter.settings, **({"soft": True} if soft else {"threshold": cut})}
+    settings, missing = segmenter.settings | ({"soft": True} if soft else {"threshold": cut}), dict[str, str]()
     if not overwrite:
         mask_folder.check_settings(folder, settings)
     paths = mask_folder.mask_paths(dataset, examples, folder)
-    missing = dict[str, str]()
-    if overwrite:  # all are removed first, so that an interruption leaves no old masks among the new ones
-        for example in examples:
-            paths[example.key].unlink(missing_ok=True)
+    for example in examples if overwrite else ():  # before any is made, so that no old mask passes for a new one
+        paths[example.key].unlink(missing_ok=True)
     waiting, empty = _without_mask(dataset, examples, paths, tick)
     existing = len(examples) - len(waiting)
     with closing(_segment(dataset, waiting, segmenter, batch_size)) as results:

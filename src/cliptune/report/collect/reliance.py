@@ -16,7 +16,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune import experiment, masks, methods, model_io
-from cliptune.analysis.reliance import compute_reliance
+from cliptune.analysis.reliance import Reliance, compute_reliance
 from cliptune.config import RunConfig, non_default_fields, with_options
 from cliptune.data import sources
 from cliptune.data.config import DataConfig
@@ -100,18 +100,9 @@ def measure_reliance(
     read_image, examples, left_out, mask_source = _images_with_masks(
         model, dataset, test, options, partial(tick, "masks")
     )
-    classes = [frozenset(e.labels or (e.label,)) for e in examples]
-    saliency = (lambda images, labels: gradcam_maps(model, images, labels)) if model.backbone.has_vit else None
     try:
-        reliance = compute_reliance(
-            read_image,
-            classes,
-            lambda images: _logits(model, images, run.training.augment),
-            saliency,  # type: ignore[arg-type]
-            mean=model.backbone.preprocess.mean,
-            seed=options.seed,
-            true=options.true,
-            tick=_cumulative(partial(tick, "backgrounds"), len(examples)),
+        reliance = _reliance_of_model(
+            model, read_image, examples, options, run.training.augment, partial(tick, "backgrounds")
         )
     except ValueError as error:
         raise UserError(f"{name} of {options.data or run.data}: {error}") from None
@@ -127,6 +118,31 @@ def measure_reliance(
     path = reliance_file(checkpoint.parent, options)
     write_json(path, record.to_dict())
     return record, path
+
+
+def _reliance_of_model(
+    model: TunedModel,
+    read_image: Callable[[int], DecodedImage],
+    examples: Sequence[Example],
+    options: RelianceOptions,
+    augment: str,
+    tick: Callable[[int, int], None],
+) -> Reliance:
+    """Reliance of a model on the backgrounds of `examples`, with Grad-CAM as saliency if its backbone has a ViT.
+
+    augment: the name of the evaluation view.
+    """
+    saliency = (lambda images, labels: gradcam_maps(model, images, labels)) if model.backbone.has_vit else None
+    return compute_reliance(
+        read_image,
+        [frozenset(e.labels or (e.label,)) for e in examples],
+        lambda images: _logits(model, images, augment),
+        saliency,  # type: ignore[arg-type]
+        mean=model.backbone.preprocess.mean,
+        seed=options.seed,
+        true=options.true,
+        tick=_cumulative(tick, len(examples)),
+    )
 
 
 def _choose_test_set(

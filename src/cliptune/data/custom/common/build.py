@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from cliptune.data.custom.common.names import prompt_classnames
@@ -63,14 +63,7 @@ def build_splits(
     """
     shown = {part: {name for names, _ in rows for name in _names(names)} for part, rows in found.items()}
     known = list(classes) if classes is not None else sorted(set().union(*shown.values()))
-    trained = [name for name in known if name in shown["train"]]
-    if len(trained) < 2:
-        only = f"one class only ({trained[0]})" if trained else "no training images"
-        raise UserError(f"{where} has {only}; classification needs at least two classes")
-    if len(trained) < len(known):
-        warnings.warn(
-            f"no training images of {listed(sorted(set(known) - set(trained)))} in {where}; ignored", stacklevel=3
-        )
+    trained = _trainable_classes(known, shown["train"], where)
     groups = _by_class(found, {name: label for label, name in enumerate(trained)})
     splits = cut_splits(groups, trained) | {"aside": []}
     if "test" in found and "val" not in found:
@@ -84,6 +77,18 @@ def build_splits(
     everything = sorted((e for part in SPLIT_NAMES for e in splits[part]), key=lambda e: e.label)
     splits["tested"] = splits["test"] if "test" in found else everything
     return prompt_classnames(names, where, raw_names, hint), splits
+
+
+def _trainable_classes(known: Sequence[str], trained: Collection[str], where: str) -> list[str]:
+    """The classes with training images. Warns of the others; raises `UserError` if fewer than two remain."""
+    remaining = [name for name in known if name in trained]
+    if len(remaining) < 2:
+        only = f"one class only ({remaining[0]})" if remaining else "no training images"
+        raise UserError(f"{where} has {only}; classification needs at least two classes")
+    if len(remaining) < len(known):
+        missing = listed(sorted(set(known) - set(remaining)))
+        warnings.warn(f"no training images of {missing} in {where}; ignored", stacklevel=4)
+    return remaining
 
 
 def cut_splits(groups: Groups, classes: Sequence[str]) -> Splits:
