@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from filelock import SoftFileLease
 
-import cliptune.commands.results
+import cliptune.commands.groups
 import cliptune.commands.run
 import cliptune.runners.local
 import cliptune.runners.ray  # imported once, before processes are forked  # noqa: F401

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import cliptune
-from cliptune.commands import COMMANDS, data, masks, results
+from cliptune.commands import COMMANDS
+from cliptune.commands.groups import SUBCOMMANDS
 
 HEAVY = ("torch", "torchvision", "open_clip", "lightning_fabric", "matplotlib", "transformers")
 #: Runs each command line in turn and prints which heavy libraries were loaded after it.
@@ -27,11 +28,10 @@ for line in lines:
     there = [name for name in heavy if name in sys.modules]
     print(json.dumps([code, there, said.getvalue()]), flush=True)
 """
-GROUPS = {"data": data, "masks": masks, "results": results}
 HELPS = [
     ["--help"],
     *([command, "--help"] for command in COMMANDS),
-    *([group, kind, "--help"] for group, module in GROUPS.items() for kind in module.KINDS),
+    *([group, kind, "--help"] for group, kinds in SUBCOMMANDS.items() for kind in kinds),
 ]
 
 

@@ -10,7 +10,7 @@ import cliptune as ct
 from cliptune import experiment
 from cliptune.data.custom.folder import Folder
 from cliptune.data.image_io import read_image
-from cliptune.data.transforms import normalise
+from cliptune.data.transforms import standardise
 from cliptune.engine.watchers import Watcher
 from cliptune.methods.coop import CoOp
 from tiny_tasks import write_images
@@ -88,7 +88,7 @@ def test_class_features_are_the_classifier_weights(text_only, photos):
     features = text_only.text_features()
     assert features.shape[0] == 3 and torch.allclose(features.norm(dim=1), torch.ones(3), atol=1e-5)
     backbone = text_only.model.backbone
-    pixels = normalise(
+    pixels = standardise(
         read_image(photos / "cat" / "0.png").image[None], backbone.preprocess.mean, backbone.preprocess.std
     )
     with torch.no_grad():

@@ -19,7 +19,7 @@ from cliptune.data import sources
 from cliptune.data.custom.common.torch_dataset import as_test_dataset, python_spec
 from cliptune.data.dataset import Dataset
 from cliptune.data.image_inputs import ImageInput, batched_views, iterate_images
-from cliptune.data.transforms import evaluation_view, normalise
+from cliptune.data.transforms import evaluation_view, standardise
 from cliptune.engine.nan_checks import check_logits
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
@@ -211,7 +211,7 @@ class Tuned:
             return evaluation_view(to_pil_image(image.image), preprocess, augment)
 
         for pixels in batched_views(images, view, BATCH_SIZE):
-            yield normalise(pixels.to(device), preprocess.mean, preprocess.std)
+            yield standardise(pixels.to(device), preprocess.mean, preprocess.std)
 
     def with_classes(self, classnames: Sequence[str]) -> Tuned:
         """The same tuned model for other classes, without training.

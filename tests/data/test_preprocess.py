@@ -9,7 +9,7 @@ from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import disk_cache
 from cliptune.data.custom.folder import Folder
 from cliptune.data.loader import ExampleSet
-from cliptune.data.transforms import PRESETS, RandomCropFlip, RandomTranslate, evaluation_view, normalise, squash
+from cliptune.data.transforms import PRESETS, RandomCropFlip, RandomTranslate, evaluation_view, squash, standardise
 from cliptune.types import DecodedImage
 from noise_images import noise_image, seeded_generator
 
@@ -26,7 +26,7 @@ def test_evaluation_is_open_clips(size, interpolation, mode, fill):
     preprocess = Preprocess.of({**cfg, "fill_color": fill})
     for height, width in SHAPES:
         image = to_pil_image(noise_image(height, width))
-        view = normalise(evaluation_view(image, preprocess), preprocess.mean, preprocess.std)
+        view = standardise(evaluation_view(image, preprocess), preprocess.mean, preprocess.std)
         assert view.shape == (3, *size) and torch.equal(view, theirs(image)), (height, width)
 
 

@@ -10,7 +10,7 @@ from torchvision import transforms as T
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.data.transforms import PRESETS, RandomCropFlip, evaluation_view, normalise, shrink, squash
+from cliptune.data.transforms import PRESETS, RandomCropFlip, evaluation_view, shrink, squash, standardise
 from cliptune.types import DecodedImage
 from noise_images import noise_image, seeded_generator
 
@@ -44,8 +44,8 @@ def test_normalise_is_totensor_and_normalize():
     mean, std = (0.48, 0.45, 0.40), (0.26, 0.26, 0.27)
     image = noise_image(8, 8)
     reference = T.Normalize(mean, std)(T.ToTensor()(to_pil_image(image)))
-    assert torch.allclose(normalise(image, mean, std), reference, atol=1e-6)
-    assert torch.allclose(normalise(torch.stack([image, image]), mean, std)[1], reference, atol=1e-6)
+    assert torch.allclose(standardise(image, mean, std), reference, atol=1e-6)
+    assert torch.allclose(standardise(torch.stack([image, image]), mean, std)[1], reference, atol=1e-6)
 
 
 def test_squeezing_keeps_the_whole_image():

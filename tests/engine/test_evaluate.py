@@ -10,8 +10,7 @@ import tiny_clips
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import normalise
 from cliptune.data.emoji.dataset import Emoji
-from cliptune.data.transforms import evaluation_view
-from cliptune.data.transforms import normalise as standardise
+from cliptune.data.transforms import evaluation_view, standardise
 from cliptune.engine import evaluate
 from cliptune.engine.evaluate import accuracy, compute_metrics, mean_average_precision, predict_logits
 from cliptune.methods.coop import CoOp

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import tiny_clips
-from cliptune.data.transforms import normalise, squash
+from cliptune.data.transforms import squash, standardise
 from cliptune.engine.fit import fit, training_set
 from cliptune.masks.saliency_masks import GradCamMasks
 from cliptune.methods.coop import CoOp
@@ -101,7 +101,9 @@ def test_refreshed_masks_are_maps_of_whole_images(backbone, batch_size):
     assert tuned.training, "left as it was"
     for example in toy.train:
         image = toy.dataset.read(example)
-        pixels = normalise(squash(image.image, backbone.preprocess), backbone.preprocess.mean, backbone.preprocess.std)
+        pixels = standardise(
+            squash(image.image, backbone.preprocess), backbone.preprocess.mean, backbone.preprocess.std
+        )
         cam = gradcam(tuned.eval(), pixels[None], torch.tensor([example.label]))
         expected = threshold_maps(cam, tuple(image.image.shape[-2:]), 0.4)[0]
         assert (source.mask(example, image) / 255 != expected).float().mean() < 0.01

@@ -51,13 +51,13 @@ def data_check(arguments: list[str]) -> None:
     if not asked:
         raise UserError(found.fix or f"no public dataset is in {found.root}")
     if options.format == "text":
-        for line in as_lines(found, asked):
+        for line in status_lines(found, asked):
             sys.stdout.write(line + "\n")
     if any(report.status != "ready" for report in asked):
         sys.exit(1)
 
 
-def as_lines(found: RootStatus, asked: Sequence[DatasetStatus]) -> list[str]:
+def status_lines(found: RootStatus, asked: Sequence[DatasetStatus]) -> list[str]:
     """Lines about each of the `asked` datasets, then the names of the others."""
     width = max(len(report.name) for report in asked)
     lines = []

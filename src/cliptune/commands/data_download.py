@@ -85,7 +85,7 @@ def plan(name: str, root: Path, request: download.DownloadOptions) -> Sequence[s
     spec = public.specs()[name]
     if root.is_dir() and download.is_complete(download.dataset_status(name, root), spec):
         return ["already there"]
-    source = download.choose_source(spec, request, root)
+    source = download.select_source(spec, request, root)
     size = spec.recipe.gigabytes[source == "original"]
     about = f"about {size:g} GB" if size else "size unknown"
     if source == "archive":

@@ -34,11 +34,11 @@ def data_list(arguments: list[str]) -> None:
     if options.format == "json":
         sys.stdout.write(json.dumps(known(options.root), indent=2, ensure_ascii=False) + "\n")
         return
-    for line in as_lines(options.root):
+    for line in dataset_lines(options.root):
         sys.stdout.write(line + "\n")
 
 
-def as_lines(root: str = "") -> list[str]:
+def dataset_lines(root: str = "") -> list[str]:
     """A header and one line per dataset."""
     rows = known(root)
     searched = any(row["there"] is not None for row in rows)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cliptune import methods
 from cliptune.backbones import listing
-from cliptune.commands.data_list import as_lines
+from cliptune.commands.data_list import dataset_lines
 from cliptune.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def list_(arguments: list[str]) -> None:
     """Print the names of one kind, one per line."""
-    kinds = {"methods": _methods, "backbones": _backbones, "data": as_lines}
+    kinds = {"methods": _methods, "backbones": _backbones, "data": dataset_lines}
     if len(arguments) != 1 or arguments[0] not in kinds:
         if arguments in (["-h"], ["--help"]):
             sys.stdout.write("usage: cliptune list methods | backbones | data\n")

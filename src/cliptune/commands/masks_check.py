@@ -68,7 +68,7 @@ class MasksCheck:
         checks.seeds(self, "seed")
 
 
-def check(arguments: list[str]) -> None:
+def masks_check(arguments: list[str]) -> None:
     """Read all masks once and print their statistics."""
     spec, options = _read_arguments(arguments)
     dataset = sources.get(options.data, options.reading)

@@ -93,7 +93,7 @@ class MasksMake:
             checks.between(self, 0, 1, "threshold")
 
 
-def make(arguments: list[str]) -> None:
+def masks_make(arguments: list[str]) -> None:
     """Make masks, then print counts and the next command."""
     options = parse(MasksMake, "masks make", arguments)
     dataset = sources.get(options.data, options.reading)
@@ -190,7 +190,7 @@ def saliency_of(options: MasksMake, dataset: Dataset, device: torch.device) -> C
     """The saliency function of the chosen CLIP model, on uint8 images `(3, H, W)`."""
     import torch
 
-    from cliptune.data.transforms import normalise, squash
+    from cliptune.data.transforms import squash, standardise
     from cliptune.saliency import gradcam, maskclip
 
     if not options.run and options.backbone == "tiny" and not isinstance(dataset, Emoji):
@@ -205,7 +205,7 @@ def saliency_of(options: MasksMake, dataset: Dataset, device: torch.device) -> C
 
     def saliency(images: Sequence[Tensor], labels: Sequence[int]) -> Tensor:
         squashed = torch.stack([squash(image, preprocess) for image in images]).to(device)
-        seen = normalise(squashed, preprocess.mean, preprocess.std)
+        seen = standardise(squashed, preprocess.mean, preprocess.std)
         return saliencies[options.saliency](model, seen, torch.tensor(labels, device=device))
 
     return saliency

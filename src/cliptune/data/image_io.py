@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from cliptune.data import read_errors
 from cliptune.data.bit_depth import exceeds_8_bits, to_8_bits
@@ -37,7 +37,6 @@ IMAGE_SUFFIXES = {
 }
 #: Markers near the end of complete files of these formats; without it, a file was cut short.
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-ORIENTATION_TAG = 0x0112
 #: Larger files are decoded from disk instead of being read into memory first.
 MAX_BUFFERED_BYTES = 64 << 20
 #: Modules whose warnings about odd metadata are suppressed while files are read.
@@ -127,7 +126,7 @@ def decode(file: BinaryIO) -> tuple[DecodedImage, str]:
     """Decode an open image file as `read_image` does; the image and what was assumed about its value range."""
     file.seek(0)
     with lenient_pillow(), _open(file) as image:
-        if image.format == "JPEG" and image.mode == "RGB" and image.getexif().get(ORIENTATION_TAG, 1) == 1:
+        if image.format == "JPEG" and image.mode == "RGB" and image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
             return DecodedImage(_decode_jpeg(file)), ""
         return _to_rgb_and_alpha(image)
 
@@ -193,7 +192,7 @@ def _to_rgb_and_alpha(image: Image.Image) -> tuple[DecodedImage, str]:
         shallow, assumption = to_8_bits(image)
         shallow.info["exif"] = image.getexif().tobytes()
         image = shallow
-    if image.getexif().get(ORIENTATION_TAG, 1) != 1:
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if not image.has_transparency_data:
         return DecodedImage(pil_to_tensor(_to_rgb(image))), assumption

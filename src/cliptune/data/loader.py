@@ -19,10 +19,10 @@ from cliptune.data.targets import example_weights, multi_hot
 from cliptune.data.transforms import (
     TrainingView,
     evaluation_view,
-    normalise,
     resize_nearest,
     resize_with_pillow,
     squash,
+    standardise,
 )
 from cliptune.errors import UserError
 from cliptune.types import Batch, DecodedImage, Example, Masks
@@ -180,7 +180,7 @@ class ExampleSet:
         return self._store.once(place, lambda: DecodedImage(masks.stored(example, image))).image
 
     def _normalised(self, images: Tensor) -> Tensor:
-        return normalise(images, self.preprocess.mean, self.preprocess.std)
+        return standardise(images, self.preprocess.mean, self.preprocess.std)
 
     def _loaded(
         self, batches: Sequence[Sequence[int]], device: torch.device, workers: int, epoch: int, masks: Masks | None

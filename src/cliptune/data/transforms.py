@@ -111,7 +111,7 @@ def resize_nearest(mask: Tensor, height: int, width: int) -> Tensor:
     return F.resize(mask, [height, width], NEAREST)
 
 
-def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def standardise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Normalise uint8 `(..., 3, H, W)` to float32 with the model's mean and standard deviation."""
     mean_, std_ = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (mean, std))
     # In place: at this size, fresh memory costs more than the arithmetic.

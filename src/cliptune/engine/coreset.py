@@ -73,17 +73,17 @@ def weighted_examples(pool: Sequence[Example], selection: Selection) -> tuple[Ex
 def compute_signals(model: TunedModel, task: Task, training: TrainConfig) -> Signals:
     """Outputs of a model for the evaluation views of the training and validation images, on the CPU."""
     model.eval()
-    features, text, logits = predict(model, task, task.train, training)
+    features, text, logits = predict_features(model, task, task.train, training)
     signals = Signals(features, text, logits, model.backbone.logit_scale.detach().float().cpu())
     if not task.val:
         return signals
-    features, _, logits = predict(model, task, task.val, training)
+    features, _, logits = predict_features(model, task, task.val, training)
     labels = torch.tensor([e.label for e in task.val])
     return replace(signals, val_features=features, val_labels=labels, val_logits=logits)
 
 
 @torch.no_grad()
-def predict(
+def predict_features(
     model: TunedModel, task: Task, examples: Sequence[Example], training: TrainConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Image features `(n, d)`, class features `(C, d)` and logits `(n, C)`.
@@ -107,7 +107,7 @@ def correctness_history(model: TunedModel, task: Task, training: TrainConfig, fa
     labels = torch.tensor([e.label for e in task.train])
 
     def correct() -> Tensor:
-        return predict(model.eval(), task, task.train, training)[2].argmax(1) == labels
+        return predict_features(model.eval(), task, task.train, training)[2].argmax(1) == labels
 
     rows = [correct()]
 

@@ -71,7 +71,7 @@ def find_boxes_outside(pairs: Sequence[tuple[Example, Sequence[Box]]]) -> list[M
         if not boxes or example.path is None:
             continue
         try:
-            size = image_size(example.path, upright=True)
+            size = image_size(example.path)
         except UserError:
             continue  # reading the image reports it
         if all(_pixel_slices(box, size) is None for box in boxes):
@@ -96,7 +96,7 @@ def rasterize_boxes(boxes: Sequence[Box], normalized: bool, example: Example, im
     height, width = image.image.shape[-2:]
     rows, columns = (1, 1)
     if not normalized:
-        rows, columns = (height, width) if example.path is None else image_size(example.path, upright=True)
+        rows, columns = (height, width) if example.path is None else image_size(example.path)
     mask = torch.zeros(1, height, width, dtype=torch.uint8)
     for left, top, right, bottom in boxes:
         scaled = left / columns * width, top / rows * height, right / columns * width, bottom / rows * height

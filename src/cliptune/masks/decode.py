@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from cliptune.errors import UserError
@@ -20,8 +20,7 @@ MIN_FLAT_SHARE = 0.9
 READ_ERRORS = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 #: Encodings of the released DAPT, which uses the first colour channel of any file.
 RELEASE_KINDS = ("release", "stored")
-#: The EXIF tag of an image's orientation. From orientation 5 on, width and height are swapped.
-ORIENTATION_TAG = 0x0112
+#: EXIF orientation -> how an image is turned upright. From 5 on, width and height are swapped.
 TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -91,17 +90,17 @@ def exif_orientation(path: Path | None) -> int:
         return 1
     try:
         with open_regular(path) as file, Image.open(file) as image:
-            turn = int(image.getexif().get(ORIENTATION_TAG, 1))
+            turn = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except READ_ERRORS:
         return 1
     return turn if turn in TRANSPOSITIONS else 1
 
 
-def image_size(path: Path, *, upright: bool = False) -> tuple[int, int]:
-    """(H, W) from a file's header, after its EXIF orientation if `upright`. Raises `UserError` if it is unreadable."""
+def image_size(path: Path) -> tuple[int, int]:
+    """(H, W) from a file's header, after its EXIF orientation is applied. Raises `UserError` if it is unreadable."""
     try:
         with open_regular(path) as file, Image.open(file) as image:
-            turned = upright and image.getexif().get(ORIENTATION_TAG, 1) in (5, 6, 7, 8)
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
             width, height = image.size
             return (width, height) if turned else (height, width)
     except READ_ERRORS:

@@ -74,11 +74,11 @@ def find_file_problems(
 
 def _shape_problem(example: Example, mask: Path) -> MaskProblem | None:
     try:
-        shape = image_size(mask, upright=True)
+        shape = image_size(mask)
     except UserError:
         return MaskProblem(example.key, "unreadable", f"mask {mask} cannot be read as an image; make it again")
     try:
-        size = None if example.path is None else image_size(example.path, upright=True)
+        size = None if example.path is None else image_size(example.path)
     except UserError:
         return None  # reading the image reports it
     if size is None or match_orientation(shape, size, example.path) is not None:

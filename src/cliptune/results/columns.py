@@ -37,7 +37,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Background:
+class BackgroundVariant:
     """A variant of a test set: its name in tables, the suffix of its metric in records, and a sentence for the page."""
 
     name: str
@@ -81,10 +81,10 @@ COLUMNS = {column.name: column for column in _COLUMNS}
 COST_COLUMNS = {name: column for name, column in COLUMNS.items() if column.kind == "cost"}
 #: Test images on other backgrounds, in the order of tables.
 BACKGROUNDS = (
-    Background("original", "", "The test image as it is."),
-    Background("same", "/same", "The object on the background that its class usually has in training."),
-    Background("swapped", "/swap", "The object on the usual background of another class."),
-    Background("plain", "/none", "The object on uniform grey."),
+    BackgroundVariant("original", "", "The test image as it is."),
+    BackgroundVariant("same", "/same", "The object on the background that its class usually has in training."),
+    BackgroundVariant("swapped", "/swap", "The object on the usual background of another class."),
+    BackgroundVariant("plain", "/none", "The object on uniform grey."),
 )
 GAP_MEANING = "Same minus swapped, in points: the accuracy that comes from the background. Closer to 0 is better."
 

@@ -91,6 +91,6 @@ def image_shape(dataset: Dataset, example: Example) -> tuple[int, int]:
     """Height and width of an image as it is read, from the file's header if possible. Raises `UserError`."""
     if example.path is not None:
         with suppress(UserError):  # reading it gives a better message
-            return image_size(example.path, upright=True)
+            return image_size(example.path)
     height, width = dataset.read(example).image.shape[-2:]
     return height, width

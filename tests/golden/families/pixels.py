@@ -8,7 +8,7 @@ from importlib.metadata import version
 from PIL import Image
 
 from cliptune.backbones.preprocess import Preprocess
-from cliptune.data.transforms import evaluation_view, normalise
+from cliptune.data.transforms import evaluation_view, standardise
 from golden.case import Case
 from golden.compare import Bound, Report
 
@@ -21,7 +21,7 @@ def check(case: Case, report: Report) -> None:
     for name in [name for name in case.tensors if name.startswith("pixels.")]:
         pixels = evaluation_view(Image.fromarray(case.tensors[name]), Preprocess((hyper["out"],) * 2))
         report.used([name])
-        report.tensor(name.replace("pixels", "output"), normalise(pixels, hyper["mean"], hyper["std"]), bound)
+        report.tensor(name.replace("pixels", "output"), standardise(pixels, hyper["mean"], hyper["std"]), bound)
 
 
 def _same_versions(notes: str) -> bool:

@@ -10,10 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.common.box_columns import read_box_columns
-from cliptune.data.custom.common.build import SPLIT_NAMES, LabeledExamples, build_splits, split_named
+from cliptune.data.custom.common.build import SPLIT_NAMES, CustomDataset, LabeledExamples, build_splits, split_named
 from cliptune.data.custom.common.multi_label import Splitter, label_splitter
 from cliptune.data.custom.common.table import TextTable, line_numbers, read_table
-from cliptune.data.dataset import Dataset
 from cliptune.data.exists import missing_files
 from cliptune.data.image_io import IMAGE_SUFFIXES
 from cliptune.errors import UserError
@@ -34,7 +33,7 @@ MASK = ("mask", "maskpath", "maskfile", "maskfilename", "segmentation")
 CLASSES = "classes.txt"
 
 
-class Csv(Dataset):
+class Csv(CustomDataset):
     """Images listed in a table; relative paths start from its folder, or from `DataConfig.root`.
 
     Without a split column, each class is split like a folder dataset, whatever the order of the lines. Labels that are
@@ -87,15 +86,6 @@ class Csv(Dataset):
         if not argument:
             raise UserError("csv needs a file: --data csv:FILE")
         return cls(argument, config)
-
-    def examples(self, split: str) -> list[Example]:
-        return self._splits[split]
-
-    def aside(self) -> list[Example]:
-        return self._splits["aside"]
-
-    def evaluation_examples(self) -> list[Example]:
-        return self._splits["tested"]
 
     def _one_row_per_image(self, table: TextTable, image: int, label: int) -> tuple[TextTable, dict[str, list[str]]]:
         """The table with one line per image, and the label cells of each image by its key.

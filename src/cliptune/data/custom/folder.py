@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from cliptune.data.config import DataConfig
-from cliptune.data.custom.common.build import build_splits
+from cliptune.data.custom.common.build import CustomDataset, build_splits
 from cliptune.data.custom.common.class_folders import (
     check_folder_depth,
     class_folders,
@@ -17,12 +17,11 @@ from cliptune.data.custom.common.class_folders import (
 )
 from cliptune.data.custom.common.multi_label import warn_of_combined_names
 from cliptune.data.custom.common.walk import find_images, skipped_files_message
-from cliptune.data.dataset import Dataset
 from cliptune.errors import UserError
 from cliptune.types import Example
 
 
-class Folder(Dataset):
+class Folder(CustomDataset):
     """Images in `root/<class>/`, at any depth, or in `root/{train,val,test}/<class>/`.
 
     Without those folders each class is split reproducibly into 50 % training, 20 % validation and 30 % test images; if
@@ -71,15 +70,6 @@ class Folder(Dataset):
         if not argument:
             raise UserError("folder needs a path: --data folder:PATH")
         return cls(argument, config.raw_names)
-
-    def examples(self, split: str) -> list[Example]:
-        return self._splits[split]
-
-    def aside(self) -> list[Example]:
-        return self._splits["aside"]
-
-    def evaluation_examples(self) -> list[Example]:
-        return self._splits["tested"]
 
     def _example(self, path: Path) -> Example:
         return Example(path.relative_to(self.root).as_posix(), -1, path)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cliptune.data.config import DataConfig
-from cliptune.data.custom.common.build import LabeledExamples, build_splits, split_named
+from cliptune.data.custom.common.build import CustomDataset, LabeledExamples, build_splits, split_named
 from cliptune.data.custom.common.multi_label import label_splitter
-from cliptune.data.dataset import Dataset
 from cliptune.data.image_io import read_image, read_image_bytes
 from cliptune.errors import UserError
 from cliptune.types import DecodedImage, Example
@@ -25,7 +24,7 @@ LABEL = ("label", "labels", "class", "category", "target", "fine_label", "class_
 OPTIONS = ("config", "revision")
 
 
-class Hub(Dataset):
+class Hub(CustomDataset):
     """Images and labels loaded by the `datasets` package; keys are split name and row number.
 
     Args:
@@ -77,15 +76,6 @@ class Hub(Dataset):
                 f"--data hub:USER/NAME"
             )
         return cls(load_splits(name, options.get("config"), options.get("revision")), name, config)
-
-    def examples(self, split: str) -> list[Example]:
-        return self._splits[split]
-
-    def aside(self) -> list[Example]:
-        return self._splits["aside"]
-
-    def evaluation_examples(self) -> list[Example]:
-        return self._splits["tested"]
 
     def read(self, example: Example) -> DecodedImage:
         split, _, row = example.key.rpartition("/")

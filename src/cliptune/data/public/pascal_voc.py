@@ -129,7 +129,7 @@ class PascalVoc(PublicDataset):
         return [self._example(key, found.get(key)) for key in keys]
 
     def _example(self, key: str, mask: Path | None) -> Example:
-        labels = voc.read_labels(self.location.home / "Annotations" / f"{key}.xml")
+        labels = voc.read_object_labels(self.location.home / "Annotations" / f"{key}.xml")
         if not labels:
             raise UserError(f"the annotation of {key} in {self.location.home} names no object; copy it again")
         return Example(f"{key}.jpg", labels[0], self.location.images / f"{key}.jpg", mask, labels=labels)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cliptune.data.range_warnings import collect_assumed_ranges
-from cliptune.data.transforms import normalise, shrink, squash
+from cliptune.data.transforms import shrink, squash, standardise
 from cliptune.model.tuned_model import TunedModel
 from cliptune.report.collect.models import Predictions, RestoredModels, first_test_set, predict_test_set
 from cliptune.report.overlay import MAX_SHORT_SIDE
@@ -54,7 +54,7 @@ def gradcam_maps(model: TunedModel, images: Sequence[Tensor], labels: Sequence[i
         return None
     device, preprocess = backbone.logit_scale.device, backbone.preprocess
     views = torch.stack([squash(image, preprocess) for image in images])
-    pixels = normalise(views, preprocess.mean, preprocess.std).to(device)
+    pixels = standardise(views, preprocess.mean, preprocess.std).to(device)
     maps = gradcam(model, pixels, torch.tensor(labels, device=device)).cpu()
     return [resize_and_normalize(m[None], tuple(im.shape[-2:]))[0, 0] for m, im in zip(maps, images, strict=True)]  # type: ignore
 

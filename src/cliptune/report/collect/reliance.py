@@ -22,7 +22,7 @@ from cliptune.data import sources
 from cliptune.data.config import DataConfig
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
-from cliptune.data.transforms import evaluation_view, normalise
+from cliptune.data.transforms import evaluation_view, standardise
 from cliptune.data.validate import drop_unreadable, find_unreadable
 from cliptune.engine.nan_checks import check_logits
 from cliptune.errors import UserError
@@ -225,7 +225,7 @@ def _mask_source(examples: ExampleSet, options: RelianceOptions, has_vit: bool) 
 def _logits(model: TunedModel, images: Sequence[Tensor], augment: str) -> Tensor:
     backbone, preprocess = model.backbone, model.backbone.preprocess
     views = torch.stack([evaluation_view(to_pil_image(image), preprocess, augment) for image in images])
-    pixels = normalise(views, preprocess.mean, preprocess.std).to(backbone.logit_scale.device)
+    pixels = standardise(views, preprocess.mean, preprocess.std).to(backbone.logit_scale.device)
     return check_logits(model({"image": pixels}).logits[:, : len(model.classnames)]).float().cpu()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from cliptune.data.custom.common.names import prompt_classnames
+from cliptune.data.dataset import Dataset
 from cliptune.errors import UserError
 from cliptune.text import listed
 from cliptune.types import Example
@@ -23,6 +24,21 @@ SPLIT_NAMES = {
 LabeledExamples = Sequence[tuple[str | tuple[str, ...], Example]]
 Splits = dict[str, list[Example]]
 Groups = Mapping[str, Mapping[str, list[Example]]]
+
+
+class CustomDataset(Dataset):
+    """A dataset with splits from `build_splits`, which subclasses assign to `_splits`."""
+
+    _splits: Splits
+
+    def examples(self, split: str) -> list[Example]:
+        return self._splits[split]
+
+    def aside(self) -> list[Example]:
+        return self._splits["aside"]
+
+    def evaluation_examples(self) -> list[Example]:
+        return self._splits["tested"]
 
 
 def split_named(name: str) -> str | None:

@@ -24,7 +24,7 @@ def read_image_ids(file: Path) -> list[str]:
     return [PurePosixPath(line.split()[0]).stem for line in lines if line.strip()]
 
 
-def read_labels(file: Path) -> tuple[int, ...]:
+def read_object_labels(file: Path) -> tuple[int, ...]:
     """Read the labels of all objects in an annotation, sorted; objects marked difficult count too.
 
     Raises:

@@ -74,7 +74,7 @@ def dataset_status(name: str, root: Path) -> DatasetStatus:
     return check_dataset(public.classes()[name], root, sample=False)
 
 
-def choose_source(spec: DatasetSpec, options: DownloadOptions, root: Path) -> Source:
+def select_source(spec: DatasetSpec, options: DownloadOptions, root: Path) -> Source:
     """Choose the source of a dataset. Raises `UserError` with the manual steps if it cannot be downloaded."""
     if options.source == "archive" and spec.recipe.collected:
         return "archive"
@@ -104,7 +104,7 @@ def download(
         return status, ["already there"]
     if status.status in ("wrong layout", "unreadable"):  # one command instead of gigabytes
         raise UserError(f"{status.title} is there, but {status.fix}")
-    source = choose_source(spec, options, root)
+    source = select_source(spec, options, root)
     with exclusive_folder(job.folder):
         remarks = []
         needs_split = source == "original" or status.status == "no split"  # the collection's archive has the split
