@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Hashable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 
 class SweepDisplay:
-    """Shows `done` of `total` jobs and the running ones, each identified by an object of the caller's (`key`)."""
+    """Shows `done` of `total` jobs and the running ones, each identified by a `key` of the caller's."""
 
     def __init__(self, console: Console, total: int, done: int):
         self.total, self.done = total, done
         self._last_once = ""
-        self._tasks: dict[int, tuple[TaskID, str]] = {}
+        self._tasks: dict[Hashable, tuple[TaskID, str]] = {}
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -34,20 +34,20 @@ class SweepDisplay:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def start(self, key: Any, title: str) -> None:
+    def start(self, key: Hashable, title: str) -> None:
         """Add a running job."""
-        self._tasks[id(key)] = self.progress.add_task(title, total=None, left=""), title
+        self._tasks[key] = self.progress.add_task(title, total=None, left=""), title
 
-    def update(self, key: Any, text: str, done: int, total: int, seconds_left: float | None) -> None:
+    def update(self, key: Hashable, text: str, done: int, total: int, seconds_left: float | None) -> None:
         """Show the progress of a running job, and the time left for the sweep."""
-        task, title = self._tasks[id(key)]
+        task, title = self._tasks[key]
         description = "  ".join(filter(None, (title, text)))
         self.progress.update(task, description=description, completed=done, total=total)
         self._show_time_left(seconds_left)
 
-    def stop(self, key: Any) -> None:
+    def stop(self, key: Hashable) -> None:
         """Remove a job that no longer runs."""
-        self.progress.remove_task(self._tasks.pop(id(key))[0])
+        self.progress.remove_task(self._tasks.pop(key)[0])
 
     def finish(self, text: str, seconds_left: float | None) -> None:
         """Count a job as finished; outside of a terminal, print a line for it."""

@@ -21,7 +21,7 @@ MAX_RETRIES = 2
 RETRY_SECONDS = 1.0
 
 
-@dataclass
+@dataclass(eq=False)  # compared and hashed by identity, as its fields change
 class QueuedJob:
     """A job that is not finished. due: time (`time.monotonic`) before which it must not start."""
 
