@@ -18,8 +18,8 @@ setup: $(READY) ## create .venv for the demo, tests and checks
 demo: setup ## run the bundled example, offline
 	$(BIN)/cliptune demo
 
-test: setup ## run the default tests: CPU, offline
-	$(BIN)/pytest
+test: setup ## run the default tests: CPU, offline, one process per core up to four
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: setup ## check lint, format, types and import layers
 	$(BIN)/ruff check .
