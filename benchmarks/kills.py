@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import tyro
 from keep import RESULTS
 from killing import Seen, disturbed, kill, start, tree
@@ -158,6 +159,8 @@ def run_scenario(name: str, options: Options) -> dict[str, object]:
 
 def main(options: Options) -> None:
     """Run the scenarios and write their observations."""
+    # One thread in every process, so that sweeps round alike: set for this one and its forks, and for workers it starts.
+    torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # keeps Ray from killing tasks itself
     file, failed = RESULTS / "kills.json", False
