@@ -159,7 +159,7 @@ def run_scenario(name: str, options: Options) -> dict[str, object]:
 
 def main(options: Options) -> None:
     """Run the scenarios and write their observations."""
-    # One thread in every process, so that sweeps round alike: set for this one and its forks, and for workers it starts.
+    # Sums round alike with one thread in every process: this one and its forks, and the workers they start.
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # keeps Ray from killing tasks itself

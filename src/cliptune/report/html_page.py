@@ -184,7 +184,7 @@ def _panel_context(panel: Panel) -> dict[str, object]:
     return {
         "title": panel.title,
         "label": title_of(panel.label),
-        "picture": data_uri("jpeg", image_bytes(panel.image, panel.mask, kind="jpeg")),
+        "image": data_uri("jpeg", image_bytes(panel.image, panel.mask, kind="jpeg")),
         "answers": answers,
         "outlined": panel.mask is not None,
         "compared": any(turned for *_, turned in answers.values()),
