@@ -44,7 +44,7 @@ class Page:
             os.close(end)
         self.problems: list[str] = []
         self.requests: list[str] = []
-        self._held, self._number, self._session, self._loaded = b"", 0, None, False
+        self._buffer, self._number, self._session, self._loaded = b"", 0, None, False
         target = self("Target.createTarget", url="about:blank")["targetId"]
         self._session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -93,14 +93,14 @@ class Page:
             self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def _read(self) -> dict:
-        while b"\0" not in self._held:
+        while b"\0" not in self._buffer:
             more = os.read(self._out, 1 << 16)
             assert more, "the browser went away"
-            self._held += more
-        line, _, self._held = self._held.partition(b"\0")
-        said = json.loads(line)
-        parameters = said.get("params", {})
-        match said.get("method"):
+            self._buffer += more
+        line, _, self._buffer = self._buffer.partition(b"\0")
+        message = json.loads(line)
+        parameters = message.get("params", {})
+        match message.get("method"):
             case "Page.loadEventFired":
                 self._loaded = True
             case "Runtime.exceptionThrown":
@@ -113,4 +113,4 @@ class Page:
                 self.problems.append(parameters["errorText"])
             case "Network.requestWillBeSent":
                 self.requests.append(parameters["request"]["url"])
-        return said
+        return message

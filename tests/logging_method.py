@@ -114,7 +114,7 @@ def kill_one(jobs: list[Job], out: Path) -> Iterator[list[int]]:
 
 
 def owner_pid(folder: Path) -> int:
-    """The id of the process that holds the lock of a run directory."""
+    """The id of the process that owns the lock of a run directory."""
     owner = SoftFileLease(folder / LOCK_FILE).owner
     assert owner is not None
     return owner.pid

@@ -22,7 +22,7 @@ SETS = {
 
 
 def write_wnid_folders(folder: Path, classes: Sequence[str], files: Sequence[str]) -> Path:
-    """Write `folder/<class>/<file>` as links to one JPEG file; `{}` in a file name stands for its class."""
+    """Write `folder/<class>/<file>` as links to one JPEG file; `{}` in a file name is replaced by its class."""
     folder.mkdir(parents=True)
     image = folder.parent / "image.bin"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 40, 3), np.uint8)).save(image, "JPEG")

@@ -6,7 +6,7 @@ from torch import Tensor
 from cliptune.coresets import Signals
 
 
-def pool(n: int = 30, classes: int = 3, width: int = 8, seed: int = 0, scale: float = 8.0, held: int = 9):
+def pool(n: int = 30, classes: int = 3, width: int = 8, seed: int = 0, scale: float = 8.0, n_val: int = 9):
     """A random pool in double precision with shuffled labels: `(signals, labels)`. Every class has images."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -18,8 +18,8 @@ def pool(n: int = 30, classes: int = 3, width: int = 8, seed: int = 0, scale: fl
 
     text = unit(normal(classes, width))
     labels = torch.arange(n)[torch.randperm(n, generator=generator)] % classes
-    val_labels = torch.arange(held) % classes
-    features, val = unit(text[labels] + 0.6 * normal(n, width)), unit(text[val_labels] + 0.6 * normal(held, width))
+    val_labels = torch.arange(n_val) % classes
+    features, val = unit(text[labels] + 0.6 * normal(n, width)), unit(text[val_labels] + 0.6 * normal(n_val, width))
     correct = torch.rand(6, n, generator=generator) < 0.6
     logits = scale * features @ text.T
     return Signals(features, text, logits, scale, correct, val, val_labels, scale * val @ text.T), labels

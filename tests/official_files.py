@@ -57,8 +57,8 @@ def second_tower(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def save(path: Path, state: Mapping[str, Tensor], *, legacy: bool = False, loop: bool = True, **more: Any) -> Path:
-    """Write `model.pth.tar-N` as the training loop does: with epoch, optimizer, schedule (an object in it holds the
-    optimizer too) and the validation result. legacy: in the format before PyTorch 1.6."""
+    """Write `model.pth.tar-N` as the training loop does: with epoch, optimizer, schedule (in it an object with the
+    optimizer) and the validation result. legacy: in the format before PyTorch 1.6."""
     content: dict[str, Any] = {"state_dict": OrderedDict((name, tensor.clone()) for name, tensor in state.items())}
     if loop:
         content |= training_loop() | {"epoch": 5, "val_result": np.float64(83.25)}
@@ -67,7 +67,7 @@ def save(path: Path, state: Mapping[str, Tensor], *, legacy: bool = False, loop:
 
 
 def training_loop() -> dict[str, Any]:
-    """What is saved of an optimizer after a step, and of a warm-up schedule, whose successor is kept as an object."""
+    """The saved states of an optimizer after a step and of a warm-up schedule, which stores its successor object."""
     weight = torch.nn.Parameter(torch.ones(2, 3))
     optimizer = torch.optim.SGD([weight], lr=0.002, momentum=0.9, weight_decay=5e-4)
     successor = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 5.0)

@@ -100,8 +100,8 @@ def official_state(key, model):
 
 
 def import_checkpoint(path, of, method="", options=None, names=()):
-    held = read_official(path)
-    return rebuild_model(held, detect_method(held, method), of, options or {}, names)
+    content = read_official(path)
+    return rebuild_model(content, detect_method(content, method), of, options or {}, names)
 
 
 def logits(model):

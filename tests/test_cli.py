@@ -114,7 +114,7 @@ def test_a_long_error_message_is_one_line(cli, monkeypatch):
     assert result.code == 2 and result.err == f"cliptune: {message}\n"
 
 
-def test_an_interrupt_says_how_to_resume(cli, monkeypatch):
+def test_the_message_of_an_interrupt_explains_how_to_resume(cli, monkeypatch):
     def stop(command):
         raise KeyboardInterrupt
 

@@ -113,8 +113,12 @@ def test_log(tmp_path, monkeypatch):
     folder = tmp_path / "logs" / "caltech101" / "CoOp" / "vit_b16_16shots" / "seed1"
     folder.mkdir(parents=True)
     head = "************\n** Config **\n************\n{}\nCollecting env info ...\n"
-    said = {"DATASET": {"NAME": "Caltech101", "NUM_SHOTS": 16}, "OPTIM": {"MAX_EPOCH": 2}, "TRAINER": {"NAME": "CoOp"}}
-    said |= {"SEED": 1, "CLIPTUNE": {"METHOD": "coop", "PROTOCOL": "few_shot", "TARGETS": ["dtd"], "BACKBONE": {}}}
+    config = {
+        "DATASET": {"NAME": "Caltech101", "NUM_SHOTS": 16},
+        "OPTIM": {"MAX_EPOCH": 2},
+        "TRAINER": {"NAME": "CoOp"},
+    }
+    config |= {"SEED": 1, "CLIPTUNE": {"METHOD": "coop", "PROTOCOL": "few_shot", "TARGETS": ["dtd"], "BACKBONE": {}}}
     tail = "epoch [1/2] batch [5/10] loss 2.8 (2.9) lr 1e-05 eta 0:00:09\nFinish training\n* total: 2,465\n"
     tail += "* correct: 2,268\n* accuracy: 92.0%\n"
 
@@ -124,8 +128,8 @@ def test_log(tmp_path, monkeypatch):
             assert (out / place).resolve().is_relative_to(out), "a record outside of the folder"
             store.load_result(store.save_result(result, out / place))
 
-    whole = (head.format(json.dumps(said)) + tail).encode()
-    trees = ((what, head.format(text) + tail) for what, text in damaged_files.damage_tree(said, 60))
+    whole = (head.format(json.dumps(config)) + tail).encode()
+    trees = ((what, head.format(text) + tail) for what, text in damaged_files.damage_tree(config, 60))
     long = (("a long line", whole + b"epoch [1/1]" * 100_000), ("digits", whole.replace(b"2,465", b"9" * 5000)))
     count_refusals(use, write_copies(folder / "log.txt", (*trees, *damaged_files.damage_bytes(whole, 60), *long)))
 

@@ -64,7 +64,7 @@ def test_documented_objects_exist_and_have_docstrings(page):
 def test_every_public_name_is_documented(name):
     documented = {id(named(path)): options for path, options in blocks("python.md").items()}
     value = getattr(ct, name)
-    assert id(value) in documented, f"docs/python.md lacks {name}"
+    assert id(value) in documented, f"docs/python.md does not mention {name}"
     assert documented[id(value)].get("heading", value.__name__) == name
 
 

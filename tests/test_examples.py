@@ -38,7 +38,7 @@ def test_scripts(name, monkeypatch, capsys):
 def test_notebooks(notebook):
     content = json.loads(notebook.read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
-    assert cells and not any(cell.get("outputs") for cell in content["cells"]), "notebooks are kept without outputs"
+    assert cells and not any(cell.get("outputs") for cell in content["cells"]), "notebooks are stored without outputs"
     names: dict = {"__name__": "notebook"}
     for cell in cells:
         exec(compile(cell, str(notebook), "exec"), names)

@@ -74,11 +74,11 @@ def test_the_record_contains_configuration_and_provenance(finished):
     assert result.cost["seconds"] > 0 and result.cost["peak_memory_mib"] > 100
     assert result.config == json.loads(json.dumps(config.to_dict(DEEP)))
     assert len(result.history) == 2
-    said = result.provenance
-    assert said["config_fingerprint"] == config.fingerprint(DEEP)
-    assert said["backbone"] == "tiny" and said["backbone_settings"] == model.backbone.fingerprints.backbone
-    assert said["test_images"] == {"test": 12, "novel": 8}
-    assert {"cliptune", "torch", "python"} <= set(said["versions"])
+    provenance = result.provenance
+    assert provenance["config_fingerprint"] == config.fingerprint(DEEP)
+    assert provenance["backbone"] == "tiny" and provenance["backbone_settings"] == model.backbone.fingerprints.backbone
+    assert provenance["test_images"] == {"test": 12, "novel": 8}
+    assert {"cliptune", "torch", "python"} <= set(provenance["versions"])
 
 
 def test_a_restored_run_predicts_the_same(finished):

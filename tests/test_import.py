@@ -19,14 +19,14 @@ import contextlib, io, json, sys
 from cliptune.cli import main
 lines, heavy = json.load(sys.stdin)
 for line in lines:
-    said, code = io.StringIO(), 0
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    output, code = io.StringIO(), 0
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
             main(line)
         except SystemExit as stop:
             code = stop.code
     there = [name for name in heavy if name in sys.modules]
-    print(json.dumps([code, there, said.getvalue()]), flush=True)
+    print(json.dumps([code, there, output.getvalue()]), flush=True)
 """
 HELPS = [
     ["--help"],

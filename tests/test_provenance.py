@@ -1,4 +1,4 @@
-"""What a record says of the data it was got from."""
+"""The provenance of a record: the fingerprint of its data."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from cliptune import provenance
 from tiny_tasks import task
 
 
-def test_the_datas_fingerprint_tells_draws_and_names_apart():
+def test_the_fingerprint_of_data_depends_on_draws_and_names():
     one, again, other = task(seed=1), task(seed=1), task(seed=2)
     assert provenance.data_fingerprint(one) == provenance.data_fingerprint(again)
     renamed = replace(one, classnames=("a", "b", "c"))

@@ -30,11 +30,11 @@ def rows(text: str) -> list[dict[str, str]]:
     lines = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
     head, _, *body = [[cell.strip().strip("`").replace("**", "") for cell in line] for line in lines]
     names = [name if name.startswith("[") else name.rpartition("/")[2] for name in head]
-    assert len(set(names)) == len(names), "two columns go by one name"
+    assert len(set(names)) == len(names), "two columns have one name"
     return [dict(zip(names, line, strict=True)) for line in body]
 
 
-@pytest.mark.parametrize("page, command, table", quoted(), ids=lambda told: told[:40])
+@pytest.mark.parametrize("page, command, table", quoted(), ids=lambda text: text[:40])
 def test_quoted_tables_agree_with_the_records(page, command, table, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     main([*shlex.split(command), "--format", "markdown"])

@@ -176,7 +176,7 @@ def maple_step(
     images: Tensor,
     labels: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and logits `(b, C)` of MaPLe; `text` holds the text tokens of layers 0, 1, ..."""
+    """Loss and logits `(b, C)` of MaPLe; `text` contains the text tokens of layers 0, 1, ..."""
     features = unit(text_features(clip, ids, text[0], text[1:]))
     image = unit(image_features(clip, images, projected(text, projections)))
     logits = clip.logit_scale.exp() * image @ features.T

@@ -8,7 +8,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-SAID = [
+TEXTS = [
     "a photo of a cat .",
     "a photo of a red fox .",
     "a clean origami bridge ; itap of my dog",
@@ -55,14 +55,14 @@ def tokenizer(kind: str) -> PreTrainedTokenizerFast:
         made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
         trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, show_progress=False)
     else:
-        words = sorted({f"▁{word}" for said in SAID for word in said.split()})
+        words = sorted({f"▁{word}" for text in TEXTS for word in text.split()})
         pieces = [*words, *(letter for letter in sorted(set("".join(words) + CHARACTERS)) if letter not in words)]
         scored = [(token, 0.0) for token in special] + [(piece, -3.0 if piece in words else -9.0) for piece in pieces]
         made = Tokenizer(models.Unigram(scored, unk_id=special.index(unknown)))
         made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
         trainer = None
     if trainer is not None:
-        made.train_from_iterator(SAID * 3, trainer)
+        made.train_from_iterator(TEXTS * 3, trainer)
     around = [(token, made.token_to_id(token)) for token in pattern.split() if token != "$A"]
     made.post_processor = processors.TemplateProcessing(single=pattern, special_tokens=around)
     roles = {ROLES[token]: token for token in special if token in ROLES}

@@ -146,10 +146,10 @@ def test_an_assumed_activation_is_reported(known, tmp_path):
         warnings.simplefilter("error")
         assert tiny_clips.agrees(load_backbone("mine", str(tmp_path / "w.pt"), quick_gelu=True), quick)
         assert tiny_clips.agrees(load_backbone("mine", str(tmp_path / "w.pt"), quick_gelu=False), model)
-        assert tiny_clips.agrees(load_backbone("quick", str(tmp_path / "w.pt")), quick), "its configuration says it"
+        assert tiny_clips.agrees(load_backbone("quick", str(tmp_path / "w.pt")), quick), "set by its configuration"
         assert tiny_clips.agrees(load_backbone("quick", str(tmp_path / "w.pt"), quick_gelu=False), model)
         torch.save({**model.state_dict(), "input_resolution": torch.tensor(32)}, tmp_path / "w.pt")
-        assert tiny_clips.agrees(load_backbone("mine", str(tmp_path / "w.pt")), quick), "OpenAI's files say it"
+        assert tiny_clips.agrees(load_backbone("mine", str(tmp_path / "w.pt")), quick), "recognised as OpenAI's file"
 
 
 def test_published_weights_without_quickgelu_give_no_note():

@@ -21,7 +21,7 @@ def test_class_features_are_averaged_over_templates_before_normalisation(shape):
     teacher = Teacher.of(of, NAMES, TEMPLATES)
     torch.testing.assert_close(teacher.text, textbook.unit(torch.stack(each).mean(0)), rtol=0, atol=1e-5)
     normalised = textbook.unit(torch.stack([textbook.unit(f) for f in each]).mean(0))
-    assert not torch.allclose(teacher.text, normalised, atol=1e-4), "the order of mean and norm can be told apart"
+    assert not torch.allclose(teacher.text, normalised, atol=1e-4), "the order of mean and norm makes a difference"
 
 
 @pytest.mark.parametrize("shape", [*VITS, "resnet"])

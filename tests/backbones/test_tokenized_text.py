@@ -141,7 +141,7 @@ def test_blended_sentences_share_the_common_prefix_of_the_templates():
         return average_embeddings(ENCODE, lambda ids: table[ids], templates, ["sea_lion", "cat"]).shared_prefix(True)
 
     assert prefix("a photo of the {}.") == 5
-    assert prefix("a {} in the snow.", "a photo of the {}.") == 2, "the first template's name stands third"
+    assert prefix("a {} in the snow.", "a photo of the {}.") == 2, "the name is the third token of the first template"
 
 
 def test_blended_sentences_are_indexed_and_moved():

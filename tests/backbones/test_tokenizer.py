@@ -20,7 +20,7 @@ def model(folder: Path, **text) -> str:
     return f"local-dir:{folder}"
 
 
-def test_arguments_of_the_configuration_are_kept(tmp_path):
+def test_arguments_of_the_configuration_are_used(tmp_path):
     own = load_tokenizer(model(tmp_path, tokenizer_kwargs={"clean": "canonicalize", "reduction_mask": "simple"}))
     assert isinstance(own, ClipTokenizer) and own.context_length == 20
     assert own.encode("A Cat!") == own.encode("a cat") and own.reduction_fn is not None

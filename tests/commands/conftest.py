@@ -58,7 +58,7 @@ def places(tmp_path_factory, photos, trained):
     image = photos / "cat" / "0.png"
     shutil.copy(image, made["one_class"] / "cat" / "0.png")
     made["file"].write_text("")
-    made["text.png"].write_text("no picture at all")
+    made["text.png"].write_text("no image at all")
     made["half.png"].write_bytes(image.read_bytes()[:60])
     made["list.csv"].write_text("a,b\n1,2\n")
     made["long.csv"].write_text("image,label\nnone.png,cat\nnot.png,dog\n")
@@ -67,7 +67,7 @@ def places(tmp_path_factory, photos, trained):
     made["w.pt"].write_bytes(b"no weights")
     made["w.safetensors"].write_bytes(b"\xff" * 64)
     made["names.txt"].write_text("cat\n")
-    more = {"none": root / "none", "photos": photos, "picture": image, "trained": trained, "root": root}
+    more = {"none": root / "none", "photos": photos, "image": image, "trained": trained, "root": root}
     return {name: str(path) for name, path in (made | more).items()}
 
 

@@ -25,7 +25,7 @@ def test_three_classes_cannot_be_halved(train):
 
 
 @pytest.mark.parametrize("method", ["coop", "zeroshot", "maple+dapt"])
-@pytest.mark.parametrize("content", [b"", b"no picture", "half"])
+@pytest.mark.parametrize("content", [b"", b"no image", "half"])
 def test_corrupt_image(train, tmp_path, method, content):
     root = shutil.copytree(write_images(tmp_path / "p", each=4), tmp_path / "photos")
     for path in root.glob("horse/*"):

@@ -162,14 +162,14 @@ TRAIN = """
 def rows(table):
     """Command line and fragment of each row."""
     pairs = (line.rsplit("|", 1) for line in table.strip().splitlines())
-    return [(line.strip(), said.strip()) for line, said in pairs]
+    return [(line.strip(), message.strip()) for line, message in pairs]
 
 
-@pytest.mark.parametrize("line, said", rows(FRONT))
-def test_commands(rejected, line, said):
-    assert said in rejected(line)
+@pytest.mark.parametrize("line, message", rows(FRONT))
+def test_commands(rejected, line, message):
+    assert message in rejected(line)
 
 
-@pytest.mark.parametrize("line, said", rows(TRAIN))
-def test_train(rejected, line, said):
-    assert said in rejected(line)
+@pytest.mark.parametrize("line, message", rows(TRAIN))
+def test_train(rejected, line, message):
+    assert message in rejected(line)

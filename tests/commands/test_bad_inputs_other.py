@@ -67,21 +67,21 @@ RUNS = """
     evaluate {trained} --shrink -1            | shrink must be at least 0
     predict                                   | a run's folder comes first
     predict {trained}                         | no images given
-    predict {none} {picture}                  | no checkpoint at
-    predict {picture} {picture}               | damaged or truncated
+    predict {none} {image}                  | no checkpoint at
+    predict {image} {image}               | damaged or truncated
     predict {trained} {none}                  | no image at
     predict {trained} {empty}                 | no images in
     predict {trained} {file}                  | is empty
     predict {trained} {text.png}              | text.png
     predict {trained} {half.png}              | is cut short
-    predict {trained} {picture} {none}        | no image at
-    predict {trained} {picture} --top-k 0     | top_k must be at least 1
-    predict {trained} {picture} --top-k all   | 'all'
-    predict {trained} {picture} --classes     | at least two class names
-    predict {trained} {picture} --classes cat | at least two class names
-    predict {trained} {picture} --classes cat cat | class 'cat' is listed twice
-    predict {trained} {picture} --classes cat '' | a class name is blank
-    predict {trained} {picture} --topk 3      | --topk
+    predict {trained} {image} {none}        | no image at
+    predict {trained} {image} --top-k 0     | top_k must be at least 1
+    predict {trained} {image} --top-k all   | 'all'
+    predict {trained} {image} --classes     | at least two class names
+    predict {trained} {image} --classes cat | at least two class names
+    predict {trained} {image} --classes cat cat | class 'cat' is listed twice
+    predict {trained} {image} --classes cat '' | a class name is blank
+    predict {trained} {image} --topk 3      | --topk
     report                                    | a folder of runs comes first
     report {none}                             | no result.json under
     report {empty}                            | no result.json under
@@ -156,7 +156,7 @@ DATA = """
     masks make --data folder:{photos} --out m --threshold 2 | threshold must be from 0 to 1
     masks make --data folder:{photos} --out m --points 0 | points must be from 1
     masks make --data folder:{photos} --out m --batch-size -1 | batch_size must be at least 0
-    masks make --data folder:{photos} --out {photos}/cat | lies inside the image folder
+    masks make --data folder:{photos} --out {photos}/cat | inside the image folder
     masks make --data folder:{photos} --out m --split dev | 'dev'
 """
 
@@ -194,7 +194,7 @@ RESULTS = """
 def rows(table):
     """Command line and fragment of each row."""
     pairs = (line.rsplit("|", 1) for line in table.strip().splitlines())
-    return [(line.strip(), said.strip()) for line, said in pairs]
+    return [(line.strip(), message.strip()) for line, message in pairs]
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def records(places, tmp_path_factory):
     places["records"] = str(folder)
 
 
-@pytest.mark.parametrize("line, said", [*rows(SWEEP), *rows(RUNS), *rows(DATA), *rows(RESULTS)])
-def test_mistakes(rejected, records, monkeypatch, line, said):
+@pytest.mark.parametrize("line, message", [*rows(SWEEP), *rows(RUNS), *rows(DATA), *rows(RESULTS)])
+def test_mistakes(rejected, records, monkeypatch, line, message):
     monkeypatch.delenv("CLIPTUNE_DATA", raising=False)
-    assert said in rejected(line)
+    assert message in rejected(line)

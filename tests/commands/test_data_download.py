@@ -57,7 +57,7 @@ def test_a_dry_run_sends_no_request_and_writes_nothing(download, tmp_path):
     assert download("dtd", "--dry-run").out == "dtd             already there\n"
 
 
-def test_an_interrupt_says_how_to_resume(download, dtd, monkeypatch):
+def test_the_message_of_an_interrupt_explains_how_to_resume(download, dtd, monkeypatch):
     from cliptune.data.public import download as module
 
     def stop(*_, **__):

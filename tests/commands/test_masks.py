@@ -35,7 +35,7 @@ def test_json_and_image(check, photos, tmp_path):
     assert content["measured"] == content["pictures"] == 6 == sum(content["foreground"]["histogram"])
     assert set(content["classes"]) == {"cat", "horse", "pig"} and content["agreement"] is None
     image = np.asarray(Image.open(out).convert("RGB"))
-    assert image.shape[1] > 700 and len(np.unique(image.reshape(-1, 3), axis=0)) > 1000, "pictures are drawn"
+    assert image.shape[1] > 700 and len(np.unique(image.reshape(-1, 3), axis=0)) > 1000, "images are drawn"
 
 
 def test_faults_exit_with_code_1(check, photos, tmp_path):
@@ -85,15 +85,15 @@ def test_help(cli):
     assert "--against" in cli("masks", "check", "--help").out
 
 
-@pytest.mark.parametrize("values, lack", [((1, 1), "background"), ((0, 0), "foreground")])
-def test_uninformative_masks_are_reported(check, photos, tmp_path, values, lack):
+@pytest.mark.parametrize("values, missing", [((1, 1), "background"), ((0, 0), "foreground")])
+def test_uninformative_masks_are_reported(check, photos, tmp_path, values, missing):
     for path in (photos.parent / "masks").rglob("*.png"):
         place = tmp_path / path.relative_to(photos.parent / "masks")
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.resize(np.array(values, np.uint8), (64, 64))).save(place)
     result = check(f"folder:{tmp_path}", "--format", "json")
     content = json.loads(result.out)
-    assert result.code == 1 and f"none of the 12 masks has any {lack}" in result.err
+    assert result.code == 1 and f"none of the 12 masks has any {missing}" in result.err
     assert sum(content["foreground"]["histogram"]) == 12 and content["foreground"]["mean"] == values[0]
 
 

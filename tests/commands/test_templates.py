@@ -7,7 +7,7 @@ import pytest
 import cliptune as ct
 from cliptune.cli import main
 
-TEMPLATES = "a drawing of a {} on scenery."
+TEMPLATES = "a drawing of a {} on a background."
 
 
 def test_templates_reach_sentences_checkpoints_and_predictions(photos, tmp_path, capsys):

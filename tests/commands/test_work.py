@@ -157,7 +157,7 @@ def test_run_and_report(cli, tmp_path, four):
     assert result.code == 0 and (tmp_path / "small.html").stat().st_size < len(page)
 
 
-@pytest.mark.parametrize("others", [(), ("zeroshot", "tip_adapter")], ids=["alone", "beside others"])
+@pytest.mark.parametrize("others", [(), ("zeroshot", "tip_adapter")], ids=["alone", "among others"])
 def test_unsupported_classes_are_shown_as_a_dash(cli, tmp_path, four, photos, others, monkeypatch):
     out, data = tmp_path / "s", ("--data", f"folder:{four}", *BRIEFLY)
     result = cli("run", "base-to-novel", "--methods", *others, "linear_probe", *data, "--seeds", 1, "--out", out)

@@ -186,9 +186,9 @@ def sees(backbone: Backbone) -> bool:
 def joined(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Merge equal rows of a family."""
     found: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for title, name, count, *said in rows:
-        _, first, before = found.get((title, *said), (title, name, "0"))[:3]
-        found[title, *said] = title, first, str(int(before) + int(count)), *said
+    for title, name, count, *outcome in rows:
+        _, first, before = found.get((title, *outcome), (title, name, "0"))[:3]
+        found[title, *outcome] = title, first, str(int(before) + int(count)), *outcome
     return sorted(found.values(), key=lambda one: list(FAMILIES.values()).index(one[0]))
 
 

@@ -38,7 +38,7 @@ def planted(run, tmp_path, monkeypatch):
         return tmp_path
 
     yield make
-    assert not (tmp_path / "ran").exists(), "code beside the file was run"
+    assert not (tmp_path / "ran").exists(), "code next to the file was run"
 
 
 def method(header):

@@ -23,7 +23,7 @@ from cliptune.prompts.initialization import random_tokens
 
 @dataclass(frozen=True)
 class Shift(Method):
-    """Two vectors, kept small."""
+    """Two context vectors with a penalty on their size."""
 
     decay: float = 0.5
     """Weight of their size."""

@@ -111,7 +111,7 @@ def test_craig_where_classes_compete():
 
 
 def test_craig_selected_duplicates_represent_themselves():
-    signals, labels = pool(6, 1, seed=3, held=1)
+    signals, labels = pool(6, 1, seed=3, n_val=1)
     twins = replace(signals, features=signals.features[[0, 0]], logits=torch.zeros(2, 1, dtype=torch.float64))
     two = torch.zeros(2, dtype=torch.long)
     assert select("craig", replace(twins, correct=None), two, 1.0).weights.tolist() == [1, 1]
@@ -158,10 +158,10 @@ def test_dapt_gradmatch():
     found = select("gradmatch", signals, labels, 0.5, variant="dapt")
     for c, rows in enumerate(classes(labels)):
         chosen, x = pursuit(whole[rows], whole[rows].mean(0), 5, 1.0, plain_first=True)
-        kept = {int(rows[j]): float(w) for j, w in zip(chosen, x, strict=True) if w > 1e-9}
+        expected = {int(rows[j]): float(w) for j, w in zip(chosen, x, strict=True) if w > 1e-9}
         mine = labels[found.indices] == c
         got = dict(zip(found.indices[mine].tolist(), found.weights[mine].tolist(), strict=True))
-        assert got.keys() == kept.keys() and got == pytest.approx(kept, abs=1e-6)
+        assert got.keys() == expected.keys() and got == pytest.approx(expected, abs=1e-6)
     lone = select("gradmatch", signals, labels, 0.1, variant="dapt")
     assert lone.weights.tolist() == [1.0] * 3
 
@@ -178,17 +178,17 @@ def test_nnls(seed):
     assert slope[x > 0].abs().max() < 1e-9 and slope[x == 0].min() > -1e-9
 
 
-def glister(signals, labels, rows, held, budget, eta):
+def glister(signals, labels, rows, val_rows, budget, eta):
     """GLISTER with full gradients and validation logits updated after each step."""
     whole = pool_gradients(signals, labels)[rows]
-    logits, chosen = signals.val_logits[held], []
+    logits, chosen = signals.val_logits[val_rows], []
     for _ in range(budget):
-        mean = gradients(logits, signals.val_features[held], signals.val_labels[held]).mean(0)
+        mean = gradients(logits, signals.val_features[val_rows], signals.val_labels[val_rows]).mean(0)
         gain = whole @ mean
         gain[chosen] = -torch.inf
         chosen.append(int(gain.argmax()))
         bias, weight = whole[chosen[-1]].split([3, 24])
-        logits = logits - eta * (bias + signals.val_features[held] @ weight.reshape(3, 8).T)
+        logits = logits - eta * (bias + signals.val_features[val_rows] @ weight.reshape(3, 8).T)
     return chosen
 
 
@@ -196,11 +196,11 @@ def glister(signals, labels, rows, held, budget, eta):
 def test_glister(small, eta):
     signals, labels = small
     for balanced in (True, False):
-        held = [(signals.val_labels == c).nonzero()[:, 0] if balanced else torch.arange(9) for c in range(3)]
+        val_rows = [(signals.val_labels == c).nonzero()[:, 0] if balanced else torch.arange(9) for c in range(3)]
         found = select("glister", signals, labels, 0.4, eta=eta, balanced=balanced)
         parts = classes(labels) if balanced else [torch.arange(30)]
         expected = [
-            r[glister(signals, labels, r, h, round(0.4 * len(r)), eta)] for r, h in zip(parts, held, strict=False)
+            r[glister(signals, labels, r, h, round(0.4 * len(r)), eta)] for r, h in zip(parts, val_rows, strict=False)
         ]
         assert found.indices.tolist() == torch.cat(expected).sort().values.tolist()
 
@@ -216,7 +216,7 @@ def test_glister_steps_matter_and_the_pool_can_replace_validation_images(small):
 
 def test_dapt_glister():
     """A constant gain, and candidates as `np.random` draws them after seeding."""
-    signals, labels = pool(70, held=12)
+    signals, labels = pool(70, n_val=12)
     batch = torch.where(torch.arange(70) < 50, 50, 20)[:, None]
     whole = pool_gradients(signals, labels) / batch
     val = gradients(signals.val_logits, signals.val_features, signals.val_labels) / 12

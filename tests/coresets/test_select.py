@@ -145,17 +145,17 @@ def emoji_signals(tiny_backbone):
     from cliptune.data.loader import ExampleSet
     from cliptune.data.splits import select_labels
 
-    source, kept = drawings(), tuple(range(4))
+    source, labels_used = drawings(), tuple(range(4))
     parts = {}
     for split in ("train", "val"):
-        examples = select_labels(source.examples(split), kept)
+        examples = select_labels(source.examples(split), labels_used)
         images = ExampleSet(source, examples, tiny_backbone.preprocess)
         with torch.no_grad():
             rows = [tiny_backbone.encode_image(b.images) for b in images.in_order(16, fabric().device)]
         features = torch.nn.functional.normalize(torch.cat(rows), dim=1)
         parts[split] = features, torch.tensor([e.label for e in examples])
     with torch.no_grad():
-        text = tiny_backbone.class_features(tiny_backbone.tokenize([f"a {source.classnames[i]}." for i in kept]))
+        text = tiny_backbone.class_features(tiny_backbone.tokenize([f"a {source.classnames[i]}." for i in labels_used]))
     features, labels = parts["train"]
     correct = (torch.rand(5, len(labels), generator=torch.Generator().manual_seed(0)) < 0.6).long()
     return Signals(features, text, None, float(tiny_backbone.logit_scale), correct, *parts["val"]), labels

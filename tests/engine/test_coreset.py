@@ -86,7 +86,7 @@ def test_image_conditional_class_features_are_averaged(tiny_backbone):
 def test_selector_weights_reach_the_batches(tiny_backbone):
     toy = task(shots=6)
     left = reduced(tiny_backbone, toy, 0.4, "craig")
-    assert sum(e.weight for e in left.train) == len(toy.train), "each stands for those nearest to it"
+    assert sum(e.weight for e in left.train) == len(toy.train), "a weight counts the images nearest to it"
     images = ExampleSet(left.dataset, left.train, tiny_backbone.preprocess)
     (batch,) = images.in_order(100, torch.device("cpu"))
     expected = torch.tensor([e.weight for e in left.train])
@@ -99,12 +99,12 @@ def test_weighted_training_is_the_same_with_cached_features(tiny_backbone):
     toy = task(shots=4)
     heavy = replace(toy, train=tuple(replace(e, weight=1.0 + i) for i, e in enumerate(toy.train)))
     results = {}
-    for name, chosen, views in (("pictures", heavy, 0), ("features", heavy, 1), ("even", toy, 0)):
+    for name, chosen, views in (("images", heavy, 0), ("features", heavy, 1), ("even", toy, 0)):
         training = replace(BRIEF, epochs=3, cached_views=views)
         results[name] = learned(trained(CoOp(n_ctx=2), tiny_backbone, training, chosen)[0])
-    for name, tensor in results["pictures"].items():
+    for name, tensor in results["images"].items():
         torch.testing.assert_close(results["features"][name], tensor, atol=1e-5, rtol=1e-3)
-    assert not same(results["pictures"], results["even"])
+    assert not same(results["images"], results["even"])
 
 
 def test_forgetting_records_a_short_training(tiny_backbone):
@@ -150,7 +150,7 @@ FORMS = [
     *(f"uncertainty,measure={name}" for name in ("margin", "entropy", "least_confidence")),
     "gradmatch,validation=true",
 ]
-#: Selectors that need held-out images in one variant.
+#: Selectors of which one variant needs validation images.
 ASKING = {("gradmatch,validation=true", "paper"), ("gradmatch,validation=true", "dapt"), ("glister", "dapt")}
 
 

@@ -78,7 +78,7 @@ def test_domains_of_the_same_classes_work_with_every_method():
 
 
 def test_unreadable_images_of_a_target_are_reported_with_the_target(animals, pets):
-    (pets / "cat" / "0.png").write_bytes(b"no picture")
+    (pets / "cat" / "0.png").write_bytes(b"no image")
     run = across(animals, pets)
     task = tasks.build_task(run)
     with pytest.raises(UserError, match=r"1 of 14 images cannot be read: .*pets/cat/0.png"):

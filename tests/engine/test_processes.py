@@ -32,4 +32,4 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path, photos, more):
     for one, two in zip(*(record.history for record in records), strict=True):
         assert one == pytest.approx(two, rel=1e-3), "the loss is the mean over both"
     assert records[0].metrics == records[1].metrics
-    assert [text.count("\n") for text in printed] == [1, 1], "one process speaks"
+    assert [text.count("\n") for text in printed] == [1, 1], "only one process prints"

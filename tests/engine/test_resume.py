@@ -69,7 +69,7 @@ CASES = {
     "cached views": (COOP, replace(QUICK, cached_views=2, augment="crop")),
     "no momentum": (COOP, replace(QUICK, momentum=0.0)),
     "AdamW": (COOP, replace(QUICK, optimizer="adamw")),
-    "remembered pictures": (TipAdapterF(crops=2, search=True), replace(QUICK, optimizer="adamw", cached_views=2)),
+    "key-value cache": (TipAdapterF(crops=2, search=True), replace(QUICK, optimizer="adamw", cached_views=2)),
     "start values and history": (Anchored(), QUICK),
 }
 
@@ -113,7 +113,7 @@ def test_the_state_is_saved_before_watchers_are_called(backbone, tmp_path):
     assert set(tensors) == {"learner.text", "optimizer.0.momentum_buffer"}
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["a state of today", "a state that says fast_linear"])
+@pytest.mark.parametrize("old", [False, True], ids=["a current state", "a state with fast_linear"])
 def test_another_linear_backend_is_reported_and_never_changes_the_backbone(tmp_path, old):
     shared = tiny_clips.backbone("deep_image")
     first, second = (Backbone("same", shared.model, shared.tokenizer, name) for name in ("torch", "onednn"))

@@ -71,7 +71,7 @@ class Case:
         places = [parent / "clip_weights.py" for parent in (self.folder.parent, self.folder.resolve().parent)]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
-            raise Unsound(f"no clip_weights.py beside {self.folder}")
+            raise Unsound(f"no clip_weights.py next to {self.folder}")
         return _generator(found.read_text(encoding="utf-8"))
 
     @cached_property
@@ -79,7 +79,7 @@ class Case:
         clip = self.json["clip"]
         backbone, digest = _backbone(self.generator, clip["config"], clip["seed"], self.linear_backend)
         if digest != clip["sha256"]:
-            raise Unsound(f"the CLIP weights have sha256 {digest}, case.json says {clip['sha256']}")
+            raise Unsound(f"the CLIP weights have sha256 {digest}, not {clip['sha256']} as in case.json")
         return backbone
 
     @cached_property
@@ -118,8 +118,8 @@ class Case:
                 value = self._generate(key, recipe)
             else:
                 raise Unsound(f"{key} is neither stored nor generated")
-            said = recipe.get("sha256") if isinstance(recipe, dict) else None
-            if said and hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest() != said:
+            digest = recipe.get("sha256") if isinstance(recipe, dict) else None
+            if digest and hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest() != digest:
                 raise Unsound(f"{key} does not have the sha256 of case.json")
             values[key.removeprefix(prefix)] = torch.from_numpy(value)
         return values
@@ -150,7 +150,7 @@ def read(folder: Path | str, linear_backend: LinearBackend = "torch") -> Case:
         if name not in tensors:
             raise Unsound(f"{name} is listed in case.json but not stored")
         if list(tensors[name].shape) != listed["shape"]:
-            raise Unsound(f"{name} is stored as {list(tensors[name].shape)}, case.json says {listed['shape']}")
+            raise Unsound(f"{name} is stored as {list(tensors[name].shape)}, but case.json lists {listed['shape']}")
     return Case(folder, content, tensors, linear_backend)
 
 

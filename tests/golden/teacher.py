@@ -18,7 +18,7 @@ def template(case: Case) -> str:
         recorded[0].replace(underscores_to_spaces(case.classnames[0]), "{}") if recorded else ""
     )
     if found.count("{}") != 1:
-        raise Unsound("neither hyperparameters.dataset nor teacher_prompts says what the teacher's template is")
+        raise Unsound("neither hyperparameters.dataset nor teacher_prompts gives the teacher's template")
     return found
 
 

@@ -21,7 +21,7 @@ FOLDER = recordings()
 def copy(tmp_path):
     """A function that copies a recorded case with changed tensors and facts and returns the folder."""
     if not (FOLDER / "index.json").is_file():
-        pytest.skip(f"{FOLDER} holds other cases than those that are changed here")
+        pytest.skip(f"{FOLDER} does not contain the cases that are changed here")
 
     def make(name, tensors=None, facts=None):
         folder = tmp_path / f"case{len(list(tmp_path.iterdir()))}"

@@ -93,9 +93,9 @@ def test_logits_of_the_imported_model(import_case, name, tmp_path):
     report.used(case.tensors)
     report.tensor("logits_eval" if report.wants("logits_eval") else "logits", logits(case, run))
     assert report.passed, report.lines()
-    spoken = run.model.method.class_prompts(case.backbone, case.classnames, run.model.templates)
+    recorded = run.model.method.class_prompts(case.backbone, case.classnames, run.model.templates)
     own = run.model.method.class_prompts(case.backbone, run.classnames, run.model.templates)
-    assert torch.equal(own.ids, spoken.ids), "class names read from the file say the same as the recorded ones"
+    assert torch.equal(own.ids, recorded.ids), "class names read from the file give the prompts of the recorded ones"
     run.save(tmp_path / "run")
     again = ct.load(tmp_path / "run", case.backbone)
     assert torch.equal(logits(case, again), logits(case, run)) and again.classnames == run.classnames

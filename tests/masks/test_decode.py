@@ -64,7 +64,7 @@ def test_levels_in_floats(tmp_path, level):
     assert is_round(coded(Image.fromarray((ROUND * level).astype(np.float32)), tmp_path, "tif")[0])
 
 
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no shared/data/real beside the repository: pets and CamVid")
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="needs shared/data/real: pets and CamVid")
 
 
 @needs_real

@@ -38,7 +38,7 @@ def test_a_black_and_white_mask_of_any_mode(tmp_path, mode):
     assert mask.dtype == torch.uint8 and mask[0].equal(torch.from_numpy(grid(0, 255, 255)))
 
 
-def test_zeros_and_ones_are_scaled_and_grey_is_kept(tmp_path):
+def test_zeros_and_ones_are_scaled_and_grey_is_unchanged(tmp_path):
     save(tmp_path / "a.png", grid(0, 1)), save(tmp_path / "b.png", grid(*range(0, 255, 11)))
     masks = FolderMasks(tmp_path)
     assert masks.mask(Example("a.png", 0), IMAGE)[0].equal(torch.from_numpy(grid(0, 255)))
@@ -88,7 +88,7 @@ def test_the_most_specific_path_takes_precedence(tmp_path):
 
 def test_faults_are_counted_before_training(tmp_path):
     save(tmp_path / "m" / "cat" / "1.png", grid(1)), save(tmp_path / "m" / "cat" / "2.png", np.zeros((9, 9)))
-    save(tmp_path / "m" / "cat" / "3.png", grid(1)).write_bytes(b"no picture")
+    save(tmp_path / "m" / "cat" / "3.png", grid(1)).write_bytes(b"no image")
     save(tmp_path / "m" / "7.png", grid(1))
     keys = [f"cat/{i}.jpg" for i in range(4)] + ["cat/7.jpg", "dog/7.jpg"]
     examples = [Example(key, 0, save(tmp_path / "photos" / key, grid(1))) for key in keys]
@@ -139,7 +139,7 @@ def test_a_mask_without_exif_is_rotated_like_its_image(tmp_path, turn):
     with pytest.warns(UserWarning, match=r"a\.png was made before its image's EXIF"):
         mask = masks.mask(example, image)
     assert ((mask > 127) == (image.image[:1] > 127)).float().mean() > 0.99
-    assert masks.mask(example, image).equal(mask), "and nothing is said again"
+    assert masks.mask(example, image).equal(mask), "without a second warning"
 
 
 def test_a_mask_is_compared_with_the_exif_rotated_image(tmp_path):
@@ -156,7 +156,7 @@ def test_a_mask_is_compared_with_the_exif_rotated_image(tmp_path):
     assert masks.mask(example, image).shape == (1, 8, 4)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", None])
+@pytest.mark.parametrize("content", [b"", b"no image", None])
 def test_an_unreadable_mask_is_refused(tmp_path, content):
     path = save(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (4, 6)))
     path.write_bytes(path.read_bytes()[:-30] if content is None else content)

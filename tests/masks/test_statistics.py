@@ -81,7 +81,7 @@ def rows(*shares, label=0):
 def test_outliers_differ_from_their_own_class():
     few, many = rows(0.1, 0.12, 0.9, 0.11, 0.1), rows(0.8, 0.85, 0.9, 0.82, label=1)
     assert [(row.key, middle) for row, middle in find_outliers(few + many)] == [("0/2", 0.11)]
-    assert find_outliers(rows(0.1, 0.9, 0.1)) == [], "three are too few to say"
+    assert find_outliers(rows(0.1, 0.9, 0.1)) == [], "three masks are too few"
     assert find_outliers(rows(0.1, 0.3, 0.5, 0.7, 0.9)) == [], "nothing is unlike what is spread"
     assert list(mean_by_class(many + few, lambda row: row.share)) == [0, 1]
 

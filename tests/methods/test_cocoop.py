@@ -70,19 +70,19 @@ def test_values_and_gradients_equal_the_reference(shape, fit, monkeypatch):
 def saved_bytes(found: TunedModel, images: int) -> tuple[int, list]:
     """Bytes that a forward pass saves for the backward pass, without weights, and the gradients."""
     weights = {p.untyped_storage().data_ptr() for p in found.parameters()}
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}
 
     def keep(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
+            saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     features = normal(images, found.backbone.embed_dim)
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         out = found({"image": features}, State(0, 1))
     loss = F.cross_entropy(out.logits, labels(images))
-    return sum(kept.values()), list(torch.autograd.grad(loss, list(found.learner.parameters())))
+    return sum(saved.values()), list(torch.autograd.grad(loss, list(found.learner.parameters())))
 
 
 def test_a_batch_that_does_not_fit_saves_features_only(monkeypatch):
@@ -91,8 +91,8 @@ def test_a_batch_that_does_not_fit_saves_features_only(monkeypatch):
     (one, _), (many, expected) = saved_bytes(found, 1), saved_bytes(found, 24)
     fitting(monkeypatch, found, 1)
     small_batch, large_batch = saved_bytes(found, 2)[0], saved_bytes(found, 24)[0]
-    assert many > 12 * one, "what fits is kept"
-    assert large_batch < one, "of 24 images less is kept than of a single one that is not computed anew"
+    assert many > 12 * one, "a batch that fits saves its activations"
+    assert large_batch < one, "24 recomputed images save less than one that is not recomputed"
     # The saved bytes grow by a context and the class features per image.
     features = 4 * found.backbone.embed_dim * len(NAMES)
     contexts = 4 * found.backbone.text_width * 4

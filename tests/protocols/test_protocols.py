@@ -92,8 +92,8 @@ def test_base_to_novel_trains_on_the_first_half_and_tests_each_half_separately(s
 def test_base_shots_equal_those_of_few_shot(source):
     (whole,) = tasks("few_shot", source, shots=2, seeds=(7,))
     (base,) = tasks("base_to_novel", source, shots=2, seeds=(7,))
-    held = {key: name for key, name in named(whole).items() if name in base.classnames}
-    assert named(base) == held and list(named(base)) == list(held)
+    expected = {key: name for key, name in named(whole).items() if name in base.classnames}
+    assert named(base) == expected and list(named(base)) == list(expected)
 
 
 def test_classes_with_few_images_are_reported(tmp_path):

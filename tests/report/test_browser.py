@@ -92,7 +92,7 @@ def test_scrollable_tables_have_a_shadow_until_their_end(page):
         "[...document.querySelectorAll('.wide')].map(w => w.querySelector('.scroll'))"
         ".map(s => [s.scrollWidth - s.clientWidth > 1, s.parentElement.classList.contains('overflowing')])"
     )
-    assert wide and all(scrolls == said for scrolls, said in wide)
+    assert wide and all(scrolls == marked for scrolls, marked in wide)
     phone = page.run("innerWidth") < 600
     assert any(scrolls for scrolls, _ in wide) == phone
     first = "document.querySelector('.wide.overflowing')"

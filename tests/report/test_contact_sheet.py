@@ -29,7 +29,7 @@ def test_masks_are_outlined_and_the_background_is_dimmed():
 
 
 def test_a_sheet_grows_with_its_sections():
-    tile = Tile(RED, (), "a class", "a very long relative path that cannot fit/into/so/little/space/picture.jpg")
+    tile = Tile(RED, (), "a class", "a very long relative path that cannot fit/into/so/little/space/image.jpg")
     one = opened(contact_sheet_png("title", ["line"], [SheetSection("some", (tile,) * 5)], columns=6))
     two = opened(
         contact_sheet_png("title", ["line"], [SheetSection("some", (tile,) * 5), SheetSection("none", ())], columns=6)

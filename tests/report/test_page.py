@@ -18,7 +18,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.tags, self.said = [], [], []
+        self.open, self.tags, self.strings = [], [], []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -34,14 +34,14 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if self.open and self.open[-1] not in ("script", "style"):
-            self.said.append(data)
+            self.strings.append(data)
 
     def all(self, tag):
         return [attrs for name, attrs in self.tags if name == tag]
 
     @property
     def text(self):
-        return " ".join(" ".join(self.said).split())
+        return " ".join(" ".join(self.strings).split())
 
 
 @pytest.fixture(scope="module")

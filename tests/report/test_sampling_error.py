@@ -29,7 +29,7 @@ def test_an_accuracy_is_binomial(record):
     assert sampling_error([record(base=40.0), record(seed=2, base=60.0)], "base") == pytest.approx(
         100 * math.sqrt(0.25 / 960)
     )
-    assert sampling_error([record(test=40.0)], "test") is None, "no one says how many images"
+    assert sampling_error([record(test=40.0)], "test") is None, "the number of images is unknown"
 
 
 def test_a_harmonic_mean_against_simulation(record):

@@ -44,8 +44,8 @@ def test_shots_side_by_side_in_the_order_of_numbers(grid):
 def test_rows_are_sorted_in_the_order_of_their_dimensions(grid):
     table = pivot(summarise(grid), rows=("data", "shots"))
     assert table.keys == ("data", "shots", "method", "seeds")
-    said = [(row.data, row.shots, row.method) for row in table.rows]
-    assert said == [(d, k, m) for d in ("cars", "pets") for k in (2, 4, 16) for m in ("zeroshot", "coop")]
+    order = [(row.data, row.shots, row.method) for row in table.rows]
+    assert order == [(d, k, m) for d in ("cars", "pets") for k in (2, 4, 16) for m in ("zeroshot", "coop")]
 
 
 def test_metrics_may_be_rows(record):

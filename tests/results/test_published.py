@@ -34,7 +34,7 @@ def test_every_line_is_complete():
     assert BENCHMARK_DATASETS <= set(sources.names()) and len(BENCHMARK_DATASETS) == 11
 
 
-def test_hm_is_that_of_base_and_novel_or_a_note_says_that_it_is_not():
+def test_hm_is_the_harmonic_mean_or_a_note_explains_the_difference():
     found = {(x.printed, x.data, x.metric): x for x in load_published() if x.protocol == "base_to_novel"}
     for (printed, data, metric), line in found.items():
         if metric == "hm":
@@ -43,7 +43,7 @@ def test_hm_is_that_of_base_and_novel_or_a_note_says_that_it_is_not():
             assert agrees or "printed HM differs" in line.note, line
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the facts as they were collected lie beside the repository")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the collected values next to the repository")
 def test_all_recorded_values_are_present():
     keys_found = {(x.printed, x.protocol, x.shots, x.metric, x.value) for x in load_published()}
     for row in csv.DictReader((SHARED / "base_to_novel.csv").read_text().splitlines()):

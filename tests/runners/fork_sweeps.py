@@ -97,13 +97,13 @@ def main(data: Path, folder: Path, what: str, seed: int = 0) -> None:
     out = folder / what
     planned = logging_method.make_jobs(data, out)
     if what == "kill":
-        said = killed(planned, out, seed)
+        answer = killed(planned, out, seed)
     elif what == "everywhere":
-        said = everywhere(data, out)
+        answer = everywhere(data, out)
     else:
         processes = [start(planned), *([start(planned[::-1])] if what == "both" else [])]
-        said = {"codes": [os.waitpid(process, 0)[1] for process in processes]}
-    sys.stdout.write(json.dumps(said))
+        answer = {"codes": [os.waitpid(process, 0)[1] for process in processes]}
+    sys.stdout.write(json.dumps(answer))
 
 
 if __name__ == "__main__":

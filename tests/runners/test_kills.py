@@ -38,14 +38,14 @@ def undisturbed(photos, tmp_path_factory):
 @pytest.mark.slow
 def test_a_sweep_killed_ten_times_equals_an_undisturbed_one(photos, tmp_path, undisturbed):
     seed = random.randrange(10**6)
-    said = fork_sweeps(photos, tmp_path, "kill", seed)
+    answer = fork_sweeps(photos, tmp_path, "kill", seed)
     planned, counts = (
         logging_method.make_jobs(photos, tmp_path / "kill"),
         logging_method.trained_epochs(tmp_path / "kill"),
     )
     assert counts.keys() == logging_method.all_epochs(planned), f"seed {seed}"
     # A kill repeats an epoch if it falls between its log line and its training state.
-    assert counts.total() - len(counts) <= said["kills"] == 10, f"seed {seed}"
+    assert counts.total() - len(counts) <= answer["kills"] == 10, f"seed {seed}"
     assert logging_method.left_behind(planned) == undisturbed, f"seed {seed}"
 
 

@@ -20,7 +20,7 @@ def quietly(planned, **more):
     try:
         return sweep.run_jobs(planned, console, **more)
     finally:
-        quietly.said = console.file.getvalue()  # type: ignore[attr-defined]
+        quietly.output = console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_failing_job_does_not_stop_the_others(photos, tmp_path):
@@ -35,7 +35,7 @@ def test_a_failing_job_does_not_stop_the_others(photos, tmp_path):
     assert error.value.sentences[0] == "2 of 4 runs failed; the results of the others are saved"
     assert error.value.sentences[1].startswith(f"{bad[0].title}: ZeroDivisionError: a bug (traceback in ")
     assert "logging_method.py" in (bad[0].folder / "error.txt").read_text()
-    lines = quietly.said.splitlines()  # type: ignore[attr-defined]
+    lines = quietly.output.splitlines()  # type: ignore[attr-defined]
     assert lines[0] == f"1 of 4: {bad[0].title} failed"
     assert lines[1].startswith(f"2 of 4: {good[0].title} in ") and lines[1].endswith(" left")
     mended = logging_method.make_jobs(photos, out, widths=(2,), seeds=(1,), epochs=1)
@@ -63,7 +63,7 @@ def test_a_locked_job_is_waited_for(photos, tmp_path):
     assert [r.seed for r in quietly([first, second])] == [1, 2]
     log = (tmp_path / "out.log").read_text().split("\n")
     assert log[:2] == ["1 2 0", "1 1 0"], "the other first"
-    assert "waiting for 1 that another process is running" in quietly.said  # type: ignore[attr-defined]
+    assert "waiting for 1 that another process is running" in quietly.output  # type: ignore[attr-defined]
 
 
 def test_temporary_files_of_killed_processes_are_removed(photos, tmp_path):
@@ -85,8 +85,8 @@ def test_a_killed_worker_is_replaced_and_its_job_resumed(photos, tmp_path, monke
     assert killed and killed[0] != os.getpid()
     counts = logging_method.trained_epochs(out)
     assert counts.keys() == logging_method.all_epochs(planned) and counts.total() - len(counts) <= 1
-    said = quietly.said  # type: ignore[attr-defined]
-    assert said.count("its worker was killed by signal 9") == 1 and "another one resumes it" in said
+    output = quietly.output  # type: ignore[attr-defined]
+    assert output.count("its worker was killed by signal 9") == 1 and "another one resumes it" in output
     assert {r.provenance["runner"].partition(" worker")[0] for r in results} == {"local,"}
     for result in results:
         assert result.cost["peak_memory_mib"] > 100 and result.cost["cpu_seconds"] > 0 and result.provenance["host"]

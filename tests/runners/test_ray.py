@@ -55,8 +55,8 @@ def test_a_killed_worker_and_a_killed_queue(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(logging_method.__file__).parent), prepend=os.pathsep)
     out = tmp_path / "out"
     planned = logging_method.make_jobs(photos, out, seeds=(1,), epochs=6, breaks="slow")
-    said = io.StringIO()
-    console = Console(file=said, width=200)
+    output = io.StringIO()
+    console = Console(file=output, width=200)
     heard = []
 
     def lost(mail):
@@ -74,6 +74,6 @@ def test_a_killed_worker_and_a_killed_queue(photos, tmp_path, monkeypatch):
     assert (
         heard and killed and counts.keys() == logging_method.all_epochs(planned) and counts.total() - len(counts) <= 1
     )
-    assert said.getvalue().count("another one resumes it") == 1
+    assert output.getvalue().count("another one resumes it") == 1
     assert [r.provenance["runner"] for r in results] == ["ray", "ray"]
     assert len(sweep.run_jobs(planned, console, runner=Ray())) == 2, "nothing is left, so no cluster starts"

@@ -35,7 +35,7 @@ class Exact(Segmenter):
 class Fixed(Segmenter):
     """Returns the given value for each image, by key."""
 
-    settings = {"with": "say"}
+    settings = {"with": "fixed"}
 
     def __init__(self, **answers):
         self.given = answers
@@ -98,7 +98,7 @@ def test_the_threshold_defaults_to_the_segmenters(few, tmp_path):
     low = Exact(0.3)
     low.threshold = 0.2
     assert share(Exact(0.3), "own") == 0
-    assert share(low, "low") == share(Exact(0.3), "said", threshold=0.2) > 0
+    assert share(low, "low") == share(Exact(0.3), "fixed", threshold=0.2) > 0
 
 
 def test_only_missing_or_damaged_masks_are_made(photos, tmp_path):
@@ -151,7 +151,7 @@ def test_masks_of_different_settings_are_not_mixed(few, tmp_path):
         make_masks(drawings(), few, Exact(), tmp_path, threshold=0.3)
     with pytest.raises(UserError, match="--soft"):
         make_masks(drawings(), few, Exact(), tmp_path, soft=True)
-    with pytest.raises(UserError, match="--with .exact., not .say."):
+    with pytest.raises(UserError, match="--with .exact., not .fixed."):
         make_masks(drawings(), few, Fixed(), tmp_path)
     assert json.loads((tmp_path / "masks.json").read_text()) == {"with": "exact", "threshold": 0.5}
     (tmp_path / "masks.json").write_text("[1")

@@ -180,7 +180,7 @@ def test_broken_and_incomplete_folders(saved_model, tmp_path):
     assert "\n" not in str(error.value)
     from safetensors.torch import load_file, save_file
 
-    incomplete = shutil.copytree(saved_model("clipseg"), tmp_path / "lacking")
+    incomplete = shutil.copytree(saved_model("clipseg"), tmp_path / "incomplete")
     tensors = load_file(incomplete / "model.safetensors")
     tensors.pop("decoder.film_add.weight")
     save_file(tensors, incomplete / "model.safetensors", metadata={"format": "pt"})

@@ -38,12 +38,12 @@ def check(case: Case, report: Report) -> None:
     units = torch.cat([resize_and_normalize(single, size, batch_maximum=True) for single in singles])
     report.masked("mask_batch1", masks, _far(units, threshold))
 
-    # For images in the paper: probabilities instead of logits, and values above the threshold kept as they are.
+    # For images in the paper: probabilities instead of logits, and unchanged values above the threshold.
     shown = gradcam(model, images, labels, "probability")
     unit = resize_and_normalize(shown, size, batch_maximum=True)
-    kept_values = unit * threshold_maps(shown, size, threshold, batch_maximum=True)
+    unchanged_values = unit * threshold_maps(shown, size, threshold, batch_maximum=True)
     report.tensor("cam_lowres_vis_variant", shown)
-    report.masked("saliency_vis_variant", kept_values, _far(unit, threshold))
+    report.masked("saliency_vis_variant", unchanged_values, _far(unit, threshold))
 
 
 def _far(unit: Tensor, threshold: float) -> Tensor:

@@ -64,10 +64,10 @@ Elapsed: 0:03:21
 def log():
     """A function that makes a log's text: of training (with its validation results) or of an evaluation."""
 
-    def make(accuracy="92.0", *, trained=True, end="Finish training", head=False, correct=2268, **said):
+    def make(accuracy="92.0", *, trained=True, end="Finish training", head=False, correct=2268, **fields):
         text = HEAD if head else ""
         known = {"trainer": "CoOp", "title": "Caltech101", "classes": "all", "shots": 16, "seed": 1, "model_dir": ""}
-        text = text.format(**{**known, "eval_only": not trained, "space": " ", **said})
+        text = text.format(**{**known, "eval_only": not trained, "space": " ", **fields})
         text += EPOCHS + VALIDATION if trained else ""
         text += f"Checkpoint saved to x\n{end}\n" if trained and end else ""
         return text + (TEST.format(accuracy=accuracy, correct=correct) if end else "")

@@ -82,15 +82,15 @@ def test_other_data_and_their_source(tree, log):
     for i, target in enumerate(("imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r")):
         runs[f"evaluation/{settings}/{target}/seed1"] = log(f"{60 + i}.0", trained=False)
     made, notes = read(tree(runs))
-    said = {r.config["protocol"]: r for r in made.values()}
+    by_protocol = {r.config["protocol"]: r for r in made.values()}
     assert notes == []
-    assert said["few_shot"].metrics == {"test": 71.0}
-    assert said["cross_dataset"].metrics == {
+    assert by_protocol["few_shot"].metrics == {"test": 71.0}
+    assert by_protocol["cross_dataset"].metrics == {
         "source": 71.0,
         "caltech101": 50.0,
         "dtd": 51.0,
     }  # no average of two of ten
-    assert said["domain_generalization"].metrics["average"] == 61.5
+    assert by_protocol["domain_generalization"].metrics["average"] == 61.5
     assert {r.data for r in made.values()} == {"imagenet"} and {r.config["shots"] for r in made.values()} == {16}
 
 
@@ -103,11 +103,11 @@ def test_shots_of_dap_are_read_from_its_logs(tree, log):
         "output_btn_test/OxfordPets/Uniform_1.0_16/seed1": log("97.0", classes="new", trained=False, **here),
     }
     made, notes = read(tree(runs))
-    said = {r.config["protocol"]: r for r in made.values()}
+    by_protocol = {r.config["protocol"]: r for r in made.values()}
     assert {r.method for r in made.values()} == {"maple+dapt"}
     assert {r.data for r in made.values()} == {"oxford_pets"}
-    assert said["few_shot"].config["shots"] == 8
-    chosen = said["data_efficient"].config
+    assert by_protocol["few_shot"].config["shots"] == 8
+    chosen = by_protocol["data_efficient"].config
     assert (chosen["fraction"], chosen["selector"], chosen.get("shots")) == (0.1, "herding", None)
     assert said["base_to_novel"].metrics == {"base": 95.0, "novel": 97.0}
     assert len(notes) == 1 and "gives the number of shots; the record omits it" in notes[0]
@@ -163,7 +163,7 @@ def test_configurations_complement_folder_names(tree, log):
     assert notes == []
 
 
-def test_settings_and_experiments_are_kept_separate(tree, log):
+def test_settings_and_experiments_are_not_mixed(tree, log):
     runs = {
         f"{e}/dtd/CoOp/{c}_16shots/seed1": log(a)
         for e, c, a in (("a", "x", "1.0"), ("a", "y", "2.0"), ("b", "x", "3.0"))
