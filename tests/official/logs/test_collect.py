@@ -109,7 +109,7 @@ def test_shots_of_dap_are_read_from_its_logs(tree, log):
     assert by_protocol["few_shot"].config["shots"] == 8
     chosen = by_protocol["data_efficient"].config
     assert (chosen["fraction"], chosen["selector"], chosen.get("shots")) == (0.1, "herding", None)
-    assert said["base_to_novel"].metrics == {"base": 95.0, "novel": 97.0}
+    assert by_protocol["base_to_novel"].metrics == {"base": 95.0, "novel": 97.0}
     assert len(notes) == 1 and "gives the number of shots; the record omits it" in notes[0]
 
 
