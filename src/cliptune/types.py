@@ -111,14 +111,55 @@ class KeyValues:
 
 
 @dataclass(frozen=True)
+class LowRank:
+    """A low-rank term of a linear layer: `x W.T + scale * dropout(x) down.T up.T` (LoRA).
+
+    down: `(r, in)`. up: `(out, r)`. dropout: Applied to the input of the term in training, or None.
+    """
+
+    down: Tensor
+    up: Tensor
+    scale: float = 1.0
+    dropout: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class BlockChange:
+    """Changes of one transformer block.
+
+    linear: Low-rank terms by the name of the layer: "q", "k", "v", "o" of the attention, "fc" and "proj" of the MLP.
+    norm: Weight and bias `(width,)` that replace those of a LayerNorm, by its name: "ln_1" or "ln_2".
+    branch: Maps the block's input `(..., width)` to a term that is added to its output, or None.
+    """
+
+    linear: Mapping[str, LowRank] = field(default_factory=dict)
+    norm: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    branch: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class TowerChange:
+    """Changes of a tower's weights.
+
+    blocks: For blocks 0, 1, ...: the change, or None. norm: Weight and bias that replace those of a LayerNorm outside
+    of the blocks, by its name: "ln_pre" or "ln_post" of the image tower, "ln_final" of the text tower.
+    """
+
+    blocks: tuple[BlockChange | None, ...] = ()
+    norm: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Prompts:
-    """What a learner returns: tokens for the towers, adapters of their features, and a head. Every part is optional.
+    """What a learner returns: tokens for the towers, changes of their weights, adapters of their features, and a head.
+    Every part is optional.
 
     Args:
         text: Context vectors of layer 0, `(n_ctx, width)` shared or `(n_classes, n_ctx, width)` per class.
-        text_deep: For layers 1, 2, ...: `(n_ctx, width)`, replacing the context at the input of that layer.
-        image: For layers 0, 1, ...: `(n_ctx, image_width)`, appended after the patches, then replaced at each layer's
-            input.
+        text_deep: For layers 1, 2, ...: `(n, width)` shared or `(n_classes, n, width)` per class, replacing the tokens
+            from `TokenizedText.context_start` on at the input of that layer; None leaves them.
+        image: For layers 0, 1, ...: `(n, image_width)`, appended after the patches at the first layer that has some,
+            then replaced at each layer's input; None passes on what the layer before made of them.
         conditional: Maps normalised image features `(b, d)` to a context per image `(b, n_ctx, width)`, used instead
             of `text`.
         text_kv: For layers 0, 1, ...: prefix tokens for keys and values, or None.
@@ -129,11 +170,20 @@ class Prompts:
         head: Maps (features `(b, d)`, logits `(b, C)`, classnames=the `C` names) to the final logits.
         per_class: Whether parameters belong to single class names, so that the model accepts no others.
         novel: Whether the class names differ from those of training; set by the model, not by the learner.
+        text_inserted: For layers 0, 1, ...: `(n, width)`, inserted before the first word at the first layer that has
+            some, then replaced at each layer's input; None passes on what the layer before made of them. They have no
+            positional embedding.
+        mix: Share of a layer's own tokens in `image` and `text_inserted` after the first layer that has some; the rest
+            is the output of the layer before.
+        image_change: Changes of the image tower's weights, or None.
+        text_change: Changes of the text tower's weights, or None.
+        share_prefix: Whether tokens that all texts share at the front may be computed once, which dropout in the text
+            tower does not allow.
     """
 
     text: Tensor | None = None
-    text_deep: tuple[Tensor, ...] = ()
-    image: tuple[Tensor, ...] = ()
+    text_deep: tuple[Tensor | None, ...] = ()
+    image: tuple[Tensor | None, ...] = ()
     conditional: Callable[[Tensor], Tensor] | None = None
     text_kv: tuple[KeyValues | None, ...] = ()
     image_kv: tuple[KeyValues | None, ...] = ()
@@ -143,16 +193,40 @@ class Prompts:
     head: Callable[..., Tensor] | None = None
     per_class: bool = False
     novel: bool = False
+    text_inserted: tuple[Tensor | None, ...] = ()
+    mix: float = 1.0
+    text_change: TowerChange | None = None
+    image_change: TowerChange | None = None
+    share_prefix: bool = True
 
     @property
     def fixed_text(self) -> bool:
         """Whether nothing learned enters the text tower, so that its features never change."""
-        return self.text is None and not self.text_deep and self.conditional is None and not any(self.text_kv)
+        tokens = self.text is not None or self.conditional is not None or any(self.text_kv)
+        return not tokens and not self.text_deep and not self.text_inserted and self.text_change is None
 
     @property
     def fixed_image(self) -> bool:
         """Whether nothing learned enters the image tower."""
-        return not self.image and not any(self.image_kv)
+        return not self.image and not any(self.image_kv) and self.image_change is None
+
+
+@dataclass(frozen=True)
+class ImageOutputs:
+    """Outputs of the image tower for `b` images.
+
+    Args:
+        features: `(b, embed_dim)`, un-normalised.
+        tokens: `(b, n, image_width)`, the learned tokens after the last block and its LayerNorm, not projected; None
+            if they were not requested or there are none.
+        patches: `(b, patches, embed_dim)`, projected like the class token, un-normalised; None if not requested.
+        blocks: The class token `(b, image_width)` after each block, if requested.
+    """
+
+    features: Tensor
+    tokens: Tensor | None = None
+    patches: Tensor | None = None
+    blocks: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,10 +237,15 @@ class Outputs:
         image: View name -> features `(B, d)`; "image" is the image itself.
         text: Class features `(C, d)`, or `(B, C, d)` if prompts depend on the image.
         logit_scale: Scalar factor of the cosines.
-        logits: `(B, C)`: `logit_scale * image["image"] @ text.T`, plus the backbone's `logit_bias` if it has one,
-            unless the method overrides `Method.logits`.
+        logits: `(B, C)` of the view "image", from `Method.logits`.
         prompts: The learner's output.
         extra_text: Features `(P, d)` of the method's extra prompts, or None.
+        raw_image: View name -> features before normalisation, `(B, d)`.
+        raw_text: Class features before normalisation, shaped as `text`; the mean over the texts of a class. None if
+            they come from a teacher.
+        tokens: View name -> learned tokens `(B, n, image_width)` after the image tower, if `Method.needs_tokens`.
+        patches: View name -> features of patches `(B, patches, d)`, un-normalised, if `Method.needs_patches`.
+        frozen: View name -> normalised features `(B, d)` by the backbone alone, if `Method.needs_frozen`.
         block_features: Pooled tokens after each block if they were requested, else None.
     """
 
@@ -176,6 +255,11 @@ class Outputs:
     logits: Tensor
     prompts: Prompts
     extra_text: Tensor | None = None
+    raw_image: Mapping[str, Tensor] = field(default_factory=dict)
+    raw_text: Tensor | None = None
+    tokens: Mapping[str, Tensor] = field(default_factory=dict)
+    patches: Mapping[str, Tensor] = field(default_factory=dict)
+    frozen: Mapping[str, Tensor] = field(default_factory=dict)
     block_features: BlockFeatures | None = None
 
 

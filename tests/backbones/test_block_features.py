@@ -69,13 +69,14 @@ def test_text(shape, chunk):
 def test_images(shape, depth):
     of = backbone(shape)
     prompts, images = [learned(2, of.image_width, seed=i) for i in range(depth)], random_images(of)
-    features, blocks = of.encode_image_with_block_features(images, prompts)
+    own = Prompts(image=tuple(prompts))
+    out = of.encode_image_parts(images, own, blocks=True)
     expected = image_by_hand(of, images, prompts)
     if prompts:
-        compare(blocks, expected, prompts)
-    for got, one in zip(blocks, expected, strict=True):
+        compare(out.blocks, expected, prompts)
+    for got, one in zip(out.blocks, expected, strict=True):
         torch.testing.assert_close(got, one, rtol=1e-4, atol=1e-4)
-    assert torch.equal(features, of.encode_image(images, prompts))
+    assert torch.equal(out.features, of.encode_image(images, own))
 
 
 def test_a_model_records_class_prompts_and_the_whole_image_only():

@@ -151,10 +151,11 @@ def test_images(shape, depth, backend):
     depth = of.image_depth if depth is None else depth
     prompts = [learned(2, of.image_width, seed=i) for i in range(depth)]
     images = random_images(of)
-    got, expected = of.encode_image(images, prompts), textbook.image_features(of.model, images, prompts)
+    own = Prompts(image=tuple(prompts))
+    got, expected = of.encode_image(images, own), textbook.image_features(of.model, images, prompts)
     close(got, expected)
     assert got.requires_grad == bool(prompts)
-    tokens = of.image_tower.before_last(images, prompts)
+    tokens = of.image_tower.before_last(images, own)
     assert tokens.shape == (3, 1 + of.patch_grid[0] * of.patch_grid[1] + 2 * bool(depth), of.image_width)
     if prompts:
         direction = normal(*got.shape, seed=7)
@@ -165,7 +166,7 @@ def test_prompts_of_different_lengths():
     of = backbone("deep_image")
     prompts = [learned(n, of.image_width, seed=n) for n in (3, 1, 2)]
     got, expected = (
-        of.encode_image(random_images(of), prompts),
+        of.encode_image(random_images(of), Prompts(image=tuple(prompts))),
         textbook.image_features(of.model, random_images(of), prompts),
     )
     close(got, expected)
@@ -192,7 +193,7 @@ def test_a_resnet_has_text_prompts_only():
     same_gradients(normalise(got)[:, :5].sum(), normalise(expected)[:, :5].sum(), leaves)
     close(of.encode_image(random_images(of)), textbook.image_features(of.model, random_images(of)))
     with pytest.raises(UserError, match="resnet.*visual prompts"):
-        of.encode_image(random_images(of), [learned(2, 16)])
+        of.encode_image(random_images(of), Prompts(image=(learned(2, 16),)))
 
 
 @pytest.mark.parametrize("shape", VITS)
@@ -205,7 +206,7 @@ def test_bfloat16(shape):
 
     def features():
         text = of.class_features(sentences, Prompts(text=context, text_deep=deep))
-        return normalise(of.encode_image(random_images(of), prompts)), text
+        return normalise(of.encode_image(random_images(of), Prompts(image=tuple(prompts)))), text
 
     with torch.autocast("cpu", torch.bfloat16):
         low = features()

@@ -94,7 +94,7 @@ def test_text_with_several_contexts(chunk):
 def test_images(shape, kind, backend):
     of = backbone(shape, backend)
     plain, prefix_kv, leaves = cases(of.image_width, of.image_depth, kind)
-    got = of.encode_image(random_images(of), prefix_kv=prefix_kv)
+    got = of.encode_image(random_images(of), Prompts(image_kv=prefix_kv))
     compare(got, textbook.image_features(of.model, random_images(of), prefix_kv=plain), leaves)
 
 
@@ -104,13 +104,17 @@ def test_images_with_image_tokens(kind):
     plain, prefix_kv, leaves = cases(of.image_width, of.image_depth, kind)
     prompts = [learned(2, of.image_width, seed=50 + i) for i in range(3)]
     expected = textbook.image_features(of.model, random_images(of), prompts, plain)
-    compare(of.encode_image(random_images(of), prompts, prefix_kv=prefix_kv), expected, [*leaves, *prompts])
+    compare(
+        of.encode_image(random_images(of), Prompts(image=tuple(prompts), image_kv=prefix_kv)),
+        expected,
+        [*leaves, *prompts],
+    )
 
 
 def test_fewer_layers_than_the_tower_has():
     of = backbone("deep_image")
     plain, prefix_kv, leaves = alone(of.image_width, [2, 1, 0, 0], 1)
-    got = of.encode_image(random_images(of), prefix_kv=prefix_kv[:2])
+    got = of.encode_image(random_images(of), Prompts(image_kv=prefix_kv[:2]))
     compare(got, textbook.image_features(of.model, random_images(of), prefix_kv=plain), leaves)
 
 
@@ -120,7 +124,7 @@ def test_zero_prefix_tokens_change_nothing():
     some = (None, KeyValues((learned(1, of.text_width),)))
     assert not Prompts(text_kv=some).fixed_text and not Prompts(image_kv=some).fixed_image
     empty = (KeyValues((normal(0, of.image_width),)),)
-    assert torch.equal(of.encode_image(random_images(of), prefix_kv=empty), of.encode_image(random_images(of)))
+    assert torch.equal(of.encode_image(random_images(of), Prompts(image_kv=empty)), of.encode_image(random_images(of)))
 
 
 @pytest.mark.parametrize("far", [0.0, 200.0, -200.0], ids=["near", "option", "sequence"])
@@ -150,7 +154,7 @@ def test_bfloat16():
 
     def features():
         words = normalise(of.encode_text(of.tokenize(["a cat.", "a sled dog."]), Prompts(text_kv=text)))
-        return normalise(of.encode_image(random_images(of), prefix_kv=image)), words
+        return normalise(of.encode_image(random_images(of), Prompts(image_kv=image))), words
 
     with torch.autocast("cpu", torch.bfloat16):
         low = features()

@@ -105,8 +105,9 @@ def test_no_loss_takes_a_gradient_of_a_detached_view(backbone, base, epoch, comp
         text, extra_text = tuned.encode_classes(state)
         prompts = tuned.learner()
         image = tuned.encode_views(method.views(batch), prompts, stopped)
-        logits = method.logits(image["image"], text, extra_text, backbone.logit_scale, prompts)
-        out = Outputs(image, text, backbone.logit_scale, logits, prompts, extra_text)
+        scale = backbone.logit_scale
+        out = Outputs(image, text, scale, scale.new_empty(0), prompts, extra_text)
+        out = replace(out, logits=method.logits(out))
         loss = sum(method.losses(out, batch, state).values())
         gradients.append(torch.autograd.grad(loss, list(tuned.learner.parameters())))
     for one, other in zip(*gradients, strict=True):
@@ -117,8 +118,8 @@ def outputs(method, extra=25, scale=10.0):
     image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
     text, factor = unit(3, 8, seed=5), torch.tensor(scale)
     generator = unit(extra, 8, seed=6) if extra else None
-    logits = method.logits(image["image"], text, generator, factor, Prompts())
-    return Outputs(image, text, factor, logits, Prompts(), generator)
+    out = Outputs(image, text, factor, torch.empty(0), Prompts(), generator)
+    return replace(out, logits=method.logits(out))
 
 
 LABELS = torch.tensor([2, 0, 1, 1])

@@ -35,8 +35,8 @@ def outputs(method, extra=25, scale=10.0):
     image = {name: unit(4, 8, seed=i) for i, name in enumerate(("image", "foreground", "background"))}
     text, factor = unit(3, 8, seed=5), torch.tensor(scale)
     generator = unit(extra, 8, seed=6) if extra else None
-    logits = method.logits(image["image"], text, generator, factor, Prompts())
-    return Outputs(image, text, factor, logits, Prompts(), generator)
+    out = Outputs(image, text, factor, torch.empty(0), Prompts(), generator)
+    return replace(out, logits=method.logits(out))
 
 
 LABELS = torch.tensor([2, 0, 1, 1])

@@ -112,10 +112,10 @@ def test_gradcam(shape):
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
 
 
-def counted(monkeypatch, tower) -> list[int]:
-    calls, original = [], tower.__call__
+def counted(monkeypatch, tower, name="__call__") -> list[int]:
+    calls, original = [], getattr(tower, name)
     monkeypatch.setattr(
-        tower, "__call__", lambda self, first, *rest: calls.append(len(first)) or original(self, first, *rest)
+        tower, name, lambda self, first, *rest, **more: calls.append(len(first)) or original(self, first, *rest, **more)
     )
     return calls
 
@@ -124,7 +124,7 @@ def test_text_is_computed_once_per_evaluation(monkeypatch):
     model = tuned("deep_image", Maple(depth=2)).eval()
     text, image, pixels = (
         counted(monkeypatch, PackedTextTower),
-        counted(monkeypatch, ImageTower),
+        counted(monkeypatch, ImageTower, "encode"),
         random_images(model.backbone, 4),
     )
     with torch.no_grad():
@@ -150,7 +150,7 @@ def test_training_never_uses_cached_text(monkeypatch):
 
 def test_all_views_pass_the_tower_together(monkeypatch):
     model = tuned("deep_image", Dapt(base=Maple(depth=2)))
-    image = counted(monkeypatch, ImageTower)
+    image = counted(monkeypatch, ImageTower, "encode")
     step(model, batch_for(model), FIRST)
     assert image == [3, 6]  # with a graph; without
     step(model, batch_for(model), SECOND)
@@ -162,7 +162,7 @@ def test_cached_features_skip_the_tower(monkeypatch):
     batch = batch_for(model)
     whole, _ = step(model, batch, FIRST)
     features = model.encode_views({"image": batch.images})["image"]
-    image = counted(monkeypatch, ImageTower)
+    image = counted(monkeypatch, ImageTower, "encode")
     cached, _ = step(model, Batch(features, LABELS), FIRST)
     assert not image
     torch.testing.assert_close(cached, whole, rtol=0, atol=1e-6)

@@ -22,7 +22,7 @@ def test_a_map_is_the_cosine_of_values_with_the_class_minus_the_mean(shape):
 
     vit, prompts = backbone.vit, model.prompts()
     with torch.no_grad():
-        x = backbone.image_tower.before_last(images, prompts.image)
+        x = backbone.image_tower.before_last(images, prompts)
         block = vit.transformer.resblocks[-1]
         width = x.shape[-1]
         weight, bias = block.attn.in_proj_weight[2 * width :], block.attn.in_proj_bias[2 * width :]

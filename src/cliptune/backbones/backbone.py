@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from cliptune.backbones import introspection
+from cliptune.backbones.changed_block import merged
 from cliptune.backbones.features import normalise, text_features
 from cliptune.backbones.fingerprints import Fingerprints
 from cliptune.backbones.frozen_linear import backend_in_use, onednn_dtypes
@@ -22,7 +24,7 @@ from cliptune.backbones.padded_text_tower import FrozenTextTower, PaddedTextTowe
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.prompt_tokenizer import PromptTokenizer
 from cliptune.backbones.tokenized_text import TokenizedText, tokenize_fixed
-from cliptune.types import KeyValues, LinearBackend, Prompts
+from cliptune.types import ImageOutputs, LinearBackend, Prompts
 
 
 class Backbone(nn.Module):
@@ -224,41 +226,46 @@ class Backbone(nn.Module):
         """L2-normalised features `(n_classes, embed_dim)`, averaged over the normalised features of a class's texts."""
         return text_features(self.encode_text(text, prompts), text, prompts)
 
-    def class_features_per_image(self, text: TokenizedText, contexts: Tensor, prompts: Prompts) -> Tensor:
-        """L2-normalised features `(b, n_classes, embed_dim)` with each context of `(b, n_ctx, text_width)`."""
+    def encode_text_per_image(self, text: TokenizedText, contexts: Tensor, prompts: Prompts) -> Tensor:
+        """Features `(b, n, embed_dim)` of `n` texts with each context of `(b, n_ctx, text_width)`, as `encode_text`."""
         tower: Any = self.text_transformer and self.text_tower
         with self.autocast():
             raw = tower.per_context(text.to(self.logit_scale.device), contexts, prompts)
-        raw = normalise(raw) if self._unit else raw
-        return text_features(raw.flatten(0, 1), text, prompts).unflatten(0, (len(contexts), -1))
+        return normalise(raw) if self._unit else raw
 
     @cached_property
     def image_tower(self) -> ImageTower:
         """The image tower with learned tokens. Raises `UserError` if it is not a standard ViT."""
         return ImageTower(self.vit, self.onednn_dtypes)
 
-    def encode_image(
-        self, images: Tensor, prompts: Sequence[Tensor] = (), prefix_kv: Sequence[KeyValues | None] = ()
-    ) -> Tensor:
-        """Features `(b, embed_dim)` of normalised `images` `(b, 3, H, W)`, like open_clip's `encode_image`: of unit
-        length for CoCa, else un-normalised.
+    def encode_image(self, images: Tensor, prompts: Prompts | None = None) -> Tensor:
+        """Features `(b, embed_dim)` of normalised `images` `(b, 3, H, W)` with the image parts of `prompts`, like
+        open_clip's `encode_image`: of unit length for CoCa, else un-normalised."""
+        return self.encode_image_parts(images, prompts).features
 
-        prompts: Tokens `(n_ctx, image_width)` per layer. prefix_kv: Prefix tokens per layer, or None.
-        """
+    def encode_image_parts(
+        self,
+        images: Tensor,
+        prompts: Prompts | None = None,
+        *,
+        tokens: bool = False,
+        patches: bool = False,
+        blocks: bool = False,
+    ) -> ImageOutputs:
+        """Like `encode_image`, with parts of `ImageOutputs` on request, which need a standard ViT."""
+        prompts = prompts or Prompts()
         with self.autocast():
-            if prompts or any(prefix_kv) or self.has_vit:
-                raw = self.image_tower(images, prompts, prefix_kv)
+            if tokens or patches or blocks or not prompts.fixed_image or self.has_vit:
+                out = self.image_tower.encode(images, prompts, tokens=tokens, patches=patches, blocks=blocks)
             else:
                 with torch.no_grad():
-                    raw = introspection.pooled_features(self.name, "image", self.visual, images)
-        introspection.check_same_width(self.name, raw.shape[-1], self.embed_dim)
-        return normalise(raw) if self._unit else raw
+                    out = ImageOutputs(introspection.pooled_features(self.name, "image", self.visual, images))
+        introspection.check_same_width(self.name, out.features.shape[-1], self.embed_dim)
+        return replace(out, features=normalise(out.features)) if self._unit else out
 
-    def encode_image_with_block_features(
-        self, images: Tensor, prompts: Sequence[Tensor] = (), prefix_kv: Sequence[KeyValues | None] = ()
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Like `encode_image`, and the class token `(b, image_width)` after each block; needs a standard ViT."""
-        with self.autocast():
-            raw, blocks = self.image_tower.with_block_features(images, prompts, prefix_kv)
-        introspection.check_same_width(self.name, raw.shape[-1], self.embed_dim)
-        return normalise(raw) if self._unit else raw, blocks
+    def merged(self, prompts: Prompts) -> Prompts:
+        """`prompts` with low-rank terms merged into the weights of the towers, for evaluation."""
+        text_tower: Any = self.text_tower
+        image = prompts.image_change and merged(self.image_tower.blocks, prompts.image_change)
+        text = prompts.text_change and merged(text_tower.blocks, prompts.text_change)
+        return replace(prompts, image_change=image, text_change=text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,16 +13,21 @@ from torch import Tensor, nn
 from cliptune.backbones.frozen_linear import FrozenLinear
 from cliptune.backbones.prefix_kv import PrefixKeyValues
 from cliptune.errors import UserError
-from cliptune.types import KeyValues
+from cliptune.types import BlockChange, KeyValues
 
+Linear = Callable[[Tensor], Tensor]
 #: x * sigmoid(1.702 x) = silu(1.702 x) / 1.702, so the factor is folded into the frozen weights on either side.
 QUICK_GELU_FACTOR = 1.702
 
 
-def layer_norm(x: Tensor, norm: Any) -> Tensor:
-    """Apply `norm` (LayerNorm or an identity) in the type of `x`; PyTorch computes the statistics in float32."""
+def layer_norm(x: Tensor, norm: Any, change: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """Apply `norm` (LayerNorm or an identity) in the type of `x`; PyTorch computes the statistics in float32.
+
+    change: Weight and bias to use instead of those of `norm`.
+    """
     if isinstance(norm, nn.LayerNorm):
-        return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps)
+        weight, bias = change or (norm.weight, norm.bias)
+        return F.layer_norm(x, norm.normalized_shape, weight.to(x.dtype), bias.to(x.dtype), norm.eps)
     return norm(x)
 
 
@@ -53,24 +58,32 @@ class FrozenBlock:
             )
         self.block: Any = block
         self.heads = block.attn.num_heads
-        weight, bias, width = block.attn.in_proj_weight, block.attn.in_proj_bias, block.attn.embed_dim
-        self.qkv = FrozenLinear(weight, bias, onednn)
-        # Separate queries for the last block, where one token per sequence attends.
-        self.q = FrozenLinear(weight[:width], bias[:width], onednn)
-        self.kv = FrozenLinear(weight[width:], bias[width:], onednn)
-        self.out = FrozenLinear(block.attn.out_proj.weight, block.attn.out_proj.bias, onednn)
-        mlp: Any = block.mlp
+        self.change = BlockChange()
+        attn, mlp = self.block.attn, self.block.mlp
+        self.set_weights(attn.in_proj_weight, attn.out_proj.weight, mlp.c_fc.weight, mlp.c_proj.weight, onednn)
+
+    def set_weights(self, qkv: Tensor, out: Tensor, fc: Tensor, proj: Tensor, onednn: frozenset[torch.dtype]) -> None:
+        """Build the linear layers from these weights and the biases of the block."""
+        self.onednn = onednn
+        attn, mlp = self.block.attn, self.block.mlp
+        bias, width = attn.in_proj_bias, attn.embed_dim
         quick = isinstance(mlp.gelu, QuickGELU)
         exact = isinstance(mlp.gelu, nn.GELU) and mlp.gelu.approximate == "none"
         act = F.silu if quick else F.gelu if exact else mlp.gelu
-        fc, proj = mlp.c_fc, mlp.c_proj
-        self.fc = FrozenLinear(fc.weight, fc.bias, onednn, QUICK_GELU_FACTOR if quick else 1.0, act)
-        self.proj = FrozenLinear(proj.weight, None, onednn, 1 / QUICK_GELU_FACTOR if quick else 1.0)
-        self.proj.bias = proj.bias.detach()  # added after the factor is divided out
+        fold = QUICK_GELU_FACTOR if quick else 1.0
+        self.qkv: Linear = FrozenLinear(qkv, bias, onednn)
+        # Separate queries for the last block, where one token per sequence attends.
+        self.q: Linear = FrozenLinear(qkv[:width], bias[:width], onednn)
+        self.kv: Linear = FrozenLinear(qkv[width:], bias[width:], onednn)
+        self.out: Linear = FrozenLinear(out, attn.out_proj.bias, onednn)
+        self.fc: Linear = FrozenLinear(fc, mlp.c_fc.bias, onednn, fold, act)
+        projection = FrozenLinear(proj, None, onednn, 1 / fold)
+        projection.bias = mlp.c_proj.bias.detach()  # added after the factor is divided out
+        self.proj: Linear = projection
 
     def norm1(self, x: Tensor) -> Tensor:
         """LN1, the first step of the block. Grad-CAM reads and differentiates its output."""
-        return layer_norm(x, self.block.ln_1)
+        return layer_norm(x, self.block.ln_1, self.change.norm.get("ln_1"))
 
     def prefix(self, tokens: KeyValues | None, like: Tensor) -> PrefixKeyValues | None:
         """Keys and values of prefix `tokens`, computed in the type of `like`; None if there are no tokens."""
@@ -98,9 +111,11 @@ class FrozenBlock:
 
     def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
         """The rest of the block for tokens `x`, given their attention outputs before the output projection."""
+        more = None if self.change.branch is None else self.change.branch(x)
         x = x + self.block.ls_1(self.out(attended))
-        hidden = self.fc(layer_norm(x, self.block.ln_2))
-        return x + self.block.ls_2(self.proj(hidden))
+        hidden = self.fc(layer_norm(x, self.block.ln_2, self.change.norm.get("ln_2")))
+        x = x + self.block.ls_2(self.proj(hidden))
+        return x if more is None else x + more
 
     def __call__(self, x: Tensor, extra: Tensor | None = None, prefix: KeyValues | None = None) -> Tensor:
         """The whole block on `(b, n, width)` with full attention.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cliptune.backbones.tokenized_text import TokenizedText
@@ -11,18 +12,33 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def adapted(raw: Tensor, adapter: Callable[[Tensor], Tensor] | None) -> Tensor:
+    """The tower's output `(n, d)` after `adapter`, un-normalised; as it is if there is none."""
+    return raw if adapter is None else adapter(raw.float())
+
+
 def image_features(raw: Tensor, prompts: Prompts) -> Tensor:
     """L2-normalised features `(b, d)` from the tower's output, after the adapter of `prompts` if there is one."""
-    return normalise(raw if prompts.adapt_image is None else prompts.adapt_image(raw.float()))
+    return normalise(adapted(raw, prompts.adapt_image))
 
 
 def text_features(raw: Tensor, sentences: TokenizedText, prompts: Prompts | None = None) -> Tensor:
     """L2-normalised features `(n_classes, d)` from the tower's output `(n, d)`, after the adapter of `prompts` if there
     is one, averaged over the normalised features of a class's sentences."""
-    features = normalise(raw if prompts is None or prompts.adapt_text is None else prompts.adapt_text(raw.float()))
-    if sentences.per_class == 1:
+    features = normalise(adapted(raw, prompts and prompts.adapt_text))
+    return features if sentences.one_per_class else normalise(class_means(features, sentences))
+
+
+def class_means(features: Tensor, sentences: TokenizedText) -> Tensor:
+    """Mean over the texts of each class: `(n, d)` -> `(n_classes, d)`."""
+    if sentences.one_per_class:
         return features
-    return normalise(features.unflatten(0, (-1, sentences.per_class)).mean(1))
+    if sentences.owner is None:
+        return features.unflatten(0, (-1, sentences.per_class)).mean(1)
+    owner = sentences.owner.to(features.device)
+    counts = owner.bincount()
+    total = features.new_zeros(len(counts), features.shape[1]).index_add(0, owner, features)
+    return total / counts[:, None]
 
 
 def cosines(image: Tensor, text: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class FrozenLinear:
         self, weight: Tensor, bias: Tensor | None, onednn: frozenset, scale: float = 1.0, act: Activation = None
     ):
         self.onednn = onednn if weight.device.type == "cpu" and weight.dtype == torch.float32 else frozenset()
-        self.bias, self.act = None if bias is None else bias.detach() * scale, act
+        self.bias, self.act, self.factor = None if bias is None else bias.detach() * scale, act, scale
         # In float32, packing applies the scale, which saves a third copy. Without packing, the weight itself is scaled.
         self.scale = scale if torch.float32 in self.onednn else 1.0
         self.weight = weight.detach() * (scale / self.scale) if scale != self.scale else weight.detach()
@@ -80,16 +80,24 @@ class FrozenLinear:
             self._packs[dtype, transposed] = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS)
         return self._packs[dtype, transposed]
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, term: Tensor | None = None) -> Tensor:
+        """The layer's output `(..., out)` for `x` `(..., in)`.
+
+        term: Added before the activation, times `scale`.
+        """
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         if dtype not in self.onednn:
             y = F.linear(x, self.weight if self.scale == 1 else self.weight * self.scale, self.bias)
-            return y if self.act is None else self.act(y)
+            return self._activated(y, term)
         x, bias = x.to(dtype), None if self.bias is None else self.bias.to(dtype)
         if torch.is_grad_enabled() and x.requires_grad:
             y = _PackedLinear.apply(x, self._packed(dtype, False), self._packed(dtype, True), bias)
-        elif dtype == torch.float32 and self.act in FUSED:
+        elif dtype == torch.float32 and self.act in FUSED and term is None:
             return _linear(x, self._packed(dtype, False), bias, self.act)
         else:
             y = _linear(x, self._packed(dtype, False), bias)
+        return self._activated(y, term)
+
+    def _activated(self, y: Tensor, term: Tensor | None) -> Tensor:
+        y = y if term is None else y + self.factor * term
         return y if self.act is None else self.act(y)

@@ -1,99 +1,120 @@
-"""open_clip's vision transformer with learned tokens per layer."""
+"""open_clip's vision transformer with learned tokens per layer and changed weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm
-from cliptune.types import KeyValues
+from cliptune.backbones.changed_block import changed_blocks
+from cliptune.types import ImageOutputs, Prompts
 
 
 class ImageTower:
-    """open_clip's vision transformer on normalised images, with learned tokens per layer.
+    """open_clip's vision transformer on normalised images, with the image parts of `Prompts`.
 
     Tokens that the next layer replaces are attended to but not computed further. The last block is computed for the
-    class token alone, and nothing before the first block has an autograd graph. Results equal those of the plain
-    computation up to rounding.
+    tokens that are read alone, usually the class token, and nothing before the first block has an autograd graph.
+    Results equal those of the plain computation up to rounding.
     """
 
     def __init__(self, module: Any, onednn: frozenset[torch.dtype] = frozenset()):
         self.module = module
         self.blocks = [FrozenBlock(block, onednn) for block in module.transformer.resblocks]
 
-    def __call__(
-        self, images: Tensor, prompts: Sequence[Tensor] = (), prefix_kv: Sequence[KeyValues | None] = ()
-    ) -> Tensor:
-        """Un-normalised features `(b, embed_dim)` of `images` `(b, 3, H, W)`.
+    def __call__(self, images: Tensor, prompts: Prompts | None = None) -> Tensor:
+        """Un-normalised features `(b, embed_dim)` of `images` `(b, 3, H, W)`."""
+        return self.encode(images, prompts or Prompts()).features
 
-        prompts: Tokens `(n, width)` per layer. prefix_kv: Prefix tokens per layer, or None.
-        """
-        x = self.before_last(images, prompts, prefix_kv)
-        return self.from_last(x, self.blocks[-1].norm1(x), prefix_kv)
-
-    def with_block_features(
-        self, images: Tensor, prompts: Sequence[Tensor] = (), prefix_kv: Sequence[KeyValues | None] = ()
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Un-normalised features `(b, embed_dim)`, and the class token `(b, width)` after each block."""
+    def encode(
+        self, images: Tensor, prompts: Prompts, *, tokens: bool = False, patches: bool = False, blocks: bool = False
+    ) -> ImageOutputs:
+        """Features of `images` `(b, 3, H, W)`, and on request what `ImageOutputs` describes."""
         record: list[Tensor] = []
-        x = self._before_last(images, prompts, prefix_kv, record)
-        last = self._class_token(x, self.blocks[-1].norm1(x), prefix_kv)
-        return self._features(last), (*record, last)
+        x = self._before_last(images, prompts, record if blocks else None)
+        block = self._last(prompts)
+        first, patch_count = 1, self.module.grid_size[0] * self.module.grid_size[1]
+        # The rows that the last block computes: the class token, then patches and learned tokens if they are read.
+        keep = slice(0, x.shape[1] if tokens else first + patch_count) if tokens or patches else slice(0, first)
+        read = self._last_block(block, x, block.norm1(x), prompts, keep)
+        normed = layer_norm(read, self.module.ln_post, self._norm(prompts, "ln_post"))
+        projected = normed[:, : first + patch_count if patches else first] @ self.module.proj
+        return ImageOutputs(
+            projected[:, 0],
+            normed[:, first + patch_count :] if tokens and x.shape[1] > first + patch_count else None,
+            projected[:, first:] if patches else None,
+            (*record, read[:, 0]) if blocks else (),
+        )
 
-    def before_last(
-        self, images: Tensor, prompts: Sequence[Tensor] = (), prefix_kv: Sequence[KeyValues | None] = ()
-    ) -> Tensor:
-        """Input of the last block, `(b, 1 + patches + n, width)`: class token, patches, the prompts of that layer."""
-        return self._before_last(images, prompts, prefix_kv, None)
+    def before_last(self, images: Tensor, prompts: Prompts) -> Tensor:
+        """Input of the last block, `(b, 1 + patches + n, width)`: class token, patches, the tokens of that layer."""
+        return self._before_last(images, prompts, None)
 
-    def from_last(self, x: Tensor, normed: Tensor, prefix_kv: Sequence[KeyValues | None] = ()) -> Tensor:
+    def from_last(self, x: Tensor, normed: Tensor, prompts: Prompts) -> Tensor:
         """Features `(b, embed_dim)` from the last block's input `x` and its LN1 output `normed`."""
-        return self._features(self._class_token(x, normed, prefix_kv))
+        end = self._last_block(self._last(prompts), x, normed, prompts, slice(0, 1))
+        return self._project(end[:, 0], prompts)
 
-    def values(self, x: Tensor) -> Tensor:
+    def norm_last(self, x: Tensor, prompts: Prompts) -> Tensor:
+        """LN1 of the last block for its input `x`."""
+        return self._last(prompts).norm1(x)
+
+    def values(self, x: Tensor, prompts: Prompts) -> Tensor:
         """Values of the last block's attention for its input `x`, projected like the class token's output:
         `(b, n, embed_dim)` (MaskCLIP)."""
-        block = self.blocks[-1]
-        value = block.kv(block.norm1(x)).chunk(2, -1)[1]
-        return self._features(block.out(value))
+        block = self._last(prompts)
+        return self._project(block.out(block.kv(block.norm1(x)).chunk(2, -1)[1]), prompts)
 
-    def _before_last(
-        self,
-        images: Tensor,
-        prompts: Sequence[Tensor],
-        prefix_kv: Sequence[KeyValues | None],
-        record: list[Tensor] | None,
-    ) -> Tensor:
+    def _before_last(self, images: Tensor, prompts: Prompts, record: list[Tensor] | None) -> Tensor:
         """Input of the last block; appends the class token after each block before it to `record`, if given."""
+        ln_pre = self._norm(prompts, "ln_pre")
         with torch.no_grad():  # nothing before the prompts trains
             x = self.module.conv1(images).flatten(2).transpose(1, 2)
             first = self.module.class_embedding.to(x.dtype).expand(len(x), 1, -1)
             x = torch.cat([first, x], 1) + self.module.positional_embedding.to(x.dtype)
-            x = layer_norm(x, self.module.ln_pre)
-        for i, block in enumerate(self.blocks):
+            if ln_pre is None:
+                x = layer_norm(x, self.module.ln_pre)
+        if ln_pre is not None:
+            x = layer_norm(x, self.module.ln_pre, ln_pre)
+        blocks, carried = changed_blocks(self.blocks, prompts.image_change), 0
+        for i, block in enumerate(blocks):
+            own = prompts.image[i] if i < len(prompts.image) else None
             extra = None
-            if i < len(prompts):
-                extra = prompts[i].to(x.dtype)
+            if own is not None:
+                own = own.to(x.dtype)
                 if i == 0:  # `ln_pre` acts on each token alone
-                    extra = layer_norm(extra, self.module.ln_pre)
-                if i == len(prompts) - 1:  # no later layer replaces these, so they pass all further blocks
-                    x, extra = torch.cat([x, extra.expand(len(x), -1, -1)], 1), None
-            if i < len(self.blocks) - 1:
-                x = block(x, extra, at_layer(prefix_kv, i))
+                    own = layer_norm(own, self.module.ln_pre, ln_pre)
+                if carried and prompts.mix != 1:
+                    own = prompts.mix * own + (1 - prompts.mix) * x[:, -carried:]
+                x = x[:, : x.shape[1] - carried]
+                if self._replaced(i + 1, prompts):
+                    extra, carried = own, 0
+                else:  # these pass this block and the next
+                    x, carried = torch.cat([x, own.expand(len(x), -1, -1)], 1), own.shape[-2]
+            if i < len(blocks) - 1:
+                x = block(x, extra, at_layer(prompts.image_kv, i))
                 if record is not None:
                     record.append(x[:, 0])
         return x
 
-    def _class_token(self, x: Tensor, normed: Tensor, prefix_kv: Sequence[KeyValues | None]) -> Tensor:
-        """The class token `(b, width)` after the last block, from its input `x` and LN1 output `normed`."""
-        block = self.blocks[-1]
-        k, v = block.kv(normed).chunk(2, -1)
-        prefix = block.prefix(at_layer(prefix_kv, len(self.blocks) - 1), x)
-        attended = block.attend(block.q(normed[:, :1]), k, v, None, prefix)
-        return block.after_attention(x[:, 0], attended[:, 0])
+    def _replaced(self, layer: int, prompts: Prompts) -> bool:
+        """Whether the tokens that reach `layer` are replaced there, so that no block has to compute them."""
+        last = min(len(prompts.image), len(self.blocks)) - 1
+        return layer <= last and prompts.image[layer] is not None and prompts.mix == 1
 
-    def _features(self, x: Tensor) -> Tensor:
-        return layer_norm(x, self.module.ln_post) @ self.module.proj
+    def _last(self, prompts: Prompts) -> FrozenBlock:
+        return changed_blocks(self.blocks, prompts.image_change)[-1]
+
+    def _last_block(self, block: FrozenBlock, x: Tensor, normed: Tensor, prompts: Prompts, keep: slice) -> Tensor:
+        """The tokens `keep` after the last block, from its input `x` and LN1 output `normed`: `(b, n, width)`."""
+        k, v = block.kv(normed).chunk(2, -1)
+        prefix = block.prefix(at_layer(prompts.image_kv, len(self.blocks) - 1), x)
+        return block.after_attention(x[:, keep], block.attend(block.q(normed[:, keep]), k, v, None, prefix))
+
+    def _project(self, x: Tensor, prompts: Prompts) -> Tensor:
+        return layer_norm(x, self.module.ln_post, self._norm(prompts, "ln_post")) @ self.module.proj
+
+    def _norm(self, prompts: Prompts, name: str) -> tuple[Tensor, Tensor] | None:
+        return None if prompts.image_change is None else prompts.image_change.norm.get(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -52,6 +52,26 @@ class PackedSequences:
             row * longest + local,
             row * (prefix + longest) + prefix + local,
             token_mask,
+        )
+
+    def with_inserted(self, count: int, at: int) -> PackedSequences:
+        """The index after `count` tokens that no text has are inserted at position `at` of the one prefix. Their
+        `position` is -1, and those of other tokens stay."""
+        longest = self.token_mask.shape[1]
+        own = self.row.new_zeros(count)
+        group, row, position = (
+            torch.cat([x[:at], own + fill, x[at:]]) for x, fill in ((self.group, 0), (self.row, 0), (self.position, -1))
+        )
+        # Each text before a token, its own included, has the inserted keys in front.
+        key_index = self.key_index + count * (self.query_index // longest + 1)
+        return replace(
+            self,
+            prefix=self.prefix + count,
+            group=group,
+            row=row,
+            position=position,
+            pool_index=self.pool_index + count,
+            key_index=key_index,
         )
 
     def causal_masks(self) -> tuple[Tensor, Tensor]:

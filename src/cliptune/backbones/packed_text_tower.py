@@ -19,21 +19,28 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm, project
+from cliptune.backbones.changed_block import changed_blocks
 from cliptune.backbones.packed_sequences import PackedSequences
 from cliptune.backbones.tokenized_text import TokenizedText
-from cliptune.types import KeyValues, Prompts
+from cliptune.errors import UserError
+from cliptune.types import Prompts
 
 #: Tokens that pass a text tower at once.
 TOKENS_PER_CHUNK = 4096
 
 
-def run_chunks(features: Callable[..., tuple[Tensor, ...]], chunks: Sequence[tuple]) -> tuple[Tensor, ...]:
+def run_chunks(
+    features: Callable[..., tuple[Tensor, ...]], chunks: Sequence[tuple], *, random: bool = False
+) -> tuple[Tensor, ...]:
     """Concatenated results of `features` on each chunk of arguments. With gradients and several chunks, each chunk is
-    recomputed in the backward pass, so that the activations of one at a time are in memory."""
+    recomputed in the backward pass, so that the activations of one at a time are in memory.
+
+    random: Whether `features` draws random numbers, which the second pass must draw again.
+    """
     if len(chunks) == 1 or not torch.is_grad_enabled():
         parts = [features(*chunk) for chunk in chunks]
     else:
-        recomputed = partial(checkpoint, features, use_reentrant=False, preserve_rng_state=False)
+        recomputed = partial(checkpoint, features, use_reentrant=False, preserve_rng_state=random)
         parts = [recomputed(*chunk) for chunk in chunks]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
@@ -63,11 +70,11 @@ class PackedTextTower:
 
         As many contexts as fit into a chunk are computed together, each with its own prefix.
         """
-        deep, prefix_kv, prefix = prompts.text_deep, prompts.text_kv, text.shared_prefix(True)
+        prefix = self._prefix(text, prompts, True)
         size = self.chunk // (len(text) * int((text.pool_index - prefix + 1).max()))
-        if size == 0:
+        if size == 0 or prompts.text_inserted:
             return torch.stack([self(text, replace(prompts, text=context)) for context in contexts])
-        chunks = [(text, part, deep, prefix_kv, prefix, False, len(part)) for part in contexts.split(size)]
+        chunks = [(text, replace(prompts, text=part), prefix, False, len(part)) for part in contexts.split(size)]
         return run_chunks(self._features, chunks)[0].unflatten(0, (len(contexts), -1))
 
     def embed(
@@ -94,42 +101,60 @@ class PackedTextTower:
 
     def _run(self, text: TokenizedText, prompts: Prompts, record: bool) -> tuple[Tensor, ...]:
         """The features, followed by the pooled tokens after each block if `record`."""
-        context = prompts.text
-        per_text = context if context is not None and context.ndim == 3 else None
-        prefix = text.shared_prefix(per_text is None)
+        shared = prompts.text is None or prompts.text.ndim == 2
+        prefix = self._prefix(text, prompts, shared)
         size = max(1, self.chunk // int((text.pool_index - prefix + 1).max()))
-        chunks = []
-        for start in range(0, len(text), size):
-            rows = slice(start, start + size)
-            own = context if per_text is None else per_text[rows]
-            chunks.append((text.rows(rows), own, prompts.text_deep, prompts.text_kv, prefix, record))
-        return run_chunks(self._features, chunks)
+        rows = [slice(start, start + size) for start in range(0, len(text), size)]
+        chunks = [(text.rows(some), prompts_of(prompts, some), prefix, record) for some in rows]
+        return run_chunks(self._features, chunks, random=not prompts.share_prefix)
+
+    def _prefix(self, text: TokenizedText, prompts: Prompts, shared_context: bool) -> int:
+        """Number of tokens at the front that are computed once for all texts."""
+        if not prompts.share_prefix:
+            return 0
+        prefix = text.shared_prefix(shared_context)
+        per_class = any(own is not None and own.ndim == 3 for own in prompts.text_deep)
+        return min(prefix, text.context_start) if per_class else prefix
+
+    def _with_inserted(
+        self, x: Tensor, packed: PackedSequences, at: int, layer: int, inserted: int, prompts: Prompts
+    ) -> tuple[Tensor, PackedSequences, int]:
+        """The packed tokens with those that this layer inserts at position `at`, their index, and how many there are.
+
+        inserted: Their number before this layer.
+        """
+        own = prompts.text_inserted[layer] if layer < len(prompts.text_inserted) else None
+        if own is None:
+            return x, packed, inserted
+        if packed.prefix < at:
+            raise UserError("tokens are inserted into the prefix that all texts share, so share_prefix cannot be off")
+        own = own.to(x.dtype)
+        if not inserted:
+            return torch.cat([x[:at], own, x[at:]]), packed.with_inserted(len(own), at), len(own)
+        own = prompts.mix * own + (1 - prompts.mix) * x[at : at + inserted] if prompts.mix != 1 else own
+        return torch.cat([x[:at], own, x[at + inserted :]]), packed, inserted
 
     def _features(
-        self,
-        text: TokenizedText,
-        context: Tensor | None,
-        deep: Sequence[Tensor],
-        prefix_kv: Sequence[KeyValues | None],
-        prefix: int,
-        record: bool,
-        groups: int = 0,
+        self, text: TokenizedText, prompts: Prompts, prefix: int, record: bool, groups: int = 0
     ) -> tuple[Tensor, ...]:
         """All layers on packed tokens, which are padded for attention only.
 
-        groups: Compute all texts with each of that many contexts `context`, context after context.
+        groups: Compute all texts with each of that many contexts `prompts.text`, context after context.
         Returns the features, followed by the pooled tokens after each block if `record`.
         """
+        context, prefix_kv = prompts.text, prompts.text_kv
         pooled: list[Tensor] = []
         packed = PackedSequences.pack(text, prefix, groups or 1)
-        row, position, last = packed.row, packed.position, packed.pool_index
+        x = self.embed(text, context, packed.row, packed.position, packed.group if groups else packed.row)
+        width, blocks, inserted = x.shape[-1], changed_blocks(self.blocks, prompts.text_change), 0
         within, causal = packed.causal_masks()
-        x = self.embed(text, context, row, position, packed.group if groups else row)
-        width = x.shape[-1]
-        for i, block in enumerate(self.blocks[:-1]):
-            x = _with_deep_prompts(x, position - text.context_start, i, deep)
-            if i == 0 and context is not None:
-                qkv = self._first_qkv(text, packed, x)
+        for i, block in enumerate(blocks[:-1]):
+            x, packed, inserted = self._with_inserted(x, packed, text.context_start, i, inserted, prompts)
+            x = _with_deep_prompts(x, packed, text.context_start, i, prompts.text_deep)
+            if len(within) != packed.prefix:
+                within, causal = packed.causal_masks()
+            if i == 0 and context is not None and not inserted:
+                qkv = self._first_qkv(text, packed, block, x)
             else:
                 qkv = block.qkv(block.norm1(x))
             shared, q, kv = packed.pad(qkv, width)
@@ -139,21 +164,22 @@ class PackedTextTower:
             q, k, v = shared.chunk(3, -1)
             x = block.after_attention(x, packed.unpad(block.attend(q, k, v, within, more), own))
             if record:
-                pooled.append(x.index_select(0, last))
-        block = self.blocks[-1]
-        x = _with_deep_prompts(x, position - text.context_start, len(self.blocks) - 1, deep)
-        normed = block.norm1(x)
+                pooled.append(x.index_select(0, packed.pool_index))
+        block, i = blocks[-1], len(blocks) - 1
+        x, packed, _ = self._with_inserted(x, packed, text.context_start, i, inserted, prompts)
+        x = _with_deep_prompts(x, packed, text.context_start, i, prompts.text_deep)
+        normed, last = block.norm1(x), packed.pool_index
         k, v = packed.pad(block.kv(normed), 0)[2].chunk(2, -1)
-        visible = torch.cat([packed.token_mask.new_ones(len(last), prefix), packed.token_mask], 1)
+        visible = torch.cat([packed.token_mask.new_ones(len(last), packed.prefix), packed.token_mask], 1)
         more = block.prefix(at_layer(prefix_kv, len(self.blocks) - 1), x)
         attended = block.attend(block.q(normed.index_select(0, last))[:, None], k, v, visible[:, None, None], more)
         end = block.after_attention(x.index_select(0, last), attended[:, 0])
-        features = project(layer_norm(end, self.module.ln_final), self.module.text_projection)
+        features = project(layer_norm(end, self.module.ln_final, final_norm(prompts)), self.module.text_projection)
         return (features, *pooled, end) if record else (features,)
 
-    def _first_qkv(self, text: TokenizedText, packed: PackedSequences, x: Tensor) -> Tensor:
-        """Queries, keys and values of the first block from its input `x`, with a graph for context vectors only."""
-        block = self.blocks[0]
+    def _first_qkv(self, text: TokenizedText, packed: PackedSequences, block: FrozenBlock, x: Tensor) -> Tensor:
+        """Queries, keys and values of the first block from its input `x`, with a graph through `x` for context vectors
+        only."""
         learned = (text.slots[packed.row, packed.position] >= 0).nonzero()[:, 0]
         # Frozen tokens are the same in all groups, so they are computed for one.
         group = packed if packed.groups == 1 else PackedSequences.pack(text, packed.prefix)
@@ -162,10 +188,26 @@ class PackedTextTower:
         return packed.repeat_groups(frozen_qkv).index_copy(0, learned, learned_qkv)
 
 
-def _with_deep_prompts(x: Tensor, position: Tensor, layer: int, deep: Sequence[Tensor]) -> Tensor:
-    """`x` `(t, width)` with positions 0..n_ctx-1 replaced by the deep prompts of this layer, if it has any."""
-    if not 0 < layer <= len(deep):
+def final_norm(prompts: Prompts) -> tuple[Tensor, Tensor] | None:
+    """The learned weight and bias of the last LayerNorm, or None for its own."""
+    return None if prompts.text_change is None else prompts.text_change.norm.get("ln_final")
+
+
+def prompts_of(prompts: Prompts, rows: slice) -> Prompts:
+    """The prompts for some of the texts: those of per-class context and deep prompts."""
+    text, deep = prompts.text, prompts.text_deep
+    own = tuple(x[rows] if x is not None and x.ndim == 3 else x for x in deep)
+    return replace(prompts, text=text[rows] if text is not None and text.ndim == 3 else text, text_deep=own)
+
+
+def _with_deep_prompts(
+    x: Tensor, packed: PackedSequences, start: int, layer: int, deep: Sequence[Tensor | None]
+) -> Tensor:
+    """`x` `(t, width)` with the positions from `start` on replaced by the deep prompts of this layer, if it has any."""
+    own = deep[layer - 1] if 0 < layer <= len(deep) else None
+    if own is None:
         return x
-    own = deep[layer - 1].to(x.dtype)
-    here = ((position >= 0) & (position < len(own))).nonzero()[:, 0]
-    return x.index_copy(0, here, own[position[here]])
+    position = packed.position - start
+    here = ((position >= 0) & (position < own.shape[-2])).nonzero()[:, 0]
+    place = position[here]
+    return x.index_copy(0, here, (own[place] if own.ndim == 2 else own[packed.row[here], place]).to(x.dtype))

@@ -7,7 +7,8 @@ in a causal tower. Only the pooled token passes the last block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,9 +18,16 @@ from torch import Tensor
 
 from cliptune.backbones import introspection
 from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm, project
-from cliptune.backbones.packed_text_tower import TOKENS_PER_CHUNK, PackedTextTower, run_chunks
+from cliptune.backbones.changed_block import changed_blocks
+from cliptune.backbones.packed_text_tower import (
+    TOKENS_PER_CHUNK,
+    PackedTextTower,
+    final_norm,
+    prompts_of,
+    run_chunks,
+)
 from cliptune.backbones.tokenized_text import TokenizedText
-from cliptune.types import KeyValues, Prompts
+from cliptune.types import Prompts
 
 
 class PaddedTextTower:
@@ -37,24 +45,26 @@ class PaddedTextTower:
 
     def __call__(self, text: TokenizedText, prompts: Prompts) -> Tensor:
         """Un-normalised features `(n, embed_dim)` of `n` texts, before averaging over `text.per_class`."""
-        return run_chunks(self._features, self._chunks(text, prompts.text, prompts, False))[0]
+        return self._run(self._chunks(text, prompts, False), prompts)[0]
 
     def with_block_features(self, text: TokenizedText, prompts: Prompts) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Un-normalised features `(n, embed_dim)`, and the pooled tokens `(n, width)` after each block."""
-        features, *pooled = run_chunks(self._features, self._chunks(text, prompts.text, prompts, True))
+        features, *pooled = self._run(self._chunks(text, prompts, True), prompts)
         return features, tuple(pooled)
 
     def per_context(self, text: TokenizedText, contexts: Tensor, prompts: Prompts) -> Tensor:
         """Un-normalised features `(b, n, embed_dim)` of all `n` texts with each context of `(b, n_ctx, width)`."""
-        chunks = [chunk for context in contexts for chunk in self._chunks(text, context, prompts, False)]
-        return run_chunks(self._features, chunks)[0].unflatten(0, (len(contexts), -1))
+        every = [replace(prompts, text=context) for context in contexts]
+        chunks = [chunk for own in every for chunk in self._chunks(text, own, False)]
+        return self._run(chunks, prompts)[0].unflatten(0, (len(contexts), -1))
 
-    def _chunks(self, text: TokenizedText, context: Tensor | None, prompts: Prompts, record: bool) -> list[tuple]:
+    def _run(self, chunks: list[tuple], prompts: Prompts) -> tuple[Tensor, ...]:
+        return run_chunks(self._features, chunks, random=not prompts.share_prefix)
+
+    def _chunks(self, text: TokenizedText, prompts: Prompts, record: bool) -> list[tuple]:
         size = max(1, self.chunk // text.ids.shape[1])
         slices = [slice(start, start + size) for start in range(0, len(text), size)]
-        per_text = context if context is not None and context.ndim == 3 else None
-        more = prompts.text_deep, prompts.text_kv, record
-        return [(text.rows(rows), context if per_text is None else per_text[rows], *more) for rows in slices]
+        return [(text.rows(rows), prompts_of(prompts, rows), record) for rows in slices]
 
     def embed(self, text: TokenizedText, context: Tensor | None) -> Tensor:
         """Layer-0 tokens `(n, length, width)`; context vectors get positional embeddings too."""
@@ -67,38 +77,39 @@ class PaddedTextTower:
             x = torch.cat([x, self.class_token.to(x.dtype).expand(len(x), 1, -1)], 1)
         return x + self.module.positional_embedding[: x.shape[1]].to(x.dtype)
 
-    def mask(self, ids: Tensor) -> Tensor | None:
-        """Attention mask `(n or 1, 1, length, length)`, True for a visible key; None if all tokens see all."""
-        causal, length = self.module.attn_mask, ids.shape[1] + (self.class_token is not None)
-        visible = None if causal is None else (causal[:length, :length] == 0)[None, None]
+    def mask(self, ids: Tensor, at: int = 0, inserted: int = 0) -> Tensor | None:
+        """Attention mask `(n or 1, 1, length or 1, length)`, True for a visible key; None if all tokens see all.
+
+        at, inserted: Position and number of tokens that were inserted into the texts.
+        """
+        length = ids.shape[1] + inserted + (self.class_token is not None)
+        visible = None
+        if self.module.attn_mask is not None:
+            visible = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()[None, None]
         if self.class_token is None and not getattr(self.module, "use_pad_mask", False):
             return visible
         present = ids != self.module.pad_id
+        present = torch.cat([present[:, :at], present.new_ones(len(ids), inserted), present[:, at:]], 1)
         if self.class_token is not None:
             # Unless `correct_cls_mask`, open_clip pads the mask in front, and weights were trained that way.
             present = F.pad(present, (0, 1) if self.module.correct_cls_mask else (1, 0), value=True)
         return present[:, None, None] if visible is None else visible & present[:, None, None]
 
-    def _features(
-        self,
-        text: TokenizedText,
-        context: Tensor | None,
-        deep: Sequence[Tensor],
-        prefix_kv: Sequence[KeyValues | None],
-        record: bool,
-    ) -> tuple[Tensor, ...]:
+    def _features(self, text: TokenizedText, prompts: Prompts, record: bool) -> tuple[Tensor, ...]:
         """The features, followed by the pooled tokens after each block if `record`."""
-        x, mask = self.embed(text, context), self.mask(text.ids)
+        x, mask, inserted = self.embed(text, prompts.text), self.mask(text.ids), 0
         row = torch.arange(len(x), device=x.device)
-        last = torch.full_like(text.pool_index, x.shape[1] - 1)
-        end = text.pool_index if self.class_token is None else last
+        end = text.pool_index if self.class_token is None else torch.full_like(text.pool_index, x.shape[1] - 1)
         pooled: list[Tensor] = []
-        for i, block in enumerate(self.blocks):
-            if 0 < i <= len(deep):
-                own, start = deep[i - 1].to(x.dtype), text.context_start
-                x = torch.cat([x[:, :start], own.expand(len(x), -1, -1), x[:, start + len(own) :]], 1)
-            normed, prefix = block.norm1(x), block.prefix(at_layer(prefix_kv, i), x)
-            if i < len(self.blocks) - 1:
+        blocks = changed_blocks(self.blocks, prompts.text_change)
+        for i, block in enumerate(blocks):
+            before = x.shape[1]
+            x = self._with_tokens(x, text.context_start, i, inserted, prompts)
+            if x.shape[1] > before:
+                inserted = x.shape[1] - before
+                mask, end = self.mask(text.ids, text.context_start, inserted), end + inserted
+            normed, prefix = block.norm1(x), block.prefix(at_layer(prompts.text_kv, i), x)
+            if i < len(blocks) - 1:
                 q, k, v = block.qkv(normed).chunk(3, -1)
                 x = block.after_attention(x, block.attend(q, k, v, mask, prefix))
                 pooled.append(x[row, end])
@@ -107,8 +118,28 @@ class PaddedTextTower:
             visible = None if mask is None else mask.expand(len(x), 1, x.shape[1], -1)[row, :, end][:, :, None]
             attended = block.attend(block.q(normed[row, end])[:, None], k, v, visible, prefix)
             pooled.append(block.after_attention(x[row, end], attended[:, 0]))
-        features = project(layer_norm(pooled[-1], self.module.ln_final), self.module.text_projection)
+        normed = layer_norm(pooled[-1], self.module.ln_final, final_norm(prompts))
+        features = project(normed, self.module.text_projection)
         return (features, *pooled) if record else (features,)
+
+    def _with_tokens(self, x: Tensor, start: int, layer: int, inserted: int, prompts: Prompts) -> Tensor:
+        """`x` `(n, length, width)` with the inserted tokens and the deep prompts of this layer, if it has any.
+
+        inserted: Number of tokens inserted before.
+        """
+        own = prompts.text_inserted[layer] if layer < len(prompts.text_inserted) else None
+        if own is not None:
+            own = own.to(x.dtype).expand(len(x), -1, -1)
+            if inserted and prompts.mix != 1:
+                own = prompts.mix * own + (1 - prompts.mix) * x[:, start : start + inserted]
+            x = torch.cat([x[:, :start], own, x[:, start + inserted :]], 1)
+            inserted = own.shape[1]
+        deep = prompts.text_deep[layer - 1] if 0 < layer <= len(prompts.text_deep) else None
+        if deep is not None:
+            first = start + inserted
+            own = deep.to(x.dtype).expand(len(x), -1, -1)
+            x = torch.cat([x[:, :first], own, x[:, first + own.shape[1] :]], 1)
+        return x
 
 
 def make_text_tower(

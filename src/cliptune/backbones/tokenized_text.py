@@ -23,9 +23,10 @@ class TokenizedText:
 
     ids: `(n, length)` int64 token ids, padded as the tokenizer pads. slots: `(n, length)` int64, the index of the
     context vector at that position, -1 for a token. pool_index: `(n,)` int64, the position of the pooled token.
-    per_class: Number of texts per class. embeddings: `(n, length, width)`, used instead of the token embeddings, before
-    positional embeddings are added, or None. context_start: Position of the first word, where context vectors and deep
-    prompts start.
+    per_class: Number of texts per class. owner: `(n,)` int64, ascending, the class of each text, if classes differ in
+    their number of texts; None otherwise. embeddings: `(n, length, width)`, used instead of the token embeddings,
+    before positional embeddings are added, or None. context_start: Position of the first word, where context vectors
+    and deep prompts start.
     """
 
     ids: Tensor
@@ -34,6 +35,12 @@ class TokenizedText:
     per_class: int = 1
     embeddings: Tensor | None = None
     context_start: int = 1
+    owner: Tensor | None = None
+
+    @property
+    def one_per_class(self) -> bool:
+        """Whether every class has exactly one text."""
+        return self.per_class == 1 and self.owner is None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,9 +54,9 @@ class TokenizedText:
         return self._map(lambda tensor: tensor[chosen])
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> TokenizedText:
-        embeddings = None if self.embeddings is None else change(self.embeddings)
+        embeddings, owner = (None if x is None else change(x) for x in (self.embeddings, self.owner))
         ids, slots, pool_index = change(self.ids), change(self.slots), change(self.pool_index)
-        return replace(self, ids=ids, slots=slots, pool_index=pool_index, embeddings=embeddings)
+        return replace(self, ids=ids, slots=slots, pool_index=pool_index, embeddings=embeddings, owner=owner)
 
     def shared_prefix(self, shared_context: bool) -> int:
         """Number of leading positions at which all texts are the same, at most up to the first pooled token."""

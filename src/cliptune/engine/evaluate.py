@@ -69,7 +69,7 @@ def encoder_inputs(
     """
     backbone = model.backbone
     images = _image_batches(backbone, dataset, examples, batch_size, preset, workers)
-    if not model.learner().fixed_image:
+    if not model.fixed_image:
         yield from images
         return
     device = backbone.logit_scale.device

@@ -12,7 +12,7 @@ from cliptune.data.loader import ExampleSet
 from cliptune.errors import UserError
 from cliptune.masks.source import MaskSource
 from cliptune.model.tuned_model import TunedModel
-from cliptune.types import Batch
+from cliptune.types import Batch, Prompts
 
 #: Images encoded at a time.
 BATCH_SIZE = 64
@@ -29,8 +29,7 @@ class FeatureCache:
 
     @torch.no_grad()
     def __init__(self, model: TunedModel, examples: ExampleSet, count: int, masks: MaskSource | None = None):
-        prompts = model.learner()
-        if not prompts.fixed_image:
+        if not model.fixed_image:
             raise UserError(
                 "cached_views needs a text-only method, but this one learns image tokens; leave cached_views at 0"
             )
@@ -44,7 +43,7 @@ class FeatureCache:
         self.features: list[dict[str, Tensor]] = []
         for view in range(count):
             rows = [
-                model.encode_images(model.method.views(batch), prompts)
+                model.encode_images(model.method.views(batch), Prompts())
                 for batch in examples.in_order(BATCH_SIZE, device, epoch=view, masks=masks)
             ]
             self.features.append({name: torch.cat([row[name] for row in rows]) for name in rows[0]})

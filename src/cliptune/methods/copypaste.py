@@ -62,7 +62,7 @@ class CopyPaste(Wrapper):
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         if self.instead:
             return self.base.losses(out, batch, state)
-        logits = self.logits(out.image["pasted"], out.text, out.extra_text, out.logit_scale, out.prompts)
+        logits = self.logits(out, "pasted")
         pasted = self.pasted * classification_loss(logits, batch)
         return {**self.base.losses(out, batch, state), "pasted": pasted}
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from cliptune import checks
+from cliptune.backbones.features import scaled_cosines
 from cliptune.backbones.tokenized_text import format_template
 from cliptune.errors import UserError
 from cliptune.methods.maple import Maple
 from cliptune.model.method import Method, Wrapper
-from cliptune.objectives.classification import classification_loss
 from cliptune.objectives.decoupling import background_alignment_loss, pull_push
-from cliptune.types import Batch, Outputs, Prompts, State
+from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,17 +110,15 @@ class Dapt(Wrapper):
         stopped = {"foreground", "background"} if self.decoupling(state) else {"foreground"}
         return self.base.stop_gradient_views(state) | stopped
 
-    def logits(
-        self, image: Tensor, text: Tensor, extra_text: Tensor | None, logit_scale: Tensor, prompts: Prompts
-    ) -> Tensor:
+    def logits(self, out: Outputs, view: str = "image") -> Tensor:
         import torch
 
-        logits = self.base.logits(image, text, extra_text, logit_scale, prompts)
-        if self.compat == "paper" or extra_text is None:
+        logits = self.base.logits(out, view)
+        if self.compat == "paper" or out.extra_text is None:
             return logits
-        competing = extra_text if prompts.novel else extra_text[:RELEASE_COMPETING_WORDS]
-        stray = logit_scale * image @ competing.T
-        return torch.cat([logits, stray if prompts.logit_bias is None else stray + prompts.logit_bias], 1)
+        competing = out.extra_text if out.prompts.novel else out.extra_text[:RELEASE_COMPETING_WORDS]
+        more = scaled_cosines(out.image[view], competing, out.logit_scale, out.prompts.logit_bias)
+        return torch.cat([logits, more], 1)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         losses = dict(self.base.losses(out, batch, state))
@@ -129,8 +127,10 @@ class Dapt(Wrapper):
             losses["pull_push"] = self.pull_push * pull_push(out.image["image"], foreground, background, self.margin)
             return losses
         assert out.extra_text is not None
-        logits = self.logits(foreground.detach(), out.text, out.extra_text, out.logit_scale, out.prompts)
-        losses["foreground"] = self.foreground * classification_loss(logits, batch)
+        fixed = replace(out, image={**out.image, "foreground": foreground.detach()})
+        losses["foreground"] = self.foreground * self.base.view_loss(
+            self.logits(fixed, "foreground"), out, batch, state
+        )
         texts = out.extra_text[RELEASE_COMPETING_WORDS:] if self.compat == "release" else out.extra_text
         losses["background"] = self.background * background_alignment_loss(background, texts, out.logit_scale)
         return losses

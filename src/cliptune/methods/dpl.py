@@ -192,7 +192,7 @@ class Dpl(Method):
         if self.distill and not self.searching:
             teacher: Teacher = state.memory
             # The teacher has one column per class, while a wrapper may have added columns to `out.logits`.
-            logits = self.logits(out.image["image"], out.text, None, out.logit_scale, out.prompts)
+            logits = self.logits(out)
             losses["distill"] = self.distill * mean_kl(logits, teacher.logits(teacher.image(batch.images)))
         return losses
 

@@ -79,13 +79,13 @@ class PromptSrc(Method):
         import torch.nn.functional as F
 
         teacher: Teacher = state.memory
-        image, tuned = teacher.image(batch.images), out.image["image"]
+        image = teacher.image(batch.images)
         # The teacher has one column per class, while a wrapper may have added columns to `out.logits`.
-        logits = self.logits(tuned, out.text, None, out.logit_scale, out.prompts)
+        logits = self.logits(out)
         return {
             "ce": classification_loss(out.logits, batch),
             "text": self.text_weight * F.l1_loss(out.text, teacher.text),
-            "image": self.image_weight * F.l1_loss(tuned, image),
+            "image": self.image_weight * F.l1_loss(out.image["image"], image),
             "logits": mean_kl(logits, teacher.logits(image)),
         }
 

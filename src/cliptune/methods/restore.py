@@ -155,16 +155,16 @@ class ShiftReference:
         assert out.block_features is not None
         layers = min(1 + len(out.prompts.text_deep), len(out.prompts.image))
         with torch.no_grad():
-            _, frozen = self.backbone.encode_image_with_block_features(images)
+            frozen = self.backbone.encode_image_parts(images, blocks=True).blocks
         text, image = out.block_features.text[:layers], out.block_features.image[:layers]
         return relative_shifts(text, self.text[:layers]), relative_shifts(image, frozen[:layers])
 
 
 def deep_tokens(prompts: Prompts) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Text and image tokens of the layers after the first that both towers have."""
-    text, image = prompts.text_deep, prompts.image[1:]
-    layers = min(len(text), len(image))
-    return text[:layers], image[:layers]
+    layers = zip(prompts.text_deep, prompts.image[1:], strict=False)
+    both = [(text, image) for text, image in layers if text is not None and image is not None]
+    return tuple(text for text, _ in both), tuple(image for _, image in both)
 
 
 def surgery_learner(model: TunedModel) -> SurgeryLearner:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cliptune.backbones.features import scaled_cosines
 from cliptune.backbones.tokenized_text import TokenizedText, tokenize_templates
 from cliptune.errors import UserError
-from cliptune.types import Batch, Outputs, Prompts, State, Task
+from cliptune.objectives.classification import classification_loss
+from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -32,6 +33,10 @@ class Method(ABC):
     needs_history: bool = False
     #: Whether losses use `Outputs.block_features`.
     needs_block_features: bool = False
+    #: Whether it reads `Outputs.tokens`, `Outputs.patches` or `Outputs.frozen`, in training or in evaluation.
+    needs_tokens: bool = False
+    needs_patches: bool = False
+    needs_frozen: bool = False
     #: What the method uses validation images for, in words; "" if it does not.
     validation_use: str = ""
     #: Number of epochs of this training stage; None for that of the run.
@@ -64,16 +69,28 @@ class Method(ABC):
         """Views whose features receive no gradient at this point; they are computed without an autograd graph."""
         return frozenset()
 
-    def logits(
-        self, image: Tensor, text: Tensor, extra_text: Tensor | None, logit_scale: Tensor, prompts: Prompts
-    ) -> Tensor:
-        """Logits `(b, C)` from normalised features `(b, d)` and `(C, d)`: scaled cosines plus the bias of a sigmoid
-        model, passed through the learned head if there is one.
+    def class_inputs(self, model: TunedModel) -> Any:
+        """What the learner is called with for the model's class names, computed once without gradients; by default
+        None: the learner is called without arguments. A learner that knows the names gets, for example, their frozen
+        features `(C, d)`."""
+        return None
 
-        extra_text: Normalised features `(P, d)` of the extra prompts, or None.
-        """
-        logits = scaled_cosines(image, text, logit_scale, prompts.logit_bias)
+    def text_features(self, model: TunedModel, extra: tuple[str, ...]) -> tuple[Tensor, Tensor | None] | None:
+        """Normalised features `(C, d)` of the model's classes and `(P, d)` of `extra` prompts (None for ()) that come
+        from elsewhere than the backbone's text tower; by default None: the tower computes them."""
+        return None
+
+    def logits(self, out: Outputs, view: str = "image") -> Tensor:
+        """Logits `(b, C)` of a view: scaled cosines plus the bias of a sigmoid model, passed through the learned head
+        if there is one. `out.logits` is not set yet."""
+        image, prompts = out.image[view], out.prompts
+        logits = scaled_cosines(image, out.text, out.logit_scale, prompts.logit_bias)
         return logits if prompts.head is None else prompts.head(image, logits)
+
+    def view_loss(self, logits: Tensor, out: Outputs, batch: Batch, state: State) -> Tensor:
+        """How far the logits `(B, C)` of another view are from what this method trains towards; by default the
+        cross-entropy with the labels. Wrappers that classify further views use it."""
+        return classification_loss(logits, batch)
 
     @abstractmethod
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
@@ -128,6 +145,18 @@ class Wrapper(Method):
         return self.base.needs_block_features
 
     @property
+    def needs_tokens(self) -> bool:  # type: ignore[override]
+        return self.base.needs_tokens
+
+    @property
+    def needs_patches(self) -> bool:  # type: ignore[override]
+        return self.base.needs_patches
+
+    @property
+    def needs_frozen(self) -> bool:  # type: ignore[override]
+        return self.base.needs_frozen
+
+    @property
     def validation_use(self) -> str:  # type: ignore[override]
         return self.base.validation_use
 
@@ -150,10 +179,17 @@ class Wrapper(Method):
     def stop_gradient_views(self, state: State) -> frozenset[str]:
         return self.base.stop_gradient_views(state)
 
-    def logits(
-        self, image: Tensor, text: Tensor, extra_text: Tensor | None, logit_scale: Tensor, prompts: Prompts
-    ) -> Tensor:
-        return self.base.logits(image, text, extra_text, logit_scale, prompts)
+    def class_inputs(self, model: TunedModel) -> Any:
+        return self.base.class_inputs(model)
+
+    def text_features(self, model: TunedModel, extra: tuple[str, ...]) -> tuple[Tensor, Tensor | None] | None:
+        return self.base.text_features(model, extra)
+
+    def logits(self, out: Outputs, view: str = "image") -> Tensor:
+        return self.base.logits(out, view)
+
+    def view_loss(self, logits: Tensor, out: Outputs, batch: Batch, state: State) -> Tensor:
+        return self.base.view_loss(logits, out, batch, state)
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return self.base.losses(out, batch, state)

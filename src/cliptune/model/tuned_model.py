@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,15 +12,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.features import image_features, text_features
+from cliptune.backbones.features import adapted, class_means, image_features, normalise, text_features
 from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.data.dataset import Dataset
 from cliptune.data.emoji.dataset import Emoji
 from cliptune.errors import UserError
 from cliptune.model.method import Method
-from cliptune.types import BlockFeatures, Outputs, Prompts, State
-
-Blocks = tuple[Tensor, ...]
+from cliptune.types import BlockFeatures, ImageOutputs, Outputs, Prompts, State
 
 
 class FrozenText:
@@ -37,6 +35,17 @@ class FrozenText:
         if key not in self._features:
             self._features[key] = backbone.encode_text(self.text)
         return self._features[key]
+
+
+@dataclass(frozen=True)
+class TextOutputs:
+    """Text features of a model: normalised `features` of classes and of `extra` prompts, `raw` class features before
+    normalisation, and pooled tokens after each block, if requested."""
+
+    features: Tensor
+    extra: Tensor | None = None
+    raw: Tensor | None = None
+    blocks: tuple[Tensor, ...] = ()
 
 
 class TunedModel(nn.Module):
@@ -76,7 +85,8 @@ class TunedModel(nn.Module):
         self.learner = method.learner(backbone, self.classnames, generator) if learner is None else learner
         self.class_text = FrozenText(method.class_prompts(backbone, self.classnames, self.templates))
         self._extra_text: dict[tuple[str, ...], FrozenText] = {}
-        self._encoded: tuple[Prompts, Tensor, Tensor | None] | None = None
+        self._encoded: tuple[Prompts, TextOutputs] | None = None
+        self._class_inputs: dict[Any, Any] = {}
 
     def with_classes(
         self, classnames: Sequence[str], templates: Sequence[str] = (), *, novel: bool | None = None
@@ -104,8 +114,9 @@ class TunedModel(nn.Module):
     @property
     def accepts_new_classes(self) -> bool:
         """Whether the learner serves class names that it was not trained on."""
-        prompts = self.learner()
-        return not prompts.per_class and (prompts.text is None or prompts.text.ndim == 2)
+        prompts = self._learned()
+        per_class = prompts.text is not None and prompts.text.ndim == 3 and not any(self._class_inputs.values())
+        return not prompts.per_class and not per_class
 
     def train(self, mode: bool = True) -> TunedModel:
         self._encoded = None  # the learner may have changed since
@@ -124,18 +135,51 @@ class TunedModel(nn.Module):
         record = record or (self.training and self.method.needs_block_features)
         prompts = self.prompts() if self._encoded is None else self._encoded[0]
         stopped = frozenset() if state is None else self.method.stop_gradient_views(state)
-        image, image_blocks = self._encode_views(views, prompts, stopped, record)
-        text, extra_text, text_blocks = self._encode_text(state, prompts, image["image"], record)
+        raw = self._encode_images(views, prompts, stopped, record)
+        adapted_image, image = {}, {}
+        for name, own in raw.items():
+            with torch.set_grad_enabled(name not in stopped and torch.is_grad_enabled()):
+                adapted_image[name] = adapted(own.features, prompts.adapt_image)
+                image[name] = normalise(adapted_image[name])
+        text = self._encode_text(state, prompts, image["image"], record)
         scale = self.backbone.logit_scale
-        logits = self.method.logits(image["image"], text, extra_text, scale, prompts)
-        blocks = BlockFeatures(text_blocks, image_blocks) if record else None
-        return Outputs(image, text, scale, logits, prompts, extra_text, blocks)
+        out = Outputs(
+            image,
+            text.features,
+            scale,
+            scale.new_empty(0),
+            prompts,
+            text.extra,
+            raw_image=adapted_image,
+            raw_text=text.raw,
+            tokens={name: own.tokens for name, own in raw.items() if own.tokens is not None},
+            patches={name: own.patches for name, own in raw.items() if own.patches is not None},
+            frozen=self._frozen_features(views, raw, prompts) if self.method.needs_frozen else {},
+            block_features=BlockFeatures(text.blocks, raw["image"].blocks) if record else None,
+        )
+        return replace(out, logits=self.method.logits(out))
 
     def prompts(self) -> Prompts:
-        """The learner's output, bound to these class names, with the backbone's logit bias."""
-        prompts = self.learner()
+        """The learner's output, bound to these class names, with the backbone's logit bias; in evaluation without
+        gradients, low-rank terms are merged into the weights."""
+        prompts = self._learned()
         head = None if prompts.head is None else partial(prompts.head, classnames=self.classnames)
-        return replace(prompts, head=head, novel=self.novel, logit_bias=self.backbone.logit_bias)
+        prompts = replace(prompts, head=head, novel=self.novel, logit_bias=self.backbone.logit_bias)
+        return prompts if self.training or torch.is_grad_enabled() else self.backbone.merged(prompts)
+
+    @property
+    def fixed_image(self) -> bool:
+        """Whether image features from the frozen tower are all that the model reads of images."""
+        method = self.method
+        return self._learned().fixed_image and not (method.needs_tokens or method.needs_patches)
+
+    def _learned(self) -> Prompts:
+        key = self.backbone.logit_scale.device, self.backbone.autocast
+        if key not in self._class_inputs:
+            with torch.no_grad():
+                self._class_inputs[key] = self.method.class_inputs(self)
+        inputs = self._class_inputs[key]
+        return self.learner() if inputs is None else self.learner(inputs)
 
     def encode_classes(
         self, state: State | None = None, prompts: Prompts | None = None, image: Tensor | None = None
@@ -145,46 +189,54 @@ class TunedModel(nn.Module):
         image: Normalised features `(b, d)` for methods whose prompts depend on the image; class features are then
         `(b, C, d)`. Raises `UserError` for such a method without them.
         """
-        return self._encode_text(state, prompts or self.prompts(), image, False)[:2]
+        text = self._encode_text(state, prompts or self.prompts(), image, False)
+        return text.features, text.extra
 
-    def _encode_text(
-        self, state: State | None, prompts: Prompts, image: Tensor | None, record: bool
-    ) -> tuple[Tensor, Tensor | None, Blocks]:
+    def _encode_text(self, state: State | None, prompts: Prompts, image: Tensor | None, record: bool) -> TextOutputs:
         if state is None and not self.training and not record and self._encoded is not None:
-            return *self._encoded[1:], ()
-        text, blocks = self._encode_classes(prompts, image, record)
+            return self._encoded[1]
         wanted = self.method.extra_prompts(state)
-        extra_text = self._features(self._extra(wanted), prompts) if wanted else None
+        given = self.method.text_features(self, wanted)
+        if given is not None:
+            text = TextOutputs(*given)
+        else:
+            text = self._encode_classes(prompts, image, record)
+            text = replace(text, extra=self._encode_extra(wanted, prompts) if wanted else None)
         lasting = state is None and prompts.conditional is None
         if lasting and not self.training and not torch.is_grad_enabled():
-            self._encoded = prompts, text, extra_text
-        return text, extra_text, blocks
+            self._encoded = prompts, text
+        return text
 
-    def _encode_classes(self, prompts: Prompts, image: Tensor | None, record: bool) -> tuple[Tensor, Blocks]:
+    def _encode_classes(self, prompts: Prompts, image: Tensor | None, record: bool) -> TextOutputs:
         """Class features `(C, d)`, or `(b, C, d)` with a context per image, and pooled tokens after each block."""
-        text = self.class_text.text
+        text, backbone, blocks = self.class_text.text, self.backbone, ()
         if prompts.conditional is not None:
             if image is None:
                 raise UserError(
                     f"the prompts of this model ({type(self.method).__name__}) depend on the image, so there are no "
                     f"text features without one; use predict or logits"
                 )
-            return self.backbone.class_features_per_image(text, prompts.conditional(image), prompts), ()
-        if not record:
-            return self._features(self.class_text, prompts), ()
-        raw, blocks = self.backbone.encode_text_with_block_features(text, prompts)
-        return text_features(raw, text, prompts), blocks
+            raw = backbone.encode_text_per_image(text, prompts.conditional(image), prompts)
+            raw = raw.flatten(0, 1)
+        elif record:
+            raw, blocks = backbone.encode_text_with_block_features(text, prompts)
+        else:
+            raw = self.class_text.features(backbone) if prompts.fixed_text else backbone.encode_text(text, prompts)
+        features, means = text_features(raw, text, prompts), class_means(adapted(raw, prompts.adapt_text), text)
+        if prompts.conditional is not None:
+            features, means = (x.unflatten(0, (-1, len(self.classnames))) for x in (features, means))
+        return TextOutputs(features, None, means, blocks)
 
-    def _features(self, frozen: FrozenText, prompts: Prompts) -> Tensor:
-        """Normalised features of a text with `prompts`."""
-        if not prompts.fixed_text:
-            return self.backbone.class_features(frozen.text, prompts)
-        return text_features(frozen.features(self.backbone), frozen.text, prompts)
-
-    def _extra(self, texts: tuple[str, ...]) -> FrozenText:
+    def _encode_extra(self, texts: tuple[str, ...], prompts: Prompts) -> Tensor:
+        """Normalised features `(P, d)` of extra prompts, which take no tokens that belong to single classes."""
         if texts not in self._extra_text:
             self._extra_text[texts] = FrozenText(self.backbone.tokenize(texts))
-        return self._extra_text[texts]
+        frozen = self._extra_text[texts]
+        shared = tuple(None if x is not None and x.ndim == 3 else x for x in prompts.text_deep)
+        prompts = replace(prompts, text_deep=shared)
+        if prompts.fixed_text:
+            return text_features(frozen.features(self.backbone), frozen.text, prompts)
+        return self.backbone.class_features(frozen.text, prompts)
 
     def encode_views(
         self, views: Mapping[str, Tensor], prompts: Prompts | None = None, stopped: frozenset[str] = frozenset()
@@ -194,42 +246,62 @@ class TunedModel(nn.Module):
         views: Images `(b, 3, H, W)`, or un-normalised features `(b, d)` computed before. stopped: Views that need no
         autograd graph.
         """
-        return self._encode_views(views, prompts or Prompts(), stopped, False)[0]
-
-    def _encode_views(
-        self, views: Mapping[str, Tensor], prompts: Prompts, stopped: frozenset[str], record: bool
-    ) -> tuple[dict[str, Tensor], Blocks]:
-        found: dict[str, Tensor] = {}
-        blocks: Blocks = ()
-        for graph in (True, False):
-            names = [name for name in views if (name not in stopped) is graph]
-            with torch.set_grad_enabled(graph and torch.is_grad_enabled()):
-                images = {name: views[name] for name in names if views[name].ndim != 2}
-                encoded, recorded = self._encode_images(images, prompts, record)
-                raw = {name: views[name] for name in names} | encoded
-                found |= {name: image_features(features, prompts) for name, features in raw.items()}
-                blocks = recorded or blocks
-        return {name: found[name] for name in views}, blocks
+        prompts = prompts or Prompts()
+        found = {}
+        for name, out in self._encode_images(views, prompts, stopped, False).items():
+            with torch.set_grad_enabled(name not in stopped and torch.is_grad_enabled()):
+                found[name] = image_features(out.features, prompts)
+        return found
 
     def encode_images(self, images: Mapping[str, Tensor], prompts: Prompts) -> dict[str, Tensor]:
         """Features `(b, d)` of all views in one pass of the image tower, neither adapted nor normalised."""
-        return self._encode_images(images, prompts, False)[0]
+        return {name: out.features for name, out in self._encode_images(images, prompts, frozenset(), False).items()}
 
     def _encode_images(
-        self, images: Mapping[str, Tensor], prompts: Prompts, record: bool
-    ) -> tuple[dict[str, Tensor], Blocks]:
-        """Features by view, and if `record` the class tokens after each block of the view "image", if it is there."""
-        if not images:
-            return {}, ()
-        batch, sizes = torch.cat(list(images.values())), [len(view) for view in images.values()]
-        blocks: Blocks = ()
-        if record and "image" in images:
-            place = list(images).index("image")
-            joint, every = self.backbone.encode_image_with_block_features(batch, prompts.image, prompts.image_kv)
-            blocks = tuple(x.split(sizes)[place] for x in every)
-        else:
-            joint = self.backbone.encode_image(batch, prompts.image, prompts.image_kv)
-        return dict(zip(images, joint.split(sizes), strict=True)), blocks
+        self, views: Mapping[str, Tensor], prompts: Prompts, stopped: frozenset[str], record: bool
+    ) -> dict[str, ImageOutputs]:
+        """Outputs of the image tower by view, in one pass with an autograd graph and one without for `stopped`.
+
+        record: Also the class tokens after each block, of the views in the pass of "image".
+        """
+        found: dict[str, ImageOutputs] = {}
+        for graph in (True, False):
+            names = [name for name in views if (name not in stopped) is graph]
+            images = {name: views[name] for name in names if views[name].ndim != 2}
+            found |= {name: ImageOutputs(views[name]) for name in names if views[name].ndim == 2}
+            if not images:
+                continue
+            with torch.set_grad_enabled(graph and torch.is_grad_enabled()):
+                joint = self.backbone.encode_image_parts(
+                    torch.cat(list(images.values())),
+                    prompts,
+                    tokens=self.method.needs_tokens and bool(prompts.image),
+                    patches=self.method.needs_patches,
+                    blocks=record and "image" in images,
+                )
+                parts = _split(joint, [len(view) for view in images.values()])
+                found |= dict(zip(images, parts, strict=True))
+        return {name: found[name] for name in views}
+
+    @torch.no_grad()
+    def _frozen_features(
+        self, views: Mapping[str, Tensor], raw: Mapping[str, ImageOutputs], prompts: Prompts
+    ) -> dict[str, Tensor]:
+        """Normalised features by the backbone alone, of all views."""
+        if prompts.fixed_image:
+            return {name: normalise(out.features) for name, out in raw.items()}
+        return {name: normalise(x) for name, x in self.encode_images(views, Prompts()).items()}
+
+
+def _split(joint: ImageOutputs, sizes: list[int]) -> list[ImageOutputs]:
+    """The outputs of consecutive parts of a batch."""
+
+    def parts(x: Tensor | None) -> Sequence[Tensor | None]:
+        return [None] * len(sizes) if x is None else x.split(sizes)
+
+    blocks = [x.split(sizes) for x in joint.blocks]
+    pairs = zip(joint.features.split(sizes), parts(joint.tokens), parts(joint.patches), strict=True)
+    return [ImageOutputs(*own, tuple(x[i] for x in blocks)) for i, own in enumerate(pairs)]
 
 
 def check_images(backbone: Backbone, dataset: Dataset | None) -> None:

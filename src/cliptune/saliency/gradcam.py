@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cliptune.backbones.features import image_features
+from cliptune.types import Outputs
 
 if TYPE_CHECKING:
     from cliptune.model.tuned_model import TunedModel
@@ -34,21 +36,22 @@ def activation_and_gradient(
     tower, method = model.backbone.image_tower, model.method
     with torch.no_grad():
         prompts = model.prompts()
-        x = tower.before_last(images, prompts.image, prefix_kv=prompts.image_kv)
-        activation = tower.blocks[-1].norm1(x)
-        last = partial(tower.from_last, prefix_kv=prompts.image_kv)
+        x = tower.before_last(images, prompts)
+        activation = tower.norm_last(x, prompts)
+        last = partial(tower.from_last, prompts=prompts)
         condition = None if prompts.conditional is None else image_features(last(x, activation), prompts)
         text, extra_text = model.encode_classes(None, prompts, condition)
     activation.requires_grad_()
     with torch.enable_grad():
         image = image_features(last(x, activation), prompts)
         scale = model.backbone.logit_scale
+        out = Outputs({"image": image}, text, scale, scale.new_empty(0), prompts, extra_text)
         if score == "logit":
-            logits = method.logits(image, text, None, scale, prompts)
+            logits = method.logits(replace(out, extra_text=None))
             if extra_text is not None:
                 logits = torch.cat([logits, scale * image @ extra_text.T], 1)
         else:
-            logits = method.logits(image, text, extra_text, scale, prompts).softmax(-1)
+            logits = method.logits(out).softmax(-1)
         total = logits.gather(1, labels[:, None]).sum() / logits.numel()
         (gradient,) = torch.autograd.grad(total, activation)
     return activation.detach(), gradient

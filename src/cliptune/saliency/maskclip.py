@@ -22,9 +22,9 @@ def maskclip(model: TunedModel, images: Tensor, labels: Tensor) -> Tensor:
     patch's score is its cosine with the true class minus the mean cosine over all classes, scaled to [0, 1] per image.
     """
     tower, prompts = model.backbone.image_tower, model.prompts()
-    x = tower.before_last(images, prompts.image, prefix_kv=prompts.image_kv)
+    x = tower.before_last(images, prompts)
     rows, columns = model.backbone.patch_grid
-    patches = image_features(tower.values(x)[:, 1 : 1 + rows * columns], prompts)
+    patches = image_features(tower.values(x, prompts)[:, 1 : 1 + rows * columns], prompts)
     condition = model.encode_views({"image": images}, prompts)["image"] if prompts.conditional else None
     text, _ = model.encode_classes(None, prompts, condition)
     cosines = patches @ text.mT  # (b, g * g, C); text features are shared or, with conditional prompts, per image

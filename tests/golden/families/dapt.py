@@ -77,13 +77,10 @@ def compare_logits(report: Report, method: Dapt, out: Outputs) -> None:
     report.tensor("image_features_bg", backdrop)
     everything = torch.cat([out.text, out.extra_text])
     report.tensor("text_features_all", everything)
-    report.tensor("logits_fg", method.logits(foreground, out.text, out.extra_text, out.logit_scale, out.prompts))
-    novel = method.logits(
-        out.image["image"], out.text, out.extra_text, out.logit_scale, replace(out.prompts, novel=True)
-    )
+    report.tensor("logits_fg", method.logits(out, "foreground"))
+    novel = method.logits(replace(out, prompts=replace(out.prompts, novel=True)))
     report.tensor("logits_forward_test", novel)
-    backgrounds = method.base.logits(
-        backdrop, out.extra_text[RELEASE_COMPETING_WORDS:], None, out.logit_scale, out.prompts
-    )
+    words = replace(out, text=out.extra_text[RELEASE_COMPETING_WORDS:])
+    backgrounds = method.base.logits(words, "background")
     report.tensor("logits_bg", backgrounds)
     report.tensor("pseudo_label", backgrounds.argmax(-1))

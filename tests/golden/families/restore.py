@@ -89,7 +89,7 @@ def compare_norms_and_adapters(report: Report, model: TunedModel, batch: Batch) 
         report.tensor(f"{name}_gram_norms", gram_norms(tokens), NORMS)
         report.tensor(f"current_{name}_shift", gram_norms(tokens).mean(), NORMS)
     sentences = model.method.class_prompts(backbone, model.classnames, model.templates)
-    text, image = backbone.encode_text(sentences, prompts), backbone.encode_image(batch.images, prompts.image)
+    text, image = backbone.encode_text(sentences, prompts), backbone.encode_image(batch.images, prompts)
     report.tensor("text_features_raw", text)
     report.tensor("image_features_raw", image)
     for name, adapter, raw in (("text", learner.text, text), ("visual", learner.image, image)):

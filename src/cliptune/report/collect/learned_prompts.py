@@ -45,8 +45,8 @@ def _tower_shifts(model: TunedModel, restored: RestoredModels) -> tuple[tuple[fl
     examples = sample_examples(restored.task.tests[name].examples, NUM_IMAGES)
     views = ExampleSet(restored.task.dataset, examples, backbone.preprocess, preset=restored.preset)
     images = next(views.in_order(len(examples), backbone.logit_scale.device)).images
-    _, image = backbone.encode_image_with_block_features(images, prompts.image, prompts.image_kv)
-    _, plain_image = backbone.encode_image_with_block_features(images)
+    image = backbone.encode_image_parts(images, prompts, blocks=True).blocks
+    plain_image = backbone.encode_image_parts(images, blocks=True).blocks
     text_shifts, image_shifts = relative_shifts(text, plain_text), relative_shifts(image, plain_image)
     return tuple(text_shifts.tolist()), tuple(image_shifts.tolist())
 
@@ -55,7 +55,7 @@ def collect_prompt_words(restored: RestoredModels, count: int = 3) -> list[Promp
     """The `count` nearest words of each model with learned context that is shared by all classes."""
     collected = []
     for label, model in restored.models.items():
-        text = model.learner().text
+        text = model.prompts().text
         if text is None or text.ndim != 2:
             continue
         texts, usable = token_words(model.backbone)
