@@ -26,6 +26,11 @@ from cliptune.errors import UserError
         ("maple+copypaste", {"instead": True, "pasted": 2.0}, "pasted"),
         ("coop+dapt", {"words": "a photo of a", "n_ctx": 9}, "n_ctx"),
         ("coop", {"optimizer": "adamw", "momentum": 0.5}, "momentum"),
+        ("coop", {"optimizer": "adam", "momentum": 0.5}, "momentum"),
+        ("coop", {"eps": 1e-3}, "eps"),
+        ("coop", {"augment": "flip", "crop_scale": 0.5}, "crop_scale"),
+        ("coop", {"steps": 100, "epochs": 3}, "epochs"),
+        ("coop", {"steps_per_shot": 100, "epochs": 3}, "epochs"),
         ("coop", {"warmup_epochs": 0, "warmup_lr": 0.1}, "warmup_lr"),
         ("coop", {"selector": "herding"}, "selector"),
         ("coop", {"joint": True}, "joint"),
@@ -50,6 +55,8 @@ def test_options_without_effect_are_refused(method, options, named):
         ("coop", {"fraction": 0.5, "selector": "herding"}),
         ("coop", {"protocol": "base_to_novel", "joint": True, "evaluate_at": (10,)}),
         ("coop", {"data": "csv:x", "image_column": "x"}),
+        ("coop", {"optimizer": "adam", "eps": 1e-3, "schedule": "step", "min_lr": 1e-4, "crop_scale": 0.5}),
+        ("coop", {"steps": 100, "evaluate_at": (99,)}),
     ],
 )
 def test_options_with_an_effect_pass(method, options):

@@ -156,6 +156,7 @@ def train_stages(
     its run, and one history row per epoch of all stages.
     """
     history: list[dict[str, float]] = []
+    shots = run.shots or len(task.train) / len(task.classnames)
     for stage in range(1, 10):
         model = untrained_model(run, task).to(fabric.device)
         stage_file = folder and folder / STAGE.format(stage)
@@ -165,7 +166,7 @@ def train_stages(
             checkpoint.load_learner(model.learner, tensors, reason)
             rows = resume.history_of(about, stage_file)
         else:
-            training = replace(run.training, epochs=run.method.epochs or run.training.epochs)
+            training = run.training.for_shots(shots).for_stage(run.method.epochs, run.method.share)
             resume_file = folder and folder / (RESUME if stage == 1 else f"stage{stage}.{RESUME}")
             after = None
             if run.evaluate_at:

@@ -55,20 +55,36 @@ def find_unused_options(run: RunConfig) -> dict[str, str]:
     for name, sources in SOURCE_OPTIONS.items():
         if source not in sources:
             found[f"reading.{name}"] = f"it is for {' and '.join(sources)} data, not for {run.data}"
+    found |= {f"training.{name}": why for name, why in _unused_settings(run).items()}
     training = run.training
-    if training.optimizer == "adamw":
-        found["training.momentum"] = "optimizer is adamw"
-    if not training.warmup_epochs:
-        found["training.warmup_lr"] = "warmup_epochs is 0"
     if not run.method.trains:
         found |= {f"training.{f.name}": "" for f in dataclasses.fields(training) if f.name not in IMAGE_OPTIONS}
         found["evaluate_at"] = ""
+    elif training.steps or training.steps_per_shot:
+        pass  # the number of epochs depends on the data
     elif max(run.evaluate_at, default=0) > (last := training.epochs + (run.method.epochs or 0)):
         found["evaluate_at"] = f"training ends after {last} epochs, before epoch {max(run.evaluate_at)}"
     prefix = "method"
     for layer in nested_methods(run.method):
         found |= {f"{prefix}.{name}": why for name, why in layer.unused_fields().items()}
         prefix += ".base"
+    return found
+
+
+def _unused_settings(run: RunConfig) -> dict[str, str]:
+    """Training settings without effect -> the reason."""
+    training, found = run.training, {}
+    if training.optimizer == "sgd":
+        found["eps"] = "optimizer is sgd"
+    else:
+        found["momentum"] = f"optimizer is {training.optimizer}"
+    if not training.warmup_epochs:
+        found["warmup_lr"] = "warmup_epochs is 0"
+    if training.augment != "crop":
+        found["crop_scale"] = f"augment is {training.augment}"
+    for name in ("steps", "steps_per_shot"):
+        if number := getattr(training, name):
+            found["epochs"] = f"{name} is {number}; set it to 0"
     return found
 
 

@@ -94,6 +94,30 @@ def test_the_numbers_depend_on_the_seed(backbone):
     assert different[1] != one[1]
 
 
+def test_training_for_a_number_of_steps_ends_within_an_epoch(backbone):
+    toy = task(3, 4)  # 3 steps per epoch
+    by_step = replace(QUICK, warmup_epochs=0, schedule="step", min_lr=1e-3)
+    watcher = Events()
+    _, history = trained(COOP, backbone, replace(by_step, steps=7, epochs=99), toy, watchers=[watcher])
+    assert watcher.seen[0] == ("begin", 3, 3, 0)
+    assert [event for event in watcher.seen if event[0] == "step"] == [("step", e) for e in (0, 0, 0, 1, 1, 1, 2)]
+    assert [row["lr"] for row in history] == [
+        learning_rate(t, base=0.01, epochs=7, warmup_epochs=0, min_lr=1e-3) for t in (0, 3, 6)
+    ]
+    whole, _ = trained(COOP, backbone, replace(by_step, steps=6), toy)
+    epochs, _ = trained(COOP, backbone, replace(by_step, epochs=2), toy)
+    per_shot, _ = trained(COOP, backbone, replace(by_step, steps_per_shot=3), task(3, 2))
+    assert same(learned(whole), learned(epochs)) and len(history) == 3
+    other, _ = trained(COOP, backbone, replace(by_step, steps=6), task(3, 2))
+    assert same(learned(per_shot), learned(other))
+
+
+def test_a_larger_crop_scale_takes_larger_crops(backbone):
+    tuned, toy = model(COOP, backbone, task()), task()
+    sets = [training_set(tuned, toy, replace(QUICK, augment="crop", crop_scale=scale))[0] for scale in (0.08, 0.5)]
+    assert [examples.augment.scale for examples in sets] == [(0.08, 1.0), (0.5, 1.0)]
+
+
 def test_watchers_are_called_in_order(backbone):
     watcher = Events()
     _, history = trained(COOP, backbone, replace(QUICK, epochs=2), task(3, 3), watchers=[watcher])

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, SGD and AdamW, computed by hand."""
+"""Learning-rate schedules, factors of parameter groups, SGD, Adam and AdamW, computed by hand."""
 
 import math
 
@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from cliptune.engine.config import TrainConfig
-from cliptune.engine.optim import learning_rate, make_optimizer, sgd
+from cliptune.engine.optim import Schedule, learning_rate, make_optimizer, parameter_groups, sgd
+from cliptune.errors import UserError
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 10, 50, 200])
@@ -61,19 +62,23 @@ def test_default_settings():
     )
 
 
-def test_two_steps_of_adamw_by_hand():
+@pytest.mark.parametrize("eps", [1e-8, 1e-3])
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_two_steps_of_adam_by_hand(kind, eps):
     rate, decay, b1, b2 = 0.1, 0.2, 0.9, 0.999
     parameter = nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
-    optimizer = make_optimizer([parameter], TrainConfig(optimizer="adamw", lr=rate, weight_decay=decay))
+    optimizer = make_optimizer([parameter], TrainConfig(optimizer=kind, lr=rate, weight_decay=decay, eps=eps))
     value, first, second = [1.0, -2.0], [0.0, 0.0], [0.0, 0.0]
     for t, gradient in enumerate([[0.5, 0.25], [-1.0, 2.0]], start=1):
         parameter.grad = torch.tensor(gradient, dtype=torch.float64)
         optimizer.step()
+        if kind == "adam":  # the decay is added to the gradient
+            gradient = [g + decay * v for g, v in zip(gradient, value, strict=True)]
         first = [b1 * m + (1 - b1) * g for m, g in zip(first, gradient, strict=True)]
         second = [b2 * v + (1 - b2) * g * g for v, g in zip(second, gradient, strict=True)]
         for i in range(2):
-            shift = first[i] / (1 - b1**t) / (math.sqrt(second[i] / (1 - b2**t)) + 1e-8)
-            value[i] = value[i] * (1 - rate * decay) - rate * shift  # the decay is decoupled from the gradient
+            shift = first[i] / (1 - b1**t) / (math.sqrt(second[i] / (1 - b2**t)) + eps)
+            value[i] = value[i] * (1 - rate * decay * (kind == "adamw")) - rate * shift
         assert parameter.tolist() == pytest.approx(value, rel=1e-12)
 
 
@@ -81,3 +86,49 @@ def test_the_settings_name_the_optimiser():
     chosen = make_optimizer([nn.Parameter(torch.zeros(1))], TrainConfig(momentum=0.5, weight_decay=0.25))
     assert isinstance(chosen, torch.optim.SGD)
     assert (chosen.defaults["momentum"], chosen.defaults["weight_decay"]) == (0.5, 0.25)
+
+
+def test_the_cosine_per_step_ends_at_the_least_rate():
+    training = TrainConfig(lr=2e-4, min_lr=1e-6, schedule="step", warmup_epochs=0)
+    schedule = Schedule(training, epochs=3, steps=4, total=10)
+    rates = [schedule.rate(step // 4, step % 4) for step in range(10)]
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer := torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2e-4), T_max=10, eta_min=1e-6
+    )
+    for rate in rates:
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        optimizer.step()
+        cosine.step()
+
+
+def test_the_cosine_per_step_starts_after_the_warm_up():
+    schedule = Schedule(TrainConfig(lr=0.1, schedule="step", warmup_epochs=1), epochs=2, steps=4, total=8)
+    assert [schedule.rate(0, step) for step in range(4)] == [1e-5] * 4
+    assert schedule.rate(1, 0) == 0.1 and schedule.rate(1, 2) == pytest.approx(0.05 * (1 + math.cos(math.pi / 4)))
+
+
+def test_the_schedule_per_epoch_is_constant_within_an_epoch():
+    schedule = Schedule(TrainConfig(lr=0.1, min_lr=0.02, warmup_epochs=0), epochs=2, steps=4, total=8)
+    assert [schedule.rate(1, step) for step in range(4)] == pytest.approx([0.06] * 4)
+
+
+def test_factors_of_the_rate_apply_after_the_warm_up():
+    learner = nn.ModuleDict({"base": nn.Linear(2, 2), "extra": nn.Linear(2, 2)})
+    learner["base"].bias.requires_grad_(False)
+    training = TrainConfig(lr=0.1, warmup_epochs=1)
+    optimizer = make_optimizer(parameter_groups(learner, {"extra": 6.5, "extra.bias": 2.0}), training)
+    schedule = Schedule(training, epochs=2, steps=1, total=2)
+
+    def rates():
+        return [(group["lr"], [id(p) for p in group["params"]]) for group in optimizer.param_groups]
+
+    names = [[id(p)] for p in (learner["base"].weight, learner["extra"].weight, learner["extra"].bias)]
+    assert schedule.apply(optimizer, 0) == 1e-5
+    assert rates() == list(zip([1e-5] * 3, names, strict=True))
+    assert schedule.apply(optimizer, 1) == 0.1
+    assert rates() == list(zip([0.1, 0.65, 0.2], names, strict=True))
+
+
+def test_a_factor_for_no_parameter_is_refused():
+    with pytest.raises(UserError, match="no trainable parameter starts with 'wieght'; there are weight, bias"):
+        parameter_groups(nn.Linear(2, 2), {"wieght": 2.0})

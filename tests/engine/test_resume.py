@@ -60,6 +60,12 @@ class Anchored(CoOp):
         model.learner.load_state_dict({"text": mean})
 
 
+@dataclass(frozen=True)
+class TwoRates(Maple):
+    def rates(self):
+        return {"to_image": 6.5}
+
+
 CASES = {
     "text, random crops": (COOP, replace(QUICK, augment="crop")),
     "both towers, best on validation": (MAPLE, replace(QUICK, keep="best", lr=0.05)),
@@ -69,6 +75,8 @@ CASES = {
     "cached views": (COOP, replace(QUICK, cached_views=2, augment="crop")),
     "no momentum": (COOP, replace(QUICK, momentum=0.0)),
     "AdamW": (COOP, replace(QUICK, optimizer="adamw")),
+    "Adam, steps": (COOP, replace(QUICK, optimizer="adam", eps=1e-3, schedule="step", min_lr=1e-4, steps=10)),
+    "two rates": (TwoRates(depth=3), replace(QUICK, optimizer="adamw", warmup_epochs=2)),
     "key-value cache": (TipAdapterF(crops=2, search=True), replace(QUICK, optimizer="adamw", cached_views=2)),
     "start values and history": (Anchored(), QUICK),
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from cliptune.engine.config import TrainConfig
 from cliptune.model.method import Method
 from cliptune.model.tuned_model import TunedModel
 from cliptune.official.tensor_names import official_names
@@ -57,11 +59,17 @@ def _sample(x: Tensor, n: int) -> Tensor:
     return x.flatten()[torch.arange(n) * (x.numel() // n)]
 
 
-def rate(case: Case) -> tuple[float, float, float]:
-    """Learning rate, momentum and weight decay of the recorded trace, from its description."""
-    text = case.json["trace"]["optimizer"]
-    found = [re.search(rf"\b{word} ([\d.e+-]+)", text) for word in ("lr", "momentum", "weight_decay")]
-    if not all(found):
+def trace_settings(case: Case) -> TrainConfig:
+    """Optimizer, learning rate and schedule of the recorded trace, from its description."""
+    trace = case.json["trace"]
+    text = trace["optimizer"]
+    kind = re.match(r"(sgd|adamw|adam)\b", text.lower())
+    words = {"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "eps": "eps"}
+    found = {name: re.search(rf"\b{word} ([\d.e+-]+)", text) for name, word in words.items()}
+    cosine = re.search(r"cosine per step to ([\d.e+-]+) over (\d+) steps", text)
+    numbers: dict[str, Any] = {name: float(match[1]) for name, match in found.items() if match}
+    if kind is None or "lr" not in numbers or "weight_decay" not in numbers or ("cosine" in text) != bool(cosine):
         raise Unsound(f"the trace's optimizer is not understood: {text!r}")
-    lr, momentum, decay = (float(match[1]) for match in found if match)
-    return lr, momentum, decay
+    if cosine:
+        numbers |= {"schedule": "step", "min_lr": float(cosine[1]), "steps": int(cosine[2])}
+    return TrainConfig(**{"optimizer": kind[1], "warmup_epochs": 0, "steps": trace["steps"], **numbers})

@@ -1,16 +1,19 @@
-"""Comparisons for every trained method: a forward pass, losses, gradients, and three steps of SGD."""
+"""Comparisons for every trained method: a forward pass, losses, gradients, and steps of the recorded optimizer."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from cliptune.backbones.tokenized_text import TokenizedText
-from cliptune.engine.optim import sgd
+from cliptune.engine.optim import Schedule, make_optimizer, parameter_groups
 from cliptune.model.tuned_model import TunedModel
+from cliptune.official.tensor_names import official_names
 from cliptune.types import Batch, Outputs, State
-from golden.compare import Report
-from golden.learned import gradients, official_names, rate
+from golden.compare import BOUNDS, Report
+from golden.learned import gradients, trace_settings
 
 
 def batch_of(report: Report) -> Batch:
@@ -45,7 +48,8 @@ def compare_outputs(report: Report, out: Outputs) -> None:
     report.tensor("text_features", out.text)
     report.tensor("logits", out.logits)
     for i, tokens in enumerate(out.prompts.image):
-        report.tensor(f"visual_prompt.{i}", tokens)
+        if tokens is not None:
+            report.tensor(f"visual_prompt.{i}", tokens)
 
 
 def compare_tokens(report: Report, *parts: TokenizedText) -> None:
@@ -64,19 +68,30 @@ def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State)
     trace = report.case.json.get("trace")
     if not trace:
         return
-    lr, momentum, decay = rate(report.case)
-    optimizer = sgd(model.learner.parameters(), lr, momentum, decay)
-    parameters = official_names(model.learner)
-    losses, norms = [], []
-    for _ in range(trace["steps"]):
+    training, parameters = trace_settings(report.case), official_names(model.learner)
+    optimizer = make_optimizer(parameter_groups(model.learner, model.method.rates()), training)
+    schedule = Schedule(training, 1, trace["steps"], training.steps)
+    losses, norms, rates = [], [], []
+    for step in range(trace["steps"]):
         losses.append(backward(model, batch, state)[1])
+        rates.append(schedule.apply(optimizer, 0, step))
+        if not step:
+            _compare_rates(report, optimizer, parameters)
         optimizer.step()
         norms.append(torch.stack([parameters[name].detach().double().norm() for name in trace["param_order"]]))
     losses.append(backward(model, batch, state)[1])
     report.tensor("trace.losses", torch.tensor(losses, dtype=torch.float64))
     report.tensor("trace.param_norms", torch.stack(norms))
+    report.tensor("trace.lr", torch.tensor(rates, dtype=torch.float64), BOUNDS["schedule"])
     for name, parameter in parameters.items():
         report.tensor(f"trace.final.{name}", parameter)
+
+
+def _compare_rates(report: Report, optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> None:
+    """Compare the learning rate of each parameter, if they differ."""
+    used = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    for name, rate in report.case.json["trace"].get("rates", {}).items():
+        report.value(f"trace.rates.{name}", used[id(parameters[name])], rate, BOUNDS["schedule"])
 
 
 def padded(ids: Tensor, length: int, value: int = 0) -> Tensor:

@@ -8,12 +8,12 @@ import re
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from cliptune import checks, config, coresets, files, masks, presets, protocols, run_dir, sweep, unused_options
+from cliptune import checks, coresets, files, masks, presets, protocols, run_dir, sweep, unused_options
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.commands.execution import Execution
 from cliptune.commands.flags import FLAT, Flag, flag_names, given_fields
@@ -121,7 +121,8 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
     ):
         more = {"selector": how, "fraction": share} if share < 1 or protocol == "data_efficient" else {}
         run = presets.get(method, preset[method], data=data, shots=number, **base, **more)
-        runs.append((method, config.with_options(run, {"epochs": options.epochs}) if options.epochs else run))
+        training = run.training.for_stage(options.epochs, 1) if options.epochs else run.training
+        runs.append((method, replace(run, training=training)))
     changed = _apply_flags(name, runs, flags) if flags else runs
     words = [flag.words[0] for flag in flags]
     from_flags = {path.rpartition(".")[2] for _, run in runs for path in given_fields(_RunFlags, words, _RunFlags(run))}

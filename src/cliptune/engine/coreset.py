@@ -115,7 +115,7 @@ def correctness_history(model: TunedModel, task: Task, training: TrainConfig, fa
         rows.append(correct())
         return {}
 
-    short = replace(training, epochs=FORGETTING_EPOCHS, keep="last")
+    short = replace(training.for_stage(FORGETTING_EPOCHS, 1), keep="last")
     fit(model, task, short, fabric=fabric, after_epoch=after_epoch)
     return torch.stack(rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,7 +47,8 @@ def fit(
         after_epoch: Called with the index of each finished epoch; the metrics it returns are merged into its row.
 
     Returns:
-        One row per epoch: epoch, lr, loss, each named loss, and val if validation accuracy is measured.
+        One row per epoch: epoch, lr of its first step, loss, each named loss, and val if validation accuracy is
+        measured.
 
     Raises:
         UserError: If a value is no longer finite; names its tensor.
@@ -58,13 +60,15 @@ def fit(
         return []
     if training.keep == "best" and not task.val:
         raise UserError(f"keep=best needs validation images, but {task.name} has none; use keep=last")
+    training = training.for_shots(len(task.train) / len(task.classnames))
     trainer = Trainer(model, task, training, fabric, watchers)
     examples, masks = training_set(model, task, training, watchers)
     resumed = resume_file if resume_file is not None and resume_file.is_file() else None
     memory = method.prepare(model, task)  # before the state is loaded: start values are those of an untrained learner
     progress = TrainingProgress.load(resumed, model, trainer.optimizer) if resumed else TrainingProgress()
     steps = max(1, len(examples) // fabric.world_size // training.batch_size)
-    state = State(len(progress.history), training.epochs, memory, steps=steps)
+    epochs = math.ceil(training.steps / steps) if training.steps else training.epochs
+    state = State(len(progress.history), epochs, memory, steps=steps)
     trainer.train(_batch_source(model, examples, masks, training, fabric), state, progress, resume_file, after_epoch)
     method.finish(model, progress.states)
     if training.keep == "best" and progress.best:
@@ -82,8 +86,9 @@ def training_set(
     trains.
     """
     preprocess, spec = model.backbone.preprocess, model.method.mask_source()
+    scale = {"scale": (training.crop_scale, 1.0)} if training.augment == "crop" else {}
     augment = PRESETS[training.augment](
-        preprocess.size, exact=task.dataset.reading.exact_resize, interpolation=preprocess.interpolation
+        preprocess.size, exact=task.dataset.reading.exact_resize, interpolation=preprocess.interpolation, **scale
     )
     store = task.image_store or ImageStore(task.dataset)
     examples = ExampleSet(task.dataset, task.train, preprocess, augment=augment, seed=task.seed, store=store)

@@ -17,8 +17,9 @@ from cliptune.engine import checkpoint
 from cliptune.errors import UserError, shown
 from cliptune.model.tuned_model import TunedModel
 
+ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 #: State tensors per parameter of each optimizer.
-OPTIMIZER_STATE = {torch.optim.SGD: ("momentum_buffer",), torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq")}
+OPTIMIZER_STATE = {torch.optim.SGD: ("momentum_buffer",), torch.optim.Adam: ADAM_STATE, torch.optim.AdamW: ADAM_STATE}
 
 
 @dataclass

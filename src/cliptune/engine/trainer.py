@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from cliptune.engine.config import TrainConfig
 from cliptune.engine.evaluate import accuracy, predict_logits
 from cliptune.engine.nan_checks import check_losses, check_parameters
-from cliptune.engine.optim import learning_rate, make_optimizer
+from cliptune.engine.optim import Schedule, make_optimizer, parameter_groups
 from cliptune.engine.resume import TrainingProgress
 from cliptune.engine.watchers import Watcher
 from cliptune.model.tuned_model import TunedModel
@@ -36,7 +37,7 @@ class Trainer:
     ):
         self.model, self.task, self.training, self.fabric, self.watchers = model, task, training, fabric, watchers
         self.parameters = [p for p in model.learner.parameters() if p.requires_grad]
-        self.optimizer = make_optimizer(self.parameters, training)
+        self.optimizer = make_optimizer(parameter_groups(model.learner, model.method.rates()), training)
         self._scaler = torch.amp.GradScaler(fabric.device.type, enabled=fabric._precision.precision == "16-mixed")
 
     def train(
@@ -54,9 +55,11 @@ class Trainer:
             resume_file: File for the state of training after each epoch.
             after_epoch: Called with the index of each finished epoch; returns further metrics for its row.
         """
+        total = self.training.steps or state.epochs * state.steps
+        schedule = Schedule(self.training, state.epochs, state.steps, total)
         with self._watched(state):
-            while state.epoch < self.training.epochs:
-                row = self._train_epoch(batches(state.epoch), state)
+            while state.epoch < state.epochs:
+                row = self._train_epoch(batches(state.epoch), state, schedule)
                 if self.training.keep == "best":
                     row["val"] = validate(self.model, self.task, self.training)
                 row |= after_epoch(state.epoch) if after_epoch else {}
@@ -84,13 +87,14 @@ class Trainer:
             for watcher in self.watchers:
                 watcher.end()
 
-    def _train_epoch(self, batches: Batches, state: State) -> dict[str, float]:
-        """Train for one epoch. Returns its row: epoch, lr, loss and each named loss."""
-        rate = self._set_learning_rate(state.epoch)
+    def _train_epoch(self, batches: Batches, state: State, schedule: Schedule) -> dict[str, float]:
+        """Train for one epoch. Returns its row: epoch, lr of the first step, loss and each named loss."""
+        rate = schedule.rate(state.epoch)
         method, history = self.model.method, []
         self.model.train()
-        for step, (batch, views) in enumerate(batches):
+        for step, (batch, views) in enumerate(islice(batches, schedule.total - state.epoch * state.steps)):
             state.step = step
+            schedule.apply(self.optimizer, state.epoch, step)
             method.before_step(self.model, state)
             out = self.model(views, state)
             losses = method.losses(out, batch, state)
@@ -101,18 +105,6 @@ class Trainer:
         method.after_epoch(self.model, state)
         check_parameters(self.model)
         return {"epoch": state.epoch, "lr": rate, **_mean_losses(history, self.fabric)}
-
-    def _set_learning_rate(self, epoch: int) -> float:
-        rate = learning_rate(
-            epoch,
-            base=self.training.lr,
-            epochs=self.training.epochs,
-            warmup_epochs=self.training.warmup_epochs,
-            warmup_lr=self.training.warmup_lr,
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        return rate
 
     def _update(self, losses: Mapping[str, Tensor]) -> None:
         """Take an optimizer step on named losses."""

@@ -41,6 +41,8 @@ class Method(ABC):
     validation_use: str = ""
     #: Number of epochs of this training stage; None for that of the run.
     epochs: int | None = None
+    #: Share of the run's epochs or steps that this training stage takes.
+    share: float = 1.0
 
     def unused_fields(self) -> dict[str, str]:
         """Fields that have no effect given the others, each with the reason in a few words."""
@@ -91,6 +93,11 @@ class Method(ABC):
         """How far the logits `(B, C)` of another view are from what this method trains towards; by default the
         cross-entropy with the labels. Wrappers that classify further views use it."""
         return classification_loss(logits, batch)
+
+    def rates(self) -> Mapping[str, float]:
+        """Factors of the learning rate by prefix of the names of the learner's parameters; the longest prefix counts,
+        and other parameters have factor 1. Warm-up epochs ignore them."""
+        return {}
 
     @abstractmethod
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
@@ -164,6 +171,10 @@ class Wrapper(Method):
     def epochs(self) -> int | None:  # type: ignore[override]
         return self.base.epochs
 
+    @property
+    def share(self) -> float:  # type: ignore[override]
+        return self.base.share
+
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.base.learner(backbone, classnames, generator)
 
@@ -190,6 +201,9 @@ class Wrapper(Method):
 
     def view_loss(self, logits: Tensor, out: Outputs, batch: Batch, state: State) -> Tensor:
         return self.base.view_loss(logits, out, batch, state)
+
+    def rates(self) -> Mapping[str, float]:
+        return self.base.rates()
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return self.base.losses(out, batch, state)
