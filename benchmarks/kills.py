@@ -163,6 +163,7 @@ def main(options: Options) -> None:
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # keeps Ray from killing tasks itself
+    shutil.rmtree(options.out, ignore_errors=True)  # an undisturbed sweep of another version is no reference
     file, failed = RESULTS / "kills.json", False
     for name in options.only:
         seen = run_scenario(name, options)
