@@ -84,7 +84,7 @@ def test_methods_with_their_own_image_features_are_listed():
     table = PAGES["python.md"].partition("### Features")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ((?:`\w+` ?)+)\|", table, re.MULTILINE)
     listed = [name for row in rows for name in re.findall(r"`(\w+)`", row) if name in methods.names()]
-    assert sorted(listed) == [name for name in methods.names() if name not in ("dapt", "copypaste")]
+    assert sorted(listed) == [name for name in methods.names() if name not in methods.wrapper_names()]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -41,7 +41,7 @@ def frozen(tiny_backbone, images):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [name for name in methods.names() if name not in ("dapt", "copypaste")])
+@pytest.mark.parametrize("name", [name for name in methods.names() if name not in methods.wrapper_names()])
 def test_logits_are_computed_from_the_features(name, tiny_backbone, images, frozen):
     run = tuned(name, tiny_backbone)
     features = run.image_features(images)

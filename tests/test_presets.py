@@ -27,7 +27,7 @@ def published(name, protocol, **more):
 def test_every_file_names_its_source_and_is_a_valid_configuration(file):
     assert file.parent.name in methods.names() and file.stem in [*PROTOCOLS, "tiny", *ON_REQUEST]
     text = file.read_text(encoding="utf-8")
-    assert text.startswith("# ") and set(yaml.safe_load(text)) <= {"method", "training"}
+    assert text.startswith("# ") and set(yaml.safe_load(text)) <= {"method", "training", "around"}
     name = file.parent.name
     names = [f"coop+{name}", f"maple+{name}"] if name in methods.wrapper_names() else [name]
     for name in names:
@@ -53,6 +53,19 @@ def test_a_wrappers_preset_overrides_training_but_not_the_methods():
     alone, around = published("coop", "few_shot"), published("coop+dapt", "few_shot")
     assert around.method.base == alone.method
     assert around.training == published("maple+dapt", "few_shot").training != alone.training
+
+
+def test_a_wrapper_may_have_other_settings_around_a_method():
+    around = {name: published(f"{name}+dept", "base_to_novel") for name in ("coop", "cocoop", "kgcoop")}
+    assert [(run.training.lr, run.training.batch_size) for run in around.values()] == [
+        (0.0035, 4),
+        (0.002, 1),
+        (0.0035, 4),
+    ]
+    assert around["coop"].method.base.words == "" and around["kgcoop"].method.base.weight == 2
+    pets = published("kgcoop+dept+dapt", "base_to_novel", data="oxford_pets")
+    assert pets.method.base.base.template == "a photo of a {}, a type of pet."
+    assert published("coop+dapt", "base_to_novel").method.base == published("coop", "base_to_novel").method
 
 
 @pytest.mark.parametrize("name", [n for n in methods.names() if n not in methods.wrapper_names()])

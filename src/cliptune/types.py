@@ -179,6 +179,8 @@ class Prompts:
         text_change: Changes of the text tower's weights, or None.
         share_prefix: Whether tokens that all texts share at the front may be computed once, which dropout in the text
             tower does not allow.
+        parts: Modules that `Method.logits` and `Method.losses` call, by name; the model itself does not use them.
+        classnames: The names of the classes; set by the model, not by the learner.
     """
 
     text: Tensor | None = None
@@ -198,6 +200,8 @@ class Prompts:
     text_change: TowerChange | None = None
     image_change: TowerChange | None = None
     share_prefix: bool = True
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    classnames: tuple[str, ...] = ()
 
     @property
     def fixed_text(self) -> bool:

@@ -68,10 +68,8 @@ def test_an_unknown_name_shows_the_nearest(name, nearest):
 
 @pytest.mark.parametrize("name", ["maple+coop", "coop+zeroshot"])
 def test_only_wrappers_can_wrap(name):
-    with pytest.raises(
-        UserError,
-        match=f"does not wrap other methods, so '{name.replace('+', '.')}' has no meaning; wrappers: copypaste, dapt",
-    ):
+    reason = f"does not wrap other methods, so '{name.replace('+', '.')}' has no meaning; wrappers: "
+    with pytest.raises(UserError, match=reason + ", ".join(WRAPPERS)):
         methods.build(name)
 
 

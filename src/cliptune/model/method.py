@@ -132,9 +132,15 @@ class Method(ABC):
 
 
 class Wrapper(Method):
-    """A method around another one, `base`, to which it delegates everything it does not override."""
+    """A method around another one, `base`, to which it delegates everything it does not override.
+
+    A wrapper with parameters of its own returns a learner that contains the one of `base` as its submodule `base`, and
+    sets `nests`.
+    """
 
     base: Method
+    #: Whether its learner contains that of `base` as the submodule `base`.
+    nests: bool = False
 
     def __post_init__(self):
         if not self.base.trains:
@@ -142,6 +148,10 @@ class Wrapper(Method):
                 f"{type(self).__name__} around {type(self.base).__name__} has no meaning: its losses would change "
                 f"nothing, as {type(self.base).__name__} trains nothing; wrap a method that does, such as coop"
             )
+
+    def base_model(self, model: TunedModel) -> TunedModel:
+        """The model as `base` sees it, with its own learner."""
+        return model.part(self.base, model.learner.get_submodule("base")) if self.nests else model
 
     @property
     def needs_history(self) -> bool:  # type: ignore[override]
@@ -191,10 +201,10 @@ class Wrapper(Method):
         return self.base.stop_gradient_views(state)
 
     def class_inputs(self, model: TunedModel) -> Any:
-        return self.base.class_inputs(model)
+        return self.base.class_inputs(self.base_model(model))
 
     def text_features(self, model: TunedModel, extra: tuple[str, ...]) -> tuple[Tensor, Tensor | None] | None:
-        return self.base.text_features(model, extra)
+        return self.base.text_features(self.base_model(model), extra)
 
     def logits(self, out: Outputs, view: str = "image") -> Tensor:
         return self.base.logits(out, view)
@@ -203,7 +213,8 @@ class Wrapper(Method):
         return self.base.view_loss(logits, out, batch, state)
 
     def rates(self) -> Mapping[str, float]:
-        return self.base.rates()
+        rates = self.base.rates()
+        return {f"base.{prefix}": factor for prefix, factor in rates.items()} if self.nests else rates
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         return self.base.losses(out, batch, state)
@@ -216,20 +227,25 @@ class Wrapper(Method):
         return self.base.mask_source() or own if own == "auto" else own
 
     def prepare(self, model: TunedModel, task: Task) -> Any:
-        return self.base.prepare(model, task)
+        return self.base.prepare(self.base_model(model), task)
 
     def before_step(self, model: TunedModel, state: State) -> None:
-        self.base.before_step(model, state)
+        self.base.before_step(self.base_model(model), state)
 
     def update(self, losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> None:
         self.base.update(losses, parameters)
 
     def after_epoch(self, model: TunedModel, state: State) -> None:
-        self.base.after_epoch(model, state)
+        self.base.after_epoch(self.base_model(model), state)
 
     def finish(self, model: TunedModel, history: Sequence[Mapping[str, Tensor]]) -> None:
-        self.base.finish(model, history)
+        if self.nests:
+            history = [
+                {key.removeprefix("base."): value for key, value in state.items() if key.startswith("base.")}
+                for state in history
+            ]
+        self.base.finish(self.base_model(model), history)
 
     def next_stage(self, model: TunedModel) -> Method | None:
-        after = self.base.next_stage(model)
+        after = self.base.next_stage(self.base_model(model))
         return None if after is None else dataclasses.replace(self, base=after)  # type: ignore[type-var]

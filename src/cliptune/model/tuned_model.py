@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -83,10 +84,28 @@ class TunedModel(nn.Module):
         self.novel = not set(classnames) <= set(self.trained) if novel is None else novel
         generator = generator or Generator().manual_seed(0)
         self.learner = method.learner(backbone, self.classnames, generator) if learner is None else learner
-        self.class_text = FrozenText(method.class_prompts(backbone, self.classnames, self.templates))
+        _ = self.class_text  # sentences that do not fit are refused now
         self._extra_text: dict[tuple[str, ...], FrozenText] = {}
         self._encoded: tuple[Prompts, TextOutputs] | None = None
         self._class_inputs: dict[Any, Any] = {}
+
+    @cached_property
+    def class_text(self) -> FrozenText:
+        """The prompts of the classes."""
+        return FrozenText(self.method.class_prompts(self.backbone, self.classnames, self.templates))
+
+    def part(self, method: Method, learner: nn.Module) -> TunedModel:
+        """The model of a wrapped method, whose learner is a part of this model's."""
+        own = copy.copy(self)
+        own.__dict__ |= {
+            "method": method,
+            "_modules": {**self._modules, "learner": learner},
+            "_encoded": None,
+            "_extra_text": {},
+            "_class_inputs": {},
+        }
+        own.__dict__.pop("class_text", None)
+        return own
 
     def with_classes(
         self, classnames: Sequence[str], templates: Sequence[str] = (), *, novel: bool | None = None
@@ -164,7 +183,9 @@ class TunedModel(nn.Module):
         gradients, low-rank terms are merged into the weights."""
         prompts = self._learned()
         head = None if prompts.head is None else partial(prompts.head, classnames=self.classnames)
-        prompts = replace(prompts, head=head, novel=self.novel, logit_bias=self.backbone.logit_bias)
+        prompts = replace(
+            prompts, head=head, novel=self.novel, logit_bias=self.backbone.logit_bias, classnames=self.classnames
+        )
         return prompts if self.training or torch.is_grad_enabled() else self.backbone.merged(prompts)
 
     @property

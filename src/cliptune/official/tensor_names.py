@@ -9,6 +9,7 @@ from functools import singledispatch
 
 from torch import Tensor, nn
 
+from cliptune.adapters.channel_adjusted import WithHead
 from cliptune.adapters.surgery import SurgeryLearner
 from cliptune.errors import UserError
 from cliptune.prompts.conditional import ConditionalContext
@@ -72,6 +73,14 @@ def _(learner: SurgeryLearner) -> dict[str, Tensor]:
             found[f"{name}.{official_name}.weight"] = module.weight
             found[f"{name}.{official_name}.bias"] = module.bias
     return found
+
+
+@official_names.register
+def _(learner: WithHead) -> dict[str, Tensor]:
+    found, head = official_names(learner.base), learner.head
+    for name, channels in (("film_lp_img", head.image), ("film_lp_text", head.text)):
+        found |= {f"{name}.scale": channels.scale, f"{name}.bias": channels.bias}
+    return found | {"linear_probe_proj.weight": head.linear.weight, "linear_probe_proj.bias": head.linear.bias}
 
 
 @official_names.register

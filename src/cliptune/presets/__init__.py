@@ -19,8 +19,8 @@ def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
 
     preset: "auto"; "none" for the defaults of the dataclasses; or another file of the method, which overrides "auto".
     base: Fields of `RunConfig` (data, backbone, protocol, shots, ...). Each part of the name contributes its file
-    `<part>/<protocol>.yaml`, wrappers last. The bundled tiny backbone uses `tiny.yaml` instead, as published learning
-    rates are for larger models and longer runs.
+    `<part>/<protocol>.yaml`, wrappers last; that of a wrapper may have other settings `around` a method. The bundled
+    tiny backbone uses `tiny.yaml` instead, as published learning rates are for larger models and longer runs.
 
     Raises `UserError` for a preset that no part of the name has.
     """
@@ -36,14 +36,18 @@ def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
         known = sorted({file for part in parts for file in files(part)})
         raise UserError(f"{name} has no preset {preset!r}; there are {', '.join(['auto', 'none', *known])}")
     which = "tiny" if run.backbone == "tiny" else run.protocol.replace("-", "_")
+    files_of = [[_read(part, file, run) for file in (which, preset)] for part in parts]
     training: dict[str, Any] = {}
     built: Method | None = None
-    for part, layer in zip(parts, list(nested_methods(method))[::-1], strict=True):  # innermost first
+    for i, layer in enumerate(list(nested_methods(method))[::-1]):  # innermost first
+        around = [file["around"].get(parts[i], {}) for wrapper in files_of[i + 1 :] for file in wrapper]
         fields: dict[str, Any] = {}
-        for file in (which, preset):
-            content = _read(part, file, run)
+        for content in (*files_of[i], *around):
             fields |= content.get("method", {})
+        for content in files_of[i]:
             training |= content.get("training", {})
+            for part in parts[:i]:
+                training |= content["around"].get(part, {}).get("training", {})
         inner = {} if built is None else {"base": built}
         built = build_dataclass(type(layer), fields, **inner)
     assert built is not None
@@ -62,15 +66,21 @@ def files(part: str) -> list[str]:
 
 
 def _read(part: str, which: str, run: RunConfig) -> dict[str, dict[str, Any]]:
-    """The content of a file, with the values that apply to the run."""
+    """The content of a file, with the values that apply to the run: fields of the `method`, `training` settings, and
+    the same by name of a wrapped method under `around`."""
     file = resources.files(__name__) / part / f"{which}.yaml"
     if not file.is_file():
-        return {}
+        return {"around": {}}
     try:
         content = plain_values.from_yaml(file.read_text(encoding="utf-8"))
-        return {name: {key: _chosen(value, run) for key, value in fields.items()} for name, fields in content.items()}
+        around = content.pop("around", {})
+        return {**_settings(content, run), "around": {name: _settings(own, run) for name, own in around.items()}}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UserError(f"preset {file} cannot be read ({error}); fix it, or choose another --preset") from None
+
+
+def _settings(content: dict[str, Any], run: RunConfig) -> dict[str, dict[str, Any]]:
+    return {name: {key: _chosen(value, run) for key, value in fields.items()} for name, fields in content.items()}
 
 
 def _chosen(value: Any, run: RunConfig) -> Any:
