@@ -15,6 +15,7 @@ from cliptune.methods.maple import Maple
 from cliptune.methods.prograd import ProGrad
 from cliptune.methods.promptsrc import PromptSrc
 from cliptune.methods.restore import Restore
+from cliptune.methods.tcp import Tcp
 from cliptune.methods.vpt import Vpt
 from cliptune.model.tuned_model import TunedModel
 from cliptune.official.checkpoint_file import read_official
@@ -37,6 +38,17 @@ METHODS = {
     "kgcoop": (KgCoOp(), "", {}),
     "kgcoop random": (KgCoOp(7, ""), "", {}),
     "prograd": (ProGrad(6), "prograd", {}),
+    "tcp": (Tcp(3, block=2), "", {"block": 2, "template": "a photo of a {}."}),
+    "tcp, words around the name": (
+        Tcp(block=1, name_template="{}, a type of pet.", template="a photo of a {}, a type of pet."),
+        "",
+        {"block": 1},
+    ),
+    "tcp, words before the name": (
+        Tcp(block=1, name_template="person doing {}.", template="a photo of a person doing {}."),
+        "",
+        {"block": 1},
+    ),
     "vpt": (Vpt(3, 2), "", {}),
     "language": (Language(2, 2), "", {}),
     "language, one layer": (Language(3, 1), "", {}),
@@ -56,7 +68,7 @@ METHODS = {
     ),
 }
 #: Methods that save the learner only.
-ALONE = ("coop", "cocoop", "kgcoop", "prograd")
+ALONE = ("coop", "cocoop", "kgcoop", "prograd", "tcp")
 
 
 def trained_model(method, of, names=NAMES, seed=0):
@@ -85,7 +97,8 @@ def official_state(key, model):
         words = getattr(method, "base", method).words
         length = tensors[CTX].shape[-2]
         phrase = words if len(words.split()) >= length else " ".join(["X"] * length)
-        sentences = [f"{phrase} {name}." for name in model.classnames]
+        after = getattr(method, "name_template", "") or "{}."
+        sentences = [f"{phrase} {after.format(name)}" for name in model.classnames]
     alone = key.startswith(ALONE)
     found = state_dict(tensors, of, sentences, whole=not alone)
     if key.startswith("kgcoop"):

@@ -17,6 +17,7 @@ from cliptune.backbones.load import cached_backbone
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.config import Precision, RunConfig, fingerprint, to_dict
 from cliptune.data.range_warnings import collect_assumed_ranges
+from cliptune.data.templates import templates_of
 from cliptune.dir_lock import lock_dir
 from cliptune.engine import checkpoint, coreset, resume
 from cliptune.engine.evaluate_task import evaluate_at_epochs, evaluate_task, intermediate_metrics
@@ -49,7 +50,8 @@ def untrained_model(run: RunConfig, task: Task) -> TunedModel:
     """The backbone with an untrained learner, initialised from the run's seed."""
     backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
     generator = Generator().manual_seed(run.seed)
-    return TunedModel(backbone, run.method, task.classnames, task.dataset.templates, generator)
+    templates = templates_of(task.dataset, run.method.template_table)
+    return TunedModel(backbone, run.method, task.classnames, templates, generator)
 
 
 def run_experiment(

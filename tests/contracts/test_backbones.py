@@ -15,7 +15,7 @@ TRAINING = replace(QUICK, epochs=2)
 
 def needs_vit(name: str) -> bool:
     """Whether the method tunes the inside of the image tower."""
-    return not model(suited(name), tiny_clips.backbone("deep_image"), task()).learner().fixed_image
+    return not model(suited(name), tiny_clips.backbone("deep_image"), task()).fixed_image
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -49,6 +49,7 @@ def suited(name: str) -> Method:
     run = presets.get(name)
     known = {f.name for layer in config.nested_methods(run.method) for f in fields(layer)}  # type: ignore[arg-type]
     sizes = {key: 2 for key in known if key.startswith(("n_ctx", "depth", "longest"))}
+    sizes |= {key: 1 for key in known if key == "block"}
     masks = {key: "data" for key in known if key == "masks_from"}
     try:
         return config.with_options(run, {**sizes, **masks}).method

@@ -14,9 +14,9 @@ from official_files import CTX, learner_alone, save, second_tower, state_dict, u
 
 #: `case.json`'s method -> the name to pass if the file does not contain it.
 NAMES = {"CoOp": "coop", "CoCoOp": "", "KgCoOp": "", "ProGrad": "prograd", "VPT": "", "IVLP": "", "MaPLe": "maple"}
-NAMES |= {"PromptSRC": "", "RESTORE": "", "DAPT": "", "DPL subnet": ""}
+NAMES |= {"PromptSRC": "", "RESTORE": "", "DAPT": "", "DPL subnet": "", "TCP": ""}
 #: Methods whose file contains the prompt learner only.
-ALONE = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad")
+ALONE = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad", "TCP")
 #: Second frozen image tower of a file.
 SECOND = {"PromptSRC": "prompt_learner.ZS_image_encoder", "DPL subnet": "prompt_learner.ZS_image"}
 SECOND |= {"DAPT": "image_encoder_ori"}
@@ -55,6 +55,10 @@ def sentences(case: Case) -> list[str]:
 def options(case: Case) -> dict:
     """Options that the file does not contain, as a user would pass them."""
     found = {"position": case.hyper["class_token_position"]} if case.method == "CoOp" else {}
+    if case.method == "TCP":
+        found["block"] = case.hyper["block"]
+        if case.hyper["dataset"] != "UCF101":
+            found["template"] = "a photo of a {}."  # which the file does not show
     if case.method == "DAPT":
         found["compat"] = "release"  # with the background words that compete
     if case.method == "DPL subnet":

@@ -24,6 +24,8 @@ PROJ, DEEP, VPT = "prompt_learner.proj.weight", "text_encoder.transformer.resblo
     "what, name",
     [
         (checkpoint(CTX, "prompt_learner.meta_net.linear1.weight"), "cocoop"),
+        (checkpoint(**{CTX: torch.ones(2, 3), "prompt_learner.meta_net.linear2.weight": torch.ones(6, 5)}), "tcp"),
+        (checkpoint(**{CTX: torch.ones(2, 3), "prompt_learner.meta_net.linear2.weight": torch.ones(3, 5)}), "cocoop"),
         (checkpoint(CTX, unused=["prompt_learner.bias_vectors"]), "kgcoop"),
         (checkpoint(**{CTX: torch.ones(4, 2, 3)}), "coop"),
         (checkpoint(CTX, DEEP, VPT), "ivlp"),

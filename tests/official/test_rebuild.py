@@ -124,3 +124,20 @@ def test_files_without_sentences_need_names(file, key):
         import_checkpoint(path, of)
     with pytest.raises(UserError, match=r"at least two class names, got \['cat'\]"):
         import_checkpoint(path, of, names=("cat",))
+
+
+def test_templates_of_frozen_features(file):
+    """Words after the name show the dataset's; without them, a template is assumed and the warning says so."""
+    of = backbone("deep_image")
+    path, _ = file("tcp, words around the name", of)
+    model, run = import_checkpoint(path, of, options={"block": 1})
+    assert model.templates[0] == "a photo of a {}, a type of pet." and run.method.name_template == "{}, a type of pet."
+    assert import_checkpoint(path, of, options={"block": 1, "template": "one {}"})[1].method.template == "one {}"
+    path, _ = file("tcp", of)
+    with pytest.warns(
+        UserWarning, match="not contain the template of its frozen class features, 'a photo of a {}.' is"
+    ):
+        model, _ = import_checkpoint(path, of, options={"block": 2})
+    assert model.templates == ("a photo of a {}.",)
+    with pytest.raises(UserError, match="does not fit backbone 'deep_image': block=8 is not one of the layers 1 to 2"):
+        import_checkpoint(path, of, options={"template": "a photo of a {}."})

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cliptune.backbones.prompt_tokenizer import PromptTokenizer
 
 NamePosition = Literal["end", "middle", "front"]
+#: Start of a template whose words before the rest are learned context vectors: "[V] {}, a type of pet.".
+VECTORS = "[V] "
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ def format_template(template: str, name: str) -> str:
     return template.replace("{}", name)
 
 
+def fixed_templates(templates: Sequence[str]) -> list[str]:
+    """The templates without context vectors."""
+    return [template for template in templates if not template.startswith(VECTORS)]
+
+
+def name_templates(templates: Sequence[str]) -> list[str]:
+    """What follows the context vectors in the templates with vectors."""
+    return [template.removeprefix(VECTORS) for template in templates if template.startswith(VECTORS)]
+
+
 def collate_rows(
     tokenizer: PromptTokenizer, rows: Sequence[tuple[list[int], list[int]]], per_class: int = 1
 ) -> TokenizedText:
@@ -145,6 +157,7 @@ def tokenize_with_context(
     classnames: Sequence[str],
     position: NamePosition = "end",
     free: int = 0,
+    name_template: str = "{}.",
 ) -> TokenizedText:
     """Tokenize `"<words> <name>."` with context vectors at the first `n_ctx` word positions.
 
@@ -157,6 +170,8 @@ def tokenize_with_context(
         position: Position of the class name: after the vectors ("end"), between them ("middle", half of the vectors
             rounded down before it) or before them ("front") (CoOp, section 3.1). The name is tokenized as after words.
         free: Number of vectors before those of the words.
+        name_template: What follows the words, with one `{}` for the name, such as "{}, a type of pet.". Its words are
+            frozen tokens.
 
     Raises:
         UserError: If the words have too few tokens, or the tokenizer merges words and name into one token.
@@ -164,7 +179,8 @@ def tokenize_with_context(
     prefix, suffix = tokenizer.affixes
     blank = " ".join(["X"] * (free if words else n_ctx))
     phrase = f"{blank} {words}".strip()
-    fixed, placeholders = tokenizer.word_ids(phrase), tokenizer.word_ids(blank)
+    before_name = f"{phrase} {name_template.partition('{}')[0]}".strip()
+    fixed, placeholders = tokenizer.word_ids(before_name), tokenizer.word_ids(blank)
     # A placeholder may be several tokens, or two may be one, but each vector takes the position of one token.
     tokens = (placeholders * n_ctx)[: free if words else n_ctx] + fixed[len(placeholders) :]
     if len(tokens) < n_ctx:
@@ -174,14 +190,14 @@ def tokenize_with_context(
     context = list(zip(tokens[:n_ctx], range(n_ctx), strict=True))
     rows = []
     for name in map(underscores_to_spaces, classnames):
-        text = f"{phrase} {name}."
+        text = f"{phrase} {format_template(name_template, name)}".lstrip()
         ids = tokenizer.word_ids(text)
         if ids[: len(fixed)] != fixed or fixed[: len(placeholders)] != placeholders:
             raise UserError(
-                f"the tokenizer of backbone {tokenizer.name!r} joins {phrase!r} with the class name {name!r}, so "
+                f"the tokenizer of backbone {tokenizer.name!r} joins {before_name!r} with the class name {name!r}, so "
                 f"learned context has no position of its own; use other words or rename the class"
             )
-        length = 0 if position == "end" else len(tokenizer.word_ids(f"{phrase} {name}")) - len(fixed)
+        length = 0 if position == "end" else len(tokenizer.word_ids(f"{before_name} {name}")) - len(fixed)
         rest = [(token, -1) for token in tokens[n_ctx:] + ids[len(fixed) :]]
         before = {"end": n_ctx, "middle": n_ctx // 2, "front": 0}[position]
         body = context[:before] + rest[:length] + context[before:] + rest[length:]

@@ -11,6 +11,7 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
 from cliptune.data.targets import multi_hot
+from cliptune.data.templates import templates_of
 from cliptune.engine import feature_store
 from cliptune.engine.nan_checks import check_logits
 from cliptune.model.tuned_model import TunedModel
@@ -43,7 +44,10 @@ def predict_logits(
     """
     dataset = test.dataset or dataset
     novel = False if test.dataset is not None else None  # no class of another dataset was left out of training
-    tuned = model.with_classes(test.classnames, test.templates, novel=novel).eval()
+    templates = test.templates
+    if test.dataset is not None and templates == tuple(test.dataset.templates):
+        templates = templates_of(test.dataset, model.method.template_table)
+    tuned = model.with_classes(test.classnames, templates, novel=novel).eval()
     batches = []
     for view in encoder_inputs(tuned, dataset, test.examples, batch_size=batch_size, preset=preset, workers=workers):
         batches.append(check_logits(tuned({"image": view}).logits).float().cpu())

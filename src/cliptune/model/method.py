@@ -39,6 +39,8 @@ class Method(ABC):
     needs_frozen: bool = False
     #: What the method uses validation images for, in words; "" if it does not.
     validation_use: str = ""
+    #: Table of `data/templates` that replaces the templates of public datasets; "" for the datasets' own.
+    template_table: str = ""
     #: Number of epochs of this training stage; None for that of the run.
     epochs: int | None = None
     #: Share of the run's epochs or steps that this training stage takes.
@@ -176,6 +178,10 @@ class Wrapper(Method):
     @property
     def validation_use(self) -> str:  # type: ignore[override]
         return self.base.validation_use
+
+    @property
+    def template_table(self) -> str:  # type: ignore[override]
+        return self.base.template_table
 
     @property
     def epochs(self) -> int | None:  # type: ignore[override]

@@ -134,7 +134,8 @@ class TunedModel(nn.Module):
     def accepts_new_classes(self) -> bool:
         """Whether the learner serves class names that it was not trained on."""
         prompts = self._learned()
-        per_class = prompts.text is not None and prompts.text.ndim == 3 and not any(self._class_inputs.values())
+        named = any(inputs is not None for inputs in self._class_inputs.values())
+        per_class = prompts.text is not None and prompts.text.ndim == 3 and not named
         return not prompts.per_class and not per_class
 
     def train(self, mode: bool = True) -> TunedModel:

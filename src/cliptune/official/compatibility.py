@@ -87,9 +87,10 @@ def suffix_tokens(saved: OfficialCheckpoint, backbone: Backbone) -> list[list[in
     return rows
 
 
-def decode_classname(tail: list[int], fixed: list[int], backbone: Backbone) -> str:
-    """The class name in the token ids after the context: after the fixed words, before full stop and end-of-text."""
-    name = backbone.tokenizer.decode(tail[len(fixed) : -1]).strip().removesuffix(".").strip()
+def decode_classname(tail: list[int], fixed: list[int], backbone: Backbone, ending: str = ".") -> str:
+    """The class name in the token ids after the context: after the fixed words, before `ending` and end-of-text."""
+    after = " ?".join(map(re.escape, ending.replace(" ", "")))  # decoding adds spaces
+    name = re.sub(f"{after}$", "", backbone.tokenizer.decode(tail[len(fixed) : -1]).strip()).strip()
     ids = backbone.prompt_tokenizer(name)
     for pattern, by in SPACING_RULES:
         shorter = re.sub(pattern, by, name)

@@ -35,6 +35,12 @@ def _has(*parts: str) -> Callable[[OfficialCheckpoint], bool]:
     return lambda saved: all(any(part in name for name in (*saved.learned, *saved.unused)) for part in parts)
 
 
+def _tokens_per_class(saved: OfficialCheckpoint) -> bool:
+    """Whether the network makes as many tokens as the context has, and not one for all of them."""
+    context, outer = saved.learned.get(CTX), saved.learned.get("prompt_learner.meta_net.linear2.weight")
+    return context is not None and outer is not None and len(outer) == context.numel() > context.shape[-1]
+
+
 #: The first layout that matches a file is used.
 LAYOUTS = (
     TensorLayout(_has("ctx_img_lst."), ("dpl",)),
@@ -47,6 +53,7 @@ LAYOUTS = (
     TensorLayout(_has("image_encoder.VPT"), ("vpt",)),
     TensorLayout(_has(CTX, "VPT_shallow"), ("language",), ("ivlp", "promptsrc")),
     TensorLayout(_has(CTX, "bias_vectors"), ("kgcoop",), ("coop", "prograd")),
+    TensorLayout(_tokens_per_class, ("tcp",)),
     TensorLayout(_has(CTX, "meta_net."), ("cocoop",)),
     TensorLayout(lambda saved: CTX in saved.learned and saved.learned[CTX].ndim == 3, ("coop",)),
     # A whole model without deep tokens has language prompts in the first layer only.

@@ -11,7 +11,9 @@ import torch
 
 from cliptune import checks, methods
 from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.tokenized_text import name_templates
 from cliptune.config import RunConfig, nested_methods, with_options
+from cliptune.data.templates import read_table
 from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.model.tuned_model import TunedModel
@@ -24,6 +26,7 @@ from cliptune.registry import nearest
 #: The released code initialises from words only up to this number of vectors.
 MAX_WORD_VECTORS = 4
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
+DEFAULT_NAME_TEMPLATE = "{}."
 #: A class name for a test sentence, which shows the tokens around the name.
 PROBE_NAME = "x"
 
@@ -48,10 +51,11 @@ def rebuild_model(
     sizes = {key: value for key, value in infer_sizes(saved, backbone).items() if key in _field_names(method)}
     method = _with_options(_with_options(method, sizes), options)
     tails = suffix_tokens(saved, backbone)
+    method, templates = _fit_templates(saved, method, backbone, templates, tails or [])
     names: Sequence[str] = ()
     if CTX in saved.learned:  # else all sentences are fixed
         method, fixed = _fit_words(saved, method, backbone, "words" in options, tails)
-        names = tuple(decode_classname(tail, fixed, backbone) for tail in tails or ())
+        names = tuple(decode_classname(tail, fixed, backbone, _ending(method)) for tail in tails or ())
         if tails is not None and classnames and saved.learned[CTX].ndim == 3:
             _check_class_order(saved, method, backbone, classnames, tails, names)
         if tails is not None and not classnames and _sentence_tails(method, backbone, names)[1] != tails:
@@ -103,7 +107,7 @@ def _fit_words(
             continue
         one = _with_options(method, {"words": words})
         vectors, (tail,) = _sentence_tails(one, backbone, [PROBE_NAME])
-        fixed = tail[: len(tail) - len(backbone.prompt_tokenizer(f"{PROBE_NAME}.")) + 1]
+        fixed = tail[: len(tail) - len(backbone.prompt_tokenizer(f"{PROBE_NAME}{_ending(one)}")) + 1]
         if vectors != length:
             why = f"they make {vectors} learned vectors, the file has {length}"
         elif tails is not None and any(tail[: len(fixed)] != fixed for tail in tails):
@@ -112,6 +116,48 @@ def _fit_words(
         else:
             return one, fixed
     raise UserError(f"words={own!r} do not fit {saved.path}: {why}")
+
+
+def _fit_templates(
+    saved: OfficialCheckpoint, method: Method, backbone: Backbone, templates: Sequence[str], tails: list[list[int]]
+) -> tuple[Method, Sequence[str]]:
+    """The method with the `name_template` of its table that fits all sentences, the longest first, and the dataset's
+    templates that go with it, if none were chosen. A method without such a table stays as it is.
+
+    tails: Token ids after the context, per class. Warns about a template of frozen features that is assumed.
+    """
+    table = list(read_table(method.template_table).values())
+    if not table or not tails:
+        return method, templates
+    known = {name for row in table for name in name_templates(row)} | {DEFAULT_NAME_TEMPLATE}
+    fits = (name for name in sorted(known, key=len, reverse=True) if _fits(name, backbone, tails))
+    chosen = getattr(method, "name_template", "") or next(fits, DEFAULT_NAME_TEMPLATE)
+    method = _with_options(method, {"name_template": chosen})
+    if getattr(method, "template", "") or tuple(templates) != DEFAULT_TEMPLATES:
+        return method, templates
+    row = next((row for row in table if chosen in name_templates(row)), None)
+    if row is None:
+        warnings.warn(
+            f"{saved.path} does not contain the template of its frozen class features, {DEFAULT_TEMPLATES[0]!r} is "
+            f"assumed; set the field template for another, such as that of EuroSAT",
+            stacklevel=3,
+        )
+    return method, row or templates
+
+
+def _fits(name_template: str, backbone: Backbone, tails: list[list[int]]) -> bool:
+    """Whether all sentences have the words of `name_template` around their names."""
+    before, _, after = name_template.replace(" ", "").partition("{}")
+    # Without spaces, since punctuation at the end of a name may be one token with that after it.
+    texts = (backbone.tokenizer.decode(tail[:-1]).replace(" ", "") for tail in tails)
+    return all(text.startswith(before) and text.endswith(after) for text in texts)
+
+
+def _ending(method: Method) -> str:
+    """The text after the name in the method's sentences."""
+    layers = nested_methods(method)
+    chosen = next((own for layer in layers if (own := getattr(layer, "name_template", ""))), DEFAULT_NAME_TEMPLATE)
+    return chosen.partition("{}")[2]
 
 
 def _check_class_order(

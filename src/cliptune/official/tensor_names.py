@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cliptune.adapters.channel_adjusted import WithHead
 from cliptune.adapters.surgery import SurgeryLearner
 from cliptune.errors import UserError
+from cliptune.prompts.class_aware import ClassAwareContext
 from cliptune.prompts.conditional import ConditionalContext
 from cliptune.prompts.context import TextContext
 from cliptune.prompts.coupled import CoupledPrompts
@@ -36,8 +37,9 @@ def _(learner: TextContext) -> dict[str, Tensor]:
     return {"prompt_learner.ctx": learner.text}
 
 
-@official_names.register
-def _(learner: ConditionalContext) -> dict[str, Tensor]:
+@official_names.register(ConditionalContext)
+@official_names.register(ClassAwareContext)
+def _(learner: ConditionalContext | ClassAwareContext) -> dict[str, Tensor]:
     found = {"ctx": learner.text}
     for name, linear in {"linear1": learner.inner, "linear2": learner.outer}.items():
         found |= {f"meta_net.{name}.weight": linear.weight, f"meta_net.{name}.bias": linear.bias}

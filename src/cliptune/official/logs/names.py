@@ -15,6 +15,7 @@ TRAINERS = {
     "cocoop": ("CoCoOp",),
     "kgcoop": ("KgCoOp",),
     "prograd": ("ProGrad",),
+    "tcp": ("TCP",),
     "maple": ("MaPLe",),
     "vpt": ("VPT",),
     "ivlp": ("IVLP",),
