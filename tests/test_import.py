@@ -32,6 +32,7 @@ HELPS = [
     ["--help"],
     *([command, "--help"] for command in COMMANDS),
     *([group, kind, "--help"] for group, kinds in SUBCOMMANDS.items() for kind in kinds),
+    ["data", "download", "masks", "--help"],
 ]
 
 

@@ -1,8 +1,7 @@
-"""`cliptune data download NAME... --root ROOT`: download public datasets."""
+"""`cliptune data download NAME... --root ROOT`: download public datasets; with `masks` as first name, their masks."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +10,24 @@ from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from cliptune.commands.data_download_masks import data_download_masks
+from cliptune.commands.downloading import ProgressBars, check_mirror, dataset_name, root_folder
 from cliptune.commands.parse import parse
-from cliptune.data import public, sources
-from cliptune.data.config import ROOT_VARIABLE
+from cliptune.data import public
 from cliptune.data.public import download
 from cliptune.data.public.common.recipe import COLLECTION
-from cliptune.data.public.download.disk import disk_errors, format_bytes
 from cliptune.errors import UserError
-from cliptune.registry import nearest
+
+#: The first argument that asks for masks instead of datasets.
+MASKS = "masks"
 
 
 @dataclass(frozen=True)
 class DataDownload:
     """Download public datasets into the CoOp layout under a root, and check them. Existing files are not changed.
-    After an interruption, the same command resumes where it stopped."""
+    After an interruption, the same command resumes where it stopped. `cliptune data download masks --root ROOT`
+    downloads foreground masks of the datasets there, see `cliptune data download masks --help`."""
 
     names: tyro.conf.Positional[tuple[str, ...]]
     """Names of datasets, see `cliptune data list`."""
@@ -47,13 +48,16 @@ class DataDownload:
 
 def data_download(arguments: list[str]) -> None:
     """Download datasets. If one fails, the others are downloaded all the same."""
+    if arguments[:1] == [MASKS]:
+        return data_download_masks(arguments[1:])
     options = parse(DataDownload, "data download", arguments)
-    names = [_name(name) for name in dict.fromkeys(options.names)]
+    if MASKS in options.names:
+        raise UserError(f"masks comes first: cliptune data download {MASKS} NAMES --root ROOT")
+    names = [dataset_name(name) for name in dict.fromkeys(options.names)]
     if not names:
         raise UserError(f"data download takes names of datasets: {', '.join(public.specs())}")
-    if options.mirror and not options.mirror.startswith(("http://", "https://")):
-        raise UserError(f"--mirror takes a URL that begins with https:// or http://, got {options.mirror!r}")
-    root = _root(options.root, make=not options.dry_run)
+    check_mirror(options.mirror)
+    root = root_folder(options.root, make=not options.dry_run)
     request = download.DownloadOptions(options.source, options.mirror, options.keep_archives)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     failed: list[tuple[str, UserError]] = []
@@ -94,63 +98,3 @@ def plan(name: str, root: Path, request: download.DownloadOptions) -> Sequence[s
         remotes = [*spec.recipe.remote_files, *([spec.recipe.split] if spec.recipe.split else [])]
         files = [request.url(remote) for remote in remotes]
     return [f"would go to {root / spec.home}, {about}, from", *(f"  {file}" for file in files)]
-
-
-class ProgressBars:
-    """A progress bar per file; one line per file if the output is not a terminal."""
-
-    def __init__(self, console: Console):
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=console, transient=True)
-        self.task: TaskID | None = None
-        self.what = ""
-
-    def __enter__(self) -> ProgressBars:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._end()
-
-    def __call__(self, what: str, done: int, total: int | None) -> None:
-        if what != self.what:
-            self._end()
-            self.what = what
-            if not self.progress.console.is_terminal:
-                self.progress.console.print(f"{what}, {format_bytes(total)}" if total else what, markup=False)
-                return
-            self.task = self.progress.add_task(what, total=total)
-            self.progress.start()
-        if self.task is not None:
-            self.progress.update(self.task, completed=done, total=total)
-
-    def _end(self) -> None:
-        if self.task is not None:
-            self.progress.stop()
-            self.progress.remove_task(self.task)
-        self.task = None
-
-
-def _name(name: str) -> str:
-    """The name of a dataset given by name or title. Raises `UserError` with the nearest names."""
-    specs = public.specs()
-    titles = {spec.title.casefold(): own for own, spec in specs.items()}
-    found = titles.get(name.casefold(), name.casefold().replace("-", "_"))
-    if found in specs:
-        return found
-    if found in sources.names():
-        raise UserError(f"{name} is not a public dataset: there is nothing to download")
-    raise UserError(f"no public dataset {name!r}; {nearest(found, [*specs, *titles])}")
-
-
-def _root(given: str, *, make: bool) -> Path:
-    """The root as an absolute path, created if its parent exists. Raises `UserError`."""
-    where = given or os.environ.get(ROOT_VARIABLE, "")
-    if not where:
-        raise UserError(f"the root folder of the datasets is not set: use --root FOLDER, or set {ROOT_VARIABLE}")
-    root = Path(where).expanduser().absolute()
-    if root.is_file() or not (root.is_dir() or root.parent.is_dir()):
-        raise UserError(f"{root} is {'a file' if root.is_file() else 'in no folder'}; check --root or {ROOT_VARIABLE}")
-    if make:
-        with disk_errors(root):
-            root.mkdir(exist_ok=True)
-    return root

@@ -13,7 +13,7 @@ SUBCOMMANDS = {
     "data": {
         "list": "list: list all datasets, with the sizes of public ones and whether they are on disk",
         "check": "check ROOT [NAMES...]: check a folder of public datasets for missing or wrong files",
-        "download": "download NAMES... --root ROOT: download public datasets and check them",
+        "download": "download NAMES... --root ROOT: download public datasets, or masks of them, and check them",
         "show": "show DATA: draw samples of each class, with their masks",
     },
     "masks": {

@@ -57,7 +57,7 @@ class SiblingFolderMasks(FileMasks):
     def missing_message(self, example: Example) -> str:
         return (
             f"no mask for {example.key} in a folder mask or masks next to the images; unpack the archive of masks "
-            f"there, or name its folder: folder:PATH"
+            f"there, or name its folder: folder:PATH; cliptune data download masks has those of the benchmarks"
         )
 
 

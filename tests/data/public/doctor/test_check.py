@@ -134,6 +134,7 @@ def test_archives_that_are_not_unpacked(tmp_path, file, whose):
         ("flat", ["a.jpg", "b.jpg"]),
         ("class", ["tabby/a.jpg", "tabby/b.jpg", "beagle/a.jpg"]),
         ("images", ["tabby/a.jpg", "tabby/b.jpg"]),
+        ("flat", ["images/tabby/a.jpg", "images/tabby/b.jpg", "images/beagle/a.jpg"]),  # data download masks
     ],
 )
 def test_masks_of_the_released_archive(tmp_path, monkeypatch, masks, files):

@@ -106,7 +106,11 @@ def _mask_folder(location: DatasetLocation) -> Path | None:
 
 
 def _count_masks(spec: DatasetSpec, location: DatasetLocation, train: Sequence[Example]) -> MaskCount | None:
-    """Count the masks of training images: the dataset's own, or the released archive's if their folder exists."""
+    """Count the masks of training images: the dataset's own, or those in the folder of masks if it exists.
+
+    In that folder, masks have the path of their image relative to the dataset's folder (`data download masks`), or the
+    layout of the released archive.
+    """
     own = [e.mask for e in train if e.mask is not None]
     if own:
         return MaskCount(own[0].parent, len(train), len(own))
@@ -114,9 +118,11 @@ def _count_masks(spec: DatasetSpec, location: DatasetLocation, train: Sequence[E
     if folder is None:
         return None
     paths = [e.path.as_posix() for e in train if e.path is not None]
+    own_paths = [_relative(e.path, location.home) for e in train if e.path is not None]
+    with_path = len(own_paths) - len(missing_files(folder, own_paths))
     depth = {"flat": 1, "class": 2}.get(spec.mask_layout)
     if depth:
         wanted = ["/".join(path.split("/")[-depth:]) for path in paths]
     else:
         wanted = [path.rpartition(f"/{spec.mask_layout}/")[2] for path in paths]
-    return MaskCount(folder, len(wanted), len(wanted) - len(missing_files(folder, wanted)))
+    return MaskCount(folder, len(wanted), max(with_path, len(wanted) - len(missing_files(folder, wanted))))

@@ -1,4 +1,4 @@
-"""Unpack zip and tar archives. Nothing is written outside the target folder, which appears only when complete."""
+"""Contents of zip and tar archives. Nothing is written outside the target folder, which appears only when complete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -31,8 +32,27 @@ ARCHIVE_ERRORS = (
 )
 
 
-def unpack(archive: Path, folder: Path, progress: ProgressCallback = no_progress) -> None:
+def list_members(archive: Path) -> list[str]:
+    """The paths of the files in an archive. Raises `UserError` if it is damaged (it is renamed to NAME.damaged)."""
+    with _damage(archive):
+        if _is_zip(archive):
+            with zipfile.ZipFile(archive) as opened:
+                return [member.filename for member in opened.infolist() if not member.is_dir()]
+        with tarfile.open(archive) as opened:
+            return [member.name for member in opened if not member.isdir()]
+
+
+def unpack(
+    archive: Path,
+    folder: Path,
+    progress: ProgressCallback = no_progress,
+    targets: Mapping[str, str] | None = None,
+) -> None:
     """Unpack `archive` into `folder`, which must not exist. Links become copies of the files they point to.
+
+    Args:
+        targets: Path of a member -> its path in `folder`, for the members to unpack; None unpacks all under their own
+            paths.
 
     Raises:
         UserError: If the archive is damaged (it is renamed to NAME.damaged), a member is outside `folder` or not a
@@ -44,9 +64,24 @@ def unpack(archive: Path, folder: Path, progress: ProgressCallback = no_progress
     try:
         with disk_errors(working):
             working.mkdir(parents=True)
-        (_zip if archive.suffix == ".zip" else _tar)(archive, working, progress)
+        with _damage(archive):
+            (_zip if _is_zip(archive) else _tar)(archive, working, progress, targets)
         with disk_errors(folder):
             os.rename(working, folder)
+    finally:
+        if working.exists():
+            shutil.rmtree(working, ignore_errors=True)
+
+
+def _is_zip(archive: Path) -> bool:
+    return archive.suffix.lower() == ".zip"
+
+
+@contextmanager
+def _damage(archive: Path) -> Iterator[None]:
+    """Rename an archive that cannot be read, and raise `UserError`."""
+    try:
+        yield
     except ARCHIVE_ERRORS as error:
         damaged = archive.with_name(archive.name + ".damaged")
         os.replace(archive, damaged)
@@ -54,14 +89,11 @@ def unpack(archive: Path, folder: Path, progress: ProgressCallback = no_progress
             f"{archive.name} is damaged or not an archive ({str(error).splitlines()[0]}); it was renamed to {damaged}, "
             "and the same command downloads it again"
         ) from error
-    finally:
-        if working.exists():
-            shutil.rmtree(working, ignore_errors=True)
 
 
-def _zip(archive: Path, folder: Path, progress: ProgressCallback) -> None:
+def _zip(archive: Path, folder: Path, progress: ProgressCallback, targets: Mapping[str, str] | None) -> None:
     with zipfile.ZipFile(archive) as opened:
-        members = opened.infolist()
+        members = [member for member in opened.infolist() if targets is None or member.filename in targets]
         total = sum(member.file_size for member in members)
         check_free_space(archive.parent, total, f"the content of {archive.name}")
         done = 0
@@ -70,20 +102,21 @@ def _zip(archive: Path, folder: Path, progress: ProgressCallback) -> None:
                 raise UserError(
                     f"{archive} contains a link, {member.filename!r}, which an archive of images should not"
                 )
-            target = _inside(member.filename, folder, archive)
+            target = _inside(member.filename, folder, archive, targets)
             if target and not member.is_dir():
                 _write(lambda m=member: opened.open(m), target)
             progress(f"unpacking {archive.name}", done := done + member.file_size, total)
 
 
-def _tar(archive: Path, folder: Path, progress: ProgressCallback) -> None:
+def _tar(archive: Path, folder: Path, progress: ProgressCallback, targets: Mapping[str, str] | None) -> None:
     size = archive.stat().st_size
     check_free_space(archive.parent, size, f"the content of {archive.name}")
     with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as opened:
         for member in opened:
-            target = _inside(member.name, folder, archive)
-            if target and not member.isdir():
-                _write(lambda m=member: _content(opened, m, archive), target)
+            if targets is None or member.name in targets:
+                target = _inside(member.name, folder, archive, targets)
+                if target and not member.isdir():
+                    _write(lambda m=member: _content(opened, m, archive), target)
             progress(f"unpacking {archive.name}", raw.tell(), size)
 
 
@@ -100,9 +133,9 @@ def _content(opened: tarfile.TarFile, member: tarfile.TarInfo, archive: Path) ->
     return found
 
 
-def _inside(name: str, folder: Path, archive: Path) -> Path | None:
+def _inside(name: str, folder: Path, archive: Path, targets: Mapping[str, str] | None) -> Path | None:
     """The target of a member; None if it is skipped. Raises `UserError` if it is outside `folder`."""
-    path = PurePosixPath(name.replace("\\", "/"))
+    path = PurePosixPath((targets[name] if targets else name).replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in name[:2]:
         raise UserError(f"{archive} contains {name!r}, which is outside its folder; refused")
     return None if set(IGNORED) & set(path.parts) else folder / path

@@ -70,6 +70,16 @@ def fetch(
         os.replace(part, target)
 
 
+def read_answer(url: str) -> tuple[bytes, Message]:
+    """The content and the headers of a small answer. Raises `NotAvailable` as `fetch` does."""
+
+    def attempt() -> tuple[bytes, Message]:
+        with _open(url, {}) as answer, _connection_errors():
+            return answer.read(), answer.headers
+
+    return retry(attempt, lambda: 0, f"cannot read {url}")
+
+
 def retry(attempt: Callable[[], T], reached: Callable[[], int], failure: str, tries: int = TRIES) -> T:
     """Repeat `attempt` while it raises `ConnectionLost`, and return its result.
 
@@ -116,7 +126,10 @@ def _resume(url: str, part: Path, progress: ProgressCallback, tagged: bool) -> N
     tagged: use the server's tag of the file's version; not needed if a digest is known.
     """
     have = _size(part)
-    with _open(url, have, _tag(part)) as answer:
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    if have and _tag(part).is_file():  # a file that has changed since is sent whole
+        headers["If-Range"] = _tag(part).read_text(encoding="utf-8")
+    with _open(url, headers) as answer:
         if answer.status == 416:  # requested bytes beyond the end
             if answer.headers.get("Content-Range", "").endswith(f"/{have}"):
                 return
@@ -149,14 +162,10 @@ def _resume(url: str, part: Path, progress: ProgressCallback, tagged: bool) -> N
         raise ConnectionLost(f"the connection ended after {have:,} of {total:,} bytes")
 
 
-def _open(url: str, have: int, tag: Path) -> http.client.HTTPResponse:
+def _open(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
     from cliptune.version import __version__
 
-    headers = {"User-Agent": f"cliptune/{__version__}", "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-        if tag.is_file():  # a file that has changed since is sent whole
-            headers["If-Range"] = tag.read_text(encoding="utf-8")
+    headers = {"User-Agent": f"cliptune/{__version__}", "Accept-Encoding": "identity", **headers}
     try:
         with _connection_errors():
             return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
