@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: What computes frozen linear layers: PyTorch's default, oneDNN on packed weights, or a choice by the processor.
 LinearBackend = Literal["auto", "torch", "onednn"]
+#: Linear layers of a transformer block: of its attention, and of its MLP.
+LinearLayer = Literal["q", "k", "v", "o", "fc", "proj"]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from cliptune.engine import checkpoint
 from cliptune.engine.resume import TrainingProgress
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
+from cliptune.methods.clip_lora import ClipLora
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.maple import Maple
@@ -77,6 +78,7 @@ CASES = {
     "AdamW": (COOP, replace(QUICK, optimizer="adamw")),
     "Adam, steps": (COOP, replace(QUICK, optimizer="adam", eps=1e-3, schedule="step", min_lr=1e-4, steps=10)),
     "two rates": (TwoRates(depth=3), replace(QUICK, optimizer="adamw", warmup_epochs=2)),
+    "dropout": (ClipLora(rank=1), replace(QUICK, optimizer="adamw")),
     "key-value cache": (TipAdapterF(crops=2, search=True), replace(QUICK, optimizer="adamw", cached_views=2)),
     "start values and history": (Anchored(), QUICK),
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from open_clip.model import get_model_preprocess_cfg
@@ -14,6 +14,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from cliptune.backbones import introspection
+from cliptune.backbones.blocks import FrozenBlock
 from cliptune.backbones.changed_block import merged
 from cliptune.backbones.features import normalise, text_features
 from cliptune.backbones.fingerprints import Fingerprints
@@ -262,6 +263,11 @@ class Backbone(nn.Module):
                     out = ImageOutputs(introspection.pooled_features(self.name, "image", self.visual, images))
         introspection.check_same_width(self.name, out.features.shape[-1], self.embed_dim)
         return replace(out, features=normalise(out.features)) if self._unit else out
+
+    def blocks(self, tower: Literal["text", "image"]) -> Sequence[FrozenBlock]:
+        """The blocks of a tower. Raises `UserError` if the tower accepts no learned tokens or changes."""
+        text_tower: Any = self.text_transformer and self.text_tower if tower == "text" else None
+        return self.image_tower.blocks if tower == "image" else text_tower.blocks
 
     def merged(self, prompts: Prompts) -> Prompts:
         """`prompts` with low-rank terms merged into the weights of the towers, for evaluation."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -12,10 +13,10 @@ from torch import Tensor
 from cliptune.backbones.blocks import FrozenBlock
 from cliptune.backbones.frozen_linear import FrozenLinear
 from cliptune.errors import UserError
-from cliptune.types import BlockChange, LowRank, TowerChange
+from cliptune.types import BlockChange, LinearLayer, LowRank, TowerChange
 
 #: Linear layers that low-rank terms may change.
-LAYERS = ("q", "k", "v", "o", "fc", "proj")
+LAYERS = get_args(LinearLayer)
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,13 @@ class MergedChange(BlockChange):
     """A change and the block that results from it, with low-rank terms merged into its weights."""
 
     block: FrozenBlock | None = None
+
+
+def layer_shape(block: FrozenBlock, layer: LinearLayer) -> tuple[int, int]:
+    """Shape `(out, in)` of the weight of a linear layer."""
+    attn, mlp = block.block.attn, block.block.mlp
+    inside = {"fc": mlp.c_fc, "proj": mlp.c_proj}
+    return tuple(inside[layer].weight.shape) if layer in inside else (attn.embed_dim, attn.embed_dim)
 
 
 def changed_blocks(blocks: Sequence[FrozenBlock], change: TowerChange | None) -> list[FrozenBlock]:

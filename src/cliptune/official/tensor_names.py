@@ -10,6 +10,7 @@ from functools import singledispatch
 from torch import Tensor, nn
 
 from cliptune.adapters.channel_adjusted import WithHead
+from cliptune.adapters.low_rank import LowRankTerms
 from cliptune.adapters.surgery import SurgeryLearner
 from cliptune.errors import UserError
 from cliptune.prompts.class_aware import ClassAwareContext
@@ -19,6 +20,10 @@ from cliptune.prompts.coupled import CoupledPrompts
 from cliptune.prompts.deep import DeepPrompts
 from cliptune.prompts.length_search import FixedLengthPrompts, SearchedPrompts
 from cliptune.prompts.no_prompts import NoPrompts
+
+#: Linear layers -> their modules in the code of CLIP-LoRA, which has no terms in the MLP.
+LORA_MODULES = {"q": "attn.q_proj", "k": "attn.k_proj", "v": "attn.v_proj", "o": "attn.proj"}
+LORA_MODULES |= {"fc": "mlp.c_fc", "proj": "mlp.c_proj"}
 
 
 @singledispatch
@@ -97,6 +102,16 @@ def _(learner: SearchedPrompts) -> dict[str, Tensor]:
 def _(learner: FixedLengthPrompts) -> dict[str, Tensor]:
     towers = {"ctx_txt_lst": learner.text, "ctx_img_lst": learner.image}
     return {f"prompt_learner.{tower}.{i}": tokens for tower, own in towers.items() for i, tokens in own.items()}
+
+
+@official_names.register
+def _(learner: LowRankTerms) -> dict[str, Tensor]:
+    found = {}
+    for tower, prefix in (("text", ""), ("image", "visual.")):
+        for (block, layer), term in learner.terms(tower).items():
+            path = f"{prefix}transformer.resblocks.{block}.{LORA_MODULES[layer]}"
+            found |= {f"{path}.w_lora_A": term.down, f"{path}.w_lora_B": term.up}
+    return found
 
 
 def official_buffers(learner: nn.Module) -> dict[str, Tensor]:
