@@ -1,4 +1,4 @@
-"""The method on the manual's page runs as described: from any folder, and as a file of the package."""
+"""The methods on the manual's page run as described: from any folder, and as a file of the package."""
 
 import re
 from pathlib import Path
@@ -12,11 +12,19 @@ from cliptune import methods
 PAGE = Path(__file__).parents[1] / "docs" / "add-a-method.md"
 
 
+#: File name -> its code.
+FILES = dict(re.findall(r"as `(\w+\.py)`:\n\n```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+
+
 @pytest.fixture
 def code():
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(block.splitlines()) < 60, "the page promises a short file"
-    return block
+    return FILES["offset.py"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_files_are_short(name):
+    assert len(FILES[name].splitlines()) < 60
+    assert PAGE.read_text(encoding="utf-8").count("```python") == len(FILES)
 
 
 def test_a_method_runs_from_any_folder(code, tmp_path, monkeypatch, photos):
@@ -26,6 +34,17 @@ def test_a_method_runs_from_any_folder(code, tmp_path, monkeypatch, photos):
     assert run.result is not None and set(run.result.history[0]) == {"epoch", "lr", "loss", "ce", "stay"}
     assert run.result.history[-1]["ce"] < run.result.history[0]["ce"]
     assert run.model.learner.state_dict()["vector"].any()
+
+
+def test_a_method_that_knows_the_class_names(tmp_path, monkeypatch, photos):
+    (tmp_path / "named.py").write_text(FILES["named.py"])
+    monkeypatch.syspath_prepend(tmp_path)
+    run = ct.train("named:Named", data=f"folder:{photos}", shots=4, epochs=5, lr=0.1, augment="none")
+    assert run.result is not None and run.result.history[-1]["ce"] < run.result.history[0]["ce"]
+    assert run.model.learner.state_dict()["shift.weight"].any()
+    other = run.with_classes(["steam engine", *run.classnames])
+    torch.testing.assert_close(other.text_features()[1:], run.text_features())
+    assert not torch.allclose(other.text_features()[0], run.text_features()[0], atol=0.01)
 
 
 def test_a_method_runs_as_a_file_of_the_package(code, tmp_path, monkeypatch, photos, cli):

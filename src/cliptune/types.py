@@ -183,6 +183,8 @@ class Prompts:
             tower does not allow.
         parts: Modules that `Method.logits` and `Method.losses` call, by name; the model itself does not use them.
         classnames: The names of the classes; set by the model, not by the learner.
+        class_offset: `(C, d)`, added to the mean un-normalised features of each class's texts, not to those of extra
+            prompts.
     """
 
     text: Tensor | None = None
@@ -204,6 +206,7 @@ class Prompts:
     share_prefix: bool = True
     parts: Mapping[str, Any] = field(default_factory=dict)
     classnames: tuple[str, ...] = ()
+    class_offset: Tensor | None = None
 
     @property
     def fixed_text(self) -> bool:

@@ -247,6 +247,9 @@ class TunedModel(nn.Module):
         features, means = text_features(raw, text, prompts), class_means(adapted(raw, prompts.adapt_text), text)
         if prompts.conditional is not None:
             features, means = (x.unflatten(0, (-1, len(self.classnames))) for x in (features, means))
+        if prompts.class_offset is not None:
+            means = means + prompts.class_offset
+            features = normalise(means)
         return TextOutputs(features, None, means, blocks)
 
     def _encode_extra(self, texts: tuple[str, ...], prompts: Prompts) -> Tensor:

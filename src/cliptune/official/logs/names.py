@@ -16,6 +16,7 @@ TRAINERS = {
     "kgcoop": ("KgCoOp",),
     "prograd": ("ProGrad",),
     "tcp": ("TCP",),
+    "taskres": ("TaskRes",),
     "maple": ("MaPLe",),
     "vpt": ("VPT",),
     "ivlp": ("IVLP",),
