@@ -10,11 +10,12 @@ from cliptune import methods
 from cliptune.config import RunConfig
 from cliptune.methods.dapt import Dapt
 from cliptune.model.tuned_model import TunedModel
+from cliptune.model_io import lazy_teacher
 from tiny_clips import normal
 
 NAMES = ("cat", "horse", "pig")
 #: Methods that tune the image tower or act on its features.
-TUNE_IMAGES = {"vpt", "ivlp", "maple", "promptsrc", "restore", "dpl", "clip_lora", "clip_adapter"}
+TUNE_IMAGES = {"vpt", "ivlp", "maple", "promptsrc", "restore", "dpl", "clip_lora", "clip_adapter", "promptkd"}
 #: Methods whose head adds to the cosine similarities or replaces them.
 HEADS = {"linear_probe", "tip_adapter", "tip_adapter_f"}
 
@@ -23,7 +24,7 @@ def tuned(name, backbone):
     """A model whose learned tensors have moved from their initial values."""
     kind = methods.get(name)
     method = kind(**{field.name: 2 for field in fields(kind) if "depth" in field.name})  # type: ignore[arg-type]
-    model = TunedModel(backbone, method, NAMES)
+    model = TunedModel(backbone, method, NAMES, teacher=lazy_teacher(method, backbone))
     with torch.no_grad():
         for i, parameter in enumerate(model.learner.parameters()):
             parameter += 0.05 * normal(*parameter.shape, seed=i)

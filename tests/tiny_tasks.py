@@ -18,6 +18,7 @@ from cliptune.engine.config import TrainConfig
 from cliptune.engine.fit import fit
 from cliptune.model.method import Method
 from cliptune.model.tuned_model import TunedModel
+from cliptune.model_io import lazy_teacher
 from cliptune.types import Task, TestSet
 
 #: Flags for a command that takes one second.
@@ -44,7 +45,8 @@ def task(classes: int = 3, shots: int = 4, seed: int = 1) -> Task:
 
 
 def model(method: Method, backbone, toy: Task, seed: int = 1) -> TunedModel:
-    return TunedModel(backbone, method, toy.classnames, generator=Generator().manual_seed(seed))
+    teacher, generator = lazy_teacher(method, backbone), Generator().manual_seed(seed)
+    return TunedModel(backbone, method, toy.classnames, generator=generator, teacher=teacher)
 
 
 @cache

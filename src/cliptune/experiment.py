@@ -51,7 +51,8 @@ def untrained_model(run: RunConfig, task: Task) -> TunedModel:
     backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
     generator = Generator().manual_seed(run.seed)
     templates = templates_of(task.dataset, run.method.template_table)
-    return TunedModel(backbone, run.method, task.classnames, templates, generator)
+    teacher = model_io.lazy_teacher(run.method, backbone)
+    return TunedModel(backbone, run.method, task.classnames, templates, generator, teacher=teacher)
 
 
 def run_experiment(

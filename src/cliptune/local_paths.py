@@ -11,7 +11,7 @@ from typing import Any
 
 from cliptune import methods
 from cliptune.config import RunConfig
-from cliptune.model.method import Method
+from cliptune.model.method import OWN_BACKBONE, Method
 
 #: Prefixes of a path in specs of data and of mask sources.
 DATA_KINDS, MASK_KINDS = ("folder", "csv", "json", "hub"), ("folder", "box", "seem")
@@ -19,6 +19,8 @@ DATA_KINDS, MASK_KINDS = ("folder", "csv", "json", "hub"), ("folder", "box", "se
 OPTIONS = ("config=", "revision=", "values=", "void=", "foreground=")
 #: Fields with the paths that a model needs, and those that its task reads.
 MODEL_FIELDS, TASK_FIELDS = ("backbone", "pretrained"), ("data", "targets", "root", "draws")
+#: Values of `Method.teacher` that are no paths, even if a folder has that name.
+NAMED_TEACHERS = (OWN_BACKBONE, "tiny")
 #: Maps the name of a field and a path in it to the path that replaces it.
 MapPath = Callable[[str, str], str]
 
@@ -93,7 +95,7 @@ def _map_paths(run: RunConfig, change: MapPath) -> RunConfig:
     weights = Path(run.pretrained).suffix or os.sep in run.pretrained  # else it is a tag
     return dataclasses.replace(
         run,
-        method=_map_mask_paths(run.method, change),
+        method=_map_method_paths(run.method, change),
         data=_map_spec(run.data, DATA_KINDS, partial(change, "data")),
         targets=tuple(_map_spec(target, DATA_KINDS, partial(change, "targets")) for target in run.targets),
         backbone=change("backbone", run.backbone) if run.backbone != "tiny" else run.backbone,
@@ -102,13 +104,16 @@ def _map_paths(run: RunConfig, change: MapPath) -> RunConfig:
     )
 
 
-def _map_mask_paths(method: Method, change: MapPath) -> Method:
-    """The method with `change` applied to the paths of its mask sources and those of its base methods."""
+def _map_method_paths(method: Method, change: MapPath) -> Method:
+    """The method with `change` applied to the paths of its mask sources, its teacher and those of its base methods."""
     fields: dict[str, Any] = {}
     if methods.is_wrapper(type(method)):
-        fields["base"] = _map_mask_paths(method.base, change)  # type: ignore[attr-defined]
+        fields["base"] = _map_method_paths(method.base, change)  # type: ignore[attr-defined]
     if isinstance(spec := getattr(method, "masks_from", None), str):
         fields["masks_from"] = _map_spec(spec, MASK_KINDS, partial(change, "masks_from"))
+    teacher = getattr(method, "teacher", None)  # names of backbones are unchanged, as no such path was recorded
+    if isinstance(teacher, str) and teacher not in NAMED_TEACHERS:
+        fields["teacher"] = change("teacher", teacher)
     fields = {name: value for name, value in fields.items() if value != getattr(method, name)}
     return dataclasses.replace(method, **fields) if fields else method  # type: ignore[type-var]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cliptune import external_code, local_paths
+from cliptune import external_code, local_paths, teachers
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import cached_backbone
 from cliptune.config import RunConfig, from_dict, nested_methods, to_dict
 from cliptune.engine import checkpoint, checkpoint_header
 from cliptune.errors import UserError, shown
+from cliptune.model.method import Method
+from cliptune.model.teacher import TeacherModel
 from cliptune.model.tuned_model import TunedModel
 from cliptune.run_dir import CHECKPOINT
 from cliptune.tasks import build_task
@@ -56,9 +58,21 @@ def load_model(
         raise UserError(missing)
     backbone = backbone or cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
     header.check(backbone, path)
-    model = TunedModel(backbone, run.method, header.classnames, header.templates)
+    model = TunedModel(
+        backbone,
+        run.method,
+        header.classnames,
+        header.templates,
+        teacher=lazy_teacher(run.method, backbone),
+        teacher_text=teachers.saved_text(tensors),
+    )
     checkpoint.load_learner(model.learner, tensors, f"{path} does not fit {shown(run.method)}")
     return model.eval(), run
+
+
+def lazy_teacher(method: Method, student: Backbone) -> Callable[[], TeacherModel] | None:
+    """A function that loads the method's teacher when it is first called; None for a method without one."""
+    return teachers.lazy_teacher(method, student, lambda path: load_model(path)[0])
 
 
 def load_task(path: Path, run: RunConfig, classnames: Sequence[str]) -> Task:

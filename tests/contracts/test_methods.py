@@ -50,6 +50,7 @@ def suited(name: str) -> Method:
     known = {f.name for layer in config.nested_methods(run.method) for f in fields(layer)}  # type: ignore[arg-type]
     sizes = {key: 2 for key in known if key.startswith(("n_ctx", "depth", "longest"))}
     sizes |= {key: 1 for key in known if key == "block"}
+    sizes |= {key: 4.0 for key in known if key == "kd_weight"}  # the published one diverges on random towers
     masks = {key: "data" for key in known if key == "masks_from"}
     try:
         return config.with_options(run, {**sizes, **masks}).method
@@ -118,7 +119,8 @@ def test_training_fits_the_images(name, backbone):
     training = replace(QUICK, epochs=10, lr=0.02, batch_size=8)
     _, history = trained(suited(name), backbone, training, toy)
     # Other losses of a method counteract this one, and may grow from almost zero.
-    assert history[-1]["ce"] < history[0]["ce"]
+    own = "ce" if "ce" in history[0] else "loss"
+    assert history[-1][own] < history[0][own]
 
 
 def test_class_names_at_test_time_change_text_features_only(name, backbone, run_of):

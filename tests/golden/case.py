@@ -76,11 +76,7 @@ class Case:
 
     @cached_property
     def backbone(self) -> Backbone:
-        clip = self.json["clip"]
-        backbone, digest = _backbone(self.generator, clip["config"], clip["seed"], self.linear_backend)
-        if digest != clip["sha256"]:
-            raise Unsound(f"the CLIP weights have sha256 {digest}, not {clip['sha256']} as in case.json")
-        return backbone
+        return clip(self, "clip")
 
     @cached_property
     def images(self) -> Tensor:
@@ -152,6 +148,15 @@ def read(folder: Path | str, linear_backend: LinearBackend = "torch") -> Case:
         if list(tensors[name].shape) != listed["shape"]:
             raise Unsound(f"{name} is stored as {list(tensors[name].shape)}, but case.json lists {listed['shape']}")
     return Case(folder, content, tensors, linear_backend)
+
+
+def clip(case: Case, key: str) -> Backbone:
+    """The CLIP model that `case.json` describes under `key`."""
+    recipe = case.json[key]
+    backbone, digest = _backbone(case.generator, recipe["config"], recipe["seed"], case.linear_backend)
+    if digest != recipe["sha256"]:
+        raise Unsound(f"the CLIP weights have sha256 {digest}, not {recipe['sha256']} as in case.json")
+    return backbone
 
 
 class Generator(SimpleNamespace):

@@ -17,13 +17,15 @@ from golden.case import Case, Unsound
 from golden.compare import Report
 
 
-def tuned(case: Case, report: Report, method: Method, templates: Sequence[str] = ("a photo of a {}.",)) -> TunedModel:
+def tuned(
+    case: Case, report: Report, method: Method, templates: Sequence[str] = ("a photo of a {}.",), **more: Any
+) -> TunedModel:
     """The case's model with its learner initialised as recorded.
 
     What was recorded right after the official construction is compared with the library's construction; everything else
-    is loaded. A parameter without a recorded value, or the other way round, is a problem.
+    is loaded. A parameter without a recorded value, or the other way round, is a problem. more: Arguments of the model.
     """
-    model = TunedModel(case.backbone, method, case.classnames, templates).train()
+    model = TunedModel(case.backbone, method, case.classnames, templates, **more).train()
     parameters = official_names(model.learner)
     for name, parameter in parameters.items():
         report.tensor(f"init.{name}", parameter)

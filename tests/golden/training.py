@@ -10,7 +10,7 @@ from torch import Tensor
 from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.engine.optim import Schedule, make_optimizer, parameter_groups
 from cliptune.model.tuned_model import TunedModel
-from cliptune.official.tensor_names import official_names
+from cliptune.official.tensor_names import official_buffers, official_names
 from cliptune.types import Batch, Outputs, State
 from golden.compare import BOUNDS, Report
 from golden.learned import gradients, trace_settings
@@ -79,6 +79,8 @@ def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State)
             _compare_rates(report, optimizer, parameters)
         optimizer.step()
         norms.append(torch.stack([parameters[name].detach().double().norm() for name in trace["param_order"]]))
+    for name, buffer in official_buffers(model.learner).items():  # another pass in training mode changes some
+        report.tensor(f"trace.final.{name}", buffer)
     losses.append(backward(model, batch, state)[1])
     report.tensor("trace.losses", torch.tensor(losses, dtype=torch.float64))
     report.tensor("trace.param_norms", torch.stack(norms))

@@ -51,16 +51,20 @@ def recorded_sizes() -> dict[str, str]:
 
 
 def count_parameters(name: str) -> str:
-    """The number of trainable parameters of a method on ViT-B/16, per class or image if it depends on these."""
+    """The number of trainable parameters of a method on ViT-B/16, per class or image if it depends on these; the
+    teacher of methods that have one is ViT-L/14."""
+    import torch
     from torch import Generator
 
     from cliptune.backbones.load import shape_only_backbone
 
     method, backbone = methods.build(name), shape_only_backbone("ViT-B-16")
+    teacher = shape_only_backbone("ViT-L-14") if method.teacher_source() is not None else None
 
     def trainable(classes: int) -> list[Parameter]:
+        taught = method if teacher is None else method.taught(torch.ones(classes, teacher.embed_dim))
         with warnings.catch_warnings(action="ignore"):
-            learner = method.learner(backbone, [f"class {i}" for i in range(classes)], Generator().manual_seed(0))
+            learner = taught.learner(backbone, [f"class {i}" for i in range(classes)], Generator().manual_seed(0))
         return [p for p in learner.parameters() if p.requires_grad]
 
     few, more = (sum(p.numel() for p in trainable(classes)) for classes in (2, 3))

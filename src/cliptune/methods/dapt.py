@@ -36,7 +36,9 @@ class Dapt(Wrapper):
     """Foreground and background views of each image: a triplet loss first, then alignment with text.
 
     Decouple before Align: Visual Disentanglement Enhances Prompt Tuning, 2025, https://arxiv.org/abs/2508.00395.
-    Checked against DAPT e556f17. Trains the parameters of `base`.
+    Checked against DAPT e556f17. Trains the parameters of `base`. The paper does not say how it is combined with
+    PromptKD; here the foreground term then trains the image tower towards the teacher's logits of the whole image, as
+    class features are fixed.
     """
 
     base: Method = field(default_factory=Maple)
@@ -107,7 +109,8 @@ class Dapt(Wrapper):
         }
 
     def stop_gradient_views(self, state: State) -> frozenset[str]:
-        stopped = {"foreground", "background"} if self.decoupling(state) else {"foreground"}
+        fixed = set() if self.base.fixed_classes else {"foreground"}
+        stopped = {"foreground", "background"} if self.decoupling(state) else fixed
         return self.base.stop_gradient_views(state) | stopped
 
     def logits(self, out: Outputs, view: str = "image") -> Tensor:
@@ -127,10 +130,11 @@ class Dapt(Wrapper):
             losses["pull_push"] = self.pull_push * pull_push(out.image["image"], foreground, background, self.margin)
             return losses
         assert out.extra_text is not None
-        fixed = replace(out, image={**out.image, "foreground": foreground.detach()})
-        losses["foreground"] = self.foreground * self.base.view_loss(
-            self.logits(fixed, "foreground"), out, batch, state
-        )
+        # It trains the class features; if these are fixed (PromptKD), it trains the image side instead.
+        if not self.base.fixed_classes:
+            foreground = foreground.detach()
+        view = replace(out, image={**out.image, "foreground": foreground})
+        losses["foreground"] = self.foreground * self.base.view_loss(self.logits(view, "foreground"), out, batch, state)
         texts = out.extra_text[RELEASE_COMPETING_WORDS:] if self.compat == "release" else out.extra_text
         losses["background"] = self.background * background_alignment_loss(background, texts, out.logit_scale)
         return losses

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cliptune.backbones.backbone import Backbone
     from cliptune.model.tuned_model import TunedModel
 
+#: The `teacher_source` that stands for the student's own backbone without prompts.
+OWN_BACKBONE = "own"
+
 
 class Method(ABC):
     """A tuning method: its trainable parameters, prompts and losses.
@@ -37,6 +40,10 @@ class Method(ABC):
     needs_tokens: bool = False
     needs_patches: bool = False
     needs_frozen: bool = False
+    #: Whether it trains on the protocol's pool of unlabelled images instead of the labelled ones.
+    pool: bool = False
+    #: Whether class features receive no gradient, so that losses of a wrapper's views have to train the image side.
+    fixed_classes: bool = False
     #: What the method uses validation images for, in words; "" if it does not.
     validation_use: str = ""
     #: Table of `data/templates` that replaces the templates of public datasets; "" for the datasets' own.
@@ -56,6 +63,18 @@ class Method(ABC):
 
         generator: Source of random initial values.
         """
+
+    def teacher_source(self) -> str | None:
+        """The teacher that the method learns from: a run directory, NAME/PRETRAINED of a backbone, `OWN_BACKBONE`, or
+        None."""
+        return None
+
+    def taught(self, text: Tensor) -> Method:
+        """The method whose `learner` is for a teacher with the class features `text` `(C, d)` of the model's names.
+
+        Called if there is a `teacher_source`. The features are not part of the method's configuration.
+        """
+        return self
 
     def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         """One or more tokenized prompts per class; by default the dataset's first template."""
@@ -176,6 +195,14 @@ class Wrapper(Method):
         return self.base.needs_frozen
 
     @property
+    def pool(self) -> bool:  # type: ignore[override]
+        return self.base.pool
+
+    @property
+    def fixed_classes(self) -> bool:  # type: ignore[override]
+        return self.base.fixed_classes
+
+    @property
     def validation_use(self) -> str:  # type: ignore[override]
         return self.base.validation_use
 
@@ -193,6 +220,12 @@ class Wrapper(Method):
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.base.learner(backbone, classnames, generator)
+
+    def teacher_source(self) -> str | None:
+        return self.base.teacher_source()
+
+    def taught(self, text: Tensor) -> Method:
+        return dataclasses.replace(self, base=self.base.taught(text))  # type: ignore[type-var]
 
     def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
         return self.base.class_prompts(backbone, classnames, templates)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import adapted, class_means, image_features, normalise, text_features
@@ -19,6 +21,7 @@ from cliptune.data.dataset import Dataset
 from cliptune.data.emoji.dataset import Emoji
 from cliptune.errors import UserError
 from cliptune.model.method import Method
+from cliptune.model.teacher import TeacherModel
 from cliptune.types import BlockFeatures, ImageOutputs, Outputs, Prompts, State
 
 
@@ -62,6 +65,9 @@ class TunedModel(nn.Module):
         trained: The class names that `learner` was trained on.
         novel: Whether `classnames` are classes of the training data that training left out, which some methods test
             differently; by default, whether one of them is not in `trained`.
+        teacher: Returns the teacher of a method that has one; called when the teacher is needed.
+        teacher_text: The teacher's class features `(C, d)` of `classnames`, if they are known.
+        trained_templates: The templates that `learner` was trained with; by default `templates`.
     """
 
     def __init__(
@@ -75,15 +81,20 @@ class TunedModel(nn.Module):
         learner: nn.Module | None = None,
         trained: Sequence[str] = (),
         novel: bool | None = None,
+        teacher: Callable[[], TeacherModel] | None = None,
+        teacher_text: Tensor | None = None,
+        trained_templates: Sequence[str] = (),
     ):
         super().__init__()
         self.backbone, self.method = backbone, method
         self.classnames, self.templates = tuple(classnames), tuple(templates)
         backbone.prompt_tokenizer.check_names([name for name in self.classnames if name not in trained])
         self.trained = tuple(trained) or self.classnames
+        self.trained_templates = tuple(trained_templates) or self.templates
+        self._teacher = teacher
         self.novel = not set(classnames) <= set(self.trained) if novel is None else novel
         generator = generator or Generator().manual_seed(0)
-        self.learner = method.learner(backbone, self.classnames, generator) if learner is None else learner
+        self.learner = self._new_learner(generator, teacher_text) if learner is None else learner
         _ = self.class_text  # sentences that do not fit are refused now
         self._extra_text: dict[tuple[str, ...], FrozenText] = {}
         self._encoded: tuple[Prompts, TextOutputs] | None = None
@@ -127,8 +138,27 @@ class TunedModel(nn.Module):
             learner=self.learner,
             trained=self.trained,
             novel=novel,
+            teacher=self._teacher,
+            trained_templates=self.trained_templates,
         )
         return other.train(self.training)
+
+    @property
+    def teacher(self) -> TeacherModel:
+        """The model that the method learns from. Raises `UserError` if there is none, or it cannot be loaded."""
+        if self._teacher is None:
+            raise UserError(
+                f"this model ({type(self.method).__name__}) needs its teacher, which was not given; load it with "
+                f"cliptune.load, or pass teacher= to TunedModel"
+            )
+        return self._teacher()
+
+    def _new_learner(self, generator: Generator, teacher_text: Tensor | None) -> nn.Module:
+        method = self.method
+        if method.teacher_source() is not None:
+            text = self.teacher.text(self.classnames, self.templates) if teacher_text is None else teacher_text
+            method = method.taught(text)
+        return method.learner(self.backbone, self.classnames, generator)
 
     @property
     def accepts_new_classes(self) -> bool:
@@ -158,7 +188,8 @@ class TunedModel(nn.Module):
         raw = self._encode_images(views, prompts, stopped, record)
         adapted_image, image = {}, {}
         for name, own in raw.items():
-            with torch.set_grad_enabled(name not in stopped and torch.is_grad_enabled()):
+            grad = name not in stopped and torch.is_grad_enabled()
+            with torch.set_grad_enabled(grad), self._batch_statistics(name == "image"):
                 adapted_image[name] = adapted(own.features, prompts.adapt_image)
                 image[name] = normalise(adapted_image[name])
         text = self._encode_text(state, prompts, image["image"], record)
@@ -262,6 +293,26 @@ class TunedModel(nn.Module):
         if prompts.fixed_text:
             return text_features(frozen.features(self.backbone), frozen.text, prompts)
         return self.backbone.class_features(frozen.text, prompts)
+
+    def encode_phrases(self, texts: Sequence[str]) -> Tensor:
+        """Normalised features `(P, d)` of texts that belong to no class."""
+        return self._encode_extra(tuple(texts), self.prompts())
+
+    @contextmanager
+    def _batch_statistics(self, batch: bool) -> Iterator[None]:
+        """Normalise by the running statistics of the learner's batch norms within the block, unless `batch`.
+
+        In training, only the view "image" is normalised by its own batch and updates the running statistics, so that
+        there is one update per step and features of other views are comparable with those at test.
+        """
+        norms = [m for m in self.learner.modules() if isinstance(m, _BatchNorm) and m.training and not batch]
+        for norm in norms:
+            norm.eval()
+        try:
+            yield
+        finally:
+            for norm in norms:
+                norm.train()
 
     def encode_views(
         self, views: Mapping[str, Tensor], prompts: Prompts | None = None, stopped: frozenset[str] = frozenset()

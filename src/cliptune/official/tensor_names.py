@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cliptune.adapters.channel_adjusted import WithHead
 from cliptune.adapters.low_rank import LowRankTerms
+from cliptune.adapters.projector import ProjectedStudent
 from cliptune.adapters.surgery import SurgeryLearner
 from cliptune.errors import UserError
 from cliptune.prompts.class_aware import ClassAwareContext
@@ -24,6 +25,8 @@ from cliptune.prompts.no_prompts import NoPrompts
 #: Linear layers -> their modules in the code of CLIP-LoRA, which has no terms in the MLP.
 LORA_MODULES = {"q": "attn.q_proj", "k": "attn.k_proj", "v": "attn.v_proj", "o": "attn.proj"}
 LORA_MODULES |= {"fc": "mlp.c_fc", "proj": "mlp.c_proj"}
+#: PromptKD's projector, whose linear layers are 1x1 convolutions in the released code.
+PROJECTOR = "VPT_image_trans.conv1"
 
 
 @singledispatch
@@ -114,8 +117,28 @@ def _(learner: LowRankTerms) -> dict[str, Tensor]:
     return found
 
 
+@official_names.register
+def _(learner: ProjectedStudent) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for i, tokens in enumerate(learner.image):
+        found[f"image_encoder.transformer.resblocks.{i}.VPT_shallow" if i else "image_encoder.VPT"] = tokens
+    projector = learner.projector
+    for i, module in {0: projector.inner, 1: projector.norm, 3: projector.outer}.items():
+        found |= {f"{PROJECTOR}.{i}.weight": module.weight, f"{PROJECTOR}.{i}.bias": module.bias}
+    return found
+
+
+@singledispatch
 def official_buffers(learner: nn.Module) -> dict[str, Tensor]:
     """Official name -> tensor that is saved with the parameters but not trained."""
-    if not isinstance(learner, SurgeryLearner):
-        return {}
+    return {}
+
+
+@official_buffers.register
+def _(learner: ProjectedStudent) -> dict[str, Tensor]:
+    return {f"{PROJECTOR}.1.{name}": tensor for name, tensor in learner.projector.norm.named_buffers()}
+
+
+@official_buffers.register
+def _(learner: SurgeryLearner) -> dict[str, Tensor]:
     return {"text_cali_ratio": learner.text.ratio, "vis_cali_ratio": learner.image.ratio}
