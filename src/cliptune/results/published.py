@@ -24,7 +24,9 @@ BENCHMARK_DATASETS = frozenset(
 #: Names of the same weights; OpenAI's were trained with QuickGELU.
 BACKBONE_ALIASES = {"ViT-B-16-quickgelu/openai": "ViT-B-16/openai"}
 #: Methods without training, whose number of shots does not matter.
-TRAINING_FREE = ("zeroshot",)
+TRAINING_FREE = ("zeroshot", "cupl")
+#: Metric of transfer protocols that depends on which targets were tested.
+TARGET_AVERAGE = "average"
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class PublishedResult:
         method: the name in cliptune if the method exists here, else as printed.
         printed: the name in the source.
         data: the dataset name in cliptune if it exists here; "average" is over `BENCHMARK_DATASETS`.
-        protocol: "base_to_novel" or "few_shot".
-        shots: training images per class.
+        protocol: "base_to_novel", "few_shot", "cross_dataset" or "domain_generalization".
+        shots: training images per class; 0 for methods without training images.
         backbone: "<architecture>/<weights>".
         metric: as in result tables.
         value: accuracy in percent.
         source: paper or repository.
-        note: deviations from the usual setting.
+        note: deviations from the usual setting, such as "transductive" or "epoch chosen on test images".
     """
 
     method: str
@@ -102,25 +104,6 @@ def published_csv(lines: Sequence[PublishedResult]) -> str:
     for line in lines:
         writer.writerow([f"{v:.2f}" if isinstance(v := getattr(line, f), float) else v for f in CSV_FIELDS])
     return out.getvalue()
-
-
-def published_table(lines: Sequence[PublishedResult]) -> Table:
-    """One row per method, dataset, protocol and number of shots, with sources as footnotes."""
-    metrics = [name for name in ("base", "novel", "hm", "test") if any(line.metric == name for line in lines)]
-    sources = {source: i for i, source in enumerate(dict.fromkeys(line.source for line in lines), 1)}
-    rows: dict[tuple, dict[str, float]] = {}
-    for line in lines:
-        place = (line.printed, line.data, line.protocol, line.shots, sources[line.source])
-        rows.setdefault(place, {})[line.metric] = line.value
-    made = []
-    for (printed, data, protocol, shots, source), values in rows.items():
-        cells = tuple(Cell(values[name], None, 1) if name in values else None for name in metrics)
-        more = {"protocol": protocol, "shots": str(shots), "source": f"[{source}]"}
-        made.append(Row(printed, data, shots, 1, cells, more))
-    notes = ["As published, in percent, CLIP ViT-B/16 with OpenAI's weights."]
-    notes += [f"[{i}] {source}." for source, i in sources.items()]
-    odd = dict.fromkeys(f"{line.printed}, {line.data}: {line.note}." for line in lines if line.note)
-    return Table(tuple(metrics), tuple(made), (*notes, *odd), ("method", "data", "protocol", "shots", "source"))
 
 
 def add_published(table: Table, results: Sequence[Result], apart: Sequence[str] = ()) -> Table:
@@ -193,11 +176,20 @@ def _find_published(
         return None
     method, protocol, backbone = settings.pop()
     wanted = (method, row.data, protocol, backbone, metric)
+    if metric == TARGET_AVERAGE and not _same_targets(lines, wanted, runs):
+        return None
     for line in lines:
         same = (line.method, line.data, line.protocol, line.backbone, line.metric) == wanted
         if same and (line.shots == row.shots or method in TRAINING_FREE):
             return line
     return None
+
+
+def _same_targets(lines: Sequence[PublishedResult], wanted: tuple[str, ...], runs: Sequence[Result]) -> bool:
+    """Whether the runs were tested on the published targets of their protocol."""
+    _, data, protocol, _, _ = wanted
+    known = {line.metric for line in lines if (line.data, line.protocol) == (data, protocol)}
+    return all({name for name in run.metrics if "/" not in name} == known for run in runs)
 
 
 def _missing_reason(results: Sequence[Result], lines: Sequence[PublishedResult]) -> str:
