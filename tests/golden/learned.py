@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,8 @@ def tuned(
     """The case's model with its learner initialised as recorded.
 
     What was recorded right after the official construction is compared with the library's construction; everything else
-    is loaded. A parameter without a recorded value, or the other way round, is a problem. more: Arguments of the model.
+    is loaded. A parameter without a recorded value, or the other way round, is a problem, unless it is `unused`. more:
+    Arguments of the model.
     """
     model = TunedModel(case.backbone, method, case.classnames, templates, **more).train()
     parameters = official_names(model.learner)
@@ -31,7 +32,7 @@ def tuned(
         report.tensor(f"init.{name}", parameter)
         if isinstance(case.json.get("parameters", {}).get(f"param.{name}"), str):  # initialised from words
             report.tensor(f"param.{name}", parameter)
-    for name in case.parameters.keys() ^ parameters.keys():
+    for name in (case.parameters.keys() ^ parameters.keys()) - unused(case, parameters):
         where = "recorded" if name in case.parameters else "of the library's learner"
         report.problem(f"parameter {name} is {where} alone")
     with torch.no_grad():
@@ -43,6 +44,11 @@ def tuned(
             parameters[name].copy_(value)
     report.used(f"param.{name}" for name in case.parameters)
     return model
+
+
+def unused(case: Case, parameters: Mapping[str, Tensor]) -> set[str]:
+    """Names of recorded parameters that no loss depends on and the library's learner does not have."""
+    return set(case.json.get("no_gradient", ())) - parameters.keys()
 
 
 def gradients(report: Report, model: TunedModel, prefix: str = "") -> None:

@@ -13,7 +13,7 @@ from cliptune.model.tuned_model import TunedModel
 from cliptune.official.tensor_names import official_buffers, official_names
 from cliptune.types import Batch, Outputs, State
 from golden.compare import BOUNDS, Report
-from golden.learned import gradients, trace_settings
+from golden.learned import gradients, trace_settings, unused
 
 
 def batch_of(report: Report) -> Batch:
@@ -69,6 +69,7 @@ def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State)
     if not trace:
         return
     training, parameters = trace_settings(report.case), official_names(model.learner)
+    recorded = parameters | {name: report.case.parameters[name] for name in unused(report.case, parameters)}
     optimizer = make_optimizer(parameter_groups(model.learner, model.method.rates()), training)
     schedule = Schedule(training, 1, trace["steps"], training.steps)
     losses, norms, rates = [], [], []
@@ -78,14 +79,14 @@ def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State)
         if not step:
             _compare_rates(report, optimizer, parameters)
         optimizer.step()
-        norms.append(torch.stack([parameters[name].detach().double().norm() for name in trace["param_order"]]))
+        norms.append(torch.stack([recorded[name].detach().double().norm() for name in trace["param_order"]]))
     for name, buffer in official_buffers(model.learner).items():  # another pass in training mode changes some
         report.tensor(f"trace.final.{name}", buffer)
     losses.append(backward(model, batch, state)[1])
     report.tensor("trace.losses", torch.tensor(losses, dtype=torch.float64))
     report.tensor("trace.param_norms", torch.stack(norms))
     report.tensor("trace.lr", torch.tensor(rates, dtype=torch.float64), BOUNDS["schedule"])
-    for name, parameter in parameters.items():
+    for name, parameter in recorded.items():
         report.tensor(f"trace.final.{name}", parameter)
 
 

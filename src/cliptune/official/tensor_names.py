@@ -14,6 +14,7 @@ from cliptune.adapters.low_rank import LowRankTerms
 from cliptune.adapters.projector import ProjectedStudent
 from cliptune.adapters.surgery import SurgeryLearner
 from cliptune.errors import UserError
+from cliptune.prompts.attributes import AttributeContext
 from cliptune.prompts.class_aware import ClassAwareContext
 from cliptune.prompts.conditional import ConditionalContext
 from cliptune.prompts.context import TextContext
@@ -83,6 +84,12 @@ def _(learner: SurgeryLearner) -> dict[str, Tensor]:
             found[f"{name}.{official_name}.weight"] = module.weight
             found[f"{name}.{official_name}.bias"] = module.bias
     return found
+
+
+@official_names.register
+def _(learner: AttributeContext) -> dict[str, Tensor]:
+    own = {f"prompt_learner.ctx_att{i}": vectors for i, vectors in enumerate(learner.attributes, 1)}
+    return official_names(learner.base) | own
 
 
 @official_names.register
