@@ -42,6 +42,13 @@ def test_parts_are_joined_in_order(mask_hub, site):
     assert [file.path.rpartition(".")[2] for file in archive.files] == ["1", "2", "10"]
 
 
+def test_a_zip_that_spans_several_files_is_refused(mask_hub, site):
+    mask_hub("dtd.z01", b"?")
+    mask_hub("dtd.zip", b"?")
+    with pytest.raises(NotAvailable, match=r"dtd\.zip spans several files, .*: zip -s 0 .*dtd\.zip --out whole\.zip"):
+        list_archives(site.url)
+
+
 @pytest.mark.parametrize("listed", [b"<html>", b"[1]", b'{"error": "x"}', b'[{"path": "x"}]'])
 def test_an_invalid_list(site, listed):
     site.files[TREE] = listed

@@ -9,6 +9,7 @@ import sys
 import textwrap
 
 import pytest
+from filelock import FileLock
 
 from cliptune.errors import UserError
 from cliptune.masks import download as module
@@ -87,6 +88,13 @@ def test_a_process_that_is_killed_while_it_unpacks(dtd, mask_root):
     assert not (mask_root / "dtd" / "mask").exists()
     assert download_masks("dtd", mask_root, dtd).record
     assert len(files_under(mask_root / "dtd" / "mask")) == 28 + 1 and not (mask_root / "downloads").exists()
+
+
+def test_concurrent_downloads(dtd, mask_root):
+    folder = mask_root / "downloads" / "masks-foreground"
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"), pytest.raises(UserError, match="another process is downloading into"):
+        download_masks("dtd", mask_root, dtd)
 
 
 def test_another_disk(dtd, mask_root, monkeypatch):
@@ -191,8 +199,14 @@ def test_two_masks_of_one_image(mask_hub, mask_root, benchmark):
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (white_square(box=(0, 0, 64, 64)), "not one of masks with white foreground: .* 12 masks has any background"),
-        (white_square(box=(0, 0, 0, 0)), "not one of masks with white foreground: .* 12 masks has any foreground"),
+        (
+            white_square(box=(0, 0, 64, 64)),
+            "not put into place: in a sample, none of the 12 masks has any background",
+        ),
+        (
+            white_square(box=(0, 0, 0, 0)),
+            "not put into place: in a sample, none of the 12 masks has any foreground",
+        ),
         (b"not an image", "12 of 12 sampled masks cannot be used; the first: .* cannot be read as an image"),
     ],
 )

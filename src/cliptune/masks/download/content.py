@@ -55,6 +55,6 @@ def _check_pixels(files: Sequence[Path]) -> list[str]:
             continue
         empty, full = empty + is_empty(mask), full + is_full(mask)
     if message := uninformative_message(empty, full, len(files)):
-        raise UserError(f"the archive is not one of masks with white foreground: in a sample, {message}")
+        raise UserError(f"the masks were not put into place: in a sample, {message}")
     counts = {"without foreground": empty, "without background": full, "damaged": unreadable}
     return [f"{count} of {len(files)} sampled masks are {what}" for what, count in counts.items() if count]

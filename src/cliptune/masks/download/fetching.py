@@ -168,6 +168,6 @@ def _by_hand(folder: Path, options: MaskDownloadOptions) -> Iterator[None]:
     except NotAvailable as error:
         page = f"{SEEM_PAGE} in a browser" if options.source == "seem" else "it from another place"
         raise UserError(
-            f"{error}; use --mirror URL for another server, or download {page}, put the archive into {folder} and "
-            f"repeat the command"
+            f"{error}; use --mirror URL for another server, or download {page}, put the archive (zip or tar) "
+            f"into {folder} and repeat the command"
         ) from error

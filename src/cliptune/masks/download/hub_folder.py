@@ -74,6 +74,10 @@ def list_archives(hub: str) -> list[ListedArchive]:
 
 def _join_parts(files: Sequence[ListedFile]) -> list[ListedArchive]:
     archives: dict[str, list[ListedFile]] = {}
+    spanned = [file.path for file in files if re.search(r"\.z\d\d$", file.path, re.IGNORECASE)]
+    if spanned:
+        whole = f"{spanned[0][:-4]}.zip"
+        raise NotAvailable(f"{whole} spans several files, which only zip joins: zip -s 0 {whole} --out whole.zip")
     for file in sorted(files, key=lambda file: (len(file.path), file.path)):
         part = PART.fullmatch(file.path)
         if ARCHIVE.fullmatch(file.path):
