@@ -142,13 +142,14 @@ def test_an_archive_that_changed_on_the_hub_is_downloaded_again(mask_hub, site, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "stage", stop)
+        patch.setattr(staging, "check_sample", stop)
         download_masks("dtd", mask_root, options)
     listed = mask_hub("dtd.zip", archive_of("dtd", keys))
     tree = f"{TREE}/{FOLDER}"
     site.files[tree] = json.dumps(json.loads(site.files[tree])[1:]).encode()
     assert download_masks("dtd", mask_root, listed).record
     assert asked_files(site) == ["dtd.zip", "dtd.zip"]
+    assert not (mask_root / "downloads").exists()
 
 
 @pytest.mark.parametrize("source", ["foreground", "seem"])

@@ -6,6 +6,7 @@ their folder is then renamed to its place. The next call recognizes the result o
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def download_masks(
                 archives = local_archives(name, folder, options, progress)
                 stage(images, archives, options.source, staged, progress)
             move(staged, images.folder)
+            for leftover in folder.glob(f"{name}-*.unpacked*"):  # of archives that have changed since
+                shutil.rmtree(leftover)
             if not options.keep:
                 remove_archives(folder, name)
         placed = find_present(images, options.source)
