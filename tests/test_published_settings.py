@@ -167,6 +167,44 @@ def test_restore_has_ratios_per_dataset(dataset, image_ratio, text_ratio, weight
 
 
 @pytest.mark.parametrize(
+    "name, protocol, dataset, lr, epochs, batch, weight",
+    [
+        ("mmrl", "base_to_novel", "dtd", 1e-3, 10, 4, 1.0),
+        ("mmrl", "base_to_novel", "imagenet", 1e-3, 5, 32, 1.0),
+        ("mmrl", "few_shot", "dtd", 1e-3, 50, 32, 0.5),
+        ("mmrl", "cross_dataset", "imagenet", 1e-3, 1, 32, 0.2),
+        ("mmrlpp", "base_to_novel", "dtd", 1e-3, 10, 4, 1.0),
+        ("mmrlpp", "few_shot", "dtd", 2e-3, 100, 32, 1.0),
+        ("mmrlpp", "few_shot", "imagenet", 1e-3, 5, 32, 1.0),
+        ("mmrlpp", "domain_generalization", "imagenet", 1e-3, 1, 32, 0.1),
+    ],
+)
+def test_mmrl(name, protocol, dataset, lr, epochs, batch, weight):
+    run = published(name, protocol, data=dataset)
+    training, method = run.training, run.method
+    assert (training.optimizer, training.weight_decay, training.crop_scale) == ("adamw", 5e-4, 0.5)
+    assert (training.lr, training.epochs, training.batch_size) == (lr, epochs, batch)
+    assert training.warmup_epochs == (protocol in ("base_to_novel", "few_shot"))
+    assert (method.n_ctx, method.table_width, method.alpha, method.weight) == (5, 512, 0.7, weight)
+    assert method.compat == ("release" if protocol == "domain_generalization" else "paper")
+    assert getattr(method, "beta", 0.9) == 0.9
+
+
+@pytest.mark.parametrize(
+    "name, dataset, fields",
+    [
+        ("mmrl", "stanford_cars", {"weight": 7.0, "table_width": 512}),
+        ("mmrl", "eurosat", {"weight": 0.01, "table_width": 2048}),
+        ("mmrlpp", "eurosat", {"weight": 0.01, "beta": 0.2, "table_width": 512}),
+        ("mmrlpp", "ucf101", {"weight": 3.0, "beta": 0.9}),
+    ],
+)
+def test_mmrl_has_settings_per_dataset(name, dataset, fields):
+    run = published(name, "base_to_novel", data=dataset, preset="per_dataset")
+    assert {key: getattr(run.method, key) for key in fields} == fields
+
+
+@pytest.mark.parametrize(
     "protocol, lr, epochs, batch, keep",
     [
         ("base_to_novel", 3.5e-3, 5, 1, "last"),

@@ -177,6 +177,7 @@ class Prompts:
             positional embedding.
         mix: Share of a layer's own tokens in `image` and `text_inserted` after the first layer that has some; the rest
             is the output of the layer before.
+        input_norm: Whether the image tower's first LayerNorm acts on `image` tokens of layer 0, as on patches.
         image_change: Changes of the image tower's weights, or None.
         text_change: Changes of the text tower's weights, or None.
         share_prefix: Whether tokens that all texts share at the front may be computed once, which dropout in the text
@@ -185,6 +186,8 @@ class Prompts:
         classnames: The names of the classes; set by the model, not by the learner.
         class_offset: `(C, d)`, added to the mean un-normalised features of each class's texts, not to those of extra
             prompts.
+        known: Whether all of these were in training; set by the model.
+        other_data: Whether the images are of another dataset than those of training; set by the model.
     """
 
     text: Tensor | None = None
@@ -201,12 +204,15 @@ class Prompts:
     novel: bool = False
     text_inserted: tuple[Tensor | None, ...] = ()
     mix: float = 1.0
+    input_norm: bool = True
     text_change: TowerChange | None = None
     image_change: TowerChange | None = None
     share_prefix: bool = True
     parts: Mapping[str, Any] = field(default_factory=dict)
     classnames: tuple[str, ...] = ()
     class_offset: Tensor | None = None
+    known: bool = True
+    other_data: bool = False
 
     @property
     def fixed_text(self) -> bool:

@@ -84,7 +84,7 @@ class ImageTower:
             extra = None
             if own is not None:
                 own = own.to(x.dtype)
-                if i == 0:  # `ln_pre` acts on each token alone
+                if i == 0 and prompts.input_norm:  # `ln_pre` acts on each token alone
                     own = layer_norm(own, self.module.ln_pre, ln_pre)
                 if carried and prompts.mix != 1:
                     own = prompts.mix * own + (1 - prompts.mix) * x[:, -carried:]

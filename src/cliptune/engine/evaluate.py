@@ -43,11 +43,12 @@ def predict_logits(
         UserError: If a logit is not finite.
     """
     dataset = test.dataset or dataset
-    novel = False if test.dataset is not None else None  # no class of another dataset was left out of training
+    other = test.dataset is not None
+    novel = False if other else None  # no class of another dataset was left out of training
     templates = test.templates
     if test.dataset is not None and templates == tuple(test.dataset.templates):
         templates = templates_of(test.dataset, model.method.template_table)
-    tuned = model.with_classes(test.classnames, templates, novel=novel).eval()
+    tuned = model.with_classes(test.classnames, templates, novel=novel, other_data=other).eval()
     batches = []
     for view in encoder_inputs(tuned, dataset, test.examples, batch_size=batch_size, preset=preset, workers=workers):
         batches.append(check_logits(tuned({"image": view}).logits).float().cpu())

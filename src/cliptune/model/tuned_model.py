@@ -68,6 +68,7 @@ class TunedModel(nn.Module):
         teacher: Returns the teacher of a method that has one; called when the teacher is needed.
         teacher_text: The teacher's class features `(C, d)` of `classnames`, if they are known.
         trained_templates: The templates that `learner` was trained with; by default `templates`.
+        other_data: Whether the images are of another dataset than those of training.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class TunedModel(nn.Module):
         teacher: Callable[[], TeacherModel] | None = None,
         teacher_text: Tensor | None = None,
         trained_templates: Sequence[str] = (),
+        other_data: bool = False,
     ):
         super().__init__()
         self.backbone, self.method = backbone, method
@@ -92,7 +94,8 @@ class TunedModel(nn.Module):
         self.trained = tuple(trained) or self.classnames
         self.trained_templates = tuple(trained_templates) or self.templates
         self._teacher = teacher
-        self.novel = not set(classnames) <= set(self.trained) if novel is None else novel
+        self.known, self.other_data = set(classnames) <= set(self.trained), other_data
+        self.novel = not self.known if novel is None else novel
         generator = generator or Generator().manual_seed(0)
         self.learner = self._new_learner(generator, teacher_text) if learner is None else learner
         _ = self.class_text  # sentences that do not fit are refused now
@@ -119,11 +122,17 @@ class TunedModel(nn.Module):
         return own
 
     def with_classes(
-        self, classnames: Sequence[str], templates: Sequence[str] = (), *, novel: bool | None = None
+        self,
+        classnames: Sequence[str],
+        templates: Sequence[str] = (),
+        *,
+        novel: bool | None = None,
+        other_data: bool = False,
     ) -> TunedModel:
         """The same backbone and learner for other class names, and other templates if given.
 
-        novel: As for the class. Raises `UserError` if the method has parameters per class and the names differ.
+        novel, other_data: As for the class. Raises `UserError` if the method has parameters per class and the names
+        differ.
         """
         if tuple(classnames) != self.classnames and not self.accepts_new_classes:
             raise UserError(
@@ -140,6 +149,7 @@ class TunedModel(nn.Module):
             novel=novel,
             teacher=self._teacher,
             trained_templates=self.trained_templates,
+            other_data=other_data,
         )
         return other.train(self.training)
 
@@ -216,7 +226,13 @@ class TunedModel(nn.Module):
         prompts = self._learned()
         head = None if prompts.head is None else partial(prompts.head, classnames=self.classnames)
         prompts = replace(
-            prompts, head=head, novel=self.novel, logit_bias=self.backbone.logit_bias, classnames=self.classnames
+            prompts,
+            head=head,
+            novel=self.novel,
+            known=self.known,
+            other_data=self.other_data,
+            logit_bias=self.backbone.logit_bias,
+            classnames=self.classnames,
         )
         return prompts if self.training or torch.is_grad_enabled() else self.backbone.merged(prompts)
 

@@ -22,6 +22,7 @@ from cliptune.prompts.coupled import CoupledPrompts
 from cliptune.prompts.deep import DeepPrompts
 from cliptune.prompts.length_search import FixedLengthPrompts, SearchedPrompts
 from cliptune.prompts.no_prompts import NoPrompts
+from cliptune.prompts.representation_tokens import LowRankProjection, RepresentationTokens, SharedLinear
 
 #: Linear layers -> their modules in the code of CLIP-LoRA, which has no terms in the MLP.
 LORA_MODULES = {"q": "attn.q_proj", "k": "attn.k_proj", "v": "attn.v_proj", "o": "attn.proj"}
@@ -133,6 +134,23 @@ def _(learner: ProjectedStudent) -> dict[str, Tensor]:
     for i, module in {0: projector.inner, 1: projector.norm, 3: projector.outer}.items():
         found |= {f"{PROJECTOR}.{i}.weight": module.weight, f"{PROJECTOR}.{i}.bias": module.bias}
     return found
+
+
+@official_names.register
+def _(learner: RepresentationTokens) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {"compound_rep_tokens": learner.table}
+    for tower, linear in (("v", learner.to_image), ("t", learner.to_text)):
+        if isinstance(linear, SharedLinear):
+            found[f"srra_r2{tower}proj.weight"] = linear.weight
+            terms = {"A": linear.left, "B": linear.right, "bias": linear.bias}
+            found |= {f"srra_r2{tower}proj.srra.{i}.{n}": t for n, own in terms.items() for i, t in enumerate(own)}
+        else:
+            found |= {f"compound_rep_tokens_r2{tower}proj.{name}": t for name, t in linear.layers.named_parameters()}
+    found = {f"representation_learner.{name}": tensor for name, tensor in found.items()}
+    projection = learner.projection
+    if isinstance(projection, LowRankProjection):
+        return {**found, "image_encoder.A": projection.left, "image_encoder.B": projection.right}
+    return {**found, "image_encoder.proj_rep": projection.weight}
 
 
 @singledispatch

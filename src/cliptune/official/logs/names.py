@@ -21,6 +21,8 @@ TRAINERS = {
     "vpt": ("VPT",),
     "ivlp": ("IVLP",),
     "promptsrc": ("PromptSRC",),
+    "mmrl": ("MMRL",),
+    "mmrlpp": ("MMRLpp",),
     "restore": ("MaPLe_FSA", "RESTORE"),
     "maple+dapt": ("DAPT",),
     "dpl": ("DPL", "TrainerDev"),

@@ -27,7 +27,8 @@ def collect_feature_shifts(restored: RestoredModels) -> list[FeatureShift]:
     collected = []
     for label, model in restored.models.items():
         prompts = model.prompts()
-        if not prompts.image or (prompts.text is None and not prompts.text_deep) or prompts.conditional is not None:
+        text_tokens = prompts.text is not None or prompts.text_deep or prompts.text_inserted
+        if not prompts.image or not text_tokens or prompts.conditional is not None:
             continue
         start = experiment.untrained_model(restored.runs[label], restored.task).eval()
         (text0, image0), (text, image) = (_tower_shifts(m, restored) for m in (start, model))
