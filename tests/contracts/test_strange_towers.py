@@ -29,14 +29,16 @@ def folder(tmp_path_factory):
 
 
 def options(method: str) -> dict:
+    if method == "tcp":
+        return {"block": 1}
     return {"depth": 2} if method.startswith(("maple", "restore")) else {}
 
 
 @pytest.mark.parametrize("name", TEXT)
-@pytest.mark.parametrize("method", ["coop", "cocoop", "kgcoop"])
-def test_context_is_learned_saved_and_loaded(folder, cutouts, tmp_path, name, method):
-    image = cutouts / "cat" / "0.png"
-    run = ct.train(method, f"folder:{cutouts}", backbone=folder(name), shots=2, epochs=1, out=tmp_path)
+@pytest.mark.parametrize("method", ["coop", "cocoop", "kgcoop", "tcp", "taskres"])
+def test_text_side_is_learned_saved_and_loaded(folder, cutouts, tmp_path, name, method):
+    image, more = cutouts / "cat" / "0.png", options(method)
+    run = ct.train(method, f"folder:{cutouts}", backbone=folder(name), shots=2, epochs=1, out=tmp_path, **more)
     probabilities = run.predict(image, top_k=3)
     assert ct.load(tmp_path).predict(image, top_k=3) == probabilities
     assert sum(probability for _, probability in probabilities) == pytest.approx(1)
