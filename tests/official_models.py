@@ -15,6 +15,7 @@ from cliptune.methods.maple import Maple
 from cliptune.methods.prograd import ProGrad
 from cliptune.methods.promptsrc import PromptSrc
 from cliptune.methods.restore import Restore
+from cliptune.methods.taskres import TaskRes
 from cliptune.methods.tcp import Tcp
 from cliptune.methods.vpt import Vpt
 from cliptune.model.tuned_model import TunedModel
@@ -38,6 +39,7 @@ METHODS = {
     "kgcoop": (KgCoOp(), "", {}),
     "kgcoop random": (KgCoOp(7, ""), "", {}),
     "prograd": (ProGrad(6), "prograd", {}),
+    "taskres": (TaskRes(alpha=0.7), "", {"alpha": 0.7}),
     "tcp": (Tcp(3, block=2), "", {"block": 2, "template": "a photo of a {}."}),
     "tcp, words around the name": (
         Tcp(block=1, name_template="{}, a type of pet.", template="a photo of a {}, a type of pet."),
@@ -68,7 +70,7 @@ METHODS = {
     ),
 }
 #: Methods that save the learner only.
-ALONE = ("coop", "cocoop", "kgcoop", "prograd", "tcp")
+ALONE = ("coop", "cocoop", "kgcoop", "prograd", "tcp", "taskres")
 
 
 def trained_model(method, of, names=NAMES, seed=0):
@@ -103,6 +105,8 @@ def official_state(key, model):
     found = state_dict(tensors, of, sentences, whole=not alone)
     if key.startswith("kgcoop"):
         found = unused_tensors(found, of.embed_dim)
+    if key == "taskres":
+        found["prompt_learner.base_text_features"] = model.class_text.features(of)
     if key.startswith("promptsrc"):
         found = second_tower(found, "prompt_learner.ZS_image_encoder")
     if key.startswith("dpl"):

@@ -8,6 +8,8 @@ import torch
 from cliptune.errors import UserError
 from cliptune.methods.maple import Maple
 from cliptune.methods.restore import Restore
+from cliptune.official.checkpoint_file import read_official
+from cliptune.official.rebuild import rebuild_model
 from official_files import save
 from official_models import METHODS, NAMES, import_checkpoint, logits, official_state, trained_model
 from tiny_clips import backbone
@@ -23,7 +25,7 @@ def test_the_same_model_again(file, key, shape):
     if shape == "deep_text" and key.startswith("dpl"):
         pytest.skip("lengths are for the other backbone's layers")
     path, model = file(key, of)
-    names = () if key.startswith(("vpt", "dpl")) else NAMES
+    names = () if key.startswith(("vpt", "dpl", "taskres")) else NAMES
     again, run = import_checkpoint(path, of, name, options, () if names else NAMES)
     assert torch.equal(logits(again), logits(model)) and len(again.classnames) == len(NAMES)
     if names:
@@ -141,3 +143,22 @@ def test_templates_of_frozen_features(file):
     assert model.templates == ("a photo of a {}.",)
     with pytest.raises(UserError, match="does not fit backbone 'deep_image': block=8 is not one of the layers 1 to 2"):
         import_checkpoint(path, of, options={"template": "a photo of a {}."})
+
+
+def test_frozen_text_features_show_the_order_of_the_classes_and_the_templates(file):
+    of = backbone("deep_image")
+    path, _ = file("taskres", of)
+    with pytest.raises(UserError, match="other frozen text features than '(cat|sled dog)' in these templates;"):
+        import_checkpoint(path, of, names=(NAMES[-1], *NAMES[1:-1], NAMES[0]))
+    with pytest.raises(UserError, match="text_feature_residuals is .*, not"):
+        import_checkpoint(path, of, names=NAMES[1:])
+    content = read_official(path)
+    with pytest.raises(UserError, match="in these templates"):
+        rebuild_model(content, "taskres", of, {}, NAMES, ("a completely different sentence about the {}",))
+    assert content.class_features is not None
+    for spoilt, sentence in (
+        (content.class_features[1:], "has frozen text features of shape"),
+        (content.class_features * float("nan"), "in these templates"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            rebuild_model(replace(content, class_features=spoilt), "taskres", of, {}, NAMES)

@@ -20,8 +20,9 @@ from cliptune.files import open_regular
 #: Tensors that are not needed: a frozen second image tower, KgCoOp's unused parameters, the first token.
 UNUSED = re.compile(r"prompt_learner\.(token_prefix|token_midfix|bias_vectors|ZS_image)|image_encoder_ori\.")
 SUFFIX = "prompt_learner.token_suffix"
+CLASS_FEATURES = "prompt_learner.base_text_features"
 LEARNED = re.compile(
-    r"prompt_learner\.(ctx$|proj\.|compound_prompts_text\.|compound_prompt_projections\.|meta_net\.|ctx_(img|txt)_lst\.)"
+    r"prompt_learner\.(ctx$|proj\.|compound_prompts_text\.|compound_prompt_projections\.|meta_net\.|ctx_(img|txt)_lst\.|text_feature_residuals$)"
     r"|(image|text)_encoder\.(.+\.)?VPT(_shallow)?$|(text|visual)_adapter\.|(text|vis)_cali_ratio$"
 )
 TOWERS = re.compile(r"(image|text)_encoder\.|logit_scale$")
@@ -47,7 +48,7 @@ class OfficialCheckpoint:
 
     learned: Official name -> float32 tensor. towers: Tensors of the frozen CLIP, if the whole model was saved. suffix:
     Embeddings `(classes, n, width)` of the sentences after the learned context. unused: Names of tensors that are not
-    needed, but show which method wrote the file.
+    needed, but show which method wrote the file. class_features: Frozen text features `(classes, d)`, un-normalised.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class OfficialCheckpoint:
     towers: Mapping[str, Tensor]
     suffix: Tensor | None
     unused: frozenset[str]
+    class_features: Tensor | None = None
 
 
 def read_official(path: Path) -> OfficialCheckpoint:
@@ -75,7 +77,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
     unused = frozenset(name for name in state if UNUSED.match(name))
     learned = {name: tensor for name, tensor in state.items() if LEARNED.match(name)}
     towers = {name: t for name, t in state.items() if TOWERS.match(name) and name not in learned}
-    unknown = state.keys() - unused - learned.keys() - towers.keys() - {SUFFIX}
+    unknown = state.keys() - unused - learned.keys() - towers.keys() - {SUFFIX, CLASS_FEATURES}
     if unknown:
         raise UserError(f"{path} contains {min(unknown)[:80]}, which no known method saves; use a supported checkpoint")
     if "prompt_learner.bias_vectors" in unused:  # KgCoOp saves a network that it never calls
@@ -89,7 +91,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
         raise UserError(
             f"{path} contains NaN or infinity in {broken}, so its training diverged; use an earlier checkpoint"
         )
-    return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused)
+    return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, state.get(CLASS_FEATURES))
 
 
 def _check_tensor(path: Path, name: Any, tensor: Tensor) -> None:

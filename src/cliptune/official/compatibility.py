@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
@@ -16,6 +17,8 @@ from cliptune.official.detect import CTX
 #: Largest difference of equal weights, relative to the largest weight: rounding to half precision and averaging over
 #: epochs change them by less. The weights of another CLIP differ by about their own size.
 WEIGHT_TOLERANCE = 0.02
+#: Largest difference of equal text features, relative to their norm.
+FEATURE_TOLERANCE = 0.05
 #: Patterns of spaces that decoding adds, such as between digits and around hyphens -> replacements.
 SPACING_RULES = ((r"(?<=\d) (?=\d)", ""), (r" ?([-/']) ?", r"\1"), (r" (?=[,.;:!?)])", ""), (r"(?<=[(]) ", ""))
 ADVICE = "choose the CLIP it was trained on with --backbone and --pretrained"
@@ -97,6 +100,23 @@ def decode_classname(tail: list[int], fixed: list[int], backbone: Backbone, endi
         if shorter and backbone.prompt_tokenizer(shorter) == ids:
             name = shorter
     return name
+
+
+def check_class_features(saved: OfficialCheckpoint, names: Sequence[str], own: Tensor) -> None:
+    """Raise `UserError` if the file has other frozen text features than `own` `(classes, d)`, un-normalised."""
+    if saved.class_features is None:
+        return
+    found = saved.class_features.float()
+    if found.shape != own.shape:
+        raise UserError(
+            f"{saved.path} has frozen text features of shape {tuple(found.shape)}, not {tuple(own.shape)}; {ADVICE}"
+        )
+    apart = (found - own.cpu()).norm(dim=1) / own.cpu().norm(dim=1)
+    if not (apart <= FEATURE_TOLERANCE).all():
+        raise UserError(
+            f"{saved.path} has other frozen text features than {names[int(apart.argmax())]!r} in these templates; list "
+            f"the names in the order of training with --classes, and the templates of the dataset with --templates"
+        )
 
 
 def _check_width(saved: OfficialCheckpoint, name: str, width: int, own: int, backbone: Backbone) -> None:

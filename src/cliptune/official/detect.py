@@ -53,6 +53,7 @@ LAYOUTS = (
     TensorLayout(_has("image_encoder.VPT"), ("vpt",)),
     TensorLayout(_has(CTX, "VPT_shallow"), ("language",), ("ivlp", "promptsrc")),
     TensorLayout(_has(CTX, "bias_vectors"), ("kgcoop",), ("coop", "prograd")),
+    TensorLayout(_has("text_feature_residuals"), ("taskres",)),
     TensorLayout(_tokens_per_class, ("tcp",)),
     TensorLayout(_has(CTX, "meta_net."), ("cocoop",)),
     TensorLayout(lambda saved: CTX in saved.learned and saved.learned[CTX].ndim == 3, ("coop",)),

@@ -11,6 +11,7 @@ import torch
 
 from cliptune import checks, methods
 from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.features import class_means
 from cliptune.backbones.tokenized_text import name_templates
 from cliptune.config import RunConfig, nested_methods, with_options
 from cliptune.data.templates import read_table
@@ -18,7 +19,7 @@ from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.model.tuned_model import TunedModel
 from cliptune.official.checkpoint_file import OfficialCheckpoint
-from cliptune.official.compatibility import check_compatible, decode_classname, suffix_tokens
+from cliptune.official.compatibility import check_class_features, check_compatible, decode_classname, suffix_tokens
 from cliptune.official.detect import CTX, infer_sizes
 from cliptune.official.tensor_names import official_buffers, official_names
 from cliptune.registry import nearest
@@ -70,6 +71,9 @@ def rebuild_model(
     except UserError as error:
         raise UserError(f"{saved.path} does not fit backbone {backbone.name!r}: {error}") from None
     load_tensors(model, saved)
+    if saved.class_features is not None:
+        text = model.class_text
+        check_class_features(saved, model.classnames, class_means(text.features(backbone), text.text))
     return model.eval(), RunConfig(method, data="")
 
 

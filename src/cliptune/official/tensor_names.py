@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cliptune.adapters.channel_adjusted import WithHead
 from cliptune.adapters.low_rank import LowRankTerms
 from cliptune.adapters.projector import ProjectedStudent
+from cliptune.adapters.residual import TaskResidual
 from cliptune.adapters.surgery import SurgeryLearner
 from cliptune.errors import UserError
 from cliptune.prompts.attributes import AttributeContext
@@ -40,6 +41,11 @@ def official_names(learner: nn.Module) -> dict[str, Tensor]:
 @official_names.register
 def _(learner: NoPrompts) -> dict[str, Tensor]:
     return {}
+
+
+@official_names.register
+def _(learner: TaskResidual) -> dict[str, Tensor]:
+    return {"prompt_learner.text_feature_residuals": learner.residual}
 
 
 @official_names.register
