@@ -16,7 +16,7 @@ LARGE = {"backbone": "ViT-B-16", "pretrained": "openai"}
 ON_REQUEST = ("per_dataset",)
 PROTOCOLS = set(protocols.names())
 #: Methods without settings, or with the same settings under every protocol.
-PLAIN = ("zeroshot", "tip_adapter", "copypaste")
+PLAIN = ("zeroshot", "cupl", "tip_adapter", "copypaste")
 
 
 def published(name, protocol, **more):

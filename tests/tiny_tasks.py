@@ -23,6 +23,8 @@ from cliptune.types import Task, TestSet
 
 #: Flags for a command that takes one second.
 BRIEFLY = ("--shots", 2, "--epochs", 1)
+#: Sentences about the first drawings and the names of the contract tests, two for most and one for others.
+DESCRIPTIONS = Path(__file__).with_name("descriptions.json")
 QUICK = TrainConfig(epochs=3, lr=0.01, batch_size=4, augment="none")
 
 

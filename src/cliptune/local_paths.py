@@ -105,7 +105,7 @@ def _map_paths(run: RunConfig, change: MapPath) -> RunConfig:
 
 
 def _map_method_paths(method: Method, change: MapPath) -> Method:
-    """The method with `change` applied to the paths of its mask sources, its teacher and those of its base methods."""
+    """The method with `change` applied to the paths of its masks, its teacher, its descriptions and of its bases."""
     fields: dict[str, Any] = {}
     if methods.is_wrapper(type(method)):
         fields["base"] = _map_method_paths(method.base, change)  # type: ignore[attr-defined]
@@ -114,6 +114,9 @@ def _map_method_paths(method: Method, change: MapPath) -> Method:
     teacher = getattr(method, "teacher", None)  # names of backbones are unchanged, as no such path was recorded
     if isinstance(teacher, str) and teacher not in NAMED_TEACHERS:
         fields["teacher"] = change("teacher", teacher)
+    descriptions = getattr(method, "descriptions", None)
+    if isinstance(descriptions, str) and descriptions:
+        fields["descriptions"] = change("descriptions", descriptions)
     fields = {name: value for name, value in fields.items() if value != getattr(method, name)}
     return dataclasses.replace(method, **fields) if fields else method  # type: ignore[type-var]
 

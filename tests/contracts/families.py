@@ -67,7 +67,7 @@ SIZES = {
 SIZES |= {"timm_drop", "timm_drop_path", "timm_model_pretrained", "attn_pooler_heads", "tokenizer_kwargs"}
 #: Column of the table -> its methods.
 COLUMNS = {
-    "fixed text": ("zeroshot", "linear_probe", "clip_adapter", "tip_adapter", "tip_adapter_f"),
+    "fixed text": ("zeroshot", "cupl", "linear_probe", "clip_adapter", "tip_adapter", "tip_adapter_f"),
     "text tokens": ("coop", "kgcoop", "prograd", "cocoop", "language"),
     "image tokens": ("vpt",),
     "tokens in both": ("ivlp", "maple", "promptsrc", "restore", "mmrl", "mmrlpp", "dpl", "clip_lora"),

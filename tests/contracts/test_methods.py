@@ -13,7 +13,7 @@ from cliptune.engine.fit import training_set
 from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.types import State
-from tiny_tasks import QUICK, fabric, learned, model, same, task, trained
+from tiny_tasks import DESCRIPTIONS, QUICK, fabric, learned, model, same, task, trained
 
 WRAPPERS = methods.wrapper_names()
 PLAIN = [name for name in methods.names() if name not in WRAPPERS]
@@ -52,6 +52,7 @@ def suited(name: str) -> Method:
     sizes |= {key: 1 for key in known if key == "block"}
     sizes |= {key: 4.0 for key in known if key == "kd_weight"}  # the published one diverges on random towers
     masks = {key: "data" for key in known if key == "masks_from"}
+    masks |= {key: str(DESCRIPTIONS) for key in known if key == "descriptions"}
     try:
         return config.with_options(run, {**sizes, **masks}).method
     except UserError:  # the words need more vectors

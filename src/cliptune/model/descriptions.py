@@ -1,0 +1,113 @@
+"""Sentences about each class, such as a language model writes, from a JSON file."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cliptune.backbones.tokenized_text import (
+    TokenizedText,
+    format_template,
+    tokenize_fixed,
+    underscores_to_spaces,
+)
+from cliptune.errors import UserError, shown
+from cliptune.files import read_text
+from cliptune.text import listed
+
+if TYPE_CHECKING:
+    from cliptune.backbones.prompt_tokenizer import PromptTokenizer
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """Sentences by class name, as `normalised`. path: The file, "" for none."""
+
+    path: str
+    sentences: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def read(cls, path: str) -> Descriptions:
+        """Read a JSON object of class names -> lists of sentences; "" has none. Raises `UserError`."""
+        if not path:
+            return cls("", {})
+        try:
+            pairs = json.loads(read_text(path), object_pairs_hook=_Pairs)
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{path} is not valid JSON ({error}); write an object of names and sentences") from None
+        if not isinstance(pairs, _Pairs):
+            raise UserError(
+                f'{path} must be a JSON object such as {{"cat": ["a cat has whiskers."]}}, got {shown(pairs)}'
+            )
+        found: dict[str, tuple[str, ...]] = {}
+        for name, sentences in pairs:
+            key = normalised(name)
+            if key in found:
+                raise UserError(
+                    f"{path} has {name!r} twice, as case and underscores do not count; merge the lists of sentences"
+                )
+            found[key] = _checked(path, name, sentences)
+        return cls(path, found)
+
+    def of(self, classnames: Sequence[str], template: str) -> list[tuple[str, ...]]:
+        """The sentences of each class. Names without any get `template`, with a warning."""
+        if missing := [name for name in classnames if normalised(name) not in self.sentences]:
+            warnings.warn(self._missing(missing, classnames, template), stacklevel=3)
+        return [
+            self.sentences.get(normalised(name)) or (format_template(template, underscores_to_spaces(name)),)
+            for name in classnames
+        ]
+
+    def tokenized(self, tokenizer: PromptTokenizer, classnames: Sequence[str], template: str) -> TokenizedText:
+        """The sentences of all classes, consecutive for each. Raises `UserError` for one that is too long."""
+        import torch
+
+        rows = self.of(classnames, template)
+        for name, sentences in zip(classnames, rows, strict=True):
+            for number, sentence in enumerate(sentences, 1):
+                try:
+                    tokenizer(sentence)
+                except UserError as error:
+                    raise UserError(
+                        f"sentence {number} of {name!r} in {self.path or 'the template'} does not fit: {error}"
+                    ) from None
+        text = tokenize_fixed(tokenizer, [sentence for sentences in rows for sentence in sentences])
+        counts = [len(sentences) for sentences in rows]
+        if len({*counts}) == 1:
+            return replace(text, per_class=counts[0])
+        return replace(text, owner=torch.arange(len(rows)).repeat_interleave(torch.tensor(counts)))
+
+    def _missing(self, missing: Sequence[str], classnames: Sequence[str], template: str) -> str:
+        if not self.path:
+            return f"no file of sentences about the classes is set (descriptions), so that {template!r} is used instead"
+        known = {normalised(name) for name in classnames}
+        others = [name for name in self.sentences if name not in known]
+        note = f"; it has other names: {listed(others)}" if others else ""
+        return f"{self.path} has no sentences for {listed(missing)}, so that {template!r} is used instead{note}"
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The entries of a JSON object, also those with the same name."""
+
+
+def normalised(name: str) -> str:
+    """A class name without differences that do not count: case, underscores, repeated spaces."""
+    return " ".join(underscores_to_spaces(name).split()).casefold()
+
+
+def _checked(path: str, name: str, sentences: object) -> tuple[str, ...]:
+    """The sentences of one entry of the file. Raises `UserError`."""
+    if isinstance(sentences, _Pairs) or not isinstance(sentences, list):
+        got = "an object" if isinstance(sentences, _Pairs) else shown(sentences)
+        raise UserError(f"{path}: the entry of {name!r} must be a list of sentences, got {got}")
+    if not sentences:
+        raise UserError(f"{path}: the entry of {name!r} is empty; add a sentence, or remove the entry")
+    for sentence in sentences:
+        if not isinstance(sentence, str) or not sentence.strip():
+            raise UserError(f"{path}: the entry of {name!r} must have sentences, got {shown(sentence)}")
+    return tuple(sentences)
