@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from cliptune import masks, protocols
+from cliptune import masks, methods, protocols
 from cliptune.config import RunConfig
 from cliptune.data import duplicates, sources
 from cliptune.data.dataset import Dataset
@@ -36,9 +37,25 @@ def build_task(run: RunConfig, dataset: Dataset | None = None) -> Task:
         elif getattr(run, option):
             have = ", ".join(name for name in protocols.names() if protocols.has_option(name, option))
             raise UserError(f"{run.protocol} has no {option}, only {have}; leave it out or choose another protocol")
+    if run.method.pool:
+        _check_pool(run)
+        more["pool"] = True
     dataset = dataset or open_dataset(run)
     dataset = dataset.with_holdout() if validation_use(run) else dataset
-    return next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,), **more)))
+    task = next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,), **more)))
+    return replace(task, chosen_on=next(iter(task.tests))) if run.method.chooses_on_test else task
+
+
+def _check_pool(run: RunConfig) -> None:
+    """Raise `UserError` if the run cannot give its method a pool of unlabelled images."""
+    name = methods.name_of(run.method)
+    if not protocols.has_option(run.protocol, "pool"):
+        have = ", ".join(name for name in protocols.names() if protocols.has_option(name, "pool"))
+        raise UserError(f"{name} trains on a pool of unlabelled images, which {run.protocol} has not; choose {have}")
+    if run.fraction < 1:
+        raise UserError(
+            f"fraction={run.fraction} selects images by label, but {name} trains on unlabelled images; leave it at 1"
+        )
 
 
 def validation_use(run: RunConfig) -> str:

@@ -39,7 +39,7 @@ def load_teacher(source: str, student: Backbone, load_run: LoadRun) -> TunedMode
     Raises `UserError` if there is no such run or backbone.
     """
     if source == OWN_BACKBONE:
-        return TunedModel(student, ZeroShot(), NO_CLASSES)
+        return TunedModel(student, ZeroShot(), NO_CLASSES, trained=NO_CLASSES)
     path = Path(source).expanduser()
     if path.is_file() or (path / CHECKPOINT).is_file():
         return load_run(path)
@@ -49,7 +49,7 @@ def load_teacher(source: str, student: Backbone, load_run: LoadRun) -> TunedMode
             f"no teacher at {source!r}, which the model needs to learn, and for class names that it was not trained "
             f"on; name the directory of a run, a checkpoint file, or a backbone as NAME/PRETRAINED (ViT-L-14/openai)"
         )
-    return TunedModel(cached_backbone(name, pretrained), ZeroShot(), NO_CLASSES)
+    return TunedModel(cached_backbone(name, pretrained), ZeroShot(), NO_CLASSES, trained=NO_CLASSES)
 
 
 def split_backbone(source: str) -> tuple[str, str]:

@@ -118,7 +118,8 @@ class Tuned:
     def _trained_on(self, examples: Sequence[Example]) -> bool:
         """Whether some of these image files are in the training data."""
         with suppress(UserError), warnings.catch_warnings(action="ignore"):
-            own = tasks.open_dataset(self.run)
+            # A pool may be of another dataset, the target.
+            own = tasks.build_task(self.run).dataset if self.run.method.pool else tasks.open_dataset(self.run)
             trained = {e.path.resolve() for e in (*own.examples("train"), *own.examples("val")) if e.path is not None}
             return any(e.path is not None and e.path.resolve() in trained for e in examples)
         return False

@@ -15,6 +15,9 @@ LinearBackend = Literal["auto", "torch", "onednn"]
 #: Linear layers of a transformer block: of its attention, and of its MLP.
 LinearLayer = Literal["q", "k", "v", "o", "fc", "proj"]
 
+#: Label of an image of an unlabelled pool.
+NO_LABEL = -1
+
 
 @dataclass(frozen=True)
 class Example:
@@ -77,7 +80,8 @@ class Batch:
 
     `index` `(B,)` is the position of each example in its set. `targets` `(B, c)` of multi-label data are 1 for each
     class in the image and 0 otherwise, for the classes up to the last that occurs in the set. `weights` `(B,)` multiply
-    the losses, if the examples differ in weight.
+    the losses, if the examples differ in weight. `labelled` is False for images of an unlabelled pool, whose `labels`
+    are `NO_LABEL`.
     """
 
     images: Tensor
@@ -86,6 +90,7 @@ class Batch:
     index: Tensor | None = None
     targets: Tensor | None = None
     weights: Tensor | None = None
+    labelled: bool = True
 
 
 @dataclass(frozen=True)
@@ -302,6 +307,10 @@ class Task:
 
     averaged: The test sets over which the papers' "average" is taken, () for no such metric.
     image_store: Decoded training images (`data.image_store.ImageStore`) if validation has read them.
+    pool: Whether `train` is a pool of unlabelled images, whose labels are `NO_LABEL`.
+    transductive: Whether `train` shows classes or data of which the test sets measure the transfer.
+    chosen_on: Name of the test set whose accuracy chooses the epoch that is kept, as some released code does; "" for
+        validation images, if any.
     """
 
     name: str
@@ -313,6 +322,9 @@ class Task:
     seed: int
     averaged: tuple[str, ...] = ()
     image_store: Any = field(default=None, compare=False, repr=False)
+    pool: bool = False
+    transductive: bool = False
+    chosen_on: str = ""
 
 
 @dataclass

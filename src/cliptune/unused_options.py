@@ -51,6 +51,8 @@ def find_unused_options(run: RunConfig) -> dict[str, str]:
         if not protocols.has_option(run.protocol, option):
             have = ", ".join(name for name in protocols.names() if protocols.has_option(name, option))
             found[option] = f"{run.protocol} has no {option}, only {have}; leave it out or choose another protocol"
+    if run.method.pool:
+        found["shots"] = f"{methods.name_of(run.method)} trains on all images of the pool, without their labels"
     source = run.data.partition(":")[0]
     for name, sources in SOURCE_OPTIONS.items():
         if source not in sources:

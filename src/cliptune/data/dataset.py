@@ -88,7 +88,7 @@ class Dataset(ABC):
 
     def draw(self, shots: int, seed: int) -> tuple[list[Example], list[Example]]:
         """Training and validation examples for `shots` per class and a seed (see `splits.draw_few_shot`)."""
-        train, val = self._trained(), self.aside() if self.uses_holdout else self.examples("val")
+        train, val = self.training_examples(), self.aside() if self.uses_holdout else self.examples("val")
         return (
             dassl_few_shot.draw_from_file(self.draws, train, val, shots, seed)
             if self.draws
@@ -97,9 +97,9 @@ class Dataset(ABC):
 
     def sizes(self) -> dict[int, int]:
         """Number of training images per class, in order of first appearance."""
-        return splits.count_classes(self._trained())
+        return splits.count_classes(self.training_examples())
 
-    def _trained(self) -> list[Example]:
+    def training_examples(self) -> list[Example]:
         """The training examples, from which shots are drawn."""
         train = self.examples("train")
         return splits.exclude(train, self.aside()) if self.uses_holdout else train

@@ -11,7 +11,7 @@ from cliptune.data import image_files
 from cliptune.data.image_files import ImageFiles
 from cliptune.data.targets import labels_in
 from cliptune.text import listed
-from cliptune.types import Example, Task
+from cliptune.types import NO_LABEL, Example, Task
 
 #: Bytes that are read at most to compare files of the same size and end.
 MAX_HASHED_BYTES = 1 << 30
@@ -21,14 +21,14 @@ MAX_NAMED = 3
 
 @dataclass(frozen=True)
 class _Seen:
-    """An image file of a task: whether it is used for training, and the names of its classes."""
+    """An image file of a task: whether it is used for training, and the names of its classes (none if unlabelled)."""
 
     path: Path
     trains: bool
     classes: frozenset[str]
 
     def __str__(self) -> str:
-        return f"{self.path} ({', '.join(sorted(self.classes))})"
+        return f"{self.path} ({', '.join(sorted(self.classes)) or 'unlabelled'})"
 
 
 def warn_of_duplicates(task: Task, data: str) -> dict[str, int]:
@@ -47,7 +47,7 @@ def warn_of_duplicates(task: Task, data: str) -> dict[str, int]:
     if task.dataset.is_public:
         return {}
     groups = _same(list(_files(task)), task.dataset.image_files)
-    across = [group for group in groups if len({seen.classes for seen in group}) > 1]
+    across = [group for group in groups if len({seen.classes for seen in group if seen.classes}) > 1]
     leaks = [group for group in groups if len({seen.trains for seen in group}) > 1]
     if across:
         warnings.warn(
@@ -75,7 +75,8 @@ def _files(task: Task) -> Iterator[_Seen]:
         for example in examples:
             if example.path is not None and example.key not in known:
                 known.add(example.key)
-                yield _Seen(example.path, trains, frozenset(names[label] for label in labels_in(example)))
+                labels = [label for label in labels_in(example) if label != NO_LABEL]
+                yield _Seen(example.path, trains, frozenset(names[label] for label in labels))
 
 
 def _same(seen: Sequence[_Seen], files: ImageFiles) -> list[list[_Seen]]:

@@ -25,7 +25,7 @@ from cliptune.data.transforms import (
     standardise,
 )
 from cliptune.errors import UserError
-from cliptune.types import Batch, DecodedImage, Example, Masks
+from cliptune.types import NO_LABEL, Batch, DecodedImage, Example, Masks
 
 #: Batches that are read ahead of the one in use.
 PREFETCH_BATCHES = 2
@@ -65,6 +65,7 @@ class ExampleSet:
         self.dataset, self.examples, self.preprocess = dataset, tuple(examples), preprocess
         self.augment, self.preset, self.seed = augment, preset, seed
         self.targets, self.weights = multi_hot(self.examples), example_weights(self.examples)
+        self.labelled = all(example.label != NO_LABEL for example in self.examples)
         self._store = store or ImageStore(dataset, keep, preprocess if shrink else None)
 
     def __len__(self) -> int:
@@ -110,7 +111,8 @@ class ExampleSet:
         """Normalised `Batch` on `device` from collated items."""
         image, mask, label, index = (part.to(device, non_blocking=True) for part in raw)
         masks = mask.float() / 255 if mask.numel() else None
-        return Batch(self._normalised(image), label, masks, index, *self.targets_and_weights(raw[3], device))
+        targets, weights = self.targets_and_weights(raw[3], device)
+        return Batch(self._normalised(image), label, masks, index, targets, weights, self.labelled)
 
     def targets_and_weights(
         self, index: Tensor | list[int], device: torch.device

@@ -57,4 +57,7 @@ class FeatureCache:
             index = torch.from_numpy(np.asarray(positions)).to(self.labels.device)
             views = {name: rows[index] for name, rows in features.items()}
             extras = self.examples.targets_and_weights(positions, index.device)
-            yield Batch(views["image"], self.labels[index], None, index, *extras), views
+            yield (
+                Batch(views["image"], self.labels[index], None, index, *extras, labelled=self.examples.labelled),
+                views,
+            )

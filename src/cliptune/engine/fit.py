@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -58,7 +59,9 @@ def fit(
         method.prepare(model, task)
         model.eval()
         return []
-    if training.keep == "best" and not task.val:
+    if task.chosen_on:
+        training = replace(training, keep="best")
+    elif training.keep == "best" and not task.val:
         raise UserError(f"keep=best needs validation images, but {task.name} has none; use keep=last")
     training = training.for_shots(len(task.train) / len(task.classnames))
     trainer = Trainer(model, task, training, fabric, watchers)
@@ -102,6 +105,11 @@ def training_set(
         return examples, None
     provided = {e.key for e in task.train if e.mask is not None or e.boxes or store.has_mask(e)}
     masks = mask_sources.choose_source(spec, provided, len({e.key for e in task.train}), task.seed)
+    if task.pool and isinstance(masks, ModelMaskSource):
+        raise UserError(
+            f"masks_from={spec} computes masks for the images' labels, but the training images are an unlabelled pool; "
+            f"choose data, folder:PATH, beside or grid"
+        )
     masks.check(task.train)
     if not masks.changes:
         validate_masks(examples, masks)

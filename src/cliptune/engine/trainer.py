@@ -117,8 +117,8 @@ class Trainer:
 
 
 def validate(model: TunedModel, task: Task, training: TrainConfig) -> float:
-    """Accuracy in percent on the validation images."""
-    test = TestSet(task.val, task.classnames)
+    """Accuracy in percent on the validation images, or on the test set that chooses the epoch."""
+    test = task.tests[task.chosen_on] if task.chosen_on else TestSet(task.val, task.classnames)
     return accuracy(predict_logits(model, task.dataset, test, preset=training.augment, workers=training.workers), test)
 
 

@@ -62,6 +62,10 @@ class PromptKd(Method):
         checks.at_least(self, 0, "kd_weight")
         checks.positive(self, "temperature")
 
+    @property
+    def chooses_on_test(self) -> bool:  # type: ignore[override]
+        return self.compat == "release"
+
     def teacher_source(self) -> str:
         return self.teacher
 

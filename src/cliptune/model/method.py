@@ -42,6 +42,8 @@ class Method(ABC):
     needs_frozen: bool = False
     #: Whether it trains on the protocol's pool of unlabelled images instead of the labelled ones.
     pool: bool = False
+    #: Whether the epoch with the best accuracy on the first test set is kept, as some released code does.
+    chooses_on_test: bool = False
     #: Whether class features receive no gradient, so that losses of a wrapper's views have to train the image side.
     fixed_classes: bool = False
     #: What the method uses validation images for, in words; "" if it does not.
@@ -197,6 +199,10 @@ class Wrapper(Method):
     @property
     def pool(self) -> bool:  # type: ignore[override]
         return self.base.pool
+
+    @property
+    def chooses_on_test(self) -> bool:  # type: ignore[override]
+        return self.base.chooses_on_test
 
     @property
     def fixed_classes(self) -> bool:  # type: ignore[override]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cliptune.errors import UserError
 from cliptune.types import Batch
 
 if TYPE_CHECKING:
@@ -24,8 +25,16 @@ def classification_loss(logits: Tensor, batch: Batch) -> Tensor:
     With `batch.weights`: mean_b w_b CE_b, weights on the loss as coresets define them (Mirzasoleiman et al., ICML 2020:
     the sum of w_b grad CE_b approximates the sum over all images), not on the logits as in DAPT e556f17. Weights
     average to 1 over the training set rather than over each batch, so an image's weight does not depend on its batch.
+
+    Raises `UserError` for unlabelled images.
     """
     import torch.nn.functional as F
+
+    if not batch.labelled:
+        raise UserError(
+            "the training images are an unlabelled pool, so there is no cross-entropy with their labels; a method or "
+            "wrapper that needs labels cannot be combined with one that trains on a pool"
+        )
 
     target = batch.labels
     if batch.targets is not None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from cliptune.data.dataset import Dataset
 from cliptune.data.splits import base_and_novel, count_classes, select_labels, warn_of_small_classes
 from cliptune.errors import UserError
+from cliptune.protocols.common.pool import unlabelled
 from cliptune.types import Task, TestSet
 
 
 def base_to_novel(
-    dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (1, 2, 3), joint: bool = False
+    dataset: Dataset, *, shots: int = 16, seeds: Sequence[int] = (1, 2, 3), joint: bool = False, pool: bool = False
 ) -> Iterator[Task]:
     """One task per seed. Test sets: "base" and "novel", each among its own class names, and "base/<variant>".
 
@@ -20,6 +22,7 @@ def base_to_novel(
     test set of each half that has one of its classes, where classes of the other half are ignored.
 
     joint: Add a test set "joint" of all images among all class names, with the parts "base/joint" and "novel/joint".
+    pool: Train on all training images of both halves without their labels, among all class names, base before novel.
     Raises `UserError` for data with less than four classes.
     """
     sizes = dataset.sizes()
@@ -27,7 +30,11 @@ def base_to_novel(
     parts: dict[str, tuple[int, ...]] = dict(zip(("base", "novel"), base_and_novel(labels), strict=True))
     if len(parts["novel"]) < 2:
         raise UserError(f"base_to_novel needs at least 4 classes, but {dataset.name} has {len(labels)}; use few_shot")
-    warn_of_small_classes({label: sizes[label] for label in sizes if label in parts["base"]}, shots, dataset.classnames)
+    both = tuple(dataset.classnames[label] for labels in parts.values() for label in labels)
+    if not pool:
+        warn_of_small_classes(
+            {label: sizes[label] for label in sizes if label in parts["base"]}, shots, dataset.classnames
+        )
     for seed in seeds:
         train, val = dataset.draw(shots, seed)
         tests = {}
@@ -39,7 +46,7 @@ def base_to_novel(
         base = parts["base"]
         for variant, examples in dataset.variants().items():
             tests[f"base/{variant}"] = TestSet(select_labels(examples, base), tests["base"].classnames)
-        yield Task(
+        task = Task(
             "base_to_novel",
             dataset,
             select_labels(train, base),
@@ -48,6 +55,10 @@ def base_to_novel(
             tests["base"].classnames,
             seed,
         )
+        if pool:
+            images = unlabelled(dataset.training_examples())
+            task = replace(task, train=images, classnames=both, pool=True, transductive=True)
+        yield task
 
 
 def _joint(dataset: Dataset, parts: Mapping[str, tuple[int, ...]]) -> TestSet:

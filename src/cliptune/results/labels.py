@@ -14,6 +14,8 @@ from cliptune.types import Result
 #: Settings that do not distinguish methods: they have columns of their own or name the device.
 NON_METHOD_SETTINGS = frozenset({"seed", "data", "shots", "device", "devices"})
 IMPORTED_SUFFIX = " (imported)"
+#: Entries of a record's provenance that a reader must know to compare the row -> words after the method's name.
+MARKS = {"transductive": "transductive", "epoch_chosen_on": "epoch chosen on test"}
 
 
 def num_shots(result: Result) -> int | None:
@@ -34,7 +36,8 @@ def get_setting(result: Result, key: str) -> Any:
 def label_methods(results: Sequence[Result], aside: Sequence[str] = ()) -> list[Result]:
     """Append differing settings to the method names: "coop (n_ctx=4)", so that different settings are never averaged.
 
-    Names are unchanged if all settings agree. Runs imported from logs, which record few settings, are labelled
+    Rows with an entry of `MARKS` always say so: "promptkd (transductive)". Other names are unchanged if all settings
+    agree. Runs imported from logs, which record few settings, are labelled
     "coop (imported)" if there are other runs as well.
 
     Args:
@@ -49,6 +52,7 @@ def label_methods(results: Sequence[Result], aside: Sequence[str] = ()) -> list[
         else result
         for result, other in zip(results, imported, strict=True)
     ]
+    named = [dataclasses.replace(result, method=mark_method(result)) for result in named]
     groups: dict[tuple, list[int]] = defaultdict(list)
     for i, result in enumerate(named):
         groups[
@@ -64,6 +68,12 @@ def label_methods(results: Sequence[Result], aside: Sequence[str] = ()) -> list[
             if words:
                 named[i] = dataclasses.replace(named[i], method=f"{named[i].method} ({words})")
     return named
+
+
+def mark_method(result: Result) -> str:
+    """The method's name with the words of `MARKS` that apply to its run, once."""
+    marks = ", ".join(words for entry, words in MARKS.items() if result.provenance.get(entry))
+    return result.method if not marks or f"({marks})" in result.method else f"{result.method} ({marks})"
 
 
 def methods_that_train(results: Sequence[Result]) -> dict[str, bool]:

@@ -13,7 +13,7 @@ from cliptune.errors import UserError
 from cliptune.results import t_distribution
 from cliptune.results.aggregate import Cell, aggregate_runs, select_metrics
 from cliptune.results.labels import label_methods, method_order, num_shots, setting_sort_key
-from cliptune.results.summary import Row, Table, group_runs
+from cliptune.results.summary import Row, Table, group_runs, mark_notes
 from cliptune.types import Result
 
 #: Minimum number of shared seeds for a difference to be reported.
@@ -70,7 +70,14 @@ def compare_to_baseline(
         raise UserError(f"there is no method other than {baseline} to compare")
     rows = _with_corrected_p(rows)
     keys = ("method", "data", "shots", *apart, "seeds")
-    return Table(names, tuple(rows), (*_footnotes(baseline, rows, test), *notes), keys, "se", differences=True)
+    return Table(
+        names,
+        tuple(rows),
+        (*_footnotes(baseline, rows, test), *mark_notes(results), *notes),
+        keys,
+        "se",
+        differences=True,
+    )
 
 
 def _row_sort_key(place: tuple) -> tuple:

@@ -30,6 +30,14 @@ SPREAD_NOTES: dict[Spread, str] = {
     "se": "± is the standard error of the mean over n seeds: standard deviation (ddof = 1) / sqrt(n).",
 }
 
+#: Footnotes on marked rows, by the entry of the record.
+MARK_NOTES = {
+    "transductive": "Transductive: training saw unlabelled images of the test classes or of the target, which "
+    "other methods do not see.",
+    "epoch_chosen_on": "Epoch chosen on test: the best of all epochs on test images, as in the released code, so the "
+    "accuracy is too high.",
+}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -106,7 +114,7 @@ def summarise(
         cells = [aggregate_runs(runs, name) for name in names]
         cells += [mean_over_seeds(v for r in runs if (v := COST_COLUMNS[c].of(r)) is not None) for c in costs]
         rows.append(Row(method, data, shots, len(runs), tuple(cells), dict(zip(keys, more, strict=True))))
-    notes = _footnotes(names, rows, spread, per_seed)
+    notes = _footnotes(names, rows, spread, per_seed) + mark_notes(results)
     blank = sum(not result.metrics for result in results)
     if blank:
         notes.append(f"{blank} of {len(results)} runs have no test images and therefore no accuracy.")
@@ -176,6 +184,11 @@ def _average_rows(
     if left:
         notes.append(f"No average for methods not run on all {len(datasets)} datasets: {'; '.join(left)}.")
     return rows, notes
+
+
+def mark_notes(results: Sequence[Result]) -> list[str]:
+    """Footnotes on the marks after names of methods (`labels.MARKS`)."""
+    return [note for entry, note in MARK_NOTES.items() if any(result.provenance.get(entry) for result in results)]
 
 
 def _footnotes(metrics: Sequence[str], rows: Sequence[Row], spread: Spread, per_seed: bool) -> list[str]:

@@ -10,6 +10,7 @@ from cliptune.data import sources
 from cliptune.data.dataset import Dataset
 from cliptune.data.splits import warn_of_small_classes
 from cliptune.errors import UserError
+from cliptune.protocols.common.pool import unlabelled
 from cliptune.types import Task, TestSet
 
 #: Names that no target may have: the source's test set, and the average over the targets.
@@ -53,6 +54,33 @@ def transfer_tasks(
     for seed in seeds:
         train, val = dataset.draw(shots, seed)
         yield Task(name, dataset, tuple(train), tuple(val), tests, dataset.classnames, seed, averaged=tuple(targets))
+
+
+def pool_tasks(name: str, dataset: Dataset, seeds: Sequence[int], targets: Sequence[str]) -> Iterator[Task]:
+    """One task per seed: train on all training images of the only target without their labels, among its class names,
+    and test on it. `dataset` was used by the teacher.
+
+    Raises `UserError` unless there is exactly one target, a dataset with training images.
+    """
+    if len(targets) != 1:
+        raise UserError(
+            f"a method with an unlabelled pool trains on the images of one target, got {len(targets)}; name one with "
+            f"--targets, as for --data, and start a run for each"
+        )
+    if targets[0] in dataset.domains():
+        raise UserError(
+            f"the target {targets[0]!r} is a domain of {dataset.name} without training images of its own; name another "
+            f"dataset with --targets"
+        )
+    ((found, test),) = target_test_sets(dataset, targets).items()
+    target: Dataset = test.dataset
+    images = unlabelled(target.training_examples())
+    if not images:
+        raise UserError(f"the target {targets[0]!r} has no training images to form a pool; name another one")
+    tests = {found: TestSet(test.examples, test.classnames)}
+    for seed in seeds:
+        task = Task(name, target, images, (), tests, target.classnames, seed, averaged=(found,))
+        yield replace(task, pool=True, transductive=True)
 
 
 def _open_target(dataset: Dataset, spec: str) -> Dataset:
