@@ -160,8 +160,11 @@ def train_stages(
     """
     history: list[dict[str, float]] = []
     shots = run.shots or len(task.train) / len(task.classnames)
+    before: TunedModel | None = None
     for stage in range(1, 10):
         model = untrained_model(run, task).to(fabric.device)
+        if before is not None:
+            run.method.continue_from(model, before)
         stage_file = folder and folder / STAGE.format(stage)
         if stage_file and stage_file.is_file():
             tensors, about = checkpoint.read_checkpoint(stage_file)
@@ -183,7 +186,7 @@ def train_stages(
             break
         if stage_file and fabric.is_global_zero and not stage_file.is_file():
             checkpoint.write_checkpoint(stage_file, model.learner.state_dict(), {"history": rows})
-        run = replace(run, method=next_method)
+        run, before = replace(run, method=next_method), model
     if history and len(history) < max(run.evaluate_at, default=0):
         warnings.warn(
             f"evaluate_at asks for epoch {max(run.evaluate_at)}, but {methods.name_of(run.method)} trains for "

@@ -30,6 +30,8 @@ def save_model(path: Path, run: RunConfig, model: TunedModel) -> None:
         "backbone": model.backbone.fingerprints.describe(),
         "version": __version__,
     }
+    if model.trained != model.classnames:
+        about["trained"] = list(model.trained)
     places = local_paths.record_paths(run, path.parent)
     about |= {"places": places} if places else {}
     checkpoint.write_checkpoint(path, model.learner.state_dict(), about)
@@ -61,12 +63,13 @@ def load_model(
     model = TunedModel(
         backbone,
         run.method,
-        header.classnames,
+        header.trained or header.classnames,
         header.templates,
         teacher=lazy_teacher(run.method, backbone),
         teacher_text=teachers.saved_text(tensors),
     )
     checkpoint.load_learner(model.learner, tensors, f"{path} does not fit {shown(run.method)}")
+    model = model.with_classes(header.classnames) if header.trained else model
     return model.eval(), run
 
 

@@ -26,15 +26,17 @@ class CheckpointHeader:
 
     Args:
         config: The run configuration as plain values.
-        classnames: The class names that were trained.
+        classnames: The class names of the model.
         templates: The prompt templates of the dataset.
         backbone: Description of the backbone, by `Fingerprints.describe`.
+        trained: The class names that were trained, if they are others; else ().
     """
 
     config: Mapping[str, Any]
     classnames: tuple[str, ...]
     templates: tuple[str, ...]
     backbone: Mapping[str, Any]
+    trained: tuple[str, ...] = ()
 
     def check(self, backbone: Backbone, path: Path) -> None:
         """Raise `UserError` if `backbone` is not the one that the tensors were learned for."""
@@ -62,6 +64,7 @@ def read_header(about: Mapping[str, Any], path: Path) -> CheckpointHeader:
         names,
         templates,
         {**backbone, **{key: _get(backbone, key, str, path) for key in ("name", "fingerprint")}},
+        tuple(_texts(about, "trained", path)) if "trained" in about else (),
     )
 
 

@@ -153,6 +153,10 @@ class Method(ABC):
         """The method to train next, with a new learner, after this one has been trained; None if it is the last."""
         return None
 
+    def continue_from(self, model: TunedModel, before: TunedModel) -> None:
+        """Called before a later stage is trained with its new `model`, to copy values that the model `before` of the
+        previous stage has learned."""
+
 
 class Wrapper(Method):
     """A method around another one, `base`, to which it delegates everything it does not override.
@@ -294,3 +298,6 @@ class Wrapper(Method):
     def next_stage(self, model: TunedModel) -> Method | None:
         after = self.base.next_stage(self.base_model(model))
         return None if after is None else dataclasses.replace(self, base=after)  # type: ignore[type-var]
+
+    def continue_from(self, model: TunedModel, before: TunedModel) -> None:
+        self.base.continue_from(self.base_model(model), self.base_model(before))

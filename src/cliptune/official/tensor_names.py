@@ -10,6 +10,7 @@ from functools import singledispatch
 from torch import Tensor, nn
 
 from cliptune.adapters.channel_adjusted import WithHead
+from cliptune.adapters.layer_norms import LayerNorms, NormsAndClassifier
 from cliptune.adapters.low_rank import LowRankTerms
 from cliptune.adapters.projector import ProjectedStudent
 from cliptune.adapters.residual import TaskResidual
@@ -157,6 +158,21 @@ def _(learner: RepresentationTokens) -> dict[str, Tensor]:
     if isinstance(projection, LowRankProjection):
         return {**found, "image_encoder.A": projection.left, "image_encoder.B": projection.right}
     return {**found, "image_encoder.proj_rep": projection.weight}
+
+
+@official_names.register
+def _(learner: LayerNorms) -> dict[str, Tensor]:
+    found = {}
+    for tower, prefix in (("text", ""), ("image", "visual.")):
+        for block, name, affine in learner.places(tower):
+            path = f"{prefix}{name}" if block is None else f"{prefix}transformer.resblocks.{block}.{name}"
+            found |= {f"{path}.weight": affine.weight, f"{path}.bias": affine.bias}
+    return found
+
+
+@official_names.register
+def _(learner: NormsAndClassifier) -> dict[str, Tensor]:
+    return {**official_names(learner.norms), "classifier": learner.weight}
 
 
 @singledispatch
