@@ -17,11 +17,17 @@ CTX = "prompt_learner.ctx"
 
 
 def state_dict(
-    learned: Mapping[str, Tensor], backbone: Backbone, sentences: Sequence[str] = (), *, whole: bool = False
+    learned: Mapping[str, Tensor],
+    backbone: Backbone,
+    sentences: Sequence[str] = (),
+    *,
+    whole: bool = False,
+    attributes: int = 0,
 ) -> dict[str, Tensor]:
     """A model's state dict: learned tensors, the embedded `sentences` around the context, frozen towers if `whole`.
 
     sentences: one per class, `"a photo of a cat."`; the words at the positions of the context do not matter.
+    attributes: Number of ATPrompt's attributes in them, each taken for one token behind its context.
     """
     found = dict(learned)
     if sentences:
@@ -29,7 +35,11 @@ def state_dict(
         ids = torch.tensor([row + [0] * (length - len(row)) for row in map(backbone.prompt_tokenizer, sentences)])
         embedded = backbone.text.token_embedding(ids).detach()
         found["prompt_learner.token_prefix"] = embedded[:, :1]
-        found["prompt_learner.token_suffix"] = embedded[:, 1 + learned[CTX].shape[-2] :]
+        at = 1
+        for i in range(1, attributes + 1):
+            at += len(learned[f"prompt_learner.ctx_att{i}"]) + 1
+            found[f"prompt_learner.token_middle{i}"] = embedded[:, at - 1 : at]
+        found["prompt_learner.token_suffix"] = embedded[:, at + learned[CTX].shape[-2] :]
     if whole:
         found |= {f"image_encoder.{name}": tensor for name, tensor in backbone.visual.state_dict().items()}
         parts = ("transformer.", "positional_embedding", "ln_final.", "text_projection")

@@ -4,9 +4,12 @@ import torch
 from torch import Generator
 
 from cliptune.adapters.surgery import SurgeryLearner
+from cliptune.config import nested_methods
+from cliptune.methods.atprompt import ATPrompt
 from cliptune.methods.cocoop import CoCoOp
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import Dapt
+from cliptune.methods.dept import Dept
 from cliptune.methods.dpl import Dpl
 from cliptune.methods.ivlp import Ivlp
 from cliptune.methods.kgcoop import KgCoOp
@@ -51,6 +54,19 @@ METHODS = {
         "",
         {"block": 1},
     ),
+    "dept, coop": (Dept(CoOp(5)), "", {}),
+    "dept, cocoop": (Dept(CoCoOp()), "", {}),
+    "dept, kgcoop": (Dept(KgCoOp()), "", {}),
+    "dept, maple": (Dept(Maple(2, 2)), "", {}),
+    "atprompt coop": (ATPrompt(CoOp(2)), "", {}),
+    "atprompt coop, words of several tokens": (
+        ATPrompt(CoOp(2), ("playfulness", "energy"), compat="release"),
+        "",
+        {"attributes": ("playfulness", "energy")},
+    ),
+    "atprompt cocoop": (ATPrompt(CoCoOp(3, ""), ("habitat",)), "", {}),
+    "atprompt and dept": (Dept(ATPrompt(CoOp(2), ("color", "habitat", "growth"))), "", {}),
+    "atprompt, maple": (ATPrompt(Maple(3, 2, ""), n_ctx_attribute=2), "", {}),
     "vpt": (Vpt(3, 2), "", {}),
     "language": (Language(2, 2), "", {}),
     "language, one layer": (Language(3, 1), "", {}),
@@ -70,7 +86,7 @@ METHODS = {
     ),
 }
 #: Methods that save the learner only.
-ALONE = ("coop", "cocoop", "kgcoop", "prograd", "tcp", "taskres")
+ALONE = ("coop", "cocoop", "kgcoop", "prograd", "tcp", "taskres", "atprompt co")
 
 
 def trained_model(method, of, names=NAMES, seed=0):
@@ -94,16 +110,24 @@ def official_state(key, model):
         for tower, width in (("txt", of.text_width), ("img", of.image_width)):
             for i in range(12):
                 tensors.setdefault(f"prompt_learner.ctx_{tower}_lst.{i}", torch.empty(0, width))
+    attributes: tuple[str, ...] = next((a for m in nested_methods(method) if (a := getattr(m, "attributes", ()))), ())
+    attribute_vectors = [tensors[f"prompt_learner.ctx_att{i}"] for i in range(1, len(attributes) + 1)]
+    if attributes:  # always three, unused ones as at first
+        for i in (1, 2, 3):
+            tensors.setdefault(f"prompt_learner.ctx_att{i}", torch.ones_like(attribute_vectors[0]))
     sentences = []
     if CTX in tensors:
-        words = getattr(method, "base", method).words
+        words: str = next(vars(layer)["words"] for layer in nested_methods(method) if hasattr(layer, "words"))
         length = tensors[CTX].shape[-2]
         phrase = words if len(words.split()) >= length else " ".join(["X"] * length)
         after = getattr(method, "name_template", "") or "{}."
+        for vectors in attribute_vectors:
+            phrase = " ".join(["X"] * len(vectors)) + f" {{}} {phrase}"
+        phrase = phrase.format(*attributes)
         sentences = [f"{phrase} {after.format(name)}" for name in model.classnames]
     alone = key.startswith(ALONE)
-    found = state_dict(tensors, of, sentences, whole=not alone)
-    if key.startswith("kgcoop"):
+    found = state_dict(tensors, of, sentences, whole=not alone, attributes=len(attributes))
+    if "kgcoop" in key:
         found = unused_tensors(found, of.embed_dim)
     if key == "taskres":
         found["prompt_learner.base_text_features"] = model.class_text.features(of)

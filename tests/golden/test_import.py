@@ -15,8 +15,10 @@ from official_files import CTX, learner_alone, save, second_tower, state_dict, u
 #: `case.json`'s method -> the name to pass if the file does not contain it.
 NAMES = {"CoOp": "coop", "CoCoOp": "", "KgCoOp": "", "ProGrad": "prograd", "VPT": "", "IVLP": "", "MaPLe": "maple"}
 NAMES |= {"PromptSRC": "", "RESTORE": "", "DAPT": "", "DPL subnet": "", "TCP": ""}
+NAMES |= {f"DePT + {base}": "" for base in ("CoOp", "CoCoOp", "KgCoOp", "MaPLe")}
+NAMES |= {f"ATPrompt + {base}": "" for base in ("CoOp", "CoCoOp", "MaPLe")}
 #: Methods whose file contains the prompt learner only.
-ALONE = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad", "TCP")
+ALONE = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad", "TCP", "ATPrompt + CoOp", "ATPrompt + CoCoOp")
 #: Second frozen image tower of a file.
 SECOND = {"PromptSRC": "prompt_learner.ZS_image_encoder", "DPL subnet": "prompt_learner.ZS_image"}
 SECOND |= {"DAPT": "image_encoder_ori"}
@@ -36,10 +38,11 @@ def file_of(case: Case) -> dict[str, Tensor]:
             for i in range(12):
                 tensors.setdefault(f"prompt_learner.ctx_{tower}_lst.{i}", torch.empty(0, width))
     alone = case.method in ALONE
-    found = state_dict(tensors, backbone, sentences(case), whole=not alone)
+    attributes = len(hyper.get("attributes", ()))
+    found = state_dict(tensors, backbone, sentences(case), whole=not alone, attributes=attributes)
     if case.method in SECOND:
         found = second_tower(found, SECOND[case.method])
-    if case.method == "KgCoOp":
+    if case.method.endswith("KgCoOp"):
         found = unused_tensors(found, backbone.embed_dim)
     return learner_alone(found) if alone else found
 
@@ -59,6 +62,8 @@ def options(case: Case) -> dict:
         found["block"] = case.hyper["block"]
         if case.hyper["dataset"] != "UCF101":
             found["template"] = "a photo of a {}."  # which the file does not show
+    if max(case.json.get("attribute_tokens", [1])) > 1:
+        found["attributes"] = tuple(case.hyper["attributes"])
     if case.method == "DAPT":
         found["compat"] = "release"  # with the background words that compete
     if case.method == "DPL subnet":
@@ -95,7 +100,7 @@ def test_logits_of_the_imported_model(import_case, name, tmp_path):
     case, run = import_case(name)
     report = Report(case)
     report.used(case.tensors)
-    report.tensor("logits_eval" if report.wants("logits_eval") else "logits", logits(case, run))
+    report.tensor(next(n for n in ("logits_eval", "eval.logits_base", "logits") if report.wants(n)), logits(case, run))
     assert report.passed, report.lines()
     recorded = run.model.method.class_prompts(case.backbone, case.classnames, run.model.templates)
     own = run.model.method.class_prompts(case.backbone, run.classnames, run.model.templates)

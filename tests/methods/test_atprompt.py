@@ -16,7 +16,7 @@ from cliptune.methods.maple import Maple
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import State
 from contracts.test_methods import suited
-from tiny_tasks import QUICK, learned, trained
+from tiny_tasks import QUICK, learned, model, task, trained
 
 COOP = CoOp(n_ctx=2)
 NAMES = ("cat", "old_fashioned little red steam locomotive", "x")
@@ -119,7 +119,7 @@ def test_methods_without_learned_context_are_refused(name):
     backbone, method = tiny_clips.backbone("deep_image"), suited(name)
     context = bool((sentences(method, backbone).slots >= 0).any())
     try:
-        TunedModel(backbone, ATPrompt(method), NAMES)
+        model(ATPrompt(method), backbone, task())
     except UserError as error:
         assert not context and f"{type(method).__name__} has none there; wrap a method that has" in str(error)
     else:

@@ -9,7 +9,7 @@ from cliptune.errors import UserError
 from cliptune.official.checkpoint_file import OfficialCheckpoint
 from cliptune.official.detect import detect_method
 
-CTX = "prompt_learner.ctx"
+CTX, ATTRIBUTE, CLASSIFIER = "prompt_learner.ctx", "prompt_learner.ctx_att1", "linear_probe_proj.weight"
 
 
 def checkpoint(*names, unused=(), towers=(), **tensors):
@@ -27,6 +27,13 @@ PROJ, DEEP, VPT = "prompt_learner.proj.weight", "text_encoder.transformer.resblo
         (checkpoint(**{CTX: torch.ones(2, 3), "prompt_learner.meta_net.linear2.weight": torch.ones(6, 5)}), "tcp"),
         (checkpoint(**{CTX: torch.ones(2, 3), "prompt_learner.meta_net.linear2.weight": torch.ones(3, 5)}), "cocoop"),
         (checkpoint(CTX, unused=["prompt_learner.bias_vectors"]), "kgcoop"),
+        (checkpoint(CTX, CLASSIFIER, towers=["logit_scale"]), "coop+dept"),
+        (checkpoint(CTX, CLASSIFIER, PROJ), "maple+dept"),
+        (checkpoint(CTX, CLASSIFIER, "prompt_learner.meta_net.linear1.weight"), "cocoop+dept"),
+        (checkpoint(CTX, CLASSIFIER, unused=["prompt_learner.bias_vectors", "meta_net.linear1.weight"]), "kgcoop+dept"),
+        (checkpoint(CTX, ATTRIBUTE), "coop+atprompt"),
+        (checkpoint(CTX, ATTRIBUTE, PROJ), "maple+atprompt"),
+        (checkpoint(CTX, ATTRIBUTE, CLASSIFIER), "coop+atprompt+dept"),
         (checkpoint(**{CTX: torch.ones(4, 2, 3)}), "coop"),
         (checkpoint(CTX, DEEP, VPT), "ivlp"),
         (checkpoint(CTX, DEEP, VPT, unused=["prompt_learner.ZS_image_encoder.proj"]), "promptsrc"),
@@ -73,5 +80,7 @@ def test_the_search_of_dpl():
 
 
 def test_files_without_learned_tensors_are_refused():
-    with pytest.raises(UserError, match="m contains no tensors of a known method; known methods: cocoop, coop, dpl"):
+    with pytest.raises(
+        UserError, match="m contains no tensors of a known method; known methods: cocoop, cocoop.atprompt, "
+    ):
         detect_method(checkpoint(towers=["logit_scale"]))

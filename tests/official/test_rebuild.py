@@ -162,3 +162,38 @@ def test_frozen_text_features_show_the_order_of_the_classes_and_the_templates(fi
     ):
         with pytest.raises(UserError, match=sentence):
             rebuild_model(replace(content, class_features=spoilt), "taskres", of, {}, NAMES)
+
+
+def test_the_order_of_the_rows_of_a_classifier(file):
+    of = backbone("deep_image")
+    path, model = file("dept, coop", of)
+    assert torch.equal(logits(import_checkpoint(path, of, names=[name.upper() for name in NAMES])[0]), logits(model))
+    with pytest.raises(UserError, match="its class 'cat' is at the position of 'boeing 737-200'; list the names"):
+        import_checkpoint(path, of, names=("boeing 737-200", "cat", *NAMES[2:]))
+    with pytest.raises(UserError, match="a row of its classifier for each of 6 classes, got 2 names"):
+        import_checkpoint(path, of, names=("cat", "dog"))
+
+
+def test_attributes_are_those_of_the_file(file, tmp_path):
+    of = backbone("deep_image")
+    path, model = file("atprompt coop", of)
+    again, run = import_checkpoint(path, of)
+    assert run.method == model.method and again.classnames == NAMES
+    assert import_checkpoint(path, of, options={"attributes": ("Color", "shape")})[0].classnames == NAMES
+    for other in (("color",), ("shape", "color"), ("color", "shape", "size")):
+        with pytest.raises(
+            UserError, match=f"with the attributes {', '.join(other)}: at their places it has color, shape"
+        ):
+            import_checkpoint(path, of, options={"attributes": other})
+    bare = {n: t for n, t in torch.load(path, weights_only=False)["state_dict"].items() if "token_" not in n}
+    save(tmp_path / "bare", bare)
+    with pytest.raises(UserError, match="does not contain its attributes as whole words; list them with --attributes"):
+        import_checkpoint(tmp_path / "bare", of, names=NAMES)
+    again, _ = import_checkpoint(tmp_path / "bare", of, options={"attributes": ("color", "shape")}, names=NAMES)
+    assert torch.equal(logits(again), logits(model))
+
+
+def test_cut_attributes_must_be_listed(file):
+    path, _ = file("atprompt coop, words of several tokens", backbone("deep_image"))
+    with pytest.raises(UserError, match="does not contain its attributes as whole words"):
+        import_checkpoint(path, backbone("deep_image"))

@@ -18,12 +18,19 @@ from cliptune.errors import UserError, shown
 from cliptune.files import open_regular
 
 #: Tensors that are not needed: a frozen second image tower, KgCoOp's unused parameters, the first token.
-UNUSED = re.compile(r"prompt_learner\.(token_prefix|token_midfix|bias_vectors|ZS_image)|image_encoder_ori\.")
+UNUSED = re.compile(
+    r"prompt_learner\.(token_prefix|token_midfix|token_middle\d$|bias_vectors|ZS_image)|image_encoder_ori\."
+    r"|meta_net\.|adapter\."
+)
 SUFFIX = "prompt_learner.token_suffix"
 CLASS_FEATURES = "prompt_learner.base_text_features"
+#: Embeddings of ATPrompt's first, second and third attribute.
+ATTRIBUTES = tuple(f"prompt_learner.token_middle{i}" for i in (1, 2, 3))
 LEARNED = re.compile(
-    r"prompt_learner\.(ctx$|proj\.|compound_prompts_text\.|compound_prompt_projections\.|meta_net\.|ctx_(img|txt)_lst\.|text_feature_residuals$)"
+    r"prompt_learner\.(ctx$|ctx_att\d$|proj\.|compound_prompts_text\.|compound_prompt_projections\.|meta_net\."
+    r"|ctx_(img|txt)_lst\.|text_feature_residuals$)"
     r"|(image|text)_encoder\.(.+\.)?VPT(_shallow)?$|(text|visual)_adapter\.|(text|vis)_cali_ratio$"
+    r"|film_lp_(img|text)\.|linear_probe_proj\."
 )
 TOWERS = re.compile(r"(image|text)_encoder\.|logit_scale$")
 #: Types of other objects that the authors' training loop saves: a warm-up schedule refers to the schedule that follows
@@ -49,6 +56,7 @@ class OfficialCheckpoint:
     learned: Official name -> float32 tensor. towers: Tensors of the frozen CLIP, if the whole model was saved. suffix:
     Embeddings `(classes, n, width)` of the sentences after the learned context. unused: Names of tensors that are not
     needed, but show which method wrote the file. class_features: Frozen text features `(classes, d)`, un-normalised.
+    attributes: Embeddings `(classes, 1, width)` of the tokens at the places of ATPrompt's attributes.
     """
 
     path: Path
@@ -57,6 +65,7 @@ class OfficialCheckpoint:
     suffix: Tensor | None
     unused: frozenset[str]
     class_features: Tensor | None = None
+    attributes: tuple[Tensor, ...] = ()
 
 
 def read_official(path: Path) -> OfficialCheckpoint:
@@ -91,7 +100,8 @@ def read_official(path: Path) -> OfficialCheckpoint:
         raise UserError(
             f"{path} contains NaN or infinity in {broken}, so its training diverged; use an earlier checkpoint"
         )
-    return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, state.get(CLASS_FEATURES))
+    attributes = tuple(state[name] for name in ATTRIBUTES if name in state)
+    return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, state.get(CLASS_FEATURES), attributes)
 
 
 def _check_tensor(path: Path, name: Any, tensor: Tensor) -> None:

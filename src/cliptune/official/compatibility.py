@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
@@ -72,12 +72,18 @@ def suffix_tokens(saved: OfficialCheckpoint, backbone: Backbone) -> list[list[in
     """
     if saved.suffix is None:
         return None
+    return token_rows(saved, backbone, saved.suffix)
+
+
+def token_rows(saved: OfficialCheckpoint, backbone: Backbone, embeddings: Iterable[Tensor]) -> list[list[int]]:
+    """Token ids of rows of embeddings `(n, width)` from the file, up to end-of-text. Raises `UserError` if the backbone
+    has other embeddings."""
     table = backbone.text.token_embedding.weight.detach().cpu().half().numpy()
     tokens = {row.tobytes(): token for token, row in enumerate(table)}
     rows = []
-    for sentence in saved.suffix.half().numpy():
+    for sentence in embeddings:
         ids: list[int] = []
-        for embedding in sentence:
+        for embedding in sentence.half().numpy():
             token = tokens.get(embedding.tobytes())
             if token is None:
                 raise UserError(

@@ -13,6 +13,9 @@ from cliptune.errors import UserError
 from cliptune.official.checkpoint_file import OfficialCheckpoint
 
 CTX = "prompt_learner.ctx"
+#: DePT's classifier, and ATPrompt's context before the first attribute.
+CLASSIFIER = "linear_probe_proj.weight"
+ATTRIBUTE = "prompt_learner.ctx_att1"
 #: The sentence in VPT's released code for all datasets.
 VPT_TEMPLATE = "a photo of a {}."
 
@@ -45,6 +48,14 @@ def _tokens_per_class(saved: OfficialCheckpoint) -> bool:
 LAYOUTS = (
     TensorLayout(_has("ctx_img_lst."), ("dpl",)),
     TensorLayout(_has("ctx_txt_lst."), ("dpl",)),
+    TensorLayout(_has(CLASSIFIER, ATTRIBUTE), ("coop+atprompt+dept",)),
+    TensorLayout(_has(CLASSIFIER, "prompt_learner.proj."), ("maple+dept",)),
+    TensorLayout(_has(CLASSIFIER, "bias_vectors"), ("kgcoop+dept",), ("coop+dept", "prograd+dept")),
+    TensorLayout(_has(CLASSIFIER, "meta_net."), ("cocoop+dept",)),
+    TensorLayout(_has(CLASSIFIER, CTX), ("coop+dept",), ("kgcoop+dept", "prograd+dept")),
+    TensorLayout(_has(ATTRIBUTE, "prompt_learner.proj."), ("maple+atprompt",)),
+    TensorLayout(_has(ATTRIBUTE, "meta_net."), ("cocoop+atprompt",)),
+    TensorLayout(_has(ATTRIBUTE), ("coop+atprompt",), ("kgcoop+atprompt", "prograd+atprompt")),
     TensorLayout(_has("_adapter."), ("restore",)),
     TensorLayout(_has("prompt_learner.proj.", "image_encoder_ori."), ("maple+dapt",), ("maple",)),
     TensorLayout(_has("prompt_learner.proj."), ("maple", "maple+dapt")),
@@ -107,6 +118,9 @@ def infer_sizes(saved: OfficialCheckpoint, backbone: Backbone) -> dict[str, Any]
     if CTX in learned:
         found |= dict.fromkeys(("n_ctx", "n_ctx_text"), learned[CTX].shape[-2])
         found |= dict.fromkeys(("depth", "depth_text"), 1 + deep_text) | {"class_specific": learned[CTX].ndim == 3}
+    if CTX in learned and ATTRIBUTE in learned:
+        before, own = len(learned[ATTRIBUTE]), learned[CTX].shape[-2]
+        found["n_ctx_attribute"] = 0 if before == own else before
     first = learned.get("image_encoder.VPT")
     found["n_ctx_image"] = 0 if first is None else first.shape[0]
     found["depth_image"] = 0 if first is None else 1 + count(r"image_encoder\..+VPT_shallow")

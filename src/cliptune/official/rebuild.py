@@ -18,9 +18,10 @@ from cliptune.data.templates import read_table
 from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.model.tuned_model import TunedModel
+from cliptune.official.attributes import attribute_options, without_unused
 from cliptune.official.checkpoint_file import OfficialCheckpoint
 from cliptune.official.compatibility import check_class_features, check_compatible, decode_classname, suffix_tokens
-from cliptune.official.detect import CTX, infer_sizes
+from cliptune.official.detect import CLASSIFIER, CTX, infer_sizes
 from cliptune.official.tensor_names import official_buffers, official_names
 from cliptune.registry import nearest
 
@@ -50,14 +51,16 @@ def rebuild_model(
     check_compatible(saved, backbone)
     method = methods.build(name)
     sizes = {key: value for key, value in infer_sizes(saved, backbone).items() if key in _field_names(method)}
-    method = _with_options(_with_options(method, sizes), options)
+    found = attribute_options(saved, backbone, options)
+    method = _with_options(_with_options(method, sizes), {**options, **found})
+    saved = without_unused(saved, found.get("attributes", ()))
     tails = suffix_tokens(saved, backbone)
     method, templates = _fit_templates(saved, method, backbone, templates, tails or [])
     names: Sequence[str] = ()
     if CTX in saved.learned:  # else all sentences are fixed
         method, fixed = _fit_words(saved, method, backbone, "words" in options, tails)
         names = tuple(decode_classname(tail, fixed, backbone, _ending(method)) for tail in tails or ())
-        if tails is not None and classnames and saved.learned[CTX].ndim == 3:
+        if tails is not None and classnames and (saved.learned[CTX].ndim == 3 or CLASSIFIER in saved.learned):
             _check_class_order(saved, method, backbone, classnames, tails, names)
         if tails is not None and not classnames and _sentence_tails(method, backbone, names)[1] != tails:
             names = ()
@@ -172,15 +175,16 @@ def _check_class_order(
     tails: list[list[int]],
     names: Sequence[str],
 ) -> None:
-    """Raise `UserError` unless each name is the one that the context of its class was learned for."""
+    """Raise `UserError` unless each name is the one that the context or the row of its class was learned for."""
+    what = "a context" if saved.learned[CTX].ndim == 3 else "a row of its classifier"
     if len(classnames) != len(tails):
-        raise UserError(f"{saved.path} has a context for each of {len(tails)} classes, got {len(classnames)} names")
+        raise UserError(f"{saved.path} has {what} for each of {len(tails)} classes, got {len(classnames)} names")
     for chosen, recorded, name, tail in zip(
         classnames, tails, names, _sentence_tails(method, backbone, classnames)[1], strict=True
     ):
         if recorded != tail:
             raise UserError(
-                f"{saved.path} has a context for each class, and its class {name!r} is at the position of {chosen!r}; "
+                f"{saved.path} has {what} for each class, and its class {name!r} is at the position of {chosen!r}; "
                 f"list the names in the order of training, or leave --classes out"
             )
 
@@ -192,9 +196,9 @@ def _sentence_tails(method: Method, backbone: Backbone, names: Sequence[str]) ->
         method = _with_options(method, {"position": "end"})
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # about words that are several tokens
         sentences = method.class_prompts(backbone, names, DEFAULT_TEMPLATES)
-    vectors = int(sentences.slots.max()) + 1
-    ends = sentences.pool_index.tolist()
-    return vectors, [ids[1 + vectors : 1 + end] for ids, end in zip(sentences.ids.tolist(), ends, strict=True)]
+    start, ends = sentences.context_start, sentences.pool_index.tolist()
+    vectors = int((sentences.slots[0, start:] >= 0).sum())
+    return vectors, [ids[start + vectors : 1 + end] for ids, end in zip(sentences.ids.tolist(), ends, strict=True)]
 
 
 def _field_names(method: Method) -> set[str]:
