@@ -47,6 +47,20 @@ def test_a_method_that_knows_the_class_names(tmp_path, monkeypatch, photos):
     assert not torch.allclose(other.text_features()[0], run.text_features()[0], atol=0.01)
 
 
+def test_a_method_that_changes_weights(tmp_path, monkeypatch, photos):
+    (tmp_path / "lora.py").write_text(FILES["lora.py"])
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"optimizer": "adamw", "lr": 0.005, "warmup_epochs": 0, "augment": "none"}
+    run = ct.train("lora:Lora", data=f"folder:{photos}", shots=4, epochs=5, rank=3, **settings)
+    assert run.result is not None and run.result.history[-1]["ce"] < run.result.history[0]["ce"]
+    with torch.no_grad():
+        change = run.model.prompts().image_change
+        assert not any(block.linear for block in change.blocks), "merged in evaluation"
+    images = sorted((photos / "cat").iterdir())
+    run.save(tmp_path / "saved")
+    assert torch.equal(ct.load(tmp_path / "saved", allow_code=True).logits(images), run.logits(images))
+
+
 def test_a_method_runs_as_a_file_of_the_package(code, tmp_path, monkeypatch, photos, cli):
     """A file added to the methods folder is found by name, listed, wrapped, saved and run under a protocol."""
     (tmp_path / "offset.py").write_text(code)
