@@ -49,6 +49,13 @@ def state_dict(
     return found
 
 
+def with_sentences(state: Mapping[str, Tensor], backbone: Backbone, sentences: Sequence[str]) -> dict[str, Tensor]:
+    """Add the embeddings of whole sentences, as in MMRL's files."""
+    length = backbone.context_length
+    ids = torch.tensor([row + [0] * (length - len(row)) for row in map(backbone.prompt_tokenizer, sentences)])
+    return {**state, "prompt_embeddings": backbone.text.token_embedding(ids).detach()}
+
+
 def learner_alone(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of the prompt learner, as CoOp and its successors save it."""
     return {name.removeprefix("prompt_learner."): tensor for name, tensor in state.items()}

@@ -15,6 +15,8 @@ from cliptune.methods.ivlp import Ivlp
 from cliptune.methods.kgcoop import KgCoOp
 from cliptune.methods.language import Language
 from cliptune.methods.maple import Maple
+from cliptune.methods.mmrl import Mmrl
+from cliptune.methods.mmrlpp import MmrlPlusPlus
 from cliptune.methods.prograd import ProGrad
 from cliptune.methods.promptsrc import PromptSrc
 from cliptune.methods.restore import Restore
@@ -26,7 +28,7 @@ from cliptune.official.checkpoint_file import read_official
 from cliptune.official.detect import detect_method
 from cliptune.official.rebuild import rebuild_model
 from cliptune.official.tensor_names import official_buffers, official_names
-from official_files import CTX, learner_alone, second_tower, state_dict, unused_tensors
+from official_files import CTX, learner_alone, second_tower, state_dict, unused_tensors, with_sentences
 from tiny_clips import random_images
 
 NAMES = ("cat", "boeing 737-200", "jack-o'-lantern", "tulip (red)", "washington d. c.", "sled dog")
@@ -77,6 +79,12 @@ METHODS = {
     "maple, one layer": (Maple(4, 1), "maple", {}),
     "dapt": (Dapt(Maple(3, 2)), "", {}),
     "dapt as released": (Dapt(Maple(3, 2), compat="release"), "dapt", {"compat": "release"}),
+    "mmrl": (Mmrl(3, 20, (2,)), "", {"layers": (2,), "alpha": 0.7}),
+    "mmrlpp": (
+        MmrlPlusPlus(3, 20, (1, 2), beta=0.3, rank=2, projection_rank=5),
+        "",
+        {"layers": (1, 2), "alpha": 0.7, "beta": 0.3},
+    ),
     "restore": (Restore(2, 2, text_ratio=0.25, image_ratio=0.4), "", {}),
     "dpl": (Dpl(lengths_text=(1, 0, 3), lengths_image=(0, 2, 1, 0)), "", {}),
     "dpl, words": (
@@ -127,6 +135,8 @@ def official_state(key, model):
         sentences = [f"{phrase} {after.format(name)}" for name in model.classnames]
     alone = key.startswith(ALONE)
     found = state_dict(tensors, of, sentences, whole=not alone, attributes=len(attributes))
+    if key.startswith("mmrl"):
+        found = with_sentences(found, of, [model.templates[0].replace("{}", name) for name in model.classnames])
     if "kgcoop" in key:
         found = unused_tensors(found, of.embed_dim)
     if key == "taskres":

@@ -89,8 +89,8 @@ def import_checkpoint(
     """Convert a checkpoint of the authors' code, `model.pth.tar-5` or `model-best.pth.tar`, to a tuned model.
 
     Args:
-        path: A checkpoint of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, DPL or DAPT. No code
-            in it is executed.
+        path: A checkpoint of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, MMRL, MMRL++,
+            DPL or DAPT. No code in it is executed.
         method: The name of the method, needed if several methods save the same tensors.
         backbone: The CLIP it was trained on.
         pretrained: The weights of the backbone. By default OpenAI's for an open_clip name.

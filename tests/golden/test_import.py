@@ -10,13 +10,14 @@ import cliptune as ct
 from cliptune import experiment
 from golden.case import Case, read, recordings
 from golden.compare import Report
-from official_files import CTX, learner_alone, save, second_tower, state_dict, unused_tensors
+from official_files import CTX, learner_alone, save, second_tower, state_dict, unused_tensors, with_sentences
 
 #: `case.json`'s method -> the name to pass if the file does not contain it.
 NAMES = {"CoOp": "coop", "CoCoOp": "", "KgCoOp": "", "ProGrad": "prograd", "VPT": "", "IVLP": "", "MaPLe": "maple"}
 NAMES |= {"PromptSRC": "", "RESTORE": "", "DAPT": "", "DPL subnet": "", "TCP": ""}
 NAMES |= {f"DePT + {base}": "" for base in ("CoOp", "CoCoOp", "KgCoOp", "MaPLe")}
 NAMES |= {f"ATPrompt + {base}": "" for base in ("CoOp", "CoCoOp", "MaPLe")}
+NAMES |= {"MMRL": "", "MMRL++": ""}
 #: Methods whose file contains the prompt learner only.
 ALONE = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad", "TCP", "ATPrompt + CoOp", "ATPrompt + CoCoOp")
 #: Second frozen image tower of a file.
@@ -38,6 +39,8 @@ def file_of(case: Case) -> dict[str, Tensor]:
             for i in range(12):
                 tensors.setdefault(f"prompt_learner.ctx_{tower}_lst.{i}", torch.empty(0, width))
     alone = case.method in ALONE
+    if case.method in ("MMRL", "MMRL++"):
+        return with_sentences(state_dict(tensors, backbone, whole=True), backbone, case.json["prompts"])
     attributes = len(hyper.get("attributes", ()))
     found = state_dict(tensors, backbone, sentences(case), whole=not alone, attributes=attributes)
     if case.method in SECOND:
@@ -64,6 +67,9 @@ def options(case: Case) -> dict:
             found["template"] = "a photo of a {}."  # which the file does not show
     if max(case.json.get("attribute_tokens", [1])) > 1:
         found["attributes"] = tuple(case.hyper["attributes"])
+    if case.method in ("MMRL", "MMRL++"):
+        found = {"layers": tuple(case.hyper["rep_layers"]), "alpha": case.hyper["alpha"], "compat": "release"}
+        found |= {"beta": case.hyper["beta"]} if "beta" in case.hyper else {}
     if case.method == "DAPT":
         found["compat"] = "release"  # with the background words that compete
     if case.method == "DPL subnet":
@@ -82,7 +88,7 @@ def import_case(tmp_path, monkeypatch):
         if half:
             tensors = {name: tensor.half() if tensor.ndim else tensor for name, tensor in tensors.items()}
         path = save(tmp_path / "model.pth.tar-5", tensors)
-        classes = () if CTX in case.parameters else case.classnames
+        classes = () if CTX in case.parameters or "prompt_embeddings" in tensors else case.classnames
         run = ct.import_checkpoint(path, method=NAMES[case.method], classes=classes, **options(case))
         path.unlink()  # whole models are large
         return case, run

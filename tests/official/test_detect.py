@@ -26,6 +26,8 @@ PROJ, DEEP, VPT = "prompt_learner.proj.weight", "text_encoder.transformer.resblo
         (checkpoint(CTX, "prompt_learner.meta_net.linear1.weight"), "cocoop"),
         (checkpoint(**{CTX: torch.ones(2, 3), "prompt_learner.meta_net.linear2.weight": torch.ones(6, 5)}), "tcp"),
         (checkpoint(**{CTX: torch.ones(2, 3), "prompt_learner.meta_net.linear2.weight": torch.ones(3, 5)}), "cocoop"),
+        (checkpoint("representation_learner.compound_rep_tokens", "image_encoder.proj_rep"), "mmrl"),
+        (checkpoint("representation_learner.srra_r2vproj.weight", "image_encoder.A"), "mmrlpp"),
         (checkpoint(CTX, unused=["prompt_learner.bias_vectors"]), "kgcoop"),
         (checkpoint(CTX, CLASSIFIER, towers=["logit_scale"]), "coop+dept"),
         (checkpoint(CTX, CLASSIFIER, PROJ), "maple+dept"),

@@ -96,6 +96,42 @@ def test_words_that_do_not_fit(file):
         import_checkpoint(path, of, "coop", {"words": "a photo of a"})
 
 
+def test_what_files_of_mmrl_do_not_show_is_said(file):
+    of = backbone("deep_image")
+    path, model = file("mmrlpp", of)
+    with pytest.warns(UserWarning, match=r"layers and alpha and beta: layers=\(2, 3\), alpha=0.7, beta=0.9 assumed"):
+        _, run = import_checkpoint(path, of)
+    assert (run.method.n_ctx, run.method.table_width, run.method.rank, run.method.projection_rank) == (3, 20, 2, 5)
+    with pytest.raises(UserError, match="layers=.* has layers beyond the 3"):
+        import_checkpoint(path, of, options={"layers": (3, 4), "alpha": 0.7, "beta": 0.3})
+    with pytest.raises(UserError, match="does not fit mmrlpp on 'deep_image': .* is unexpected"):
+        import_checkpoint(path, of, options={"layers": (1,), "alpha": 0.7, "beta": 0.3})
+    options = METHODS["mmrlpp"][2]
+    state = torch.load(path, weights_only=False)["state_dict"]
+    bare = save(path.with_name("bare"), {name: tensor for name, tensor in state.items() if "embeddings" not in name})
+    with (
+        pytest.raises(UserError, match="does not contain its class names"),
+        pytest.warns(match="'a photo of a {}.' is"),
+    ):
+        import_checkpoint(bare, of, options=options)
+    with pytest.warns(match="does not show the template"):
+        again, _ = import_checkpoint(bare, of, options=options, names=NAMES)
+    assert torch.equal(logits(again), logits(model))
+
+
+@pytest.mark.parametrize(
+    "template", ["a photo of a {}, a type of pet.", "{} texture.", "a photo of {}, a type of food."]
+)
+def test_templates_and_names_in_files_of_mmrl(tmp_path, template):
+    of = backbone("deep_image")
+    model = trained_model(METHODS["mmrl"][0], of)
+    model = model.with_classes(NAMES, (template,))
+    path = save(tmp_path / "model", official_state("mmrl", model))
+    again, _ = import_checkpoint(path, of, options=METHODS["mmrl"][2])
+    assert again.templates == (template,) and again.classnames == NAMES
+    assert torch.equal(logits(again), logits(model.eval()))
+
+
 def test_other_class_names_with_a_shared_context(file):
     of = backbone("deep_image")
     path, model = file("maple", of)

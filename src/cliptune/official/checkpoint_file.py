@@ -26,11 +26,14 @@ SUFFIX = "prompt_learner.token_suffix"
 CLASS_FEATURES = "prompt_learner.base_text_features"
 #: Embeddings of ATPrompt's first, second and third attribute.
 ATTRIBUTES = tuple(f"prompt_learner.token_middle{i}" for i in (1, 2, 3))
+#: Embeddings of the classes' sentences in MMRL's files.
+SENTENCES = "prompt_embeddings"
 LEARNED = re.compile(
     r"prompt_learner\.(ctx$|ctx_att\d$|proj\.|compound_prompts_text\.|compound_prompt_projections\.|meta_net\."
     r"|ctx_(img|txt)_lst\.|text_feature_residuals$)"
     r"|(image|text)_encoder\.(.+\.)?VPT(_shallow)?$|(text|visual)_adapter\.|(text|vis)_cali_ratio$"
     r"|film_lp_(img|text)\.|linear_probe_proj\."
+    r"|representation_learner\.(compound_rep_tokens|srra_r2)|image_encoder\.(proj_rep|A|B)$"
 )
 TOWERS = re.compile(r"(image|text)_encoder\.|logit_scale$")
 #: Types of other objects that the authors' training loop saves: a warm-up schedule refers to the schedule that follows
@@ -57,6 +60,7 @@ class OfficialCheckpoint:
     Embeddings `(classes, n, width)` of the sentences after the learned context. unused: Names of tensors that are not
     needed, but show which method wrote the file. class_features: Frozen text features `(classes, d)`, un-normalised.
     attributes: Embeddings `(classes, 1, width)` of the tokens at the places of ATPrompt's attributes.
+    sentences: Embeddings `(classes, n, width)` of whole sentences, if nothing in them is learned.
     """
 
     path: Path
@@ -66,6 +70,7 @@ class OfficialCheckpoint:
     unused: frozenset[str]
     class_features: Tensor | None = None
     attributes: tuple[Tensor, ...] = ()
+    sentences: Tensor | None = None
 
 
 def read_official(path: Path) -> OfficialCheckpoint:
@@ -86,7 +91,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
     unused = frozenset(name for name in state if UNUSED.match(name))
     learned = {name: tensor for name, tensor in state.items() if LEARNED.match(name)}
     towers = {name: t for name, t in state.items() if TOWERS.match(name) and name not in learned}
-    unknown = state.keys() - unused - learned.keys() - towers.keys() - {SUFFIX, CLASS_FEATURES}
+    unknown = state.keys() - unused - learned.keys() - towers.keys() - {SUFFIX, CLASS_FEATURES, SENTENCES}
     if unknown:
         raise UserError(f"{path} contains {min(unknown)[:80]}, which no known method saves; use a supported checkpoint")
     if "prompt_learner.bias_vectors" in unused:  # KgCoOp saves a network that it never calls
@@ -100,8 +105,8 @@ def read_official(path: Path) -> OfficialCheckpoint:
         raise UserError(
             f"{path} contains NaN or infinity in {broken}, so its training diverged; use an earlier checkpoint"
         )
-    attributes = tuple(state[name] for name in ATTRIBUTES if name in state)
-    return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, state.get(CLASS_FEATURES), attributes)
+    more = state.get(CLASS_FEATURES), tuple(state[name] for name in ATTRIBUTES if name in state), state.get(SENTENCES)
+    return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, *more)
 
 
 def _check_tensor(path: Path, name: Any, tensor: Tensor) -> None:

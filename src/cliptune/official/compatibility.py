@@ -75,6 +75,12 @@ def suffix_tokens(saved: OfficialCheckpoint, backbone: Backbone) -> list[list[in
     return token_rows(saved, backbone, saved.suffix)
 
 
+def sentence_tokens(saved: OfficialCheckpoint, backbone: Backbone) -> list[list[int]] | None:
+    """Token ids of the classes' sentences after start-of-text, up to end-of-text; None if the file does not contain
+    them. Raises `UserError` if the backbone has other embeddings."""
+    return None if saved.sentences is None else token_rows(saved, backbone, saved.sentences[:, 1:])
+
+
 def token_rows(saved: OfficialCheckpoint, backbone: Backbone, embeddings: Iterable[Tensor]) -> list[list[int]]:
     """Token ids of rows of embeddings `(n, width)` from the file, up to end-of-text. Raises `UserError` if the backbone
     has other embeddings."""

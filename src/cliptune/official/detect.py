@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from cliptune import methods
 from cliptune.backbones.backbone import Backbone
@@ -16,6 +18,7 @@ CTX = "prompt_learner.ctx"
 #: DePT's classifier, and ATPrompt's context before the first attribute.
 CLASSIFIER = "linear_probe_proj.weight"
 ATTRIBUTE = "prompt_learner.ctx_att1"
+TABLE = "representation_learner.compound_rep_tokens"
 #: The sentence in VPT's released code for all datasets.
 VPT_TEMPLATE = "a photo of a {}."
 
@@ -25,12 +28,14 @@ class TensorLayout:
     """Names of the tensors that methods save.
 
     matches: Whether a file has the layout. methods: The methods with this layout; several if their files are the same.
-    also: Further methods with the same learned tensors, which the user can choose.
+    also: Further methods with the same learned tensors, which the user can choose. unseen: Fields that change
+    predictions and that no tensor shows.
     """
 
     matches: Callable[[OfficialCheckpoint], bool]
     methods: tuple[str, ...]
     also: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 def _has(*parts: str) -> Callable[[OfficialCheckpoint], bool]:
@@ -46,6 +51,8 @@ def _tokens_per_class(saved: OfficialCheckpoint) -> bool:
 
 #: The first layout that matches a file is used.
 LAYOUTS = (
+    TensorLayout(_has("representation_learner.srra_"), ("mmrlpp",), unseen=("layers", "alpha", "beta")),
+    TensorLayout(_has("representation_learner."), ("mmrl",), unseen=("layers", "alpha")),
     TensorLayout(_has("ctx_img_lst."), ("dpl",)),
     TensorLayout(_has("ctx_txt_lst."), ("dpl",)),
     TensorLayout(_has(CLASSIFIER, ATTRIBUTE), ("coop+atprompt+dept",)),
@@ -106,6 +113,11 @@ def detect_method(saved: OfficialCheckpoint, method: str = "") -> str:
     return first
 
 
+def unseen_fields(saved: OfficialCheckpoint) -> tuple[str, ...]:
+    """Fields of the method that change predictions and that no tensor of the file shows."""
+    return next((kind.unseen for kind in LAYOUTS if kind.matches(saved)), ())
+
+
 def infer_sizes(saved: OfficialCheckpoint, backbone: Backbone) -> dict[str, Any]:
     """Hyper-parameters that the tensors determine, by the field names of all methods."""
     learned = saved.learned
@@ -131,7 +143,22 @@ def infer_sizes(saved: OfficialCheckpoint, backbone: Backbone) -> dict[str, Any]
         if rows:
             depth = backbone.text_depth if tower == "txt" else backbone.image_depth
             found[field] = tuple(rows.get(i, 0) for i in range(depth))
+    if TABLE in learned:
+        found |= _sizes_of_representations(learned, backbone)
     return found
+
+
+def _sizes_of_representations(learned: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Any]:
+    """Sizes of MMRL and MMRL++; as many layers as take tokens, the upper ones of the shorter tower."""
+    mapped = re.compile(r"representation_learner\..+r2tproj\.(srra\.)?\d+\.bias")
+    count, depth = sum(map(bool, map(mapped.fullmatch, learned))), min(backbone.image_depth, backbone.text_depth)
+    found = {
+        "n_ctx": learned[TABLE].shape[0],
+        "table_width": learned[TABLE].shape[-1],
+        "layers": tuple(range(max(1, depth - count + 1), depth + 1)),
+    }
+    ranks = {"rank": "representation_learner.srra_r2tproj.srra.0.A", "projection_rank": "image_encoder.A"}
+    return found | {field: learned[name].shape[-1] for field, name in ranks.items() if name in learned}
 
 
 def _known_methods() -> list[str]:

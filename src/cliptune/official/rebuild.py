@@ -21,7 +21,8 @@ from cliptune.model.tuned_model import TunedModel
 from cliptune.official.attributes import attribute_options, without_unused
 from cliptune.official.checkpoint_file import OfficialCheckpoint
 from cliptune.official.compatibility import check_class_features, check_compatible, decode_classname, suffix_tokens
-from cliptune.official.detect import CLASSIFIER, CTX, infer_sizes
+from cliptune.official.detect import CLASSIFIER, CTX, TABLE, infer_sizes, unseen_fields
+from cliptune.official.sentences import read_sentences, warn_of_unseen
 from cliptune.official.tensor_names import official_buffers, official_names
 from cliptune.registry import nearest
 
@@ -64,6 +65,9 @@ def rebuild_model(
             _check_class_order(saved, method, backbone, classnames, tails, names)
         if tails is not None and not classnames and _sentence_tails(method, backbone, names)[1] != tails:
             names = ()
+    elif TABLE in saved.learned:
+        templates, names = read_sentences(saved, backbone, templates, DEFAULT_TEMPLATES, _fits)
+    warn_of_unseen(saved, {field: getattr(method, field) for field in unseen_fields(saved) if field not in options})
     if not (classnames or names):
         raise UserError(
             f"{saved.path} does not contain its class names; list them in the order of training with --classes"
