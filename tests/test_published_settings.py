@@ -229,3 +229,21 @@ def test_all_prompt_methods_use_the_same_optimiser():
                 continue
             assert (training.momentum, training.weight_decay) == (0.9, 5e-4)
             assert (training.warmup_epochs, training.warmup_lr, training.augment) == (1, 1e-5, "crop")
+
+
+@pytest.mark.parametrize("protocol", ["base_to_novel", "few_shot", "cross_dataset", "domain_generalization"])
+def test_tcp(protocol):
+    run = published("tcp", protocol)
+    training = run.training
+    assert (training.optimizer, training.eps, training.lr, training.epochs) == ("adam", 1e-3, 2e-3, 50)
+    assert (training.batch_size, training.weight_decay, training.warmup_epochs) == (32, 5e-4, 1)
+    assert (run.method.n_ctx, run.method.words, run.method.block, run.method.weight) == (4, "", 8, 8.0)
+
+
+@pytest.mark.parametrize("shots, epochs", [(1, 100), (4, 100), (8, 200), (16, 200)])
+def test_taskres(shots, epochs):
+    run = published("taskres", "few_shot", shots=shots, data="dtd")
+    assert (run.training.optimizer, run.training.lr, run.training.batch_size) == ("adam", 2e-3, 256)
+    assert run.training.epochs == epochs and run.method.alpha == 0.5
+    assert published("taskres", "few_shot", data="oxford_flowers").method.alpha == 1.0
+    assert published("taskres", "few_shot", data="imagenet").training.lr == 2e-4
