@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cliptune import config, experiment, presets, tasks
+from cliptune import config, experiment, model_io, presets, tasks
 from cliptune.backbones.resolve import list_pretrained_tags, match_architecture
 from cliptune.data import sources
 from cliptune.data.custom.common.torch_dataset import as_dataset, python_spec
@@ -90,7 +90,7 @@ def import_checkpoint(
 
     Args:
         path: A checkpoint of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, MMRL, MMRL++,
-            DPL or DAPT. No code in it is executed.
+            DPL, DAPT or PromptKD. No code in it is executed.
         method: The name of the method, needed if several methods save the same tensors.
         backbone: The CLIP it was trained on.
         pretrained: The weights of the backbone. By default OpenAI's for an open_clip name.
@@ -98,7 +98,7 @@ def import_checkpoint(
         classes: Class names in the order of training, or a file with one name per line. By default, they are decoded
             from the prompts that most checkpoints contain.
         templates: The prompt templates of the dataset.
-        **options: Fields of the method that the tensors do not determine (`words`, `position`, `compat`).
+        **options: Fields of the method that the tensors do not determine (`words`, `position`, `compat`, `teacher`).
 
     Raises:
         UserError: If the file is not such a checkpoint, or an argument is needed; the message names it.
@@ -109,7 +109,8 @@ def import_checkpoint(
         "openai" if "openai" in list_pretrained_tags(match_architecture(backbone)[0] or "") else ""
     )
     frozen = experiment.cached_backbone(backbone, pretrained, activation)
-    model, run = rebuild_model(saved, name, frozen, options, _read_classnames(classes), templates)
+    names = _read_classnames(classes)
+    model, run = rebuild_model(saved, name, frozen, options, names, templates, model_io.lazy_teacher)
     return Tuned(model, dataclasses.replace(run, backbone=backbone, pretrained=pretrained, activation=activation))
 
 

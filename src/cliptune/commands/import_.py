@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Import:
     """Convert a checkpoint of the authors' code to a run, for evaluate and predict: model.pth.tar-5 or
-    model-best.pth.tar of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, MMRL, MMRL++, DPL or
-    DAPT.
+    model-best.pth.tar of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, MMRL, MMRL++, DPL, DAPT
+    or PromptKD.
 
     Learned tensors are converted to float32, and their shapes determine the sizes; no code in the file is executed.
     Settings that tensors do not show are flags, as for train: --words, --position front, --compat release. For
@@ -43,7 +43,7 @@ class Import:
     """As for train."""
     classes: tuple[str, ...] = ()
     """Class names in the order of training: cat dog, or cat,dog, or a file with one name per line. By default they are
-    read from the prompts that most checkpoints contain (those of VPT and DPL do not)."""
+    read from the prompts that most checkpoints contain (those of VPT, DPL and PromptKD do not)."""
     templates: tuple[str, ...] = ("a photo of a {}.",)
     """Prompt templates of the dataset, with {} for the class name, for methods that use them."""
     out: Path = Path("runs/import")

@@ -32,7 +32,7 @@ LEARNED = re.compile(
     r"prompt_learner\.(ctx$|ctx_att\d$|proj\.|compound_prompts_text\.|compound_prompt_projections\.|meta_net\."
     r"|ctx_(img|txt)_lst\.|text_feature_residuals$)"
     r"|(image|text)_encoder\.(.+\.)?VPT(_shallow)?$|(text|visual)_adapter\.|(text|vis)_cali_ratio$"
-    r"|film_lp_(img|text)\.|linear_probe_proj\."
+    r"|film_lp_(img|text)\.|linear_probe_proj\.|VPT_image_trans\.conv1\."
     r"|representation_learner\.(compound_rep_tokens|srra_r2)|image_encoder\.(proj_rep|A|B)$"
 )
 TOWERS = re.compile(r"(image|text)_encoder\.|logit_scale$")
@@ -96,10 +96,11 @@ def read_official(path: Path) -> OfficialCheckpoint:
         raise UserError(f"{path} contains {min(unknown)[:80]}, which no known method saves; use a supported checkpoint")
     if "prompt_learner.bias_vectors" in unused:  # KgCoOp saves a network that it never calls
         learned = {name: tensor for name, tensor in learned.items() if ".meta_net." not in name}
-    whole = next((name for name, tensor in learned.items() if not tensor.is_floating_point()), None)
+    counts = {name for name in learned if name.endswith(".num_batches_tracked")}
+    whole = next((name for name, t in learned.items() if not t.is_floating_point() and name not in counts), None)
     if whole:
         raise UserError(f"{path} contains {whole} as {learned[whole].dtype}; learned tensors must be floating point")
-    learned = {name: tensor.float() for name, tensor in learned.items() if tensor.numel()}
+    learned = {name: _linear(tensor).float() for name, tensor in learned.items() if tensor.numel()}
     broken = next((name for name, tensor in learned.items() if not tensor.isfinite().all()), None)
     if broken:
         raise UserError(
@@ -107,6 +108,11 @@ def read_official(path: Path) -> OfficialCheckpoint:
         )
     more = state.get(CLASS_FEATURES), tuple(state[name] for name in ATTRIBUTES if name in state), state.get(SENTENCES)
     return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, *more)
+
+
+def _linear(tensor: Tensor) -> Tensor:
+    """The weight of a 1x1 convolution `(out, in, 1, 1)` as that of a linear layer; other tensors unchanged."""
+    return tensor.flatten(1) if tensor.ndim == 4 and tensor.shape[2:] == (1, 1) else tensor
 
 
 def _check_tensor(path: Path, name: Any, tensor: Tensor) -> None:

@@ -53,6 +53,7 @@ def _tokens_per_class(saved: OfficialCheckpoint) -> bool:
 LAYOUTS = (
     TensorLayout(_has("representation_learner.srra_"), ("mmrlpp",), unseen=("layers", "alpha", "beta")),
     TensorLayout(_has("representation_learner."), ("mmrl",), unseen=("layers", "alpha")),
+    TensorLayout(_has("image_encoder.VPT", "VPT_image_trans."), ("promptkd",)),
     TensorLayout(_has("ctx_img_lst."), ("dpl",)),
     TensorLayout(_has("ctx_txt_lst."), ("dpl",)),
     TensorLayout(_has(CLASSIFIER, ATTRIBUTE), ("coop+atprompt+dept",)),

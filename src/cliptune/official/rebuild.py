@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from cliptune.config import RunConfig, nested_methods, with_options
 from cliptune.data.templates import read_table
 from cliptune.errors import UserError
 from cliptune.model.method import Method
+from cliptune.model.teacher import TeacherModel
 from cliptune.model.tuned_model import TunedModel
 from cliptune.official.attributes import attribute_options, without_unused
 from cliptune.official.checkpoint_file import OfficialCheckpoint
@@ -26,6 +27,8 @@ from cliptune.official.sentences import read_sentences, warn_of_unseen
 from cliptune.official.tensor_names import official_buffers, official_names
 from cliptune.registry import nearest
 
+#: Returns a function that loads a method's teacher for a student's backbone, or None.
+FindTeacher = Callable[[Method, Backbone], Callable[[], TeacherModel] | None]
 #: The released code initialises from words only up to this number of vectors.
 MAX_WORD_VECTORS = 4
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
@@ -41,11 +44,13 @@ def rebuild_model(
     options: Mapping[str, Any],
     classnames: Sequence[str] = (),
     templates: Sequence[str] = DEFAULT_TEMPLATES,
+    find_teacher: FindTeacher = lambda method, backbone: None,
 ) -> tuple[TunedModel, RunConfig]:
     """Rebuild the tuned model of a checkpoint, and a configuration of its run without the data, which are unknown.
 
     name: The method. options: Fields of the method that the tensors do not determine. classnames: By default, decoded
-    from the sentences in the file. Raises `UserError`.
+    from the sentences in the file. find_teacher: Returns the loader of a method's teacher on its backbone. Raises
+    `UserError`.
     """
     for template in templates:
         checks.template("template", template)
@@ -55,6 +60,11 @@ def rebuild_model(
     found = attribute_options(saved, backbone, options)
     method = _with_options(_with_options(method, sizes), {**options, **found})
     saved = without_unused(saved, found.get("attributes", ()))
+    if method.teacher_source() is not None and "teacher" not in options:
+        raise UserError(
+            f"{saved.path} does not contain its teacher, whose class features {name} needs: import the teacher's "
+            f"checkpoint first, then name its run with --teacher"
+        )
     tails = suffix_tokens(saved, backbone)
     method, templates = _fit_templates(saved, method, backbone, templates, tails or [])
     names: Sequence[str] = ()
@@ -74,7 +84,8 @@ def rebuild_model(
         )
     checks.classnames(classnames or names)
     try:
-        model = TunedModel(backbone, method, classnames or names, templates)
+        teacher = find_teacher(method, backbone)
+        model = TunedModel(backbone, method, classnames or names, templates, teacher=teacher)
     except UserError as error:
         raise UserError(f"{saved.path} does not fit backbone {backbone.name!r}: {error}") from None
     load_tensors(model, saved)
