@@ -81,7 +81,8 @@ class Batch:
     `index` `(B,)` is the position of each example in its set. `targets` `(B, c)` of multi-label data are 1 for each
     class in the image and 0 otherwise, for the classes up to the last that occurs in the set. `weights` `(B,)` multiply
     the losses, if the examples differ in weight. `labelled` is False for images of an unlabelled pool, whose `labels`
-    are `NO_LABEL`.
+    are `NO_LABEL`. `second_view` `(B, 3, H, W)` is an independently augmented view of each image, for methods that ask
+    for it.
     """
 
     images: Tensor
@@ -91,6 +92,7 @@ class Batch:
     targets: Tensor | None = None
     weights: Tensor | None = None
     labelled: bool = True
+    second_view: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,18 @@ COLUMNS = {
     "fixed text": ("zeroshot", "cupl", "linear_probe", "clip_adapter", "tip_adapter", "tip_adapter_f"),
     "text tokens": ("coop", "kgcoop", "prograd", "cocoop", "language"),
     "image tokens": ("vpt",),
-    "tokens in both": ("ivlp", "maple", "promptsrc", "restore", "mmrl", "mmrlpp", "dpl", "clip_lora", "two_stage_fs"),
+    "tokens in both": (
+        "ivlp",
+        "maple",
+        "coprompt",
+        "promptsrc",
+        "restore",
+        "mmrl",
+        "mmrlpp",
+        "dpl",
+        "clip_lora",
+        "two_stage_fs",
+    ),
 }
 HEAD = ("family", "for example", "configurations", "features and logits", *COLUMNS, "Grad-CAM")
 NAMES = ("cat", "red fox", "St. Bernard", "dog")

@@ -1,6 +1,8 @@
-"""Bottleneck adapters on features (CLIP-Adapter)."""
+"""Bottleneck adapters on features (CLIP-Adapter, CoPrompt)."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -41,3 +43,19 @@ class FeatureAdapters(nn.Module):
 
     def forward(self) -> Prompts:
         return Prompts(adapt_image=self.image, adapt_text=self.text)
+
+
+class AdaptedPrompts(nn.Module):
+    """A learner of prompts, and an adapter on the features of each tower.
+
+    Args:
+        prompts: A learner whose call returns `Prompts`.
+        image, text: Map features `(n, d)` to features `(n, d)`, before they are normalised.
+    """
+
+    def __init__(self, prompts: nn.Module, image: BottleneckAdapter, text: BottleneckAdapter):
+        super().__init__()
+        self.prompts, self.image, self.text = prompts, image, text
+
+    def forward(self) -> Prompts:
+        return replace(self.prompts(), adapt_image=self.image, adapt_text=self.text)

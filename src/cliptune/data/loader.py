@@ -29,7 +29,9 @@ from cliptune.types import NO_LABEL, Batch, DecodedImage, Example, Masks
 
 #: Batches that are read ahead of the one in use.
 PREFETCH_BATCHES = 2
-#: Image, mask, label and position of one example.
+#: Added to the epoch in the random stream of second views, which no epoch reaches.
+SECOND_VIEW = 1 << 28
+#: Image, mask, label and position of one example. Images are `(3, H, W)`, or `(6, H, W)` with a second view.
 Item = tuple[Tensor, Tensor, int, int]
 
 
@@ -47,6 +49,8 @@ class ExampleSet:
         keep: Keep images in memory, or mapped from the disk cache, for the next epoch.
         shrink: Shrink larger images to the backbone's size when they are read, as the evaluation view does.
         store: Store to read from, in place of a new one; `keep` and `shrink` are then ignored.
+        second_view: Whether items and batches have a second, independently augmented view of each image. It also
+            depends on the seed, the epoch and the example's position alone.
     """
 
     def __init__(
@@ -61,9 +65,11 @@ class ExampleSet:
         keep: bool = True,
         shrink: bool = False,
         store: ImageStore | None = None,
+        second_view: bool = False,
     ):
         self.dataset, self.examples, self.preprocess = dataset, tuple(examples), preprocess
         self.augment, self.preset, self.seed = augment, preset, seed
+        self.second_view = second_view
         self.targets, self.weights = multi_hot(self.examples), example_weights(self.examples)
         self.labelled = all(example.label != NO_LABEL for example in self.examples)
         self._store = store or ImageStore(dataset, keep, preprocess if shrink else None)
@@ -105,6 +111,9 @@ class ExampleSet:
         """The `i`-th image, mask (of shape `(0,)` if there is none), label and position; the training view if the set
         augments."""
         image, mask = (self.view(i), None) if self.augment is None else self.training_view(i, epoch, masks)
+        if self.second_view:
+            second = self.view(i) if self.augment is None else self.training_view(i, epoch + SECOND_VIEW)[0]
+            image = torch.cat([image, second])
         return image, torch.empty(0, dtype=torch.uint8) if mask is None else mask, self.examples[i].label, i
 
     def batch(self, raw: Sequence[Tensor], device: torch.device) -> Batch:
@@ -112,7 +121,9 @@ class ExampleSet:
         image, mask, label, index = (part.to(device, non_blocking=True) for part in raw)
         masks = mask.float() / 255 if mask.numel() else None
         targets, weights = self.targets_and_weights(raw[3], device)
-        return Batch(self._normalised(image), label, masks, index, targets, weights, self.labelled)
+        views = [self._normalised(view) for view in image.split(3, 1)]
+        second = views[1] if self.second_view else None
+        return Batch(views[0], label, masks, index, targets, weights, self.labelled, second)
 
     def targets_and_weights(
         self, index: Tensor | list[int], device: torch.device

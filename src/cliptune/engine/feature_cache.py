@@ -24,7 +24,8 @@ class FeatureCache:
     Fixed views are another augmentation than new views in each epoch, so the cache is off by default.
 
     Raises:
-        UserError: If features would change during training: with learned image tokens, or masks that change.
+        UserError: If features would change during training: with learned image tokens, or masks that change; or if the
+            method needs a second view.
     """
 
     @torch.no_grad()
@@ -32,6 +33,10 @@ class FeatureCache:
         if not model.fixed_image:
             raise UserError(
                 "cached_views needs a text-only method, but this one learns image tokens; leave cached_views at 0"
+            )
+        if model.method.needs_second_view:
+            raise UserError(
+                "cached_views cannot be used with a method that trains on two views of each image; leave it at 0"
             )
         if masks is not None and masks.changes:
             raise UserError(

@@ -94,7 +94,10 @@ def training_set(
         preprocess.size, exact=task.dataset.reading.exact_resize, interpolation=preprocess.interpolation, **scale
     )
     store = task.image_store or ImageStore(task.dataset)
-    examples = ExampleSet(task.dataset, task.train, preprocess, augment=augment, seed=task.seed, store=store)
+    second = model.method.needs_second_view
+    examples = ExampleSet(
+        task.dataset, task.train, preprocess, augment=augment, seed=task.seed, store=store, second_view=second
+    )
     unread = [e for e in task.train if not store.was_read(e)]
     if unread:
         tick = progress_callback(watchers, "reading images")

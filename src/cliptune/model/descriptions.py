@@ -8,6 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.features import normalise
+from cliptune.backbones.teacher import Teacher
 from cliptune.backbones.tokenized_text import (
     TokenizedText,
     format_template,
@@ -17,9 +24,13 @@ from cliptune.backbones.tokenized_text import (
 from cliptune.errors import UserError, shown
 from cliptune.files import read_text
 from cliptune.text import listed
+from cliptune.types import State
 
 if TYPE_CHECKING:
     from cliptune.backbones.prompt_tokenizer import PromptTokenizer
+
+#: Start of the random streams that draw sentences; those of images and of their order have other numbers.
+SENTENCES = 1 << 61
 
 
 @dataclass(frozen=True)
@@ -65,8 +76,6 @@ class Descriptions:
 
     def tokenized(self, tokenizer: PromptTokenizer, classnames: Sequence[str], template: str) -> TokenizedText:
         """The sentences of all classes, consecutive for each. Raises `UserError` for one that is too long."""
-        import torch
-
         rows = self.of(classnames, template)
         for name, sentences in zip(classnames, rows, strict=True):
             for number, sentence in enumerate(sentences, 1):
@@ -111,3 +120,41 @@ def _checked(path: str, name: str, sentences: object) -> tuple[str, ...]:
         if not isinstance(sentence, str) or not sentence.strip():
             raise UserError(f"{path}: the entry of {name!r} must have sentences, got {shown(sentence)}")
     return tuple(sentences)
+
+
+@dataclass(frozen=True)
+class SentenceTeacher:
+    """The frozen model, and its features of sentences about each class.
+
+    sentences: Normalised features `(n_c, d)` per class. seed: Decides which sentences `text` draws.
+    """
+
+    backbone: Backbone
+    sentences: tuple[Tensor, ...]
+    seed: int = 0
+
+    @classmethod
+    @torch.no_grad()
+    def of(
+        cls, backbone: Backbone, path: str, classnames: Sequence[str], template: str, seed: int = 0
+    ) -> SentenceTeacher:
+        """The teacher with the sentences of the file `path`, or `template` for names without any."""
+        text = Descriptions.read(path).tokenized(backbone.prompt_tokenizer, classnames, template)
+        features = normalise(backbone.encode_text(text))
+        sizes = [text.per_class] * len(classnames) if text.owner is None else text.owner.bincount().tolist()
+        return cls(backbone, features.split(sizes), seed)
+
+    def image(self, images: Tensor) -> Tensor:
+        """Normalised features `(b, d)` of images `(b, 3, H, W)`."""
+        return Teacher(self.backbone, self.sentences[0]).image(images)
+
+    def share(self, state: State) -> float:
+        """A number in [0, 1) for a step of training, the same for all classes and in all processes."""
+        return np.random.Generator(
+            np.random.Philox(key=[self.seed, SENTENCES + (state.epoch << 32) + state.step])
+        ).random()
+
+    def text(self, state: State) -> Tensor:
+        """The feature `(C, d)` of one sentence per class: of the same index for classes with equally many."""
+        share = self.share(state)
+        return torch.stack([features[int(share * len(features))] for features in self.sentences])

@@ -44,6 +44,8 @@ class Method(ABC):
     pool: bool = False
     #: Whether the epoch with the best accuracy on the first test set is kept, as some released code does.
     chooses_on_test: bool = False
+    #: Whether training needs `Batch.second_view`.
+    needs_second_view: bool = False
     #: Whether class features receive no gradient, so that losses of a wrapper's views have to train the image side.
     fixed_classes: bool = False
     #: What the method uses validation images for, in words; "" if it does not.
@@ -199,6 +201,10 @@ class Wrapper(Method):
     @property
     def needs_frozen(self) -> bool:  # type: ignore[override]
         return self.base.needs_frozen
+
+    @property
+    def needs_second_view(self) -> bool:  # type: ignore[override]
+        return self.base.needs_second_view
 
     @property
     def pool(self) -> bool:  # type: ignore[override]

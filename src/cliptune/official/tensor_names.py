@@ -9,6 +9,7 @@ from functools import singledispatch
 
 from torch import Tensor, nn
 
+from cliptune.adapters.bottleneck import AdaptedPrompts
 from cliptune.adapters.channel_adjusted import WithHead
 from cliptune.adapters.layer_norms import LayerNorms, NormsAndClassifier
 from cliptune.adapters.low_rank import LowRankTerms
@@ -98,6 +99,14 @@ def _(learner: SurgeryLearner) -> dict[str, Tensor]:
 def _(learner: AttributeContext) -> dict[str, Tensor]:
     own = {f"prompt_learner.ctx_att{i}": vectors for i, vectors in enumerate(learner.attributes, 1)}
     return official_names(learner.base) | own
+
+
+@official_names.register
+def _(learner: AdaptedPrompts) -> dict[str, Tensor]:
+    found = official_names(learner.prompts)
+    for name, adapter in (("adapter_image", learner.image), ("adapter_text", learner.text)):
+        found |= {f"{name}.fc.0.weight": adapter.down.weight, f"{name}.fc.2.weight": adapter.up.weight}
+    return found
 
 
 @official_names.register
