@@ -4,8 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import narrow_configs
 import tiny_clips
 from cliptune import methods
+from cliptune.backbones.load import load_backbone
 from cliptune.backbones.tokenized_text import tokenize_templates
 from cliptune.errors import UserError
 from cliptune.methods.cocoop import CoCoOp
@@ -14,9 +16,10 @@ from cliptune.methods.dapt import Dapt
 from cliptune.methods.dept import Dept
 from cliptune.methods.promptsrc import PromptSrc
 from cliptune.methods.restore import Restore
+from cliptune.methods.two_stage_fs import TwoStageFs
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
-from tiny_tasks import QUICK, model, same, task, trained
+from tiny_tasks import QUICK, learned, model, same, task, trained
 
 COOP = CoOp(n_ctx=2)
 NAMES = ("cat", "sled dog", "x", "cathedral")
@@ -152,6 +155,9 @@ def test_what_it_cannot_wrap(backbone):
 
     with pytest.raises(UserError, match="takes class features from elsewhere"):
         outputs(tuned(Dept(Elsewhere()), backbone))
+    two = Dept(TwoStageFs())
+    with pytest.raises(UserError, match="takes class features from elsewhere"):
+        two.prepare(tuned(two, backbone), task())
     with pytest.raises(UserError, match="NoLabels has only distance"):
         outputs(tuned(Dept(NoLabels()), backbone))
     with pytest.raises(UserError, match="dept around dept has no meaning"):
@@ -173,3 +179,11 @@ def test_the_number_of_parameters(backbone):
 def test_the_classifier_has_its_own_learning_rate():
     method = Dept(COOP, rate=5.0)
     assert method.rates() == {"head.": 5.0} == Dapt(method).rates()
+
+
+@pytest.mark.parametrize("name", ["ViT-B-16-SigLIP", "RN50"])
+def test_other_towers(name, tmp_path):
+    with narrow_configs.narrow_timm():
+        backbone = load_backbone(str(narrow_configs.folder(name, tmp_path / name)), linear_backend="torch")
+    made, history = trained(Dept(COOP), backbone, replace(QUICK, epochs=1))
+    assert history and all(x.isfinite().all() for x in learned(made).values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cliptune import checks
 from cliptune.errors import UserError
@@ -12,13 +12,19 @@ from cliptune.methods.coop import CoOp
 from cliptune.model.method import Method, Wrapper
 from cliptune.objectives.shared_classifier import class_pairs, shared_classifier_loss
 from cliptune.prompts.initialization import init_linear
-from cliptune.types import Batch, Outputs, State
+from cliptune.types import Batch, Outputs, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from cliptune.adapters.channel_adjusted import ChannelAdjustedHead
     from cliptune.backbones.backbone import Backbone
+    from cliptune.model.tuned_model import TunedModel
+
+FROM_ELSEWHERE = (
+    "dept classifies the text tower's features of the classes, but the wrapped method takes class features from "
+    "elsewhere; wrap a method that encodes the class names, such as coop"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,14 @@ class Dept(Wrapper):
     def rates(self) -> Mapping[str, float]:
         return {**super().rates(), "head.": self.rate}
 
+    def prepare(self, model: TunedModel, task: Task) -> Any:
+        after: Method | None = self.base.next_stage(self.base_model(model))
+        while isinstance(after, Wrapper):
+            after = after.base
+        if after is not None and type(after).text_features is not Method.text_features:
+            raise UserError(FROM_ELSEWHERE)  # now rather than after this stage
+        return super().prepare(model, task)
+
     def logits(self, out: Outputs, view: str = "image") -> Tensor:
         logits, head, names = self.base.logits(out, view), channel_adjusted(out), out.prompts.classnames
         columns = None if out.prompts.novel else head.columns(names)
@@ -93,8 +107,5 @@ def channel_adjusted(out: Outputs) -> ChannelAdjustedHead:
     from cliptune.adapters.channel_adjusted import HEAD
 
     if out.raw_text is None:
-        raise UserError(
-            "dept classifies the text tower's features of the classes, but the wrapped method takes class features "
-            "from elsewhere; wrap a method that encodes the class names, such as coop"
-        )
+        raise UserError(FROM_ELSEWHERE)
     return out.prompts.parts[HEAD]
