@@ -127,3 +127,18 @@ def test_runs_of_earlier_versions_keep_their_class_names(tmp_path):
     checkpoint.write_checkpoint(path, tensors, about)
     with pytest.warns(UserWarning):
         assert ct.load(tmp_path / "run").evaluate() == old.result.metrics
+
+
+def test_a_teacher_moves_with_the_run(tmp_path, monkeypatch):
+    (tmp_path / "old" / "teacher").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "old")
+    run = presets.get("promptkd+dapt")
+    run = config.with_options(run, {"teacher": "teacher"})
+    places = local_paths.record_paths(run, tmp_path / "old" / "runs" / "one")
+    assert places["teacher"] == [str(tmp_path / "old" / "teacher"), "../../teacher"]
+    (tmp_path / "old").rename(tmp_path / "new")
+    monkeypatch.chdir(tmp_path)
+    moved = local_paths.relocate_paths(run, places, tmp_path / "new" / "runs" / "one")
+    assert moved.method.teacher_source() == str(tmp_path / "new" / "teacher")
+    named = config.with_options(run, {"teacher": "ViT-L-14/openai"})
+    assert local_paths.relocate_paths(named, places, tmp_path) == named

@@ -10,7 +10,6 @@ from cliptune import checks
 from cliptune.errors import UserError
 from cliptune.methods.maple import Maple
 from cliptune.model.method import Method, Wrapper
-from cliptune.objectives.classification import classification_loss
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class CopyPaste(Wrapper):
     """An extra view of each image with its foreground on the background of another image of the batch, and its
-    cross-entropy.
+    cross-entropy (for PromptKD, its distillation loss).
 
     Dwibedi et al., Cut, Paste and Learn, ICCV 2017, https://arxiv.org/abs/1708.01642, and Ghiasi et al., Simple
     Copy-Paste, CVPR 2021, https://arxiv.org/abs/2012.07177, for classification: a baseline with the same masks as DAPT.
@@ -63,7 +62,7 @@ class CopyPaste(Wrapper):
         if self.instead:
             return self.base.losses(out, batch, state)
         logits = self.logits(out, "pasted")
-        pasted = self.pasted * classification_loss(logits, batch)
+        pasted = self.pasted * self.base.view_loss(logits, out, batch, state)
         return {**self.base.losses(out, batch, state), "pasted": pasted}
 
     def mask_source(self) -> str:
