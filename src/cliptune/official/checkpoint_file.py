@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cliptune.errors import UserError, shown
 from cliptune.files import open_regular
+from cliptune.official.low_rank_file import PREFIX, is_low_rank_file, read_low_rank
 
 #: Tensors that are not needed: a frozen second image tower, KgCoOp's unused parameters, the first token.
 UNUSED = re.compile(
@@ -33,7 +34,7 @@ LEARNED = re.compile(
     r"|ctx_(img|txt)_lst\.|text_feature_residuals$)"
     r"|(image|text)_encoder\.(.+\.)?VPT(_shallow)?$|(text|visual)_adapter\.|(text|vis)_cali_ratio$"
     r"|film_lp_(img|text)\.|linear_probe_proj\.|VPT_image_trans\.conv1\."
-    r"|representation_learner\.(compound_rep_tokens|srra_r2)|image_encoder\.(proj_rep|A|B)$"
+    r"|representation_learner\.(compound_rep_tokens|srra_r2)|image_encoder\.(proj_rep|A|B)$|low_rank\."
 )
 TOWERS = re.compile(r"(image|text)_encoder\.|logit_scale$")
 #: Types of other objects that the authors' training loop saves: a warm-up schedule refers to the schedule that follows
@@ -60,7 +61,8 @@ class OfficialCheckpoint:
     Embeddings `(classes, n, width)` of the sentences after the learned context. unused: Names of tensors that are not
     needed, but show which method wrote the file. class_features: Frozen text features `(classes, d)`, un-normalised.
     attributes: Embeddings `(classes, 1, width)` of the tokens at the places of ATPrompt's attributes.
-    sentences: Embeddings `(classes, n, width)` of whole sentences, if nothing in them is learned.
+    sentences: Embeddings `(classes, n, width)` of whole sentences, if nothing in them is learned. settings:
+    Fields of the method that the file names.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class OfficialCheckpoint:
     class_features: Tensor | None = None
     attributes: tuple[Tensor, ...] = ()
     sentences: Tensor | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_official(path: Path) -> OfficialCheckpoint:
@@ -80,13 +83,17 @@ def read_official(path: Path) -> OfficialCheckpoint:
     """
     path = _find_file(path.expanduser())
     content = _load_file(path)
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    settings: dict[str, Any] = {}
+    if is_low_rank_file(content):
+        state, settings = read_low_rank(path, content)
+    else:
+        state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()) or not state:
         raise UserError(f"{path} contains no state dict; use the model.pth.tar-N or model-best.pth.tar of a run")
     for name, tensor in state.items():
         _check_tensor(path, name, tensor)
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    if not any(name.startswith(("prompt_learner.", "image_encoder.", "text_encoder.")) for name in state):
+    if not any(name.startswith(("prompt_learner.", "image_encoder.", "text_encoder.", PREFIX)) for name in state):
         state = {f"prompt_learner.{name}": tensor for name, tensor in state.items()}  # only the learner was saved
     unused = frozenset(name for name in state if UNUSED.match(name))
     learned = {name: tensor for name, tensor in state.items() if LEARNED.match(name)}
@@ -107,7 +114,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
             f"{path} contains NaN or infinity in {broken}, so its training diverged; use an earlier checkpoint"
         )
     more = state.get(CLASS_FEATURES), tuple(state[name] for name in ATTRIBUTES if name in state), state.get(SENTENCES)
-    return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, *more)
+    return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, *more, settings)
 
 
 def _linear(tensor: Tensor) -> Tensor:

@@ -54,6 +54,7 @@ LAYOUTS = (
     TensorLayout(_has("representation_learner.srra_"), ("mmrlpp",), unseen=("layers", "alpha", "beta")),
     TensorLayout(_has("representation_learner."), ("mmrl",), unseen=("layers", "alpha")),
     TensorLayout(_has("image_encoder.VPT", "VPT_image_trans."), ("promptkd",)),
+    TensorLayout(_has("w_lora_A"), ("clip_lora",)),
     TensorLayout(_has("ctx_img_lst."), ("dpl",)),
     TensorLayout(_has("ctx_txt_lst."), ("dpl",)),
     TensorLayout(_has(CLASSIFIER, ATTRIBUTE), ("coop+atprompt+dept",)),
@@ -146,7 +147,7 @@ def infer_sizes(saved: OfficialCheckpoint, backbone: Backbone) -> dict[str, Any]
             found[field] = tuple(rows.get(i, 0) for i in range(depth))
     if TABLE in learned:
         found |= _sizes_of_representations(learned, backbone)
-    return found
+    return found | dict(saved.settings)
 
 
 def _sizes_of_representations(learned: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from cliptune import checks, methods
+from cliptune.adapters.low_rank import LowRankTerms
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import class_means
 from cliptune.backbones.tokenized_text import name_templates
@@ -23,6 +24,7 @@ from cliptune.official.attributes import attribute_options, without_unused
 from cliptune.official.checkpoint_file import OfficialCheckpoint
 from cliptune.official.compatibility import check_class_features, check_compatible, decode_classname, suffix_tokens
 from cliptune.official.detect import CLASSIFIER, CTX, TABLE, infer_sizes, unseen_fields
+from cliptune.official.low_rank_file import named_by_module
 from cliptune.official.sentences import read_sentences, warn_of_unseen
 from cliptune.official.tensor_names import official_buffers, official_names
 from cliptune.registry import nearest
@@ -88,6 +90,8 @@ def rebuild_model(
         model = TunedModel(backbone, method, classnames or names, templates, teacher=teacher)
     except UserError as error:
         raise UserError(f"{saved.path} does not fit backbone {backbone.name!r}: {error}") from None
+    if isinstance(model.learner, LowRankTerms):
+        saved = dataclasses.replace(saved, learned=named_by_module(saved.learned, model.learner))
     load_tensors(model, saved)
     if saved.class_features is not None:
         text = model.class_text
