@@ -16,7 +16,7 @@ from tiny_clips import normal
 NAMES = ("cat", "horse", "pig")
 #: Methods that tune the image tower or act on its features.
 TUNE_IMAGES = {"vpt", "ivlp", "maple", "promptsrc", "restore", "dpl", "clip_lora", "clip_adapter", "promptkd"}
-TUNE_IMAGES |= {"coprompt", "mmrl", "mmrlpp", "two_stage_fs"}
+TUNE_IMAGES |= {"coprompt", "hicropl", "mmrl", "mmrlpp", "two_stage_fs"}
 #: Methods whose head adds to the cosine similarities or replaces them.
 HEADS = {"linear_probe", "tip_adapter", "tip_adapter_f"}
 
@@ -24,7 +24,9 @@ HEADS = {"linear_probe", "tip_adapter", "tip_adapter_f"}
 def tuned(name, backbone):
     """A model whose learned tensors have moved from their initial values."""
     kind = methods.get(name)
-    method = kind(**{field.name: 2 for field in fields(kind) if "depth" in field.name})  # type: ignore[arg-type]
+    sizes = {field.name: 2 for field in fields(kind) if "depth" in field.name}
+    sizes |= {field.name: 1 for field in fields(kind) if field.name == "cross_layer"}
+    method = kind(**sizes)  # type: ignore[arg-type]
     model = TunedModel(backbone, method, NAMES, teacher=lazy_teacher(method, backbone))
     with torch.no_grad():
         for i, parameter in enumerate(model.learner.parameters()):
@@ -55,7 +57,7 @@ def test_logits_are_computed_from_the_features(name, tiny_backbone, images, froz
             run.text_features()
         return
     assert (run.model.prompts().head is not None) == (name in HEADS)
-    if name not in HEADS and not run.model.method.needs_tokens:
+    if name not in HEADS and not (run.model.method.needs_tokens or run.model.method.needs_frozen):
         cosines = tiny_backbone.logit_scale * features @ run.text_features().T
         assert torch.allclose(cosines, run.logits(images), atol=1e-3)
 

@@ -193,6 +193,7 @@ class Prompts:
         classnames: The names of the classes; set by the model, not by the learner.
         class_offset: `(C, d)`, added to the mean un-normalised features of each class's texts, not to those of extra
             prompts.
+        lasting: Whether another call of the learner gives the same, so that evaluation keeps class features.
         known: Whether all of these were in training; set by the model.
         other_data: Whether the images are of another dataset than those of training; set by the model.
     """
@@ -218,6 +219,7 @@ class Prompts:
     parts: Mapping[str, Any] = field(default_factory=dict)
     classnames: tuple[str, ...] = ()
     class_offset: Tensor | None = None
+    lasting: bool = True
     known: bool = True
     other_data: bool = False
 

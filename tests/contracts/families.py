@@ -74,6 +74,7 @@ COLUMNS = {
         "ivlp",
         "maple",
         "coprompt",
+        "hicropl",
         "promptsrc",
         "restore",
         "mmrl",

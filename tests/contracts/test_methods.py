@@ -49,7 +49,7 @@ def suited(name: str) -> Method:
     run = presets.get(name)
     known = {f.name for layer in config.nested_methods(run.method) for f in fields(layer)}  # type: ignore[arg-type]
     sizes = {key: 2 for key in known if key.startswith(("n_ctx", "depth", "longest"))}
-    sizes |= {key: 1 for key in known if key == "block"}
+    sizes |= {key: 1 for key in known if key in ("block", "cross_layer")}
     sizes |= {key: 4.0 for key in known if key == "kd_weight"}  # the published one diverges on random towers
     masks = {key: "data" for key in known if key == "masks_from"}
     masks |= {key: str(DESCRIPTIONS) for key in known if key == "descriptions"}

@@ -83,6 +83,7 @@ def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State)
         norms.append(torch.stack([recorded[name].detach().double().norm() for name in trace["param_order"]]))
     for name, buffer in official_buffers(model.learner).items():  # another pass in training mode changes some
         report.tensor(f"trace.final.{name}", buffer)
+    final = {name: parameter.detach().clone() for name, parameter in recorded.items()}
     losses.append(backward(model, batch, state)[1])
     report.tensor("trace.losses", torch.tensor(losses, dtype=torch.float64))
     report.tensor("trace.param_norms", torch.stack(norms))
@@ -90,7 +91,7 @@ def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State)
     bound = BOUNDS["trace.final"]
     if training.optimizer != "sgd":  # Adam divides rounding errors of small gradients by their size
         bound = replace(bound, absolute=0.02 * training.lr)
-    for name, parameter in recorded.items():
+    for name, parameter in final.items():
         report.tensor(f"trace.final.{name}", parameter, bound)
 
 

@@ -271,7 +271,7 @@ class TunedModel(nn.Module):
         else:
             text = self._encode_classes(prompts, image, record)
             text = replace(text, extra=self._encode_extra(wanted, prompts) if wanted else None)
-        lasting = state is None and prompts.conditional is None
+        lasting = state is None and prompts.conditional is None and prompts.lasting
         if lasting and not self.training and not torch.is_grad_enabled():
             self._encoded = prompts, text
         return text

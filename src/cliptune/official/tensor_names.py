@@ -23,6 +23,7 @@ from cliptune.prompts.conditional import ConditionalContext
 from cliptune.prompts.context import TextContext
 from cliptune.prompts.coupled import CoupledPrompts
 from cliptune.prompts.deep import DeepPrompts
+from cliptune.prompts.hierarchical import HierarchicalPrompts, Mapper, Pooling
 from cliptune.prompts.length_search import FixedLengthPrompts, SearchedPrompts
 from cliptune.prompts.no_prompts import NoPrompts
 from cliptune.prompts.representation_tokens import LowRankProjection, RepresentationTokens, SharedLinear
@@ -182,6 +183,38 @@ def _(learner: LayerNorms) -> dict[str, Tensor]:
 @official_names.register
 def _(learner: NormsAndClassifier) -> dict[str, Tensor]:
     return {**official_names(learner.norms), "classifier": learner.weight}
+
+
+@official_names.register
+def _(learner: HierarchicalPrompts) -> dict[str, Tensor]:
+    found = {f"cross_prompts_text.{i}" if i else "ctx": tokens for i, tokens in enumerate(learner.text)}
+    found |= {f"cross_prompts_visual.{i}": tokens for i, tokens in enumerate(learner.image)}
+    if (mapping := learner.mapping) is not None:
+        for name, mapper in (("text2visual_net", mapping.to_image), ("visual2text_net", mapping.to_text)):
+            found |= _mapper_names(name, mapper)
+        text, image = (mapping.text_pools, mapping.text_proxies), (mapping.image_pools, mapping.image_proxies)
+        for tower, (pools, proxies) in {"text": text, "visual": image}.items():
+            for i, (pool, proxy) in enumerate(zip(pools, proxies, strict=True)):
+                found |= _attention_names(f"attn_pooling_{tower}_nets.{i}", pool)  # type: ignore[arg-type]
+                found[f"{tower}_proxy_token.{i}"] = proxy
+    return {f"prompt_learner.{name}": parameter for name, parameter in found.items()}
+
+
+def _mapper_names(name: str, mapper: Mapper) -> dict[str, Tensor]:
+    linear = {"linear_q": mapper.query, "linear_k": mapper.key, "linear_v": mapper.value}
+    linear |= {"ffn.c_fc": mapper.widen, "ffn.c_proj": mapper.narrow}
+    found: dict[str, Tensor] = {f"{name}.{part}.weight": module.weight for part, module in linear.items()}
+    found |= {f"{name}.{part}.bias": module.bias for part, module in linear.items()}
+    return found | _attention_names(name, mapper)
+
+
+def _attention_names(name: str, module: Pooling | Mapper) -> dict[str, Tensor]:
+    """The attention layer and the LayerNorms of a pooling or a mapper."""
+    attention = module.attention
+    found: dict[str, Tensor] = {"attn.in_proj_weight": attention.in_weight, "attn.in_proj_bias": attention.in_bias}
+    for part, own in (("attn.out_proj", attention.out), ("ln_1", module.before), ("ln_2", module.after)):
+        found |= {f"{part}.weight": own.weight, f"{part}.bias": own.bias}
+    return {f"{name}.{part}": tensor for part, tensor in found.items()}
 
 
 @singledispatch
