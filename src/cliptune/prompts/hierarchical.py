@@ -31,8 +31,8 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         parts = zip((queries, keys, values), self.in_weight.chunk(3), self.in_bias.chunk(3), strict=True)
-        heads = (F.linear(x, w, b).unflatten(-1, (HEADS, -1)).transpose(0, 1) for x, w, b in parts)
-        return self.out(F.scaled_dot_product_attention(*heads).transpose(0, 1).flatten(1))
+        q, k, v = (F.linear(x, w, b).unflatten(-1, (HEADS, -1)).transpose(0, 1) for x, w, b in parts)
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(0, 1).flatten(1))
 
 
 class Pooling(nn.Module):
