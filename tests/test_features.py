@@ -25,7 +25,7 @@ def tuned(name, backbone):
     """A model whose learned tensors have moved from their initial values."""
     kind = methods.get(name)
     sizes = {field.name: 2 for field in fields(kind) if "depth" in field.name}
-    sizes |= {field.name: 1 for field in fields(kind) if field.name == "cross_layer"}
+    sizes |= {field.name: 1 for field in fields(kind) if field.name in ("cross_layer", "block")}
     method = kind(**sizes)  # type: ignore[arg-type]
     model = TunedModel(backbone, method, NAMES, teacher=lazy_teacher(method, backbone))
     with torch.no_grad():

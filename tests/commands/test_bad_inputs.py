@@ -20,8 +20,8 @@ FRONT = """
 """
 
 TRAIN = """
-    train                                     | a method (clip_adapter
-    train --data emoji                        | a method (clip_adapter
+    train                                     | a method (
+    train --data emoji                        | a method (
     train mapel                               | nearest: maple
     train MAPLE                               | unknown method 'MAPLE'
     train coop+mapel                          | unknown method 'mapel'
@@ -56,7 +56,7 @@ TRAIN = """
     train coop --weight-decay -1              | weight_decay must be at least 0
     train coop --warmup-epochs -2             | warmup_epochs must be at least 0
     train coop --warmup-lr nan                | warmup_lr must be a finite number
-    train coop --optimizer adam               | 'adam'
+    train coop --optimizer rmsprop            | 'rmsprop'
     train coop --augment strong               | 'strong'
     train coop --keep all                     | 'all'
     train coop --workers 100000               | workers must be from 0 to 1024

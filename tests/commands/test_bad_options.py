@@ -13,7 +13,7 @@ def test_method(train, method, nearest):
 
 
 def test_no_method(refused):
-    assert "a method (clip_adapter, cocoop" in refused("train") and "comes first" in refused("train", "--data", "emoji")
+    assert "a method (" in refused("train") and "comes first" in refused("train", "--data", "emoji")
 
 
 @pytest.mark.parametrize(

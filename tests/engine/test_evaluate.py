@@ -47,8 +47,8 @@ def test_logits_are_scaled_cosines_of_the_evaluation_view(tuned, name):
 
 def test_text_features_are_computed_once(tuned, monkeypatch):
     calls = []
-    original = type(tuned.backbone).class_features
-    monkeypatch.setattr(type(tuned.backbone), "class_features", lambda *a: (calls.append(1), original(*a))[1])
+    original = type(tuned.backbone).encode_text
+    monkeypatch.setattr(type(tuned.backbone), "encode_text", lambda *a: (calls.append(1), original(*a))[1])
     predict_logits(tuned, task().dataset, task().tests["test"], batch_size=2)
     assert len(calls) == 1
 

@@ -125,11 +125,11 @@ def test_unfinished_or_unclear_logs_are_reported(tree, log):
         "dtd/CoOp/vit_b16_16shots/seed3": log(trained=False).replace("*test*", "*val*"),
         "somewhere/else": log(),
         "dtd/CoOp/vit_b16_16shots/seed4": log(),
-        "dtd/TCP/vit_b16_16shots/seed1": log(),
+        "dtd/ALIGN/vit_b16_16shots/seed1": log(),
     }
     made, notes = read(tree(runs))
     notes_text = "\n".join(notes)
-    assert sorted((r.method, r.seed) for r in made.values()) == [("TCP", 1), ("coop", 4)]
+    assert sorted((r.method, r.seed) for r in made.values()) == [("ALIGN", 1), ("coop", 4)]
     assert (
         "seed1/log.txt: unfinished: no line contains 'Finish training' or 'Finished training' after epoch 2"
         in notes_text
@@ -137,7 +137,7 @@ def test_unfinished_or_unclear_logs_are_reported(tree, log):
     assert "seed2/log.txt: no line with an accuracy" in notes_text
     assert "seed3/log.txt: its last accuracy is of the val split" in notes_text
     assert "else/log.txt: skipped, neither its folder nor its configuration names the dataset" in notes_text
-    assert "the trainer TCP is unknown" in notes_text
+    assert "the trainer ALIGN is unknown" in notes_text
     assert len(notes) == 5
 
 
