@@ -53,6 +53,18 @@ def test_methods_are_detected_by_tensor_names(what, name):
 
 
 @pytest.mark.parametrize(
+    "what, name",
+    [
+        (checkpoint(CTX, PROJ, "adapter_image.fc.0.weight", "adapter_text.fc.0.weight"), "CoPrompt"),
+        (checkpoint(CTX, "prompt_learner.cross_prompts_text.1"), "HiCroPL"),
+    ],
+)
+def test_files_that_are_known_but_not_read(what, name):
+    with pytest.raises(UserError, match=f"checkpoint of {name}, .* cliptune train {name.lower()} instead"):
+        detect_method(what)
+
+
+@pytest.mark.parametrize(
     "what, names",
     [(checkpoint(CTX), ("coop", "kgcoop", "prograd")), (checkpoint(CTX, PROJ), ("maple", "maple+dapt", "dapt"))],
 )

@@ -49,6 +49,8 @@ def _tokens_per_class(saved: OfficialCheckpoint) -> bool:
     return context is not None and outer is not None and len(outer) == context.numel() > context.shape[-1]
 
 
+#: Tensors of methods whose files are recognised but not read. Without this, a CoPrompt file would pass for MaPLe's.
+UNREAD = {"CoPrompt": _has("adapter_image.fc."), "HiCroPL": _has("cross_prompts_text.")}
 #: The first layout that matches a file is used.
 LAYOUTS = (
     TensorLayout(_has("representation_learner.srra_"), ("mmrlpp",), unseen=("layers", "alpha", "beta")),
@@ -95,6 +97,11 @@ def detect_method(saved: OfficialCheckpoint, method: str = "") -> str:
         raise UserError(
             f"{saved.path} is from DPL's search, whose scores are in other files; use alpha_e<epoch>_img.npy in its "
             f"folder for the lengths it found, or the checkpoint of the training that followed"
+        )
+    if unread := next((name for name, matches in UNREAD.items() if matches(saved)), None):
+        raise UserError(
+            f"{saved.path} is a checkpoint of {unread}, which cannot be imported; train with cliptune train "
+            f"{unread.lower()} instead"
         )
     kind = next((kind for kind in LAYOUTS if kind.matches(saved)), None)
     if kind is None:
