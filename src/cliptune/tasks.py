@@ -80,6 +80,11 @@ def validate_images(run: RunConfig, task: Task, watchers: Sequence[Watcher] = ()
             f"{run.data} has no training images, as it is a test set: tune on another dataset (imagenet), then "
             f"cliptune evaluate RUN --data {run.data}"
         )
+    if run.method.pool and not task.pool:
+        raise UserError(
+            f"{methods.name_of(run.method)} trains on a pool of unlabelled images, and this task has none; build the "
+            f"task from this run"
+        )
     # A coreset reads what it needs itself: of a large dataset, that may be a small part.
     decode = run.method.trains and run.fraction == 1
     task, left_out = drop_unreadable(task, progress_callback(watchers, "reading images"), decode_train=decode)

@@ -81,6 +81,8 @@ class Worker:
     def task_of(self, run: RunConfig) -> Task:
         """The task of a run, reused while consecutive runs train on the same images."""
         content = {key: value for key, value in to_dict(run).items() if key not in NON_DATA_FIELDS}
+        # What of the method and the training decides on images: a pool, a test set to choose on, validation images.
+        content["needs"] = [run.method.pool, run.method.chooses_on_test, bool(tasks.validation_use(run))]
         key, dataset = json.dumps(content, sort_keys=True), (run.data, run.reading)
         if dataset not in self._datasets:
             self._datasets[dataset] = tasks.open_dataset(run)
