@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import cliptune as ct
 from cliptune import checks, methods
 from cliptune.methods.coop import CoOp
-from cliptune.model.method import Method, Wrapper
+from cliptune.model.method import Method
+from cliptune.model.wrapper import Wrapper
 
 
 @dataclass(frozen=True)

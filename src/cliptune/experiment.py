@@ -24,7 +24,7 @@ from cliptune.engine.evaluate_task import evaluate_at_epochs, evaluate_task, int
 from cliptune.engine.fit import fit
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
-from cliptune.model.tuned_model import TunedModel, check_images
+from cliptune.model.tuned_model import TunedModel
 from cliptune.results import store
 from cliptune.run_dir import CHECKPOINT, CORESET, RESUME, STAGE, claimed_run_dir, remove_leftovers
 from cliptune.types import Result, Task
@@ -82,7 +82,7 @@ def run_experiment(
     task, image_provenance = tasks.validate_images(run, task or tasks.build_task(run), watchers)
     meter = provenance.CostMeter(fabric.device)
     backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
-    check_images(backbone, task.dataset)
+    tasks.warn_of_tiny_backbone(backbone, task.dataset)
     # The processes of a run on several devices share its directory, so they do not lock it.
     with lock_dir(folder if fabric.world_size == 1 else None), claimed_run_dir(folder, run):
         with backbone.autocast_with(fabric.autocast):

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from cliptune import masks, methods, protocols
+from cliptune.backbones.backbone import Backbone
 from cliptune.config import RunConfig
 from cliptune.data import duplicates, sources
 from cliptune.data.dataset import Dataset
+from cliptune.data.emoji.dataset import Emoji
 from cliptune.data.splits import count_classes
 from cliptune.data.validate import drop_unreadable
 from cliptune.engine import coreset, untested_classes
@@ -95,6 +97,16 @@ def validate_images(run: RunConfig, task: Task, watchers: Sequence[Watcher] = ()
     twice = duplicates.warn_of_duplicates(task, run.data)
     _warn_of_holdout(task.dataset, validation_use(run), run.data)
     return task, {name: found for name, found in (("left_out", left_out), ("duplicates", twice)) if found}
+
+
+def warn_of_tiny_backbone(backbone: Backbone, dataset: Dataset | None) -> None:
+    """Warn if the bundled tiny backbone gets images other than drawings. dataset: None if unknown."""
+    if backbone.name == "tiny" and not isinstance(dataset, Emoji):
+        warnings.warn(
+            "the bundled tiny backbone knows drawings only: its accuracy on photographs is near chance; for these, use "
+            "--backbone ViT-B-16 --pretrained openai",
+            stacklevel=3,
+        )
 
 
 def _warn_of_holdout(dataset: Dataset, asks: str, data: str) -> None:

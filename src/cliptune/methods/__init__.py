@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 
 from cliptune.errors import UserError
-from cliptune.model.method import Method, Wrapper
+from cliptune.model.method import Method
+from cliptune.model.wrapper import Wrapper
 from cliptune.registry import Registry
 
 REGISTRY = Registry("method", (__name__,), Method, external=True)

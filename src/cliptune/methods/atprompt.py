@@ -12,7 +12,8 @@ from cliptune.backbones.attribute_text import with_attributes
 from cliptune.backbones.tokenized_text import TokenizedText, clean_words
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
-from cliptune.model.method import Method, Wrapper
+from cliptune.model.method import Method
+from cliptune.model.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from torch import Generator, nn

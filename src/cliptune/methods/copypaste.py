@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from cliptune import checks
 from cliptune.errors import UserError
 from cliptune.methods.maple import Maple
-from cliptune.model.method import Method, Wrapper
+from cliptune.model.method import Method
+from cliptune.model.wrapper import Wrapper
 from cliptune.types import Batch, Outputs, State
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from cliptune.backbones.features import scaled_cosines
 from cliptune.backbones.tokenized_text import format_template
 from cliptune.errors import UserError
 from cliptune.methods.maple import Maple
-from cliptune.model.method import Method, Wrapper
+from cliptune.model.method import Method
+from cliptune.model.wrapper import Wrapper
 from cliptune.objectives.decoupling import background_alignment_loss, pull_push
 from cliptune.types import Batch, Outputs, State
 

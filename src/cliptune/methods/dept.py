@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cliptune import checks
 from cliptune.errors import UserError
 from cliptune.methods.coop import CoOp
-from cliptune.model.method import Method, Wrapper
+from cliptune.model.method import Method
+from cliptune.model.wrapper import Wrapper
 from cliptune.objectives.shared_classifier import class_pairs, shared_classifier_loss
 from cliptune.prompts.initialization import init_linear
 from cliptune.types import Batch, Outputs, State, Task

@@ -1,15 +1,14 @@
-"""The interface of methods, and of wrappers around a method."""
+"""The interface of methods."""
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cliptune.backbones.features import scaled_cosines
 from cliptune.backbones.tokenized_text import TokenizedText, tokenize_templates
-from cliptune.errors import UserError
 from cliptune.objectives.classification import classification_loss
 from cliptune.types import Batch, Outputs, State, Task
 
@@ -160,150 +159,8 @@ class Method(ABC):
         previous stage has learned."""
 
 
-class Wrapper(Method):
-    """A method around another one, `base`, to which it delegates everything it does not override.
-
-    A wrapper with parameters of its own returns a learner that contains the one of `base` as its submodule `base`, and
-    sets `nests`.
-    """
-
-    base: Method
-    #: Whether its learner contains that of `base` as the submodule `base`.
-    nests: bool = False
-
-    def __post_init__(self):
-        if not self.base.trains:
-            raise UserError(
-                f"{type(self).__name__} around {type(self.base).__name__} has no meaning: its losses would change "
-                f"nothing, as {type(self.base).__name__} trains nothing; wrap a method that does, such as coop"
-            )
-
-    def base_model(self, model: TunedModel) -> TunedModel:
-        """The model as `base` sees it, with its own learner."""
-        return model.part(self.base, model.learner.get_submodule("base")) if self.nests else model
-
-    @property
-    def needs_history(self) -> bool:  # type: ignore[override]
-        return self.base.needs_history
-
-    @property
-    def needs_block_features(self) -> bool:  # type: ignore[override]
-        return self.base.needs_block_features
-
-    @property
-    def needs_tokens(self) -> bool:  # type: ignore[override]
-        return self.base.needs_tokens
-
-    @property
-    def needs_patches(self) -> bool:  # type: ignore[override]
-        return self.base.needs_patches
-
-    @property
-    def needs_frozen(self) -> bool:  # type: ignore[override]
-        return self.base.needs_frozen
-
-    @property
-    def needs_second_view(self) -> bool:  # type: ignore[override]
-        return self.base.needs_second_view
-
-    @property
-    def pool(self) -> bool:  # type: ignore[override]
-        return self.base.pool
-
-    @property
-    def chooses_on_test(self) -> bool:  # type: ignore[override]
-        return self.base.chooses_on_test
-
-    @property
-    def fixed_classes(self) -> bool:  # type: ignore[override]
-        return self.base.fixed_classes
-
-    @property
-    def validation_use(self) -> str:  # type: ignore[override]
-        return self.base.validation_use
-
-    @property
-    def template_table(self) -> str:  # type: ignore[override]
-        return self.base.template_table
-
-    @property
-    def epochs(self) -> int | None:  # type: ignore[override]
-        return self.base.epochs
-
-    @property
-    def share(self) -> float:  # type: ignore[override]
-        return self.base.share
-
-    def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
-        return self.base.learner(backbone, classnames, generator)
-
-    def teacher_source(self) -> str | None:
-        return self.base.teacher_source()
-
-    def taught(self, text: Tensor) -> Method:
-        return dataclasses.replace(self, base=self.base.taught(text))  # type: ignore[type-var]
-
-    def class_prompts(self, backbone: Backbone, classnames: Sequence[str], templates: Sequence[str]) -> TokenizedText:
-        return self.base.class_prompts(backbone, classnames, templates)
-
-    def extra_prompts(self, state: State | None) -> tuple[str, ...]:
-        return self.base.extra_prompts(state)
-
-    def views(self, batch: Batch) -> dict[str, Tensor]:
-        return self.base.views(batch)
-
-    def stop_gradient_views(self, state: State) -> frozenset[str]:
-        return self.base.stop_gradient_views(state)
-
-    def class_inputs(self, model: TunedModel) -> Any:
-        return self.base.class_inputs(self.base_model(model))
-
-    def text_features(self, model: TunedModel, extra: tuple[str, ...]) -> tuple[Tensor, Tensor | None] | None:
-        return self.base.text_features(self.base_model(model), extra)
-
-    def logits(self, out: Outputs, view: str = "image") -> Tensor:
-        return self.base.logits(out, view)
-
-    def view_loss(self, logits: Tensor, out: Outputs, batch: Batch, state: State) -> Tensor:
-        return self.base.view_loss(logits, out, batch, state)
-
-    def rates(self) -> Mapping[str, float]:
-        rates = self.base.rates()
-        return {f"base.{prefix}": factor for prefix, factor in rates.items()} if self.nests else rates
-
-    def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
-        return self.base.losses(out, batch, state)
-
-    def mask_source(self) -> str | None:
-        return self.base.mask_source()
-
-    def resolve_masks(self, own: str) -> str:
-        """The mask source `own`, a field of the wrapper; if it is "auto", the one that `base` needs, if any."""
-        return self.base.mask_source() or own if own == "auto" else own
-
-    def prepare(self, model: TunedModel, task: Task) -> Any:
-        return self.base.prepare(self.base_model(model), task)
-
-    def before_step(self, model: TunedModel, state: State) -> None:
-        self.base.before_step(self.base_model(model), state)
-
-    def update(self, losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> None:
-        self.base.update(losses, parameters)
-
-    def after_epoch(self, model: TunedModel, state: State) -> None:
-        self.base.after_epoch(self.base_model(model), state)
-
-    def finish(self, model: TunedModel, history: Sequence[Mapping[str, Tensor]]) -> None:
-        if self.nests:
-            history = [
-                {key.removeprefix("base."): value for key, value in state.items() if key.startswith("base.")}
-                for state in history
-            ]
-        self.base.finish(self.base_model(model), history)
-
-    def next_stage(self, model: TunedModel) -> Method | None:
-        after = self.base.next_stage(self.base_model(model))
-        return None if after is None else dataclasses.replace(self, base=after)  # type: ignore[type-var]
-
-    def continue_from(self, model: TunedModel, before: TunedModel) -> None:
-        self.base.continue_from(self.base_model(model), self.base_model(before))
+def __getattr__(name: str) -> Any:
+    """`Wrapper`, which had its place here."""
+    if name != "Wrapper":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module("cliptune.model.wrapper").Wrapper

@@ -45,7 +45,7 @@ class TeacherModel:
         key = tuple(texts)
         if key not in self._phrases:
             with self._running():
-                self._phrases[key] = self.model.encode_phrases(key)
+                self._phrases[key] = self.model.texts.encode_extra(key, self.model.prompts())
         return self._phrases[key]
 
     def image(self, images: Tensor) -> Tensor:

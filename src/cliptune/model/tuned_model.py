@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.features import adapted, class_means, image_features, normalise, text_features
-from cliptune.backbones.tokenized_text import TokenizedText
-from cliptune.data.dataset import Dataset
-from cliptune.data.emoji.dataset import Emoji
+from cliptune.backbones.features import normalise
 from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.model.teacher import TeacherModel
-from cliptune.types import BlockFeatures, ImageOutputs, Outputs, Prompts, State
-
-
-class FrozenText:
-    """Tokenized text, and its features under the frozen text tower, computed once per device and precision."""
-
-    def __init__(self, text: TokenizedText):
-        self.text = text
-        self._features: dict[Any, Tensor] = {}
-
-    @torch.no_grad()
-    def features(self, backbone: Backbone) -> Tensor:
-        """Features `(n, d)` without prompts, neither adapted nor normalised."""
-        key = backbone.logit_scale.device, backbone.autocast
-        if key not in self._features:
-            self._features[key] = backbone.encode_text(self.text)
-        return self._features[key]
-
-
-@dataclass(frozen=True)
-class TextOutputs:
-    """Text features of a model: normalised `features` of classes and of `extra` prompts, `raw` class features before
-    normalisation, and pooled tokens after each block, if requested."""
-
-    features: Tensor
-    extra: Tensor | None = None
-    raw: Tensor | None = None
-    blocks: tuple[Tensor, ...] = ()
+from cliptune.model.texts import FrozenText, TextEncoder, TextOutputs
+from cliptune.model.views import adapt_views, encode_views, frozen_features
+from cliptune.types import BlockFeatures, Outputs, Prompts, State
 
 
 class TunedModel(nn.Module):
@@ -92,33 +61,32 @@ class TunedModel(nn.Module):
         self.classnames, self.templates = tuple(classnames), tuple(templates)
         backbone.prompt_tokenizer.check_names([name for name in self.classnames if name not in trained])
         self.trained = tuple(trained) or self.classnames
-        self.trained_templates = tuple(trained_templates) or self.templates
-        self._teacher = teacher
+        self.trained_templates, self._teacher = tuple(trained_templates) or self.templates, teacher
         self.known, self.other_data = set(classnames) <= set(self.trained), other_data
         self.novel = not self.known if novel is None else novel
         generator = generator or Generator().manual_seed(0)
         self.learner = self._new_learner(generator, teacher_text) if learner is None else learner
-        _ = self.class_text  # sentences that do not fit are refused now
-        self._extra_text: dict[tuple[str, ...], FrozenText] = {}
+        _ = self.texts  # sentences that do not fit are refused now
         self._encoded: tuple[Prompts, TextOutputs] | None = None
         self._class_inputs: dict[Any, Any] = {}
 
     @cached_property
+    def texts(self) -> TextEncoder:
+        """Encodes the prompts of the classes, and further texts."""
+        prompts = self.method.class_prompts(self.backbone, self.classnames, self.templates)
+        return TextEncoder(self.backbone, prompts, type(self.method).__name__)
+
+    @property
     def class_text(self) -> FrozenText:
         """The prompts of the classes."""
-        return FrozenText(self.method.class_prompts(self.backbone, self.classnames, self.templates))
+        return self.texts.classes
 
     def part(self, method: Method, learner: nn.Module) -> TunedModel:
         """The model of a wrapped method, whose learner is a part of this model's."""
         own = copy.copy(self)
-        own.__dict__ |= {
-            "method": method,
-            "_modules": {**self._modules, "learner": learner},
-            "_encoded": None,
-            "_extra_text": {},
-            "_class_inputs": {},
-        }
-        own.__dict__.pop("class_text", None)
+        own._modules = {**self._modules, "learner": learner}
+        own.method, own._encoded, own._class_inputs = method, None, {}
+        own.__dict__.pop("texts", None)
         return own
 
     def with_classes(
@@ -131,8 +99,7 @@ class TunedModel(nn.Module):
     ) -> TunedModel:
         """The same backbone and learner for other class names, and other templates if given.
 
-        novel, other_data: As for the class. Raises `UserError` if the method has parameters per class and the names
-        differ.
+        novel, other_data: As for the class. Raises `UserError` if the method has parameters per class, for other names.
         """
         if tuple(classnames) != self.classnames and not self.accepts_new_classes:
             raise UserError(
@@ -195,13 +162,9 @@ class TunedModel(nn.Module):
         record = record or (self.training and self.method.needs_block_features)
         prompts = self.prompts() if self._encoded is None else self._encoded[0]
         stopped = frozenset() if state is None else self.method.stop_gradient_views(state)
-        raw = self._encode_images(views, prompts, stopped, record)
-        adapted_image, image = {}, {}
-        for name, own in raw.items():
-            grad = name not in stopped and torch.is_grad_enabled()
-            with torch.set_grad_enabled(grad), self._batch_statistics(name == "image"):
-                adapted_image[name] = adapted(own.features, prompts.adapt_image)
-                image[name] = normalise(adapted_image[name])
+        raw = encode_views(self.backbone, self.method, views, prompts, stopped, record)
+        raw_image = adapt_views(raw, prompts, stopped, self.learner)
+        image = {name: normalise(x) for name, x in raw_image.items()}
         text = self._encode_text(state, prompts, image["image"], record)
         scale = self.backbone.logit_scale
         out = Outputs(
@@ -211,11 +174,11 @@ class TunedModel(nn.Module):
             scale.new_empty(0),
             prompts,
             text.extra,
-            raw_image=adapted_image,
+            raw_image=raw_image,
             raw_text=text.raw,
             tokens={name: own.tokens for name, own in raw.items() if own.tokens is not None},
             patches={name: own.patches for name, own in raw.items() if own.patches is not None},
-            frozen=self._frozen_features(views, raw, prompts) if self.method.needs_frozen else {},
+            frozen=frozen_features(self.backbone, self.method, views, raw, prompts),
             block_features=BlockFeatures(text.blocks, raw["image"].blocks) if record else None,
         )
         return replace(out, logits=self.method.logits(out))
@@ -239,8 +202,7 @@ class TunedModel(nn.Module):
     @property
     def fixed_image(self) -> bool:
         """Whether image features from the frozen tower are all that the model reads of images."""
-        method = self.method
-        return self._learned().fixed_image and not (method.needs_tokens or method.needs_patches)
+        return self._learned().fixed_image and not (self.method.needs_tokens or self.method.needs_patches)
 
     def _learned(self) -> Prompts:
         key = self.backbone.logit_scale.device, self.backbone.autocast
@@ -266,141 +228,23 @@ class TunedModel(nn.Module):
             return self._encoded[1]
         wanted = self.method.extra_prompts(state)
         given = self.method.text_features(self, wanted)
-        if given is not None:
-            text = TextOutputs(*given)
-        else:
-            text = self._encode_classes(prompts, image, record)
-            text = replace(text, extra=self._encode_extra(wanted, prompts) if wanted else None)
+        text = self.texts.encode(prompts, image, wanted, record) if given is None else TextOutputs(*given)
         lasting = state is None and prompts.conditional is None and prompts.lasting
         if lasting and not self.training and not torch.is_grad_enabled():
             self._encoded = prompts, text
         return text
-
-    def _encode_classes(self, prompts: Prompts, image: Tensor | None, record: bool) -> TextOutputs:
-        """Class features `(C, d)`, or `(b, C, d)` with a context per image, and pooled tokens after each block."""
-        text, backbone, blocks = self.class_text.text, self.backbone, ()
-        if prompts.conditional is not None:
-            if image is None:
-                raise UserError(
-                    f"the prompts of this model ({type(self.method).__name__}) depend on the image, so there are no "
-                    f"text features without one; use predict or logits"
-                )
-            raw = backbone.encode_text_per_image(text, prompts.conditional(image), prompts)
-            raw = raw.flatten(0, 1)
-        elif record:
-            raw, blocks = backbone.encode_text_with_block_features(text, prompts)
-        else:
-            raw = self.class_text.features(backbone) if prompts.fixed_text else backbone.encode_text(text, prompts)
-        features, means = text_features(raw, text, prompts), class_means(adapted(raw, prompts.adapt_text), text)
-        if prompts.conditional is not None:
-            features, means = (x.unflatten(0, (-1, len(self.classnames))) for x in (features, means))
-        if prompts.class_offset is not None:
-            means = means + prompts.class_offset
-            features = normalise(means)
-        return TextOutputs(features, None, means, blocks)
-
-    def _encode_extra(self, texts: tuple[str, ...], prompts: Prompts) -> Tensor:
-        """Normalised features `(P, d)` of extra prompts, which take no tokens that belong to single classes."""
-        if texts not in self._extra_text:
-            self._extra_text[texts] = FrozenText(self.backbone.tokenize(texts))
-        frozen = self._extra_text[texts]
-        shared = tuple(None if x is not None and x.ndim == 3 else x for x in prompts.text_deep)
-        prompts = replace(prompts, text_deep=shared)
-        if prompts.fixed_text:
-            return text_features(frozen.features(self.backbone), frozen.text, prompts)
-        return self.backbone.class_features(frozen.text, prompts)
-
-    def encode_phrases(self, texts: Sequence[str]) -> Tensor:
-        """Normalised features `(P, d)` of texts that belong to no class."""
-        return self._encode_extra(tuple(texts), self.prompts())
-
-    @contextmanager
-    def _batch_statistics(self, batch: bool) -> Iterator[None]:
-        """Normalise by the running statistics of the learner's batch norms within the block, unless `batch`.
-
-        In training, only the view "image" is normalised by its own batch and updates the running statistics, so that
-        there is one update per step and features of other views are comparable with those at test.
-        """
-        norms = [m for m in self.learner.modules() if isinstance(m, _BatchNorm) and m.training and not batch]
-        for norm in norms:
-            norm.eval()
-        try:
-            yield
-        finally:
-            for norm in norms:
-                norm.train()
 
     def encode_views(
         self, views: Mapping[str, Tensor], prompts: Prompts | None = None, stopped: frozenset[str] = frozenset()
     ) -> dict[str, Tensor]:
         """Normalised features `(b, d)` of all views in one pass of the image tower, or two if some are in `stopped`.
 
-        views: Images `(b, 3, H, W)`, or un-normalised features `(b, d)` computed before. stopped: Views that need no
-        autograd graph.
+        views: As for `forward`. stopped: Views that need no autograd graph.
         """
         prompts = prompts or Prompts()
-        found = {}
-        for name, out in self._encode_images(views, prompts, stopped, False).items():
-            with torch.set_grad_enabled(name not in stopped and torch.is_grad_enabled()):
-                found[name] = image_features(out.features, prompts)
-        return found
+        raw = encode_views(self.backbone, self.method, views, prompts, stopped)
+        return {name: normalise(x) for name, x in adapt_views(raw, prompts, stopped, self.learner).items()}
 
     def encode_images(self, images: Mapping[str, Tensor], prompts: Prompts) -> dict[str, Tensor]:
         """Features `(b, d)` of all views in one pass of the image tower, neither adapted nor normalised."""
-        return {name: out.features for name, out in self._encode_images(images, prompts, frozenset(), False).items()}
-
-    def _encode_images(
-        self, views: Mapping[str, Tensor], prompts: Prompts, stopped: frozenset[str], record: bool
-    ) -> dict[str, ImageOutputs]:
-        """Outputs of the image tower by view, in one pass with an autograd graph and one without for `stopped`.
-
-        record: Also the class tokens after each block, of the views in the pass of "image".
-        """
-        found: dict[str, ImageOutputs] = {}
-        for graph in (True, False):
-            names = [name for name in views if (name not in stopped) is graph]
-            images = {name: views[name] for name in names if views[name].ndim != 2}
-            found |= {name: ImageOutputs(views[name]) for name in names if views[name].ndim == 2}
-            if not images:
-                continue
-            with torch.set_grad_enabled(graph and torch.is_grad_enabled()):
-                joint = self.backbone.encode_image_parts(
-                    torch.cat(list(images.values())),
-                    prompts,
-                    tokens=self.method.needs_tokens and bool(prompts.image),
-                    patches=self.method.needs_patches,
-                    blocks=record and "image" in images,
-                )
-                parts = _split(joint, [len(view) for view in images.values()])
-                found |= dict(zip(images, parts, strict=True))
-        return {name: found[name] for name in views}
-
-    @torch.no_grad()
-    def _frozen_features(
-        self, views: Mapping[str, Tensor], raw: Mapping[str, ImageOutputs], prompts: Prompts
-    ) -> dict[str, Tensor]:
-        """Normalised features by the backbone alone, of all views."""
-        if prompts.fixed_image:
-            return {name: normalise(out.features) for name, out in raw.items()}
-        return {name: normalise(x) for name, x in self.encode_images(views, Prompts()).items()}
-
-
-def _split(joint: ImageOutputs, sizes: list[int]) -> list[ImageOutputs]:
-    """The outputs of consecutive parts of a batch."""
-
-    def parts(x: Tensor | None) -> Sequence[Tensor | None]:
-        return [None] * len(sizes) if x is None else x.split(sizes)
-
-    blocks = [x.split(sizes) for x in joint.blocks]
-    pairs = zip(joint.features.split(sizes), parts(joint.tokens), parts(joint.patches), strict=True)
-    return [ImageOutputs(*own, tuple(x[i] for x in blocks)) for i, own in enumerate(pairs)]
-
-
-def check_images(backbone: Backbone, dataset: Dataset | None) -> None:
-    """Warn if the bundled tiny backbone gets images other than drawings. dataset: None if unknown."""
-    if backbone.name == "tiny" and not isinstance(dataset, Emoji):
-        warnings.warn(
-            "the bundled tiny backbone knows drawings only: its accuracy on photographs is near chance; for these, use "
-            "--backbone ViT-B-16 --pretrained openai",
-            stacklevel=3,
-        )
+        return {name: out.features for name, out in encode_views(self.backbone, self.method, images, prompts).items()}

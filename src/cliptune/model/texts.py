@@ -1,0 +1,102 @@
+"""Text features of a tuned model: of the prompts of its classes, and of further prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.features import adapted, class_means, normalise, text_features
+from cliptune.backbones.tokenized_text import TokenizedText
+from cliptune.errors import UserError
+from cliptune.types import Prompts
+
+
+class FrozenText:
+    """Tokenized text, and its features under the frozen text tower, computed once per device and precision."""
+
+    def __init__(self, text: TokenizedText):
+        self.text = text
+        self._features: dict[Any, Tensor] = {}
+
+    @torch.no_grad()
+    def features(self, backbone: Backbone) -> Tensor:
+        """Features `(n, d)` without prompts, neither adapted nor normalised."""
+        key = backbone.logit_scale.device, backbone.autocast
+        if key not in self._features:
+            self._features[key] = backbone.encode_text(self.text)
+        return self._features[key]
+
+    def encode(self, backbone: Backbone, prompts: Prompts) -> Tensor:
+        """Features `(n, d)` with `prompts`, neither adapted nor normalised."""
+        return self.features(backbone) if prompts.fixed_text else backbone.encode_text(self.text, prompts)
+
+
+@dataclass(frozen=True)
+class TextOutputs:
+    """Text features of a model: normalised `features` of classes and of `extra` prompts, `raw` class features before
+    normalisation, and pooled tokens after each block, if requested."""
+
+    features: Tensor
+    extra: Tensor | None = None
+    raw: Tensor | None = None
+    blocks: tuple[Tensor, ...] = ()
+
+
+class TextEncoder:
+    """Encodes the prompts of a model's classes, and further prompts, which are tokenized once.
+
+    Args:
+        backbone: The frozen CLIP.
+        classes: The prompts of the classes.
+        method: Name of the method, for messages.
+    """
+
+    def __init__(self, backbone: Backbone, classes: TokenizedText, method: str):
+        self.backbone, self.classes, self.method = backbone, FrozenText(classes), method
+        self._extra: dict[tuple[str, ...], FrozenText] = {}
+
+    def encode(self, prompts: Prompts, image: Tensor | None, extra: Sequence[str], record: bool) -> TextOutputs:
+        """Class features `(C, d)`, or `(b, C, d)` with a context per image, and features of `extra` prompts, if any.
+
+        image: Normalised features `(b, d)`, for prompts that depend on the image; `UserError` for these without them.
+        record: Also return pooled tokens after each block.
+        """
+        text, contexts, blocks = self.classes.text, self._contexts(prompts, image), ()
+        if contexts is not None:
+            raw = self.backbone.encode_text_per_image(text, contexts, prompts).flatten(0, 1)
+        elif record:
+            raw, blocks = self.backbone.encode_text_with_block_features(text, prompts)
+        else:
+            raw = self.classes.encode(self.backbone, prompts)
+        features, means = text_features(raw, text, prompts), class_means(adapted(raw, prompts.adapt_text), text)
+        if contexts is not None:
+            features, means = (x.unflatten(0, (len(contexts), -1)) for x in (features, means))
+        if prompts.class_offset is not None:
+            means = means + prompts.class_offset
+            features = normalise(means)
+        return TextOutputs(features, self.encode_extra(extra, prompts) if extra else None, means, blocks)
+
+    def encode_extra(self, texts: Sequence[str], prompts: Prompts) -> Tensor:
+        """Normalised features `(P, d)` of texts that belong to no class, and take no tokens of single classes."""
+        key = tuple(texts)
+        if key not in self._extra:
+            self._extra[key] = FrozenText(self.backbone.tokenize(key))
+        shared = tuple(None if x is not None and x.ndim == 3 else x for x in prompts.text_deep)
+        prompts, extra = replace(prompts, text_deep=shared), self._extra[key]
+        return text_features(extra.encode(self.backbone, prompts), extra.text, prompts)
+
+    def _contexts(self, prompts: Prompts, image: Tensor | None) -> Tensor | None:
+        """Context vectors `(b, n_ctx, width)` of each image, if the prompts depend on the image."""
+        if prompts.conditional is None:
+            return None
+        if image is None:
+            raise UserError(
+                f"the prompts of this model ({self.method}) depend on the image, so there are no text features without "
+                f"one; use predict or logits"
+            )
+        return prompts.conditional(image)
