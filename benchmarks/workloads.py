@@ -38,11 +38,12 @@ def classnames(n: int) -> list[str]:
 
 
 class Bench:
-    """The backbone and fixed random images."""
+    """A backbone (ViT-B/16 with random weights if None), the depth of learned tokens, and fixed random images."""
 
-    def __init__(self):
+    def __init__(self, backbone: Backbone | None = None, depth: int = 9):
         torch.manual_seed(0)
-        self.backbone: Backbone = load_backbone("ViT-B-16", "random")
+        self.backbone = backbone or load_backbone("ViT-B-16", "random")
+        self.prompts = Maple(depth=depth)
         self.clip = self.backbone.model
         self.encode = self.backbone.prompt_tokenizer
         size = self.backbone.image_size
@@ -59,7 +60,7 @@ class Bench:
 
     def class_prompts(self, classes: int) -> TokenizedText:
         """MaPLe's class prompts."""
-        return Maple().class_prompts(self.backbone, classnames(classes), ())
+        return self.prompts.class_prompts(self.backbone, classnames(classes), ())
 
     # -- training steps -----------------------------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ class Bench:
         }
 
     def maple(self, classes: int) -> Variants:
-        model, batch = self.model(Maple(), classes), self.batch
+        model, batch = self.model(self.prompts, classes), self.batch
         ids, learner = self.ids(classes, "a photo of a"), model.learner
         text, project = list(learner.text), list(learner.to_image)
         return {
@@ -87,7 +88,7 @@ class Bench:
         }
 
     def dapt(self, classes: int, state: State) -> Variants:
-        model, batch = self.model(Dapt(compat="release"), classes), self.batch
+        model, batch = self.model(Dapt(base=self.prompts, compat="release"), classes), self.batch
         ids, background_ids = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, BACKGROUNDS)
         text, project = list(model.learner.text), list(model.learner.to_image)
 
@@ -112,7 +113,7 @@ class Bench:
 
     def evaluation(self, classes: int) -> Variants:
         """One batch of 100 images, or of 32 if the textbook's text features leave no memory for more."""
-        model, images = self.model(Maple(), classes), self.images[: 100 if classes < 1000 else 32]
+        model, images = self.model(self.prompts, classes), self.images[: 100 if classes < 1000 else 32]
         ids, learner = self.ids(classes, "a photo of a"), model.learner
 
         @torch.no_grad()
@@ -129,7 +130,7 @@ class Bench:
         return {TEXTBOOK: reference, OURS: ours}
 
     def text(self, classes: int) -> Variants:
-        model = self.model(Maple(), classes)
+        model = self.model(self.prompts, classes)
         ids, text = self.ids(classes, "a photo of a"), list(model.learner.text)
 
         @torch.no_grad()
@@ -144,21 +145,20 @@ class Bench:
         return {TEXTBOOK: reference, OURS: ours}
 
     def vision(self) -> Variants:
-        prompts = self.model(Maple(), 10).learner().image
+        prompts, images = self.model(self.prompts, 10).learner(), self.batch.images
 
         @torch.no_grad()
-        def run(features: Callable) -> float:
-            return textbook.unit(features(prompts)).double().std().item()
+        def run(features: Callable[[], torch.Tensor]) -> float:
+            return textbook.unit(features()).double().std().item()
 
-        images = self.batch.images
         return {
-            TEXTBOOK: lambda: run(lambda p: textbook.image_features(self.clip, images, p)),
-            OURS: lambda: run(lambda p: self.backbone.encode_image(images, p)),
+            TEXTBOOK: lambda: run(lambda: textbook.image_features(self.clip, images, prompts.image)),
+            OURS: lambda: run(lambda: self.backbone.encode_image(images, prompts)),
         }
 
     def gradcam(self, classes: int) -> Variants:
         """One of many batches of masks, so cliptune's text features are computed already."""
-        model, batch = self.model(Dapt(compat="release"), classes).eval(), self.batch
+        model, batch = self.model(Dapt(base=self.prompts, compat="release"), classes).eval(), self.batch
         ids, background_ids = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, BACKGROUNDS)
         text, project = list(model.learner.text), list(model.learner.to_image)
         size = (self.backbone.image_size,) * 2
