@@ -228,7 +228,9 @@ def test_all_prompt_methods_use_the_same_optimiser():
             if training.optimizer == "adamw":
                 continue
             assert (training.momentum, training.weight_decay) == (0.9, 5e-4)
-            assert (training.warmup_epochs, training.warmup_lr, training.augment) == (1, 1e-5, "crop")
+            assert (training.warmup_epochs, training.warmup_lr) == (1, 1e-5)
+            whole = file.parent.name == "coprompt" and file.stem != "per_dataset"  # which goes on top of the others
+            assert training.augment == ("randaugment" if whole else "crop")
 
 
 @pytest.mark.parametrize("protocol", ["base_to_novel", "few_shot", "cross_dataset", "domain_generalization"])

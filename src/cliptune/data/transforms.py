@@ -19,6 +19,7 @@ from torchvision.transforms.v2 import functional as F
 from torchvision.transforms.v2.functional import InterpolationMode
 
 from cliptune.backbones.preprocess import Interpolation, Preprocess
+from cliptune.data.random_operations import apply_random_operations
 from cliptune.types import DecodedImage
 
 NEAREST = InterpolationMode.NEAREST
@@ -217,10 +218,31 @@ class RandomTranslate:
         return DecodedImage(image, mask)
 
 
+@dataclass(frozen=True)
+class RandAugment:
+    """RandAugment as in Dassl: the whole image squashed to the size, then two random operations.
+
+    Cubuk et al., RandAugment: Practical Automated Data Augmentation with a Reduced Search Space, NeurIPS 2020,
+    https://arxiv.org/abs/1909.13719. Checked against Dassl.pytorch c61a1b5. See `apply_random_operations`.
+
+    size, exact, interpolation: As in `RandomCropFlip`."""
+
+    size: int | tuple[int, int]
+    exact: bool = False
+    interpolation: Interpolation = "bicubic"
+
+    def __call__(
+        self, source: DecodedImage, generator: np.random.Generator, resize_mask: Resize = resize_nearest
+    ) -> DecodedImage:
+        squash = RandomCropFlip(self.size, (1.0, 1.0), flip=0.0, exact=self.exact, interpolation=self.interpolation)
+        return apply_random_operations(squash(source, generator, resize_mask), generator)
+
+
 #: Constructors of training views by preset name; arguments are a size, `exact` and `interpolation`.
 PRESETS: Mapping[str, Callable[..., TrainingView]] = {
     "crop": RandomCropFlip,
     "flip": partial(RandomCropFlip, scale=(1.0, 1.0)),
     "none": partial(RandomCropFlip, scale=(1.0, 1.0), flip=0.0),
     "coop-2021": RandomTranslate,
+    "randaugment": RandAugment,
 }

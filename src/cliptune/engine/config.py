@@ -42,9 +42,9 @@ class TrainConfig:
     warmup_lr: float = 1e-5
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    augment: Literal["crop", "flip", "none", "coop-2021"] = "crop"
+    augment: Literal["crop", "flip", "none", "coop-2021", "randaugment"] = "crop"
     """crop: random resized crop and flip, as in the papers; flip: flip only; none: the evaluation view; coop-2021: the
-    views of CoOp before October 2021, also for evaluation."""
+    views of CoOp before October 2021, also for evaluation; randaugment: two random operations on the whole image."""
     keep: Literal["last", "best"] = "last"
     """Keep the model of the last epoch, or of the epoch with the best validation accuracy."""
     cached_views: int = 0
