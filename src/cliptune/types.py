@@ -164,7 +164,8 @@ class Prompts:
     Every part is optional.
 
     Args:
-        text: Context vectors of layer 0, `(n_ctx, width)` shared or `(n_classes, n_ctx, width)` per class.
+        text: Context vectors of layer 0, `(n_ctx, width)` shared or `(n_classes, n_ctx, width)` per class. The slots of
+            `TokenizedText` say which vector is at a position, so texts of a class may use different ones.
         text_deep: For layers 1, 2, ...: `(n, width)` shared or `(n_classes, n, width)` per class, replacing the tokens
             from `TokenizedText.context_start` on at the input of that layer; None leaves them.
         image: For layers 0, 1, ...: `(n, image_width)`, appended after the patches at the first layer that has some,
@@ -189,7 +190,7 @@ class Prompts:
         text_change: Changes of the text tower's weights, or None.
         share_prefix: Whether tokens that all texts share at the front may be computed once, which dropout in the text
             tower does not allow.
-        parts: Modules that `Method.logits` and `Method.losses` call, by name; the model itself does not use them.
+        parts: Modules and tensors that `Method.logits` and `Method.losses` use, by name; the model itself does not.
         classnames: The names of the classes; set by the model, not by the learner.
         class_offset: `(C, d)`, added to the mean un-normalised features of each class's texts, not to those of extra
             prompts.
@@ -267,6 +268,9 @@ class Outputs:
         raw_image: View name -> features before normalisation, `(B, d)`.
         raw_text: Class features before normalisation, shaped as `text`; the mean over the texts of a class. None if
             they come from a teacher.
+        texts: Normalised features `(n, d)` of each of the `n` texts of the classes, ordered by class, before they are
+            averaged to `text` (without `Prompts.class_offset`); `(B, n, d)` if prompts depend on the image, None if
+            class features come from a teacher.
         tokens: View name -> learned tokens `(B, n, image_width)` after the image tower, if `Method.needs_tokens`.
         patches: View name -> features of patches `(B, patches, d)`, un-normalised, if `Method.needs_patches`.
         frozen: View name -> normalised features `(B, d)` by the backbone alone, if `Method.needs_frozen`.
@@ -281,6 +285,7 @@ class Outputs:
     extra_text: Tensor | None = None
     raw_image: Mapping[str, Tensor] = field(default_factory=dict)
     raw_text: Tensor | None = None
+    texts: Tensor | None = None
     tokens: Mapping[str, Tensor] = field(default_factory=dict)
     patches: Mapping[str, Tensor] = field(default_factory=dict)
     frozen: Mapping[str, Tensor] = field(default_factory=dict)

@@ -101,6 +101,7 @@ class PackedTextTower:
 
     def _run(self, text: TokenizedText, prompts: Prompts, record: bool) -> tuple[Tensor, ...]:
         """The features, followed by the pooled tokens after each block if `record`."""
+        prompts = prompts_per_text(prompts, text)
         shared = prompts.text is None or prompts.text.ndim == 2
         prefix = self._prefix(text, prompts, shared)
         size = max(1, self.chunk // int((text.pool_index - prefix + 1).max()))
@@ -194,10 +195,25 @@ def final_norm(prompts: Prompts) -> tuple[Tensor, Tensor] | None:
 
 
 def prompts_of(prompts: Prompts, rows: slice) -> Prompts:
-    """The prompts for some of the texts: those of per-class context and deep prompts."""
-    text, deep = prompts.text, prompts.text_deep
-    own = tuple(x[rows] if x is not None and x.ndim == 3 else x for x in deep)
-    return replace(prompts, text=text[rows] if text is not None and text.ndim == 3 else text, text_deep=own)
+    """The prompts for some of the texts: those of context and deep prompts per text."""
+    return _map_own(prompts, lambda own: own[rows])
+
+
+def prompts_per_text(prompts: Prompts, text: TokenizedText) -> Prompts:
+    """Context and deep prompts per class, repeated for each of the class's texts."""
+    if text.one_per_class:
+        return prompts
+    classes = text.classes.to(text.ids.device)
+    return _map_own(prompts, lambda own: own if len(own) == len(text) else own[classes])
+
+
+def _map_own(prompts: Prompts, change: Callable[[Tensor], Tensor]) -> Prompts:
+    """The prompts with changed tensors of tokens that differ between classes, `(n, n_ctx, width)`."""
+
+    def changed(own: Tensor | None) -> Tensor | None:
+        return change(own) if own is not None and own.ndim == 3 else own
+
+    return replace(prompts, text=changed(prompts.text), text_deep=tuple(changed(own) for own in prompts.text_deep))
 
 
 def _with_deep_prompts(

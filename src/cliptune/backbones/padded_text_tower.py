@@ -24,6 +24,7 @@ from cliptune.backbones.packed_text_tower import (
     PackedTextTower,
     final_norm,
     prompts_of,
+    prompts_per_text,
     run_chunks,
 )
 from cliptune.backbones.tokenized_text import TokenizedText
@@ -62,7 +63,7 @@ class PaddedTextTower:
         return run_chunks(self._features, chunks, random=not prompts.share_prefix)
 
     def _chunks(self, text: TokenizedText, prompts: Prompts, record: bool) -> list[tuple]:
-        size = max(1, self.chunk // text.ids.shape[1])
+        prompts, size = prompts_per_text(prompts, text), max(1, self.chunk // text.ids.shape[1])
         slices = [slice(start, start + size) for start in range(0, len(text), size)]
         return [(text.rows(rows), prompts_of(prompts, rows), record) for rows in slices]
 
@@ -166,5 +167,5 @@ class FrozenTextTower:
     @torch.no_grad()
     def __call__(self, text: TokenizedText, prompts: Prompts) -> Tensor:
         """Un-normalised features `(n, embed_dim)` of `n` fixed texts."""
-        size = max(1, self.chunk // text.ids.shape[1])
+        prompts, size = prompts_per_text(prompts, text), max(1, self.chunk // text.ids.shape[1])
         return torch.cat([self.features(ids) for ids in text.ids.split(size)])

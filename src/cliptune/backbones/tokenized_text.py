@@ -44,6 +44,13 @@ class TokenizedText:
         """Whether every class has exactly one text."""
         return self.per_class == 1 and self.owner is None
 
+    @property
+    def classes(self) -> Tensor:
+        """`(n,)` int64, ascending, the class of each text."""
+        import torch
+
+        return torch.arange(len(self.ids)) // self.per_class if self.owner is None else self.owner
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -158,6 +165,7 @@ def tokenize_with_context(
     position: NamePosition = "end",
     free: int = 0,
     name_template: str = "{}.",
+    contexts: int = 1,
 ) -> TokenizedText:
     """Tokenize `"<words> <name>."` with context vectors at the first `n_ctx` word positions.
 
@@ -172,6 +180,8 @@ def tokenize_with_context(
         free: Number of vectors before those of the words.
         name_template: What follows the words, with one `{}` for the name, such as "{}, a type of pet.". Its words are
             frozen tokens.
+        contexts: Number of texts per class, each with `n_ctx` vectors of its own: the first text has the vectors 0 to
+            `n_ctx - 1`, the second the next `n_ctx`, and so on.
 
     Raises:
         UserError: If the words have too few tokens, or the tokenizer merges words and name into one token.
@@ -202,5 +212,6 @@ def tokenize_with_context(
         before = {"end": n_ctx, "middle": n_ctx // 2, "front": 0}[position]
         body = context[:before] + rest[:length] + context[before:] + rest[length:]
         row = tokenizer.check_fits([*prefix, *(token for token, _ in body), *suffix], text)
-        rows.append((row, [-1] * len(prefix) + [slot for _, slot in body] + [-1] * len(suffix)))
-    return collate_rows(tokenizer, rows)
+        slots = [-1] * len(prefix) + [slot for _, slot in body] + [-1] * len(suffix)
+        rows += [(row, [slot + k * n_ctx if slot >= 0 else -1 for slot in slots]) for k in range(contexts)]
+    return collate_rows(tokenizer, rows, contexts)

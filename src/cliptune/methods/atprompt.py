@@ -75,14 +75,14 @@ class ATPrompt(Wrapper):
     def _vectors(self, text: TokenizedText) -> int:
         """Vectors before each attribute in front of the sentences `text` of `base`. Raises `UserError` if these have no
         learned context."""
-        own = int(text.slots.max()) + 1
+        own = int((text.slots >= 0).sum(1).max())
         if not own or text.embeddings is not None:
             raise UserError(
                 f"atprompt puts attributes before learned context in the sentences, and {type(self.base).__name__} has "
                 f"none there; wrap a method that has, such as coop or maple"
             )
-        context = text.slots[:, text.context_start : text.context_start + own].tolist()
-        if self.compat == "release" and any(slots != [*range(own)] for slots in context):
+        context = text.slots[:, text.context_start : text.context_start + own]
+        if self.compat == "release" and (context < 0).any():
             raise UserError(
                 "atprompt with compat='release' needs the class name behind the learned context; set position=end"
             )

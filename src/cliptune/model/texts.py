@@ -39,11 +39,13 @@ class FrozenText:
 @dataclass(frozen=True)
 class TextOutputs:
     """Text features of a model: normalised `features` of classes and of `extra` prompts, `raw` class features before
-    normalisation, and pooled tokens after each block, if requested."""
+    normalisation, normalised features of each of the classes' `texts`, and pooled tokens after each block, if
+    requested."""
 
     features: Tensor
     extra: Tensor | None = None
     raw: Tensor | None = None
+    texts: Tensor | None = None
     blocks: tuple[Tensor, ...] = ()
 
 
@@ -73,13 +75,15 @@ class TextEncoder:
             raw, blocks = self.backbone.encode_text_with_block_features(text, prompts)
         else:
             raw = self.classes.encode(self.backbone, prompts)
-        features, means = text_features(raw, text, prompts), class_means(adapted(raw, prompts.adapt_text), text)
+        own = adapted(raw, prompts.adapt_text)
+        texts, means = normalise(own), class_means(own, text)
+        features = texts if text.one_per_class else normalise(class_means(texts, text))
         if contexts is not None:
-            features, means = (x.unflatten(0, (len(contexts), -1)) for x in (features, means))
+            features, means, texts = (x.unflatten(0, (len(contexts), -1)) for x in (features, means, texts))
         if prompts.class_offset is not None:
             means = means + prompts.class_offset
             features = normalise(means)
-        return TextOutputs(features, self.encode_extra(extra, prompts) if extra else None, means, blocks)
+        return TextOutputs(features, self.encode_extra(extra, prompts) if extra else None, means, texts, blocks)
 
     def encode_extra(self, texts: Sequence[str], prompts: Prompts) -> Tensor:
         """Normalised features `(P, d)` of texts that belong to no class, and take no tokens of single classes."""

@@ -67,6 +67,8 @@ class TunedModel(nn.Module):
         generator = generator or Generator().manual_seed(0)
         self.learner = self._new_learner(generator, teacher_text) if learner is None else learner
         _ = self.texts  # sentences that do not fit are refused now
+        if method.needs_tokens or method.needs_patches or method.needs_block_features:
+            _ = backbone.vit  # other image towers are refused now
         self._encoded: tuple[Prompts, TextOutputs] | None = None
         self._class_inputs: dict[Any, Any] = {}
 
@@ -176,6 +178,7 @@ class TunedModel(nn.Module):
             text.extra,
             raw_image=raw_image,
             raw_text=text.raw,
+            texts=text.texts,
             tokens={name: own.tokens for name, own in raw.items() if own.tokens is not None},
             patches={name: own.patches for name, own in raw.items() if own.patches is not None},
             frozen=frozen_features(self.backbone, self.method, views, raw, prompts),
