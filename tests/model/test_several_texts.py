@@ -96,3 +96,18 @@ def test_methods_that_read_patches_or_tokens_need_a_vit():
     for method in (Patches(), Mmrl()):
         with pytest.raises(UserError, match="image tower; visual prompts and Grad-CAM need open_clip's ViT"):
             TunedModel(backbone("resnet"), method, NAMES)
+
+
+def test_deep_tokens_of_single_classes_serve_no_other_names():
+    class Deep(CoOp):
+        def learner(self, backbone, classnames, generator):
+            return _DeepPerClass(normal(len(classnames), 2, backbone.text_width))
+
+    model = TunedModel(backbone("deep_text"), Deep(n_ctx=2), NAMES)
+    with pytest.raises(UserError, match="trainable parameters per class"):
+        model.with_classes(NAMES[:2])
+
+
+class _DeepPerClass(TextContext):
+    def forward(self) -> Prompts:
+        return Prompts(text=self.text[0], text_deep=(self.text,))

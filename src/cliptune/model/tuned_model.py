@@ -17,7 +17,7 @@ from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.model.teacher import TeacherModel
 from cliptune.model.texts import FrozenText, TextEncoder, TextOutputs
-from cliptune.model.views import adapt_views, encode_views, frozen_features
+from cliptune.model.views import adapt_views, check_image_tower, encode_views, frozen_features
 from cliptune.types import BlockFeatures, Outputs, Prompts, State
 
 
@@ -64,11 +64,9 @@ class TunedModel(nn.Module):
         self.trained_templates, self._teacher = tuple(trained_templates) or self.templates, teacher
         self.known, self.other_data = set(classnames) <= set(self.trained), other_data
         self.novel = not self.known if novel is None else novel
-        generator = generator or Generator().manual_seed(0)
         self.learner = self._new_learner(generator, teacher_text) if learner is None else learner
         _ = self.texts  # sentences that do not fit are refused now
-        if method.needs_tokens or method.needs_patches or method.needs_block_features:
-            _ = backbone.vit  # other image towers are refused now
+        check_image_tower(backbone, method)
         self._encoded: tuple[Prompts, TextOutputs] | None = None
         self._class_inputs: dict[Any, Any] = {}
 
@@ -132,20 +130,20 @@ class TunedModel(nn.Module):
             )
         return self._teacher()
 
-    def _new_learner(self, generator: Generator, teacher_text: Tensor | None) -> nn.Module:
+    def _new_learner(self, generator: Generator | None, teacher_text: Tensor | None) -> nn.Module:
         method = self.method
         if method.teacher_source() is not None:
             text = self.teacher.text(self.classnames, self.templates) if teacher_text is None else teacher_text
             method = method.taught(text)
-        return method.learner(self.backbone, self.classnames, generator)
+        return method.learner(self.backbone, self.classnames, generator or Generator().manual_seed(0))
 
     @property
     def accepts_new_classes(self) -> bool:
         """Whether the learner serves class names that it was not trained on."""
         prompts = self._learned()
         named = any(inputs is not None for inputs in self._class_inputs.values())
-        per_class = prompts.text is not None and prompts.text.ndim == 3 and not named
-        return not prompts.per_class and not per_class
+        per_class = any(x is not None and x.ndim == 3 for x in (prompts.text, *prompts.text_deep))
+        return not prompts.per_class and (named or not per_class)
 
     def train(self, mode: bool = True) -> TunedModel:
         self._encoded = None  # the learner may have changed since

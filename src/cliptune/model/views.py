@@ -15,6 +15,12 @@ from cliptune.model.method import Method
 from cliptune.types import ImageOutputs, Prompts
 
 
+def check_image_tower(backbone: Backbone, method: Method) -> None:
+    """Raise `UserError` if `method` reads tokens or patches that the image tower does not have."""
+    if method.needs_tokens or method.needs_patches or method.needs_block_features:
+        _ = backbone.vit
+
+
 def encode_views(
     backbone: Backbone,
     method: Method,
