@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptune import methods
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.config import RunConfig
 from cliptune.model.method import OWN_BACKBONE, Method
 
@@ -19,8 +20,6 @@ DATA_KINDS, MASK_KINDS = ("folder", "csv", "json", "hub"), ("folder", "box", "se
 OPTIONS = ("config=", "revision=", "values=", "void=", "foreground=")
 #: Fields with the paths that a model needs, and those that its task reads.
 MODEL_FIELDS, TASK_FIELDS = ("backbone", "pretrained"), ("data", "targets", "root", "draws")
-#: Values of `Method.teacher` that are no paths, even if a folder has that name.
-NAMED_TEACHERS = (OWN_BACKBONE, "tiny")
 #: Maps the name of a field and a path in it to the path that replaces it.
 MapPath = Callable[[str, str], str]
 
@@ -98,7 +97,7 @@ def _map_paths(run: RunConfig, change: MapPath) -> RunConfig:
         method=_map_method_paths(run.method, change),
         data=_map_spec(run.data, DATA_KINDS, partial(change, "data")),
         targets=tuple(_map_spec(target, DATA_KINDS, partial(change, "targets")) for target in run.targets),
-        backbone=change("backbone", run.backbone) if run.backbone != "tiny" else run.backbone,
+        backbone=run.backbone if run.backbone in BUNDLED else change("backbone", run.backbone),
         pretrained=change("pretrained", run.pretrained) if weights else run.pretrained,
         reading=dataclasses.replace(run.reading, **reading),
     )
@@ -112,7 +111,7 @@ def _map_method_paths(method: Method, change: MapPath) -> Method:
     if isinstance(spec := getattr(method, "masks_from", None), str):
         fields["masks_from"] = _map_spec(spec, MASK_KINDS, partial(change, "masks_from"))
     teacher = getattr(method, "teacher", None)  # names of backbones are unchanged, as no such path was recorded
-    if isinstance(teacher, str) and teacher not in NAMED_TEACHERS:
+    if isinstance(teacher, str) and teacher not in (OWN_BACKBONE, *BUNDLED):  # no paths, even if a folder has that name
         fields["teacher"] = change("teacher", teacher)
     descriptions = getattr(method, "descriptions", None)
     if isinstance(descriptions, str) and descriptions:

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.backbones.load import cached_backbone
 from cliptune.backbones.resolve import match_architecture
 from cliptune.errors import UserError
@@ -55,7 +56,7 @@ def load_teacher(source: str, student: Backbone, load_run: LoadRun) -> TunedMode
 def split_backbone(source: str) -> tuple[str, str]:
     """Name and weights of a backbone in NAME/PRETRAINED, where both may contain slashes ("ViT-L/14/openai"); ("", "")
     if it names none."""
-    if source == "tiny" or source.startswith("hf-hub:"):
+    if source in BUNDLED or source.startswith("hf-hub:"):
         return source, ""
     parts = source.split("/")
     for end in range(len(parts), 0, -1):

@@ -124,7 +124,7 @@ def test_sam_is_prompted_with_the_saliency_of_the_class(photos, trained, monkeyp
         with warnings.catch_warnings(record=True) as error:
             warnings.simplefilter("always")
             segmenter = masks_make.segmenter_of(options, dataset, Console(quiet=True))
-        assert ["was trained on drawings only" in str(w.message) for w in error] == [True] * ("run" not in more)
+        assert ["knows drawings only" in str(w.message) for w in error] == [True] * ("run" not in more)
         maps.append(segmenter.saliency(images, labels))
         abouts.append(segmenter.settings)
     assert all(m.shape == maps[0].shape and m.shape[:2] == (3, 1) and m.min() >= 0 for m in maps)

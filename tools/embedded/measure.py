@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 
-from cliptune.backbones import tiny
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.data.emoji.atlas import STYLES
 from cliptune.data.emoji.background import BACKGROUND_NAMES, paint_background
 from cliptune.data.emoji.dataset import Emoji
@@ -26,6 +26,7 @@ class Towers:
     """The stock open_clip model under the shipped weights."""
 
     def __init__(self) -> None:
+        tiny = BUNDLED["tiny"]
         self.model = open_clip.model.CLIP(**tiny.config()).eval()
         self.model.load_state_dict(tiny.state_dict())
         self.tokenizer = open_clip.SimpleTokenizer()

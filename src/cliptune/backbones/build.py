@@ -15,9 +15,10 @@ import torch
 from open_clip.model import set_model_preprocess_cfg
 from open_clip.utils import to_2tuple
 
-from cliptune.backbones import architecture, huggingface, tiny, weights_file
+from cliptune.backbones import architecture, huggingface, weights_file
 from cliptune.backbones.architecture import Architecture
 from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.bundled import BundledBackbone
 from cliptune.backbones.preprocess import complete_preprocess_cfg, published_preprocess_cfg
 from cliptune.backbones.resolve import OPEN_CLIP_CONFIG, RANDOM, BackboneSource
 from cliptune.backbones.state_dict import load_state_dict
@@ -30,14 +31,14 @@ from cliptune.types import LinearBackend
 RANDOM_WEIGHTS_SEED = 0
 
 
-def build_tiny(linear_backend: LinearBackend) -> Backbone:
-    """The bundled tiny backbone."""
-    config = tiny.config()
+def build_bundled(bundled: BundledBackbone, linear_backend: LinearBackend) -> Backbone:
+    """A backbone of the package."""
+    config = bundled.config()
     model = open_clip.model.CLIP(**config)
-    model.load_state_dict(tiny.state_dict())
+    model.load_state_dict(bundled.state_dict())
     set_model_preprocess_cfg(model, complete_preprocess_cfg(model, {}))
     tokenizer = ClipTokenizer(config["text_cfg"]["context_length"])
-    return Backbone("tiny", model, tokenizer, linear_backend, tiny.untrained_tokens)
+    return Backbone(bundled.name, model, tokenizer, linear_backend, bundled.untrained_tokens)
 
 
 def build_named(source: BackboneSource, quick_gelu: bool | None, linear_backend: LinearBackend) -> Backbone:

@@ -12,13 +12,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from cliptune.backbones.bundled import BUNDLED
+
 #: Optional imports of `open_clip.pretrained`, which are blocked to save time.
 OPTIONAL_IMPORTS = ("safetensors.torch", "huggingface_hub")
 
 
 def list_backbones() -> list[str]:
-    """The names that `load_backbone` accepts: "tiny" and open_clip's architectures (see `list_pretrained_tags`)."""
-    return ["tiny", *_architectures()]
+    """The names that `load_backbone` accepts: the bundled backbones and open_clip's architectures (see
+    `list_pretrained_tags`)."""
+    return [*BUNDLED, *list_architectures()]
 
 
 def list_pretrained_tags(name: str) -> list[str]:
@@ -26,7 +29,7 @@ def list_pretrained_tags(name: str) -> list[str]:
     return (sys.modules.get("open_clip") or _pretrained_module()).list_pretrained_tags_by_model(name)
 
 
-def _architectures() -> list[str]:
+def list_architectures() -> list[str]:
     """The same as `open_clip.list_models()`: the configurations of whole models, in natural order."""
     if "open_clip" in sys.modules:
         return sys.modules["open_clip"].list_models()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cliptune.backbones import build, weights_file
 from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.backbones.listing import list_backbones, list_pretrained_tags
 from cliptune.backbones.resolve import RANDOM, BackboneSource, resolve_backbone
 from cliptune.backbones.tokenizer import ClipTokenizer
@@ -54,10 +55,10 @@ def load_backbone(
     source = resolve_backbone(name, pretrained)
     if source.note:
         warnings.warn(source.note, stacklevel=2)
-    if source.kind == "tiny":
+    if source.kind == "bundled":
         if quick_gelu is not None:
-            raise UserError("the activation of the bundled tiny backbone is fixed; leave --activation out")
-        return build.build_tiny(linear_backend)
+            raise UserError(f"the activation of the bundled {name} backbone is fixed; leave --activation out")
+        return build.build_bundled(BUNDLED[source.name], linear_backend)
     if source.kind == "file":
         weights = weights_file.read_weights(Path(source.name))
         return build.build_inferred(weights, source, quick_gelu, linear_backend)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cliptune.backbones.listing import list_backbones, list_pretrained_tags
+from cliptune.backbones.bundled import BUNDLED
+from cliptune.backbones.listing import list_architectures, list_backbones, list_pretrained_tags
 from cliptune.errors import UserError
 from cliptune.registry import closest, nearest
 from cliptune.text import listed
@@ -32,12 +33,12 @@ OPENAI_HUB_COPIES = {
 class BackboneSource:
     """The source of a backbone.
 
-    kind: "tiny"; "file" or "folder" with its path in `name`; "hub" with ORG/REPO in `name`; or "architecture" with
+    kind: "bundled"; "file" or "folder" with its path in `name`; "hub" with ORG/REPO in `name`; or "architecture" with
     open_clip's name in `name` and its weights in `pretrained`: a tag of open_clip, the path of a file, or "random".
     note: a message for the user if the name is spelled differently in open_clip, or "".
     """
 
-    kind: Literal["tiny", "file", "folder", "hub", "architecture"]
+    kind: Literal["bundled", "file", "folder", "hub", "architecture"]
     name: str
     pretrained: str = ""
     note: str = ""
@@ -60,8 +61,8 @@ def resolve_backbone(name: str, pretrained: str = "") -> BackboneSource:
     pretrained = pretrained or implied
     path = Path(name.removeprefix("local-dir:")).expanduser()
     folder = bool(name) and path.is_dir() and (found is None or (path / OPEN_CLIP_CONFIG).is_file())
-    if name == "tiny":
-        source = BackboneSource("tiny", name)
+    if name in BUNDLED:
+        source = BackboneSource("bundled", name)
     elif name.startswith("hf-hub:"):
         source = BackboneSource("hub", name.removeprefix("hf-hub:"))
     elif folder:
@@ -77,10 +78,10 @@ def resolve_backbone(name: str, pretrained: str = "") -> BackboneSource:
     elif "/" in name and not re.match(r"(?i)(vit\b|rn\d)", name):
         raise UserError(f"there is no backbone at {name!r}: no such file or folder")
     else:
-        hint = ", ".join(_closest_backbones(name)) or "tiny"
+        hint = ", ".join(_closest_backbones(name)) or ", ".join(BUNDLED)
         raise UserError(f"unknown backbone {name!r}; nearest: {hint} (cliptune list backbones shows all)")
     if pretrained:
-        own = "the bundled tiny backbone" if source.kind == "tiny" else f"the {source.kind} {source.name}"
+        own = f"the bundled {name} backbone" if source.kind == "bundled" else f"the {source.kind} {source.name}"
         raise UserError(
             f"--pretrained {pretrained} is for the name of an architecture, but {own} includes its weights: use "
             f"--backbone ViT-B-16 --pretrained {pretrained}, or leave --pretrained out"
@@ -113,7 +114,7 @@ def match_architecture(name: str) -> tuple[str | None, str]:
 
     Case, spaces and punctuation are ignored. The name is None for an unknown architecture.
     """
-    models = list_backbones()[1:]
+    models = list_architectures()
     if name in models:
         return name, ""
     if name in OPENAI_HUB_COPIES:

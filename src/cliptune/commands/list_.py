@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cliptune import methods
 from cliptune.backbones import listing
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.commands.data_list import dataset_lines
 from cliptune.errors import UserError
 
@@ -74,9 +75,10 @@ def count_parameters(name: str) -> str:
 
 
 def _backbones() -> list[str]:
-    shown = ["tiny            bundled, for demonstrations and tests; all others need weights: --pretrained TAG or FILE"]
+    shown = [
+        f"{name:<16}bundled, trained on {own.trained_on}, for demonstrations and tests" for name, own in BUNDLED.items()
+    ]
+    shown[-1] += "; all others need weights: --pretrained TAG or FILE"
     return shown + [
-        f"{name:<40}{' '.join(listing.list_pretrained_tags(name)) or '-'}"
-        for name in listing.list_backbones()
-        if name != "tiny"
+        f"{name:<40}{' '.join(listing.list_pretrained_tags(name)) or '-'}" for name in listing.list_architectures()
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,6 @@ from cliptune.data import sources
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
 from cliptune.data.dataset import Dataset
-from cliptune.data.emoji.dataset import Emoji
 from cliptune.data.range_warnings import collect_assumed_ranges, warn_assumed_ranges
 from cliptune.engine.watchers import ProgressBar, progress_display
 from cliptune.errors import UserError
@@ -191,15 +189,12 @@ def saliency_of(options: MasksMake, dataset: Dataset, device: torch.device) -> C
     import torch
 
     from cliptune.data.transforms import squash, standardise
+    from cliptune.model.tuned_model import check_images
     from cliptune.saliency import gradcam, maskclip
 
-    if not options.run and options.backbone == "tiny" and not isinstance(dataset, Emoji):
-        warnings.warn(
-            "the tiny backbone was trained on drawings only and hardly locates classes in photographs: use "
-            "--backbone ViT-B-16 --pretrained openai, or --run RUN",
-            stacklevel=2,
-        )
     model = model_of(options, dataset).to(device)
+    if not options.run:
+        check_images(model.backbone, dataset)
     saliencies = {"gradcam": gradcam.gradcam, "maskclip": maskclip.maskclip}
     preprocess = model.backbone.preprocess
 

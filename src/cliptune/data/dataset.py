@@ -24,6 +24,7 @@ class Dataset(ABC):
         draws: A folder or file of few-shot draws to use instead of drawing (see `data.dassl_few_shot`), or "".
         content_id: Identifies the content of generated examples for caching; empty if unknown.
         uses_holdout: Whether the examples `aside` validate instead of training (see `with_holdout`).
+        image_kind: What the images are, "photographs" or "drawings".
         is_public: Whether it is a published benchmark, which must be complete.
         reading: Options for locating and reading the images.
     """
@@ -34,6 +35,7 @@ class Dataset(ABC):
     draws: str = ""
     content_id: str = ""
     uses_holdout: bool = False
+    image_kind: str = "photographs"
     is_public: bool = False
     reading: DataConfig = DataConfig()
 

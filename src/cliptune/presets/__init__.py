@@ -7,11 +7,15 @@ from importlib import resources
 from typing import Any
 
 from cliptune import methods, plain_values
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.config import RunConfig, nested_methods
 from cliptune.dataclass_io import build_dataclass
 from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
 from cliptune.model.method import Method
+
+#: The preset file of a method for bundled backbones.
+SMALL = "tiny"
 
 
 def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
@@ -19,8 +23,8 @@ def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
 
     preset: "auto"; "none" for the defaults of the dataclasses; or another file of the method, which overrides "auto".
     base: Fields of `RunConfig` (data, backbone, protocol, shots, ...). Each part of the name contributes its file
-    `<part>/<protocol>.yaml`, wrappers last; that of a wrapper may have other settings `around` a method. The bundled
-    tiny backbone uses `tiny.yaml` instead, as published learning rates are for larger models and longer runs.
+    `<part>/<protocol>.yaml`, wrappers last; that of a wrapper may have other settings `around` a method. Bundled
+    backbones use `tiny.yaml` instead, as published learning rates are for larger models and longer runs.
 
     Raises `UserError` for a preset that no part of the name has.
     """
@@ -35,7 +39,7 @@ def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
     if not has(name, preset):
         known = sorted({file for part in parts for file in files(part)})
         raise UserError(f"{name} has no preset {preset!r}; there are {', '.join(['auto', 'none', *known])}")
-    which = "tiny" if run.backbone == "tiny" else run.protocol.replace("-", "_")
+    which = SMALL if run.backbone in BUNDLED else run.protocol.replace("-", "_")
     files_of = [[_read(part, file, run) for file in (which, preset)] for part in parts]
     training: dict[str, Any] = {}
     built: Method | None = None

@@ -60,6 +60,7 @@ class Emoji(Dataset):
     """
 
     name = "emoji"
+    image_kind = "drawings"
 
     def __init__(
         self,

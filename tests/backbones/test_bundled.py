@@ -1,18 +1,22 @@
 """The bundled weights are complete and far above chance."""
 
-import hashlib
-
 import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
 
-from cliptune.backbones import tiny
+from bundled_backbones import CONFIG, add_backbone
+from cliptune import presets
+from cliptune.backbones import bundled
+from cliptune.backbones.load import list_backbones, load_backbone
+from cliptune.backbones.resolve import resolve_backbone
 from cliptune.data.emoji.atlas import CLASS_LISTS, list_sprites
 from cliptune.data.emoji.background import BACKGROUND_NAMES
 from cliptune.data.emoji.dataset import Emoji
 from cliptune.errors import UserError
+from cliptune.teachers import split_backbone
 
+tiny = bundled.BUNDLED["tiny"]
 FILL = [0.00526254, 0.00263709, -0.00733035, 0.00695241]
 
 
@@ -53,7 +57,7 @@ def test_untrained_rows_are_filled_reproducibly():
     untrained = sorted(tiny.untrained_tokens(range(49408)))
     rows = table[untrained]
     assert abs(rows.mean()) < 1e-4 and abs(rows.std() - 0.02) < 1e-4
-    fill = tiny._random_rows(49408, 128)
+    fill = bundled._random_rows(49408, 128)
     assert torch.equal(rows, fill[untrained])
     # Sums of 16-bit integers: equal on every machine to the rounding of the last step.
     assert fill[0, :4].tolist() == pytest.approx(FILL, abs=1e-7)
@@ -80,13 +84,34 @@ def test_untrained_tokens_are_reported(tokenizer):
 
 
 def test_damaged_weights_are_refused(tmp_path, monkeypatch):
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    (folder / "weights.safetensors").write_bytes(b"not these")
-    (folder / "weights.sha256").write_text(hashlib.sha256(b"but these").hexdigest() + "  weights.safetensors\n")
-    monkeypatch.setattr(tiny, "files", lambda package: folder)
-    with pytest.raises(UserError, match="the bundled weights are damaged: SHA-256"):
-        tiny._stored.__wrapped__()
+    add_backbone(monkeypatch, tmp_path, "damaged")
+    (tmp_path / "damaged" / "weights.safetensors").write_bytes(b"not these")
+    with pytest.raises(UserError, match="the weights of the bundled damaged backbone are damaged: SHA-256"):
+        load_backbone("damaged")
+
+
+def test_another_bundled_backbone(tmp_path, monkeypatch, tiny_backbone, tokenizer):
+    """Its widths, its image size and its words are its own; its settings are those of small backbones."""
+    stored = add_backbone(monkeypatch, tmp_path, "sketch")
+    backbone, images = load_backbone("sketch"), torch.zeros(1, 3, 48, 48)
+    assert (backbone.name, backbone.image_size, backbone.embed_dim) == ("sketch", 48, 24)
+    state = {name: tensor.float() for name, tensor in stored.items() if not name.startswith("token_embedding")}
+    state["token_embedding.weight"] = bundled.BUNDLED["sketch"].state_dict()["token_embedding.weight"]
+    ids = stored["token_embedding.ids"].long()
+    assert torch.equal(state["token_embedding.weight"][ids], stored["token_embedding.rows"].float())
+    plain = open_clip.model.CLIP(**CONFIG).eval()
+    plain.load_state_dict(state)
+    assert torch.allclose(backbone.encode_image(images), plain.encode_image(images), atol=1e-5)
+    horse, sled = tokenizer.encode("horse"), tokenizer.encode("sled")
+    assert [backbone.prompt_tokenizer.unknown_ids(ids) for ids in (horse, sled)] == [set(), set(sled)]
+    assert [tiny_backbone.prompt_tokenizer.unknown_ids(ids) for ids in (horse, sled)] == [set(), set()]
+    with pytest.warns(UserWarning, match="backbone 'sketch' was not trained on 'sled' in the class name 'sled'"):
+        backbone.prompt_tokenizer.check_names(["horse", "sled"])
+    for method in ("maple", "coop+dapt"):
+        assert presets.get(method, backbone="sketch").training == presets.get(method, backbone="tiny").training
+    assert list_backbones()[:2] == ["tiny", "sketch"] and split_backbone("sketch") == ("sketch", "")
+    with pytest.raises(UserError, match="the bundled sketch backbone includes its weights"):
+        resolve_backbone("sketch", "openai")
 
 
 @torch.no_grad()
