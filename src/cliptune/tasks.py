@@ -9,10 +9,10 @@ from typing import Any
 
 from cliptune import masks, methods, protocols
 from cliptune.backbones.backbone import Backbone
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.config import RunConfig
 from cliptune.data import duplicates, sources
 from cliptune.data.dataset import Dataset
-from cliptune.data.emoji.dataset import Emoji
 from cliptune.data.splits import count_classes
 from cliptune.data.validate import drop_unreadable
 from cliptune.engine import coreset, untested_classes
@@ -99,12 +99,13 @@ def validate_images(run: RunConfig, task: Task, watchers: Sequence[Watcher] = ()
     return task, {name: found for name, found in (("left_out", left_out), ("duplicates", twice)) if found}
 
 
-def warn_of_tiny_backbone(backbone: Backbone, dataset: Dataset | None) -> None:
-    """Warn if the bundled tiny backbone gets images other than drawings. dataset: None if unknown."""
-    if backbone.name == "tiny" and not isinstance(dataset, Emoji):
+def warn_of_image_kind(backbone: Backbone, dataset: Dataset | None) -> None:
+    """Warn if a bundled backbone gets images of another kind than it was trained on. dataset: None if unknown."""
+    kind = Dataset.image_kind if dataset is None else dataset.image_kind
+    if (own := BUNDLED.get(backbone.name)) and own.trained_on != kind:
         warnings.warn(
-            "the bundled tiny backbone knows drawings only: its accuracy on photographs is near chance; for these, use "
-            "--backbone ViT-B-16 --pretrained openai",
+            f"the bundled {own.name} backbone knows {own.trained_on} only: its accuracy on {kind} is near chance; for "
+            f"these, use --backbone ViT-B-16 --pretrained openai",
             stacklevel=3,
         )
 

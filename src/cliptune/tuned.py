@@ -98,7 +98,7 @@ class Tuned:
                 raise UserError(
                     "the classes are not those the run was trained on; name the data to evaluate on: data='folder:PATH'"
                 )
-            tasks.warn_of_tiny_backbone(model.backbone, task.dataset)
+            tasks.warn_of_image_kind(model.backbone, task.dataset)
             return experiment.evaluate_task(model, task, watchers, run.training)
         elsewhere = dataclasses.replace(run.reading, draws="")  # these belong to the training data
         few = config.RunConfig(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
@@ -106,7 +106,7 @@ class Tuned:
         whole, tested = tuple(other.dataset.evaluation_examples()), other.tests["test"].examples
         tested = whole if whole != tested and not self._trained_on(whole) else tested
         other = dataclasses.replace(other, tests={"test": TestSet(tested, other.classnames, other.dataset)})
-        tasks.warn_of_tiny_backbone(model.backbone, other.dataset)
+        tasks.warn_of_image_kind(model.backbone, other.dataset)
         model.with_classes(other.classnames)  # raises if the method cannot be applied to them
         return experiment.evaluate_task(model, other, watchers, run.training)
 
@@ -206,7 +206,7 @@ class Tuned:
         """Normalised evaluation views of images, `BATCH_SIZE` at a time."""
         backbone, augment = self.model.backbone, self.run.training.augment
         preprocess, device = backbone.preprocess, backbone.logit_scale.device
-        tasks.warn_of_tiny_backbone(backbone, None)
+        tasks.warn_of_image_kind(backbone, None)
 
         def view(image: DecodedImage) -> Tensor:
             return evaluation_view(to_pil_image(image.image), preprocess, augment)

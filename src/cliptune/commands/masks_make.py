@@ -189,12 +189,12 @@ def saliency_of(options: MasksMake, dataset: Dataset, device: torch.device) -> C
     import torch
 
     from cliptune.data.transforms import squash, standardise
-    from cliptune.model.tuned_model import check_images
     from cliptune.saliency import gradcam, maskclip
+    from cliptune.tasks import warn_of_image_kind
 
     model = model_of(options, dataset).to(device)
     if not options.run:
-        check_images(model.backbone, dataset)
+        warn_of_image_kind(model.backbone, dataset)
     saliencies = {"gradcam": gradcam.gradcam, "maskclip": maskclip.maskclip}
     preprocess = model.backbone.preprocess
 
