@@ -8,9 +8,11 @@ from cliptune.config import nested_methods
 from cliptune.methods.atprompt import ATPrompt
 from cliptune.methods.cocoop import CoCoOp
 from cliptune.methods.coop import CoOp
+from cliptune.methods.coprompt import CoPrompt
 from cliptune.methods.dapt import Dapt
 from cliptune.methods.dept import Dept
 from cliptune.methods.dpl import Dpl
+from cliptune.methods.hicropl import HiCroPl
 from cliptune.methods.ivlp import Ivlp
 from cliptune.methods.kgcoop import KgCoOp
 from cliptune.methods.language import Language
@@ -30,6 +32,7 @@ from cliptune.official.rebuild import rebuild_model
 from cliptune.official.tensor_names import official_buffers, official_names
 from official_files import CTX, learner_alone, second_tower, state_dict, unused_tensors, with_sentences
 from tiny_clips import random_images
+from tiny_tasks import DESCRIPTIONS
 
 NAMES = ("cat", "boeing 737-200", "jack-o'-lantern", "tulip (red)", "washington d. c.", "sled dog")
 #: Method, its name if the file does not contain it, further options.
@@ -84,6 +87,23 @@ METHODS = {
         MmrlPlusPlus(3, 20, (1, 2), beta=0.3, rank=2, projection_rank=5),
         "",
         {"layers": (1, 2), "alpha": 0.7, "beta": 0.3},
+    ),
+    "coprompt": (CoPrompt(2, 2), "", {}),
+    "coprompt, one layer of random tokens": (CoPrompt(5, 1, ""), "", {}),
+    "hicropl": (
+        HiCroPl(3, 2, 1, descriptions=str(DESCRIPTIONS)),
+        "",
+        {"descriptions": str(DESCRIPTIONS), "compat": "paper"},
+    ),
+    "hicropl, words": (
+        HiCroPl(2, 2, 1, "a photo of a", str(DESCRIPTIONS)),
+        "",
+        {"descriptions": str(DESCRIPTIONS), "compat": "paper"},
+    ),
+    "hicropl as released": (
+        HiCroPl(3, 2, 1, descriptions=str(DESCRIPTIONS), compat="release"),
+        "",
+        {"descriptions": str(DESCRIPTIONS), "compat": "release"},
     ),
     "restore": (Restore(2, 2, text_ratio=0.25, image_ratio=0.4), "", {}),
     "dpl": (Dpl(lengths_text=(1, 0, 3), lengths_image=(0, 2, 1, 0)), "", {}),
@@ -141,7 +161,11 @@ def official_state(key, model):
         found = unused_tensors(found, of.embed_dim)
     if key == "taskres":
         found["prompt_learner.base_text_features"] = model.class_text.features(of)
-    if key.startswith("promptsrc"):
+    if key.startswith("coprompt"):
+        found = second_tower(found, "model_distill.visual") | {"model_distill.logit_scale": found["logit_scale"]}
+    if key.startswith("hicropl"):
+        found = {**found, "prompt_learner.cross_prompts_text.0": found[CTX].clone()}
+    if key.startswith(("promptsrc", "hicropl")):
         found = second_tower(found, "prompt_learner.ZS_image_encoder")
     if key.startswith("dpl"):
         found = second_tower(found, "prompt_learner.ZS_image")

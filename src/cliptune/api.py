@@ -90,7 +90,7 @@ def import_checkpoint(
 
     Args:
         path: A checkpoint of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, MMRL, MMRL++,
-            DPL, DAPT or PromptKD. No code in it is executed.
+            DPL, DAPT, PromptKD, CoPrompt or HiCroPL. No code in it is executed.
         method: The name of the method, needed if several methods save the same tensors.
         backbone: The CLIP it was trained on.
         pretrained: The weights of the backbone. By default OpenAI's for an open_clip name.
@@ -98,7 +98,8 @@ def import_checkpoint(
         classes: Class names in the order of training, or a file with one name per line. By default, they are decoded
             from the prompts that most checkpoints contain.
         templates: The prompt templates of the dataset.
-        **options: Fields of the method that the tensors do not determine (`words`, `position`, `compat`, `teacher`).
+        **options: Fields of the method that the tensors do not determine (`words`, `position`, `compat`, `teacher`,
+            `descriptions`).
 
     Raises:
         UserError: If the file is not such a checkpoint, or an argument is needed; the message names it.

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Import:
     """Convert a checkpoint of the authors' code to a run, for evaluate and predict: model.pth.tar-5 or
-    model-best.pth.tar of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, MMRL, MMRL++, DPL, DAPT
-    or PromptKD.
+    model-best.pth.tar of CoOp, CoCoOp, KgCoOp, ProGrad, VPT, IVLP, MaPLe, PromptSRC, RESTORE, MMRL, MMRL++, DPL, DAPT,
+    PromptKD, CoPrompt or HiCroPL.
 
     Learned tensors are converted to float32, and their shapes determine the sizes; no code in the file is executed.
     Settings that tensors do not show are flags, as for train: --words, --position front, --compat release. For

@@ -18,11 +18,13 @@ from cliptune.errors import UserError, shown
 from cliptune.files import open_regular
 from cliptune.official.low_rank_file import PREFIX, is_low_rank_file, read_low_rank
 
-#: Tensors that are not needed: a frozen second image tower, KgCoOp's unused parameters, the first token.
+#: Tensors that are not needed: a frozen second model or image tower, KgCoOp's unused parameters, the first token.
 UNUSED = re.compile(
     r"prompt_learner\.(token_prefix|token_midfix|token_middle\d$|bias_vectors|ZS_image)|image_encoder_ori\."
-    r"|meta_net\.|adapter\."
+    r"|meta_net\.|adapter\.|model_distill\."
 )
+#: HiCroPL's first text tokens, which are saved under two names.
+COPIES = {"prompt_learner.cross_prompts_text.0": "prompt_learner.ctx"}
 SUFFIX = "prompt_learner.token_suffix"
 CLASS_FEATURES = "prompt_learner.base_text_features"
 #: Embeddings of ATPrompt's first, second and third attribute.
@@ -31,8 +33,9 @@ ATTRIBUTES = tuple(f"prompt_learner.token_middle{i}" for i in (1, 2, 3))
 SENTENCES = "prompt_embeddings"
 LEARNED = re.compile(
     r"prompt_learner\.(ctx$|ctx_att\d$|proj\.|compound_prompts_text\.|compound_prompt_projections\.|meta_net\."
-    r"|ctx_(img|txt)_lst\.|text_feature_residuals$)"
-    r"|(image|text)_encoder\.(.+\.)?VPT(_shallow)?$|(text|visual)_adapter\.|(text|vis)_cali_ratio$"
+    r"|ctx_(img|txt)_lst\.|text_feature_residuals$|cross_prompts_(text|visual)\.|(text2visual|visual2text)_net\."
+    r"|attn_pooling_(text|visual)_nets\.|(text|visual)_proxy_token\.)"
+    r"|(image|text)_encoder\.(.+\.)?VPT(_shallow)?$|(text|visual)_adapter\.|adapter_(image|text)\.fc\.|(text|vis)_cali_ratio$"
     r"|film_lp_(img|text)\.|linear_probe_proj\.|VPT_image_trans\.conv1\."
     r"|representation_learner\.(compound_rep_tokens|srra_r2)|image_encoder\.(proj_rep|A|B)$|low_rank\."
 )
@@ -107,6 +110,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
     whole = next((name for name, t in learned.items() if not t.is_floating_point() and name not in counts), None)
     if whole:
         raise UserError(f"{path} contains {whole} as {learned[whole].dtype}; learned tensors must be floating point")
+    learned = _without_copies(path, learned)
     learned = {name: _linear(tensor).float() for name, tensor in learned.items() if tensor.numel()}
     broken = next((name for name, tensor in learned.items() if not tensor.isfinite().all()), None)
     if broken:
@@ -115,6 +119,16 @@ def read_official(path: Path) -> OfficialCheckpoint:
         )
     more = state.get(CLASS_FEATURES), tuple(state[name] for name in ATTRIBUTES if name in state), state.get(SENTENCES)
     return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, *more, settings)
+
+
+def _without_copies(path: Path, learned: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without those saved a second time. Raises `UserError` for one that is not the same."""
+    for name, original in COPIES.items():
+        if name in learned and not (original in learned and torch.equal(learned[name], learned[original])):
+            raise UserError(
+                f"{path} contains {name} that is not the same as {original}, as the training saves it; get a whole copy"
+            )
+    return {name: tensor for name, tensor in learned.items() if name not in COPIES}
 
 
 def _linear(tensor: Tensor) -> Tensor:

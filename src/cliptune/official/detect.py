@@ -19,6 +19,8 @@ CTX = "prompt_learner.ctx"
 CLASSIFIER = "linear_probe_proj.weight"
 ATTRIBUTE = "prompt_learner.ctx_att1"
 TABLE = "representation_learner.compound_rep_tokens"
+#: HiCroPL's sentences of a language model, as `TensorLayout.needed`.
+SENTENCES = "descriptions", "the JSON file of sentences about the classes"
 #: The sentence in VPT's released code for all datasets.
 VPT_TEMPLATE = "a photo of a {}."
 
@@ -29,13 +31,15 @@ class TensorLayout:
 
     matches: Whether a file has the layout. methods: The methods with this layout; several if their files are the same.
     also: Further methods with the same learned tensors, which the user can choose. unseen: Fields that change
-    predictions and that no tensor shows.
+    predictions and that no tensor shows. needed: Fields without which there are no predictions, each
+    with its content in words.
     """
 
     matches: Callable[[OfficialCheckpoint], bool]
     methods: tuple[str, ...]
     also: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    needed: tuple[tuple[str, str], ...] = ()
 
 
 def _has(*parts: str) -> Callable[[OfficialCheckpoint], bool]:
@@ -49,14 +53,14 @@ def _tokens_per_class(saved: OfficialCheckpoint) -> bool:
     return context is not None and outer is not None and len(outer) == context.numel() > context.shape[-1]
 
 
-#: Tensors of methods whose files are recognised but not read. Without this, a CoPrompt file would pass for MaPLe's.
-UNREAD = {"CoPrompt": _has("adapter_image.fc."), "HiCroPL": _has("cross_prompts_text.")}
 #: The first layout that matches a file is used.
 LAYOUTS = (
     TensorLayout(_has("representation_learner.srra_"), ("mmrlpp",), unseen=("layers", "alpha", "beta")),
     TensorLayout(_has("representation_learner."), ("mmrl",), unseen=("layers", "alpha")),
     TensorLayout(_has("image_encoder.VPT", "VPT_image_trans."), ("promptkd",)),
     TensorLayout(_has("w_lora_A"), ("clip_lora",)),
+    TensorLayout(_has("adapter_image.fc.", "prompt_learner.proj."), ("coprompt",)),
+    TensorLayout(_has("cross_prompts_visual."), ("hicropl",), unseen=("compat",), needed=(SENTENCES,)),
     TensorLayout(_has("ctx_img_lst."), ("dpl",)),
     TensorLayout(_has("ctx_txt_lst."), ("dpl",)),
     TensorLayout(_has(CLASSIFIER, ATTRIBUTE), ("coop+atprompt+dept",)),
@@ -98,12 +102,7 @@ def detect_method(saved: OfficialCheckpoint, method: str = "") -> str:
             f"{saved.path} is from DPL's search, whose scores are in other files; use alpha_e<epoch>_img.npy in its "
             f"folder for the lengths it found, or the checkpoint of the training that followed"
         )
-    if unread := next((name for name, matches in UNREAD.items() if matches(saved)), None):
-        raise UserError(
-            f"{saved.path} is a checkpoint of {unread}, which cannot be imported; train with cliptune train "
-            f"{unread.lower()} instead"
-        )
-    kind = next((kind for kind in LAYOUTS if kind.matches(saved)), None)
+    kind = layout_of(saved)
     if kind is None:
         raise UserError(
             f"{saved.path} contains no tensors of a known method; known methods: {', '.join(_known_methods())}"
@@ -122,9 +121,9 @@ def detect_method(saved: OfficialCheckpoint, method: str = "") -> str:
     return first
 
 
-def unseen_fields(saved: OfficialCheckpoint) -> tuple[str, ...]:
-    """Fields of the method that change predictions and that no tensor of the file shows."""
-    return next((kind.unseen for kind in LAYOUTS if kind.matches(saved)), ())
+def layout_of(saved: OfficialCheckpoint) -> TensorLayout | None:
+    """The layout of a file, None for a file of no known method."""
+    return next((kind for kind in LAYOUTS if kind.matches(saved)), None)
 
 
 def infer_sizes(saved: OfficialCheckpoint, backbone: Backbone) -> dict[str, Any]:
@@ -142,6 +141,9 @@ def infer_sizes(saved: OfficialCheckpoint, backbone: Backbone) -> dict[str, Any]
     if CTX in learned and ATTRIBUTE in learned:
         before, own = len(learned[ATTRIBUTE]), learned[CTX].shape[-2]
         found["n_ctx_attribute"] = 0 if before == own else before
+    if layers := count(r"prompt_learner\.cross_prompts_visual\.\d+"):
+        pools = count(r"prompt_learner\.text_proxy_token\.\d+")
+        found |= {"depth": layers, "cross_layer": pools}
     first = learned.get("image_encoder.VPT")
     found["n_ctx_image"] = 0 if first is None else first.shape[0]
     found["depth_image"] = 0 if first is None else 1 + count(r"image_encoder\..+VPT_shallow")

@@ -23,7 +23,7 @@ from cliptune.model.tuned_model import TunedModel
 from cliptune.official.attributes import attribute_options, without_unused
 from cliptune.official.checkpoint_file import OfficialCheckpoint
 from cliptune.official.compatibility import check_class_features, check_compatible, decode_classname, suffix_tokens
-from cliptune.official.detect import CLASSIFIER, CTX, TABLE, infer_sizes, unseen_fields
+from cliptune.official.detect import CLASSIFIER, CTX, TABLE, infer_sizes, layout_of
 from cliptune.official.low_rank_file import named_by_module
 from cliptune.official.sentences import read_sentences, warn_of_unseen
 from cliptune.official.tensor_names import official_buffers, official_names
@@ -35,6 +35,8 @@ FindTeacher = Callable[[Method, Backbone], Callable[[], TeacherModel] | None]
 MAX_WORD_VECTORS = 4
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
 DEFAULT_NAME_TEMPLATE = "{}."
+#: Words that the released code of most methods initialises from.
+RELEASED_WORDS = "a photo of a"
 #: A class name for a test sentence, which shows the tokens around the name.
 PROBE_NAME = "x"
 
@@ -62,6 +64,10 @@ def rebuild_model(
     found = attribute_options(saved, backbone, options)
     method = _with_options(_with_options(method, sizes), {**options, **found})
     saved = without_unused(saved, found.get("attributes", ()))
+    layout = layout_of(saved)
+    for field, content in layout.needed if layout else ():
+        if field not in options:
+            raise UserError(f"{saved.path} does not contain {content}, which {name} needs to predict; set --{field}")
     if method.teacher_source() is not None and "teacher" not in options:
         raise UserError(
             f"{saved.path} does not contain its teacher, whose class features {name} needs: import the teacher's "
@@ -79,7 +85,8 @@ def rebuild_model(
             names = ()
     elif TABLE in saved.learned:
         templates, names = read_sentences(saved, backbone, templates, DEFAULT_TEMPLATES, _fits)
-    warn_of_unseen(saved, {field: getattr(method, field) for field in unseen_fields(saved) if field not in options})
+    unseen = [field for field in (layout.unseen if layout else ()) if field not in options]
+    warn_of_unseen(saved, {field: getattr(method, field) for field in unseen})
     if not (classnames or names):
         raise UserError(
             f"{saved.path} does not contain its class names; list them in the order of training with --classes"
@@ -119,12 +126,13 @@ def _fit_words(
     """The method with the words of its sentences, and the fixed tokens before the name.
 
     Words beyond the learned vectors stay in the sentence ("v1 v2 of a cat."). The method's words are tried first, then
-    no words. chosen: The user chose the words, so only these are tried. tails: Token ids after the context, per class.
-    Raises `UserError` if no words fit.
+    no words; for a method without, the words of most released code come first if the file shows some. chosen: The user
+    chose the words, so only these are tried. tails: Token ids after the context, per class. Raises `UserError` if no
+    words fit.
     """
     own: str = next(getattr(layer, "words", "") for layer in nested_methods(method) if hasattr(layer, "words"))
-    length, why = saved.learned[CTX].shape[-2], ""
-    for words in (own,) if chosen else dict.fromkeys((own, "")):
+    length, why = saved.learned[CTX].shape[-2], dict[str, str]()
+    for words in (own,) if chosen else (own or RELEASED_WORDS, ""):
         if (
             words
             and not chosen
@@ -134,14 +142,16 @@ def _fit_words(
         one = _with_options(method, {"words": words})
         vectors, (tail,) = _sentence_tails(one, backbone, [PROBE_NAME])
         fixed = tail[: len(tail) - len(backbone.prompt_tokenizer(f"{PROBE_NAME}{_ending(one)}")) + 1]
+        if words != own and words and not (fixed and tails):
+            continue
         if vectors != length:
-            why = f"they make {vectors} learned vectors, the file has {length}"
+            why[words] = f"they make {vectors} learned vectors, the file has {length}"
         elif tails is not None and any(tail[: len(fixed)] != fixed for tail in tails):
             text = backbone.tokenizer.decode(tails[0][:-1]).strip()
-            why = f"in the file, a sentence continues with {text!r} after the learned vectors"
+            why[words] = f"in the file, a sentence continues with {text!r} after the learned vectors"
         else:
             return one, fixed
-    raise UserError(f"words={own!r} do not fit {saved.path}: {why}")
+    raise UserError(f"words={own!r} do not fit {saved.path}: {why[own if chosen else '']}")
 
 
 def _fit_templates(
