@@ -7,15 +7,19 @@ Records are copied to benchmarks/results/choose; benchmarks/results/choose.md is
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
+from descriptions import FILE
 from keep import RESULTS, keep
 
 from cliptune import config, presets, sweep
+from cliptune.config import RunConfig
 from cliptune.files import write_text
 from cliptune.results import store, summary, table
 
@@ -45,6 +49,15 @@ GRID: dict[str, list[dict[str, Any]]] = {
         {"masks_from": "maskclip", **STRONG},
     ],
     **{f"{base}+dapt": [PUBLISHED, STRONG] for base in BASES},
+    "tcp": [{"lr": 0.03}, {"lr": 0.1}, {"lr": 0.3}],
+    "taskres": [{"lr": 0.0005}, {"lr": 0.002}, {"lr": 0.01}],
+    "clip_lora": [{"lr": 0.0005}, {"lr": 0.002}, {"lr": 0.005}],
+    "two_stage_fs": [{"lr": 0.0005}, {"lr": 0.002}, {"lr": 0.005}],
+    "promptkd": [{"epochs": 1, "lr": 0.005}, {"epochs": 1, "lr": 0.02}],
+    "coprompt": [{"weight": 2.0}, {"weight": 8.0}],
+    "hicropl": [{"lr": 0.0025}, {"lr": 0.005}],
+    "cupl": [{}],
+    "coop+dept": [{"rate": 1.0}, {"rate": 6.5}],
     # Uses of exact masks and of masks provided by the model.
     "maple+copypaste": [
         {"pasted": 1.0, "masks_from": "data"},
@@ -64,6 +77,25 @@ GRID: dict[str, list[dict[str, Any]]] = {
     ],
 }
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swapped", "base/gap")
+
+
+def preset(name: str, base: dict[str, Any], out: Path) -> RunConfig:
+    """The preset of a method; with the sentences about the sprites, and the teacher below `out`, if it reads them."""
+    run = presets.get(name, **base)
+    fields = {field.name for method in config.nested_methods(run.method) for field in dataclasses.fields(method)}  # type: ignore[arg-type]
+    inputs = {"descriptions": FILE, "teacher": str(teacher_folder(out))}
+    return config.with_options(run, {key: value for key, value in inputs.items() if key in fields})
+
+
+def teacher_folder(out: Path) -> Path:
+    """The run directory of PromptKD's teacher, the same for all seeds of the student."""
+    return out / "teacher" / "seed1"
+
+
+def train_teacher(jobs: Sequence[sweep.Job], base: dict[str, Any], out: Path) -> None:
+    """Tune PromptSRC on the base classes if a job that is to run has it as its teacher."""
+    if any(str(teacher_folder(out)) in config.to_yaml(job.run) and sweep.job_state(job) != "done" for job in jobs):
+        sweep.run_jobs([sweep.Job("promptsrc", presets.get("promptsrc", **base), teacher_folder(out))])
 
 
 @dataclass(frozen=True)
@@ -87,8 +119,9 @@ def main(options: Options) -> None:
     for method in options.methods:
         for settings in GRID[method]:
             label = f"{method} " + " ".join(f"{key}={value}" for key, value in settings.items())
-            runs.append((label, config.with_options(presets.get(method, **base), settings)))
+            runs.append((label, config.with_options(preset(method, base, options.out), settings)))
     entries, records = sweep.plan_jobs(runs, options.seeds, options.out), RESULTS / "choose"
+    train_teacher(entries, base, options.out)
     sweep.run_jobs(entries)
     keep([entry.folder for entry in entries], options.out, records)
     text = table.to_markdown(summary.summarise(store.load_results(records), COLUMNS))

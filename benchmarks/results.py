@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from choose import STRONG
+from choose import STRONG, preset, train_teacher
 from keep import RESULTS, keep, record_copy
 
 from cliptune import config, methods, presets, run_dir, sweep
@@ -30,6 +30,8 @@ from cliptune.results import store, summary, table
 
 RECORDS = RESULTS / "emoji"
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swapped", "base/gap", "base/plain")
+#: Wrappers besides DAPT, and the methods that they wrap here.
+WRAPPERS, WRAPPED = ("dept", "atprompt"), ("coop", "maple")
 #: Methods for which validation chose the strong pull over the published one (results/choose.md), and MaPLe to compare.
 STRONGER = ("coop", "cocoop", "kgcoop", "prograd", "language", "linear_probe", "maple")
 
@@ -49,7 +51,9 @@ class Options:
     keep: bool = True
     """Copy records and table to benchmarks/results/emoji."""
     only: tuple[str, ...] = ()
-    """Only rows whose first method is one of these; empty selects all."""
+    """Only rows of these methods, such as coop (with coop+dept) or coop+dept; empty selects all."""
+    kinds: tuple[Literal["alone", "dapt", "longer", "copypaste"], ...] = ("alone", "dapt", "longer", "copypaste")
+    """Only rows of methods alone, with DAPT, for three times the steps, or with copypaste."""
     reuse_records: bool = False
     """Use the copied records of the same configuration, to continue a table from another machine."""
     page: bool = False
@@ -58,7 +62,13 @@ class Options:
     """I/N: do only the I-th of every N runs, without the table."""
 
 
-def main_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
+def kind(label: str) -> str:
+    """The kind of a row: alone, dapt, longer or copypaste."""
+    signs = {"copypaste": "+copypaste", "longer": "3x steps", "dapt": "+dapt"}
+    return next((name for name, sign in signs.items() if sign in label), "alone")
+
+
+def main_rows(base: dict[str, Any], out: Path) -> list[tuple[str, RunConfig]]:
     """Label and configuration of every row; controls are the same method with other settings."""
     maple = presets.get("maple", **base)
     dapt = presets.get("maple+dapt", **base)
@@ -75,17 +85,17 @@ def main_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
     ]
 
 
-def family_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
+def family_rows(base: dict[str, Any], out: Path) -> list[tuple[str, RunConfig]]:
     """Every method; with DAPT and the controls if it trains."""
     plain = [name for name in methods.names() if not methods.is_wrapper(methods.get(name))]
     rows = []
-    for name in plain:
-        run = presets.get(name, **base)
+    for name in [*plain, *(f"{inner}+{wrapper}" for wrapper in WRAPPERS for inner in WRAPPED)]:
+        run = preset(name, base, out)
         rows.append((name, run))
         if not run.method.trains:
             continue
-        rows.append((f"{name}+dapt", presets.get(f"{name}+dapt", **base)))
-        rows.append((f"{name}+copypaste", presets.get(f"{name}+copypaste", **base)))
+        rows.append((f"{name}+dapt", preset(f"{name}+dapt", base, out)))
+        rows.append((f"{name}+copypaste", preset(f"{name}+copypaste", base, out)))
         if name in STRONGER:
             rows.append((f"{name}+dapt, pull 4", config.with_options(presets.get(f"{name}+dapt", **base), STRONG)))
         if run.method.epochs is None:  # a search determines its own length
@@ -94,9 +104,9 @@ def family_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
     return rows
 
 
-def background_rows(base: dict[str, Any]) -> list[tuple[str, RunConfig]]:
+def background_rows(base: dict[str, Any], out: Path) -> list[tuple[str, RunConfig]]:
     """Uses of exact masks and of two kinds that the model provides; rows of the README keep their labels."""
-    rows = [row for row in main_rows(base) if row[0].startswith("maple")]
+    rows = [row for row in main_rows(base, out) if row[0].startswith("maple")]
     uses = [("maple+copypaste", {"pasted": 2.0}), ("maple+dapt+copypaste", {"pasted": 2.0} | STRONG)]
     for source in ("data", "maskclip", "gradcam"):
         for name, settings in [*uses, ("maple+dapt", STRONG)][: 3 if source == "maskclip" else 2]:
@@ -120,11 +130,14 @@ ROWS = {"main": main_rows, "family": family_rows, "background": background_rows}
 
 def main(options: Options) -> None:
     """Run what is missing, print the table and copy the records."""
-    runs = ROWS[options.rows]({"data": options.data, "protocol": "base_to_novel"})
-    runs = [row for row in runs if not options.only or row[0].split("+")[0].split(",")[0] in options.only]
+    base = {"data": options.data, "protocol": "base_to_novel"}
+    runs = [row for row in ROWS[options.rows](base, options.out) if kind(row[0]) in options.kinds]
+    if options.only:
+        runs = [row for row in runs if f"{row[0].partition(',')[0]}+".startswith(tuple(f"{o}+" for o in options.only))]
     entries = sweep.plan_jobs(runs, options.seeds, options.out)
     if options.reuse_records:
         restore_records(entries, options.out)
+    train_teacher(entries, base, options.out)
     if options.part:
         i, n = map(int, options.part.split("/"))
         sweep.run_jobs(entries[i - 1 :: n])

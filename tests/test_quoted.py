@@ -1,7 +1,9 @@
 """Tables quoted in the README and the manual agree with the records in the repository.
 
 A comment above each table gives its command: `<!-- cliptune results table benchmarks/results/emoji -->`. Columns
-may be omitted or named by their last part; rows are identified by those key columns that are present.
+may be omitted or named by their last part; rows are identified by those key columns that are present. A comment that
+ends in `; more: published HM, advice` names columns that are not those of records. Of these, a published HM is that of
+`cliptune results published`.
 """
 
 from __future__ import annotations
@@ -13,15 +15,18 @@ from pathlib import Path
 import pytest
 
 from cliptune.cli import main
+from cliptune.results import published
 
 ROOT = Path(__file__).parents[1]
-QUOTED = re.compile(r"<!-- cliptune (results table [^>]*?) -->\n+((?:\|.*\n)+)")
+QUOTED = re.compile(r"<!-- cliptune (results table [^>;]*?)(?:; more: ([^>]*?))? -->\n+((?:\|.*\n)+)")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks/results/emoji/masks.md"]
 #: Columns that identify a row.
 KEYS = ("method", "selector", "fraction", "data", "metric")
+PUBLISHED = "published HM"
 
 
-def quoted() -> list[tuple[str, str, str]]:
+def quoted() -> list[tuple[str, str, str, str]]:
+    """Page, command, names of more columns and table of each quoted table."""
     return [(page.name, *found) for page in PAGES for found in QUOTED.findall(page.read_text(encoding="utf-8"))]
 
 
@@ -34,11 +39,23 @@ def rows(text: str) -> list[dict[str, str]]:
     return [dict(zip(names, line, strict=True)) for line in body]
 
 
-@pytest.mark.parametrize("page, command, table", quoted(), ids=lambda text: text[:40])
-def test_quoted_tables_agree_with_the_records(page, command, table, monkeypatch, capsys):
+def published_hm(row: dict[str, str]) -> str:
+    """The published average HM over the eleven datasets of a row's method, "–" without any."""
+    method = row["method"].partition(" (")[0]
+    lines = [line for line in published.load_published() if line.method == method and line.metric == "hm"]
+    values = [line.value for line in lines if (line.data, line.protocol) == ("average", "base_to_novel")]
+    return f"{values[0]:.2f}" if values else "–"
+
+
+@pytest.mark.parametrize("page, command, more, table", quoted(), ids=lambda text: text[:40])
+def test_quoted_tables_agree_with_the_records(page, command, more, table, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     main([*shlex.split(command), "--format", "markdown"])
     shown, made = rows(table), rows(capsys.readouterr().out)
+    names = more.split(", ") if more else []
+    if PUBLISHED in names:
+        assert {row["method"]: row[PUBLISHED] for row in shown} == {row["method"]: published_hm(row) for row in shown}
+    shown = [{name: cell for name, cell in row.items() if name not in names} for row in shown]
     keys = [key for key in KEYS if key in shown[0]]
     by_key = {tuple(row[key] for key in keys): row for row in made}
     assert len(by_key) == len(made) == len(shown), "the quoted table has other rows"
@@ -51,5 +68,5 @@ def test_every_table_of_runs_names_its_command():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         assert len(re.findall(r"^\|.*± ", text, re.M)) == sum(
-            len(re.findall(r"^\|.*± ", table, re.M)) for _, table in QUOTED.findall(text)
+            len(re.findall(r"^\|.*± ", table, re.M)) for *_, table in QUOTED.findall(text)
         ), f"{page.name} quotes means over seeds without saying how they are rebuilt"
