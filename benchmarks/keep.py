@@ -8,11 +8,13 @@ The README's first table:
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from cliptune.files import write_json
 from cliptune.results import store
 
 #: The folder with the records in the repository.
@@ -25,10 +27,14 @@ def record_copy(folder: Path, out: Path, target: Path) -> Path:
 
 
 def keep(folders: Iterable[Path], out: Path, target: Path) -> None:
-    """Copy the records of the runs in `folders`, below `out`, into `target`."""
+    """Copy the records of the runs in `folders`, below `out`, into `target`, without absolute paths of this machine."""
     target.mkdir(parents=True, exist_ok=True)
     for folder in folders:
-        shutil.copyfile(folder / store.RESULT_FILE, record_copy(folder, out, target))
+        record = json.loads((folder / store.RESULT_FILE).read_text(encoding="utf-8"))
+        if record["provenance"].pop("places", None) is None:
+            shutil.copyfile(folder / store.RESULT_FILE, record_copy(folder, out, target))
+        else:
+            write_json(record_copy(folder, out, target), record)
 
 
 def keep_all(out: Path, target: Path) -> None:
