@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.dataset import Dataset
 from cliptune.data.image_store import ImageStore
+from cliptune.data.items import Item, Items
 from cliptune.data.targets import example_weights, multi_hot
 from cliptune.data.transforms import (
     TrainingView,
@@ -24,15 +23,10 @@ from cliptune.data.transforms import (
     squash,
     standardise,
 )
-from cliptune.errors import UserError
 from cliptune.types import NO_LABEL, Batch, DecodedImage, Example, Masks
 
-#: Batches that are read ahead of the one in use.
-PREFETCH_BATCHES = 2
 #: Added to the epoch in the random stream of second views, which no epoch reaches.
 SECOND_VIEW = 1 << 28
-#: Image, mask, label and position of one example. Images are `(3, H, W)`, or `(6, H, W)` with a second view.
-Item = tuple[Tensor, Tensor, int, int]
 
 
 class ExampleSet:
@@ -198,61 +192,7 @@ class ExampleSet:
     def _loaded(
         self, batches: Sequence[Sequence[int]], device: torch.device, workers: int, epoch: int, masks: Masks | None
     ) -> Iterator[Batch]:
-        if not workers:
-            raws = (collate(items) for items in self._fetched(batches, epoch, masks))
-        else:
-            items = _Items(self, epoch, masks)
-            raws = DataLoader(items, num_workers=workers, collate_fn=collate, batch_sampler=batches)  # type: ignore[arg-type]
-        for raw in raws:
-            if isinstance(raw, str):
-                raise UserError(raw)
-            yield self.batch(raw, device)
-
-    def _fetched(self, batches: Sequence[Sequence[int]], epoch: int, masks: Masks | None) -> Iterator[list[Item]]:
-        """Items of each batch. Files are read `PREFETCH_BATCHES` ahead by as many threads as PyTorch computes with, as
-        decoding and resizing release the interpreter lock."""
+        items = Items(partial(self.item, epoch=epoch, masks=masks), len(self))
         threads = torch.get_num_threads() if self.dataset.reads_files else 1
-        if threads < 2:
-            yield from ([self.item(i, epoch, masks) for i in chosen] for chosen in batches)
-            return
-        pool = ThreadPoolExecutor(threads)
-        try:
-            waiting: deque[list[Future[Item]]] = deque()
-            for chosen in batches:
-                waiting.append([pool.submit(self.item, i, epoch, masks) for i in chosen])
-                if len(waiting) > PREFETCH_BATCHES:
-                    yield [item.result() for item in waiting.popleft()]
-            while waiting:
-                yield [item.result() for item in waiting.popleft()]
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-class _Items(torch.utils.data.Dataset):
-    """Items of an epoch by position, or the text of a `UserError`: an exception from a worker process would arrive
-    wrapped in its traceback."""
-
-    def __init__(self, examples: ExampleSet, epoch: int, masks: Masks | None):
-        self.examples, self.epoch, self.masks = examples, epoch, masks
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, i: int) -> Item | str:
-        try:
-            return self.examples.item(i, self.epoch, self.masks)
-        except UserError as error:
-            return str(error)
-
-
-def collate(items: Sequence[Item | str]) -> list[Tensor] | str:
-    """A batch of items, or the first error text among them.
-
-    Images keep the memory layout that resizing leaves, channels last, until they are normalised.
-    """
-    error = next((item for item in items if isinstance(item, str)), None)
-    if error is not None:
-        return error
-    images, *rest = zip(*items, strict=True)
-    stacked = torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
-    return [stacked, *(default_collate(list(part)) for part in rest)]
+        for raw in items.in_processes(batches, workers) if workers else items.in_threads(batches, threads):
+            yield self.batch(raw, device)

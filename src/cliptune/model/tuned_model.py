@@ -166,12 +166,11 @@ class TunedModel(nn.Module):
         raw_image = adapt_views(raw, prompts, stopped, self.learner)
         image = {name: normalise(x) for name, x in raw_image.items()}
         text = self._encode_text(state, prompts, image["image"], record)
-        scale = self.backbone.logit_scale
         out = Outputs(
             image,
             text.features,
-            scale,
-            scale.new_empty(0),
+            self.backbone.logit_scale,
+            torch.empty(0),
             prompts,
             text.extra,
             raw_image=raw_image,
