@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,7 @@ from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
 from cliptune.results import store
-from cliptune.types import DecodedImage, Example, Result, Task, TestSet
+from cliptune.types import DecodedImage, Result, Task
 
 #: Number of images that are decoded and classified at a time.
 BATCH_SIZE = 64
@@ -100,12 +97,7 @@ class Tuned:
                 )
             tasks.warn_of_image_kind(model.backbone, task.dataset)
             return experiment.evaluate_task(model, task, watchers, run.training)
-        elsewhere = dataclasses.replace(run.reading, draws="")  # these belong to the training data
-        few = config.RunConfig(run.method, data=spec, shots=1, seed=run.seed, training=run.training, reading=elsewhere)
-        other = tasks.build_task(few, dataset)
-        whole, tested = tuple(other.dataset.evaluation_examples()), other.tests["test"].examples
-        tested = whole if whole != tested and not self._trained_on(whole) else tested
-        other = dataclasses.replace(other, tests={"test": TestSet(tested, other.classnames, other.dataset)})
+        other = tasks.evaluation_task(run, spec, dataset, self.run)
         tasks.warn_of_image_kind(model.backbone, other.dataset)
         model.with_classes(other.classnames)  # raises if the method cannot be applied to them
         return experiment.evaluate_task(model, other, watchers, run.training)
@@ -114,15 +106,6 @@ class Tuned:
         if self.path is None or dataset is not None:
             return tasks.build_task(run, dataset)
         return model_io.load_task(self.path, run, self.classnames)
-
-    def _trained_on(self, examples: Sequence[Example]) -> bool:
-        """Whether some of these image files are in the training data."""
-        with suppress(UserError), warnings.catch_warnings(action="ignore"):
-            # A pool may be of another dataset, the target.
-            own = tasks.build_task(self.run).dataset if self.run.method.pool else tasks.open_dataset(self.run)
-            trained = {e.path.resolve() for e in (*own.examples("train"), *own.examples("val")) if e.path is not None}
-            return any(e.path is not None and e.path.resolve() in trained for e in examples)
-        return False
 
     def predict(self, images: ImageInput | Iterable[ImageInput], top_k: int = 1) -> Any:
         """Classify one or several images.
