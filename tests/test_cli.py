@@ -24,6 +24,7 @@ FLAGS = {
     ],
     "evaluate": ["--data"],
     "predict": ["--top-k", "--classes", "--json"],
+    "export": ["--out", "--allow-code"],
     "run": ["--methods", "--seeds", "--data", "--backbone", "--shots", "--out"],
     "background": ["--data", "--masks-from", "--images", "--format", "--test", "--root"],
     "report": ["--out", "--pictures", "--images"],

@@ -20,6 +20,7 @@ from cliptune.data.transforms import evaluation_view, standardise
 from cliptune.engine.nan_checks import check_logits
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
+from cliptune.model import export
 from cliptune.model.tuned_model import TunedModel
 from cliptune.results import store
 from cliptune.types import DecodedImage, Result, Task
@@ -222,6 +223,29 @@ class Tuned:
         path = path if path.suffix == ".safetensors" else path / run_dir.CHECKPOINT
         model_io.save_model(path, self.run, self.model)
         return path
+
+    def export(self, path: str | Path) -> Path:
+        """Write the tuned CLIP as plain open_clip weights, with low-rank terms and LayerNorms merged.
+
+        It costs no more than the backbone. Methods that only change weights can be exported: `clip_lora`,
+        `two_stage_fs`. A classifier (`two_stage_fs`) is not in the file; a warning says so.
+
+        Args:
+            path: A file name that ends in `.safetensors`, for the weights alone, to be used as `pretrained` of
+                `open_clip.create_model` with the backbone's architecture and activation. Or a folder, in which
+                `open_clip_model.safetensors` and `open_clip_config.json` are written, for
+                `open_clip.create_model("local-dir:FOLDER")`.
+
+        Returns:
+            The path of the weights.
+
+        Raises:
+            UserError: If the method has anything else, such as learned tokens; or if a file cannot be written.
+        """
+        path = Path(path)
+        if path.name == run_dir.CHECKPOINT:
+            raise UserError(f"{path} is the name of a run's checkpoint; choose another file, or a folder")
+        return export.export_open_clip(self.model, path)
 
 
 def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool = False) -> Tuned:

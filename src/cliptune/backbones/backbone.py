@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -41,6 +41,7 @@ class Backbone(nn.Module):
         tokenizer: open_clip's tokenizer for the model.
         linear_backend: Backend of frozen linear layers on the CPU (see `onednn_dtypes`).
         untrained: Maps token ids to those that did not occur in pretraining, for a model with a small vocabulary.
+        config: open_clip's configuration of the architecture, if known.
     """
 
     # open_clip's towers differ in their attributes; `Any` permits all of them.
@@ -53,8 +54,10 @@ class Backbone(nn.Module):
         tokenizer: Any,
         linear_backend: LinearBackend = "auto",
         untrained: Callable[[Iterable[int]], set[int]] | None = None,
+        config: Mapping[str, Any] | None = None,
     ):
         super().__init__()
+        self.config = config
         self._untrained = untrained
         #: Context the towers run in, such as Fabric's autocast. Features are converted outside of it, so that logits
         #: and losses are float32.

@@ -38,7 +38,7 @@ def build_bundled(bundled: BundledBackbone, linear_backend: LinearBackend) -> Ba
     model.load_state_dict(bundled.state_dict())
     set_model_preprocess_cfg(model, complete_preprocess_cfg(model, {}))
     tokenizer = ClipTokenizer(config["text_cfg"]["context_length"])
-    return Backbone(bundled.name, model, tokenizer, linear_backend, bundled.untrained_tokens)
+    return Backbone(bundled.name, model, tokenizer, linear_backend, bundled.untrained_tokens, config)
 
 
 def build_named(source: BackboneSource, quick_gelu: bool | None, linear_backend: LinearBackend) -> Backbone:
@@ -47,7 +47,7 @@ def build_named(source: BackboneSource, quick_gelu: bool | None, linear_backend:
     named = architecture.named_architecture(source.name)
     model = _build_model(named, weights, _choose_activation(named, weights, quick_gelu))
     set_model_preprocess_cfg(model, complete_preprocess_cfg(model, published_preprocess_cfg(source.name, weights.path)))
-    return Backbone(source.label, model, load_tokenizer(source.name), linear_backend)
+    return Backbone(source.label, model, load_tokenizer(source.name), linear_backend, config=named.config)
 
 
 def build_inferred(
@@ -67,7 +67,7 @@ def build_inferred(
     text = inferred.config["text_cfg"]
     tokenizer = load_tokenizer(inferred.name) if inferred.name else ClipTokenizer(text["context_length"])
     tokenizer.context_length = text["context_length"]
-    return Backbone(source.label, model, tokenizer, linear_backend)
+    return Backbone(source.label, model, tokenizer, linear_backend, config=inferred.config)
 
 
 def build_folder(source: BackboneSource, quick_gelu: bool | None, linear_backend: LinearBackend) -> Backbone:
@@ -86,7 +86,7 @@ def build_folder(source: BackboneSource, quick_gelu: bool | None, linear_backend
     weights, tokenizer = weights_file.read_folder_weights(path, OPEN_CLIP_CONFIG), load_tokenizer(source.label)
     model = _build_model(Architecture("", config["model_cfg"]), weights, quick_gelu)
     set_model_preprocess_cfg(model, complete_preprocess_cfg(model, config.get("preprocess_cfg") or {}))
-    return Backbone(source.label, model, tokenizer, linear_backend)
+    return Backbone(source.label, model, tokenizer, linear_backend, config=config["model_cfg"])
 
 
 def _build_transformers(
@@ -112,7 +112,8 @@ def _build_transformers(
             f"{path / huggingface.PREPROCESSOR_FILE} has another image size than {weights.path}; restore both files"
         )
     set_model_preprocess_cfg(model, preprocess)
-    return Backbone(source.label, model, ClipTokenizer(config["text_cfg"]["context_length"]), linear_backend)
+    tokenizer = ClipTokenizer(config["text_cfg"]["context_length"])
+    return Backbone(source.label, model, tokenizer, linear_backend, config=config)
 
 
 def build_with_open_clip(source: BackboneSource, quick_gelu: bool | None, linear_backend: LinearBackend) -> Backbone:
@@ -146,7 +147,7 @@ def build_with_open_clip(source: BackboneSource, quick_gelu: bool | None, linear
         reason = next((line.strip(" .:") for line in str(error).splitlines() if line.strip()), type(error).__name__)
         title = f"{name} {source.pretrained}".rstrip()
         raise UserError(f"backbone {title} could not be loaded: {reason[:300]}") from None
-    backbone = Backbone(source.label, model, tokenizer, linear_backend)
+    backbone = Backbone(source.label, model, tokenizer, linear_backend, config=open_clip.get_model_config(name))
     _ = backbone.preprocess  # raises for an invalid configuration
     return backbone
 

@@ -80,8 +80,7 @@ def _merged(block: FrozenBlock, change: BlockChange) -> FrozenBlock:
     new.change = replace(change, linear={})
 
     def weight(frozen: Tensor, *names: str) -> Tensor:
-        slices = frozen.chunk(len(names))
-        return torch.cat([_merged_weight(w, change.linear.get(name)) for w, name in zip(slices, names, strict=True)])
+        return merged_weight(frozen, [change.linear.get(name) for name in names])
 
     new.set_weights(
         weight(attn.in_proj_weight, *"qkv"),
@@ -96,8 +95,10 @@ def _merged(block: FrozenBlock, change: BlockChange) -> FrozenBlock:
     return new
 
 
-def _merged_weight(weight: Tensor, term: LowRank | None) -> Tensor:
-    return weight if term is None else weight + term.scale * (term.up @ term.down).to(weight.dtype)
+def merged_weight(weight: Tensor, terms: Sequence[LowRank | None]) -> Tensor:
+    """`weight` `(out, in)` with low-rank terms of equal slices of its rows added; None stands for no term."""
+    slices = zip(weight.chunk(len(terms)), terms, strict=True)
+    return torch.cat([w if t is None else w + t.scale * (t.up @ t.down).to(w.dtype) for w, t in slices])
 
 
 class LinearWithTerms:

@@ -183,9 +183,9 @@ class TunedModel(nn.Module):
         )
         return replace(out, logits=self.method.logits(out))
 
-    def prompts(self) -> Prompts:
+    def prompts(self, merge: bool = True) -> Prompts:
         """The learner's output, bound to these class names, with the backbone's logit bias; in evaluation without
-        gradients, low-rank terms are merged into the weights."""
+        gradients, low-rank terms are merged into the weights unless `merge` is false."""
         prompts = self._learned()
         head = None if prompts.head is None else partial(prompts.head, classnames=self.classnames)
         prompts = replace(
@@ -197,7 +197,8 @@ class TunedModel(nn.Module):
             logit_bias=self.backbone.logit_bias,
             classnames=self.classnames,
         )
-        return prompts if self.training or torch.is_grad_enabled() else self.backbone.merged(prompts)
+        merge = merge and not (self.training or torch.is_grad_enabled())
+        return self.backbone.merged(prompts) if merge else prompts
 
     @property
     def fixed_image(self) -> bool:
