@@ -36,10 +36,12 @@ def write_backbone(folder, config=CONFIG, words=WORDS):
 
 
 def add_backbone(monkeypatch, folder, name="sketch", trained_on="photographs"):
-    """Add a backbone with random weights to the bundled ones, with its files in a subfolder of `folder`. The name must
-    be new to the process, which caches weights by name. Returns the stored tensors."""
+    """Add a backbone with random weights to the bundled ones, as the default for images of the kind `trained_on`, with
+    its files in a subfolder of `folder`. Weights are cached by name, so a name stands for the same weights in all
+    tests. Returns the stored tensors."""
     stored, read = write_backbone(folder / name), bundled._read
     monkeypatch.setitem(bundled.BUNDLED, name, bundled.BundledBackbone(name, trained_on))
+    monkeypatch.setitem(bundled.DEFAULTS, trained_on, name)
     monkeypatch.setattr(
         bundled, "_read", lambda of, file: (folder / of / file).read_bytes() if of == name else read(of, file)
     )

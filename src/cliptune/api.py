@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptune import config, experiment, model_io, presets, tasks
+from cliptune.backbones.bundled import AUTO, choose_backbone
 from cliptune.backbones.resolve import list_pretrained_tags, match_architecture
 from cliptune.data import sources
 from cliptune.data.custom.common.torch_dataset import as_dataset, python_spec
@@ -25,7 +26,7 @@ def train(
     data: Any = "emoji",
     *,
     shots: int = 16,
-    backbone: str = "tiny",
+    backbone: str = AUTO,
     pretrained: str = "",
     seed: int = 1,
     protocol: str = "few_shot",
@@ -41,7 +42,7 @@ def train(
         data: "emoji" (bundled drawings), "folder:PATH" or another value of `--data`, a torch dataset of
             `(image, label)` that has `classes`, or the result of `from_torch`.
         shots: Training images per class; 0 takes all.
-        backbone: "tiny" (bundled), or another name as for `load_backbone`.
+        backbone: A name as for `load_backbone`. "auto": the small bundled backbone for the kind of the images.
         pretrained: Tag or file of the weights of the backbone.
         seed: Seed of the few-shot sample, the initial parameters and the order of the images.
         protocol: "few_shot", "base_to_novel", "cross_dataset", "domain_generalization" or "data_efficient".
@@ -59,6 +60,7 @@ def train(
     """
     opened = None if isinstance(data, str) else as_dataset(data)
     spec = data if opened is None else python_spec(opened)
+    backbone = backbone if opened is None else choose_backbone(backbone, opened.image_kind)
     base = {"data": spec, "shots": shots, "backbone": backbone, "pretrained": pretrained, "seed": seed}
     run = _run_config(method, preset, base | {"protocol": protocol}, options)
     task = None if opened is None else tasks.build_task(run, sources.apply_config(opened, run.reading))

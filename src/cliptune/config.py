@@ -13,6 +13,8 @@ from typing import Any, Literal
 import yaml
 
 from cliptune import checks, dataclass_io, external_code, methods
+from cliptune.backbones.bundled import AUTO, choose_backbone
+from cliptune.data import sources
 from cliptune.data.config import LOCATION_FIELDS, DataConfig
 from cliptune.engine.config import RECORDED_AT_DEFAULT, TrainConfig
 from cliptune.errors import UserError, shown
@@ -33,8 +35,9 @@ class RunConfig:
     data: str = "emoji"
     """emoji (bundled); your own images as folder:PATH (one folder per class), csv:FILE, json:FILE (a split file) or
     hub:USER/NAME; or the name of a public dataset, with --root (see cliptune data list)."""
-    backbone: str = "tiny"
-    """tiny (bundled), an open_clip name (ViT-B-16), ORG/REPO on Hugging Face, or a local file or folder."""
+    backbone: str = AUTO
+    """An open_clip name (ViT-B-16), ORG/REPO on Hugging Face, a local file or folder, or a small bundled backbone
+    (see cliptune list backbones); auto is the bundled one for the kind of the images."""
     pretrained: str = ""
     """Weights for an open_clip name: a tag (openai), a file, or random for untrained weights."""
     activation: Activation = "auto"
@@ -76,6 +79,8 @@ class RunConfig:
     """Number of devices that train one run together."""
 
     def __post_init__(self):
+        if self.backbone == AUTO:  # records and checkpoints contain the name
+            object.__setattr__(self, "backbone", choose_backbone(AUTO, sources.image_kind(self.data)))
         checks.seeds(self, "seed")
         checks.at_least(self, 0, "shots")
         checks.at_least(self, 1, "devices", "evaluate_at")

@@ -82,7 +82,7 @@ def run_experiment(
     task, image_provenance = tasks.validate_images(run, task or tasks.build_task(run), watchers)
     meter = provenance.CostMeter(fabric.device)
     backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
-    tasks.warn_of_image_kind(backbone, task.dataset)
+    tasks.warn_of_small_backbone(backbone, task.dataset)
     # The processes of a run on several devices share its directory, so they do not lock it.
     with lock_dir(folder if fabric.world_size == 1 else None), claimed_run_dir(folder, run):
         with backbone.autocast_with(fabric.autocast):

@@ -10,7 +10,7 @@ from typing import Any
 
 from cliptune import masks, methods, protocols
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.bundled import BUNDLED
+from cliptune.backbones.bundled import BUNDLED, DEFAULTS
 from cliptune.config import RunConfig
 from cliptune.data import duplicates, sources
 from cliptune.data.dataset import Dataset
@@ -21,6 +21,9 @@ from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
 from cliptune.masks.validate import drop_unusable
 from cliptune.types import Example, Task, TestSet
+
+#: A pretrained CLIP for messages.
+PRETRAINED_FLAGS = "--backbone ViT-B-16 --pretrained openai"
 
 
 def open_dataset(run: RunConfig) -> Dataset:
@@ -128,9 +131,21 @@ def warn_of_image_kind(backbone: Backbone, dataset: Dataset | None) -> None:
     """Warn if a bundled backbone gets images of another kind than it was trained on. dataset: None if unknown."""
     kind = Dataset.image_kind if dataset is None else dataset.image_kind
     if (own := BUNDLED.get(backbone.name)) and own.trained_on != kind:
+        others = [f"--backbone {DEFAULTS[kind]}"] if kind in DEFAULTS else []
         warnings.warn(
             f"the bundled {own.name} backbone knows {own.trained_on} only: its accuracy on {kind} is near chance; for "
-            f"these, use --backbone ViT-B-16 --pretrained openai",
+            f"these, use {' or '.join([*others, PRETRAINED_FLAGS])}",
+            stacklevel=3,
+        )
+
+
+def warn_of_small_backbone(backbone: Backbone, dataset: Dataset) -> None:
+    """`warn_of_image_kind`; for the bundled backbone that fits photographs, say that a pretrained CLIP is better."""
+    warn_of_image_kind(backbone, dataset)
+    if backbone.name in BUNDLED and BUNDLED[backbone.name].trained_on == dataset.image_kind == Dataset.image_kind:
+        warnings.warn(
+            f"the bundled {backbone.name} backbone is small, for trying things out; a pretrained CLIP is far more "
+            f"accurate: {PRETRAINED_FLAGS}",
             stacklevel=3,
         )
 

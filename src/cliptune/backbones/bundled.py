@@ -33,6 +33,11 @@ class BundledBackbone:
     name: str
     trained_on: str
 
+    @property
+    def exists(self) -> bool:
+        """Whether the package contains it."""
+        return (resources.files("cliptune.backbones") / self.name / "config.json").is_file()
+
     def config(self) -> dict:
         """The keyword arguments of `open_clip.model.CLIP`."""
         return json.loads(_read(self.name, "config.json"))
@@ -54,8 +59,18 @@ class BundledBackbone:
         return {int(i) for i in ids} - _trained(self.name) - {0}
 
 
+_FOLDERS = (BundledBackbone("tiny", "drawings"), BundledBackbone("photo", "photographs"))
 #: The bundled backbones by name.
-BUNDLED: Mapping[str, BundledBackbone] = {own.name: own for own in (BundledBackbone("tiny", "drawings"),)}
+BUNDLED: Mapping[str, BundledBackbone] = {own.name: own for own in _FOLDERS if own.exists}
+#: Kind of images -> the name of the bundled backbone for them; the first of `BUNDLED` is for all others.
+DEFAULTS: Mapping[str, str] = {own.trained_on: own.name for own in BUNDLED.values()}
+#: Stands for the bundled backbone that was trained on images like those of the data.
+AUTO = "auto"
+
+
+def choose_backbone(name: str, image_kind: str) -> str:
+    """The name of a backbone, with `AUTO` replaced by the default for images of that kind (`Dataset.image_kind`)."""
+    return DEFAULTS.get(image_kind, next(iter(BUNDLED))) if name == AUTO else name
 
 
 def _read(name: str, file: str) -> bytes:

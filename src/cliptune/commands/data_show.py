@@ -8,11 +8,12 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cliptune import checks, masks
+from cliptune.backbones.bundled import AUTO, choose_backbone
 from cliptune.commands.flags import FLAT
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse, split_first
@@ -50,7 +51,7 @@ class DataShow:
     """Folder of a trained run, for masks that use the model (gradcam, maskclip); by default the untuned model."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for runs you trust."""
-    backbone: str = "tiny"
+    backbone: str = AUTO
     """The untuned model, as for train."""
     pretrained: str = ""
     """As for train."""
@@ -79,6 +80,7 @@ def data_show(arguments: list[str]) -> None:
     if options.run and not masks.uses_model(options.masks_from):
         raise UserError("run has no effect: only masks_from gradcam and maskclip use a model")
     dataset = sources.get(spec, options.reading)
+    options = replace(options, backbone=choose_backbone(options.backbone, dataset.image_kind))
     from cliptune.report.class_samples import ClassSamples, class_samples_png
 
     chosen = choose(_of(dataset, spec, options.split), options.classes, options.each, options.seed)
@@ -132,6 +134,7 @@ def _images_and_masks(dataset: Dataset, examples: Sequence[Example], options: Da
     from cliptune.data.transforms import shrink
     from cliptune.masks.source import ModelMaskSource
     from cliptune.report.overlay import MAX_SHORT_SIDE
+    from cliptune.tasks import warn_of_small_backbone
 
     spec = options.masks_from
     with collect_assumed_ranges() as assumed:
@@ -145,6 +148,8 @@ def _images_and_masks(dataset: Dataset, examples: Sequence[Example], options: Da
             model = model_of(options, dataset)
             seen = ExampleSet(dataset, examples, model.backbone.preprocess, keep=False)
             source = source.refreshed(model, seen.squashed_batches(source.batch_size))
+        if not options.run:
+            warn_of_small_backbone(model.backbone, dataset)
     found, failed = [], []
     for example, image in zip(examples, images, strict=True):
         try:

@@ -6,13 +6,14 @@ import json
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Console
 
 from cliptune import checks, masks, methods
+from cliptune.backbones.bundled import AUTO, choose_backbone
 from cliptune.commands.flags import FLAT
 from cliptune.commands.parse import parse, split_first
 from cliptune.config import Activation
@@ -55,7 +56,7 @@ class MasksCheck:
     """Folder of a trained run, for masks that use a model (gradcam, maskclip); by default an untuned model."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
-    backbone: str = "tiny"
+    backbone: str = AUTO
     """The untuned model, as for train."""
     pretrained: str = ""
     """As for train."""
@@ -72,6 +73,7 @@ def masks_check(arguments: list[str]) -> None:
     """Read all masks once and print their statistics."""
     spec, options = _read_arguments(arguments)
     dataset = sources.get(options.data, options.reading)
+    options = replace(options, backbone=choose_backbone(options.backbone, dataset.image_kind))
     chosen = sample_few_shot(dataset.examples(options.split), options.shots, random.Random(options.seed))
     if not chosen:
         raise UserError(f"{options.data} has no {options.split} images; choose another --split")
@@ -149,8 +151,11 @@ def _refresh(
 ) -> ModelMaskSource:
     """The source with the masks of `examples`, from the model that the options name."""
     from cliptune.data.loader import ExampleSet
+    from cliptune.tasks import warn_of_small_backbone
 
     model = model_of(options, dataset)
+    if not options.run:
+        warn_of_small_backbone(model.backbone, dataset)
     images = ExampleSet(dataset, examples, model.backbone.preprocess)
     return source.refreshed(model, images.squashed_batches(source.batch_size))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 
 from cliptune import checks
+from cliptune.backbones.bundled import AUTO, choose_backbone
 from cliptune.commands.flags import FLAT
 from cliptune.commands.masks_check import model_of
 from cliptune.commands.parse import parse
@@ -73,8 +74,8 @@ class MasksMake:
     """sam: folder of a trained run whose model computes the saliency; by default an untuned model."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
-    backbone: str = "tiny"
-    """sam: the untuned model, as for train. The tiny backbone was trained on drawings only."""
+    backbone: str = AUTO
+    """sam: the untuned model, as for train. Bundled backbones are small and locate classes badly."""
     pretrained: str = ""
     """sam: as for train."""
     activation: Activation = "auto"
@@ -95,6 +96,7 @@ def masks_make(arguments: list[str]) -> None:
     """Make masks, then print counts and the next command."""
     options = parse(MasksMake, "masks make", arguments)
     dataset = sources.get(options.data, options.reading)
+    options = replace(options, backbone=choose_backbone(options.backbone, dataset.image_kind))
     examples = examples_of(dataset, options.split)
     from cliptune.segmentation import make as making
 
@@ -190,11 +192,11 @@ def saliency_of(options: MasksMake, dataset: Dataset, device: torch.device) -> C
 
     from cliptune.data.transforms import squash, standardise
     from cliptune.saliency import gradcam, maskclip
-    from cliptune.tasks import warn_of_image_kind
+    from cliptune.tasks import warn_of_small_backbone
 
     model = model_of(options, dataset).to(device)
     if not options.run:
-        warn_of_image_kind(model.backbone, dataset)
+        warn_of_small_backbone(model.backbone, dataset)
     saliencies = {"gradcam": gradcam.gradcam, "maskclip": maskclip.maskclip}
     preprocess = model.backbone.preprocess
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cliptune import checks, coresets, files, masks, presets, protocols, run_dir, sweep, unused_options
+from cliptune.backbones.bundled import AUTO
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.commands.execution import Execution
 from cliptune.commands.flags import FLAT, Flag, flag_names, given_fields
@@ -47,7 +48,7 @@ class Sweep:
     targets: tuple[str, ...] = ()
     """cross-dataset and domain-generalization: additional test data, as for --data, or styles of the bundled drawings.
     By default, those of the papers (imagenet) or the styles that are not in the training data (emoji)."""
-    backbone: str = "tiny"
+    backbone: str = AUTO
     """As for train."""
     pretrained: str = ""
     """As for train."""
@@ -128,7 +129,8 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
     from_flags = {path.rpartition(".")[2] for _, run in runs for path in given_fields(_RunFlags, words, _RunFlags(run))}
     from_options = {name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)}
     unused_options.check_unused_options([run for _, run in changed], sorted(from_options | from_flags))
-    resolve_backbone(options.backbone, options.pretrained)
+    for backbone in {run.backbone for _, run in changed}:
+        resolve_backbone(backbone, options.pretrained)
     for _, run in changed:
         masks.check_spec(run.method.mask_source() or "auto")
     layouts = itertools.product(

@@ -13,6 +13,7 @@ from typing import Annotated
 from rich.console import Console
 
 from cliptune import config, coresets, files, masks, methods, presets, unused_options
+from cliptune.backbones.bundled import AUTO
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.commands.flags import FLAT, given_fields
 from cliptune.commands.parse import parse, parse_known, split_first
@@ -32,7 +33,7 @@ class Train:
     out: Path = Path("runs/train")
     """Folder for the checkpoint, the result and the configuration. The same command continues an interrupted run."""
     preset: str = "auto"
-    """auto: the published settings (for the tiny backbone, settings suited to it). none: the defaults of the code.
+    """auto: the published settings (for a bundled backbone, settings suited to it). none: the defaults of the code.
     Otherwise the name of a preset file of the method that overrides the published settings, such as per_dataset for
     restore."""
     tensorboard: bool = False
@@ -44,7 +45,7 @@ class _PresetFlags:
     """The flags that select the preset; parsed before the others."""
 
     data: str = "emoji"
-    backbone: str = "tiny"
+    backbone: str = AUTO
     pretrained: str = ""
     shots: int = 16
     protocol: str = "few_shot"

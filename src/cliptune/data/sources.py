@@ -49,6 +49,12 @@ def get(spec: str, config: DataConfig | None = None) -> Dataset:
     return apply_config(dataset_class(name).from_spec(argument, config), config)
 
 
+def image_kind(spec: str) -> str:
+    """What the images of a spec are, "photographs" or "drawings", without opening the dataset."""
+    name = spec.partition(":")[0]
+    return (dataset_class(name) if name in names() else Dataset).image_kind
+
+
 def guess_spec(path: str) -> str:
     """The spec that reads a folder or file, given its path alone; "" if none does."""
     place = Path(path).expanduser()

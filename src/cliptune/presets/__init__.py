@@ -14,7 +14,7 @@ from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
 from cliptune.model.method import Method
 
-#: The preset file of a method for bundled backbones.
+#: The preset file of a method for bundled backbones that have no file of their own there.
 SMALL = "tiny"
 
 
@@ -24,7 +24,8 @@ def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
     preset: "auto"; "none" for the defaults of the dataclasses; or another file of the method, which overrides "auto".
     base: Fields of `RunConfig` (data, backbone, protocol, shots, ...). Each part of the name contributes its file
     `<part>/<protocol>.yaml`, wrappers last; that of a wrapper may have other settings `around` a method. Bundled
-    backbones use `tiny.yaml` instead, as published learning rates are for larger models and longer runs.
+    backbones use their own file or `tiny.yaml` instead, as published learning rates are for larger models and longer
+    runs.
 
     Raises `UserError` for a preset that no part of the name has.
     """
@@ -39,8 +40,7 @@ def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
     if not has(name, preset):
         known = sorted({file for part in parts for file in files(part)})
         raise UserError(f"{name} has no preset {preset!r}; there are {', '.join(['auto', 'none', *known])}")
-    which = SMALL if run.backbone in BUNDLED else run.protocol.replace("-", "_")
-    files_of = [[_read(part, file, run) for file in (which, preset)] for part in parts]
+    files_of = [[_read(part, file, run) for file in (_published_file(part, run), preset)] for part in parts]
     training: dict[str, Any] = {}
     built: Method | None = None
     for i, layer in enumerate(list(nested_methods(method))[::-1]):  # innermost first
@@ -67,6 +67,13 @@ def files(part: str) -> list[str]:
     """Names of the preset files of a method."""
     folder = resources.files(__name__) / part
     return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml")) if folder.is_dir() else []
+
+
+def _published_file(part: str, run: RunConfig) -> str:
+    """The preset file of a method for the protocol of a run, or for its backbone if that is bundled."""
+    if run.backbone not in BUNDLED:
+        return run.protocol.replace("-", "_")
+    return run.backbone if run.backbone in files(part) else SMALL
 
 
 def _read(part: str, which: str, run: RunConfig) -> dict[str, dict[str, Any]]:
