@@ -9,6 +9,8 @@ from torch import Generator
 
 import tiny_clips
 from cliptune.adapters.low_rank import LowRankTerms, seeded_dropout
+from cliptune.backbones import packed_text_tower
+from cliptune.backbones.tokenized_text import tokenize_fixed
 from cliptune.errors import UserError
 from cliptune.methods.clip_lora import ClipLora, block_range
 from cliptune.model.tuned_model import TunedModel
@@ -93,6 +95,34 @@ def test_dropout_in_chunks_has_the_gradients_of_one_pass():
     finally:
         backbone.text_tower.chunk = before
     assert len(gradients) == len(again)
+
+
+def test_recomputed_chunks_drop_the_same(monkeypatch):
+    backbone = tiny_clips.backbone("deep_text")
+    monkeypatch.setattr(backbone.text_tower, "chunk", 4)
+    tuned, views = moved(backbone, ClipLora(encoder="text")), {"image": tiny_clips.random_images(backbone)}
+    gradients = []
+    for _ in range(2):
+        tuned.zero_grad()
+        tuned(views, State(0, 1)).logits.square().mean().backward()
+        gradients.append([p.grad.clone() for p in tuned.learner.parameters()])
+        monkeypatch.setattr(packed_text_tower, "checkpoint", lambda features, *chunk, **_: features(*chunk))
+    for recomputed, stored in zip(*gradients, strict=True):
+        torch.testing.assert_close(recomputed, stored)
+
+
+def test_chunks_of_equal_shape_drop_other_entries(monkeypatch):
+    """Texts that are the same in every chunk get other features, and the same when the chunks are computed again."""
+    backbone = tiny_clips.backbone("deep_text")
+    tuned = moved(backbone, ClipLora(encoder="text"))
+    texts = tokenize_fixed(backbone.prompt_tokenizer, ["a cat."] * 6)
+    prompts = tuned.learner()
+    alone = backbone.encode_text(texts.rows(slice(0, 2)), prompts)
+    monkeypatch.setattr(backbone.text_tower, "chunk", 2 * int(texts.pool_index[0] + 1))
+    first, again = (backbone.encode_text(texts, prompts) for _ in range(2))
+    assert torch.equal(first, again)
+    assert len({row.detach().numpy().tobytes() for row in first}) == 6
+    torch.testing.assert_close(first[:2], alone)
 
 
 def test_training_starts_at_zero_shot_and_moves_every_tensor():

@@ -35,8 +35,8 @@ class LowRankTerms(nn.Module):
         dropout: Probability of dropping an entry of a term's input in training.
 
     Attributes:
-        step: Step of the training. With the seed and the layer it determines what dropout drops, so that a resumed run,
-            and a second computation in the backward pass, drop the same.
+        step: Step of the training. With the seed, the layer and the chunk of texts it determines what dropout drops, so
+            that a resumed run, and a second computation in the backward pass, drop the same.
     """
 
     def __init__(self, text: Shapes, image: Shapes, rank: int, scale: float, dropout: float, generator: Generator):
@@ -64,20 +64,23 @@ class LowRankTerms(nn.Module):
         """The terms of the tower "text" or "image" by block and layer."""
         return {(int(i), name): term for i, own in getattr(self, tower).items() for name, term in own.items()}
 
-    def input_dropout(self, tower: str, block: int, layer: str) -> Callable[[Tensor], Tensor] | None:
-        """What is applied to the input of a term in training, or None."""
+    def input_dropout(self, tower: str, block: int, layer: str, start: int = 0) -> Callable[[Tensor], Tensor] | None:
+        """What is applied to the input of a term in training, or None. start: Index of the first text of a chunk."""
         if not self.training or not self.dropout:
             return None
-        return partial(seeded_dropout, rate=self.dropout, key=f"{self.seed} {self.step} {tower} {block} {layer}")
+        key = f"{self.seed} {self.step} {tower} {block} {layer}" + (f" {start}" if start else "")
+        return partial(seeded_dropout, rate=self.dropout, key=key)
 
-    def _change(self, tower: str) -> TowerChange | None:
+    def _change(self, tower: str, start: int = 0) -> TowerChange | None:
         blocks: dict[int, dict[str, LowRank]] = {}
         for (block, layer), term in self.terms(tower).items():
-            dropout = self.input_dropout(tower, block, layer)
+            dropout = self.input_dropout(tower, block, layer, start)
             blocks.setdefault(block, {})[layer] = LowRank(term.down, term.up, self.scale, dropout)
         if not blocks:
             return None
-        return TowerChange(tuple(BlockChange(blocks[i]) if i in blocks else None for i in range(max(blocks) + 1)))
+        changes = tuple(BlockChange(blocks[i]) if i in blocks else None for i in range(max(blocks) + 1))
+        dropped = self.training and self.dropout > 0
+        return TowerChange(changes, chunk=partial(self._change, tower) if dropped and not start else None)
 
 
 def seeded_dropout(x: Tensor, rate: float, key: str) -> Tensor:

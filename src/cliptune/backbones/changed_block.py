@@ -52,7 +52,7 @@ def merged(blocks: Sequence[FrozenBlock], change: TowerChange | None) -> TowerCh
         return change
     pairs = zip(blocks, change.blocks, strict=False)
     own = [b if b is None or not b.linear else MergedChange({}, b.norm, b.branch, _merged(a, b)) for a, b in pairs]
-    return replace(change, blocks=tuple(own))
+    return replace(change, blocks=tuple(own), chunk=None)
 
 
 def _changed(block: FrozenBlock, change: BlockChange) -> FrozenBlock:

@@ -195,7 +195,10 @@ def final_norm(prompts: Prompts) -> tuple[Tensor, Tensor] | None:
 
 
 def prompts_of(prompts: Prompts, rows: slice) -> Prompts:
-    """The prompts for some of the texts: those of context and deep prompts per text."""
+    """The prompts for some of the texts: those of context and deep prompts per text, and the chunk's change."""
+    change = prompts.text_change
+    if change is not None and change.chunk is not None and rows.start:
+        prompts = replace(prompts, text_change=change.chunk(rows.start))
     return _map_own(prompts, lambda own: own[rows])
 
 

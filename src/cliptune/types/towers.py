@@ -47,8 +47,11 @@ class TowerChange:
     """Changes of a tower's weights.
 
     blocks: For blocks 0, 1, ...: the change, or None. norm: Weight and bias that replace those of a LayerNorm outside
-    of the blocks, by its name: "ln_pre" or "ln_post" of the image tower, "ln_final" of the text tower.
+    of the blocks, by its name: "ln_pre" or "ln_post" of the image tower, "ln_final" of the text tower. chunk: Returns
+    the change for a chunk of texts, from the index of its first text, where it differs from that of the first: dropout
+    with other masks, which are the same again when the chunk is recomputed.
     """
 
     blocks: tuple[BlockChange | None, ...] = ()
     norm: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    chunk: Callable[[int], TowerChange | None] | None = None

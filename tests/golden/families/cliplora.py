@@ -57,7 +57,7 @@ def _compare_dropout(report: Report, model: TunedModel, batch: Batch, state: Sta
     sizes["image"] = (*sizes["image"][:2], case.backbone.image_width)
     ends = model.class_text.text.pool_index
 
-    def masked(tower: str, block: int, layer: str):
+    def masked(tower: str, block: int, layer: str, start: int = 0):
         path = f"{'visual.' if tower == 'image' else ''}transformer.resblocks.{block}.{LORA_MODULES[layer]}"
         if path not in recipe["modules"]:
             raise KeyError(path)
