@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
+from cliptune.model.tuned_model import TunedModel
 from cliptune.types import LinearBackend
 
 #: Name -> configuration: more layers in the image tower, more in the text tower, a ResNet, and a tower from timm.
@@ -69,6 +70,14 @@ def normal(*shape: int, seed: int = 0, std: float = 1.0) -> Tensor:
 def learned(*shape: int, seed: int = 0) -> Tensor:
     """A leaf tensor that requires a gradient."""
     return normal(*shape, seed=seed, std=0.5).requires_grad_()
+
+
+def moved(model: TunedModel, std: float = 0.1) -> TunedModel:
+    """The model after its parameters have moved from their initial values."""
+    with torch.no_grad():
+        for i, parameter in enumerate(model.learner.parameters()):
+            parameter += normal(*parameter.shape, seed=i, std=std)
+    return model
 
 
 def random_images(of: Backbone, n: int = 3, seed: int = 0) -> Tensor:

@@ -31,16 +31,11 @@ def backbone():
 
 
 def tuned(method, backbone, names=NAMES):
-    made = TunedModel(backbone, method, names)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in made.learner.parameters():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return made
+    return tiny_clips.moved(TunedModel(backbone, method, names), 0.05)
 
 
 def images(n=4):
-    return torch.randn(n, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    return tiny_clips.normal(n, 3, 32, 32, seed=2)
 
 
 BATCH = Batch(images(), torch.tensor([2, 0, 2, 3]))
