@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from cliptune.commands.data_download_masks import data_download_masks
-from cliptune.commands.downloading import ProgressBars, check_mirror, dataset_name, root_folder
+from cliptune.commands.downloading import ProgressBars, check_mirror, dataset_name, download_each, root_folder
 from cliptune.commands.parse import parse
 from cliptune.data import public
 from cliptune.data.public import download
@@ -60,23 +59,16 @@ def data_download(arguments: list[str]) -> None:
     root = root_folder(options.root, make=not options.dry_run)
     request = download.DownloadOptions(options.source, options.mirror, options.keep_archives)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    failed: list[tuple[str, UserError]] = []
-    for name in names:
-        try:
-            if options.dry_run:
-                lines = plan(name, root, request)
-            else:
-                with ProgressBars(console) as progress:
-                    status, remarks = download.download(name, root, request, progress)
-                count = f", {status.pictures.found:,} images" if status.pictures else ""
-                lines = [f"{status.home}{count}", *remarks]
-        except UserError as error:
-            failed.append((name, error))
-            if len(names) > 1:
-                console.print(f"{name}: {error}", style="red", markup=False)
-            continue
-        sys.stdout.writelines(f"{name if i == 0 else '':<16}{line}\n" for i, line in enumerate(lines))
-        sys.stdout.flush()
+
+    def lines(name: str) -> Sequence[str]:
+        if options.dry_run:
+            return plan(name, root, request)
+        with ProgressBars(console) as progress:
+            status, remarks = download.download(name, root, request, progress)
+        count = f", {status.pictures.found:,} images" if status.pictures else ""
+        return [f"{status.home}{count}", *remarks]
+
+    failed = download_each(names, lines, console)
     if len(names) > 1 and failed:
         what = "cannot be downloaded" if options.dry_run else "were not downloaded"
         raise UserError(f"{len(failed)} of {len(names)} datasets {what}: {', '.join(name for name, _ in failed)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cliptune.commands.downloading import ProgressBars, check_mirror, dataset_name, root_folder
+from cliptune.commands.downloading import ProgressBars, check_mirror, dataset_name, download_each, root_folder
 from cliptune.commands.parse import parse
 from cliptune.data.public.doctor.layouts import shell_command
 from cliptune.data.public.download.disk import format_bytes
@@ -59,21 +58,14 @@ def data_download_masks(arguments: list[str]) -> None:
         )
     request = MaskDownloadOptions(options.source, options.mirror, options.keep_archives)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    failed: list[tuple[str, UserError]] = []
-    for name in names:
-        try:
-            if options.dry_run:
-                lines = plan(name, root, request)
-            else:
-                with ProgressBars(console) as progress:
-                    lines = _lines(download.download_masks(name, root, request, progress))
-        except UserError as error:
-            failed.append((name, error))
-            if len(names) > 1:
-                console.print(f"{name}: {error}", style="red", markup=False)
-            continue
-        sys.stdout.writelines(f"{name if i == 0 else '':<16}{line}\n" for i, line in enumerate(lines))
-        sys.stdout.flush()
+
+    def lines(name: str) -> Sequence[str]:
+        if options.dry_run:
+            return plan(name, root, request)
+        with ProgressBars(console) as progress:
+            return _lines(download.download_masks(name, root, request, progress))
+
+    failed = download_each(names, lines, console)
     if not options.dry_run and all(isinstance(error, IncompleteMasksError) for _, error in failed):
         download.finish(root, request)
     if len(names) > 1 and failed:

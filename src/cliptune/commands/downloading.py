@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -65,6 +67,25 @@ def dataset_name(name: str) -> str:
     if found in sources.names():
         raise UserError(f"{name} is not a public dataset: there is nothing to download")
     raise UserError(f"no public dataset {name!r}; {nearest(found, [*specs, *titles])}")
+
+
+def download_each(
+    names: Sequence[str], download: Callable[[str], Sequence[str]], console: Console
+) -> list[tuple[str, UserError]]:
+    """Call `download` for each dataset and print the lines that it returns. If one fails, the others are downloaded all
+    the same; returns those that failed, with their errors."""
+    failed: list[tuple[str, UserError]] = []
+    for name in names:
+        try:
+            lines = download(name)
+        except UserError as error:
+            failed.append((name, error))
+            if len(names) > 1:
+                console.print(f"{name}: {error}", style="red", markup=False)
+            continue
+        sys.stdout.writelines(f"{name if i == 0 else '':<16}{line}\n" for i, line in enumerate(lines))
+        sys.stdout.flush()
+    return failed
 
 
 def root_folder(given: str, *, make: bool) -> Path:
