@@ -10,6 +10,7 @@ from cliptune.methods.hicropl import HiCroPl
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State
 from tiny_clips import random_images
+from tiny_tasks import learned, same
 
 NAMES = tiny_clips.NAMES[:4]
 pytestmark = pytest.mark.filterwarnings("ignore:no file of sentences")
@@ -38,6 +39,20 @@ def test_only_the_release_changes_its_prompts_at_each_pass(backbone):
         with torch.no_grad():
             one, other = (model({"image": random_images(backbone)}).logits for _ in range(2))
         assert torch.equal(one, other) == (compat == "paper")
+
+
+@pytest.mark.parametrize("compat", ["paper", "release"])
+def test_only_passes_of_the_model_change_the_release_s_prompts(backbone, compat):
+    model = TunedModel(backbone, HiCroPl(n_ctx=2, depth=2, cross_layer=1, compat=compat), NAMES).eval()
+    images, before = random_images(backbone), learned(model)
+    with torch.no_grad():
+        text = model.encode_classes()[0]
+        assert model.accepts_new_classes and not model.fixed_image
+        assert torch.equal(model.with_classes(NAMES[:2]).eval().encode_classes()[0], text[:2])
+        model.encode_views({"image": images}, model.prompts())
+        assert torch.equal(model.encode_classes()[0], text) and same(before, learned(model))
+        assert torch.equal(model({"image": images}).text, text), "the pass has the prompts that were asked for"
+    assert same(before, learned(model)) == (compat == "paper")
 
 
 def test_bad_values(backbone):

@@ -160,7 +160,7 @@ class TunedModel(nn.Module):
                 while training a method whose losses use them.
         """
         record = record or (self.training and self.method.needs_block_features)
-        prompts = self.prompts() if self._encoded is None else self._encoded[0]
+        prompts = self._bound(self._learned(self.learner)) if self._encoded is None else self._encoded[0]
         stopped = frozenset() if state is None else self.method.stop_gradient_views(state)
         raw = encode_views(self.backbone, self.method, views, prompts, stopped, record)
         raw_image = adapt_views(raw, prompts, stopped, self.learner)
@@ -186,7 +186,9 @@ class TunedModel(nn.Module):
     def prompts(self, merge: bool = True) -> Prompts:
         """The learner's output, bound to these class names, with the backbone's logit bias; in evaluation without
         gradients, low-rank terms are merged into the weights unless `merge` is false."""
-        prompts = self._learned()
+        return self._bound(self._learned(), merge)
+
+    def _bound(self, prompts: Prompts, merge: bool = True) -> Prompts:
         head = None if prompts.head is None else partial(prompts.head, classnames=self.classnames)
         prompts = replace(
             prompts,
@@ -205,13 +207,17 @@ class TunedModel(nn.Module):
         """Whether image features from the frozen tower are all that the model reads of images."""
         return self._learned().fixed_image and not (self.method.needs_tokens or self.method.needs_patches)
 
-    def _learned(self) -> Prompts:
+    def _learned(self, learner: nn.Module | None = None) -> Prompts:
+        """The output of `learner`; by default of the model's own, of which a copy is called if a call changes it."""
+        if learner is None:
+            changes = any(getattr(part, "changes_when_called", False) for part in self.learner.modules())
+            learner = copy.deepcopy(self.learner) if changes else self.learner
         key = self.backbone.logit_scale.device, self.backbone.autocast
         if key not in self._class_inputs:
             with torch.no_grad():
                 self._class_inputs[key] = self.method.class_inputs(self)
         inputs = self._class_inputs[key]
-        return self.learner() if inputs is None else self.learner(inputs)
+        return learner() if inputs is None else learner(inputs)
 
     def encode_classes(
         self, state: State | None = None, prompts: Prompts | None = None, image: Tensor | None = None

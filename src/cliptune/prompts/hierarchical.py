@@ -110,6 +110,10 @@ class HierarchicalPrompts(nn.Module):
         mapping: The mapping, or None for independent tokens.
         overwrite: As the released code: the mapping is not trained; each call, also in evaluation, overwrites the
             tokens by the mapped ones.
+
+    Attributes:
+        changes_when_called: Whether a call overwrites the tokens. Only a pass of the whole model then calls it; what
+            merely asks for prompts calls a copy.
     """
 
     def __init__(
@@ -118,13 +122,13 @@ class HierarchicalPrompts(nn.Module):
         super().__init__()
         self.text = nn.ParameterList([start.clone() for start in text])
         self.image = nn.ParameterList([start.clone() for start in image])
-        self.mapping, self.overwrite = mapping, overwrite and mapping is not None
+        self.mapping, self.changes_when_called = mapping, overwrite and mapping is not None
         if mapping is not None and overwrite:
             mapping.requires_grad_(False)
 
     def forward(self, descriptions: Tensor | None = None) -> Prompts:
         text, image = [*self.text], [*self.image]
-        if self.mapping is not None and not self.overwrite:
+        if self.mapping is not None and not self.changes_when_called:
             text, image = self.mapping(text, image)
         elif self.mapping is not None:
             with torch.no_grad():
@@ -132,4 +136,4 @@ class HierarchicalPrompts(nn.Module):
                 for tokens, value in zip([*text, *image], new, strict=True):
                     tokens.copy_(value)
         parts = {"descriptions": descriptions}
-        return Prompts(text[0], tuple(text[1:]), tuple(image), parts=parts, lasting=not self.overwrite)
+        return Prompts(text[0], tuple(text[1:]), tuple(image), parts=parts, lasting=not self.changes_when_called)
