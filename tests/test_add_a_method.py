@@ -61,6 +61,19 @@ def test_a_method_that_changes_weights(tmp_path, monkeypatch, photos):
     assert torch.equal(ct.load(tmp_path / "saved", allow_code=True).logits(images), run.logits(images))
 
 
+def test_a_method_with_several_contexts_that_reads_patches(tmp_path, monkeypatch, photos):
+    (tmp_path / "several.py").write_text(FILES["several.py"])
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"shots": 4, "epochs": 5, "lr": 0.05, "augment": "none", "masks_from": "gradcam"}
+    run = ct.train("several:Several+dapt", data=f"folder:{photos}", contexts=3, **settings)
+    assert run.result is not None and run.result.history[-1]["ce"] < run.result.history[0]["ce"]
+    images = sorted((photos / "cat").iterdir())
+    run.save(tmp_path / "saved")
+    assert torch.equal(ct.load(tmp_path / "saved", allow_code=True).logits(images), run.logits(images))
+    other = run.with_classes(["steam engine", *run.classnames])
+    torch.testing.assert_close(other.logits(images)[:, 1:], run.logits(images))
+
+
 def test_a_method_runs_as_a_file_of_the_package(code, tmp_path, monkeypatch, photos, cli):
     """A file added to the methods folder is found by name, listed, wrapped, saved and run under a protocol."""
     (tmp_path / "offset.py").write_text(code)

@@ -1,5 +1,5 @@
-"""Chains of wrappers around every method, on backbones of four kinds: each combination trains, serves new class names
-and is the same after loading, or is refused in one sentence before training."""
+"""Chains of wrappers around every method, on backbones of four kinds: each combination trains, serves new class names,
+has Grad-CAM maps and is the same after loading, or is refused in one sentence before training."""
 
 import logging
 from dataclasses import replace
@@ -14,6 +14,7 @@ from cliptune import config, model_io
 from cliptune.backbones.load import load_backbone
 from cliptune.engine.evaluate import predict_logits
 from cliptune.errors import UserError
+from cliptune.saliency.gradcam import gradcam
 from contracts.test_methods import PLAIN, TRAINED, WRAPPERS, suited
 from tiny_tasks import QUICK, learned, task, trained
 
@@ -23,7 +24,7 @@ BACKBONES = ("deep_image", "deep_text", "resnet", "siglip")
 CHAINS = ("dept+dapt", "dapt+dept", "atprompt+dapt", "atprompt+dept", "atprompt+dept+dapt", "dapt+copypaste")
 ONE_STEP = replace(QUICK, epochs=1)
 #: By default, a chain, and some methods on other towers.
-FEW = [("coop+dept+dapt", "deep_image"), ("coop+dept", "resnet"), ("tcp+dapt", "siglip"), ("taskres", "siglip")]
+FEW = [("coop+dept+dapt", "deep_image"), ("hicropl", "deep_image"), ("tcp+dapt", "siglip"), ("taskres", "siglip")]
 ALL = [(name, of) for name in PLAIN for of in BACKBONES]
 ALL += [(f"{name}+{wrapper}", of) for name in TRAINED for wrapper in WRAPPERS for of in BACKBONES]
 ALL += [(f"{name}+{chain}", "deep_image") for name in TRAINED for chain in CHAINS]
@@ -61,6 +62,9 @@ def outcome(backbone, tmp_path_factory):
             return str(refusal)
         assert bool(history) == tuned.method.trains and all(x.isfinite().all() for x in learned(tuned).values())
         serves_new_names(tuned, toy)
+        if of.has_vit:
+            images = tiny_clips.normal(2, 3, *of.preprocess.size)
+            assert gradcam(tuned, images, torch.tensor([0, 1])).isfinite().all()
         is_the_same_after_loading(tuned, of, toy, tmp_path_factory.mktemp("saved"))
         return ""
 

@@ -201,7 +201,7 @@ def test_gradcam_includes_the_prefix_tokens_of_the_last_block(backbone, method):
     tower = backbone.image_tower
     x = tower.before_last(images, prompts)
     normed = tower.blocks[-1].norm1(x).detach().requires_grad_()
-    image = textbook.unit(tower.from_last(x, normed, prompts))
+    image = textbook.unit(tower.from_last(x, normed, prompts).features)
     torch.testing.assert_close(image, tuned({"image": images}).image["image"], rtol=0, atol=1e-5)
     logits = backbone.logit_scale * image @ tuned.encode_classes()[0].T
     (gradient,) = torch.autograd.grad(logits.gather(1, labels[:, None]).sum() / logits.numel(), normed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -34,28 +35,30 @@ class ImageTower:
         """Features of `images` `(b, 3, H, W)`, and on request what `ImageOutputs` describes."""
         record: list[Tensor] = []
         x = self._before_last(images, prompts, record if blocks else None)
-        block = self._last(prompts)
-        first, patch_count = 1, self.module.grid_size[0] * self.module.grid_size[1]
-        # The rows that the last block computes: the class token, then patches and learned tokens if they are read.
-        keep = slice(0, x.shape[1] if tokens else first + patch_count) if tokens or patches else slice(0, first)
-        read = self._last_block(block, x, block.norm1(x), prompts, keep)
-        normed = layer_norm(read, self.module.ln_post, self._norm(prompts, "ln_post"))
-        projected = normed[:, : first + patch_count if patches else first] @ self.module.proj
-        return ImageOutputs(
-            projected[:, 0],
-            normed[:, first + patch_count :] if tokens and x.shape[1] > first + patch_count else None,
-            projected[:, first:] if patches else None,
-            (*record, read[:, 0]) if blocks else (),
-        )
+        out = self.from_last(x, self.norm_last(x, prompts), prompts, tokens=tokens, patches=patches)
+        return replace(out, blocks=(*record, *out.blocks) if blocks else ())
 
     def before_last(self, images: Tensor, prompts: Prompts) -> Tensor:
         """Input of the last block, `(b, 1 + patches + n, width)`: class token, patches, the tokens of that layer."""
         return self._before_last(images, prompts, None)
 
-    def from_last(self, x: Tensor, normed: Tensor, prompts: Prompts) -> Tensor:
-        """Features `(b, embed_dim)` from the last block's input `x` and its LN1 output `normed`."""
-        end = self._last_block(self._last(prompts), x, normed, prompts, slice(0, 1))
-        return self._project(end[:, 0], prompts)
+    def from_last(
+        self, x: Tensor, normed: Tensor, prompts: Prompts, *, tokens: bool = False, patches: bool = False
+    ) -> ImageOutputs:
+        """Features from the last block's input `x` and its LN1 output `normed`, and on request tokens and patches;
+        `blocks` has the class token after the last block."""
+        first, patch_count = 1, self.module.grid_size[0] * self.module.grid_size[1]
+        # The rows that the last block computes: the class token, then patches and learned tokens if they are read.
+        keep = slice(0, x.shape[1] if tokens else first + patch_count) if tokens or patches else slice(0, first)
+        read = self._last_block(self._last(prompts), x, normed, prompts, keep)
+        after = layer_norm(read, self.module.ln_post, self._norm(prompts, "ln_post"))
+        projected = after[:, : first + patch_count if patches else first] @ self.module.proj
+        return ImageOutputs(
+            projected[:, 0],
+            after[:, first + patch_count :] if tokens and x.shape[1] > first + patch_count else None,
+            projected[:, first:] if patches else None,
+            (read[:, 0],),
+        )
 
     def norm_last(self, x: Tensor, prompts: Prompts) -> Tensor:
         """LN1 of the last block for its input `x`."""

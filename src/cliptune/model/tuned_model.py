@@ -18,7 +18,7 @@ from cliptune.model.method import Method
 from cliptune.model.teacher import TeacherModel
 from cliptune.model.texts import FrozenText, TextEncoder, TextOutputs
 from cliptune.model.views import adapt_views, check_image_tower, encode_views, frozen_features
-from cliptune.types import BlockFeatures, Outputs, Prompts, State
+from cliptune.types import BlockFeatures, ImageOutputs, Outputs, Prompts, State
 
 
 class TunedModel(nn.Module):
@@ -163,9 +163,25 @@ class TunedModel(nn.Module):
         prompts = self._bound(self._learned(self.learner)) if self._encoded is None else self._encoded[0]
         stopped = frozenset() if state is None else self.method.stop_gradient_views(state)
         raw = encode_views(self.backbone, self.method, views, prompts, stopped, record)
+        return self.outputs(raw, views, prompts, state, record=record)
+
+    def outputs(
+        self,
+        raw: Mapping[str, ImageOutputs],
+        views: Mapping[str, Tensor],
+        prompts: Prompts,
+        state: State | None = None,
+        *,
+        record: bool = False,
+        fixed_text: bool = False,
+    ) -> Outputs:
+        """Features and logits from the image tower's outputs `raw`. fixed_text: Whether class features shall receive no
+        gradient. Other arguments as for `forward`."""
+        stopped = frozenset() if state is None else self.method.stop_gradient_views(state)
         raw_image = adapt_views(raw, prompts, stopped, self.learner)
         image = {name: normalise(x) for name, x in raw_image.items()}
-        text = self._encode_text(state, prompts, image["image"], record)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not fixed_text):
+            text = self._encode_text(state, prompts, image["image"], record)
         out = Outputs(
             image,
             text.features,

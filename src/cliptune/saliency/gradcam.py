@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from cliptune.backbones.features import image_features
-from cliptune.types import Outputs
 
 if TYPE_CHECKING:
     from cliptune.model.tuned_model import TunedModel
@@ -38,20 +34,17 @@ def activation_and_gradient(
         prompts = model.prompts()
         x = tower.before_last(images, prompts)
         activation = tower.norm_last(x, prompts)
-        last = partial(tower.from_last, prompts=prompts)
-        condition = None if prompts.conditional is None else image_features(last(x, activation), prompts)
-        text, extra_text = model.encode_classes(None, prompts, condition)
     activation.requires_grad_()
     with torch.enable_grad():
-        image = image_features(last(x, activation), prompts)
-        scale = model.backbone.logit_scale
-        out = Outputs({"image": image}, text, scale, scale.new_empty(0), prompts, extra_text)
+        tokens = method.needs_tokens and bool(prompts.image)
+        raw = tower.from_last(x, activation, prompts, tokens=tokens, patches=method.needs_patches)
+        out = model.outputs({"image": raw}, {"image": images}, prompts, fixed_text=True)
         if score == "logit":
             logits = method.logits(replace(out, extra_text=None))
-            if extra_text is not None:
-                logits = torch.cat([logits, scale * image @ extra_text.T], 1)
+            if out.extra_text is not None:
+                logits = torch.cat([logits, out.logit_scale * out.image["image"] @ out.extra_text.T], 1)
         else:
-            logits = method.logits(out).softmax(-1)
+            logits = out.logits.softmax(-1)
         total = logits.gather(1, labels[:, None]).sum() / logits.numel()
         (gradient,) = torch.autograd.grad(total, activation)
     return activation.detach(), gradient
