@@ -71,9 +71,9 @@ class CostMeter:
 def describe_run(run: RunConfig, model: TunedModel, task: Task) -> Mapping[str, Any]:
     """Entries for the record: fingerprints of configuration, backbone and data, versions, and the device.
 
-    "trained" is the method of the last training stage if it differs from the run's, as after DPL's search.
-    "transductive" is True if training saw test classes or targets without labels. "epoch_chosen_on" names the test set
-    by which the epoch was chosen.
+    "trained" is the method of the last training stage if it differs from the run's, as after DPL's search. "pool" is
+    True if training used all images of a pool without labels instead of the shots. "transductive" is True if training
+    saw test classes or targets without labels. "epoch_chosen_on" names the test set by which the epoch was chosen.
     """
     packages = ("torch", "torchvision", "open_clip_torch")
     versions = {name: importlib.metadata.version(name) for name in packages}
@@ -87,6 +87,7 @@ def describe_run(run: RunConfig, model: TunedModel, task: Task) -> Mapping[str, 
         "versions": {"cliptune": __version__, **versions, "python": platform.python_version()},
         "device": str(model.backbone.logit_scale.device),
         "linear_backend": model.backbone.linear_backend,
+        **({"pool": True} if task.pool else {}),
         **({"transductive": True} if task.transductive else {}),
         **({"epoch_chosen_on": task.chosen_on} if task.chosen_on else {}),
         **({} if model.method == run.method else {"trained": method_to_dict(model.method)}),

@@ -121,7 +121,8 @@ def trained():
 
 def test_the_record_says_what_training_saw(trained):
     paper, release = (trained[compat].result for compat in ("paper", "release"))
-    assert paper.provenance["transductive"] is True and "epoch_chosen_on" not in paper.provenance
+    assert paper.provenance["pool"] is paper.provenance["transductive"] is True
+    assert "epoch_chosen_on" not in paper.provenance
     assert release.provenance["epoch_chosen_on"] == "base"
     assert "val" not in paper.history[0]
 

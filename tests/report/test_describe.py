@@ -76,3 +76,10 @@ def test_settings_of_backbones_are_compared_if_recorded(study):
     assert not any("different backbones" in note for note in describe.cautions(some))
     both = [changed(first, backbone_settings="one"), changed(second, backbone_settings="two"), *rest]
     assert any("different backbones" in note for note in describe.cautions(both))
+
+
+def test_a_pool_is_not_called_shots(record):
+    few, pool = record("coop"), changed(record("promptkd"), transductive=True)
+    assert describe.describe_training_data([pool]) == "all training images without labels"
+    both = describe.describe_training_data([few, pool])
+    assert both == "16 training images per class (all training images without labels for promptkd)"

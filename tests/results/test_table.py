@@ -1,6 +1,7 @@
 """A table has the same content in every format."""
 
 import csv
+import dataclasses
 import io
 import random
 import re
@@ -121,3 +122,15 @@ def test_all_shots_and_unknown_shots(record):
 
 def test_values_of_fewer_seeds_are_marked(record):
     assert "40.0 (1)" in to_markdown(summarise([record(seed=1, base=1.0, novel=40.0), record(seed=2, base=1.0)]))
+
+
+@pytest.mark.parametrize("entry", ["pool", "transductive"])
+def test_the_shots_of_a_run_on_a_pool_are_all_images_without_labels(record, entry):
+    few, pool = record("coop", base=50.0), record("promptkd", base=60.0)
+    pool = dataclasses.replace(pool, provenance={**pool.provenance, entry: True})
+    table = summarise([few, pool])
+    markdown = to_markdown(table)
+    assert [row.shots for row in table.rows] == [16, 16], "as published results and pairs are matched"
+    assert re.search(r"\| coop \|.* 16 \|", markdown) and re.search(r"\| promptkd.* all unlabelled \|", markdown)
+    rows = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert [row["shots"] for row in rows] == ["16", "0"]

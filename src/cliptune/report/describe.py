@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cliptune.results.labels import get_setting, method_order, num_shots
+from cliptune.results.labels import get_setting, method_order, num_shots, uses_pool
 from cliptune.types import Result
 
 #: Fields of a record that identify the backbone: its weights and, in newer records, its other settings.
@@ -32,6 +32,11 @@ def summary_sentence(results: Sequence[Result]) -> str:
 
 def describe_training_data(results: Sequence[Result]) -> str:
     """Describe the training data: "16 training images per class", "10 % of the training images"; "" if unknown."""
+    pooled = [r for r in results if uses_pool(r)]
+    if pooled:
+        rest = describe_training_data([r for r in results if not uses_pool(r)])
+        pool = "all training images without labels"
+        return f"{rest} ({pool} for {join_words(method_order(pooled))})" if rest else pool
     shots = sorted({s for s in map(num_shots, results) if s is not None})
     if not shots:
         return ""

@@ -51,7 +51,7 @@ _COLUMNS = (
         text=True,
     ),
     Column("data", "key", "The dataset used for training and testing.", text=True),
-    Column("shots", "key", "Training images per class."),
+    Column("shots", "key", "Training images per class; all unlabelled: all images of a pool, without their labels."),
     Column("seeds", "key", "Runs that differ only in the random seed (sampled images, initial values, order)."),
     Column("protocol", "key", text=True),
     Column("selector", "key", text=True),

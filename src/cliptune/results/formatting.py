@@ -44,7 +44,9 @@ def is_comparison_column(column: str) -> bool:
 
 
 def key_value(row: Row, key: str) -> Any:
-    """The value of a key column in a row; None if unknown."""
+    """The value of a key column in a row; None if unknown. A pool is all images: 0 shots."""
+    if key == "shots" and row.pool:
+        return 0
     return row.more[key] if key in row.more else getattr(row, key, None)
 
 
@@ -53,6 +55,8 @@ def key_text(row: Row, key: str) -> str:
     value = key_value(row, key)
     if key == "metric":
         return column_title(str(value))
+    if key == "shots" and row.pool:
+        return "all unlabelled"
     return MISSING if value is None else "all" if key == "shots" and value == 0 else str(value)
 
 

@@ -23,6 +23,12 @@ def num_shots(result: Result) -> int | None:
     return result.config.get("shots")
 
 
+def uses_pool(result: Result) -> bool:
+    """Whether a run trained on all images of a pool without labels, so that its number of shots had no effect."""
+    # Older records say that of transductive runs alone.
+    return bool(result.provenance.get("pool") or result.provenance.get("transductive"))
+
+
 def get_setting(result: Result, key: str) -> Any:
     """A setting by its dotted name ("fraction", "training.epochs"), with lists as text; None if unknown."""
     value: Any = result.config

@@ -12,7 +12,7 @@ from typing import Literal
 from cliptune.errors import UserError
 from cliptune.results import t_distribution
 from cliptune.results.aggregate import Cell, aggregate_runs, select_metrics
-from cliptune.results.labels import label_methods, method_order, num_shots, setting_sort_key
+from cliptune.results.labels import label_methods, method_order, num_shots, setting_sort_key, uses_pool
 from cliptune.results.summary import Row, Table, group_runs, mark_notes
 from cliptune.types import Result
 
@@ -65,7 +65,7 @@ def compare_to_baseline(
                 where = _describe_place(f"{method} on {data}", shots, settings)
                 notes[_missing_reason(where, baseline, len(pairs), mine, theirs)] = None
             cells = tuple(_difference_cell(pairs, name, test) for name in names)
-            rows.append(Row(method, data, shots, len(pairs), cells, settings))
+            rows.append(Row(method, data, shots, len(pairs), cells, settings, any(map(uses_pool, mine.values()))))
     if not rows:
         raise UserError(f"there is no method other than {baseline} to compare")
     rows = _with_corrected_p(rows)

@@ -14,7 +14,7 @@ from cliptune.results.aggregate import Cell as Cell
 from cliptune.results.aggregate import aggregate_datasets, aggregate_runs, mean_over_seeds, select_metrics
 from cliptune.results.aggregate import metric_names as metric_names
 from cliptune.results.columns import COST_COLUMNS
-from cliptune.results.labels import get_setting, label_methods, method_order, num_shots, setting_sort_key
+from cliptune.results.labels import get_setting, label_methods, method_order, num_shots, setting_sort_key, uses_pool
 from cliptune.types import Result
 
 KEY_COLUMNS = ("method", "data", "shots", "seeds")
@@ -43,7 +43,8 @@ MARK_NOTES = {
 class Row:
     """One method on one dataset with one number of shots; `cells` are in the order of the table's columns.
 
-    `more` contains further keys: the seed or settings.
+    `more` contains further keys: the seed or settings. pool: Whether all images were used without labels, whatever
+    `shots`.
     """
 
     method: str
@@ -52,6 +53,7 @@ class Row:
     seeds: int
     cells: tuple[Cell | None, ...]
     more: Mapping[str, Any] = field(default_factory=dict)
+    pool: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def summarise(
         runs = groups[key]
         cells = [aggregate_runs(runs, name) for name in names]
         cells += [mean_over_seeds(v for r in runs if (v := COST_COLUMNS[c].of(r)) is not None) for c in costs]
-        rows.append(Row(method, data, shots, len(runs), tuple(cells), dict(zip(keys, more, strict=True))))
+        settings, pool = dict(zip(keys, more, strict=True)), any(map(uses_pool, runs))
+        rows.append(Row(method, data, shots, len(runs), tuple(cells), settings, pool))
     notes = _footnotes(names, rows, spread, per_seed) + mark_notes(results)
     blank = sum(not result.metrics for result in results)
     if blank:
@@ -176,7 +179,8 @@ def _average_rows(
             continue
         cells = [aggregate_datasets(parts, name) for name in metrics] + [None] * len(costs)
         seeds = min(len(runs) for runs in parts)
-        rows.append(Row(method, AVERAGE, shots, seeds, tuple(cells), dict(zip(keys, more, strict=True))))
+        settings, pool = dict(zip(keys, more, strict=True)), any(uses_pool(run) for runs in parts for run in runs)
+        rows.append(Row(method, AVERAGE, shots, seeds, tuple(cells), settings, pool))
     notes = []
     if rows:
         hm = "; its HM is that of the averages on base and novel" if "hm" in metrics else ""

@@ -22,6 +22,7 @@ class Job:
         """Label, data, training set size and seed."""
         run = self.run
         size = f"{run.shots} shot{'s' * (run.shots != 1)}" if run.shots > 0 else "all images"
+        size = "all images without labels" if run.method.pool else size
         if run.fraction < 1:
             size += f", {run.fraction:g} by {run.selector}"
         return self.label, run.data, size, f"seed {run.seed}"
