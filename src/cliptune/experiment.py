@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
-from cliptune import local_paths, methods, model_io, provenance, tasks
+from cliptune import inputs, local_paths, methods, model_io, provenance, tasks
 from cliptune.backbones.load import cached_backbone
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.config import Precision, RunConfig, fingerprint, to_dict
@@ -83,8 +83,9 @@ def run_experiment(
     meter = provenance.CostMeter(fabric.device)
     backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
     tasks.warn_of_small_backbone(backbone, task.dataset)
+    read = {} if folder is None else {**inputs.file_digests(run), **inputs.example_digests(run, task)}
     # The processes of a run on several devices share its directory, so they do not lock it.
-    with lock_dir(folder if fabric.world_size == 1 else None), claimed_run_dir(folder, run):
+    with lock_dir(folder if fabric.world_size == 1 else None), claimed_run_dir(folder, run, read):
         with backbone.autocast_with(fabric.autocast):
             task = coreset_task(run, task, fabric, folder)
             model, final, history = train_stages(run, task, fabric, folder, watchers)
@@ -100,7 +101,12 @@ def run_experiment(
             config=to_dict(run),
             cost=meter.cost(model),
             history=tuple(history),
-            provenance={**described, **_recorded_places(run, folder), **image_provenance, **(about or {})},
+            provenance={
+                **described,
+                **_recorded_places(run, folder, read),
+                **image_provenance,
+                **(about or {}),
+            },
         )
         if folder is not None and fabric.is_global_zero:
             _save_run(folder, final, model, result)
@@ -113,10 +119,11 @@ def _test_metrics(run: RunConfig, model: TunedModel, task: Task, watchers: Seque
         return evaluate_task(model, task, watchers, run.training)
 
 
-def _recorded_places(run: RunConfig, folder: Path | None) -> dict[str, Any]:
-    """Entry for the record with the local paths that the run names; empty without a run directory or paths."""
+def _recorded_places(run: RunConfig, folder: Path | None, read: Mapping[str, str]) -> dict[str, Any]:
+    """Entries for the record with the local paths that the run names, and digests of what it read from paths; empty
+    without a run directory or paths."""
     places = {} if folder is None else local_paths.record_paths(run, folder)
-    return {"places": places} if places else {}
+    return {name: found for name, found in (("places", places), ("inputs", dict(read))) if found}
 
 
 def _save_run(folder: Path, run: RunConfig, model: TunedModel, result: Result) -> None:

@@ -24,6 +24,18 @@ MODEL_FIELDS, TASK_FIELDS = ("backbone", "pretrained"), ("data", "targets", "roo
 MapPath = Callable[[str, str], str]
 
 
+def named_paths(run: RunConfig) -> list[tuple[str, str]]:
+    """The name of the field and the path as named, for each local path of a run, whether it exists or not."""
+    found: list[tuple[str, str]] = []
+
+    def keep(field: str, path: str) -> str:
+        found.append((field, path))
+        return path
+
+    _map_paths(run, keep)
+    return found
+
+
 def record_paths(run: RunConfig, folder: Path) -> dict[str, list[str]]:
     """The existing local paths that a run names: path as named -> [absolute path, path relative to the run directory].
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cliptune import plain_values
+from cliptune import inputs, plain_values
 from cliptune.config import RunConfig, external_names, fingerprint, from_dict, to_yaml
 from cliptune.dir_lock import LOCK_FILE
 from cliptune.errors import UserError
@@ -26,35 +26,48 @@ TEMPORARY, OUTDATED = (".*.tmp",), (RESUME, f"*.{RESUME}", f"{LOCK_FILE}.*", ".h
 
 
 @contextmanager
-def claimed_run_dir(folder: Path | None, run: RunConfig) -> Iterator[None]:
+def claimed_run_dir(folder: Path | None, run: RunConfig, read: Mapping[str, str] | None = None) -> Iterator[None]:
     """`claim_run_dir` for the block; if a `UserError` ends it before the first epoch, leave no files."""
     if folder is None:
         yield
         return
-    claim_run_dir(folder, run)
+    claim_run_dir(folder, run, read)
     try:
         yield
     except UserError:
         if not _has_results(folder):
-            for name in (CONFIG, CORESET):
+            for name in (CONFIG, CORESET, inputs.INPUTS):
                 (folder / name).unlink(missing_ok=True)
             with suppress(OSError):  # not empty
                 folder.rmdir()
         raise
 
 
-def claim_run_dir(folder: Path, run: RunConfig) -> None:
-    """Write the run's configuration to its directory, or check that the one there is the same.
+def claim_run_dir(folder: Path, run: RunConfig, read: Mapping[str, str] | None = None) -> None:
+    """Write the run's configuration to its directory, or check that the one there is the same, and so are the files
+    that the run reads.
 
     A different configuration is replaced if nothing was trained with it. Raises `UserError` if something was.
+
+    read: Digests of what the run reads (`inputs`), by default those of the files that it names.
     """
-    if has_config(folder, run):
-        return
-    if _has_results(folder):
+    same, trained = has_config(folder, run), _has_results(folder)
+    if trained and not same:
         raise UserError(
             f"{folder} contains a run of another configuration; choose another folder with --out, or remove it"
         )
-    write_text(folder / CONFIG, to_yaml(run))
+    read = inputs.file_digests(run) if read is None else read
+    if trained and (changed := inputs.find_changed(folder, read)):
+        raise UserError(
+            f"{changed} changed since the run in {folder} was trained with it; restore it, choose another folder with "
+            f"--out, or remove that one"
+        )
+    if not same:
+        write_text(folder / CONFIG, to_yaml(run))
+    if not trained:
+        if inputs.find_changed(folder, read):
+            (folder / CORESET).unlink(missing_ok=True)  # it was selected with other content
+        inputs.write_inputs(folder, read)
 
 
 def has_config(folder: Path, run: RunConfig) -> bool:
