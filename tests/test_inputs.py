@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cliptune import experiment, inputs, run_dir
+from cliptune import experiment, inputs, model_io, run_dir
 from cliptune.config import RunConfig
 from cliptune.data.config import DataConfig
 from cliptune.engine.config import TrainConfig
@@ -56,6 +56,8 @@ def test_other_sentences_in_the_folder_of_a_finished_run(sentences, tmp_path):
         with pytest.raises(UserError, match=CHANGED.format(sentences)):
             again()
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    with pytest.warns(UserWarning, match=f"{sentences} changed since the run .* predictions may differ"):
+        model_io.load_model(folder)
     sentences.unlink()
     assert run_dir.is_done(folder, run) and load_result(folder / "result.json") == result
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from cliptune.config import RunConfig
 from cliptune.errors import UserError
@@ -21,17 +22,21 @@ MAX_INPUTS_BYTES = 1 << 20
 FOLDER_FILES = {"teacher": (".safetensors",), "backbone": (".safetensors", ".bin", ".pt", ".json")}
 #: Files up to this size are read whole; of larger ones, such as weights of backbones, blocks in regular distances.
 WHOLE_BYTES, BLOCK_BYTES, BLOCKS = 64 << 20, 1 << 20, 32
+#: Fields whose files a trained model still needs, apart from the backbone, whose weights checkpoints identify.
+MODEL_FIELDS = ("descriptions", "teacher")
 #: Names of what `example_digests` returns.
 EXAMPLES, MASKS = "the training images", "the masks of the training images"
 
 
-def file_digests(run: RunConfig) -> dict[str, str]:
+def file_digests(run: RunConfig, fields: Collection[str] = ()) -> dict[str, str]:
     """Path as named -> digest, for every existing file that a run names, and for the folders of teacher and backbone.
 
-    Folders of images and masks are left out: see `example_digests`.
+    Folders of images and masks are left out: see `example_digests`. fields: Only paths of these fields.
     """
     found: dict[str, str] = {}
     for field, path in named_paths(run):
+        if fields and field not in fields:
+            continue
         place = Path(path).expanduser()
         files = [place] if place.is_file() else []
         if place.is_dir():
@@ -49,7 +54,7 @@ def example_digests(run: RunConfig, task: Task) -> dict[str, str]:
     """Digests of the task's training images that are files, by keys, labels and file sizes, and of their mask files if
     the run's method reads any, by file sizes."""
     files = [(e, e.path) for e in task.train if e.path is not None and e.path.is_file()]
-    content = {EXAMPLES: [[e.key, e.label, path.stat().st_size] for e, path in files]}
+    content: dict[str, list[Any]] = {EXAMPLES: [[e.key, e.label, path.stat().st_size] for e, path in files]}
     if spec := run.method.mask_source():
         from cliptune import masks
         from cliptune.masks.file_masks import FileMasks

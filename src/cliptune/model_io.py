@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cliptune import external_code, local_paths, teachers
+from cliptune import external_code, inputs, local_paths, teachers
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import cached_backbone
 from cliptune.config import RunConfig, from_dict, nested_methods, to_dict
@@ -54,6 +55,12 @@ def load_model(
     except UserError as error:
         raise UserError(f"the configuration in {path} cannot be used: {error}") from None
     checkpoint_header.check_sizes(nested_methods(run.method), tensors, path)
+    if changed := inputs.find_changed(path.parent, inputs.file_digests(run, inputs.MODEL_FIELDS)):
+        warnings.warn(
+            f"{changed} changed since the run in {path.parent} was trained with it, so its predictions may differ from "
+            f"those of its record; restore it for the same",
+            stacklevel=2,
+        )
     if backbone is None and (
         missing := local_paths.missing_path_error(run, local_paths.MODEL_FIELDS, places, path.parent)
     ):
