@@ -33,4 +33,4 @@ def test_kill_and_run_again(tmp_path, photos):
         subprocess.run(command(out), env=environment, check=True, capture_output=True, timeout=500)
     one, other = ((tmp_path / out / "checkpoint.safetensors").read_bytes() for out in ("killed", "alone"))
     assert one == other
-    assert sorted(os.listdir(state.parent)) == ["checkpoint.safetensors", "config.yaml", "result.json"]
+    assert sorted(os.listdir(state.parent)) == ["checkpoint.safetensors", "config.yaml", "inputs.json", "result.json"]

@@ -25,7 +25,7 @@ def test_two_processes_equal_one_with_twice_the_batch(tmp_path, photos, more):
         tensors.append(checkpoint.read_checkpoint(out / "checkpoint.safetensors")[0])
         printed.append(done.stdout)
         records.append(store.load_result(out / "result.json"))
-        assert sorted(os.listdir(out)) == ["checkpoint.safetensors", "config.yaml", "result.json"]
+        assert sorted(os.listdir(out)) == ["checkpoint.safetensors", "config.yaml", "inputs.json", "result.json"]
     assert tensors[0].keys() == tensors[1].keys()
     for name, one in tensors[0].items():
         assert torch.allclose(one, tensors[1][name], atol=2e-4), name

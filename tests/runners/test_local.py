@@ -71,7 +71,7 @@ def test_temporary_files_of_killed_processes_are_removed(photos, tmp_path):
     entry.folder.mkdir(parents=True)
     (entry.folder / ".result.json.0123.tmp").touch()
     quietly([entry])
-    assert sorted(os.listdir(entry.folder)) == ["checkpoint.safetensors", "config.yaml", "result.json"]
+    assert sorted(os.listdir(entry.folder)) == ["checkpoint.safetensors", "config.yaml", "inputs.json", "result.json"]
 
 
 @pytest.mark.slow
@@ -90,6 +90,6 @@ def test_a_killed_worker_is_replaced_and_its_job_resumed(photos, tmp_path, monke
     assert {r.provenance["runner"].partition(" worker")[0] for r in results} == {"local,"}
     for result in results:
         assert result.cost["peak_memory_mib"] > 100 and result.cost["cpu_seconds"] > 0 and result.provenance["host"]
-    files = ["checkpoint.safetensors", "config.yaml", "result.json"]
+    files = ["checkpoint.safetensors", "config.yaml", "inputs.json", "result.json"]
     assert all(sorted(os.listdir(entry.folder)) == files for entry in planned)
     assert [load_result(entry.folder / RESULT_FILE) for entry in planned] == results
