@@ -151,7 +151,12 @@ def test_save_and_load(run, photos, tmp_path, place):
 def test_a_folder_for_the_run(photos, tmp_path):
     data = {"data": f"folder:{photos}", "shots": 4, "epochs": 1}
     run = ct.train("coop", **data, out=tmp_path / "run")
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {"checkpoint.safetensors", "config.yaml", "result.json"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        "checkpoint.safetensors",
+        "config.yaml",
+        "inputs.json",
+        "result.json",
+    }
     assert ct.load(str(tmp_path / "run")).evaluate() == run.evaluate()
     with pytest.raises(ct.UserError, match="another configuration"):
         ct.train("coop", **{**data, "shots": 2}, out=tmp_path / "run")
