@@ -56,6 +56,8 @@ class Options:
     """Only rows of methods alone, with DAPT, for three times the steps, or with copypaste."""
     reuse_records: bool = False
     """Use the copied records of the same configuration, to continue a table from another machine."""
+    recorded: bool = False
+    """Run nothing: the table of the rows that have records for all seeds."""
     page: bool = False
     """Also write OUT/report.html with images, which takes minutes for dozens of rows."""
     part: str = ""
@@ -120,9 +122,14 @@ def restore_records(entries: Sequence[sweep.Job], out: Path) -> None:
     """Copy records back into run directories that have none."""
     for entry in entries:
         copy, file = record_copy(entry.folder, out, RECORDS), entry.folder / store.RESULT_FILE
-        if not file.is_file() and copy.is_file() and store.load_result(copy).config == config.to_dict(entry.run):
+        if not file.is_file() and copy.is_file() and is_record_of(copy, entry.run):
             run_dir.claim_run_dir(entry.folder, entry.run)
             shutil.copyfile(copy, file)
+
+
+def is_record_of(record: Path, run: RunConfig) -> bool:
+    """Whether a record is that of a run; options that are younger than the record had their default."""
+    return config.to_dict(config.from_dict(store.load_result(record).config)) == config.to_dict(run)
 
 
 ROWS = {"main": main_rows, "family": family_rows, "background": background_rows}
@@ -137,6 +144,9 @@ def main(options: Options) -> None:
     entries = sweep.plan_jobs(runs, options.seeds, options.out)
     if options.reuse_records:
         restore_records(entries, options.out)
+    if options.recorded:
+        missing = {entry.label for entry in entries if sweep.job_state(entry) != "done"}
+        entries = [entry for entry in entries if entry.label not in missing]
     train_teacher(entries, base, options.out)
     if options.part:
         i, n = map(int, options.part.split("/"))

@@ -1,4 +1,6 @@
-"""The benchmarks still run: each timed workload agrees with the textbook's computation, on a small backbone."""
+"""The benchmarks still run: each timed workload agrees with the textbook's computation, on a small backbone.
+
+Records that are kept in the repository are read again."""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from cliptune import presets
 from tiny_clips import backbone
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -43,3 +46,13 @@ def test_workloads_agree_with_the_textbook(bench, name):
 @pytest.mark.parametrize("script", sorted(path.stem for path in FOLDER.glob("*.py")))
 def test_scripts_load(bench, script):
     assert load(script).__doc__
+
+
+@pytest.mark.parametrize("method", ["coop", "maple+dapt", "promptsrc", "taskres"])
+def test_kept_records_are_those_of_the_presets(method, monkeypatch):
+    """Those of the first two are older than some options of training, which are not in their configuration."""
+    monkeypatch.syspath_prepend(FOLDER)
+    results = load("results")
+    record = results.RECORDS / f"{method}-seed1.json"
+    assert results.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=1))
+    assert not results.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=2))
