@@ -67,9 +67,9 @@ SIZES = {
 SIZES |= {"timm_drop", "timm_drop_path", "timm_model_pretrained", "attn_pooler_heads", "tokenizer_kwargs"}
 #: Column of the table -> its methods.
 COLUMNS = {
-    "fixed text": ("zeroshot", "cupl", "linear_probe", "clip_adapter", "tip_adapter", "tip_adapter_f"),
-    "text tokens": ("coop", "kgcoop", "prograd", "cocoop", "language"),
-    "image tokens": ("vpt",),
+    "fixed text": ("zeroshot", "cupl", "taskres", "linear_probe", "clip_adapter", "tip_adapter", "tip_adapter_f"),
+    "text tokens": ("coop", "kgcoop", "prograd", "cocoop", "tcp", "language"),
+    "image tokens": ("vpt", "promptkd"),
     "tokens in both": (
         "ivlp",
         "maple",

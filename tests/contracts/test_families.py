@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import open_clip
@@ -10,6 +11,7 @@ import pytest
 
 import narrow_configs
 from contracts import families
+from contracts.test_methods import PLAIN
 
 PAGE = Path(__file__).parents[2] / "docs" / "backbones.md"
 QUOTED = "<!-- PYTHONPATH=tests python -m contracts.families -->"
@@ -53,6 +55,15 @@ def test_the_table_covers_every_configuration():
     assert sum(int(row[2]) for row in quoted()) == len(open_clip.list_models())
     assert {row[0] for row in quoted()} == set(families.FAMILIES.values())
     assert {row[3] for row in quoted()} == {"exact"}
+
+
+def test_the_table_covers_every_method():
+    """Each method is in one column, and the page names it there."""
+    assert sorted(method for methods in families.COLUMNS.values() for method in methods) == PLAIN
+    page = PAGE.read_text(encoding="utf-8").partition(QUOTED)[0]
+    for column, methods in families.COLUMNS.items():
+        sentence = page.partition(f"*{column}*")[2].partition(";")[0].partition(". ")[0]
+        assert {*methods} == {*re.findall("`([a-z_]+)`", sentence)}, column
 
 
 @pytest.mark.parametrize("name", ["ViT-B-16-SigLIP", "ViT-bigG-14-CLIPA", "mt5-base-ViT-B-32", "coca_base"])
