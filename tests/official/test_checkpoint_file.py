@@ -173,3 +173,20 @@ def test_the_loop_of_these_tests_resembles_the_authors():
     loop = training_loop()
     assert isinstance(loop["scheduler"]["successor"].optimizer, torch.optim.SGD)
     assert loop["optimizer"]["state"][0]["momentum_buffer"] is not None
+
+
+@pytest.mark.parametrize("part", ["prompt_learner", "image_encoder.transformer.ctx_learner", ""])
+def test_the_parts_of_dpt_are_refused(part, tmp_path):
+    """The file of its context alone looks like CoOp's, and that of its image tokens like contexts per class."""
+    for name in ("prompt_learner", "image_encoder.transformer.ctx_learner", "image_encoder.transformer.extractor"):
+        (tmp_path / name).mkdir()
+        torch.save({"state_dict": {"ctx": torch.ones(4, 5)}}, tmp_path / name / "model.pth.tar-60")
+    file = tmp_path / part / "model.pth.tar-60" if part else tmp_path
+    with pytest.raises(UserError, match="is of DPT's code, which saves .* three files"):
+        read_official(file)
+
+
+def test_a_copied_part_of_dpt_is_refused(tmp_path):
+    torch.save({"state_dict": {"ctx": torch.ones(1, 4, 5), "meta_nets.0.bias": torch.ones(5)}}, tmp_path / "copied")
+    with pytest.raises(UserError, match="is of DPT's code"):
+        read_official(tmp_path / "copied")

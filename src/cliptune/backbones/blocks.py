@@ -120,8 +120,8 @@ class FrozenBlock:
     def __call__(self, x: Tensor, extra: Tensor | None = None, prefix: KeyValues | None = None) -> Tensor:
         """The whole block on `(b, n, width)` with full attention.
 
-        extra: Tokens `(m, width)` that all tokens see as well, and for which nothing else is computed. prefix: Prefix
-            tokens, whose options are mixed.
+        extra: Tokens `(m, width)` or `(b, m, width)` that all tokens see as well, without any further computation.
+        prefix: Prefix tokens, whose options are mixed.
         """
         q, k, v = self.qkv(self.norm1(x)).chunk(3, -1)
         if extra is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm
 from cliptune.backbones.changed_block import changed_blocks
-from cliptune.types import ImageOutputs, Prompts
+from cliptune.errors import UserError
+from cliptune.types import ImageContext, ImageOutputs, MadeTokens, Prompts
 
 
 class ImageTower:
@@ -34,13 +36,14 @@ class ImageTower:
     ) -> ImageOutputs:
         """Features of `images` `(b, 3, H, W)`, and on request what `ImageOutputs` describes."""
         record: list[Tensor] = []
-        x = self._before_last(images, prompts, record if blocks else None)
+        made: list[Tensor] = []
+        x = self._before_last(images, prompts, record if blocks else None, made)
         out = self.from_last(x, self.norm_last(x, prompts), prompts, tokens=tokens, patches=patches)
-        return replace(out, blocks=(*record, *out.blocks) if blocks else ())
+        return replace(out, blocks=(*record, *out.blocks) if blocks else (), made=tuple(made))
 
     def before_last(self, images: Tensor, prompts: Prompts) -> Tensor:
         """Input of the last block, `(b, 1 + patches + n, width)`: class token, patches, the tokens of that layer."""
-        return self._before_last(images, prompts, None)
+        return self._before_last(images, prompts, None, [])
 
     def from_last(
         self, x: Tensor, normed: Tensor, prompts: Prompts, *, tokens: bool = False, patches: bool = False
@@ -70,8 +73,9 @@ class ImageTower:
         block = self._last(prompts)
         return self._project(block.out(block.kv(block.norm1(x)).chunk(2, -1)[1]), prompts)
 
-    def _before_last(self, images: Tensor, prompts: Prompts, record: list[Tensor] | None) -> Tensor:
-        """Input of the last block; appends the class token after each block before it to `record`, if given."""
+    def _before_last(self, images: Tensor, prompts: Prompts, record: list[Tensor] | None, made: list[Tensor]) -> Tensor:
+        """Input of the last block; appends the class token after each block before it to `record`, if given, and what
+        functions of `Prompts.image_made` return to read to `made`."""
         ln_pre = self._norm(prompts, "ln_pre")
         with torch.no_grad():  # nothing before the prompts trains
             x = self.module.conv1(images).flatten(2).transpose(1, 2)
@@ -81,7 +85,7 @@ class ImageTower:
                 x = layer_norm(x, self.module.ln_pre)
         if ln_pre is not None:
             x = layer_norm(x, self.module.ln_pre, ln_pre)
-        blocks, carried = changed_blocks(self.blocks, prompts.image_change), 0
+        blocks, carried, fixed = changed_blocks(self.blocks, prompts.image_change), 0, x.shape[1]
         for i, block in enumerate(blocks):
             own = prompts.image[i] if i < len(prompts.image) else None
             extra = None
@@ -96,11 +100,26 @@ class ImageTower:
                     extra, carried = own, 0
                 else:  # these pass this block and the next
                     x, carried = torch.cat([x, own.expand(len(x), -1, -1)], 1), own.shape[-2]
-            if i < len(blocks) - 1:
+            if (make := prompts.image_made[i] if i < len(prompts.image_made) else None) is not None:
+                new = self._make(make, x[:, :fixed], prompts)
+                made.append(new.read)
+                tokens = new.tokens.to(x.dtype)
+                extra = tokens if extra is None else torch.cat([extra.expand(len(x), -1, -1), tokens], 1)
+            if i == len(blocks) - 1:
+                x = x if extra is None else torch.cat([x, extra], 1)
+            else:
                 x = block(x, extra, at_layer(prompts.image_kv, i))
                 if record is not None:
                     record.append(x[:, 0])
         return x
+
+    def _make(self, make: Callable[[Tensor, ImageContext], MadeTokens], x: Tensor, prompts: Prompts) -> MadeTokens:
+        if prompts.image_context is None:
+            raise UserError(
+                "these prompts make image tokens from the class features, which were not given; use the model's "
+                "features or logits, or TunedModel.prompts_for"
+            )
+        return make(x, prompts.image_context)
 
     def _replaced(self, layer: int, prompts: Prompts) -> bool:
         """Whether the tokens that reach `layer` are replaced there, so that no block has to compute them."""

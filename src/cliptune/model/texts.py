@@ -48,6 +48,11 @@ class TextOutputs:
     texts: Tensor | None = None
     blocks: tuple[Tensor, ...] = ()
 
+    @property
+    def of_tokens(self) -> Tensor:
+        """Class features `(C, d)` from which image tokens are made: un-normalised, if the text tower computed them."""
+        return self.features if self.raw is None else self.raw
+
 
 class TextEncoder:
     """Encodes the prompts of a model's classes, and further prompts, which are tokenized once.

@@ -17,7 +17,7 @@ from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.model.teacher import TeacherModel
 from cliptune.model.texts import FrozenText, TextEncoder, TextOutputs
-from cliptune.model.views import adapt_views, check_image_tower, encode_views, frozen_features
+from cliptune.model.views import adapt_views, check_image_tower, encode_views, for_images, frozen_features
 from cliptune.types import BlockFeatures, ImageOutputs, Outputs, Prompts, State
 
 
@@ -162,8 +162,11 @@ class TunedModel(nn.Module):
         record = record or (self.training and self.method.needs_block_features)
         prompts = self._bound(self._learned(self.learner)) if self._encoded is None else self._encoded[0]
         stopped = frozenset() if state is None else self.method.stop_gradient_views(state)
-        raw = encode_views(self.backbone, self.method, views, prompts, stopped, record)
-        return self.outputs(raw, views, prompts, state, record=record)
+        # Tokens that are made from class features need these first.
+        text = self._encode_text(state, prompts, None, record) if any(prompts.image_made) else None
+        classes = None if text is None else text.of_tokens
+        raw = encode_views(self.backbone, self.method, views, prompts, stopped, record, classes)
+        return self.outputs(raw, views, prompts, state, record=record, text=text)
 
     def outputs(
         self,
@@ -174,14 +177,15 @@ class TunedModel(nn.Module):
         *,
         record: bool = False,
         fixed_text: bool = False,
+        text: TextOutputs | None = None,
     ) -> Outputs:
         """Features and logits from the image tower's outputs `raw`. fixed_text: Whether class features shall receive no
-        gradient. Other arguments as for `forward`."""
+        gradient. text: Features of the texts, if they are known. Other arguments as for `forward`."""
         stopped = frozenset() if state is None else self.method.stop_gradient_views(state)
         raw_image = adapt_views(raw, prompts, stopped, self.learner)
         image = {name: normalise(x) for name, x in raw_image.items()}
         with torch.set_grad_enabled(torch.is_grad_enabled() and not fixed_text):
-            text = self._encode_text(state, prompts, image["image"], record)
+            text = self._encode_text(state, prompts, image["image"], record) if text is None else text
         out = Outputs(
             image,
             text.features,
@@ -195,6 +199,7 @@ class TunedModel(nn.Module):
             tokens={name: own.tokens for name, own in raw.items() if own.tokens is not None},
             patches={name: own.patches for name, own in raw.items() if own.patches is not None},
             frozen=frozen_features(self.backbone, self.method, views, raw, prompts),
+            made={name: own.made for name, own in raw.items() if own.made},
             block_features=BlockFeatures(text.blocks, raw["image"].blocks) if record else None,
         )
         return replace(out, logits=self.method.logits(out))
@@ -254,7 +259,7 @@ class TunedModel(nn.Module):
         text = self.texts.encode(prompts, image, wanted, record) if given is None else TextOutputs(*given)
         lasting = state is None and prompts.conditional is None and prompts.lasting
         if lasting and not self.training and not torch.is_grad_enabled():
-            self._encoded = prompts, text
+            self._encoded = replace(prompts, image_context=None), text
         return text
 
     def encode_views(
@@ -265,9 +270,20 @@ class TunedModel(nn.Module):
         views: As for `forward`. stopped: Views that need no autograd graph.
         """
         prompts = prompts or Prompts()
-        raw = encode_views(self.backbone, self.method, views, prompts, stopped)
+        raw = encode_views(self.backbone, self.method, views, prompts, stopped, classes=self._classes(prompts))
         return {name: normalise(x) for name, x in adapt_views(raw, prompts, stopped, self.learner).items()}
 
     def encode_images(self, images: Mapping[str, Tensor], prompts: Prompts) -> dict[str, Tensor]:
         """Features `(b, d)` of all views in one pass of the image tower, neither adapted nor normalised."""
-        return {name: out.features for name, out in encode_views(self.backbone, self.method, images, prompts).items()}
+        raw = encode_views(self.backbone, self.method, images, prompts, classes=self._classes(prompts))
+        return {name: out.features for name, out in raw.items()}
+
+    def prompts_for(self, images: Tensor, prompts: Prompts | None = None) -> Prompts:
+        """`prompts`, by default those of the learner, for one pass of the image tower on `images` `(b, 3, H, W)`: with
+        class features and frozen image features if tokens are made from them, else as they are."""
+        prompts = self.prompts() if prompts is None else prompts
+        return for_images(self.backbone, prompts, images, self._classes(prompts))
+
+    def _classes(self, prompts: Prompts) -> Tensor | None:
+        """Un-normalised class features `(C, d)`, if image tokens are made from them."""
+        return self._encode_text(None, prompts, None, False).of_tokens if any(prompts.image_made) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import adapted, normalise
 from cliptune.model.method import Method
-from cliptune.types import ImageOutputs, Prompts
+from cliptune.types import ImageContext, ImageOutputs, Prompts
 
 
 def check_image_tower(backbone: Backbone, method: Method) -> None:
@@ -28,6 +29,7 @@ def encode_views(
     prompts: Prompts,
     stopped: frozenset[str] = frozenset(),
     record: bool = False,
+    classes: Tensor | None = None,
 ) -> dict[str, ImageOutputs]:
     """Outputs of the image tower that `method` needs, by view, in one pass with an autograd graph and one without.
 
@@ -35,6 +37,7 @@ def encode_views(
         views: View name -> normalised images `(b, 3, H, W)`, or un-normalised features `(b, d)` computed before.
         stopped: Views that need no autograd graph.
         record: Also the class tokens after each block, of the views in the pass of "image".
+        classes: Un-normalised class features `(C, d)`, which functions of `Prompts.image_made` need.
     """
     found: dict[str, ImageOutputs] = {}
     for graph in (True, False):
@@ -44,16 +47,30 @@ def encode_views(
         if not images:
             continue
         with torch.set_grad_enabled(graph and torch.is_grad_enabled()):
+            pixels = torch.cat(list(images.values()))
+            own = for_images(backbone, prompts, pixels, classes)
             joint = backbone.encode_image_parts(
-                torch.cat(list(images.values())),
-                prompts,
+                pixels,
+                own,
                 tokens=method.needs_tokens and bool(prompts.image),
                 patches=method.needs_patches,
                 blocks=record and "image" in images,
             )
+            if own.image_context is not None:
+                joint = replace(joint, frozen=own.image_context.frozen)
             parts = _split(joint, [len(view) for view in images.values()])
             found |= dict(zip(images, parts, strict=True))
     return {name: found[name] for name in views}
+
+
+def for_images(backbone: Backbone, prompts: Prompts, images: Tensor, classes: Tensor | None) -> Prompts:
+    """`prompts` with what functions of `Prompts.image_made` need for `images` `(b, 3, H, W)`, given class features
+    `(C, d)`; as they are without such functions or features."""
+    if not any(prompts.image_made) or classes is None:
+        return prompts
+    with torch.no_grad():
+        frozen = normalise(backbone.encode_image(images))
+    return replace(prompts, image_context=ImageContext(classes, frozen))
 
 
 def _split(joint: ImageOutputs, sizes: list[int]) -> list[ImageOutputs]:
@@ -62,9 +79,12 @@ def _split(joint: ImageOutputs, sizes: list[int]) -> list[ImageOutputs]:
     def parts(x: Tensor | None) -> Sequence[Tensor | None]:
         return [None] * len(sizes) if x is None else x.split(sizes)
 
-    blocks = [x.split(sizes) for x in joint.blocks]
-    pairs = zip(joint.features.split(sizes), parts(joint.tokens), parts(joint.patches), strict=True)
-    return [ImageOutputs(*own, tuple(x[i] for x in blocks)) for i, own in enumerate(pairs)]
+    blocks, made = ([x.split(sizes) for x in own] for own in (joint.blocks, joint.made))
+    pairs = zip(*(parts(x) for x in (joint.features, joint.tokens, joint.patches)), parts(joint.frozen), strict=True)
+    return [
+        ImageOutputs(*own, tuple(x[i] for x in blocks), tuple(x[i] for x in made), frozen)
+        for i, (*own, frozen) in enumerate(pairs)
+    ]
 
 
 def adapt_views(
@@ -111,5 +131,8 @@ def frozen_features(
     """
     if not method.needs_frozen:
         return {}
-    outputs = raw if prompts.fixed_image else encode_views(backbone, method, views, Prompts())
-    return {name: normalise(own.features) for name, own in outputs.items()}
+    known = {name: own.frozen for name, own in raw.items() if own.frozen is not None}
+    outputs = raw if prompts.fixed_image else {}
+    if rest := {name: x for name, x in views.items() if name not in known and name not in outputs}:
+        outputs = encode_views(backbone, method, rest, Prompts())
+    return {name: known[name] if name in known else normalise(outputs[name].features) for name in views}

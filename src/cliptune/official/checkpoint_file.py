@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,11 @@ LEARNED = re.compile(
     r"|representation_learner\.(compound_rep_tokens|srra_r2)|image_encoder\.(proj_rep|A|B)$|low_rank\."
 )
 TOWERS = re.compile(r"(image|text)_encoder\.|logit_scale$")
+#: Folders that DPT saves beside "prompt_learner", with a part of the parameters each, and names in its files.
+DPT_FOLDERS = ("image_encoder.transformer.extractor", "image_encoder.transformer.ctx_learner")
+DPT_NAMES = re.compile(
+    r"(prompt_learner\.)?(image_encoder\.transformer\.(extractor|ctx_learner)|meta_nets|classfiers)\."
+)
 #: Types of other objects that the authors' training loop saves: a warm-up schedule refers to the schedule that follows
 #: it, which refers to the optimizer. Accuracies may be numpy scalars.
 IGNORED_TYPES = (
@@ -84,7 +89,10 @@ def read_official(path: Path) -> OfficialCheckpoint:
 
     Raises `UserError` if it is missing, damaged, needs code to load or has another content.
     """
-    path = _find_file(path.expanduser())
+    path = path.expanduser()
+    _check_dpt(path)
+    path = _find_file(path)
+    _check_dpt(path)
     content = _load_file(path)
     settings: dict[str, Any] = {}
     if is_low_rank_file(content):
@@ -98,6 +106,7 @@ def read_official(path: Path) -> OfficialCheckpoint:
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     if not any(name.startswith(("prompt_learner.", "image_encoder.", "text_encoder.", PREFIX)) for name in state):
         state = {f"prompt_learner.{name}": tensor for name, tensor in state.items()}  # only the learner was saved
+    _check_dpt(path, state)
     unused = frozenset(name for name in state if UNUSED.match(name))
     learned = {name: tensor for name, tensor in state.items() if LEARNED.match(name)}
     towers = {name: t for name, t in state.items() if TOWERS.match(name) and name not in learned}
@@ -119,6 +128,18 @@ def read_official(path: Path) -> OfficialCheckpoint:
         )
     more = state.get(CLASS_FEATURES), tuple(state[name] for name in ATTRIBUTES if name in state), state.get(SENTENCES)
     return OfficialCheckpoint(path, learned, towers, state.get(SUFFIX), unused, *more, settings)
+
+
+def _check_dpt(path: Path, names: Iterable[str] = ()) -> None:
+    """Raise `UserError` for files of DPT, which has its parameters in three files, one of which looks like CoOp's."""
+    inside = path if path.is_dir() else path.absolute().parent
+    whole = inside.parent if inside.name == "prompt_learner" else inside
+    parts = any((whole / name).is_dir() for name in DPT_FOLDERS)
+    if parts or inside.name in DPT_FOLDERS or any(map(DPT_NAMES.match, names)):
+        raise UserError(
+            f"{path} is of DPT's code, which saves the parameters of a run in three files, but import reads a single "
+            f"file; train dpt instead"
+        )
 
 
 def _without_copies(path: Path, learned: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -31,7 +31,7 @@ def activation_and_gradient(
     """
     tower, method = model.backbone.image_tower, model.method
     with torch.no_grad():
-        prompts = model.prompts()
+        prompts = model.prompts_for(images)
         x = tower.before_last(images, prompts)
         activation = tower.norm_last(x, prompts)
     activation.requires_grad_()

@@ -21,7 +21,7 @@ def maskclip(model: TunedModel, images: Tensor, labels: Tensor) -> Tensor:
     text features (Zhou et al., Extract Free Dense Labels from CLIP, ECCV 2022, https://arxiv.org/abs/2112.01071). A
     patch's score is its cosine with the true class minus the mean cosine over all classes, scaled to [0, 1] per image.
     """
-    tower, prompts = model.backbone.image_tower, model.prompts()
+    tower, prompts = model.backbone.image_tower, model.prompts_for(images)
     x = tower.before_last(images, prompts)
     rows, columns = model.backbone.patch_grid
     patches = image_features(tower.values(x, prompts)[:, 1 : 1 + rows * columns], prompts)

@@ -2,7 +2,7 @@
 
 from cliptune.types.examples import NO_LABEL, Batch, DecodedImage, Example, Masks
 from cliptune.types.outputs import BlockFeatures, ImageOutputs, Outputs
-from cliptune.types.prompts import KeyValues, Prompts
+from cliptune.types.prompts import ImageContext, KeyValues, MadeTokens, Prompts
 from cliptune.types.tasks import Result, State, Task, TestSet
 from cliptune.types.towers import BlockChange, LinearBackend, LinearLayer, LowRank, TowerChange
 
@@ -13,11 +13,13 @@ __all__ = [
     "BlockFeatures",
     "DecodedImage",
     "Example",
+    "ImageContext",
     "ImageOutputs",
     "KeyValues",
     "LinearBackend",
     "LinearLayer",
     "LowRank",
+    "MadeTokens",
     "Masks",
     "Outputs",
     "Prompts",

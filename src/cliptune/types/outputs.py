@@ -34,12 +34,16 @@ class ImageOutputs:
             if they were not requested or there are none.
         patches: `(b, patches, embed_dim)`, projected like the class token, un-normalised; None if not requested.
         blocks: The class token `(b, image_width)` after each block, if requested.
+        made: What the functions of `Prompts.image_made` return to read, in the order of the layers.
+        frozen: Normalised features `(b, embed_dim)` by the backbone alone, if these functions needed them.
     """
 
     features: Tensor
     tokens: Tensor | None = None
     patches: Tensor | None = None
     blocks: tuple[Tensor, ...] = ()
+    made: tuple[Tensor, ...] = ()
+    frozen: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Outputs:
         tokens: View name -> learned tokens `(B, n, image_width)` after the image tower, if `Method.needs_tokens`.
         patches: View name -> features of patches `(B, patches, d)`, un-normalised, if `Method.needs_patches`.
         frozen: View name -> normalised features `(B, d)` by the backbone alone, if `Method.needs_frozen`.
+        made: View name -> `MadeTokens.read` of each layer with a function in `Prompts.image_made`.
         block_features: Pooled tokens after each block if they were requested, else None.
     """
 
@@ -78,3 +83,4 @@ class Outputs:
     patches: Mapping[str, Tensor] = field(default_factory=dict)
     frozen: Mapping[str, Tensor] = field(default_factory=dict)
     block_features: BlockFeatures | None = None
+    made: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict)

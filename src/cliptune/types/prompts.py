@@ -25,6 +25,27 @@ class KeyValues:
 
 
 @dataclass(frozen=True)
+class ImageContext:
+    """What functions of `Prompts.image_made` may use besides the tokens of a layer.
+
+    classes: Features `(C, d)` of the model's classes with the prompts, un-normalised. frozen: Normalised features
+    `(b, d)` of the images by the backbone alone.
+    """
+
+    classes: Tensor
+    frozen: Tensor
+
+
+@dataclass(frozen=True)
+class MadeTokens:
+    """Tokens `(b, m, image_width)` that a function of `Prompts.image_made` returns, and `read` `(b, ...)`, what losses
+    use of their computation (`Outputs.made`)."""
+
+    tokens: Tensor
+    read: Tensor
+
+
+@dataclass(frozen=True)
 class Prompts:
     """What a learner returns: tokens for the towers, changes of their weights, adapters of their features, and a head.
     Every part is optional.
@@ -36,6 +57,10 @@ class Prompts:
             from `TokenizedText.context_start` on at the input of that layer; None leaves them.
         image: For layers 0, 1, ...: `(n, image_width)`, appended after the patches at the first layer that has some,
             then replaced at each layer's input; None passes on what the layer before made of them.
+        image_made: For layers 0, 1, ...: a function of the class token and patches `(b, 1 + patches, image_width)` at
+            the input of that layer and of `image_context`, which returns tokens that the others attend to in this
+            block and that no other block sees; or None.
+        image_context: What these functions get as well; set by the model, not by the learner.
         conditional: Maps normalised image features `(b, d)` to a context per image `(b, n_ctx, width)`, used instead
             of `text`.
         text_kv: For layers 0, 1, ...: prefix tokens for keys and values, or None.
@@ -89,6 +114,8 @@ class Prompts:
     lasting: bool = True
     known: bool = True
     other_data: bool = False
+    image_made: tuple[Callable[[Tensor, ImageContext], MadeTokens] | None, ...] = ()
+    image_context: ImageContext | None = None
 
     @property
     def fixed_text(self) -> bool:
@@ -99,4 +126,5 @@ class Prompts:
     @property
     def fixed_image(self) -> bool:
         """Whether nothing learned enters the image tower."""
-        return not self.image and not any(self.image_kv) and self.image_change is None
+        tokens = bool(self.image) or any(self.image_kv) or any(self.image_made)
+        return not tokens and self.image_change is None

@@ -25,6 +25,7 @@ TRAINERS = {
     "mmrlpp": ("MMRLpp",),
     "restore": ("MaPLe_FSA", "RESTORE"),
     "maple+dapt": ("DAPT",),
+    "dpt": ("DPT",),
     "dpl": ("DPL", "TrainerDev"),
     "clip_adapter": ("CLIP_Adapter",),
     "tip_adapter": ("Tip_Adapter",),

@@ -46,7 +46,7 @@ def _tower_shifts(model: TunedModel, restored: RestoredModels) -> tuple[tuple[fl
     examples = sample_examples(restored.task.tests[name].examples, NUM_IMAGES)
     views = ExampleSet(restored.task.dataset, examples, backbone.preprocess, preset=restored.preset)
     images = next(views.in_order(len(examples), backbone.logit_scale.device)).images
-    image = backbone.encode_image_parts(images, prompts, blocks=True).blocks
+    image = backbone.encode_image_parts(images, model.prompts_for(images, prompts), blocks=True).blocks
     plain_image = backbone.encode_image_parts(images, blocks=True).blocks
     text_shifts, image_shifts = relative_shifts(text, plain_text), relative_shifts(image, plain_image)
     return tuple(text_shifts.tolist()), tuple(image_shifts.tolist())
