@@ -168,7 +168,9 @@ def test_class_names_at_test_time_change_text_features_only(name, backbone, run_
     with torch.no_grad():  # a method may answer otherwise if some names are new
         mixed = tuned.with_classes(toy.classnames, novel=True).eval()({"image": batch}).logits
     known = mixed[:, : len(toy.classnames)]
-    assert wide.isfinite().all() and torch.allclose(wide[:, 4:], known, atol=1e-3), "a class's logit is its own"
+    if not any(tuned.prompts().image_made):  # else images see all names
+        assert torch.allclose(wide[:, 4:], known, atol=1e-3), "a class's logit is its own"
+    assert wide.isfinite().all()
     assert torch.allclose(answers(tuned, toy.classnames[::-1]).flip(1), answered, atol=1e-3)
     assert torch.equal(answers(other, toy.classnames), answered)
     assert same(before, learned(tuned))

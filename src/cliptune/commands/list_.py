@@ -71,7 +71,11 @@ def count_parameters(name: str) -> str:
     few, more = (sum(p.numel() for p in trainable(classes)) for classes in (2, 3))
     if method.trains and not few:  # one row per training image, filled later
         return f"{sum(p.shape[1:].numel() for p in trainable(2)):,} per image"
-    return f"{few:,}" if few == more else f"{more - few:,} per class"
+    per_class = more - few
+    fixed = few - 2 * per_class
+    return (
+        f"{few:,}" if not per_class else f"{fixed:,} + {per_class:,} per class" if fixed else f"{per_class:,} per class"
+    )
 
 
 def _backbones() -> list[str]:

@@ -120,13 +120,14 @@ class Dpt(Method):
         from cliptune.prompts.class_aware_image import LAYERS, top_classes
 
         frozen_image, frozen_text = out.frozen["image"], state.memory
-        losses = {"ce": classification_loss(out.logits, batch)}
+        ce = classification_loss(out.logits, batch)
+        losses = {"ce": ce}
         if self.guided(state):
             scale, bias = out.logit_scale, out.prompts.logit_bias
             by_text = scaled_cosines(frozen_image, out.text, scale, bias)
             by_image = scaled_cosines(out.image["image"], frozen_text, scale, bias)
             losses = {
-                "ce": GUIDED_WEIGHT * losses["ce"],
+                "guided": GUIDED_WEIGHT * ce,
                 "text": classification_loss(by_text, batch),
                 "image": classification_loss(by_image, batch),
             }

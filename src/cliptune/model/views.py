@@ -80,10 +80,10 @@ def _split(joint: ImageOutputs, sizes: list[int]) -> list[ImageOutputs]:
         return [None] * len(sizes) if x is None else x.split(sizes)
 
     blocks, made = ([x.split(sizes) for x in own] for own in (joint.blocks, joint.made))
-    pairs = zip(*(parts(x) for x in (joint.features, joint.tokens, joint.patches)), parts(joint.frozen), strict=True)
+    rest = zip(parts(joint.tokens), parts(joint.patches), parts(joint.frozen), strict=True)
     return [
-        ImageOutputs(*own, tuple(x[i] for x in blocks), tuple(x[i] for x in made), frozen)
-        for i, (*own, frozen) in enumerate(pairs)
+        ImageOutputs(own, tokens, patches, tuple(x[i] for x in blocks), tuple(x[i] for x in made), frozen)
+        for i, (own, (tokens, patches, frozen)) in enumerate(zip(joint.features.split(sizes), rest, strict=True))
     ]
 
 

@@ -57,7 +57,8 @@ class ClassAwareLayer(nn.Module):
         seen = torch.cat([seen, self.keys.expand(len(x), -1, -1)], 1)
         scores = self.to_q(queries) @ self.to_k(seen).mT / ATTENTION_WIDTH**0.5
         attended = self.to_v(scores.softmax(-1).to(seen.dtype) @ seen)
-        return MadeTokens(self.norm_tokens(attended + queries), self.norm_read(attended))
+        read = self.norm_read(attended).to(self.keys.dtype)  # losses run in full precision
+        return MadeTokens(self.norm_tokens(attended + queries), read)
 
 
 class DualPrompts(nn.Module):
