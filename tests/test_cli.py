@@ -10,7 +10,7 @@ from cliptune.errors import UserError
 
 #: Flags that each command's help must show.
 FLAGS = {
-    "demo": ["--out", "--seeds", "--shots"],
+    "demo": ["--photos", "--out", "--seeds", "--shots", "--masks-from", "--backbone"],
     "train": [
         "--data",
         "--backbone",

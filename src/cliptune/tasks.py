@@ -10,7 +10,7 @@ from typing import Any
 
 from cliptune import masks, methods, protocols
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.bundled import BUNDLED, DEFAULTS
+from cliptune.backbones.bundled import BUNDLED, DEFAULTS, PRETRAINED_FLAGS
 from cliptune.config import RunConfig
 from cliptune.data import duplicates, sources
 from cliptune.data.dataset import Dataset
@@ -21,9 +21,6 @@ from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
 from cliptune.masks.validate import drop_unusable
 from cliptune.types import Example, Task, TestSet
-
-#: A pretrained CLIP for messages.
-PRETRAINED_FLAGS = "--backbone ViT-B-16 --pretrained openai"
 
 
 def open_dataset(run: RunConfig) -> Dataset:

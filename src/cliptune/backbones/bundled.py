@@ -64,6 +64,8 @@ _FOLDERS = (BundledBackbone("tiny", "drawings"), BundledBackbone("photo", "photo
 BUNDLED: Mapping[str, BundledBackbone] = {own.name: own for own in _FOLDERS if own.exists}
 #: Kind of images -> the name of the bundled backbone for them; the first of `BUNDLED` is for all others.
 DEFAULTS: Mapping[str, str] = {own.trained_on: own.name for own in BUNDLED.values()}
+#: Flags of a pretrained CLIP, for messages.
+PRETRAINED_FLAGS = "--backbone ViT-B-16 --pretrained openai"
 #: Stands for the bundled backbone that was trained on images like those of the data.
 AUTO = "auto"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,6 +31,8 @@ from cliptune.run_dir import CHECKPOINT
 
 #: Columns of the table in the terminal.
 COLUMNS = (*CONDITIONS, "drop", "followed", "energy", "pointing")
+#: The path of a run, its label, its record and the file of that.
+Found = list[tuple[Path, str, RelianceRecord, Path]]
 
 
 @dataclass(frozen=True)
@@ -74,19 +78,34 @@ def background(arguments: list[str]) -> None:
     settings = RelianceOptions(
         options.data, options.test, options.masks_from, options.images, options.seed, options.saliency == "true"
     )
-    found: list[tuple[Path, str, RelianceRecord, Path]] = []
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     runs = [place for given in options.runs for place in checkpoints(given)]
-    with progress_display(console) as progress:
-        for place in runs:
-            label = label_of(place)
-            watcher = ProgressBar(progress, label)
-            one, path = measure_reliance(place, settings, options.reading, watcher.progress, options.allow_code)
-            found.append((place, label, one, path))
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    measure = partial(measure_reliance, options=settings, config=options.reading, allow_code=options.allow_code)
+    found = measure_runs(runs, measure, console)
     if options.format == "json":
         rows = [{"run": str(place), "method": label, **one.to_dict()} for place, label, one, _ in found]
         sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
         return
+    print_reliance(found)
+    counts = {why: n for _, _, one, _ in found for why, n in one.reliance.left_out.items()}
+    if counts:
+        console.print("left out: " + ", ".join(f"{n} images with {why}" for why, n in counts.items()))
+    where = "its record" if len(found) == 1 else f"the records of {len(found)} runs"
+    console.print(f"saved next to {where} as {found[-1][3].name}")
+
+
+def measure_runs(runs: Sequence[Path], measure: Callable[..., tuple[RelianceRecord, Path]], console: Console) -> Found:
+    """Measure each run with a progress bar: its path, its label, the record and the record's file."""
+    found: Found = []
+    with progress_display(console) as progress:
+        for place in runs:
+            label = label_of(place)
+            found.append((place, label, *measure(place, tick=ProgressBar(progress, label).progress)))
+    return found
+
+
+def print_reliance(found: Found) -> None:
+    """Print the tables of measured runs, and what their columns mean."""
     by_label: dict[str, list[RelianceRecord]] = {}
     for _, label, one, _ in found:
         by_label.setdefault(label, []).append(one)
@@ -96,14 +115,9 @@ def background(arguments: list[str]) -> None:
         out.print(to_rich_table(table))
         areas = [values["area"] for *_, values in table.rows if values["area"] is not None]
         if areas:
-            out.print(f"area      {areas[0]:.1f} % of the pixels belong to objects: the energy of uniform saliency.")
+            out.print(f"area        {areas[0]:.1f} % of the pixels belong to objects: the energy of uniform saliency.")
     for name in COLUMNS:
-        out.print(f"{name:<10}{({**CONDITIONS, **EXTRA_COLUMNS})[name]}", soft_wrap=True)
-    counts = {why: n for _, _, one, _ in found for why, n in one.reliance.left_out.items()}
-    if counts:
-        console.print("left out: " + ", ".join(f"{n} images with {why}" for why, n in counts.items()))
-    where = "its record" if len(found) == 1 else f"the records of {len(found)} runs"
-    console.print(f"saved next to {where} as {found[-1][3].name}")
+        out.print(f"{name:<12}{({**CONDITIONS, **EXTRA_COLUMNS})[name]}", soft_wrap=True)
 
 
 def checkpoints(given: Path) -> list[Path]:
