@@ -11,9 +11,14 @@ import matplotlib
 matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+#: Columns of the log that are not accuracies.
+OTHER = ("step", "images", "seconds", "loss", "scale")
+#: Accuracies drawn as dotted lines: the background is named, not the class.
+DOTTED = " background"
+
 
 def main() -> None:
-    """Loss on the left; accuracy on validation classes and naming of backgrounds on the right."""
+    """Loss on the left; each accuracy of the log on the right."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log", type=Path)
     parser.add_argument("image", type=Path)
@@ -23,13 +28,14 @@ def main() -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     left.plot(steps, [row["loss"] for row in rows], color="0.2")
     left.set(xlabel="step", ylabel="contrastive loss", ylim=0)
-    for style, colour in (("noto", "tab:green"), ("fluent-flat", "tab:orange"), ("fluent-3d", "tab:blue")):
-        seen = "seen style" if style == "noto" else "held-out style"
-        right.plot(steps, [row[style] for row in rows], color=colour, label=f"{style} ({seen}), 48-way")
-        right.plot(steps, [row[f"{style} background"] for row in rows], color=colour, ls=":", lw=1)
-    right.plot([], [], color="0.4", ls=":", lw=1, label="background named, 24-way")
+    names = [name for name in rows[-1] if name not in OTHER]
+    colours: dict[str, str] = {}
+    for name in names:
+        colour = colours.setdefault(name.removesuffix(DOTTED), f"C{len(colours)}")
+        dotted = name.endswith(DOTTED)
+        right.plot(steps, [row[name] for row in rows], color=colour, label=name, ls=":" if dotted else "-", lw=1.3)
     right.set(xlabel="step", ylabel="zero-shot top-1, %", ylim=(0, 100))
-    right.legend(fontsize=7, loc="upper left")
+    right.legend(fontsize=7, loc="upper left", ncols=2)
     figure.savefig(args.image, dpi=110)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
-from captions import every_text
 from open_clip import get_tokenizer
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP
@@ -19,12 +20,12 @@ CONFIG = {
 
 
 class Words:
-    """The CLIP tokenizer over the compact table of tokens that pretraining uses."""
+    """The CLIP tokenizer over the compact table of tokens that pretraining uses: those of `texts`."""
 
-    def __init__(self, rows: list[dict]) -> None:
+    def __init__(self, texts: Iterable[str]) -> None:
         self.tokenizer = get_tokenizer("ViT-B-32")
         ids = {49406, 49407}
-        for text in every_text(rows):
+        for text in texts:
             ids.update(self.tokenizer.encode(text))
         # Ascending, so that end-of-text stays the largest and the towers' argmax pooling still finds it.
         self.ids = torch.tensor(sorted(ids))
@@ -50,7 +51,7 @@ def plain_attention(
 
 
 def encode_image(model: CLIP, images: Tensor, keep: Tensor | None = None, half: torch.dtype | None = None) -> Tensor:
-    """Unit features `(b, 128)` of uint8 images; `keep`: the patches to look at; `half`: the blocks' type."""
+    """Unit features `(b, embed_dim)` of images in 0..255; `keep`: the patches to look at; `half`: the blocks' type."""
     v = model.visual
     mean, std = (torch.tensor(t).view(1, 3, 1, 1) for t in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
     x = v.conv1((images / 255 - mean) / std).flatten(2).transpose(1, 2)
@@ -64,7 +65,7 @@ def encode_image(model: CLIP, images: Tensor, keep: Tensor | None = None, half: 
 
 
 def encode_text(model: CLIP, tokens: Tensor, half: torch.dtype | None = None) -> Tensor:
-    """Unit features `(b, 128)`; cut at the longest caption, which is exact because attention is causal."""
+    """Unit features `(b, embed_dim)`; cut at the longest caption, which is exact because attention is causal."""
     n = tokens.shape[1]
     x = model.token_embedding(tokens) + model.positional_embedding[:n]
     x = x.to(half or x.dtype)
@@ -73,9 +74,9 @@ def encode_text(model: CLIP, tokens: Tensor, half: torch.dtype | None = None) ->
     return F.normalize(x @ model.text_projection, dim=-1)
 
 
-def clip_loss(image: Tensor, text: Tensor, scale: Tensor, texts: list[str]) -> Tensor:
-    """Symmetric InfoNCE; identical captions are positives of one another."""
-    _, same = np.unique(texts, return_inverse=True)
+def clip_loss(image: Tensor, text: Tensor, scale: Tensor, groups: Sequence[str]) -> Tensor:
+    """Symmetric InfoNCE; pairs of the same group (caption, or class) are positives of one another."""
+    _, same = np.unique(groups, return_inverse=True)
     same = torch.from_numpy(same)
     target = (same[:, None] == same[None, :]).float()
     target /= target.sum(1, keepdim=True)
