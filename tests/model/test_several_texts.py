@@ -1,5 +1,7 @@
 """Classes with several texts: contexts of their own, features of each text, and context per class."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from cliptune.backbones.padded_text_tower import PaddedTextTower
 from cliptune.backbones.tokenized_text import tokenize_templates, tokenize_with_context
 from cliptune.errors import UserError
 from cliptune.methods.atprompt import ATPrompt
+from cliptune.methods.cocoop import CoCoOp
 from cliptune.methods.coop import CoOp
 from cliptune.methods.cupl import Cupl
 from cliptune.methods.mmrl import Mmrl
@@ -111,3 +114,26 @@ def test_deep_tokens_of_single_classes_serve_no_other_names():
 class _DeepPerClass(TextContext):
     def forward(self) -> Prompts:
         return Prompts(text=self.text[0], text_deep=(self.text,))
+
+
+class Unequal(CoCoOp):
+    """CoCoOp with one text of the first class and two of every other."""
+
+    def class_prompts(self, backbone, classnames, templates):
+        names = [name for i, name in enumerate(classnames) for name in [name, f"small {name}"][: 2 if i else 1]]
+        owner = torch.tensor([i for i in range(len(classnames)) for _ in range(2 if i else 1)])
+        words = tokenize_with_context(backbone.prompt_tokenizer, self.words, 4, names)
+        return replace(words, owner=owner)
+
+
+@pytest.mark.parametrize("shape", VITS)
+def test_context_per_image_enters_unequal_numbers_of_texts(shape):
+    of = backbone(shape)
+    out, model = outputs(of, Unequal())
+    text, owner = model.class_text.text, model.class_text.text.owner
+    assert out.texts.shape[:2] == (3, len(owner)) and out.text.shape[:2] == (3, len(NAMES))
+    for i, context in enumerate(model.learner().conditional(out.image["image"])):
+        expected = normalise(of.encode_text(text, Prompts(text=context)))
+        torch.testing.assert_close(out.texts[i], expected, rtol=0, atol=1e-5)
+        means = torch.stack([expected[owner == label].mean(0) for label in range(len(NAMES))])
+        torch.testing.assert_close(out.text[i], normalise(means), rtol=0, atol=1e-5)

@@ -30,14 +30,14 @@ def text_features(raw: Tensor, sentences: TokenizedText, prompts: Prompts | None
 
 
 def class_means(features: Tensor, sentences: TokenizedText) -> Tensor:
-    """Mean over the texts of each class: `(n, d)` -> `(n_classes, d)`."""
+    """Mean over the texts of each class: `(..., n, d)` -> `(..., n_classes, d)`."""
     if sentences.one_per_class:
         return features
     if sentences.owner is None:
-        return features.unflatten(0, (-1, sentences.per_class)).mean(1)
+        return features.unflatten(-2, (-1, sentences.per_class)).mean(-2)
     owner = sentences.owner.to(features.device)
     counts = owner.bincount()
-    total = features.new_zeros(len(counts), features.shape[1]).index_add(0, owner, features)
+    total = features.new_zeros(*features.shape[:-2], len(counts), features.shape[-1]).index_add(-2, owner, features)
     return total / counts[:, None]
 
 

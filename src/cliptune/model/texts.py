@@ -75,16 +75,14 @@ class TextEncoder:
         """
         text, contexts, blocks = self.classes.text, self._contexts(prompts, image), ()
         if contexts is not None:
-            raw = self.backbone.encode_text_per_image(text, contexts, prompts).flatten(0, 1)
+            raw = self.backbone.encode_text_per_image(text, contexts, prompts)
         elif record:
             raw, blocks = self.backbone.encode_text_with_block_features(text, prompts)
         else:
             raw = self.classes.encode(self.backbone, prompts)
-        own = adapted(raw, prompts.adapt_text)
+        own = adapted(raw.flatten(0, -2), prompts.adapt_text).unflatten(0, raw.shape[:-1])
         texts, means = normalise(own), class_means(own, text)
         features = texts if text.one_per_class else normalise(class_means(texts, text))
-        if contexts is not None:
-            features, means, texts = (x.unflatten(0, (len(contexts), -1)) for x in (features, means, texts))
         if prompts.class_offset is not None:
             means = means + prompts.class_offset
             features = normalise(means)
