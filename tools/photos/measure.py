@@ -7,8 +7,9 @@ import argparse
 from pathlib import Path
 
 import open_clip
-from cliptune.backbones.bundled import BUNDLED
 from photographs import TEMPLATES, Table, zero_shot
+
+from cliptune.backbones.bundled import BUNDLED
 
 
 def main() -> None:
