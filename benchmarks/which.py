@@ -30,11 +30,11 @@ ADVICE = {
     "tcp": ("–", "As kgcoop; a network sees the names."),
     "promptsrc": ("–", "New names at test: no loss on novel measured; small gap."),
     "maple": ("–", "To compare with papers; trains both towers."),
-    "coop+dept": ("–", "A classifier of base classes beside the prompts."),
-    "coop+atprompt": ("attribute words", "Attributes that all classes share."),
+    "coop+dept": ("–", "Settings not searched: its classifier learns backgrounds, gap of 60."),
+    "coop+atprompt": ("attribute words", "Settings not searched: gains on base vary most, novel falls."),
     "coop+dapt": ("masks", "With coop and masks: the gap narrows a little."),
     "maple+copypaste": ("masks", "Exact masks: what DAPT has to beat."),
-    "promptkd": ("teacher; unlabelled images of all classes", "A better teacher and a pool of images; transductive."),
+    "promptkd": ("teacher; unlabelled images of all classes", "A pool of images and a better teacher than here."),
 }
 MORE = ("published HM", "extra data", "advice")
 OPTIONS = "--seeds 1 2 3 --metrics base novel hm --cost"
