@@ -22,6 +22,16 @@ def cache_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def default_backbone():
+    """Runs in this process that name no backbone use the smallest one, whatever their images."""
+    from cliptune.backbones.bundled import DEFAULTS
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DEFAULTS, "photographs", "tiny")
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_backbone():
     """The bundled backbone, shared by all tests and by runs that name it: tests must not modify it."""

@@ -109,7 +109,7 @@ def test_another_bundled_backbone(tmp_path, monkeypatch, tiny_backbone, tokenize
         backbone.prompt_tokenizer.check_names(["horse", "sled"])
     for method in ("maple", "coop+dapt"):
         assert presets.get(method, backbone="sketch").training == presets.get(method, backbone="tiny").training
-    assert list_backbones()[:2] == ["tiny", "sketch"] and split_backbone("sketch") == ("sketch", "")
+    assert {"tiny", "sketch"} <= set(list_backbones()) and split_backbone("sketch") == ("sketch", "")
     with pytest.raises(UserError, match="the bundled sketch backbone includes its weights"):
         resolve_backbone("sketch", "openai")
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.backbones.resolve import BackboneSource, list_backbones, list_pretrained_tags, resolve_backbone
 from cliptune.errors import UserError
 
@@ -11,7 +12,7 @@ def test_lists():
     assert "openai" in list_pretrained_tags("ViT-B-16")
 
 
-@pytest.mark.parametrize("name", [name for name in list_backbones() if name != "tiny"])
+@pytest.mark.parametrize("name", [name for name in list_backbones() if name not in BUNDLED])
 def test_an_architecture_is_known_by_its_name(name):
     assert resolve_backbone(name, "random") == BackboneSource("architecture", name, "random")
 

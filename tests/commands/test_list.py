@@ -5,6 +5,7 @@ import pytest
 
 from cliptune import methods
 from cliptune.backbones import listing
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.commands.list_ import count_parameters, recorded_sizes
 
 
@@ -30,7 +31,7 @@ def test_recorded_parameter_counts_are_those_measured():
 
 def test_names_and_tags_are_those_of_open_clip(monkeypatch):
     monkeypatch.delitem(listing.sys.modules, "open_clip")  # read as if open_clip had not been imported yet
-    assert listing.list_backbones() == ["tiny", *open_clip.list_models()]
+    assert listing.list_backbones() == [*BUNDLED, *open_clip.list_models()]
     tables = {name: listing.list_pretrained_tags(name) for name in listing.list_backbones()}
     assert tables == {name: open_clip.list_pretrained_tags_by_model(name) for name in listing.list_backbones()}
     assert sum(map(len, tables.values())) > 100
