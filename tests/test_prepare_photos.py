@@ -75,3 +75,19 @@ def test_training_images_that_repeat_a_test_image_are_dropped(prepare, tmp_path)
     prepare.drop_repeats(photos, arrays)
     assert [bool(p.dropped) for p in photos] == [True, False, False, False, True]
     assert "2.jpg" in photos[0].dropped and "unreadable" in photos[4].dropped
+
+
+def test_a_squashed_image_repeats_a_cropped_one(prepare, tmp_path):
+    rng = np.random.default_rng(1)
+    wide = Image.fromarray(rng.integers(0, 256, (8, 10, 3), dtype=np.uint8)).resize((400, 300))
+    wide.resize((84, 84)).save(tmp_path / "squashed.png")
+    wide.save(tmp_path / "cropped.png")
+    photos = [
+        prepare.Photo(tmp_path / "squashed.png", "a", "train", "n1", "Boat", 84, row=0),
+        prepare.Photo(tmp_path / "cropped.png", "b", "eval", "boat", "boat", 64, row=0),
+    ]
+    arrays = {84: np.zeros((1, 84, 84, 3), np.uint8), 64: np.zeros((1, 64, 64, 3), np.uint8)}
+    for photo in photos:
+        prepare.decode(photo, arrays[photo.size])
+    prepare.drop_repeats_of_class(photos, arrays)
+    assert photos[0].dropped == "repeats b eval: boat cropped.png" and not photos[1].dropped

@@ -10,8 +10,9 @@ SOURCES contains a checkout of each repository as OWNER+NAME. OUT receives
 - `classes.csv`: source, label, name, synonyms, images per split.
 
 The split is train, eval or newcomer; or pool, the published training images of Caltech-101, for few-shot experiments
-only. A training image that repeats an image of another split is dropped: candidates have difference hashes that
-differ in few bits, and are confirmed by the correlation of their pixels.
+only. A training image that repeats an image of another split is dropped: any whose difference hash differs in few
+bits, confirmed by the correlation of their pixels; and any of the same class name that correlates when one of them was
+squashed and the other cropped.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ from PIL import Image, ImageOps
 HERE = Path(__file__).resolve().parent
 PUBLISHED = {"train": "pool", "val": "train", "test": "eval"}
 HASH_BITS, CORRELATION = 12, 0.93  # largest difference of hashes; smallest correlation of 16 by 16 colour pixels
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+# A collection that squashes photographs of 4:3, 3:2 or 5:4 into squares shows what others crop in these bands.
+BANDS = [((1 - f) / 2, 0.0, (1 + f) / 2, 1.0) for f in (3 / 4, 2 / 3, 4 / 5)]
+BANDS += [(top, left, bottom, right) for left, top, right, bottom in BANDS]
 
 
 @dataclass
@@ -114,12 +119,39 @@ def decode(photo: Photo, out: np.ndarray) -> None:
         photo.dropped = f"unreadable: {type(error).__name__}"
 
 
-def thumbnails(photos: list[Photo], arrays: dict[int, np.ndarray]) -> np.ndarray:
-    """Return (n, 768): 16 by 16 colour pixels, standardised, so that dot products are correlations."""
-    small = [Image.fromarray(arrays[p.size][p.row]).resize((16, 16), Image.Resampling.BOX) for p in photos]
-    flat = np.stack([np.asarray(s, dtype=np.float32).ravel() for s in small])
+def thumbnails(photos: list[Photo], arrays: dict[int, np.ndarray], box: tuple = WHOLE) -> np.ndarray:
+    """Return (n, 768): 16 by 16 colour pixels of a part, standardised, so that dot products are correlations."""
+    flat = np.empty((len(photos), 768), dtype=np.float32)
+    for i, p in enumerate(photos):
+        part = tuple(p.size * edge for edge in box)
+        flat[i] = np.asarray(
+            Image.fromarray(arrays[p.size][p.row]).resize((16, 16), Image.Resampling.BOX, part)
+        ).ravel()
     flat -= flat.mean(1, keepdims=True)
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+
+
+def drop_repeats_of_class(photos: list[Photo], arrays: dict[int, np.ndarray]) -> None:
+    """Mark each training image that repeats an image of another split and the same name, cropped or squashed."""
+    groups: dict[str, tuple[list, list]] = defaultdict(lambda: ([], []))
+    for p in photos:
+        if not p.dropped:
+            groups[p.name.lower()][p.split != "train"].append(p)
+    for train, kept in groups.values():
+        if not train or not kept:
+            continue
+        left, right = thumbnails(train, arrays), thumbnails(kept, arrays)
+        alike = left @ right.T
+        for box in BANDS:
+            np.maximum(alike, thumbnails(train, arrays, box) @ right.T, out=alike)
+            np.maximum(alike, left @ thumbnails(kept, arrays, box).T, out=alike)
+        for x in np.flatnonzero(alike.max(1) > CORRELATION):
+            mark(train[x], kept[alike[x].argmax()])
+
+
+def mark(photo: Photo, other: Photo) -> None:
+    """Note what a training image repeats."""
+    photo.dropped = f"repeats {other.source} {other.split}: {other.label} {other.path.name}"
 
 
 def drop_repeats(photos: list[Photo], arrays: dict[int, np.ndarray]) -> None:
@@ -139,7 +171,7 @@ def drop_repeats(photos: list[Photo], arrays: dict[int, np.ndarray]) -> None:
     for start in range(0, len(a), 100_000):
         i, j = a[start : start + 100_000], b[start : start + 100_000]
         for x, y in zip(*(k[(left[i] * right[j]).sum(1) > CORRELATION] for k in (i, j)), strict=True):
-            train[x].dropped = f"repeats {kept[y].source} {kept[y].split}: {kept[y].label} {kept[y].path.name}"
+            mark(train[x], kept[y])
 
 
 def write_tables(photos: list[Photo], root: Path, out: Path, synonyms: dict[str, str]) -> None:
@@ -185,6 +217,7 @@ def main() -> None:
     with ThreadPoolExecutor(args.threads) as pool:
         list(pool.map(lambda p: decode(p, arrays[p.size]), photos))
     drop_repeats(photos, arrays)
+    drop_repeats_of_class(photos, arrays)
     write_tables(photos, args.root, args.out, synonyms)
     for key, n in sorted(Counter((p.source, p.split, p.dropped.split(":")[0]) for p in photos).items()):
         print(*key, n)
