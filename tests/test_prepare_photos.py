@@ -16,6 +16,7 @@ SCRIPT = Path(__file__).parents[1] / "tools" / "photos" / "prepare.py"
 @pytest.fixture(scope="module")
 def prepare():
     spec = importlib.util.spec_from_file_location("prepare_photos", SCRIPT)
+    assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
