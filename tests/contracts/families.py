@@ -79,6 +79,7 @@ COLUMNS = {
         "restore",
         "mmrl",
         "mmrlpp",
+        "dpt",
         "dpl",
         "clip_lora",
         "two_stage_fs",
