@@ -78,7 +78,7 @@ def jitter(images: Tensor, rng: np.random.Generator, strength: float) -> Tensor:
 class Photographs:
     """Training batches and the figures of the log."""
 
-    def __init__(self, work: Path, recipe: dict, size: int, per_set: int = 1000) -> None:
+    def __init__(self, work: Path, recipe: dict, size: int, per_set: int = 200) -> None:
         self.table, self.recipe, self.size = Table(work), recipe, size
         self.sources = dict(self.table.splits["train"])
         self.shares = shares(self.sources, recipe["steps"] * recipe["batch"], recipe["passes"])
