@@ -15,7 +15,7 @@ from tiny_clips import normal
 
 NAMES = ("cat", "horse", "pig")
 #: Methods that tune the image tower or act on its features.
-TUNE_IMAGES = {"vpt", "ivlp", "maple", "promptsrc", "restore", "dpl", "clip_lora", "clip_adapter", "promptkd"}
+TUNE_IMAGES = {"vpt", "ivlp", "maple", "promptsrc", "restore", "dpl", "dpt", "clip_lora", "clip_adapter", "promptkd"}
 TUNE_IMAGES |= {"coprompt", "hicropl", "mmrl", "mmrlpp", "two_stage_fs"}
 #: Methods whose head adds to the cosine similarities or replaces them.
 HEADS = {"linear_probe", "tip_adapter", "tip_adapter_f"}

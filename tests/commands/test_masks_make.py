@@ -120,6 +120,7 @@ def test_sam_is_prompted_with_the_saliency_of_the_class(photos, trained, monkeyp
     images, labels = [dataset.read(e).image for e in examples], [e.label for e in examples]
     maps, abouts = [], []
     for more in ({}, {"saliency": "maskclip"}, {"run": str(trained)}):
+        more = {"backbone": "tiny", **more}
         options = masks_make.MasksMake(data=f"folder:{photos}", out="x", with_="sam", device="cpu", **more)
         with warnings.catch_warnings(record=True) as error:
             warnings.simplefilter("always")
