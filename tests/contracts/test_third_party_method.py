@@ -73,6 +73,7 @@ def test_on_the_command_line(outsider, cli, tmp_path, photos):
     data = ("--data", f"folder:{photos}", "--shots", 1, "--epochs", 1)
     result = cli("train", outsider, *data, "--decay", "0.25", "--out", tmp_path / "run")
     assert (result.code, result.err.count("cliptune: ")) == (0, 0), result.err
+    assert f"next: cliptune predict {tmp_path / 'run'} IMAGE... --allow-code" in result.err
     assert cli("predict", tmp_path / "run", photos / "cat" / "0.png", "--allow-code").code == 0
     result = cli("train", outsider, *data, "--dcay", "0.25")
     assert result.code == 2 and "nearest: --decay" in result.err

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from rich.console import Console
 
-from cliptune import config, coresets, files, masks, methods, presets, unused_options
+from cliptune import config, coresets, external_code, files, masks, methods, presets, unused_options
 from cliptune.backbones.bundled import AUTO
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.commands.flags import FLAT, given_fields
@@ -101,7 +101,8 @@ def train(arguments: list[str]) -> None:
         console.print(line if i else f"tokens in each layer:\n{line}")
     cost = f"{result.cost['parameters']:.0f} trainable parameters in {result.cost['seconds']:.1f} s"
     console.print(f"{cost}, saved in {options.out}")
-    console.print(f"next: cliptune predict {options.out} IMAGE...")
+    own = any(map(external_code.is_external, (name, options.run.selector)))
+    console.print(f"next: cliptune predict {options.out} IMAGE...{' --allow-code' * own}")
 
 
 @dataclass(frozen=True)
