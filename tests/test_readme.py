@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import to_pil_image
 
+from cliptune import methods
 from cliptune.data.emoji.dataset import Emoji
 
 README = Path(__file__).parents[1] / "README.md"
@@ -45,3 +47,14 @@ def test_python_of_the_readme_runs(photos: Path, monkeypatch, capsys):
     cosines = model.model.backbone.logit_scale * images @ weights.T
     assert torch.allclose(cosines, model.logits("photos/cat/1.jpg"), atol=1e-3)
     assert (photos / "my-model" / "checkpoint.safetensors").stat().st_size < 1 << 20
+
+
+def test_the_table_of_methods_is_complete():
+    text = README.read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| \[`([^`]+)`\]\(src/[^|]*\|[^|]*\| ([^|]*) \|", text, re.MULTILINE))
+    sizes = json.loads((Path(methods.__file__).parent / "sizes.json").read_text())
+    wrappers = {f"METHOD+{name}" for name in methods.wrapper_names()}
+    assert set(rows) == set(sizes) | wrappers == set(methods.names()) - set(methods.wrapper_names()) | wrappers
+    assert {name: cell.removesuffix(" (search)") for name, cell in rows.items() if name in sizes} == sizes
+    trained = sum(size != "0" for size in sizes.values())
+    assert f"{trained} methods" in " ".join(text.split())
