@@ -1,6 +1,7 @@
 """A pivot moves numbers without changing them."""
 
 import csv
+import dataclasses
 import io
 
 import pytest
@@ -78,6 +79,19 @@ def test_missing_cells_are_empty(record):
     results = [record("a", shots=1, test=1.0), record("b", shots=2, test=2.0)]
     cells = [[c is None for c in row.cells] for row in pivot(summarise(results), columns=("shots",)).rows]
     assert cells == [[False, True], [True, False]]
+
+
+def test_a_pool_is_not_all_images_with_labels(record):
+    pool = record("promptkd", shots=16, test=3.0)
+    pool = dataclasses.replace(pool, provenance={**pool.provenance, "pool": True})
+    table = summarise([record("coop", shots=4, test=1.0), record("coop", shots=0, test=2.0), pool])
+    across = pivot(table, columns=("metric", "shots"))
+    assert across.columns == ("test[all]", "test[all unlabelled]", "test[4]")
+    assert [[cell and cell.mean for cell in row.cells] for row in across.rows] == [[2.0, None, 1.0], [None, 3.0, None]]
+    down = pivot(table, rows=("shots", "method"))
+    lines = to_markdown(down).splitlines()[2:5]
+    assert [line.split(" | ")[0] for line in lines] == ["| all", "| all unlabelled", "| 4"]
+    assert [row["shots"] for row in read(down)] == ["0", "0", "4"]
 
 
 @pytest.mark.parametrize(

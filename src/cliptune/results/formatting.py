@@ -11,6 +11,8 @@ from cliptune.results.columns import COLUMNS, COST_COLUMNS
 from cliptune.results.summary import AVERAGE, Row, Table, spread_width
 
 MISSING = "–"
+#: What stands for the number of shots of a run on a pool, which uses all images without their labels.
+ALL_UNLABELLED = "all unlabelled"
 #: Separates a metric from the values that a pivoted column is for: "test[16]" is test with 16 shots.
 PIVOT_MARK = "["
 #: Suffixes of the columns with published numbers after a metric.
@@ -56,7 +58,7 @@ def key_text(row: Row, key: str) -> str:
     if key == "metric":
         return column_title(str(value))
     if key == "shots" and row.pool:
-        return "all unlabelled"
+        return ALL_UNLABELLED
     return MISSING if value is None else "all" if key == "shots" and value == 0 else str(value)
 
 

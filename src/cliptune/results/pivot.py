@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cliptune.errors import UserError
-from cliptune.results.formatting import PIVOT_MARK, key_text, key_value
+from cliptune.results.formatting import ALL_UNLABELLED, PIVOT_MARK, key_text, key_value
 from cliptune.results.labels import setting_sort_key
 from cliptune.results.summary import AVERAGE, Cell, Row, Table
 
@@ -42,7 +42,7 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell is None:
                 continue
-            at = {name: column if name == "metric" else key_value(row, name) for name in dimensions}
+            at = {name: column if name == "metric" else _dimension_value(row, name) for name in dimensions}
             place = tuple(at[name] for name in down)
             lines.setdefault(place, {})[tuple(at[name] for name in ("metric", *across) if name in columns)] = cell
             seeds[place] = max(seeds.get(place, 0), row.seeds)
@@ -54,7 +54,9 @@ def pivot(table: Table, rows: Sequence[str] = (), columns: Sequence[str] = ("met
         cells = tuple(lines[place].get(head) for head in heads)
         own = {name: values_of.get(name) for name in ("method", "data", "shots")}
         more = {name: value for name, value in values_of.items() if name not in own}
-        pivoted.append(Row(str(own["method"]), str(own["data"] or ""), own["shots"], seeds[place], cells, more))
+        pool = own["shots"] == ALL_UNLABELLED
+        shots = 0 if pool else own["shots"]
+        pivoted.append(Row(str(own["method"]), str(own["data"] or ""), shots, seeds[place], cells, more, pool))
     names = tuple(_heading(head, kinds, table) for head in heads)
     keys = (*down, *(key for key in table.keys if key in COUNT_KEYS))
     notes = table.footnotes
@@ -77,14 +79,22 @@ def _check_dimensions(dimensions: Sequence[str], rows: Sequence[str], columns: S
         raise UserError(f"methods are always in rows; columns take any of {others}")
 
 
+def _dimension_value(row: Row, name: str) -> Any:
+    """The value of a key in a row. A pool differs from all images with labels, though both have 0 shots as a number."""
+    return ALL_UNLABELLED if name == "shots" and row.pool else key_value(row, name)
+
+
 def _ranks(table: Table, name: str) -> dict[Any, Any]:
     """Sort keys of the values of a dimension: methods and metrics in table order, the average after all datasets."""
     if name == "metric":
         return {column: i for i, column in enumerate(table.columns)}
-    values = list(dict.fromkeys(key_value(row, name) for row in table.rows))
     if name == "method":
         return {value: i for i, value in enumerate(_methods(table))}
-    return {value: (value == AVERAGE, setting_sort_key(value)) for value in values}
+    ranks = {}
+    for row in table.rows:
+        value = key_value(row, name)
+        ranks[_dimension_value(row, name)] = value == AVERAGE, setting_sort_key(value), row.pool
+    return ranks
 
 
 def _methods(table: Table) -> list[str]:
