@@ -78,7 +78,7 @@ def original(site, made, monkeypatch):
 @pytest.fixture
 def dtd(hub, made):
     """Put DTD into the collection; returns the order that downloads it."""
-    return DownloadOptions(mirror=hub("dtd.zip", zipped({f"dtd/{path}": x for path, x in made("dtd").items()})).url)
+    return DownloadOptions("archive", hub("dtd.zip", zipped({f"dtd/{path}": x for path, x in made("dtd").items()})).url)
 
 
 def assert_complete(name: str, root: Path) -> None:

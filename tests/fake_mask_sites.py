@@ -13,7 +13,7 @@ from PIL import Image
 
 import mini_public_datasets
 from cliptune.data import public
-from cliptune.masks.download.fetching import MaskDownloadOptions
+from cliptune.data.public.download import DownloadOptions
 from cliptune.masks.download.hub_folder import FOLDER, REPOSITORY
 from http_servers import Site
 from make_archives import zipped
@@ -83,7 +83,7 @@ def mask_hub(site):
         listed.append({**entry, "lfs": {"oid": digest, "size": len(content)}} if lfs else entry)
         site.files[f"{TREE}/{FOLDER}"] = json.dumps(listed).encode()
         site.files[f"/datasets/{REPOSITORY}/resolve/main/{FOLDER}/{path}"] = content
-        return MaskDownloadOptions(mirror=site.url)
+        return DownloadOptions("foreground", site.url)
 
     return add
 

@@ -76,7 +76,7 @@ def data_download(arguments: list[str]) -> None:
         raise failed[0][1]
 
 
-def plan(name: str, root: Path, request: download.DownloadOptions) -> Sequence[str]:
+def plan(name: str, root: Path, request: download.DownloadOptions[download.Source]) -> Sequence[str]:
     """Describe a download without using the network. Raises `UserError` if the dataset cannot be downloaded."""
     spec = public.specs()[name]
     if root.is_dir() and download.is_complete(download.dataset_status(name, root), spec):
@@ -88,5 +88,5 @@ def plan(name: str, root: Path, request: download.DownloadOptions) -> Sequence[s
         files = [f"{request.mirror or 'https://huggingface.co'}/{COLLECTION}, the archive of {spec.home}"]
     else:
         remotes = [*spec.recipe.remote_files, *([spec.recipe.split] if spec.recipe.split else [])]
-        files = [request.url(remote) for remote in remotes]
+        files = [download.original_url(remote, request) for remote in remotes]
     return [f"would go to {root / spec.home}, {about}, from", *(f"  {file}" for file in files)]

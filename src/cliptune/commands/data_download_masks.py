@@ -13,10 +13,11 @@ from rich.console import Console
 from cliptune.commands.downloading import ProgressBars, check_mirror, dataset_name, download_each, root_folder
 from cliptune.commands.parse import parse
 from cliptune.data.public.doctor.layouts import shell_command
+from cliptune.data.public.download import DownloadOptions
 from cliptune.data.public.download.disk import format_bytes
 from cliptune.errors import UserError
 from cliptune.masks import download
-from cliptune.masks.download.fetching import SEEM_PAGE, SEEM_URL, MaskArchive, MaskDownloadOptions, listed_for
+from cliptune.masks.download.fetching import SEEM_PAGE, SEEM_URL, MaskArchive, listed_for
 from cliptune.masks.download.hub_folder import file_url, hub_url
 from cliptune.masks.download.images import datasets_under, masked_images
 from cliptune.masks.download.present import find_present
@@ -56,7 +57,7 @@ def data_download_masks(arguments: list[str]) -> None:
             f"masks are matched with images, and no benchmark is under {root}; cliptune data download NAME --root "
             f"{root} downloads one"
         )
-    request = MaskDownloadOptions(options.source, options.mirror, options.keep_archives)
+    request = DownloadOptions(options.source, options.mirror, options.keep_archives)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def lines(name: str) -> Sequence[str]:
@@ -78,7 +79,7 @@ def data_download_masks(arguments: list[str]) -> None:
         console.print(f"next: {shell_command(*words)}", markup=False)
 
 
-def plan(name: str, root: Path, request: MaskDownloadOptions) -> Sequence[str]:
+def plan(name: str, root: Path, request: DownloadOptions[MaskArchive]) -> Sequence[str]:
     """Describe a download. Raises `UserError` if there are no images, or the hub does not list masks of them."""
     images = masked_images(name, root)
     placed = find_present(images, request.source)

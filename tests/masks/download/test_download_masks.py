@@ -8,8 +8,9 @@ import pytest
 
 import mini_public_datasets
 from cliptune import masks
+from cliptune.data.public.download import DownloadOptions
 from cliptune.errors import UserError
-from cliptune.masks.download import MaskDownloadOptions, download_masks, finish
+from cliptune.masks.download import download_masks, finish
 from cliptune.masks.sibling_folder import SiblingFolderMasks
 from fake_mask_sites import FOREGROUND, SPECS, archive_of, asked_files, white_square
 from make_archives import tarred, zipped
@@ -158,7 +159,7 @@ def test_an_existing_download_is_left_unchanged(mask_hub, site, mask_root, bench
     assert download_masks("dtd", mask_root, options).remarks == ("already there",)
     assert len(site.asked) == asked
     with pytest.raises(UserError, match=r"dtd/mask has masks from the archive foreground; move this folder away to"):
-        download_masks("dtd", mask_root, MaskDownloadOptions("seem", site.url))
+        download_masks("dtd", mask_root, DownloadOptions("seem", site.url))
 
 
 def test_masks_from_elsewhere(mask_hub, site, mask_root, benchmark):

@@ -11,9 +11,10 @@ import textwrap
 import pytest
 from filelock import FileLock
 
+from cliptune.data.public.download import DownloadOptions
 from cliptune.errors import UserError
 from cliptune.masks import download as module
-from cliptune.masks.download import MaskDownloadOptions, download_masks, staging
+from cliptune.masks.download import download_masks, staging
 from cliptune.masks.download.hub_folder import FOLDER
 from fake_mask_sites import FOREGROUND, TREE, archive_of, asked_files, white_square
 from make_archives import tarred, zipped
@@ -68,8 +69,8 @@ def test_a_process_that_is_killed_while_it_unpacks(dtd, mask_root):
     code = f"""
         import os, signal, warnings
         from pathlib import Path
-        from cliptune.data.public.download import archives
-        from cliptune.masks.download import MaskDownloadOptions, download_masks
+        from cliptune.data.public.download import DownloadOptions, archives
+        from cliptune.masks.download import download_masks
 
         warnings.simplefilter("ignore")
         real, left = archives._write, [5]
@@ -81,7 +82,7 @@ def test_a_process_that_is_killed_while_it_unpacks(dtd, mask_root):
             real(*arguments)
 
         archives._write = write
-        download_masks("dtd", Path({str(mask_root)!r}), MaskDownloadOptions(mirror={dtd.mirror!r}))
+        download_masks("dtd", Path({str(mask_root)!r}), DownloadOptions("foreground", {dtd.mirror!r}))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=100)
     assert done.returncode == -signal.SIGKILL
@@ -159,7 +160,7 @@ def test_an_archive_placed_by_hand_is_used_and_kept(mask_root, benchmark, source
     folder = mask_root / "downloads" / f"masks-{source}"
     folder.mkdir(parents=True)
     (folder / file).write_bytes(zipped(files) if file.endswith("zip") else tarred(files))
-    placed = download_masks("dtd", mask_root, MaskDownloadOptions(source, "http://127.0.0.1:9"))
+    placed = download_masks("dtd", mask_root, DownloadOptions(source, "http://127.0.0.1:9"))
     assert placed.record and placed.record.archives == {file: ""} and placed.record.source == source
     assert files_under(mask_root / "downloads") == [f"masks-{source}/{file}"]
 
@@ -234,7 +235,7 @@ def test_some_masks_that_cannot_be_used_are_counted(mask_hub, mask_root, benchma
 def test_the_authors_archive_of_seem_masks(site, mask_root, benchmark):
     flat = {f"masks/dtd/mask/{key}": white_square() for key in benchmark("dtd")}
     site.files["/seem"] = zipped(flat)
-    options = MaskDownloadOptions("seem", f"{site.url}/seem")
+    options = DownloadOptions("seem", f"{site.url}/seem")
     assert download_masks("dtd", mask_root, options).record
     assert files_under(mask_root / "downloads") == ["masks-seem/seem.zip", "masks-seem/seem.zip.fetched"]
     module.finish(mask_root, options)
@@ -245,7 +246,7 @@ def test_a_drive_that_answers_with_a_web_page(site, mask_root, benchmark):
     benchmark("dtd")
     site.files["/seem"], site.kind = b"<html>too many users", "text/html"
     with pytest.raises(UserError, match=r"web page .* download https://drive\.google\.com/.* in a browser, put"):
-        download_masks("dtd", mask_root, MaskDownloadOptions("seem", f"{site.url}/seem"))
+        download_masks("dtd", mask_root, DownloadOptions("seem", f"{site.url}/seem"))
 
 
 def test_a_link_between_archives_and_images_on_another_disk_is_not_needed(dtd, mask_root):

@@ -10,16 +10,17 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from cliptune.data.public.download import DownloadOptions
 from cliptune.data.public.download.disk import exclusive_folder
 from cliptune.data.public.download.transfer import ProgressCallback, no_progress
-from cliptune.masks.download.fetching import MaskDownloadOptions, local_archives, remove_archives
+from cliptune.masks.download.fetching import MaskArchive, archive_folder, local_archives, remove_archives
 from cliptune.masks.download.images import masked_images
 from cliptune.masks.download.present import PlacedMasks, find_hiding, find_present
 from cliptune.masks.download.staging import move, stage
 
 
 def download_masks(
-    name: str, root: Path, options: MaskDownloadOptions, progress: ProgressCallback = no_progress
+    name: str, root: Path, options: DownloadOptions[MaskArchive], progress: ProgressCallback = no_progress
 ) -> PlacedMasks:
     """Download the masks of a dataset whose images are under `root`, unless it has masks. Existing files are not
     changed.
@@ -30,7 +31,7 @@ def download_masks(
     images = masked_images(name, root)
     placed = find_present(images, options.source)
     if placed is None:
-        folder = options.folder(root)
+        folder = archive_folder(root, options.source)
         with exclusive_folder(folder):
             staged = folder / f"{name}.masks"
             if not staged.exists():
@@ -49,9 +50,9 @@ def download_masks(
     return placed
 
 
-def finish(root: Path, options: MaskDownloadOptions) -> None:
+def finish(root: Path, options: DownloadOptions[MaskArchive]) -> None:
     """Remove downloaded archives that contain several datasets, after the last of these."""
-    folder = options.folder(root)
+    folder = archive_folder(root, options.source)
     if folder.is_dir() and not options.keep:
         with exclusive_folder(folder):
             remove_archives(folder)

@@ -6,42 +6,31 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cliptune.data.public.download import FETCHED, DownloadOptions
 from cliptune.data.public.download.disk import check_free_space, disk_errors, file_names, format_bytes
 from cliptune.data.public.download.transfer import NotAvailable, ProgressCallback, fetch
 from cliptune.errors import UserError
 from cliptune.masks.download.hub_folder import FOLDER, ListedArchive, file_url, hub_url, list_archives
 from cliptune.masks.download.naming import ARCHIVE, SEPARATOR, archives_of, dataset_names, identify
 
+#: Sources of masks. "foreground": Prompt_Tuning_Datasets_with_Foreground on the Hugging Face hub. "seem": the archive
+#: of DAPT.
 MaskArchive = Literal["foreground", "seem"]
 #: The archive of SEEM masks that the authors of DAPT link to. They publish no digest.
 SEEM_ID = "12BDM8X3ZynLVNqmkAMEvxVMk7vU9ILzv"
 SEEM_PAGE = f"https://drive.google.com/file/d/{SEEM_ID}/view"
 SEEM_URL = f"https://drive.usercontent.google.com/download?id={SEEM_ID}&export=download&confirm=t"
-#: Suffix of the files that mark downloaded archives, as opposed to those placed by hand; they contain the digest.
-FETCHED = ".fetched"
 
 
-@dataclass(frozen=True)
-class MaskDownloadOptions:
-    """Source of masks, and whether to keep the archives."""
-
-    source: MaskArchive = "foreground"
-    """ "foreground": Prompt_Tuning_Datasets_with_Foreground on the Hugging Face hub. "seem": the archive of DAPT."""
-    mirror: str = ""
-    """Another hub; or, for "seem", another URL of the archive."""
-    keep: bool = False
-    """Keep the archives."""
-
-    def folder(self, root: Path) -> Path:
-        """Where archives are downloaded to, or placed by hand."""
-        return root / "downloads" / f"masks-{self.source}"
+def archive_folder(root: Path, source: MaskArchive) -> Path:
+    """Where archives of masks are downloaded to, or placed by hand."""
+    return root / "downloads" / f"masks-{source}"
 
 
-def listed_for(name: str, options: MaskDownloadOptions) -> list[ListedArchive]:
+def listed_for(name: str, options: DownloadOptions[MaskArchive]) -> list[ListedArchive]:
     """The archives on the hub that may contain masks of a dataset. Raises `NotAvailable`."""
     hub = hub_url(options.mirror)
     listed = {archive.path.removeprefix(FOLDER).lstrip("/"): archive for archive in list_archives(hub)}
@@ -52,7 +41,7 @@ def listed_for(name: str, options: MaskDownloadOptions) -> list[ListedArchive]:
 
 
 def local_archives(
-    name: str, folder: Path, options: MaskDownloadOptions, progress: ProgressCallback
+    name: str, folder: Path, options: DownloadOptions[MaskArchive], progress: ProgressCallback
 ) -> dict[Path, str]:
     """Archives that may contain masks of a dataset, with their digests ("" if unknown), downloaded if necessary.
 
@@ -83,7 +72,7 @@ def remove_archives(folder: Path, name: str = "") -> None:
 
 
 def _fetch_parts(
-    archive: ListedArchive, folder: Path, options: MaskDownloadOptions, progress: ProgressCallback
+    archive: ListedArchive, folder: Path, options: DownloadOptions[MaskArchive], progress: ProgressCallback
 ) -> Path:
     """Download an archive from the hub; its parts are joined."""
     target, hub = folder / _flat(archive.path), hub_url(options.mirror)
@@ -152,6 +141,7 @@ def _part(target: Path) -> Path:
 
 
 def _marker(target: Path) -> Path:
+    """The file that marks a downloaded archive, as opposed to one placed by hand; it contains the digest."""
     return target.with_name(target.name + FETCHED)
 
 
@@ -161,7 +151,7 @@ def _flat(path: str) -> str:
 
 
 @contextmanager
-def _by_hand(folder: Path, options: MaskDownloadOptions) -> Iterator[None]:
+def _by_hand(folder: Path, options: DownloadOptions[MaskArchive]) -> Iterator[None]:
     """Add the ways out to the message if a server does not have an archive."""
     try:
         yield

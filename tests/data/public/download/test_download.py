@@ -51,7 +51,7 @@ def test_splits_agree_with_the_specifications():
 def test_from_the_collection_in_any_folder_structure(hub, made, root, name, above):
     prefix = above.replace("home", CARDS[name].home).replace("name", name) + "/" * bool(above)
     site = hub(f"{name}.zip", zipped({prefix + path: content for path, content in made(name).items()}))
-    report, remarks = download(name, root, DownloadOptions(mirror=site.url))
+    report, remarks = download(name, root, DownloadOptions("archive", site.url))
     assert report.status == "ready" and remarks == []
     assert_complete(name, root)
 
@@ -92,14 +92,14 @@ def test_pascal_voc_is_complete_with_the_files_of_its_site(site, root, tmp_path,
     remotes = (dataclasses.replace(CARDS["pascal_voc"].recipe.remote_files[0], digest=""),)
     enough = len(fake_voc.TRAIN) + len(fake_voc.VAL)
     change_recipe(monkeypatch, "pascal_voc", remote_files=remotes, min_images=enough)
-    assert download("pascal_voc", root, DownloadOptions(mirror=site.url))[1] == []
-    assert download("pascal_voc", root, DownloadOptions(mirror=site.url))[1] == ["already there"]
+    assert download("pascal_voc", root, DownloadOptions("archive", site.url))[1] == []
+    assert download("pascal_voc", root, DownloadOptions("archive", site.url))[1] == ["already there"]
 
 
 def test_existing_datasets_are_left_unchanged(root, site):
     mini_public_datasets.write_dataset(CARDS["dtd"], root, CARDS["dtd"].layouts[1])  # in torchvision's layout
     before = sorted(root.rglob("*"))
-    report, remarks = download("dtd", root, DownloadOptions(mirror=site.url))
+    report, remarks = download("dtd", root, DownloadOptions("archive", site.url))
     assert report.status == "ready" and remarks == ["already there"]
     assert site.asked == [] and sorted(root.rglob("*")) == before
 

@@ -108,7 +108,7 @@ def test_an_invalid_split(original, site, root):
 def test_an_archive_without_the_dataset(hub, root):
     site = hub("dtd.zip", zipped({"textures/x.jpg": b"?"}))
     with pytest.raises(UserError, match=r"has no folder images, but textures, in .*: move it to .* by hand"):
-        download("dtd", root, DownloadOptions(mirror=site.url))
+        download("dtd", root, DownloadOptions("archive", site.url))
     assert not (root / "dtd").exists()
 
 
@@ -127,14 +127,14 @@ def test_an_archive_with_missing_images(hub, made, root):
     gone = next(path for path in files if path.endswith(".jpg"))
     site = hub("dtd.zip", zipped({path: x for path, x in files.items() if path != gone}))
     with pytest.raises(UserError, match=f"only 27 of 28 images are there, not {gone.removeprefix('images/')}; use"):
-        download("dtd", root, DownloadOptions(mirror=site.url))
+        download("dtd", root, DownloadOptions("archive", site.url))
 
 
 def test_a_dataset_in_another_folder_is_not_downloaded_again(root, site):
     mini_public_datasets.write_dataset(CARDS["dtd"], root)
     (root / "dtd" / "images").rename(root / "dtd" / "Images")
     with pytest.raises(UserError, match="DescribableTextures is there, but .*mv .*"):
-        download("dtd", root, DownloadOptions(mirror=site.url))
+        download("dtd", root, DownloadOptions("archive", site.url))
     assert site.asked == []
 
 

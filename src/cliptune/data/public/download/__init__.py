@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from cliptune.data import public
 from cliptune.data.public.common.recipe import Recipe, RemoteFile
@@ -26,25 +26,25 @@ from cliptune.data.public.download.transfer import NotAvailable, ProgressCallbac
 from cliptune.data.split_file import read_split_file
 from cliptune.errors import UserError
 
+#: Sources of datasets. "archive": the collection on the Hugging Face hub. "original": the archives on the dataset's own
+#: site.
 Source = Literal["archive", "original"]
+#: The sources that a download can choose from: `Source`, or those of masks.
+AnySource = TypeVar("AnySource", bound=str, covariant=True)
 #: Suffix of the empty files that mark downloaded archives, as opposed to archives provided by the user.
 FETCHED = ".fetched"
 
 
 @dataclass(frozen=True)
-class DownloadOptions:
-    """Source of a download, and whether to keep the archives."""
+class DownloadOptions(Generic[AnySource]):
+    """Source of a download of images or masks, and whether to keep the archives."""
 
-    source: Source = "archive"
-    """ "archive": the collection on the Hugging Face hub. "original": the archives on the dataset's own site."""
+    source: AnySource
     mirror: str = ""
-    """Another hub; or, for original archives, a folder on a server that has them under their file names."""
+    """Another server: a hub; for "original", a folder on a server that has the archives under their file names; for
+    masks from "seem", the URL of the archive."""
     keep: bool = False
-    """Keep the archives in ROOT/downloads/NAME."""
-
-    def url(self, remote: RemoteFile) -> str:
-        """The URL of a file of an original site."""
-        return f"{self.mirror.rstrip('/')}/{remote.file_name}" if self.mirror else remote.url
+    """Keep the archives, which are in a subfolder of ROOT/downloads."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Download:
 
     spec: DatasetSpec
     root: Path
-    options: DownloadOptions
+    options: DownloadOptions[Source]
     progress: ProgressCallback
 
     @property
@@ -74,7 +74,12 @@ def dataset_status(name: str, root: Path) -> DatasetStatus:
     return check_dataset(public.classes()[name], root, sample=False)
 
 
-def select_source(spec: DatasetSpec, options: DownloadOptions, root: Path) -> Source:
+def original_url(remote: RemoteFile, options: DownloadOptions[Source]) -> str:
+    """The URL of a file of an original site, or of the mirror."""
+    return f"{options.mirror.rstrip('/')}/{remote.file_name}" if options.mirror else remote.url
+
+
+def select_source(spec: DatasetSpec, options: DownloadOptions[Source], root: Path) -> Source:
     """Choose the source of a dataset. Raises `UserError` with the manual steps if it cannot be downloaded."""
     if options.source == "archive" and spec.recipe.collected:
         return "archive"
@@ -84,7 +89,7 @@ def select_source(spec: DatasetSpec, options: DownloadOptions, root: Path) -> So
 
 
 def download(
-    name: str, root: Path, options: DownloadOptions, progress: ProgressCallback = no_progress
+    name: str, root: Path, options: DownloadOptions[Source], progress: ProgressCallback = no_progress
 ) -> tuple[DatasetStatus, list[str]]:
     """Download a dataset into `root`, unless it is complete there. Existing files are never changed.
 
@@ -187,7 +192,7 @@ def _download_split(job: _Download, split: RemoteFile) -> list[str]:
 def _fetch(job: _Download, remote: RemoteFile) -> None:
     target = job.folder / remote.file_name
     with _alternatives("--from archive uses the collection" * job.recipe.collected, target):
-        fetch(job.options.url(remote), target, digest=remote.digest, progress=job.progress)
+        fetch(original_url(remote, job.options), target, digest=remote.digest, progress=job.progress)
 
 
 @contextmanager
