@@ -57,7 +57,7 @@ def data_download(arguments: list[str]) -> None:
         raise UserError(f"data download takes names of datasets: {', '.join(public.specs())}")
     check_mirror(options.mirror)
     root = root_folder(options.root, make=not options.dry_run)
-    request = download.DownloadOptions(options.source, options.mirror, options.keep_archives)
+    request = download.DownloadOptions[download.Source](options.source, options.mirror, options.keep_archives)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def lines(name: str) -> Sequence[str]:

@@ -57,7 +57,7 @@ def data_download_masks(arguments: list[str]) -> None:
             f"masks are matched with images, and no benchmark is under {root}; cliptune data download NAME --root "
             f"{root} downloads one"
         )
-    request = DownloadOptions(options.source, options.mirror, options.keep_archives)
+    request = DownloadOptions[MaskArchive](options.source, options.mirror, options.keep_archives)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def lines(name: str) -> Sequence[str]:
