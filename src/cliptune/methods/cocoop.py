@@ -42,7 +42,7 @@ class CoCoOp(Method):
         return CoOp(self.n_ctx, self.words)
 
     def unused_fields(self) -> dict[str, str]:
-        return {name: why for name, why in self.coop().unused_fields().items() if name == "n_ctx"}
+        return self.coop().unused_n_ctx()
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.conditional import ConditionalContext

@@ -46,10 +46,13 @@ class CoOp(Method):
         if not self.words:
             return {}
         shared = {"class_specific": f"vectors that start from {self.words!r} are shared by all classes"}
+        return self.unused_n_ctx() | shared
+
+    def unused_n_ctx(self) -> dict[str, str]:
+        """`n_ctx` with the reason if the number of words replaces it: `unused_fields` of methods with this context."""
         if self.n_ctx == self.length:
-            return shared
-        reason = f'{self.words!r} starts one vector per word; words="" starts n_ctx={self.n_ctx} at random'
-        return {"n_ctx": reason} | shared
+            return {}
+        return {"n_ctx": f'{self.words!r} starts one vector per word; words="" starts n_ctx={self.n_ctx} at random'}
 
     @property
     def length(self) -> int:

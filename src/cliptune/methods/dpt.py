@@ -77,7 +77,7 @@ class Dpt(Method):
         return CoOp(self.n_ctx, self.words)
 
     def unused_fields(self) -> dict[str, str]:
-        return {name: why for name, why in self.coop().unused_fields().items() if name == "n_ctx"}
+        return self.coop().unused_n_ctx()
 
     def rates(self) -> Mapping[str, float]:
         return {"text": self.text_rate}

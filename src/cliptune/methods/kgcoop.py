@@ -54,7 +54,7 @@ class KgCoOp(Method):
         return CoOp(self.n_ctx, RELEASED_WORDS if self.words and self.compat == "release" else self.words)
 
     def unused_fields(self) -> dict[str, str]:
-        return {name: why for name, why in self.coop().unused_fields().items() if name == "n_ctx"}
+        return self.coop().unused_n_ctx()
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         return self.coop().learner(backbone, classnames, generator)

@@ -68,7 +68,7 @@ class Tcp(Method):
         return CoOp(self.n_ctx, self.words)
 
     def unused_fields(self) -> dict[str, str]:
-        return {name: why for name, why in self.coop().unused_fields().items() if name == "n_ctx"}
+        return self.coop().unused_n_ctx()
 
     def learner(self, backbone: Backbone, classnames: Sequence[str], generator: Generator) -> nn.Module:
         from cliptune.prompts.class_aware import ClassAwareContext
