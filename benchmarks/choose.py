@@ -57,7 +57,11 @@ GRID: dict[str, list[dict[str, Any]]] = {
     "coprompt": [{"weight": 2.0}, {"weight": 8.0}],
     "hicropl": [{"lr": 0.0025}, {"lr": 0.005}],
     "cupl": [{}],
-    "coop+dept": [{"rate": 1.0}, {"rate": 6.5}],
+    "coop+dept": [{"rate": 1.0}, {"rate": 6.5}, {"rate": 1.0, "linear": 0.3}],
+    "maple+dept": [{"rate": 1.0}, {"rate": 6.5}, {"rate": 1.0, "linear": 0.3}],
+    "coop+atprompt": [{"lr": 0.01}, {"lr": 0.03}, {"lr": 0.1}],
+    "maple+atprompt": [{"lr": 0.003}, {"lr": 0.01}],
+    "dpt": [{"epochs": 4, "lr": 0.01}, {"epochs": 4, "lr": 0.03}, {"epochs": 4, "lr": 0.1}],
     # Uses of exact masks and of masks provided by the model.
     "maple+copypaste": [
         {"pasted": 1.0, "masks_from": "data"},

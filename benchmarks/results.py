@@ -11,22 +11,19 @@ then the command without --part for the table.
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 from choose import STRONG, preset, train_teacher
-from keep import RESULTS, keep, record_copy
+from keep import RESULTS
+from tables import TableOptions, make_table
 
-from cliptune import config, methods, presets, run_dir, sweep
+from cliptune import config, methods, presets
 from cliptune.commands.report import write_page
 from cliptune.config import RunConfig
-from cliptune.files import write_text
-from cliptune.results import store, summary, table
 
 RECORDS = RESULTS / "emoji"
 COLUMNS = ("base", "novel", "hm", "base/same", "base/swapped", "base/gap", "base/plain")
@@ -37,31 +34,21 @@ STRONGER = ("coop", "cocoop", "kgcoop", "prograd", "language", "linear_probe", "
 
 
 @dataclass(frozen=True)
-class Options:
-    """Rows, seeds, data and output."""
+class Options(TableOptions):
+    """Rows, data and output."""
 
     rows: Literal["main", "family", "background"] = "main"
     """The table to make."""
-    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
-    """Seeds of each row."""
     data: str = "emoji"
     """emoji, or emoji:classes=validation to choose settings on."""
     out: Path = Path("runs/results")
     """Folder for checkpoints and records."""
     keep: bool = True
     """Copy records and table to benchmarks/results/emoji."""
-    only: tuple[str, ...] = ()
-    """Only rows of these methods, such as coop (with coop+dept) or coop+dept; empty selects all."""
     kinds: tuple[Literal["alone", "dapt", "longer", "copypaste"], ...] = ("alone", "dapt", "longer", "copypaste")
     """Only rows of methods alone, with DAPT, for three times the steps, or with copypaste."""
-    reuse_records: bool = False
-    """Use the copied records of the same configuration, to continue a table from another machine."""
-    recorded: bool = False
-    """Run nothing: the table of the rows that have records for all seeds."""
     page: bool = False
     """Also write OUT/report.html with images, which takes minutes for dozens of rows."""
-    part: str = ""
-    """I/N: do only the I-th of every N runs, without the table."""
 
 
 def kind(label: str) -> str:
@@ -118,48 +105,20 @@ def background_rows(base: dict[str, Any], out: Path) -> list[tuple[str, RunConfi
     return rows
 
 
-def restore_records(entries: Sequence[sweep.Job], out: Path) -> None:
-    """Copy records back into run directories that have none."""
-    for entry in entries:
-        copy, file = record_copy(entry.folder, out, RECORDS), entry.folder / store.RESULT_FILE
-        if not file.is_file() and copy.is_file() and is_record_of(copy, entry.run):
-            run_dir.claim_run_dir(entry.folder, entry.run)
-            shutil.copyfile(copy, file)
-
-
-def is_record_of(record: Path, run: RunConfig) -> bool:
-    """Whether a record is that of a run; options that are younger than the record had their default."""
-    return config.to_dict(config.from_dict(store.load_result(record).config)) == config.to_dict(run)
-
-
 ROWS = {"main": main_rows, "family": family_rows, "background": background_rows}
 
 
 def main(options: Options) -> None:
     """Run what is missing, print the table and copy the records."""
     base = {"data": options.data, "protocol": "base_to_novel"}
-    runs = [row for row in ROWS[options.rows](base, options.out) if kind(row[0]) in options.kinds]
-    if options.only:
-        runs = [row for row in runs if f"{row[0].partition(',')[0]}+".startswith(tuple(f"{o}+" for o in options.only))]
-    entries = sweep.plan_jobs(runs, options.seeds, options.out)
-    if options.reuse_records:
-        restore_records(entries, options.out)
-    if options.recorded:
-        missing = {entry.label for entry in entries if sweep.job_state(entry) != "done"}
-        entries = [entry for entry in entries if entry.label not in missing]
-    train_teacher(entries, base, options.out)
-    if options.part:
-        i, n = map(int, options.part.split("/"))
-        sweep.run_jobs(entries[i - 1 :: n])
-        return
-    results = sweep.run_jobs(entries)
-    text = table.to_markdown(summary.summarise(results, COLUMNS, cost=True))
-    sys.stdout.write(text + "\n")
-    if options.page:
+    rows = [row for row in ROWS[options.rows](base, options.out) if kind(row[0]) in options.kinds]
+    name = "table" if options.rows == "main" else options.rows
+    records = RECORDS if options.keep else None
+    results = make_table(
+        rows, options, options.out, records, name, COLUMNS, before=partial(train_teacher, base=base, out=options.out)
+    )
+    if results and options.page:
         write_page(results, options.out, options.out / "report.html", 8, title="cliptune on the bundled emoji sprites")
-    if options.keep:
-        keep([entry.folder for entry in entries], options.out, RECORDS)
-        write_text(RECORDS / ("table.md" if options.rows == "main" else f"{options.rows}.md"), text + "\n")
 
 
 if __name__ == "__main__":

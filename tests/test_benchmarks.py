@@ -52,7 +52,7 @@ def test_scripts_load(bench, script):
 def test_kept_records_are_those_of_the_presets(method, monkeypatch):
     """Those of the first two are older than some options of training, which are not in their configuration."""
     monkeypatch.syspath_prepend(FOLDER)
-    results = load("results")
-    record = results.RECORDS / f"{method}-seed1.json"
-    assert results.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=1))
-    assert not results.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=2))
+    tables, records = load("tables"), load("results").RECORDS
+    record = records / f"{method}-seed1.json"
+    assert tables.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=1))
+    assert not tables.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=2))
