@@ -63,3 +63,5 @@ def test_shares_add_up_and_keep_to_the_passes(photographs):
     assert sum(found.values()) == pytest.approx(1)
     free = photographs.shares(sources, images=100, passes=1000)
     assert free["large"] / free["small"] == pytest.approx(10)  # root of 100
+    more = photographs.shares(sources, images=100, passes=1000, factors={"small": 3})
+    assert more["large"] / more["small"] == pytest.approx(10 / 3)

@@ -104,7 +104,7 @@ def validate_images(run: RunConfig, task: Task, watchers: Sequence[Watcher] = ()
     """
     if not task.train and run.method.trains:
         raise UserError(
-            f"{run.data} has no training images, as it is a test set: tune on another dataset (imagenet), then "
+            f"{run.data} has no training images, as it is a test set: tune on other data, then "
             f"cliptune evaluate RUN --data {run.data}"
         )
     if run.method.pool and not task.pool:

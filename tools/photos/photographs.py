@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +81,8 @@ class Photographs:
     def __init__(self, work: Path, recipe: dict, size: int, per_set: int = 200) -> None:
         self.table, self.recipe, self.size = Table(work), recipe, size
         self.sources = dict(self.table.splits["train"])
-        self.shares = shares(self.sources, recipe["steps"] * recipe["batch"], recipe["passes"])
+        drawn = recipe["steps"] * recipe["batch"]
+        self.shares = shares(self.sources, drawn, recipe["passes"], recipe["weights"])
         self.texts = [t.format("x") for t in TEMPLATES]
         self.texts += [t.format(n) for names in self.table.names.values() for n in names for t in ("{}", "a {}.")]
         self.per_set = per_set
@@ -118,10 +119,13 @@ class Photographs:
         return {name: round(100 * value, 1) for name, value, _, _ in zero_shot(self.table, model, words, self.per_set)}
 
 
-def shares(sources: dict[str, list[dict]], images: int, passes: float) -> dict[str, float]:
-    """Share of a batch per source: in proportion to the root of classes times images, but at most `passes` passes
-    over a source in a run of `images` images."""
+def shares(
+    sources: dict[str, list[dict]], images: int, passes: float, factors: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Share of a batch per source: in proportion to the root of classes times images, times the source's factor, but at
+    most `passes` passes over a source in a run of `images` images."""
     weights = {name: (len({r["label"] for r in rows}) * len(rows)) ** 0.5 for name, rows in sources.items()}
+    weights = {name: weight * (factors or {}).get(name, 1) for name, weight in weights.items()}
     found: dict[str, float] = {}
     while weights:
         left = 1 - sum(found.values())

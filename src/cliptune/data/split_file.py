@@ -23,7 +23,7 @@ def read_split_file(
         path: The split file.
         images: The folder that its paths are relative to.
         fix: How to fix the file, for error messages.
-        optional: Splits that may be absent.
+        optional: Splits that may be absent, or empty in the case of train.
 
     Raises:
         UserError: If the file is not a split file, labels are not 0, 1, ..., a label has two names, an image is listed
@@ -46,7 +46,7 @@ def read_split_file(
             if names.setdefault(label, name) != name:
                 raise UserError(f"{path} gives label {label} two names, {names[label]!r} and {name!r}; {fix}")
             splits[split].append(Example(key, label, images / key))
-    if not splits["train"]:
+    if not splits["train"] and "train" not in optional:
         raise UserError(f"{path} lists no training images; {fix}")
     if sorted(names) != list(range(len(names))):
         raise UserError(f"the labels of {path} are not 0 to {len(names) - 1}; {fix}")

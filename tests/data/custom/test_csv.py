@@ -2,6 +2,7 @@
 
 import pytest
 
+import cliptune as ct
 from cliptune.data import sources
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.csv import Csv
@@ -47,6 +48,15 @@ def test_training_images_are_not_split_off_if_there_is_a_test_split(tmp_path, im
 def test_a_missing_test_split_is_drawn_from_the_training_images(tmp_path, image_paths):
     rows = [(*row, "val" if i % 2 else "train") for i, row in enumerate(plain(image_paths))]
     assert counts(Csv(write(tmp_path, ("path", "label", "split"), rows))) == [6, 10, 4]
+
+
+def test_a_table_of_test_images_is_a_test_set(tmp_path, image_paths):
+    rows = [(*row, "test") for row in plain(image_paths)]
+    table = Csv(write(tmp_path, ("path", "label", "split"), rows))
+    assert counts(table) == [0, 0, 20] and len(table.evaluation_examples()) == 20
+    assert ct.train("zeroshot", data=f"csv:{table.file}").evaluate().keys() == {"test"}
+    with pytest.raises(UserError, match=r"no training images, as it is a test set: .*cliptune evaluate RUN --data"):
+        ct.train("coop", data=f"csv:{table.file}")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -75,7 +75,7 @@ def test_malformed_tables_are_refused(tmp_path, text, reason):
     [
         ("holdout", "split 'holdout' in line 2 of .* is none of train, val, test"),
         ("", "split '' in line 2 of .* is none of train, val, test"),
-        ("test", "lists no training images; no line has train in the column split"),
+        ("val", "lists validation images only; no line has train or test in the column split"),
     ],
 )
 def test_invalid_splits_are_refused(tmp_path, image_paths, part, reason):

@@ -49,6 +49,14 @@ def test_without_validation(split, parts):
     assert set(ct.train("coop", **options, keep="last").evaluate()) == {"test"}
 
 
+@pytest.mark.parametrize("parts", [PARTS | {"train": [], "val": []}, {"test": PARTS["test"]}])
+def test_a_file_of_test_images_is_a_test_set(split, parts):
+    dataset = Json(split(parts))
+    assert [len(dataset.examples(part)) for part in ("train", "val", "test")] == [0, 0, 2]
+    with pytest.raises(ct.UserError, match="no training images, as it is a test set"):
+        ct.train("coop", data=f"json:{dataset.file}")
+
+
 def test_paths_are_relative_to_the_given_root(split, tmp_path):
     (tmp_path / "lists").mkdir()
     path = split(PARTS, tmp_path / "lists")

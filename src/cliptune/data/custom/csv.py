@@ -160,11 +160,12 @@ class Csv(CustomDataset):
             boxes, shares = (self._boxes.by_key.get(key, ()), self._boxes.shares) if self._boxes else ((), False)
             example = Example(key, -1, self.root / key, masked, boxes=boxes, shares=shares)
             found[part].append((labels[key], example))
-        if not found["train"]:
+        if not found["train"] and not found["test"]:
             raise UserError(
-                f"{self.file} lists no training images; no line has train in the column {table.header[split or 0]}"
+                f"{self.file} lists validation images only; no line has train or test in the column "
+                f"{table.header[split or 0]}"
             )
-        return {part: rows for part, rows in found.items() if rows}
+        return {part: rows for part, rows in found.items() if rows or part == "train"}
 
 
 def _not_a_file_message(file: Path) -> str:

@@ -36,7 +36,7 @@ class Json(Dataset):
         self.name = self.file.stem
         self.root = Path(config.root).expanduser() if config.root else self.file.parent
         self.classnames, parts = split_file.read_split_file(
-            self.file, self.root, fix="correct the file", optional=("val",)
+            self.file, self.root, fix="correct the file", optional=("train", "val")
         )
         if len(self.classnames) < 2:
             only = listed(sorted(self.classnames))
@@ -46,7 +46,7 @@ class Json(Dataset):
             raise UserError(f"{self.file} lists no test images; correct the file")
         self._splits = self._drop_missing(parts, config.skip_bad)
         untrained = set(range(len(self.classnames))) - {e.label for e in self._splits["train"]}
-        if untrained:
+        if untrained and self._splits["train"]:  # without any, it is a test set
             names = listed(sorted(self.classnames[label] for label in untrained))
             warnings.warn(f"no training images of {names} in {self.file}", stacklevel=2)
         untested = set(range(len(self.classnames))) - {e.label for e in self._splits["test"]}

@@ -58,8 +58,8 @@ def build_splits(
     """Build class names and splits from the examples `found`.
 
     Without a test split, it and a missing validation split take a share of the training split (see `cut_splits`); with
-    one, nothing is taken from training. Classes without training images are left out with a warning. Multi-label
-    examples get `labels`.
+    one, nothing is taken from training. Classes without training images are left out with a warning. Data with test
+    images alone is a test set for models trained on other data. Multi-label examples get `labels`.
 
     Args:
         found: Examples by split.
@@ -79,7 +79,8 @@ def build_splits(
     """
     shown = {part: {name for names, _ in rows for name in _names(names)} for part, rows in found.items()}
     known = list(classes) if classes is not None else sorted(set().union(*shown.values()))
-    trained = _trainable_classes(known, shown["train"], where)
+    only_test = not found["train"] and bool(found.get("test"))
+    trained = _trainable_classes(known, shown["test" if only_test else "train"], where)
     groups = _by_class(found, {name: label for label, name in enumerate(trained)})
     splits = cut_splits(groups, trained) | {"aside": []}
     if "test" in found and "val" not in found:
