@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune import checks, config, experiment, model_io, run_dir, tasks
+from cliptune import checks, config, experiment, inspection, model_io, run_dir, tasks
+from cliptune.analysis.inspection import Inspection
 from cliptune.backbones.backbone import Backbone
 from cliptune.data import sources
 from cliptune.data.custom.common.torch_dataset import as_test_dataset, python_spec
@@ -80,9 +81,63 @@ class Tuned:
         Raises:
             UserError: If the data cannot be found, or the method cannot be applied to its classes.
         """
-        run = config.with_options(self.run, reading)
         if data is None and not reading and self.path is None and self._result is not None:
             return dict(self._result.metrics)
+        model, run, task = self._evaluation(data, reading)
+        return experiment.evaluate_task(model, task, watchers, run.training)
+
+    def predictions(self, data: Any = None, **options: Any) -> Any:
+        """Predict the images of the run's own test sets, or of other data: one row per image.
+
+        Args:
+            data: As for `evaluate`.
+            **options: As for `inspect`.
+
+        Returns:
+            `Inspection.predictions()`: a `pandas.DataFrame` if pandas is installed, otherwise a plain table.
+
+        Raises:
+            UserError: As `evaluate`.
+        """
+        return self.inspect(data, **options).predictions()
+
+    def inspect(
+        self,
+        data: Any = None,
+        *,
+        all_images: bool = False,
+        watchers: Sequence[Watcher] = (),
+        **reading: Any,
+    ) -> Inspection:
+        """Predict the images of the run's own test sets, or of other data, and show where the model is wrong.
+
+        Args:
+            data: As for `evaluate`.
+            all_images: Also predict the other images of the run's data: the splits "train", "val", and "unused", which
+                are training images that were not drawn.
+            watchers: As for `evaluate`.
+            **reading: As for `evaluate`.
+
+        Returns:
+            Tables of the predictions, of accuracy per class, of confused classes, of mistakes and of calibration.
+
+        Raises:
+            UserError: As `evaluate`; and if all images are wanted of other data, or the run does not train on all
+                classes with labels.
+        """
+        model, run, task = self._evaluation(data, reading)
+        if all_images:
+            if task.tests.keys() == {"test"} and task.tests["test"].dataset is not None:  # see `tasks.evaluation_task`
+                raise UserError(
+                    "all_images is for the run's own data; leave it out, as all images of other data are tested"
+                )
+            folder = self.path if self.path is None or self.path.is_dir() else self.path.parent
+            task = inspection.with_all_images(run, task, folder)
+        return inspection.inspect_task(model, run, task, watchers)
+
+    def _evaluation(self, data: Any, reading: Mapping[str, Any]) -> tuple[TunedModel, config.RunConfig, Task]:
+        """The model, the configuration and the task of an evaluation; arguments as for `evaluate`."""
+        run = config.with_options(self.run, reading)
         if data is None and not run.data:
             raise UserError("the checkpoint does not name its data; name the data to evaluate on: data='folder:PATH'")
         opened = None if data is None or isinstance(data, str) else as_test_dataset(data, self.classnames)
@@ -96,12 +151,11 @@ class Tuned:
                 raise UserError(
                     "the classes are not those the run was trained on; name the data to evaluate on: data='folder:PATH'"
                 )
-            tasks.warn_of_image_kind(model.backbone, task.dataset)
-            return experiment.evaluate_task(model, task, watchers, run.training)
-        other = tasks.evaluation_task(run, spec, dataset, self.run)
-        tasks.warn_of_image_kind(model.backbone, other.dataset)
-        model.with_classes(other.classnames)  # raises if the method cannot be applied to them
-        return experiment.evaluate_task(model, other, watchers, run.training)
+        else:
+            task = tasks.evaluation_task(run, spec, dataset, self.run)
+            model.with_classes(task.classnames)  # raises if the method cannot be applied to them
+        tasks.warn_of_image_kind(model.backbone, task.dataset)
+        return model, run, task
 
     def _task(self, run: config.RunConfig, dataset: Dataset | None) -> Task:
         if self.path is None or dataset is not None:

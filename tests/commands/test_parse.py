@@ -2,10 +2,11 @@
 
 import pytest
 
+from cliptune.commands.evaluate import Evaluate
 from cliptune.commands.flags import given_fields
 from cliptune.commands.parse import parse, parse_known
 from cliptune.commands.planning import Sweep
-from cliptune.commands.train import Evaluate, Train, preset_run
+from cliptune.commands.train import Train, preset_run
 from cliptune.errors import UserError
 
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from cliptune.report.sampling_error import sampling_error, wilson_interval
+from cliptune.analysis.class_accuracy import wilson_interval
+from cliptune.report.sampling_error import sampling_error
 
 
 @pytest.mark.parametrize(

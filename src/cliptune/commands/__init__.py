@@ -24,7 +24,7 @@ COMMANDS = {
 }
 #: Commands whose module or function has another name: module and function.
 RENAMED = {
-    **{"evaluate": "train:evaluate", "list": "list_:list_", "import": "import_:import_"},
+    **{"list": "list_:list_", "import": "import_:import_"},
     **{group: f"groups:{group}" for group in ("data", "masks", "results")},
 }
 REGISTRY = Registry("command", others={n: f"{__name__}.{RENAMED.get(n, f'{n}:{n}')}" for n in COMMANDS})

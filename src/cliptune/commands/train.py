@@ -1,12 +1,10 @@
-"""`cliptune train METHOD` and `cliptune evaluate RUN`."""
+"""`cliptune train METHOD`."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +13,12 @@ from rich.console import Console
 from cliptune import config, coresets, external_code, files, masks, methods, presets, unused_options
 from cliptune.backbones.bundled import AUTO
 from cliptune.backbones.resolve import resolve_backbone
+from cliptune.commands.evaluate import print_metrics
 from cliptune.commands.flags import FLAT, given_fields
 from cliptune.commands.parse import parse, parse_known, split_first
 from cliptune.data import sources
-from cliptune.data.config import DataConfig
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, progress_display
 from cliptune.results import prompt_lengths
-from cliptune.results.aggregate import display_name
 
 
 @dataclass(frozen=True)
@@ -103,36 +100,3 @@ def train(arguments: list[str]) -> None:
     console.print(f"{cost}, saved in {options.out}")
     own = any(map(external_code.is_external, (name, options.run.selector)))
     console.print(f"next: cliptune predict {options.out} IMAGE...{' --allow-code' * own}")
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Print the accuracy of a trained run in percent."""
-
-    data: str = ""
-    """Other images with their own classes (folder:PATH). By default, the test sets of the run."""
-    allow_code: bool = False
-    """Import a method outside of cliptune (package.module:Class) that the run names. Only for files that you trust."""
-    reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
-
-
-def evaluate(arguments: list[str]) -> None:
-    """Evaluate a trained run and print its accuracy."""
-    path, rest = split_first(arguments, "a run's folder", "evaluate runs/train")
-    options = parse(Evaluate, "evaluate RUN", rest)
-    from cliptune.tuned import load
-
-    run = load(path, allow_code=options.allow_code)
-    with progress_display(Console(stderr=True)) as progress:
-        metrics = run.evaluate(
-            options.data or None, watchers=[ProgressBar(progress, path)], **config.non_default_fields(options.reading)
-        )
-    print_metrics(metrics)
-
-
-def print_metrics(metrics: Mapping[str, float]) -> None:
-    """Print metrics on standard output, one per line."""
-    named = {display_name(name): value for name, value in metrics.items()}
-    width = max(map(len, named))
-    for name, value in named.items():
-        sys.stdout.write(f"{name:<{width}}  {value:6.2f} %\n")

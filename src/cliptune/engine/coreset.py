@@ -126,12 +126,12 @@ def write_coreset(path: Path, fingerprint: str, task: Task) -> None:
     write_json(path, {"run": fingerprint, "pictures": [[e.key, e.weight] for e in task.train]})
 
 
-def read_coreset(path: Path, fingerprint: str, task: Task) -> Task | None:
+def read_coreset(path: Path, fingerprint: str | None, task: Task) -> Task | None:
     """`task` with the training images in a file of `write_coreset`; None if the file is missing, damaged, or of another
-    run or other images."""
+    run or other images. fingerprint: None accepts the file of any run, as the data of a moved run has another path."""
     try:
         content = plain_values.from_json(read_text(path))
-        if content["run"] != fingerprint:
+        if fingerprint not in (None, content["run"]):
             return None
         weights = {key: float(weight) for key, weight in content["pictures"]}
     except (ValueError, KeyError, TypeError, OverflowError):

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from torch import Tensor
+
 from cliptune.data.validate import drop_unreadable
 from cliptune.engine.config import TrainConfig
 from cliptune.engine.evaluate import compute_metrics, predict_logits
@@ -16,15 +18,20 @@ from cliptune.types import Task, TestSet
 
 
 def evaluate_task(
-    model: TunedModel, task: Task, watchers: Sequence[Watcher] = (), training: TrainConfig | None = None
+    model: TunedModel,
+    task: Task,
+    watchers: Sequence[Watcher] = (),
+    training: TrainConfig | None = None,
+    collect: Callable[[str, TestSet, Tensor], None] | None = None,
 ) -> dict[str, float]:
     """Metrics in percent on each test set of a task (see `compute_metrics`), and "average" over those of
     `task.averaged`.
 
     Test sets with class names that the model cannot accept are left out with a warning.
 
-    training: Provides the evaluation view and the number of workers. Raises `UserError` that names unreadable images,
-    and if the task has no test images.
+    training: Provides the evaluation view and the number of workers. collect: Called with the name, the readable images
+    and the logits `(n, columns)` of each test set. Raises `UserError` that names unreadable images, and if the task has
+    no test images.
     """
     task, _ = drop_unreadable(replace(task, train=(), val=()), progress_callback(watchers, "checking images"))
     tests = _accepted_tests(model, task)
@@ -40,6 +47,8 @@ def evaluate_task(
     for name, test in tests.items():
         logits = predict_logits(model, task.dataset, test, preset=training.augment, workers=training.workers, tick=tick)
         metrics |= compute_metrics(logits, test, name)
+        if collect is not None:
+            collect(name, test, logits)
     averaged = [metrics[name] for name in task.averaged if name in metrics]
     if averaged and len(averaged) == len(task.averaged):
         metrics["average"] = sum(averaged) / len(averaged)

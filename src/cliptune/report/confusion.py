@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cliptune.report.sampling_error import wilson_interval
+from cliptune.analysis.class_accuracy import wilson_interval
 
 
 @dataclass(frozen=True)

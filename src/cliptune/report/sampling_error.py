@@ -1,4 +1,4 @@
-"""Sampling error of accuracies on finite test sets: standard errors and Wilson intervals."""
+"""Sampling error of accuracies on finite test sets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Sequence
 
 from cliptune.results.aggregate import aggregate_runs, split_metric
 from cliptune.types import Result
-
-#: 97.5 % quantile of the normal distribution: 95 % lie within plus or minus this.
-NORMAL_QUANTILE_95 = 1.959963984540054
 
 
 def sampling_error(runs: Sequence[Result], metric: str) -> float | None:
@@ -35,12 +32,3 @@ def sampling_error(runs: Sequence[Result], metric: str) -> float | None:
     if not images or cell is None or not 0 <= cell.mean <= 100:
         return None
     return math.sqrt(cell.mean * (100 - cell.mean) / images)
-
-
-def wilson_interval(right: int, of: int) -> tuple[float, float]:
-    """Wilson 95 % interval, in percent, of the share `right / of`; valid for small `of` and for shares of 0 and 1."""
-    if not of:
-        return 0.0, 100.0
-    share, z = right / of, NORMAL_QUANTILE_95**2 / of
-    middle, half = share + z / 2, math.sqrt(share * (1 - share) * z + z**2 / 4)
-    return 100 * max(0.0, middle - half) / (1 + z), 100 * min(1 + z, middle + half) / (1 + z)

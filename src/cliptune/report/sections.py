@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cliptune.analysis.background_conditions import CONDITIONS
+from cliptune.analysis.class_accuracy import wilson_interval
 from cliptune.report.confusion import ConfusionCounts, most_changed_classes, most_confused_pairs
 from cliptune.report.html_table import HtmlTable, number_cell, text_cell
 from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord, tabulate_reliance
 from cliptune.report.report_data import NO_GRADCAM, PromptWords
-from cliptune.report.sampling_error import wilson_interval
 from cliptune.results.formatting import column_title
 
 #: Columns of the table of background reliance.
