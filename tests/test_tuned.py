@@ -7,8 +7,6 @@ import torch
 from PIL import Image
 
 import cliptune as ct
-from cliptune import experiment
-from cliptune.data.custom.folder import Folder
 from cliptune.data.image_io import read_image
 from cliptune.data.transforms import standardise
 from cliptune.engine.watchers import Watcher
@@ -115,26 +113,6 @@ def test_evaluate_on_another_folder(run, tmp_path):
     metrics = run.evaluate(f"folder:{tmp_path / 'others'}")
     assert set(metrics) == {"test"}
     assert run.classnames == CLASSES, "its own classes stay"
-
-
-def test_a_whole_folder_is_evaluated_unless_it_has_a_test_split(run, tmp_path, monkeypatch):
-    write_images(tmp_path / "whole", classes=("mouse", "bear"), each=6)
-    for part, each in (("train", 3), ("test", 2)):
-        write_images(tmp_path / "parts" / part, classes=("mouse", "bear"), each=each)
-    seen = []
-    monkeypatch.setattr(
-        experiment, "evaluate_task", lambda model, task, *_: seen.append(task.tests["test"].examples) or {}
-    )
-    for folder, count in (("whole", 12), ("parts", 4)):
-        run.evaluate(f"folder:{tmp_path / folder}")
-        assert len(seen[-1]) == len({e.key for e in seen[-1]}) == count
-
-
-def test_training_images_are_not_evaluated(photos, monkeypatch):
-    run = ct.train("zeroshot", data=f"folder:{photos}", shots=2)
-    monkeypatch.setattr(experiment, "evaluate_task", lambda model, task, *_: task.tests["test"].examples)
-    tested = run.evaluate(f"folder:{photos}/../{photos.name}")
-    assert [e.key for e in tested] == [e.key for e in Folder(photos).examples("test")]
 
 
 @pytest.mark.parametrize("place", ["folder", "file.safetensors"])

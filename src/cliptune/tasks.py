@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +19,7 @@ from cliptune.engine import coreset, untested_classes
 from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
 from cliptune.masks.validate import drop_unusable
-from cliptune.types import Example, Task, TestSet
+from cliptune.types import Task
 
 
 def open_dataset(run: RunConfig) -> Dataset:
@@ -47,30 +46,6 @@ def build_task(run: RunConfig, dataset: Dataset | None = None) -> Task:
     dataset = dataset.with_holdout() if validation_use(run) else dataset
     task = next(iter(protocols.get(run.protocol)(dataset, shots=run.shots, seeds=(run.seed,), **more)))
     return replace(task, chosen_on=next(iter(task.tests))) if run.method.chooses_on_test else task
-
-
-def evaluation_task(run: RunConfig, data: str, dataset: Dataset | None, trained: RunConfig) -> Task:
-    """The task of testing a run on other data: on all of its images, unless it has a test split or contains images that
-    the run `trained` was trained on; then on its test split.
-
-    data: The name of the data. dataset: The same, if the caller has opened it already.
-    """
-    reading = replace(run.reading, draws="")  # these belong to the training data
-    few = RunConfig(run.method, data=data, shots=1, seed=run.seed, training=run.training, reading=reading)
-    task = build_task(few, dataset)
-    whole, tested = tuple(task.dataset.evaluation_examples()), task.tests["test"].examples
-    tested = whole if whole != tested and not _trained_on(trained, whole) else tested
-    return replace(task, tests={"test": TestSet(tested, task.classnames, task.dataset)})
-
-
-def _trained_on(run: RunConfig, examples: Sequence[Example]) -> bool:
-    """Whether some of these image files are in the training data of a run."""
-    with suppress(UserError), warnings.catch_warnings(action="ignore"):
-        # A pool may be of another dataset, the target.
-        own = build_task(run).dataset if run.method.pool else open_dataset(run)
-        trained = {e.path.resolve() for e in (*own.examples("train"), *own.examples("val")) if e.path is not None}
-        return any(e.path is not None and e.path.resolve() in trained for e in examples)
-    return False
 
 
 def _check_pool(run: RunConfig) -> None:

@@ -10,12 +10,9 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune import checks, config, experiment, inspection, model_io, run_dir, tasks
+from cliptune import checks, config, evaluation_data, experiment, inspection, model_io, run_dir, tasks
 from cliptune.analysis.inspection import Inspection
 from cliptune.backbones.backbone import Backbone
-from cliptune.data import sources
-from cliptune.data.custom.common.torch_dataset import as_test_dataset, python_spec
-from cliptune.data.dataset import Dataset
 from cliptune.data.image_inputs import ImageInput, batched_views, iterate_images
 from cliptune.data.transforms import evaluation_view, standardise
 from cliptune.engine.nan_checks import check_logits
@@ -127,7 +124,7 @@ class Tuned:
         """
         model, run, task = self._evaluation(data, reading)
         if all_images:
-            if task.tests.keys() == {"test"} and task.tests["test"].dataset is not None:  # see `tasks.evaluation_task`
+            if task.tests.keys() == {"test"} and task.tests["test"].dataset is not None:  # see `evaluation_data`
                 raise UserError(
                     "all_images is for the run's own data; leave it out, as all images of other data are tested"
                 )
@@ -138,29 +135,13 @@ class Tuned:
     def _evaluation(self, data: Any, reading: Mapping[str, Any]) -> tuple[TunedModel, config.RunConfig, Task]:
         """The model, the configuration and the task of an evaluation; arguments as for `evaluate`."""
         run = config.with_options(self.run, reading)
-        if data is None and not run.data:
-            raise UserError("the checkpoint does not name its data; name the data to evaluate on: data='folder:PATH'")
-        opened = None if data is None or isinstance(data, str) else as_test_dataset(data, self.classnames)
-        spec = data if opened is None else python_spec(opened)
-        dataset = None if opened is None else sources.apply_config(opened, run.reading)
+        task = evaluation_data.evaluation_task(data, run, trained=self.run, classnames=self.classnames, path=self.path)
         templates = reading.get("templates", ())  # by default those of training
         model = self.model.with_classes(self.classnames, templates) if templates else self.model
-        if spec is None or (opened is not None and spec == run.data):
-            task = self._task(run, dataset)
-            if task.classnames != self.classnames:
-                raise UserError(
-                    "the classes are not those the run was trained on; name the data to evaluate on: data='folder:PATH'"
-                )
-        else:
-            task = tasks.evaluation_task(run, spec, dataset, self.run)
+        if task.classnames != self.classnames:
             model.with_classes(task.classnames)  # raises if the method cannot be applied to them
         tasks.warn_of_image_kind(model.backbone, task.dataset)
         return model, run, task
-
-    def _task(self, run: config.RunConfig, dataset: Dataset | None) -> Task:
-        if self.path is None or dataset is not None:
-            return tasks.build_task(run, dataset)
-        return model_io.load_task(self.path, run, self.classnames)
 
     def predict(self, images: ImageInput | Iterable[ImageInput], top_k: int = 1) -> Any:
         """Classify one or several images.
