@@ -66,7 +66,8 @@ def train(
     task = None if opened is None else tasks.build_task(run, sources.apply_config(opened, run.reading))
     model, result = experiment.run_experiment(run, None if out is None else Path(out), watchers=watchers, task=task)
     # The method of the model may differ: after a search it is the one that was found, which the tensors fit.
-    return Tuned(model, dataclasses.replace(run, method=model.method), result)
+    folder = None if out is None else Path(out).absolute()
+    return Tuned(model, dataclasses.replace(run, method=model.method), result, folder=folder)
 
 
 def _run_config(

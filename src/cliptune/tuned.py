@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune import checks, config, evaluation_data, experiment, inspection, model_io, run_dir, tasks
+from cliptune import calibration, checks, config, evaluation_data, experiment, inspection, model_io, run_dir, tasks
+from cliptune.analysis.calibration import FittedTemperature
 from cliptune.analysis.inspection import Inspection
 from cliptune.backbones.backbone import Backbone
 from cliptune.data.image_inputs import ImageInput, batched_views, iterate_images
@@ -18,6 +20,7 @@ from cliptune.data.transforms import evaluation_view, standardise
 from cliptune.engine.nan_checks import check_logits
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
+from cliptune.files import check_file
 from cliptune.model import export
 from cliptune.model.tuned_model import TunedModel
 from cliptune.results import store
@@ -37,12 +40,21 @@ class Tuned:
         run: The configuration it was trained with.
         result: Metrics, history and cost of the run, or None if unknown.
         path: The folder or file that it was loaded from, or None.
+        folder: The run directory, or None. By default `path`, if it is a run directory or its checkpoint.
     """
 
     def __init__(
-        self, model: TunedModel, run: config.RunConfig, result: Result | None = None, path: Path | None = None
+        self,
+        model: TunedModel,
+        run: config.RunConfig,
+        result: Result | None = None,
+        path: Path | None = None,
+        folder: Path | None = None,
     ):
         self.model, self.run, self.path, self._result = model.eval(), run, path, result
+        if folder is None and path is not None and (path.is_dir() or path.name == run_dir.CHECKPOINT):
+            folder = path if path.is_dir() else path.parent
+        self.folder, self._fitted = folder, None
 
     @property
     def result(self) -> Result | None:
@@ -52,10 +64,20 @@ class Tuned:
             UserError: If the record is damaged.
         """
         if self._result is None and self.path is not None:
-            record = (self.path if self.path.is_dir() else self.path.parent) / store.RESULT_FILE
-            own = self.path.is_dir() or self.path.name == run_dir.CHECKPOINT
-            self._result = store.load_result(record) if own and record.is_file() else None
+            record = None if self.folder is None else self.folder / store.RESULT_FILE
+            self._result = store.load_result(record) if record is not None and record.is_file() else None
         return self._result
+
+    @property
+    def temperature(self) -> FittedTemperature | None:
+        """The temperature that `calibrate` fitted, now or earlier for the same run directory; None if it did not.
+
+        Raises:
+            UserError: If the file with it is damaged, or was written for another checkpoint.
+        """
+        if self._fitted is None and self.folder is not None:
+            self._fitted = calibration.read_temperature(self.folder)
+        return self._fitted
 
     @property
     def classnames(self) -> tuple[str, ...]:
@@ -103,6 +125,7 @@ class Tuned:
         data: Any = None,
         *,
         all_images: bool = False,
+        calibrated: bool = False,
         watchers: Sequence[Watcher] = (),
         **reading: Any,
     ) -> Inspection:
@@ -112,6 +135,7 @@ class Tuned:
             data: As for `evaluate`.
             all_images: Also predict the other images of the run's data: the splits "train", "val", and "unused", which
                 are training images that were not drawn.
+            calibrated: Divide logits by the `temperature`, for test sets with the classes of training.
             watchers: As for `evaluate`.
             **reading: As for `evaluate`.
 
@@ -119,18 +143,57 @@ class Tuned:
             Tables of the predictions, of accuracy per class, of confused classes, of mistakes and of calibration.
 
         Raises:
-            UserError: As `evaluate`; and if all images are wanted of other data, or the run does not train on all
-                classes with labels.
+            UserError: As `evaluate`; if all images are wanted of other data, or the run does not train on all classes
+                with labels; or if there is no temperature.
         """
+        temperature = self._known_temperature() if calibrated else 1.0
         model, run, task = self._evaluation(data, reading)
         if all_images:
             if task.tests.keys() == {"test"} and task.tests["test"].dataset is not None:  # see `evaluation_data`
                 raise UserError(
                     "all_images is for the run's own data; leave it out, as all images of other data are tested"
                 )
-            folder = self.path if self.path is None or self.path.is_dir() else self.path.parent
-            task = inspection.with_all_images(run, task, folder)
-        return inspection.inspect_task(model, run, task, watchers)
+            task = inspection.with_all_images(run, task, self.folder)
+        return inspection.inspect_task(model, run, task, watchers, temperature)
+
+    def calibrate(self, watchers: Sequence[Watcher] = (), **reading: Any) -> FittedTemperature:
+        """Fit a temperature to the probabilities of the validation images, never of test images.
+
+        Logits are divided by it on request: `predict(..., calibrated=True)`. Accuracy does not change. Of your own
+        data, all validation images are used, otherwise those that were drawn for the run. The temperature is stored in
+        the run directory, if there is one, and by `save`.
+
+        Args:
+            watchers: Receive the number of images done.
+            **reading: As for `evaluate`.
+
+        Returns:
+            The temperature, its 95 % interval, the number of images, their negative log-likelihood before and after.
+
+        Raises:
+            UserError: If there are no validation images, all are classified correctly, or images have several classes.
+        """
+        if self.folder is not None:
+            check_file(self.folder / calibration.CALIBRATION)
+        model, run, task = self._evaluation(None, reading)
+        fitted = calibration.fit_on_validation(model, run, task, watchers)
+        if fitted.images < calibration.FEW_IMAGES:
+            warnings.warn(
+                f"the temperature is {calibration.describe(fitted)}, which are few: more would make it more certain",
+                stacklevel=2,
+            )
+        if self.folder is not None:
+            calibration.write_temperature(self.folder, fitted)
+        self._fitted = fitted
+        return fitted
+
+    def _known_temperature(self) -> float:
+        if self.temperature is None:
+            raise UserError(
+                f"{self.path or 'this model'} has no temperature for calibrated probabilities; fit it on validation "
+                f"images first: cliptune evaluate RUN --calibrate, in Python run.calibrate()"
+            )
+        return self.temperature.temperature
 
     def _evaluation(self, data: Any, reading: Mapping[str, Any]) -> tuple[TunedModel, config.RunConfig, Task]:
         """The model, the configuration and the task of an evaluation; arguments as for `evaluate`."""
@@ -143,7 +206,7 @@ class Tuned:
         tasks.warn_of_image_kind(model.backbone, task.dataset)
         return model, run, task
 
-    def predict(self, images: ImageInput | Iterable[ImageInput], top_k: int = 1) -> Any:
+    def predict(self, images: ImageInput | Iterable[ImageInput], top_k: int = 1, *, calibrated: bool = False) -> Any:
         """Classify one or several images.
 
         Args:
@@ -151,16 +214,18 @@ class Tuned:
                 opened with "rb", PIL images, arrays `(H, W, C)` or `(H, W)`, tensors `(C, H, W)` or `(H, W)`. Arrays
                 and tensors are uint8, or float in [0, 1] and not normalised. One with four dimensions is a batch.
             top_k: Number of classes to return per image. If above 1, each prediction is a list, most probable first.
+            calibrated: Divide logits by the `temperature` that `calibrate` fitted.
 
         Returns:
             `(name, probability)` of the most probable class; for several images, a list in their order.
 
         Raises:
-            UserError: If an image cannot be read; the message names it and the reason.
+            UserError: If an image cannot be read; the message names it and the reason. If there is no temperature.
         """
         checks.require(top_k >= 1, "top_k", top_k, "at least 1")
+        temperature = self._known_temperature() if calibrated else 1.0
         _, single = iterate_images(images)
-        best = self.logits(images).softmax(-1).topk(min(top_k, len(self.classnames)))
+        best = (self.logits(images) / temperature).softmax(-1).topk(min(top_k, len(self.classnames)))
         rows = [
             [(self.classnames[i], p) for p, i in zip(*pair, strict=True)]
             for pair in zip(best.values.tolist(), best.indices.tolist(), strict=True)
@@ -248,6 +313,8 @@ class Tuned:
     def save(self, path: str | Path) -> Path:
         """Write the trained parameters, the configuration and the class names: kilobytes, without code.
 
+        A fitted `temperature` is written as well if the checkpoint is in a folder of its own.
+
         Args:
             path: A file name that ends in `.safetensors`, or a folder, in which `checkpoint.safetensors` is written.
 
@@ -256,7 +323,10 @@ class Tuned:
         """
         path = Path(path)
         path = path if path.suffix == ".safetensors" else path / run_dir.CHECKPOINT
+        fitted = self.temperature if path.name == run_dir.CHECKPOINT else None
         model_io.save_model(path, self.run, self.model)
+        if fitted is not None:
+            calibration.write_temperature(path.parent, fitted)
         return path
 
     def export(self, path: str | Path) -> Path:

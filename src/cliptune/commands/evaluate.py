@@ -21,6 +21,7 @@ from cliptune.results.aggregate import display_name
 from cliptune.results.row_tables import check_row_file, write_rows
 
 if TYPE_CHECKING:
+    from cliptune.analysis.calibration import FittedTemperature
     from cliptune.analysis.inspection import Inspection
 
 #: Pairs of classes printed with --details.
@@ -42,9 +43,14 @@ class Evaluate:
     """Also evaluate the other images of the run's data: the splits train, val, and unused, which are training images
     that were not drawn."""
     details: bool = False
-    """Also print accuracy per class with its 95 % interval, confused classes, and the surest mistakes."""
+    """Also print accuracy per class with its 95 % interval, confused classes, the surest mistakes, and calibration."""
     mistakes: int = 10
     """Number of mistakes per test set that --details prints."""
+    calibrate: bool = False
+    """Fit a temperature on the run's validation images, never on test images, store it with the run, and use it as
+    --calibrated does."""
+    calibrated: bool = False
+    """Divide logits by the stored temperature, which changes probabilities, not accuracy."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names. Only for files that you trust."""
     reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
@@ -69,11 +75,18 @@ def evaluate(arguments: list[str]) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with progress_display(console) as progress:
         watchers, data = [ProgressBar(progress, path)], options.data or None
-        if options.predictions is None and not options.details and not options.all_images:
+        calibrated = options.calibrated or options.calibrate
+        if options.predictions is None and not options.details and not options.all_images and not calibrated:
             print_metrics(run.evaluate(data, watchers=watchers, **reading))
             return
-        inspection = run.inspect(data, all_images=options.all_images, watchers=watchers, **reading)
+        if options.calibrate:
+            run.calibrate(watchers, **reading)
+        inspection = run.inspect(
+            data, all_images=options.all_images, calibrated=calibrated, watchers=watchers, **reading
+        )
     print_metrics(inspection.metrics)
+    if options.details or calibrated:
+        print_calibration(inspection, run.temperature)
     if options.details:
         print_details(inspection, options.mistakes)
     if options.predictions is not None:
@@ -88,6 +101,30 @@ def print_metrics(metrics: Mapping[str, float]) -> None:
     width = max(map(len, named))
     for name, value in named.items():
         sys.stdout.write(f"{name:<{width}}  {value:6.2f} %\n")
+
+
+def print_calibration(inspection: Inspection, fitted: FittedTemperature | None) -> None:
+    """Print mean probability, calibration error and log-likelihood per split, and the temperature of the run."""
+    from cliptune.analysis.calibration import BINS, measure_calibration
+    from cliptune.calibration import describe
+
+    rows = []
+    for part in inspection.splits:
+        if part.multi_label:
+            continue
+        temperature = inspection.temperatures.get(part.split, 1.0)
+        states = [(1.0, part.scaled(1 / temperature))] if temperature != 1 else []
+        for value, state in [*states, (temperature, part)]:
+            found = measure_calibration(state)
+            shares = (_percent(100 * x) for x in (found.accuracy, found.confidence, found.error))
+            rows.append((part.split, f"{value:.3g}", found.images, *shares, f"{found.nll:.3f}"))
+    if not rows:
+        sys.stdout.write("\nno calibration: images have several classes, whose probabilities sum to 1\n")
+        return
+    title = f"calibration: mean probability and expected calibration error ({BINS} bins) in percent, log loss in nats"
+    print_columns(title, ("split", "temperature", "images", "accuracy", "probability", "error", "log loss"), rows)
+    known = "none is stored with the run; --calibrate fits one" if fitted is None else describe(fitted)
+    sys.stdout.write(f"  temperature: {known}\n")
 
 
 def print_details(inspection: Inspection, mistakes: int) -> None:

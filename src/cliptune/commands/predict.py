@@ -40,6 +40,8 @@ class Predict:
     """Number of classes per image."""
     classes: tuple[str, ...] = ()
     """Other class names (at least two). By default, those of training."""
+    calibrated: bool = False
+    """Divide logits by the run's temperature, which cliptune evaluate RUN --calibrate fits on validation images."""
     json: bool = False
     """Print one JSON object per line."""
     skip_bad: bool = False
@@ -64,7 +66,11 @@ def predict(arguments: list[str]) -> None:
 
     run = load(path, allow_code=options.allow_code)
     if options.classes or "classes" in given_fields(Predict, rest):
+        if options.calibrated:
+            raise UserError("the temperature is for the classes of training; leave out --calibrated or --classes")
         run = run.with_classes(options.classes)
+    if options.calibrated and run.temperature is None:
+        raise UserError(f"{path} has no temperature; fit it on validation images: cliptune evaluate {path} --calibrate")
     examples = {str(image): Example(str(image), 0, image) for image in images}
     bad = find_unreadable(examples.values())
     tolerated = MAX_UNREADABLE_SHARE * len(examples) if any(given.is_dir() for given in options.images) else 0
@@ -97,13 +103,13 @@ def _predictions(
         chunk, rows = images[start : start + BATCH_SIZE], list[Any]()
         with collect_assumed_ranges():  # `find_unreadable` has warned about all images
             try:
-                rows = run.predict(chunk, top_k=top_k)
+                rows = run.predict(chunk, top_k=top_k, calibrated=options.calibrated)
             except UnreadableImageError:
                 if not options.skip_bad:
                     raise
                 for image in chunk:
                     try:
-                        rows += run.predict([image], top_k=top_k)
+                        rows += run.predict([image], top_k=top_k, calibrated=options.calibrated)
                     except UnreadableImageError as error:
                         bad[str(image)] = error.reason
         yield from zip((image for image in chunk if str(image) not in bad), rows, strict=True)
