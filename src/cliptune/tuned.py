@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.v2.functional import to_pil_image
 
 from cliptune import calibration, checks, config, evaluation_data, experiment, inspection, model_io, run_dir, tasks
@@ -21,7 +22,8 @@ from cliptune.engine.nan_checks import check_logits
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.files import check_file
-from cliptune.model import export
+from cliptune.model.export import export_open_clip
+from cliptune.model.image_classifier import ImageClassifier
 from cliptune.model.tuned_model import TunedModel
 from cliptune.results import store
 from cliptune.types import DecodedImage, Result, Task
@@ -329,28 +331,63 @@ class Tuned:
             calibration.write_temperature(path.parent, fitted)
         return path
 
-    def export(self, path: str | Path) -> Path:
-        """Write the tuned CLIP as plain open_clip weights, with low-rank terms and LayerNorms merged.
-
-        It costs no more than the backbone. Methods that only change weights can be exported: `clip_lora`,
-        `two_stage_fs`. A classifier (`two_stage_fs`) is not in the file; a warning says so.
+    def export(self, path: str | Path, to: str = "open_clip", *, half: bool = False) -> Path:
+        """Write the tuned model for use without cliptune.
 
         Args:
-            path: A file name that ends in `.safetensors`, for the weights alone, to be used as `pretrained` of
-                `open_clip.create_model` with the backbone's architecture and activation. Or a folder, in which
-                `open_clip_model.safetensors` and `open_clip_config.json` are written, for
-                `open_clip.create_model("local-dir:FOLDER")`.
+            path: A folder. With `to="open_clip"` also a file name that ends in `.safetensors`, for the weights alone.
+            to: What to write, each with a README that has lines of Python to use it, but for "open_clip":
+
+                - "onnx": the image tower with its learned tokens, the preprocessing after resizing and the class
+                  features as `model.onnx`, from uint8 images to logits. Needs `pip install "cliptune[onnx]"`.
+                - "torch": the same as `model.pt2`, for `torch.export.load`.
+                - "numpy": class matrix, factor and names, for methods that leave the image tower as it is.
+                - "open_clip": the CLIP with low-rank terms and LayerNorms merged into its weights, for methods that
+                  only change weights: `clip_lora`, `two_stage_fs`. A classifier (`two_stage_fs`) is not in the file; a
+                  warning says so. `open_clip.create_model("local-dir:FOLDER")` loads the folder.
+            half: Compute the image tower in float16 ("onnx", "torch"). The accuracy on test images of the run is in the
+                README and in `classifier.json`.
 
         Returns:
-            The path of the weights.
+            The path of the main file.
 
         Raises:
-            UserError: If the method has anything else, such as learned tokens; or if a file cannot be written.
+            UserError: If the method has anything that the format cannot contain, a library is missing, or a file cannot
+                be written; then nothing is written.
         """
+        from cliptune.export.write import Exported, write_export  # torch.export takes a second to import
+
         path = Path(path)
         if path.name == run_dir.CHECKPOINT:
             raise UserError(f"{path} is the name of a run's checkpoint; choose another file, or a folder")
-        return export.export_open_clip(self.model, path)
+        if to == "open_clip":
+            if half:
+                raise UserError("half is for to='onnx' and to='torch'; leave it out")
+            return export_open_clip(self.model, path)
+        task = partial(
+            evaluation_data.evaluation_task,
+            None,
+            self.run,
+            trained=self.run,
+            classnames=self.classnames,
+            path=self.path,
+        )
+        source = Exported(self.model, self.run, task)
+        return write_export(source, path, to, half=half)  # type: ignore[arg-type]
+
+    def as_module(self, half: bool = False) -> nn.Module:
+        """The model as a module from images to logits, for `torch.export`, `torch.jit.trace` and `torch.onnx`.
+
+        Its inputs are images `(b, 3, H, W)` at the backbone's size, uint8 or float in [0, 1]; it normalises them. It
+        contains the image tower with all that is learned, and the features of the classes, but no text tower.
+
+        Args:
+            half: Compute the image tower in float16.
+
+        Raises:
+            UserError: If class features depend on the image (`cocoop`), so that the text tower would be needed.
+        """
+        return ImageClassifier(self.model, half).eval()
 
 
 def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool = False) -> Tuned:

@@ -46,9 +46,19 @@ def test_a_file_is_the_weights_alone(cli, lora, tmp_path):
 
 def test_what_cannot_be_exported_is_refused(refused, trained, lora, tmp_path):
     assert "(CoOp) cannot be exported: it has learned text tokens" in refused("export", trained, "--out", "OUT")
-    assert "--out PATH (required)" in refused("export", lora)
+    assert "no folder was named: cliptune export RUN --to onnx --out FOLDER" in refused("export", lora)
+    assert "2 folders were named" in refused("export", lora, "OUT", "--out", "OUT", "--to", "torch")
+    assert "open_clip" in refused("export", lora, "OUT", "--to", "onyx")
     assert "no checkpoint at" in refused("export", tmp_path / "none", "--out", "OUT")
     kept = (lora / "checkpoint.safetensors").read_bytes()
     message = refused("export", lora, "--out", lora / "checkpoint.safetensors")
     assert "is the name of a run's checkpoint" in message
     assert (lora / "checkpoint.safetensors").read_bytes() == kept
+
+
+def test_a_classifier_is_written_and_described(cli, lora, photos, tmp_path):
+    result = cli("export", lora, "--to", "torch", tmp_path / "out", "--half")
+    assert result.code == 0 and result.out == f"{tmp_path / 'out' / 'model.pt2'}\n"
+    assert "float16: on 6 test images: accuracy" in result.err and str(tmp_path / "out" / "README.md") in result.err
+    named = cli("export", lora, "--to", "numpy", "--out", tmp_path / "out")
+    assert named.code == 2 and "(ClipLora) tunes the image tower" in named.err

@@ -126,5 +126,7 @@ class FrozenBlock:
         q, k, v = self.qkv(self.norm1(x)).chunk(3, -1)
         if extra is not None:
             own = self.qkv(self.norm1(extra)).chunk(3, -1)
-            k, v = (torch.cat([now, more.expand(len(x), -1, -1)], 1) for now, more in zip((k, v), own[1:], strict=True))
+            k, v = (
+                torch.cat([now, more.expand(x.shape[0], -1, -1)], 1) for now, more in zip((k, v), own[1:], strict=True)
+            )
         return self.after_attention(x, self.attend(q, k, v, None, self.prefix(prefix, x)))

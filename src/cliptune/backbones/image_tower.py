@@ -79,7 +79,7 @@ class ImageTower:
         ln_pre = self._norm(prompts, "ln_pre")
         with torch.no_grad():  # nothing before the prompts trains
             x = self.module.conv1(images).flatten(2).transpose(1, 2)
-            first = self.module.class_embedding.to(x.dtype).expand(len(x), 1, -1)
+            first = self.module.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
             x = torch.cat([first, x], 1) + self.module.positional_embedding.to(x.dtype)
             if ln_pre is None:
                 x = layer_norm(x, self.module.ln_pre)
@@ -99,12 +99,12 @@ class ImageTower:
                 if self._replaced(i + 1, prompts):
                     extra, carried = own, 0
                 else:  # these pass this block and the next
-                    x, carried = torch.cat([x, own.expand(len(x), -1, -1)], 1), own.shape[-2]
+                    x, carried = torch.cat([x, own.expand(x.shape[0], -1, -1)], 1), own.shape[-2]
             if (make := prompts.image_made[i] if i < len(prompts.image_made) else None) is not None:
                 new = self._make(make, x[:, :fixed], prompts)
                 made.append(new.read)
                 tokens = new.tokens.to(x.dtype)
-                extra = tokens if extra is None else torch.cat([extra.expand(len(x), -1, -1), tokens], 1)
+                extra = tokens if extra is None else torch.cat([extra.expand(x.shape[0], -1, -1), tokens], 1)
             if i == len(blocks) - 1:
                 x = x if extra is None else torch.cat([x, extra], 1)
             else:

@@ -29,7 +29,7 @@ class PrefixKeyValues:
         """
         if self.weights is not None:
             return self._mixed(q, k, v, mask, self.weights)
-        keys, values = (x.expand(len(k), -1, -1, -1) for x in (self.keys, self.values))
+        keys, values = (x.expand(k.shape[0], -1, -1, -1) for x in (self.keys, self.values))
         mask = None if mask is None else F.pad(mask, (len(self.keys[0]), 0), value=True)
         return F.scaled_dot_product_attention(q, torch.cat([keys, k], 2), torch.cat([values, v], 2), mask)
 

@@ -12,7 +12,7 @@ COMMANDS = {
     "train": "train METHOD: tune on your data, e.g. cliptune train maple+dapt --data folder:photos",
     "evaluate": "evaluate RUN: accuracy of a trained run on its own test images, or on others with --data",
     "predict": "predict RUN IMAGES...: the most probable classes of images",
-    "export": "export RUN --out FOLDER: the tuned weights of the towers for open_clip, e.g. of clip_lora",
+    "export": "export RUN --to onnx --out FOLDER: a classifier for use without cliptune, or weights for open_clip",
     "run": "run PROTOCOL: several methods and seeds, e.g. cliptune run base-to-novel --methods coop maple+dapt",
     "background": "background RUN...: how much accuracy depends on backgrounds, and whether attention is on the object",
     "report": "report FOLDER: the table and the page of the results of `run` or `demo`",

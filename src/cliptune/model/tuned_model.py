@@ -81,10 +81,10 @@ class TunedModel(nn.Module):
         """The prompts of the classes."""
         return self.texts.classes
 
-    def part(self, method: Method, learner: nn.Module) -> TunedModel:
-        """The model of a wrapped method, whose learner is a part of this model's."""
+    def part(self, method: Method, learner: nn.Module, backbone: Backbone | None = None) -> TunedModel:
+        """The model of a wrapped method, whose learner is a part of this model's; on another backbone if given."""
         own = copy.copy(self)
-        own._modules = {**self._modules, "learner": learner}
+        own._modules = {**self._modules, "backbone": backbone or self.backbone, "learner": learner}
         own.method, own._encoded, own._class_inputs = method, None, {}
         own.__dict__.pop("texts", None)
         return own
@@ -250,6 +250,10 @@ class TunedModel(nn.Module):
         """
         text = self._encode_text(state, prompts or self.prompts(), image, False)
         return text.features, text.extra
+
+    def text_outputs(self, prompts: Prompts) -> TextOutputs:
+        """All text features for evaluation. Raises `UserError` if the prompts depend on the image."""
+        return self._encode_text(None, prompts, None, False)
 
     def _encode_text(self, state: State | None, prompts: Prompts, image: Tensor | None, record: bool) -> TextOutputs:
         if state is None and not self.training and not record and self._encoded is not None:

@@ -58,7 +58,7 @@ def encode_views(
             )
             if own.image_context is not None:
                 joint = replace(joint, frozen=own.image_context.frozen)
-            parts = _split(joint, [len(view) for view in images.values()])
+            parts = _split(joint, [view.shape[0] for view in images.values()])
             found |= dict(zip(images, parts, strict=True))
     return {name: found[name] for name in views}
 

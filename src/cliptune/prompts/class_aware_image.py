@@ -54,7 +54,7 @@ class ClassAwareLayer(nn.Module):
         """
         queries = self.query(classes.to(self.keys.dtype))
         seen = x.detach().to(self.keys.dtype)
-        seen = torch.cat([seen, self.keys.expand(len(x), -1, -1)], 1)
+        seen = torch.cat([seen, self.keys.expand(x.shape[0], -1, -1)], 1)
         scores = self.to_q(queries) @ self.to_k(seen).mT / ATTENTION_WIDTH**0.5
         attended = self.to_v(scores.softmax(-1).to(seen.dtype) @ seen)
         read = self.norm_read(attended).to(self.keys.dtype)  # losses run in full precision
