@@ -18,7 +18,7 @@ COMMANDS = {
     "report": "report FOLDER: the table and the page of the results of `run` or `demo`",
     "results": "results table FOLDER | published | import LOGS: tables, published numbers, logs of the research code",
     "import": "import FILE: convert a checkpoint of the authors' code (CoOp, MaPLe, ...) to a run",
-    "data": "data list | check ROOT | download NAMES | show DATA: public datasets on disk, samples of any data",
+    "data": "data list | check | download | show | duplicates | mislabelled: public datasets; samples and flaws of any",
     "masks": "masks check SOURCE | make: statistics of foreground masks, and new masks",
     "list": "list methods | backbones | data",
 }

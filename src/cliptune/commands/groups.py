@@ -15,6 +15,8 @@ SUBCOMMANDS = {
         "check": "check ROOT [NAMES...]: check a folder of public datasets for missing or wrong files",
         "download": "download NAMES... --root ROOT: download public datasets, or masks of them, and check them",
         "show": "show DATA: draw samples of each class, with their masks",
+        "duplicates": "duplicates DATA: exact and near duplicates, across classes and in both training and test",
+        "mislabelled": "mislabelled RUNS...: likely wrong labels, judged by runs that were not trained on the images",
     },
     "masks": {
         "check": "check SOURCE --data DATA: foreground share, missing masks, contact sheet",
