@@ -331,7 +331,7 @@ class Tuned:
             calibration.write_temperature(path.parent, fitted)
         return path
 
-    def export(self, path: str | Path, to: str = "open_clip", *, half: bool = False) -> Path:
+    def export(self, path: str | Path, to: str = "open_clip", *, half: bool = False, int8: bool = False) -> Path:
         """Write the tuned model for use without cliptune.
 
         Args:
@@ -347,6 +347,8 @@ class Tuned:
                   warning says so. `open_clip.create_model("local-dir:FOLDER")` loads the folder.
             half: Compute the image tower in float16 ("onnx", "torch"). The accuracy on test images of the run is in the
                 README and in `classifier.json`.
+            int8: Round the weights of linear layers to eight bits, and their inputs when the file runs ("onnx"). The
+                accuracy is measured as well.
 
         Returns:
             The path of the main file.
@@ -361,8 +363,8 @@ class Tuned:
         if path.name == run_dir.CHECKPOINT:
             raise UserError(f"{path} is the name of a run's checkpoint; choose another file, or a folder")
         if to == "open_clip":
-            if half:
-                raise UserError("half is for to='onnx' and to='torch'; leave it out")
+            if half or int8:
+                raise UserError(f"{'half' if half else 'int8'} is for the formats onnx and torch; choose one with to")
             return export_open_clip(self.model, path)
         task = partial(
             evaluation_data.evaluation_task,
@@ -373,7 +375,7 @@ class Tuned:
             path=self.path,
         )
         source = Exported(self.model, self.run, task)
-        return write_export(source, path, to, half=half)  # type: ignore[arg-type]
+        return write_export(source, path, to, half=half, int8=int8)  # type: ignore[arg-type]
 
     def as_module(self, half: bool = False) -> nn.Module:
         """The model as a module from images to logits, for `torch.export`, `torch.jit.trace` and `torch.onnx`.

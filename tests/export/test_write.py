@@ -111,6 +111,17 @@ def test_half_precision_says_what_it_costs(run, program, tmp_path):
     assert file.stat().st_size < 0.7 * program.stat().st_size
 
 
+def test_eight_bits_say_what_they_cost(run, odd_images, tmp_path):
+    pytest.importorskip("onnxscript")
+    file = run.export(tmp_path / "out", "onnx", int8=True)
+    about = json.loads((tmp_path / "out" / "classifier.json").read_text())
+    measured = about["measured"]
+    assert about["precision"] == "int8" and measured["images"] == 6 and measured["largest_difference"] > 1e-3
+    assert f"accuracy {measured['accuracy']:.1f} %, of the run" in (tmp_path / "out" / "README.md").read_text()
+    assert sorted(path.name for path in file.parent.iterdir()) == ["README.md", "classifier.json", "model.onnx"]
+    assert_same(answers(file.parent, odd_images, WITHOUT_TORCH), run.predict(odd_images), tolerance=0.2)
+
+
 def test_without_test_images_random_pixels_are_compared(run):
     def missing():
         raise UserError("no folder at nowhere")
@@ -130,7 +141,9 @@ def test_without_test_images_random_pixels_are_compared(run):
     [
         ("numpy", {}, r"\(Vpt\) tunes the image tower .*; use --to onnx"),
         ("numpy", {"half": True}, "half is for the image tower"),
-        ("open_clip", {"half": True}, "half is for to='onnx'"),
+        ("open_clip", {"half": True}, "half is for the formats onnx and torch"),
+        ("torch", {"int8": True}, "int8 is for the onnx format, not for torch"),
+        ("onnx", {"int8": True, "half": True}, "half and int8 are two precisions of the same layers; choose one"),
         ("onyx", {}, "to must be one of open_clip, onnx, torch, numpy, got 'onyx'"),
     ],
 )

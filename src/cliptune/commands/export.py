@@ -35,6 +35,8 @@ class Export:
     """What to write."""
     half: bool = False
     """Compute the image tower in float16, and measure the accuracy on test images of the run (onnx, torch)."""
+    int8: bool = False
+    """Round the weights of linear layers to eight bits, and measure the accuracy on test images of the run (onnx)."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names. Only for files that you trust."""
 
@@ -49,7 +51,7 @@ def export(arguments: list[str]) -> None:
     from cliptune.tuned import load
 
     run = load(path, allow_code=options.allow_code)
-    written = run.export(out, options.to, half=options.half)
+    written = run.export(out, options.to, half=options.half, int8=options.int8)
     sys.stdout.write(f"{written}\n")
     if options.to == "open_clip":
         lines = [f"next: {_loading(out, written, run)}"]

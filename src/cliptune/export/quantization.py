@@ -53,6 +53,7 @@ def quantise(path: Path, backbone: str) -> None:
                 logging.disable(before)
     finally:
         temporary.unlink()
+        path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # weights of files above 2 GB
 
 
 def _elements(tensor) -> int:

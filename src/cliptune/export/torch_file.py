@@ -40,18 +40,15 @@ def trace(classifier: ImageClassifier, method: str) -> ExportedProgram:
         ) from error
 
 
-def write_program(program: ExportedProgram, folder: Path, device: torch.device) -> Classify:
-    """Write `model.pt2`. Returns what the file computes, as read again.
-
-    device: The device of the program.
-    """
+def write_program(program: ExportedProgram, folder: Path) -> Classify:
+    """Write `model.pt2`. Returns what the file computes, as read again."""
     path = folder / FILE
     with warnings.catch_warnings(action="ignore"):
         torch.export.save(program, path)
         module = torch.export.load(path).module()
 
     def classify(images: np.ndarray) -> np.ndarray:
-        return module(torch.from_numpy(images).to(device)).cpu().numpy()
+        return module(torch.from_numpy(images)).numpy()
 
     return classify
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from cliptune.errors import UserError
 from cliptune.export import comparison, description, numpy_file, onnx_file, torch_file
 from cliptune.export.class_matrix import ROUNDING
 from cliptune.export.folder import complete_folder
+from cliptune.export.quantization import quantise
 from cliptune.export.readme import README, readme
 from cliptune.export.resizing import OPEN, resize_lines
 from cliptune.model.image_classifier import ImageClassifier
@@ -42,10 +44,10 @@ class Exported:
         return comparison.sample_tests(self.model, self.run, self.task, most)
 
 
-def write_export(source: Exported, folder: Path, to: Format, *, half: bool = False) -> Path:
+def write_export(source: Exported, folder: Path, to: Format, *, half: bool = False, int8: bool = False) -> Path:
     """Write the files of a format, `classifier.json` and `README.md` to `folder`. Returns the path of the main file.
 
-    half: Compute the image tower in float16.
+    half: Compute the image tower in float16. int8: Round the weights of linear layers and their inputs to eight bits.
 
     Raises:
         UserError: If the model cannot be exported in this format, a library is missing, or the folder cannot be
@@ -55,6 +57,10 @@ def write_export(source: Exported, folder: Path, to: Format, *, half: bool = Fal
         raise UserError(f"to must be one of {', '.join(('open_clip', *get_args(Format)))}, got {to!r}")
     if to == "numpy" and half:
         raise UserError("half is for the image tower, which the numpy format does not contain; leave it out")
+    if int8 and to != "onnx":
+        raise UserError(f"int8 is for the onnx format, not for {to}; leave it out")
+    if int8 and half:
+        raise UserError("half and int8 are two precisions of the same layers; choose one")
     if to == "onnx":
         onnx_file.check_libraries()
     about = description.describe(source.model, source.run)
@@ -65,7 +71,8 @@ def write_export(source: Exported, folder: Path, to: Format, *, half: bool = Fal
             about |= numpy_file.about_matrix(source.model)
             needs, code = numpy_file.NEEDS, numpy_file.code(source.model, source.run, lines)
         else:
-            about |= _write_tower(source, staging, to, half, about)
+            precision = "float16" if half else "int8" if int8 else "float32"
+            about |= _write_tower(source, staging, to, precision, about)
             kind = onnx_file if to == "onnx" else torch_file
             needs, code = kind.NEEDS, kind.code(lines)
         files.write_json(staging / description.FILE, about)
@@ -73,21 +80,29 @@ def write_export(source: Exported, folder: Path, to: Format, *, half: bool = Fal
     return folder / about["file"]
 
 
-def _write_tower(source: Exported, staging: Path, to: Format, half: bool, about: dict[str, Any]) -> dict[str, Any]:
+def _write_tower(source: Exported, staging: Path, to: Format, precision: str, about: dict[str, Any]) -> dict[str, Any]:
     """Write an image classifier and compare it with the model. Returns further entries of `classifier.json`."""
-    classifier = ImageClassifier(source.model, half)
+    classifier = ImageClassifier(_on_cpu(source.model), precision == "float16")
     program, classes = torch_file.trace(classifier, source.method), len(classifier.classnames)
     if to == "onnx":
         more = onnx_file.about_onnx(classifier.size, classes)
         onnx_file.write_onnx(program, staging / onnx_file.FILE, about)
+        if precision == "int8":
+            quantise(staging / onnx_file.FILE, source.model.backbone.name)
         classify = onnx_file.session(staging / onnx_file.FILE)
     else:
         more = torch_file.about_program(classifier.size, classes)
-        classify = torch_file.write_program(program, staging, classifier.mean.device)
-    measured = comparison.compare(source.model, classify, source.sample(MEASURED if half else CHECKED))
-    if not half:
+        classify = torch_file.write_program(program, staging)
+    exact = precision == "float32"
+    measured = comparison.compare(source.model, classify, source.sample(CHECKED if exact else MEASURED))
+    if exact:
         check_equal(source.method, measured)
-    return {**more, "precision": "float16" if half else "float32", "measured": measured}
+    return {**more, "precision": precision, "measured": measured}
+
+
+def _on_cpu(model: TunedModel) -> TunedModel:
+    """The model, or a copy if it is on another device: constants of an exported program stay on the device."""
+    return model if model.backbone.logit_scale.device.type == "cpu" else copy.deepcopy(model).cpu().eval()
 
 
 def check_equal(method: str, measured: dict[str, Any]) -> None:
