@@ -18,14 +18,14 @@ from cliptune.model.image_classifier import ImageClassifier
 from contracts.test_export import last_stage
 from contracts.test_methods import PLAIN, refusal
 
-#: Methods whose graph is that of zeroshot with other numbers, or of maple.
+#: Methods whose graph consists of parts of those of the others.
 SAME_GRAPH = {"coop", "cupl", "kgcoop", "language", "prograd", "taskres", "tcp", "coprompt", "ivlp", "promptsrc", "vpt"}
-SAME_GRAPH |= {"tip_adapter_f", "mmrl"}
+SAME_GRAPH |= {"tip_adapter_f", "mmrl", "restore", "clip_adapter", "clip_lora", "two_stage_fs", "linear_probe"}
 WRAPPED = ["coop+dept", "clip_lora+dapt", "maple+copypaste", "coop+atprompt"]
 OTHERS = [f"{name}+{outer}" for name in PLAIN if methods.get(name).trains for outer in ("dapt", "dept")]
 ALL = [*PLAIN, *WRAPPED, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS if name not in WRAPPED)]
 GRAPHS = [name for name in [*PLAIN, "coop+dept"] if name not in SAME_GRAPH]
-GRAPHS += [pytest.param(name, marks=pytest.mark.slow) for name in [*SAME_GRAPH, *OTHERS] if name not in GRAPHS]
+GRAPHS += [pytest.param(name, marks=pytest.mark.slow) for name in [*sorted(SAME_GRAPH), *OTHERS] if name not in GRAPHS]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ def quantise(path: Path, backbone: str) -> None:
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     model = onnx.load(path)
     sizes = {tensor.name: _elements(tensor) for tensor in model.graph.initializer}
@@ -34,26 +35,25 @@ def quantise(path: Path, backbone: str) -> None:
             f"int8 is for linear layers, but {1 - share:.0%} of the weights of {backbone} are in other layers, "
             f"such as convolutions; use half, or leave int8 out"
         )
-    temporary = path.with_name(f"{path.name}.float")
-    path.rename(temporary)
+    prepared = path.with_name(f"{path.name}.prepared")
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings(action="ignore"):
-            before = logging.root.manager.disable
-            logging.disable(logging.ERROR)
-            try:
-                quantize_dynamic(
-                    temporary,
-                    path,
-                    op_types_to_quantize=list(LINEAR),
-                    per_channel=True,
-                    reduce_range=True,
-                    weight_type=QuantType.QInt8,
-                )
-            finally:
-                logging.disable(before)
+            # Computes what does not depend on the image, so that its weights are not kept in float32.
+            quant_pre_process(path, prepared, skip_symbolic_shape=True)
+            quantize_dynamic(
+                prepared,
+                path,
+                op_types_to_quantize=list(LINEAR),
+                per_channel=True,
+                reduce_range=True,
+                weight_type=QuantType.QInt8,
+            )
     finally:
-        temporary.unlink()
-        path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # weights of files above 2 GB
+        logging.disable(before)
+        prepared.unlink(missing_ok=True)
+    path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # weights of files above 2 GB
 
 
 def _elements(tensor) -> int:
