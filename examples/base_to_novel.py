@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["zeroshot", "coop", "kgcoop"])
     parser.add_argument("--data", default="emoji:classes=validation,test_per_class=2,train_per_class=4")
     parser.add_argument("--root", default="")
-    parser.add_argument("--backbone", default="tiny")
+    parser.add_argument("--backbone", default="auto")
     parser.add_argument("--pretrained", default="")
     parser.add_argument("--shots", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])

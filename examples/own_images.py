@@ -2,7 +2,7 @@
 
     python examples/own_images.py folder:photos --backbone ViT-B-16 --pretrained openai
 
-Without arguments, it uses the bundled drawings and the bundled backbone.
+Without arguments, it uses the bundled drawings; without --backbone, a small bundled one for the kind of the images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", default="emoji:classes=validation,test_per_class=2,train_per_class=4")
     parser.add_argument("--method", default="coop")
-    parser.add_argument("--backbone", default="tiny")
+    parser.add_argument("--backbone", default="auto")
     parser.add_argument("--pretrained", default="")
     parser.add_argument("--shots", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=2)

@@ -1,5 +1,7 @@
 """The bundled weights are complete and far above chance."""
 
+from pathlib import Path
+
 import open_clip
 import pytest
 import torch
@@ -11,8 +13,9 @@ from cliptune.backbones import bundled
 from cliptune.backbones.load import list_backbones, load_backbone
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.data.emoji.atlas import CLASS_LISTS, list_sprites
-from cliptune.data.emoji.background import BACKGROUND_NAMES
+from cliptune.data.emoji.background import BACKGROUND_NAMES, paint_background
 from cliptune.data.emoji.dataset import Emoji
+from cliptune.data.public.common.wnids import read_classnames, wnids
 from cliptune.errors import UserError
 from cliptune.teachers import split_backbone
 
@@ -32,16 +35,38 @@ def tokenizer():
     return open_clip.SimpleTokenizer()
 
 
-def test_everything_is_float32_and_finite():
-    state = tiny.state_dict()
+def image_features(model, pixels):
+    """Unit features of images in [0, 1]."""
+    mean, std = (
+        torch.tensor(t).view(1, 3, 1, 1) for t in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    )
+    return F.normalize(model.encode_image((pixels - mean) / std), dim=-1)
+
+
+def text_features(model, tokenizer, names):
+    """Unit features of the names in the first template."""
+    return F.normalize(model.encode_text(tokenizer([f"a photo of a {name}." for name in names])), dim=-1)
+
+
+@pytest.mark.parametrize("name, width", [("tiny", 128), ("photo", 160)])
+def test_everything_is_float32_and_finite(name, width):
+    state = bundled.BUNDLED[name].state_dict()
     assert all(t.dtype == torch.float32 and t.isfinite().all() for t in state.values())
-    assert state["token_embedding.weight"].shape == (49408, 128)
+    assert state["token_embedding.weight"].shape == (49408, width)
 
 
-def test_the_towers_differ_in_width_and_depth():
+@pytest.mark.parametrize("name", bundled.BUNDLED)
+def test_the_towers_differ_in_width_and_depth(name):
     """So that a transposed projection or the depth of the other tower fails."""
-    vision, text = tiny.config()["vision_cfg"], tiny.config()["text_cfg"]
+    config = bundled.BUNDLED[name].config()
+    vision, text = config["vision_cfg"], config["text_cfg"]
     assert vision["width"] != text["width"] and vision["layers"] != text["layers"]
+
+
+@pytest.mark.parametrize("name", bundled.BUNDLED)
+def test_packages_stay_small(name):
+    folder = Path(bundled.__file__).parent / name
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 15 * 2**20
 
 
 def test_callers_get_independent_copies():
@@ -74,6 +99,24 @@ def test_untrained_rows_are_filled_reproducibly():
 def test_every_name_was_seen_in_pretraining(words, tokenizer):
     for text in words:
         assert not tiny.untrained_tokens(tokenizer.encode(text)), text
+
+
+def test_photo_knows_the_names_of_photographs(tokenizer):
+    photo = bundled.BUNDLED["photo"]
+    for name in [*read_classnames(wnids()), "airplane", "automobile", "pizza", "sunflower"]:
+        assert not photo.untrained_tokens(tokenizer.encode(f"a photo of a {name}.")), name
+
+
+@torch.no_grad()
+def test_photo_recognises_painted_places(tokenizer):
+    """It was trained on photographs of them, not on these paintings."""
+    photo, names = bundled.BUNDLED["photo"], ("forest", "sea", "mountain", "street")
+    model = open_clip.model.CLIP(**photo.config()).eval()
+    model.load_state_dict(photo.state_dict(), strict=True)
+    pixels = torch.stack([paint_background(name, seed, 64) for name in names for seed in range(8)]).float() / 255
+    guesses = (image_features(model, pixels) @ text_features(model, tokenizer, names).T).argmax(1)
+    right = (guesses == torch.arange(4).repeat_interleave(8)).float().mean()
+    assert right > 0.7  # chance is 0.25
 
 
 def test_untrained_tokens_are_reported(tokenizer):
@@ -118,13 +161,9 @@ def test_another_bundled_backbone(tmp_path, monkeypatch, tiny_backbone, tokenize
 def test_zero_shot_is_far_above_chance_and_below_ceiling(model, tokenizer):
     data = Emoji(test_per_class=1, styles=("fluent-flat",))
     examples = data.examples("test")
-    pixels = torch.stack([data.read(e).image for e in examples]) / 255
-    mean, std = (
-        torch.tensor(t).view(1, 3, 1, 1) for t in (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
-    )
-    images = F.normalize(model.encode_image((pixels - mean) / std), dim=-1)
-    classes = F.normalize(model.encode_text(tokenizer([f"a photo of a {n}." for n in data.classnames])), dim=-1)
-    scenes = F.normalize(model.encode_text(tokenizer([f"a photo of a {n}." for n in BACKGROUND_NAMES])), dim=-1)
+    images = image_features(model, torch.stack([data.read(e).image for e in examples]) / 255)
+    classes = text_features(model, tokenizer, data.classnames)
+    scenes = text_features(model, tokenizer, BACKGROUND_NAMES)
     right = ((images @ classes.T).argmax(1) == torch.tensor([e.label for e in examples])).float().mean()
     assert 0.12 < right < 0.9  # chance is 0.008
     named = (
