@@ -1,6 +1,6 @@
 # Targets install what they need on first use. Another Python: make PYTHON=python3.12
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench results kills docs clean
+.PHONY: help setup demo test check fix bench results results-photos kills docs clean
 
 PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
@@ -11,7 +11,7 @@ DOCS_READY := .venv/.docs-ready
 export OMP_WAIT_POLICY ?= PASSIVE
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(READY) ## create .venv for the demo, tests and checks
 
@@ -37,6 +37,10 @@ bench: setup ## measure speed; IMAGES=folder measures loading on your photograph
 
 results: setup ## measure the numbers of the results page
 	$(BIN)/python benchmarks/results.py
+
+results-photos: setup ## measure the results on photographs; ROOT=folder, see benchmarks/photos.py
+	$(if $(ROOT),,$(error name the folder of the photographs: make results-photos ROOT=FOLDER))
+	for rows in caltech shots scenes transfer; do $(BIN)/python benchmarks/photos.py --root $(ROOT) --rows $$rows || exit; done
 
 kills: setup ## kill sweeps repeatedly and check that nothing is lost
 	$(BIN)/python benchmarks/kills.py
