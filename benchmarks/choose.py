@@ -61,7 +61,7 @@ GRID: dict[str, list[dict[str, Any]]] = {
     "maple+dept": [{"rate": 1.0}, {"rate": 6.5}, {"rate": 1.0, "linear": 0.3}],
     "coop+atprompt": [{"lr": 0.01}, {"lr": 0.03}, {"lr": 0.1}],
     "maple+atprompt": [{"lr": 0.003}, {"lr": 0.01}],
-    "dpt": [{"epochs": 4, "lr": 0.01}, {"epochs": 4, "lr": 0.03}, {"epochs": 4, "lr": 0.1}],
+    "dpt": [{"epochs": 10, "lr": 0.03}, {"epochs": 4, "lr": 0.01}, {"epochs": 4, "lr": 0.03}, {"epochs": 4, "lr": 0.1}],
     # Uses of exact masks and of masks provided by the model.
     "maple+copypaste": [
         {"pasted": 1.0, "masks_from": "data"},
