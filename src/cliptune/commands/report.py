@@ -89,6 +89,7 @@ def _collect(root: Path, panels: int, images: int, allow_code: bool) -> ReportDa
     """Collect the files next to records, and data from checkpoints unless `panels` is 0."""
     from cliptune.report.collect.learned_prompts import collect_feature_shifts, collect_prompt_words
     from cliptune.report.collect.models import collect_confusion, restore_models
+    from cliptune.report.collect.own_data import collect_own_data
     from cliptune.report.collect.panels import collect_panels
 
     results = labelled_results(root)
@@ -111,6 +112,7 @@ def _collect(root: Path, panels: int, images: int, allow_code: bool) -> ReportDa
         words=collect_prompt_words(restored),
         shifts=collect_feature_shifts(restored),
         reliance=reliance,
+        own=collect_own_data(restored, folders, images),
         task=", ".join(filter(None, (first.data, training_data, f"seed {first.seed}"))),
         notes=restored.notes,
     )

@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from cliptune.analysis.calibration import Calibration
+from cliptune.analysis.class_accuracy import wilson_interval
 from cliptune.report.confusion import ConfusionCounts
 from cliptune.report.report_data import FeatureShift
 from cliptune.report.svg import add_legend, new_axes, shades
-from cliptune.report.theme import QUIET, MethodStyle
+from cliptune.report.theme import QUIET, TINTS, MethodStyle, tint
 from cliptune.results.aggregate import aggregate_runs
 from cliptune.results.summary import group_runs
 from cliptune.types import Result
@@ -77,6 +79,32 @@ def plot_feature_shifts(shifts: Sequence[FeatureShift], styles: Mapping[str, Met
     dashes: tuple[tuple[str, Any], ...] = (("text", "-"), ("image", (0, (3, 2))))
     towers = [Line2D([], [], color=QUIET, linestyle=dash, label=tower) for tower, dash in dashes]
     add_legend(figure, axes, [*handles, *towers])
+    return figure
+
+
+def plot_reliability(found: Calibration, style: MethodStyle) -> Figure | None:
+    """Plot accuracy by probability of the predicted class, with 95 % intervals, and the share of images per bin."""
+    figure, axes = new_axes(3.5)
+    axes.plot((0, 100), (0, 100), color=QUIET, linewidth=1, linestyle=(0, (3, 2)))
+    middles = [50 * (one.low + one.high) for one in found.bins]
+    axes.bar(
+        middles,
+        [100 * one.images / found.images for one in found.bins],
+        width=90 * (found.bins[0].high - found.bins[0].low),
+        color=tint(style.colour, TINTS[1]),
+    )
+    ends = [wilson_interval(one.correct, one.images) for one in found.bins]
+    shares = [100 * one.accuracy for one in found.bins]
+    errors = [[max(0.0, y - low) for y, (low, _) in zip(shares, ends, strict=True)]]
+    errors += [[max(0.0, high - y) for y, (_, high) in zip(shares, ends, strict=True)]]
+    axes.errorbar(
+        *([100 * one.confidence for one in found.bins], shares),
+        **{"yerr": errors, "color": style.colour, "linestyle": "none", "marker": style.marker, "elinewidth": 1},
+    )
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("probability of the predicted class (%)")
+    axes.set_ylabel("accuracy (%)")
     return figure
 
 

@@ -12,6 +12,7 @@ from cliptune.report import analysis_plots as curves_
 from cliptune.report import plots
 from cliptune.report.confusion import ConfusionCounts
 from cliptune.report.describe import join_words
+from cliptune.report.own_data import OwnDataFindings
 from cliptune.report.report_data import FeatureShift
 from cliptune.report.svg import to_svg
 from cliptune.report.theme import UNTRAINED_COLOUR, MethodStyle
@@ -123,6 +124,23 @@ def confusion_figures(
                 f"{method} on {column_title(confusion.name)}: {share:.1f} % of the predictions are correct (diagonal)."
             )
             plot = _embed(lambda o=confusion, m=method, k=style: curves_.plot_confusion(o, m, k), alt, caption)
+            figures += [plot] if plot else []
+    return figures
+
+
+def reliability_figures(found: OwnDataFindings | None, styles: Mapping[str, MethodStyle]) -> list[EmbeddedPlot]:
+    """Reliability diagrams of the method whose mistakes are shown, without and with its temperature."""
+    if found is None or found.method not in found.calibration:
+        return []
+    figures, style = [], styles.get(found.method, MethodStyle(UNTRAINED_COLOUR, "o", "-"))
+    for words, values in zip(("", " with its temperature"), found.calibration[found.method], strict=True):
+        if values is not None:
+            alt = f"Reliability diagram of {found.method}{words}; the table has its calibration error."
+            caption = (
+                f"{found.method}{words}. Points below the diagonal: probabilities are too high. Lines: 95 % intervals "
+                f"of the accuracy. Bars: share of the {values.images} images."
+            )
+            plot = _embed(lambda v=values: curves_.plot_reliability(v, style), alt, caption)
             figures += [plot] if plot else []
     return figures
 

@@ -12,6 +12,7 @@ from cliptune.report import describe, figures
 from cliptune.report.figures import EmbeddedPlot, data_uri
 from cliptune.report.html_table import HtmlTable, shared_values, to_html_table
 from cliptune.report.overlay import heatmap_bytes, image_bytes
+from cliptune.report.own_data import calibration_table
 from cliptune.report.recommendation import recommend
 from cliptune.report.report_data import NO_PREDICTION, Panel, Prediction, ReportData
 from cliptune.report.sections import class_tables, prompt_word_tables, reliance_tables
@@ -63,6 +64,7 @@ def render_page(
     by_background = [table for group in groups for table in group.reliance]
     footnotes = dict.fromkeys(note for table in (sheet, *by_background) for note in table.footnotes)
     reliance, reliance_meanings = reliance_tables(findings.reliance, order)
+    own_notes = findings.own.notes if findings.own else ()
     return _template().render(
         title=title,
         sentence=describe.summary_sentence(results),
@@ -78,6 +80,10 @@ def render_page(
         classes=[class_tables(counts, order) for counts in findings.classes],
         confusions=figures.confusion_figures(findings.classes, results, styles),
         task=findings.task,
+        own=findings.own,
+        calibration=None if findings.own is None else calibration_table(findings.own),
+        reliability=figures.reliability_figures(findings.own, styles),
+        jpeg=lambda data: data_uri("jpeg", data),
         panels=[_panel_context(panel) for panel in findings.panels],
         answering=_panel_methods(results, findings.panels),
         not_asked=NO_PREDICTION,
@@ -87,7 +93,7 @@ def render_page(
         meanings=_meanings((*split_shared_keys(main)[0], *main.columns)),
         cost_meanings=_meanings([name for name in COST_COLUMNS if cost and (title_of(name), True) in cost.head]),
         background_meanings=_background_meanings(by_background),
-        footnotes=[*footnotes, *describe.cautions(results), *findings.notes, *notes],
+        footnotes=[*footnotes, *describe.cautions(results), *findings.notes, *own_notes, *notes],
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cliptune.report.confusion import ConfusionCounts
+from cliptune.report.own_data import OwnDataFindings
 from cliptune.report.reliance_records import RelianceRecord
 
 #: Why a prediction may have no saliency: the backbone does not support Grad-CAM, or the map is zero everywhere.
@@ -101,6 +102,7 @@ class ReportData:
         panels, classes, words, shifts: collected from the checkpoints of one task.
         reliance: background reliance by method, from files next to the records.
         task: a description of the task of the checkpoints.
+        own: mistakes, wrong labels, duplicates and calibration of a user's own images, or None.
         notes: further footnotes as plain text.
     """
 
@@ -110,4 +112,5 @@ class ReportData:
     shifts: Sequence[FeatureShift] = ()
     reliance: Mapping[str, Sequence[RelianceRecord]] = field(default_factory=dict)
     task: str = ""
+    own: OwnDataFindings | None = None
     notes: Sequence[str] = ()
