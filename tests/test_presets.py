@@ -93,6 +93,14 @@ def test_fields_of_the_run_are_passed_through():
     assert (run.data, run.shots, run.seed, run.backbone) == ("folder:x", 4, 9, "tiny")
 
 
+def test_photographs_get_a_smallest_number_of_steps():
+    assert presets.get("coop", backbone="photo").training.min_steps == 100
+    assert presets.get("coop", backbone="tiny").training.min_steps == 0
+    assert presets.get("coop", backbone="photo", preset="none").training.min_steps == 0
+    by_step = presets.get("clip_lora", backbone="photo").training
+    assert not (by_step.min_steps and (by_step.steps or by_step.steps_per_shot))
+
+
 def test_an_unknown_method():
     with pytest.raises(UserError, match="unknown method 'mapel'; nearest: maple"):
         presets.get("mapel+dapt")

@@ -62,7 +62,7 @@ def find_unused_options(run: RunConfig) -> dict[str, str]:
     if not run.method.trains:
         found |= {f"training.{f.name}": "" for f in dataclasses.fields(training) if f.name not in IMAGE_OPTIONS}
         found["evaluate_at"] = ""
-    elif training.steps or training.steps_per_shot:
+    elif training.steps or training.steps_per_shot or training.min_steps:
         pass  # the number of epochs depends on the data
     elif max(run.evaluate_at, default=0) > (last := training.epochs + (run.method.epochs or 0)):
         found["evaluate_at"] = f"training ends after {last} epochs, before epoch {max(run.evaluate_at)}"
@@ -86,7 +86,7 @@ def _unused_settings(run: RunConfig) -> dict[str, str]:
         found["crop_scale"] = f"augment is {training.augment}"
     for name in ("steps", "steps_per_shot"):
         if number := getattr(training, name):
-            found["epochs"] = f"{name} is {number}; set it to 0"
+            found |= dict.fromkeys(("epochs", "min_steps"), f"{name} is {number}; set it to 0")
     return found
 
 

@@ -47,23 +47,9 @@ def test_shots_and_steps_suit_the_folder(tmp_path):
     few = open_photos(photos, None, "auto")
     assert (few.spec, few.shots, few.masks_from, few.test_masks()) == (f"folder:{photos}", 2, "auto", "")
     run = few.run("maple", "tiny", "")
-    assert run.training.steps == MIN_STEPS and run.shots == 2 and run.protocol == "few_shot"
+    assert run.training.min_steps == MIN_STEPS and run.shots == 2 and run.protocol == "few_shot"
     assert few.run("maple+dapt", "tiny", "").method.mask_source() == "auto"
     assert open_photos(photos, 0, "gradcam").run("maple+dapt", "tiny", "").method.mask_source() == "gradcam"
-    # MaPLe: 4 epochs of batches of 8.
-    sizes = {label: 40 for label in range(120)}
-    many = demo_photos.Photos("folder:x", Sized(sizes), 4, "auto")
-    assert many.run("maple", "tiny", "").training.steps == 0
-
-
-class Sized:
-    """A dataset of a given number of training images per class."""
-
-    def __init__(self, sizes):
-        self._sizes = sizes
-
-    def sizes(self):
-        return self._sizes
 
 
 def test_transparent_images_have_masks(tmp_path):

@@ -37,3 +37,12 @@ def test_steps_per_shot_and_shares_of_stages():
     assert TrainConfig(epochs=1).for_stage(None, 0.4) == TrainConfig(epochs=1)
     assert TrainConfig(epochs=0).for_stage(None, 0.4) == TrainConfig(epochs=0)
     assert training.for_stage(7, 1) == TrainConfig(epochs=7)
+    assert TrainConfig(epochs=4, min_steps=100).for_stage(None, 0.5) == TrainConfig(epochs=2, min_steps=50)
+    assert TrainConfig(epochs=4, min_steps=100).for_stage(7, 1) == TrainConfig(epochs=7)
+
+
+def test_epochs_of_few_images():
+    training = TrainConfig(epochs=4, min_steps=100)
+    assert [training.count_epochs(steps) for steps in (1, 3, 24, 25, 50)] == [100, 34, 5, 4, 4]
+    assert TrainConfig(epochs=0, min_steps=100).count_epochs(1) == 0
+    assert TrainConfig(epochs=4, steps=7, min_steps=100).count_epochs(2) == 4

@@ -112,6 +112,16 @@ def test_training_for_a_number_of_steps_ends_within_an_epoch(backbone):
     assert same(learned(per_shot), learned(other))
 
 
+def test_few_images_train_for_more_epochs_with_a_warning(backbone):
+    few = task(3, 1)  # an epoch of a step
+    with pytest.warns(UserWarning, match="an epoch has 1 step: training for 3 epochs instead of 1, as min_steps is 3"):
+        more, history = trained(COOP, backbone, replace(QUICK, epochs=1, min_steps=3), few)
+    three, _ = trained(COOP, backbone, replace(QUICK, epochs=3), few)
+    assert same(learned(more), learned(three)) and len(history) == 3
+    enough, _ = trained(COOP, backbone, replace(QUICK, epochs=3, min_steps=3), few)
+    assert same(learned(enough), learned(three))
+
+
 def test_a_larger_crop_scale_takes_larger_crops(backbone):
     tuned, toy = model(COOP, backbone, task()), task()
     sets = [training_set(tuned, toy, replace(QUICK, augment="crop", crop_scale=scale))[0] for scale in (0.08, 0.5)]

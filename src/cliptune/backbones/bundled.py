@@ -28,10 +28,12 @@ class BundledBackbone:
         name: The name of the backbone and of its folder, which contains `config.json` (the keyword arguments of
             `open_clip.model.CLIP`), `weights.safetensors` and `weights.sha256`.
         trained_on: The kind of images it was trained on, as `Dataset.image_kind`.
+        min_steps: The smallest number of training steps in the presets for it.
     """
 
     name: str
     trained_on: str
+    min_steps: int = 0
 
     @property
     def exists(self) -> bool:
@@ -59,7 +61,7 @@ class BundledBackbone:
         return {int(i) for i in ids} - _trained(self.name) - {0}
 
 
-_FOLDERS = (BundledBackbone("tiny", "drawings"), BundledBackbone("photo", "photographs"))
+_FOLDERS = (BundledBackbone("tiny", "drawings"), BundledBackbone("photo", "photographs", min_steps=100))
 #: The bundled backbones by name.
 BUNDLED: Mapping[str, BundledBackbone] = {own.name: own for own in _FOLDERS if own.exists}
 #: Kind of images -> the name of the bundled backbone for them; the first of `BUNDLED` is for all others.

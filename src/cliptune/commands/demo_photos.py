@@ -48,11 +48,9 @@ class Photos:
     def run(self, name: str, backbone: str, pretrained: str) -> config.RunConfig:
         """The run of a method: its preset, with at least `MIN_STEPS` steps."""
         run = presets.get(name, data=self.spec, backbone=backbone, pretrained=pretrained, shots=self.shots)
-        images = sum(min(size, self.shots) if self.shots else size for size in self.dataset.sizes().values())
         training = run.training
-        steps = training.epochs * max(1, images // training.batch_size)
-        if steps < MIN_STEPS and not (training.steps or training.steps_per_shot):
-            run = replace(run, training=replace(training, steps=MIN_STEPS))
+        if not (training.steps or training.steps_per_shot or training.min_steps):
+            run = replace(run, training=replace(training, min_steps=MIN_STEPS))
         if self.masks_from == "auto" or run.method.mask_source() is None:
             return run
         return config.with_options(run, {"masks_from": self.masks_from})

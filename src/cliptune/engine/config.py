@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -63,12 +64,15 @@ class TrainConfig:
     steps_per_shot: int = 0
     """Train for this many steps times the shots; with shots=0, times the mean number of training images per class. 0
     for steps or epochs."""
+    min_steps: int = 0
+    """Smallest number of steps: with few images, there are more epochs, and a warning gives their number. Without
+    effect if steps or steps_per_shot is set."""
     crop_scale: float = 0.08
     """For augment=crop: the smallest share of the image's area that a random resized crop takes."""
 
     def __post_init__(self):
         checks.at_least(self, 0, "epochs", "warmup_epochs", "cached_views", "warmup_lr", "momentum", "weight_decay")
-        checks.at_least(self, 0, "min_lr", "steps", "steps_per_shot")
+        checks.at_least(self, 0, "min_lr", "steps", "steps_per_shot", "min_steps")
         checks.at_least(self, 1, "batch_size")
         checks.between(self, 0, MAX_WORKERS, "workers")
         checks.positive(self, "lr", "eps", "crop_scale")
@@ -89,9 +93,15 @@ class TrainConfig:
         """The settings of a training stage: its own number of `epochs` if it has one, otherwise a `share` of the run's
         epochs or steps."""
         if epochs is not None:
-            return replace(self, epochs=epochs, steps=0, steps_per_shot=0)
+            return replace(self, epochs=epochs, steps=0, steps_per_shot=0, min_steps=0)
         if share == 1:
             return self
-        name = "steps" if self.steps else "epochs"
-        whole = getattr(self, name)
-        return replace(self, **{name: max(1, round(share * whole)) if whole else 0})
+        names = ("steps",) if self.steps else ("epochs", "min_steps")
+        wholes = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: max(1, round(share * n)) if n else 0 for name, n in wholes.items()})
+
+    def count_epochs(self, steps: int) -> int:
+        """The number of epochs if each has that many steps."""
+        if self.steps:
+            return math.ceil(self.steps / steps)
+        return max(self.epochs, math.ceil(self.min_steps / steps)) if self.epochs else 0

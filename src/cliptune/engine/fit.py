@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -70,7 +69,14 @@ def fit(
     memory = method.prepare(model, task)  # before the state is loaded: start values are those of an untrained learner
     progress = TrainingProgress.load(resumed, model, trainer.optimizer) if resumed else TrainingProgress()
     steps = max(1, len(examples) // fabric.world_size // training.batch_size)
-    epochs = math.ceil(training.steps / steps) if training.steps else training.epochs
+    epochs = training.count_epochs(steps)
+    if not training.steps and epochs > training.epochs:
+        warnings.warn(
+            f"with {len(examples)} training images, an epoch has {steps} {'step' if steps == 1 else 'steps'}: training "
+            f"for {epochs} epochs instead of {training.epochs}, as min_steps is {training.min_steps}; min_steps=0 "
+            f"prevents that",
+            stacklevel=2,
+        )
     state = State(len(progress.history), epochs, memory, steps=steps)
     trainer.train(_batch_source(model, examples, masks, training, fabric), state, progress, resume_file, after_epoch)
     method.finish(model, progress.states)

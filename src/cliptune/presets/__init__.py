@@ -55,6 +55,9 @@ def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
         inner = {} if built is None else {"base": built}
         built = build_dataclass(type(layer), fields, **inner)
     assert built is not None
+    if run.backbone in BUNDLED and not {"steps", "steps_per_shot"} & training.keys():
+        # Their presets count epochs over many classes, of which a few images would give a few steps.
+        training.setdefault("min_steps", BUNDLED[run.backbone].min_steps)
     return dataclasses.replace(run, method=built, training=build_dataclass(TrainConfig, training))
 
 
