@@ -19,10 +19,12 @@ def main() -> None:
     table, photo = Table(parser.parse_args().work), BUNDLED["photo"]
     model = open_clip.model.CLIP(**photo.config()).eval()
     model.load_state_dict(photo.state_dict())
-    print(f'| images, "{TEMPLATES[0]}" | number | classes | chance | top-1 |\n|---|--:|--:|--:|--:|')
+    print(
+        f'| images, "{TEMPLATES[0]}" | number | classes | chance | top-1 | standard error |\n|---|--:|--:|--:|--:|--:|'
+    )
     for name, share, images, classes in zero_shot(table, model, open_clip.SimpleTokenizer()):
         error = (share * (1 - share) / images) ** 0.5
-        print(f"| {name} | {images:,} | {classes} | {100 / classes:.1f} | {100 * share:.1f} ± {100 * error:.1f} |")
+        print(f"| {name} | {images:,} | {classes} | {100 / classes:.1f} | {100 * share:.1f} | {100 * error:.1f} |")
 
 
 if __name__ == "__main__":
