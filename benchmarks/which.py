@@ -43,7 +43,7 @@ ADVICE = {
     "maple+dept+dapt": ("masks", "DAPT adds 6 points on base and 7 on swapped; copypaste adds 29."),
     "maple+dept+copypaste": ("masks", "Exact masks: highest base, gap of 16; the control of the row above."),
     "coop+atprompt": ("attribute words", "Gains on base vary most, novel falls."),
-    "dpt": ("–", "Behind coop here on base, at twice its time; gap of 23."),
+    "dpt": ("–", "Behind coop here on base; gap of 23."),
     "coop+dapt": ("masks", "With coop and masks: the gap narrows a little."),
     "maple+copypaste": ("masks", "Exact masks: what DAPT has to beat."),
     "promptkd": ("teacher; unlabelled images of all classes", "A pool of images and a better teacher than here."),
