@@ -374,7 +374,7 @@ class Tuned:
             classnames=self.classnames,
             path=self.path,
         )
-        source = Exported(self.model, self.run, task)
+        source = Exported(self.model, self.run, task, self.temperature)
         return write_export(source, path, to, half=half, int8=int8)  # type: ignore[arg-type]
 
     def as_module(self, half: bool = False) -> nn.Module:

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 
 import cliptune as ct
+from cliptune import calibration
+from cliptune.analysis.calibration import FittedTemperature
 from cliptune.errors import UserError
 from cliptune.export.comparison import compare, in_words, sample_tests
 from cliptune.export.write import check_equal
@@ -92,6 +94,21 @@ def test_numpy_has_the_classifier_of_frozen_features(frozen, odd_images, tmp_pat
     assert tuple(arrays["classes"]) == frozen.classnames
     assert np.array_equal(arrays["class_matrix"], frozen.text_features().numpy())
     assert "cliptune" in code_of(file.parent), "the bundled backbone comes from cliptune"
+
+
+@pytest.mark.parametrize("to", ["numpy", "torch", "onnx"])
+def test_a_fitted_temperature_calibrates_the_code_of_the_readme(frozen, photos, odd_images, to, tmp_path):
+    if to == "onnx":
+        pytest.importorskip("onnxscript")
+    folder = frozen.save(tmp_path / "run").parent
+    calibration.write_temperature(folder, FittedTemperature(2.5, (2.0, 3.0), 60, (1.0, 0.9)))
+    run = ct.load(folder)
+    file = run.export(tmp_path / "out", to)
+    calibrated = run.predict(odd_images, calibrated=True)
+    assert_same(answers(file.parent, odd_images, ()), calibrated)
+    assert all(p < before - 1e-3 for (_, p), (_, before) in zip(calibrated, run.predict(odd_images), strict=True))
+    about = json.loads((file.parent / "classifier.json").read_text("utf-8"))
+    assert about["temperature"] == {"temperature": 2.5, "interval": [2.0, 3.0], "images": 60, "nll": [1.0, 0.9]}
 
 
 def test_numpy_of_a_local_model_needs_open_clip_alone(photos, odd_images, tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from cliptune import methods
+from cliptune.analysis.calibration import FittedTemperature
 from cliptune.config import RunConfig
 from cliptune.export.resizing import OPEN, resize_lines, resize_words
 from cliptune.model.tuned_model import TunedModel
@@ -16,9 +18,10 @@ FILE = "classifier.json"
 FORMAT = 1
 
 
-def describe(model: TunedModel, run: RunConfig) -> dict[str, Any]:
-    """The entries that all exports share: classes, preprocessing, and where the model comes from."""
-    return {
+def describe(model: TunedModel, run: RunConfig, temperature: FittedTemperature | None) -> dict[str, Any]:
+    """The entries that all exports share: classes, preprocessing, where the model comes from, and the temperature of its
+    logits, if one was fitted."""
+    shared = {
         "format": FORMAT,
         "cliptune": __version__,
         "method": methods.name_of(run.method),
@@ -27,6 +30,7 @@ def describe(model: TunedModel, run: RunConfig) -> dict[str, Any]:
         "classes": list(model.classnames),
         "preprocessing": describe_preprocessing(model, run),
     }
+    return shared | ({} if temperature is None else {"temperature": asdict(temperature)})
 
 
 def describe_preprocessing(model: TunedModel, run: RunConfig) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.resolve import RANDOM, resolve_backbone
 from cliptune.config import RunConfig
 from cliptune.export.class_matrix import class_matrix
-from cliptune.export.readme import ANSWER, head, read_classes
+from cliptune.export.readme import head
 from cliptune.model.tuned_model import TunedModel
 
 FILE = "classifier.npz"
@@ -40,7 +40,7 @@ def about_matrix(model: TunedModel) -> dict[str, Any]:
 
 
 def code(model: TunedModel, run: RunConfig, resize: Sequence[str]) -> list[str]:
-    """Lines that classify the image `file` with the frozen image tower."""
+    """Lines that compute the logits `(1, C)` of the image `file` with the frozen image tower."""
     preprocess = model.backbone.preprocess
     library, tower = _tower(model.backbone, run)
     return [
@@ -54,8 +54,6 @@ def code(model: TunedModel, run: RunConfig, resize: Sequence[str]) -> list[str]:
         f'arrays = np.load("{FILE}")',
         "features /= np.linalg.norm(features)",
         'logits = arrays["logit_scale"] * features @ arrays["class_matrix"].T + arrays["logit_bias"]',
-        read_classes(),
-        *ANSWER,
     ]
 
 

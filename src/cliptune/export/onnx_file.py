@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 
 from cliptune.errors import UserError
 from cliptune.export.comparison import Classify
-from cliptune.export.readme import ANSWER, PIXELS, head, read_classes
+from cliptune.export.readme import PIXELS, head
 
 FILE = "model.onnx"
 NEEDS = "onnxruntime numpy pillow"
@@ -36,7 +36,8 @@ def check_libraries() -> None:
 
 
 def write_onnx(program: ExportedProgram, path: Path, about: dict[str, Any]) -> None:
-    """Write a traced classifier. Its metadata contain the class names and the preprocessing of `about`."""
+    """Write a traced classifier. Its metadata contain the class names, the preprocessing and the
+    temperature of `about`."""
     with _quiet():
         onnx = torch.onnx.export(
             program,
@@ -47,8 +48,9 @@ def write_onnx(program: ExportedProgram, path: Path, about: dict[str, Any]) -> N
             verbose=False,
         )
         assert onnx is not None
-        for name in ("classes", "preprocessing"):
-            onnx.model.metadata_props[name] = json.dumps(about[name], ensure_ascii=False)
+        for name in ("classes", "preprocessing", "temperature"):
+            if name in about:
+                onnx.model.metadata_props[name] = json.dumps(about[name], ensure_ascii=False)
         onnx.save(path)
 
 
@@ -79,14 +81,12 @@ def about_onnx(size: Sequence[int], classes: int) -> dict[str, Any]:
 
 
 def code(resize: Sequence[str]) -> list[str]:
-    """Lines that classify the image `file`."""
+    """Lines that compute the logits `(1, C)` of the image `file`."""
     return [
         *head("import onnxruntime"),
         *resize,
         f'session = onnxruntime.InferenceSession("{FILE}")',
         f'logits = session.run(["{OUTPUT}"], {{"{INPUT}": {PIXELS}}})[0]',
-        read_classes(),
-        *ANSWER,
     ]
 
 

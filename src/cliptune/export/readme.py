@@ -10,11 +10,6 @@ from cliptune.export.comparison import in_words
 README = "README.md"
 #: Reads the pixels of the PIL image `image` as a batch of one.
 PIXELS = "np.asarray(image).transpose(2, 0, 1)[None]"
-#: Prints the answer from `logits` `(1, C)` and `classes`.
-ANSWER = (
-    "odds = np.exp(logits[0] - logits[0].max())",
-    "print(classes[odds.argmax()], odds.max() / odds.sum())",
-)
 
 
 def readme(about: dict[str, Any], needs: str, files: dict[str, str], code: Sequence[str]) -> str:
@@ -58,6 +53,13 @@ def head(*imports: str) -> tuple[str, ...]:
     return ("import json", *plain, "import numpy as np", "from PIL import Image, ImageOps", "", 'file = "photo.jpg"')
 
 
-def read_classes() -> str:
-    """The line that reads the class names."""
-    return 'classes = json.load(open("classifier.json", encoding="utf-8"))["classes"]'
+def answer(about: dict[str, Any]) -> tuple[str, ...]:
+    """The last lines of the code: the class of `logits` `(1, C)` and its probability."""
+    fitted = about.get("temperature")
+    calibrate = [f"logits = logits / {fitted['temperature']!r}  # calibrated on validation images"] if fitted else []
+    return (
+        'classes = json.load(open("classifier.json", encoding="utf-8"))["classes"]',
+        *calibrate,
+        "odds = np.exp(logits[0] - logits[0].max())",
+        "print(classes[odds.argmax()], odds.max() / odds.sum())",
+    )

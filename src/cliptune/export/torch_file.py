@@ -13,7 +13,7 @@ from torch.export import Dim, ExportedProgram
 
 from cliptune.errors import UserError
 from cliptune.export.comparison import Classify
-from cliptune.export.readme import ANSWER, PIXELS, head, read_classes
+from cliptune.export.readme import PIXELS, head
 from cliptune.model.image_classifier import ImageClassifier
 
 FILE = "model.pt2"
@@ -63,12 +63,10 @@ def about_program(size: Sequence[int], classes: int) -> dict[str, Any]:
 
 
 def code(resize: Sequence[str]) -> list[str]:
-    """Lines that classify the image `file`."""
+    """Lines that compute the logits `(1, C)` of the image `file`."""
     return [
         *head("import torch"),
         *resize,
         f'model = torch.export.load("{FILE}").module()',
         f"logits = model(torch.from_numpy({PIXELS}.copy())).detach().numpy()",
-        read_classes(),
-        *ANSWER,
     ]

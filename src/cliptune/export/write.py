@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from cliptune import files
+from cliptune.analysis.calibration import FittedTemperature
 from cliptune.config import RunConfig
 from cliptune.errors import UserError
 from cliptune.export import comparison, description, numpy_file, onnx_file, torch_file
 from cliptune.export.class_matrix import ROUNDING
 from cliptune.export.folder import complete_folder
 from cliptune.export.quantization import quantise
-from cliptune.export.readme import README, readme
+from cliptune.export.readme import README, answer, readme
 from cliptune.export.resizing import OPEN, resize_lines
 from cliptune.model.image_classifier import ImageClassifier
 from cliptune.model.tuned_model import TunedModel
@@ -28,11 +29,19 @@ CHECKED, MEASURED = 16, 500
 
 @dataclass(frozen=True)
 class Exported:
-    """A run to export: its model in evaluation mode, its configuration, and a function that builds its task."""
+    """A run to export.
+
+    Attributes:
+        model: Its model, in evaluation mode.
+        run: Its configuration.
+        task: Builds its task.
+        temperature: The temperature of its logits, if one was fitted.
+    """
 
     model: TunedModel
     run: RunConfig
     task: Callable[[], Task]
+    temperature: FittedTemperature | None = None
 
     @property
     def method(self) -> str:
@@ -63,7 +72,7 @@ def write_export(source: Exported, folder: Path, to: Format, *, half: bool = Fal
         raise UserError("half and int8 are two precisions of the same layers; choose one")
     if to == "onnx":
         onnx_file.check_libraries()
-    about = description.describe(source.model, source.run)
+    about = description.describe(source.model, source.run, source.temperature)
     lines = (*OPEN, *resize_lines(source.model.backbone.preprocess, source.run.training.augment))
     with complete_folder(folder) as staging:
         if to == "numpy":
@@ -76,7 +85,7 @@ def write_export(source: Exported, folder: Path, to: Format, *, half: bool = Fal
             kind = onnx_file if to == "onnx" else torch_file
             needs, code = kind.NEEDS, kind.code(lines)
         files.write_json(staging / description.FILE, about)
-        files.write_text(staging / README, readme(about, needs, _contents(staging, about), code))
+        files.write_text(staging / README, readme(about, needs, _contents(staging, about), [*code, *answer(about)]))
     return folder / about["file"]
 
 
