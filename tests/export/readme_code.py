@@ -42,3 +42,14 @@ def answers(folder: Path, images: list[Path], banned: tuple[str, ...]) -> list[t
     assert done.returncode == 0, done.stderr
     rows = [line.rpartition(" ") for line in done.stdout.splitlines()]
     return [(name, float(probability)) for name, _, probability in rows]
+
+
+def printed(folder: Path, images: list[Path]) -> list[tuple[str, float]]:
+    """Class and probability of each image, by `classify.py` from the folder of the images."""
+    names = [image.name for image in images]
+    command = [sys.executable, "-W", "error", str(folder / "classify.py"), *names]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=images[0].parent)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [name for name, _, _ in rows] == names
+    return [(classname, float(probability)) for _, classname, probability in rows]

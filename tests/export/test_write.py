@@ -14,8 +14,9 @@ from cliptune.analysis.calibration import FittedTemperature
 from cliptune.errors import UserError
 from cliptune.export.comparison import compare, in_words, sample_tests
 from cliptune.export.write import check_equal
-from export.readme_code import answers, code_of
+from export.readme_code import answers, code_of, printed
 
+CONTENTS = ["README.md", "classifier.json", "classify.py", "model.onnx"]
 WITHOUT_TORCH = ("cliptune", "torch", "torchvision", "open_clip")
 
 
@@ -60,8 +61,10 @@ def test_onnx_needs_neither_torch_nor_cliptune(run, odd_images, tmp_path):
     pytest.importorskip("onnxscript")
     file = run.export(tmp_path / "out", "onnx")
     assert file == tmp_path / "out" / "model.onnx"
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["README.md", "classifier.json", "model.onnx", "out"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"], "no temporary folder is left"
+    assert sorted(path.name for path in file.parent.iterdir()) == CONTENTS
     assert_same(answers(file.parent, odd_images, WITHOUT_TORCH), run.predict(odd_images))
+    assert_same(printed(file.parent, odd_images), run.predict(odd_images))
     assert len(code_of(file.parent).splitlines()) <= 20
     import onnxruntime
 
@@ -106,6 +109,7 @@ def test_a_fitted_temperature_calibrates_the_code_of_the_readme(frozen, photos, 
     file = run.export(tmp_path / "out", to)
     calibrated = run.predict(odd_images, calibrated=True)
     assert_same(answers(file.parent, odd_images, ()), calibrated)
+    assert_same(printed(file.parent, odd_images), calibrated)
     assert all(p < before - 1e-3 for (_, p), (_, before) in zip(calibrated, run.predict(odd_images), strict=True))
     about = json.loads((file.parent / "classifier.json").read_text("utf-8"))
     assert about["temperature"] == {"temperature": 2.5, "interval": [2.0, 3.0], "images": 60, "nll": [1.0, 0.9]}
@@ -135,7 +139,7 @@ def test_eight_bits_say_what_they_cost(run, odd_images, tmp_path):
     measured = about["measured"]
     assert about["precision"] == "int8" and measured["images"] == 6 and measured["largest_difference"] > 1e-3
     assert f"accuracy {measured['accuracy']:.1f} %, of the run" in (tmp_path / "out" / "README.md").read_text()
-    assert sorted(path.name for path in file.parent.iterdir()) == ["README.md", "classifier.json", "model.onnx"]
+    assert sorted(path.name for path in file.parent.iterdir()) == CONTENTS
     assert_same(answers(file.parent, odd_images, WITHOUT_TORCH), run.predict(odd_images), tolerance=0.2)
 
 

@@ -19,8 +19,7 @@ FORMAT = 1
 
 
 def describe(model: TunedModel, run: RunConfig, temperature: FittedTemperature | None) -> dict[str, Any]:
-    """The entries that all exports share: classes, preprocessing, where the model comes from, and the temperature of its
-    logits, if one was fitted."""
+    """The entries that all exports share: classes, preprocessing, origin, and the temperature if one was fitted."""
     shared = {
         "format": FORMAT,
         "cliptune": __version__,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.resolve import RANDOM, resolve_backbone
 from cliptune.config import RunConfig
 from cliptune.export.class_matrix import class_matrix
-from cliptune.export.readme import head
+from cliptune.export.usage import Usage
 from cliptune.model.tuned_model import TunedModel
 
 FILE = "classifier.npz"
-NEEDS = "numpy pillow open_clip_torch"
 
 
 def write_matrix(model: TunedModel, folder: Path) -> None:
@@ -39,22 +37,26 @@ def about_matrix(model: TunedModel) -> dict[str, Any]:
     }
 
 
-def code(model: TunedModel, run: RunConfig, resize: Sequence[str]) -> list[str]:
-    """Lines that compute the logits `(1, C)` of the image `file` with the frozen image tower."""
+def usage(model: TunedModel, run: RunConfig) -> Usage:
+    """How to classify with the frozen image tower."""
     preprocess = model.backbone.preprocess
     library, tower = _tower(model.backbone, run)
-    return [
-        *head(library, "import torch"),
-        *resize,
-        f"mean, std = {preprocess.mean}, {preprocess.std}",
-        "pixels = ((np.asarray(image) / 255 - mean) / std).transpose(2, 0, 1)[None]",
-        f"tower = {tower}",
-        "with torch.no_grad():",
-        "    features = tower.encode_image(torch.from_numpy(pixels).float()).numpy()",
-        f'arrays = np.load("{FILE}")',
-        "features /= np.linalg.norm(features)",
-        'logits = arrays["logit_scale"] * features @ arrays["class_matrix"].T + arrays["logit_bias"]',
-    ]
+    return Usage(
+        needs="numpy pillow open_clip_torch" if library == "import open_clip" else "numpy pillow cliptune",
+        imports=(library, "import torch"),
+        setup=(
+            f"mean, std = {preprocess.mean}, {preprocess.std}",
+            f"tower = {tower}",
+            f'arrays = np.load("{FILE}")',
+        ),
+        logits=(
+            "pixels = ((np.asarray(image) / 255 - mean) / std).transpose(2, 0, 1)[None]",
+            "with torch.no_grad():",
+            "    features = tower.encode_image(torch.from_numpy(pixels).float()).numpy()",
+            "features /= np.linalg.norm(features)",
+            'logits = arrays["logit_scale"] * features @ arrays["class_matrix"].T + arrays["logit_bias"]',
+        ),
+    )
 
 
 def _tower(backbone: Backbone, run: RunConfig) -> tuple[str, str]:

@@ -18,12 +18,17 @@ from torch.export import ExportedProgram
 
 from cliptune.errors import UserError
 from cliptune.export.comparison import Classify
-from cliptune.export.readme import PIXELS, head
+from cliptune.export.usage import PIXELS, Usage
 
 FILE = "model.onnx"
-NEEDS = "onnxruntime numpy pillow"
 INPUT, OUTPUT = "images", "logits"
 LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
+USAGE = Usage(
+    needs="onnxruntime numpy pillow",
+    imports=("import onnxruntime",),
+    setup=(f'session = onnxruntime.InferenceSession("{FILE}")',),
+    logits=(f'logits = session.run(["{OUTPUT}"], {{"{INPUT}": {PIXELS}}})[0]',),
+)
 
 
 def check_libraries() -> None:
@@ -78,16 +83,6 @@ def about_onnx(size: Sequence[int], classes: int) -> dict[str, Any]:
             "values": "logits; their softmax are probabilities",
         },
     }
-
-
-def code(resize: Sequence[str]) -> list[str]:
-    """Lines that compute the logits `(1, C)` of the image `file`."""
-    return [
-        *head("import onnxruntime"),
-        *resize,
-        f'session = onnxruntime.InferenceSession("{FILE}")',
-        f'logits = session.run(["{OUTPUT}"], {{"{INPUT}": {PIXELS}}})[0]',
-    ]
 
 
 @contextmanager

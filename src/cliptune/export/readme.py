@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from cliptune.export.comparison import in_words
+from cliptune.export.usage import SCRIPT
 
 README = "README.md"
-#: Reads the pixels of the PIL image `image` as a batch of one.
-PIXELS = "np.asarray(image).transpose(2, 0, 1)[None]"
 
 
-def readme(about: dict[str, Any], needs: str, files: dict[str, str], code: Sequence[str]) -> str:
+def readme(about: dict[str, Any], needs: str, files: dict[str, str], code: str) -> str:
     """The text of a README.
 
     Args:
@@ -23,18 +21,18 @@ def readme(about: dict[str, Any], needs: str, files: dict[str, str], code: Seque
     """
     preprocessing, data = about["preprocessing"], f" on `{about['data']}`" if about["data"] else ""
     rows = "\n".join(f"| `{name}` | {what} |" for name, what in files.items())
-    lines = "\n".join(code)
     measured = f"\nMeasured when it was exported: {in_words(about['measured'])}.\n" if "measured" in about else ""
     return f"""# Classifier of {len(about["classes"])} classes
 
 Tuned with `{about["method"]}`{data}; the backbone is {about["backbone"]}. Exported by cliptune {about["cliptune"]}.
 
     pip install {needs}
+    python {SCRIPT} photo.jpg
 
-In this folder:
+In Python, in this folder:
 
 ```python
-{lines}
+{code}
 ```
 
 | file | content |
@@ -45,21 +43,3 @@ Images: upright, RGB, transparency on white; {preprocessing["resize"]}, with Pil
 Means of the channels are {preprocessing["mean"]} and standard deviations {preprocessing["std"]}, of values in [0, 1];
 {"they are in the graph, which takes values from 0 to 255" if "input" in about else "see the code"}.
 """
-
-
-def head(*imports: str) -> tuple[str, ...]:
-    """The first lines of the code: imports, and the file to classify."""
-    plain = sorted(line for line in imports if line.startswith("import "))
-    return ("import json", *plain, "import numpy as np", "from PIL import Image, ImageOps", "", 'file = "photo.jpg"')
-
-
-def answer(about: dict[str, Any]) -> tuple[str, ...]:
-    """The last lines of the code: the class of `logits` `(1, C)` and its probability."""
-    fitted = about.get("temperature")
-    calibrate = [f"logits = logits / {fitted['temperature']!r}  # calibrated on validation images"] if fitted else []
-    return (
-        'classes = json.load(open("classifier.json", encoding="utf-8"))["classes"]',
-        *calibrate,
-        "odds = np.exp(logits[0] - logits[0].max())",
-        "print(classes[odds.argmax()], odds.max() / odds.sum())",
-    )

@@ -13,11 +13,16 @@ from torch.export import Dim, ExportedProgram
 
 from cliptune.errors import UserError
 from cliptune.export.comparison import Classify
-from cliptune.export.readme import PIXELS, head
+from cliptune.export.usage import PIXELS, Usage
 from cliptune.model.image_classifier import ImageClassifier
 
 FILE = "model.pt2"
-NEEDS = "torch numpy pillow"
+USAGE = Usage(
+    needs="torch numpy pillow",
+    imports=("import torch",),
+    setup=(f'model = torch.export.load("{FILE}").module()',),
+    logits=(f"logits = model(torch.from_numpy({PIXELS}.copy())).detach().numpy()",),
+)
 
 
 def trace(classifier: ImageClassifier, method: str) -> ExportedProgram:
@@ -60,13 +65,3 @@ def about_program(size: Sequence[int], classes: int) -> dict[str, Any]:
         "input": {"type": "uint8", "shape": ["batch", 3, *size], "values": "RGB from 0 to 255"},
         "output": {"type": "float32", "shape": ["batch", classes], "values": "logits; their softmax are probabilities"},
     }
-
-
-def code(resize: Sequence[str]) -> list[str]:
-    """Lines that compute the logits `(1, C)` of the image `file`."""
-    return [
-        *head("import torch"),
-        *resize,
-        f'model = torch.export.load("{FILE}").module()',
-        f"logits = model(torch.from_numpy({PIXELS}.copy())).detach().numpy()",
-    ]

@@ -16,8 +16,9 @@ from cliptune.export import comparison, description, numpy_file, onnx_file, torc
 from cliptune.export.class_matrix import ROUNDING
 from cliptune.export.folder import complete_folder
 from cliptune.export.quantization import quantise
-from cliptune.export.readme import README, answer, readme
+from cliptune.export.readme import README, readme
 from cliptune.export.resizing import OPEN, resize_lines
+from cliptune.export.usage import SCRIPT, readme_lines, script
 from cliptune.model.image_classifier import ImageClassifier
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Task
@@ -54,7 +55,9 @@ class Exported:
 
 
 def write_export(source: Exported, folder: Path, to: Format, *, half: bool = False, int8: bool = False) -> Path:
-    """Write the files of a format, `classifier.json` and `README.md` to `folder`. Returns the path of the main file.
+    """Write the files of a format, `classifier.json`, `classify.py` and `README.md` to `folder`.
+
+    Returns the path of the main file.
 
     half: Compute the image tower in float16. int8: Round the weights of linear layers and their inputs to eight bits.
 
@@ -73,19 +76,20 @@ def write_export(source: Exported, folder: Path, to: Format, *, half: bool = Fal
     if to == "onnx":
         onnx_file.check_libraries()
     about = description.describe(source.model, source.run, source.temperature)
-    lines = (*OPEN, *resize_lines(source.model.backbone.preprocess, source.run.training.augment))
+    resize = (*OPEN, *resize_lines(source.model.backbone.preprocess, source.run.training.augment))
     with complete_folder(folder) as staging:
         if to == "numpy":
             numpy_file.write_matrix(source.model, staging)
             about |= numpy_file.about_matrix(source.model)
-            needs, code = numpy_file.NEEDS, numpy_file.code(source.model, source.run, lines)
+            usage = numpy_file.usage(source.model, source.run)
         else:
             precision = "float16" if half else "int8" if int8 else "float32"
             about |= _write_tower(source, staging, to, precision, about)
-            kind = onnx_file if to == "onnx" else torch_file
-            needs, code = kind.NEEDS, kind.code(lines)
+            usage = onnx_file.USAGE if to == "onnx" else torch_file.USAGE
         files.write_json(staging / description.FILE, about)
-        files.write_text(staging / README, readme(about, needs, _contents(staging, about), [*code, *answer(about)]))
+        files.write_text(staging / SCRIPT, script(usage, resize, about))
+        text = readme(about, usage.needs, _contents(staging, about), readme_lines(usage, resize, about))
+        files.write_text(staging / README, text)
     return folder / about["file"]
 
 
@@ -134,4 +138,6 @@ def _contents(staging: Path, about: dict[str, Any]) -> dict[str, str]:
     size = sum(file.stat().st_size for file in staging.iterdir() if file.name.startswith(main)) / 2**20
     own = f"{kinds[main]}; {size:.1f} MiB, {about.get('precision', 'float32')}"
     more = {file.name: "its weights" for file in staging.iterdir() if file.name.startswith(f"{main}.")}
-    return {main: own, **more, description.FILE: "class names, preprocessing, input and output, for programs"}
+    program = f"classify images: `python {SCRIPT} IMAGE ...`, from any folder"
+    about_file = "class names, preprocessing, input and output, for programs"
+    return {main: own, **more, SCRIPT: program, description.FILE: about_file}
