@@ -105,3 +105,14 @@ def test_a_pool_is_not_all_images_with_labels(record):
 def test_invalid_dimensions_are_refused(grid, rows, columns, fault):
     with pytest.raises(UserError, match=fault):
         pivot(summarise(grid), rows, columns)
+
+
+def test_pools_of_runs_with_other_shots_keep_their_values(record):
+    runs = [record("promptkd", shots=shots, test=float(shots)) for shots in (4, 16)]
+    pools = [dataclasses.replace(run, provenance={**run.provenance, "pool": True}) for run in runs]
+    table = pivot(summarise([*pools, record("coop", shots=4, test=1.0)]), columns=("metric", "shots"))
+    assert {row.method: [cell.mean for cell in row.cells if cell] for row in table.rows} == {
+        "coop": [1.0],
+        "promptkd (shots=4)": [4.0],
+        "promptkd (shots=16)": [16.0],
+    }

@@ -61,11 +61,14 @@ def label_methods(results: Sequence[Result], aside: Sequence[str] = ()) -> list[
     named = [dataclasses.replace(result, method=mark_method(result)) for result in named]
     groups: dict[tuple, list[int]] = defaultdict(list)
     for i, result in enumerate(named):
-        groups[
-            (result.data, result.method, num_shots(result), *(str(get_setting(result, key)) for key in aside))
-        ].append(i)
+        # Tables say that a pool is all images, whatever the number of shots, so the label has the number.
+        shots = None if uses_pool(result) else num_shots(result)
+        groups[(result.data, result.method, shots, *(str(get_setting(result, key)) for key in aside))].append(i)
     for places in groups.values():
         settings = [{k: v for k, v in _flatten(results[i].config) if k not in aside} for i in places]
+        for known, i in zip(settings, places, strict=True):
+            if uses_pool(results[i]) and "shots" not in aside:
+                known["shots"] = str(num_shots(results[i]))
         differing = [k for k in sorted(set().union(*settings)) if len({s.get(k) for s in settings}) > 1]
         short = [k.rpartition(".")[2] for k in differing]
         keys = short if len(set(short)) == len(short) else differing
