@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cliptune import config, experiment, model_io, presets, tasks
+from cliptune import experiment, methods, model_io, presets, run_dir, tasks
 from cliptune.backbones.bundled import AUTO, choose_backbone
 from cliptune.backbones.resolve import list_pretrained_tags, match_architecture
+from cliptune.config import Activation, RunConfig, with_options
 from cliptune.data import sources
 from cliptune.data.custom.common.torch_dataset import as_dataset, python_spec
 from cliptune.engine.watchers import Watcher
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
 from cliptune.model.method import Method
 from cliptune.official.checkpoint_file import OfficialCheckpoint, read_official
 from cliptune.official.detect import detect_method
@@ -22,15 +23,17 @@ from cliptune.tuned import Tuned
 
 
 def train(
-    method: str | Method,
-    data: Any = "emoji",
+    method: str | Method | None = None,
+    data: Any = None,
     *,
-    shots: int = 16,
-    backbone: str = AUTO,
-    pretrained: str = "",
-    seed: int = 1,
-    protocol: str = "few_shot",
-    preset: str = "auto",
+    shots: int | None = None,
+    backbone: str | None = None,
+    pretrained: str | None = None,
+    seed: int | None = None,
+    protocol: str | None = None,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    allow_code: bool = False,
     out: str | Path | None = None,
     watchers: Sequence[Watcher] = (),
     **options: Any,
@@ -38,16 +41,21 @@ def train(
     """Tune a CLIP on a few images per class.
 
     Args:
-        method: A name such as "maple+dapt", or a method object.
-        data: "emoji" (bundled drawings), "folder:PATH" or another value of `--data`, a torch dataset of
+        method: A name such as "maple+dapt", or a method object. Not needed with `config`.
+        data: "emoji" (bundled drawings, the default), "folder:PATH" or another value of `--data`, a torch dataset of
             `(image, label)` that has `classes`, or the result of `from_torch`.
-        shots: Training images per class; 0 takes all.
-        backbone: A name as for `load_backbone`. "auto": the small bundled backbone for the kind of the images.
+        shots: Training images per class, by default 16; 0 takes all.
+        backbone: A name as for `load_backbone`. "auto", the default: the small bundled backbone for the kind of the
+            images.
         pretrained: Tag or file of the weights of the backbone.
-        seed: Seed of the few-shot sample, the initial parameters and the order of the images.
-        protocol: "few_shot", "base_to_novel", "cross_dataset", "domain_generalization" or "data_efficient".
-        preset: Defaults of the options. "auto": the published settings of the method; "none": the defaults of the
-            dataclasses; another name: a preset file of the method on top of the published settings.
+        seed: Seed of the few-shot sample, the initial parameters and the order of the images, by default 1.
+        protocol: "few_shot" (the default), "base_to_novel", "cross_dataset", "domain_generalization" or
+            "data_efficient".
+        preset: Defaults of the options. "auto", the default: the published settings of the method; "none": the defaults
+            of the dataclasses; another name: a preset file of the method on top of the published settings.
+        config: The `config.yaml` of a run, or its folder, in place of `method` and `preset`: train with that
+            configuration, except for the other arguments.
+        allow_code: Allow methods outside of cliptune that the file `config` names to run their code.
         out: Folder for the checkpoint and the result. If the call is interrupted, the same call continues it.
         watchers: Observers of the training; see `Watcher`.
         **options: Any field of `RunConfig`, `TrainConfig`, `DataConfig` or the method (`epochs=5`, `n_ctx=4`).
@@ -58,11 +66,16 @@ def train(
     Raises:
         UserError: If a name, an option or the data cannot be used; the message names the alternatives.
     """
-    opened = None if isinstance(data, str) else as_dataset(data)
+    opened = None if data is None or isinstance(data, str) else as_dataset(data)
     spec = data if opened is None else python_spec(opened)
-    backbone = backbone if opened is None else choose_backbone(backbone, opened.image_kind)
+    if opened is not None and config is None:
+        backbone = choose_backbone(backbone or AUTO, opened.image_kind)
     base = {"data": spec, "shots": shots, "backbone": backbone, "pretrained": pretrained, "seed": seed}
-    run = _run_config(method, preset, base | {"protocol": protocol}, options)
+    base = {key: value for key, value in (base | {"protocol": protocol}).items() if value is not None}
+    if config is not None:
+        run = with_options(_configured_run(config, method, preset, allow_code), base | options)
+    else:
+        run = with_options(_preset_run(method, preset, base), options)
     task = None if opened is None else tasks.build_task(run, sources.apply_config(opened, run.reading))
     model, result = experiment.run_experiment(run, None if out is None else Path(out), watchers=watchers, task=task)
     # The method of the model may differ: after a search it is the one that was found, which the tensors fit.
@@ -70,12 +83,21 @@ def train(
     return Tuned(model, dataclasses.replace(run, method=model.method), result, folder=folder)
 
 
-def _run_config(
-    method: str | Method, preset: str, base: Mapping[str, Any], options: Mapping[str, Any]
-) -> config.RunConfig:
-    """The configuration of a run: the preset of a method's name, or a method object with defaults, then `options`."""
-    run = config.RunConfig(method, **base) if isinstance(method, Method) else presets.get(method, preset, **base)
-    return config.with_options(run, options)
+def _preset_run(method: str | Method | None, preset: str | None, base: Mapping[str, Any]) -> RunConfig:
+    """The run of a method's name with its preset, or of a method object with defaults."""
+    if method is None:
+        raise UserError(f"method is missing; choose one of {', '.join(methods.names())}, or pass config=FILE")
+    return RunConfig(method, **base) if isinstance(method, Method) else presets.get(method, preset or "auto", **base)
+
+
+def _configured_run(file: str | Path, method: str | Method | None, preset: str | None, allow_code: bool) -> RunConfig:
+    """The run in a configuration file, which has a method and its settings already."""
+    for name, value in (("method", method), ("preset", preset)):
+        if value is not None:
+            raise UserError(
+                f"{name}={shown(value)} and config={shown(str(file))} exclude each other; leave one of them out"
+            )
+    return run_dir.read_config(file, allow_code)
 
 
 def import_checkpoint(
@@ -84,7 +106,7 @@ def import_checkpoint(
     method: str = "",
     backbone: str = "ViT-B-16",
     pretrained: str = "",
-    activation: config.Activation = "auto",
+    activation: Activation = "auto",
     classes: str | Path | Sequence[str] = (),
     templates: Sequence[str] = DEFAULT_TEMPLATES,
     **options: Any,

@@ -9,7 +9,8 @@ from pathlib import Path
 from cliptune import inputs, plain_values
 from cliptune.config import RunConfig, external_names, fingerprint, from_dict, to_yaml
 from cliptune.dir_lock import LOCK_FILE
-from cliptune.errors import UserError
+from cliptune.errors import UserError, shown
+from cliptune.external_code import AllowCode
 from cliptune.files import read_text, write_text
 from cliptune.results.store import RESULT_FILE
 
@@ -78,6 +79,27 @@ def has_config(folder: Path, run: RunConfig) -> bool:
     except ValueError:
         return False
     return fingerprint(config) == fingerprint(run)
+
+
+def read_config(path: str | Path, allow_code: AllowCode = False) -> RunConfig:
+    """The configuration in the `config.yaml` of a run, given as that file or as its directory.
+
+    allow_code: Whether methods outside of cliptune may be imported, or the names of those that may. Raises `UserError`
+    that names the file, and the key or the value that cannot be used.
+    """
+    file = Path(path).expanduser()
+    file = file / CONFIG if file.is_dir() else file
+    text = read_text(file, MAX_CONFIG_BYTES)
+    try:
+        content = plain_values.from_yaml(text)
+    except ValueError as error:
+        raise UserError(f"{file} is not YAML ({error}); pass the {CONFIG} of a run") from None
+    if not isinstance(content, dict) or "method" not in content:
+        raise UserError(f"{file} names no method, it contains {shown(content)}; pass the {CONFIG} of a run")
+    try:
+        return from_dict(content, allow_code)
+    except UserError as error:
+        raise UserError(f"{file}: {error} (correct it there, or use the version that wrote the file)") from None
 
 
 def is_done(folder: Path, run: RunConfig) -> bool:

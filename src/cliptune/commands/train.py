@@ -10,29 +10,36 @@ from typing import Annotated
 
 from rich.console import Console
 
-from cliptune import config, coresets, external_code, files, masks, methods, presets, unused_options
+from cliptune import coresets, external_code, files, masks, methods, presets, run_dir, unused_options
 from cliptune.backbones.bundled import AUTO
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.commands.evaluate import print_metrics
 from cliptune.commands.flags import FLAT, given_fields
 from cliptune.commands.parse import parse, parse_known, split_first
+from cliptune.config import RunConfig
 from cliptune.data import sources
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, progress_display
+from cliptune.errors import UserError
 from cliptune.results import prompt_lengths
 
 
 @dataclass(frozen=True)
 class Train:
     """Tune a CLIP with a method on a few images per class, and test it. Options that are not given come from the
-    preset of the method."""
+    preset of the method, or from the configuration of another run."""
 
-    run: Annotated[config.RunConfig, FLAT]
+    run: Annotated[RunConfig, FLAT]
     out: Path = Path("runs/train")
     """Folder for the checkpoint, the result and the configuration. The same command continues an interrupted run."""
     preset: str = "auto"
     """auto: the published settings (for a bundled backbone, settings suited to it). none: the defaults of the code.
     Otherwise the name of a preset file of the method that overrides the published settings, such as per_dataset for
     restore."""
+    config: Path | None = None
+    """The config.yaml of a run, or its folder: train with that method and those settings, except for the options given
+    here. Relative paths in it start at the current folder."""
+    allow_code: bool = False
+    """Allow methods outside of cliptune that the file of --config names to run their code."""
     tensorboard: bool = False
     """Write the metrics of each epoch to OUT/tensorboard."""
 
@@ -49,15 +56,42 @@ class _PresetFlags:
     preset: str = "auto"
 
 
-def preset_run(name: str, arguments: list[str]) -> config.RunConfig:
+@dataclass(frozen=True)
+class _ConfigFlags:
+    """The flags that select a configuration file; parsed before the others."""
+
+    config: Path | None = None
+    allow_code: bool = False
+    preset: str = ""
+
+
+def configured_run(name: str, command: str, arguments: list[str]) -> RunConfig | None:
+    """The run in the file of `--config` among `arguments`; None without that flag.
+
+    name: The method on the command line, which must be that of the file; "" for none.
+    """
+    flags, _ = parse_known(_ConfigFlags, command, _without_help(arguments))
+    if flags.config is None:
+        return None
+    if flags.preset:
+        raise UserError(
+            f"--preset {flags.preset} has no effect: {flags.config} has all settings; leave one of them out"
+        )
+    run = run_dir.read_config(flags.config, flags.allow_code or name.split("+"))
+    in_file = methods.name_of(run.method)
+    if name and methods.name_of(methods.build(name)) != in_file:
+        raise UserError(f"{flags.config} is a configuration of {in_file}, not of {name}; leave {name} or --config out")
+    return run
+
+
+def preset_run(name: str, arguments: list[str]) -> RunConfig:
     """The run of a method's preset for the data, backbone, shots and protocol among `arguments`."""
-    plain = [a for a in arguments if a not in ("-h", "--help")]
-    first, _ = parse_known(_PresetFlags, f"train {name}", plain)
+    first, _ = parse_known(_PresetFlags, f"train {name}", _without_help(arguments))
     base = {f.name: getattr(first, f.name) for f in dataclasses.fields(first) if f.name != "preset"}
     return presets.get(name, first.preset, **base)
 
 
-def describe_defaults(name: str, run: config.RunConfig) -> str:
+def describe_defaults(name: str, run: RunConfig) -> str:
     """The paragraph of the help about the default values."""
     shots = f"{run.shots} shots" if run.shots else "all training images"
     return (
@@ -66,16 +100,31 @@ def describe_defaults(name: str, run: config.RunConfig) -> str:
     )
 
 
-def train(arguments: list[str]) -> None:
-    """Tune a model, test it and save it."""
+def _starting_point(arguments: list[str]) -> tuple[str, list[str], RunConfig, str]:
+    """The method, the arguments after it, the run with the default values, and the paragraph of the help about them."""
+    of_file = "The defaults shown are those of --config."
+    if arguments[:1] and arguments[0].startswith("-") and (run := configured_run("", "train", arguments)):
+        return methods.name_of(run.method), arguments, run, of_file
     name, rest = split_first(
         arguments,
         f"a method ({', '.join(methods.names())}, or two joined by +)",
         "train maple+dapt --data folder:photos",
         help_name="maple+dapt",  # its help shows flags of a method and of a wrapper
     )
+    if run := configured_run(name, f"train {name}", rest):
+        return name, rest, run, of_file
     run = preset_run(name, rest)
-    options = parse(Train, f"train {name}", rest, Train(run), describe_defaults(name, run))
+    return name, rest, run, describe_defaults(name, run)
+
+
+def _without_help(arguments: list[str]) -> list[str]:
+    return [argument for argument in arguments if argument not in ("-h", "--help")]
+
+
+def train(arguments: list[str]) -> None:
+    """Tune a model, test it and save it."""
+    name, rest, run, defaults = _starting_point(arguments)
+    options = parse(Train, f"train {name}", rest, Train(run), defaults)
     # Mistakes are reported before PyTorch and the backbone are loaded.
     files.check_folder(options.out)
     coresets.parse_selector(options.run.selector)
