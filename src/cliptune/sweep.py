@@ -72,7 +72,7 @@ def run_jobs(
 
         folder = out or Path(os.path.commonpath([job.folder.parent.absolute() for job in jobs]))
         worker = Worker(folder.absolute() / SHARED_FOLDER)
-        for job in {(job.label, job.run.data): job for job in missing}.values():
+        for job in {job.columns[:2]: job for job in missing}.values():
             experiment.untrained_model(job.run, worker.task_of(job.run))
         scheduler = Scheduler(jobs, missing, console)
         with scheduler.display:

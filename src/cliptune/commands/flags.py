@@ -50,6 +50,12 @@ def flag_names(kind: Any, default: Any = None, hidden: Collection[str] = ()) -> 
     return [flag for flag, path in _field_paths(kind, default).items() if path not in hidden]
 
 
+def flag_types(kind: Any, default: Any = None) -> dict[str, Any]:
+    """Flag, short or long -> the type of its field."""
+    types = {part.prefix + name: hint for part in _parts(kind, default) for name, hint in part.types.items()}
+    return {flag: types[path] for flag, path in _field_paths(kind, default).items()}
+
+
 def given_fields(kind: Any, arguments: Iterable[str], default: Any = None) -> list[str]:
     """Paths of the fields that the flags among `arguments` set: `--no-search` -> "method.base.search"."""
     paths = _field_paths(kind, default)

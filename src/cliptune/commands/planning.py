@@ -16,8 +16,10 @@ from typing import Annotated
 from cliptune import checks, coresets, files, masks, presets, protocols, run_dir, sweep, unused_options
 from cliptune.backbones.bundled import AUTO
 from cliptune.backbones.resolve import resolve_backbone
+from cliptune.commands import grid
 from cliptune.commands.execution import Execution
 from cliptune.commands.flags import FLAT, Flag, flag_names, given_fields
+from cliptune.commands.grid import RunFlags
 from cliptune.commands.parse import parse_known, unknown_flag_error
 from cliptune.config import RunConfig
 from cliptune.data import sources
@@ -38,7 +40,8 @@ class Sweep:
     """Run a protocol for several methods, datasets and seeds. Repeat the command to execute only the missing runs.
 
     Other flags of train, such as --lr, --batch-size or --n-ctx, apply to every method that has them and override its
-    preset."""
+    preset. Several values make a grid: --lr 0.01 0.02 --n-ctx 2 4 are four runs per method, data and seed. For a flag
+    that takes several numbers, commas join those of one run: --layers 1,2 3,4."""
 
     methods: tuple[str, ...] = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
     """Names of methods; wrappers are joined by +."""
@@ -67,8 +70,8 @@ class Sweep:
     """Also test after these epochs, without changing the training."""
     seeds: tuple[int, ...] = (1, 2, 3)
     """One run per seed and method."""
-    epochs: int = 0
-    """Epochs of every run; by default (0), those of each method's preset."""
+    epochs: tuple[int, ...] = ()
+    """Epochs of every run, one number or several; by default (or 0), those of each method's preset."""
     out: Path = Path("runs/sweep")
     """Output folder: one subfolder per method and seed, and per dataset, number of shots and coreset if there are
     several."""
@@ -83,14 +86,7 @@ class Sweep:
         checks.between(self, sys.float_info.min, 1, "fractions", range_text="above 0 and at most 1")
         checks.seeds(self, "seeds")
         checks.not_empty(self, "methods", "data", "seeds", "selectors")
-        checks.no_duplicates(self, "methods", "data", "seeds", "shots", "fractions", "selectors", "targets")
-
-
-@dataclass(frozen=True)
-class _RunFlags:
-    """The flags of a run."""
-
-    run: Annotated[RunConfig, FLAT]
+        checks.no_duplicates(self, "methods", "data", "seeds", "shots", "epochs", "fractions", "selectors", "targets")
 
 
 def parse_sweep(name: str, arguments: Sequence[str]) -> tuple[Sweep, list[Flag]]:
@@ -117,30 +113,52 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
     base = {key: getattr(options, key) for key in fields} | {"protocol": protocol}
     runs: list[tuple[str, RunConfig]] = []
     preset = _choose_presets(options)
-    for data, number, (how, share), method in itertools.product(
-        expand_datasets(options.data), shots, dict.fromkeys(chosen), options.methods
+    for data, number, (how, share), method, epochs in itertools.product(
+        expand_datasets(options.data), shots, dict.fromkeys(chosen), options.methods, options.epochs or (0,)
     ):
         more = {"selector": how, "fraction": share} if share < 1 or protocol == "data_efficient" else {}
         run = presets.get(method, preset[method], data=data, shots=number, **base, **more)
-        training = run.training.for_stage(options.epochs, 1) if options.epochs else run.training
+        if epochs != (*options.epochs, 0)[0] and not run.method.trains:
+            continue
+        training = run.training.for_stage(epochs, 1) if epochs else run.training
         runs.append((method, replace(run, training=training)))
     changed = _apply_flags(name, runs, flags) if flags else runs
     words = [flag.words[0] for flag in flags]
-    from_flags = {path.rpartition(".")[2] for _, run in runs for path in given_fields(_RunFlags, words, _RunFlags(run))}
+    from_flags = {path.rpartition(".")[2] for _, run in runs for path in given_fields(RunFlags, words, RunFlags(run))}
     from_options = {name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)}
     unused_options.check_unused_options([run for _, run in changed], sorted(from_options | from_flags))
     for backbone in {run.backbone for _, run in changed}:
         resolve_backbone(backbone, options.pretrained)
     for _, run in changed:
         masks.check_spec(run.method.mask_source() or "auto")
-    layouts = itertools.product(
-        *((many, not many) for many in (len(expand_datasets(options.data)) > 1, len(shots) > 1))
-    )
+    return _plan_folders(options, shots, changed, flags)
+
+
+def _plan_folders(
+    options: Sweep, shots: Sequence[int], runs: Sequence[tuple[str, RunConfig]], flags: Sequence[Flag]
+) -> list[Job]:
+    """The jobs of the runs, each in the folder that contains it already, so that a sweep can be extended, or a new one.
+
+    flags: Those of the runs, of which the swept ones are in the names of folders.
+    """
+    several = [(many, not many) for many in (len(expand_datasets(options.data)) > 1, len(shots) > 1)]
+    epochs = ["--epochs"] if options.epochs else []
+    swept = epochs * (len(options.epochs) > 1)
+    swept += [flag.name for flag in flags if any(grid.is_grid(flag, run) for _, run in runs)]
+    grid.check_effect(runs, swept)
     plans = [
-        sweep.plan_jobs(changed, options.seeds, options.out, below=partial(run_subfolder, several=one))
-        for one in layouts
+        sweep.plan_jobs(runs, options.seeds, options.out, below=partial(run_subfolder, several=one, grid_flags=names))
+        for names in grid.layouts(swept, [*dict.fromkeys([*epochs, *(flag.name for flag in flags)])])
+        for one in itertools.product(*several)
     ]
-    return [_existing_or_first(jobs) for jobs in zip(*plans, strict=True)]
+    found: dict[Path, Job] = {}
+    for jobs in zip(*plans, strict=True):
+        job = _existing_or_first(jobs)
+        job = replace(job, settings=", ".join(grid.settings(job.run, swept)))
+        if job.folder in found:
+            raise UserError(f"{job.title} is in the sweep twice; give each flag once, and each of its values once")
+        found[job.folder] = job
+    return [*found.values()]
 
 
 def expand_datasets(data: Sequence[str]) -> list[str]:
@@ -178,14 +196,16 @@ def _choose_presets(options: Sweep) -> dict[str, str]:
     return chosen
 
 
-def run_subfolder(run: RunConfig, several: Sequence[bool] = (True, True)) -> str:
+def run_subfolder(run: RunConfig, several: Sequence[bool] = (True, True), grid_flags: Sequence[str] = ()) -> str:
     """The folders between those of the method and the seed. several: Whether the sweep has more than one dataset, and
-    more than one number of shots."""
+    more than one number of shots. grid_flags: Flags with more than one value."""
     parts = [_folder_name(run.data)] if several[0] else []
     if several[1]:
         parts.append(f"shots{run.shots}")
     if run.fraction < 1 or run.protocol == "data_efficient":
         parts.append(f"{_folder_name(run.selector)}-{run.fraction:g}")
+    if point := grid.settings(run, grid_flags):
+        parts.append(",".join(map(_folder_name, point)))
     return "/".join(parts)
 
 
@@ -204,15 +224,16 @@ def _folder_name(spec: str) -> str:
 def _apply_flags(
     name: str, runs: Sequence[tuple[str, RunConfig]], flags: Sequence[Flag]
 ) -> list[tuple[str, RunConfig]]:
-    """Apply each flag to the runs that have it. Raises `UserError` for a flag that no run has."""
-    words = [word for flag in flags for word in flag.words]
+    """Apply each flag to the runs that have it, once per point of their grid. Raises `UserError` for a flag that no run
+    has."""
     changed, unknown = [], []
     for method, run in runs:
-        options, others = parse_known(_RunFlags, f"run {name}", words, _RunFlags(run), hidden=SWEPT_FIELDS)
-        changed.append((method, options.run))
-        unknown.append(others)
+        for words in grid.grid_points(flags, run):
+            options, others = parse_known(RunFlags, f"run {name}", words, RunFlags(run), hidden=SWEPT_FIELDS)
+            changed.append((method, options.run))
+            unknown.append(others)
     for flag in flags:
         if all(flag in others for others in unknown):
-            known = {known for _, run in runs for known in flag_names(_RunFlags, _RunFlags(run), SWEPT_FIELDS)}
+            known = {known for _, run in runs for known in flag_names(RunFlags, RunFlags(run), SWEPT_FIELDS)}
             raise unknown_flag_error(flag, f"run {name}", sorted(known | {*flag_names(Sweep)}))
     return changed

@@ -11,21 +11,26 @@ from cliptune.config import RunConfig
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: its label (the row in tables), configuration and run directory."""
+    """One run of a sweep: its label (the row in tables), configuration and run directory.
+
+    settings: What tells it apart from other runs of the label, such as "lr=0.01".
+    """
 
     label: str
     run: RunConfig
     folder: Path
+    settings: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Label, data, training set size and seed."""
+        """Label with the settings, data, training set size and seed."""
         run = self.run
         size = f"{run.shots} shot{'s' * (run.shots != 1)}" if run.shots > 0 else "all images"
         size = "all images without labels" if run.method.pool else size
         if run.fraction < 1:
             size += f", {run.fraction:g} by {run.selector}"
-        return self.label, run.data, size, f"seed {run.seed}"
+        label = f"{self.label} ({self.settings})" if self.settings else self.label
+        return label, run.data, size, f"seed {run.seed}"
 
     @property
     def title(self) -> str:
