@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -13,7 +13,7 @@ from open_clip.model import get_model_preprocess_cfg
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from cliptune.backbones import introspection
+from cliptune.backbones import feature_memo, introspection
 from cliptune.backbones.blocks import FrozenBlock
 from cliptune.backbones.changed_block import merged
 from cliptune.backbones.features import normalise, text_features
@@ -64,6 +64,7 @@ class Backbone(nn.Module):
         self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
         #: Features of example sets by the frozen image tower, for all models with this backbone; see `engine.evaluate`.
         self.feature_cache: dict[Hashable, list[Tensor]] = {}
+        self._memo = feature_memo.FeatureMemo()
         self.name = name
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
@@ -187,6 +188,17 @@ class Backbone(nn.Module):
         with self.autocast():
             return backend_in_use(self.logit_scale.device, self.onednn_dtypes)
 
+    @property
+    def _autocasts(self) -> bool:
+        """Whether the towers run in lower precision."""
+        with self.autocast():
+            return torch.is_autocast_enabled(self.logit_scale.device.type)
+
+    @property
+    def _settings(self) -> str:
+        """What determines features of the frozen image tower besides the pixels."""
+        return f"{torch.__version__} {self.fingerprints.backbone} {self.linear_backend} {self.logit_scale.device.type}"
+
     @cached_property
     def text_tower(self) -> PackedTextTower | PaddedTextTower | FrozenTextTower:
         """The text tower with learned tokens, or open_clip's if it accepts none."""
@@ -260,8 +272,23 @@ class Backbone(nn.Module):
         patches: bool = False,
         blocks: bool = False,
     ) -> ImageOutputs:
-        """Like `encode_image`, with parts of `ImageOutputs` on request, which need a standard ViT."""
+        """Like `encode_image`, with parts of `ImageOutputs` on request, which need a standard ViT.
+
+        Within `feature_memo.remember_features`, features of the frozen tower in float32 are computed once per image.
+        """
         prompts = prompts or Prompts()
+        features_alone = prompts.fixed_image and not (tokens or patches or blocks or images.requires_grad)
+        if features_alone and feature_memo.active() and not self._autocasts:
+            features = self._memo.features(images, self._settings, partial(self._encode_frozen, prompts=prompts))
+            return ImageOutputs(features)
+        return self._encode_image_parts(images, prompts, tokens, patches, blocks)
+
+    def _encode_frozen(self, images: Tensor, prompts: Prompts) -> Tensor:
+        return self._encode_image_parts(images, prompts, False, False, False).features
+
+    def _encode_image_parts(
+        self, images: Tensor, prompts: Prompts, tokens: bool, patches: bool, blocks: bool
+    ) -> ImageOutputs:
         with self.autocast():
             if tokens or patches or blocks or not prompts.fixed_image or self.has_vit:
                 out = self.image_tower.encode(images, prompts, tokens=tokens, patches=patches, blocks=blocks)

@@ -36,7 +36,7 @@ def iterate_images(images: ImageInput | Iterable[ImageInput]) -> tuple[Iterator[
     if isinstance(images, (np.ndarray, Tensor)):
         batch = images.ndim == 4
         return (iter(images) if batch else iter([images])), not batch
-    if _is_image(images):
+    if is_image(images):
         return iter([images]), True  # type: ignore[list-item]
     if isinstance(images, (set, frozenset)):
         raise UserError(
@@ -83,10 +83,10 @@ def read_image_input(image: Any, what: str) -> DecodedImage:
     if isinstance(image, (bytes, bytearray, memoryview)):
         return _content(bytes(image), what)
     if isinstance(image, (str, os.PathLike)):
-        return _file(os.fsdecode(image))
+        return read_image(image_path(image))
     if hasattr(image, "read"):
         return _open_file(image, what)
-    if not _is_image(image):
+    if not is_image(image):
         raise UserError(f"{what} is a {type(image).__name__}; expected {INPUT_KINDS}")
     if isinstance(image, Image.Image) and not all(image.size):
         raise UserError(f"{what} is empty: its size is {image.width}x{image.height}")
@@ -98,12 +98,15 @@ def read_image_input(image: Any, what: str) -> DecodedImage:
         raise UserError(f"{what} cannot be read: {type(error).__name__}: {error}") from None
 
 
-def _is_image(value: Any) -> bool:
+def is_image(value: Any) -> bool:
+    """Whether a value is of a type that `read_image_input` reads."""
     kinds = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Tensor)
     return isinstance(value, kinds) or hasattr(value, "read")
 
 
-def _file(name: str) -> DecodedImage:
+def image_path(image: str | os.PathLike) -> Path:
+    """The path of an image file. Raises `UserError` for a URL, a folder, and a path where there is nothing."""
+    name = os.fsdecode(image)
     if name.lower().startswith(("http://", "https://", "ftp://", "s3://", "gs://")):
         raise UserError(f"{name} is a URL, and nothing is downloaded here; download it and give its path or bytes")
     path = Path(os.path.expanduser(name))
@@ -111,7 +114,7 @@ def _file(name: str) -> DecodedImage:
         raise UserError(f"no image at {path}; check the path")
     if path.is_dir():
         raise UserError(f"{path} is a folder; give its images: sorted(Path({str(path)!r}).rglob('*.jpg'))")
-    return read_image(path)
+    return path
 
 
 def _open_file(file: Any, what: str) -> DecodedImage:
