@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from cliptune.backbones.load import load_backbone as load_backbone
     from cliptune.data.custom.common.torch_dataset import from_torch
     from cliptune.errors import UserError
+    from cliptune.selection.auto import auto
     from cliptune.tuned import Tuned, load
 
-__all__ = ["Tuned", "UserError", "from_torch", "import_checkpoint", "load", "load_backbone", "train"]
+__all__ = ["Tuned", "UserError", "auto", "from_torch", "import_checkpoint", "load", "load_backbone", "train"]
 
 #: Public name -> module and attribute, imported on first use so that `import cliptune` stays fast.
 _HOMES = {
     "Tuned": ("cliptune.tuned", "Tuned"),
     "UserError": ("cliptune.errors", "UserError"),
+    "auto": ("cliptune.selection.auto", "auto"),
     "from_torch": ("cliptune.data.custom.common.torch_dataset", "from_torch"),
     "import_checkpoint": ("cliptune.api", "import_checkpoint"),
     "load": ("cliptune.tuned", "load"),

@@ -13,6 +13,7 @@ from cliptune.backbones.resolve import list_pretrained_tags, match_architecture
 from cliptune.config import Activation, RunConfig, with_options
 from cliptune.data import sources
 from cliptune.data.custom.common.torch_dataset import as_dataset, python_spec
+from cliptune.data.dataset import Dataset
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError, shown
 from cliptune.model.method import Method
@@ -66,8 +67,7 @@ def train(
     Raises:
         UserError: If a name, an option or the data cannot be used; the message names the alternatives.
     """
-    opened = None if data is None or isinstance(data, str) else as_dataset(data)
-    spec = data if opened is None else python_spec(opened)
+    spec, opened = open_data(data)
     if opened is not None and config is None:
         backbone = choose_backbone(backbone or AUTO, opened.image_kind)
     base = {"data": spec, "shots": shots, "backbone": backbone, "pretrained": pretrained, "seed": seed}
@@ -81,6 +81,14 @@ def train(
     # The method of the model may differ: after a search it is the one that was found, which the tensors fit.
     folder = None if out is None else Path(out).absolute()
     return Tuned(model, dataclasses.replace(run, method=model.method), result, folder=folder)
+
+
+def open_data(data: Any) -> tuple[str | None, Dataset | None]:
+    """The spec of `data`, and the dataset if it is an object. A spec or None is returned unchanged."""
+    if data is None or isinstance(data, str):
+        return data, None
+    opened = as_dataset(data)
+    return python_spec(opened), opened
 
 
 def _preset_run(method: str | Method | None, preset: str | None, base: Mapping[str, Any]) -> RunConfig:

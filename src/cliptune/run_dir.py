@@ -124,6 +124,13 @@ def remove_leftovers(folder: Path, *, finished: bool = False) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_run(folder: Path) -> None:
+    """Remove the files of a run, the record first. The caller must hold the directory's lock."""
+    names = (RESULT_FILE, CHECKPOINT, RESUME, CONFIG, CORESET, inputs.INPUTS)
+    for path in (*(folder / name for name in names), *folder.glob("stage*.safetensors"), *_leftovers(folder, True)):
+        path.unlink(missing_ok=True)
+
+
 def has_leftovers(folder: Path) -> bool:
     """Whether the directory of a finished run contains files that `remove_leftovers` removes."""
     return next(_leftovers(folder, finished=True), None) is not None

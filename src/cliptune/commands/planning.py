@@ -112,7 +112,7 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
     fields = ("backbone", "pretrained", "reading", "targets", "joint", "evaluate_at")
     base = {key: getattr(options, key) for key in fields} | {"protocol": protocol}
     runs: list[tuple[str, RunConfig]] = []
-    preset = _choose_presets(options)
+    preset = presets.choose_each(options.methods, options.preset)
     for data, number, (how, share), method, epochs in itertools.product(
         expand_datasets(options.data), shots, dict.fromkeys(chosen), options.methods, options.epochs or (0,)
     ):
@@ -122,9 +122,8 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
             continue
         training = run.training.for_stage(epochs, 1) if epochs else run.training
         runs.append((method, replace(run, training=training)))
-    changed = _apply_flags(name, runs, flags) if flags else runs
-    words = [flag.words[0] for flag in flags]
-    from_flags = {path.rpartition(".")[2] for _, run in runs for path in given_fields(RunFlags, words, RunFlags(run))}
+    changed = apply_flags(f"run {name}", runs, flags, flag_names(Sweep)) if flags else runs
+    from_flags = fields_of_flags(runs, flags)
     from_options = {name for name in ("targets", "joint", "evaluate_at") if getattr(options, name)}
     unused_options.check_unused_options([run for _, run in changed], sorted(from_options | from_flags))
     for backbone in {run.backbone for _, run in changed}:
@@ -185,17 +184,6 @@ def check_data(jobs: Sequence[Job]) -> None:
         raise UserError(f"{count} of {len(wanted)} datasets cannot be read: {reasons}")
 
 
-def _choose_presets(options: Sweep) -> dict[str, str]:
-    """Method -> its preset: the requested one, or "auto" if only other methods have that."""
-    chosen = {name: options.preset if presets.has(name, options.preset) else "auto" for name in options.methods}
-    without = [name for name, preset in chosen.items() if preset != options.preset]
-    if len(without) == len(chosen):
-        return dict.fromkeys(chosen, options.preset)  # raises an error for the first method
-    if without:
-        warnings.warn(f"no preset {options.preset!r} of {', '.join(without)}: auto is used instead", stacklevel=2)
-    return chosen
-
-
 def run_subfolder(run: RunConfig, several: Sequence[bool] = (True, True), grid_flags: Sequence[str] = ()) -> str:
     """The folders between those of the method and the seed. several: Whether the sweep has more than one dataset, and
     more than one number of shots. grid_flags: Flags with more than one value."""
@@ -221,19 +209,28 @@ def _folder_name(spec: str) -> str:
     return plain if plain == spec else f"{plain}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
 
 
-def _apply_flags(
-    name: str, runs: Sequence[tuple[str, RunConfig]], flags: Sequence[Flag]
+def apply_flags(
+    command: str, runs: Sequence[tuple[str, RunConfig]], flags: Sequence[Flag], own: Sequence[str]
 ) -> list[tuple[str, RunConfig]]:
     """Apply each flag to the runs that have it, once per point of their grid. Raises `UserError` for a flag that no run
-    has."""
+    has.
+
+    command: The words after "cliptune", for messages. own: Further flags of the command, for the same purpose.
+    """
     changed, unknown = [], []
     for method, run in runs:
         for words in grid.grid_points(flags, run):
-            options, others = parse_known(RunFlags, f"run {name}", words, RunFlags(run), hidden=SWEPT_FIELDS)
+            options, others = parse_known(RunFlags, command, words, RunFlags(run), hidden=SWEPT_FIELDS)
             changed.append((method, options.run))
             unknown.append(others)
     for flag in flags:
         if all(flag in others for others in unknown):
             known = {known for _, run in runs for known in flag_names(RunFlags, RunFlags(run), SWEPT_FIELDS)}
-            raise unknown_flag_error(flag, f"run {name}", sorted(known | {*flag_names(Sweep)}))
+            raise unknown_flag_error(flag, command, sorted(known | {*own}))
     return changed
+
+
+def fields_of_flags(runs: Sequence[tuple[str, RunConfig]], flags: Sequence[Flag]) -> set[str]:
+    """Names of the fields that the flags set in some of the runs."""
+    words = [flag.words[0] for flag in flags]
+    return {path.rpartition(".")[2] for _, run in runs for path in given_fields(RunFlags, words, RunFlags(run))}

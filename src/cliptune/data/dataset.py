@@ -57,6 +57,10 @@ class Dataset(ABC):
         """Training examples that validate if a run needs validation images; empty if the data has its own."""
         return []
 
+    def cut_validation(self) -> list[Example]:
+        """The validation examples if they are a share that was cut from data without a validation split; else empty."""
+        return []
+
     def with_holdout(self) -> Dataset:
         """The dataset with the examples `aside` for validation instead of training; itself if there are none."""
         if not self.aside():

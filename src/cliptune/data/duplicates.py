@@ -66,6 +66,14 @@ def warn_of_duplicates(task: Task, data: str) -> dict[str, int]:
     return {kind: count for kind, count in found.items() if count}
 
 
+def identical_files(examples: Sequence[Example], files: ImageFiles) -> list[list[Example]]:
+    """Groups of at least two examples whose image files are the same, byte for byte (limits as in
+    `warn_of_duplicates`)."""
+    by_path = {example.path: example for example in examples if example.path is not None}
+    seen = [_Seen(path, True, frozenset()) for path in by_path]
+    return [[by_path[one.path] for one in same] for same in _same(seen, files)]
+
+
 def _files(task: Task) -> Iterator[_Seen]:
     """Each image file of the task's own dataset once."""
     known: set[str] = set()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -59,6 +61,17 @@ def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
         # Their presets count epochs over many classes, of which a few images would give a few steps.
         training.setdefault("min_steps", BUNDLED[run.backbone].min_steps)
     return dataclasses.replace(run, method=built, training=build_dataclass(TrainConfig, training))
+
+
+def choose_each(names: Sequence[str], preset: str) -> dict[str, str]:
+    """Method -> its preset: the requested one, or "auto" with a warning if only other methods have that."""
+    chosen = {name: preset if has(name, preset) else "auto" for name in names}
+    without = [name for name, own in chosen.items() if own != preset]
+    if len(without) == len(chosen):
+        return dict.fromkeys(chosen, preset)  # raises an error for the first method
+    if without:
+        warnings.warn(f"no preset {preset!r} of {', '.join(without)}: auto is used instead", stacklevel=3)
+    return chosen
 
 
 def has(name: str, preset: str) -> bool:

@@ -143,7 +143,7 @@ def _signs(n: int):
     return product((-1, 1), repeat=n)
 
 
-def _holm_correction(found: Sequence[float]) -> dict[float, float]:
+def holm_correction(found: Sequence[float]) -> dict[float, float]:
     """Map each p-value to its Holm correction: the smallest times n, the next times n - 1, ..., never decreasing."""
     corrected: dict[float, float] = {}
     running = 0.0
@@ -155,7 +155,7 @@ def _holm_correction(found: Sequence[float]) -> dict[float, float]:
 
 def _with_corrected_p(rows: Sequence[Row]) -> list[Row]:
     """The rows with p-values corrected for all comparisons in them."""
-    corrected = _holm_correction(
+    corrected = holm_correction(
         [cell.p for row in rows for cell in row.cells if cell is not None and cell.p is not None]
     )
 

@@ -37,6 +37,9 @@ class CustomDataset(Dataset):
     def aside(self) -> list[Example]:
         return self._splits["aside"]
 
+    def cut_validation(self) -> list[Example]:
+        return self._splits["cut"]
+
     def evaluation_examples(self) -> list[Example]:
         return self._splits["tested"]
 
@@ -70,9 +73,10 @@ def build_splits(
         hint: What to do if class names are numbers.
 
     Returns:
-        Class names, and examples by split, with two more lists: "tested", for evaluating other models (the test split,
-        or everything if there was none), and "aside", the share of the training split that validates if validation
-        images are needed and the data has none.
+        Class names, and examples by split, with three more lists: "tested", for evaluating other models (the test
+        split, or everything if there was none), "aside", the share of the training split that validates if validation
+        images are needed and the data has none, and "cut", the validation split if it was taken from the training
+        split.
 
     Raises:
         UserError: If there are fewer than two classes, or two have the same name in prompts.
@@ -93,6 +97,7 @@ def build_splits(
     names = [titles[name] for name in trained] if titles is not None else trained
     everything = sorted((e for part in SPLIT_NAMES for e in splits[part]), key=lambda e: e.label)
     splits["tested"] = splits["test"] if "test" in found else everything
+    splits["cut"] = [] if "val" in found else splits["val"]
     return prompt_classnames(names, where, raw_names, hint), splits
 
 

@@ -51,7 +51,7 @@ class TorchDataset(Dataset):
         found = {part: self._found(part, len(names)) for part in parts}
         if "train" not in found:  # only for testing
             self.classnames = tuple(map(str, names))
-            self._splits = {"train": [], "val": [], "test": [e for _, e in found["test"]], "aside": []}
+            self._splits = {"train": [], "val": [], "test": [e for _, e in found["test"]], "aside": [], "cut": []}
             return
         warn_of_combined_names([str(title) for title in names], self.name)
         titles = {str(i): str(title) for i, title in enumerate(names)}
@@ -71,6 +71,9 @@ class TorchDataset(Dataset):
 
     def aside(self) -> list[Example]:
         return self._splits["aside"]
+
+    def cut_validation(self) -> list[Example]:
+        return self._splits["cut"]
 
     def read(self, example: Example) -> DecodedImage:
         part, _, place = example.key.partition("/")
