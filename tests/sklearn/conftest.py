@@ -6,12 +6,14 @@ import pytest
 import tiny_clips
 from cliptune.backbones.feature_memo import FeatureMemo
 from cliptune.sklearn import PromptClassifier
+from cliptune.sklearn.warn_once import warn_once
 from python_datasets import CLASSNAMES, labeled_images
 
 
 @pytest.fixture
 def narrow(monkeypatch, tmp_path):
-    """A narrow random CLIP in place of any backbone, which remembers no features of earlier tests."""
+    """A narrow random CLIP in place of any backbone. Features and warnings of earlier tests are forgotten."""
+    warn_once.cache_clear()
     monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tiny_clips.backbone("deep_image"), "_memo", FeatureMemo())
     for module in ("experiment", "model_io"):

@@ -3,6 +3,8 @@
 import pickle
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,8 +107,13 @@ def test_random_state(quick, drawings):
 
 def test_validation_images_are_set_aside_if_needed(quick, drawings):
     quick.set_params(options={"keep": "best"})
-    with pytest.warns(UserWarning, match="6 of 24 training images are set aside"):
+    with pytest.warns(UserWarning, match="6 of 24 training images are set aside") as caught:
         quick.fit(*drawings)
+    assert Path(caught[0].filename) == Path(__file__), "the line that calls fit"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quick.fit(*drawings)
+    assert not caught, "each warning is given once"
 
 
 def test_a_run_is_a_fitted_classifier(narrow, drawings, tmp_path):

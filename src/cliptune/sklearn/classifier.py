@@ -17,6 +17,7 @@ from cliptune.sklearn.labels import ClassNames, encode_labels, names_of_classes
 from cliptune.sklearn.settings import OPTIONS, params_of, run_config
 from cliptune.sklearn.stored import from_bytes, to_bytes
 from cliptune.sklearn.training import image_logits, train_on
+from cliptune.sklearn.warn_once import each_warning_once
 from cliptune.tuned import Tuned, load
 
 
@@ -117,12 +118,13 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         return classifier
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Tune on the images `X` with the labels `y`."""
+        """Tune on the images `X` with the labels `y`. Each warning is given once per process."""
         images = image_list(X)
         classes, labels = encode_labels(y, len(images))
         run = run_config(self.get_params(deep=False))
-        dataset = ImageDataset(images, labels.tolist(), names_of_classes(classes, self.class_names))
-        self.tuned_, history = train_on(run, dataset)
+        with each_warning_once():
+            names = names_of_classes(classes, self.class_names)
+            self.tuned_, history = train_on(run, ImageDataset(images, labels.tolist(), names))
         self.classes_, self._columns = classes, np.arange(len(classes))
         self.loss_curve_ = [row["loss"] for row in history]
         self.n_iter_ = len(history)

@@ -38,7 +38,7 @@ def train_on(run: RunConfig, dataset: ImageDataset) -> tuple[Tuned, list[dict[st
     """
     run = replace(run, data=data_name(dataset))
     fabric = experiment.launch_fabric(run.device, run.devices, run.precision)
-    task = _readable(tasks.build_task(run, apply_config(dataset, run.reading)))  # type: ignore[arg-type]
+    task = _readable(tasks.build_task(run, apply_config(dataset, run.reading)))
     _warn_of_holdout(run, task.dataset)
     backbone = experiment.cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
     tasks.warn_of_small_backbone(backbone, task.dataset)
