@@ -79,27 +79,3 @@ def test_damaged_features_are_computed_again(asked, tmp_path):
 def test_an_unwritable_disk_does_not_stop_evaluation(asked, tmp_path):
     (tmp_path / "file").touch()
     assert asked(folder=tmp_path / "file")[1] == 6
-
-
-def test_features_of_parts_come_from_the_whole(tiny_backbone, tmp_path, monkeypatch):
-    dataset = Folder(write_images(tmp_path / "p", each=6))
-    whole = tuple(dataset.examples("train"))
-    model, seen = TunedModel(tiny_backbone, ZeroShot(), dataset.classnames), []
-    encode = type(tiny_backbone).encode_image
-    monkeypatch.setattr(
-        type(tiny_backbone), "encode_image", lambda self, x, *a, **k: (seen.append(len(x)), encode(self, x, *a, **k))[1]
-    )
-
-    def ask(examples):
-        return evaluate.predict_logits(model, dataset, TestSet(tuple(examples), dataset.classnames), batch_size=4)
-
-    tiny_backbone.feature_cache.clear()
-    plain = ask(whole[1:4])
-    seen.clear()
-    with feature_store.share_features(None, whole):
-        parts = torch.cat([ask(whole[1:4]), ask(whole[4:]), ask(whole[:1])])
-        assert sum(seen) == len(whole)
-        assert torch.allclose(parts[:3], plain, atol=1e-4)
-        assert torch.equal(ask(whole)[[1, 2, 3, *range(4, len(whole)), 0]], parts)
-        ask(dataset.examples("test"))  # not among them
-    assert sum(seen) == len(whole) + len(dataset.examples("test"))

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import cliptune as ct
+from cliptune.backbones.feature_memo import FeatureMemo
 from cliptune.engine.watchers import Watcher
 from cliptune.selection import compare
 from cliptune.selection.candidates import preset_runs, with_options
@@ -195,3 +196,15 @@ def test_torch_datasets(tmp_path):
     data = LabeledImages()
     found = ct.auto(data, out=tmp_path / "best", methods=["linear_probe"], folds=2, backbone="tiny", **QUICK)
     assert len(found.rows) == 2 and found.run.evaluate() == found.run.result.metrics
+
+
+def test_images_pass_through_the_frozen_tower_once(start, tmp_path, tiny_backbone, monkeypatch):
+    monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tiny_backbone, "_memo", FeatureMemo())
+    seen, encode = [], type(tiny_backbone)._encode_frozen
+    monkeypatch.setattr(
+        type(tiny_backbone), "_encode_frozen", lambda self, x, **k: (seen.append(len(x)), encode(self, x, **k))[1]
+    )
+    monkeypatch.setattr("cliptune.selection.select.train_winner", lambda run, *_: ct.Tuned)
+    start(tmp_path / "best", names=(*METHODS, "taskres"))
+    assert sum(seen) == 18

@@ -14,6 +14,8 @@ import xxhash
 from filelock import FileLock
 from torch import Tensor
 
+#: Name of the file of features in the cache folder.
+FEATURES = "features.sqlite"
 #: Bytes of features that are kept in memory; the least recently used ones are dropped.
 MAX_MEMORY_BYTES = 256 << 20
 #: Bytes of features in a file; beyond it, the older half is deleted.

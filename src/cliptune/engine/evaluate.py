@@ -72,12 +72,6 @@ def encoder_inputs(
 
     Features are computed once for all models with the same backbone; see also `feature_store`.
     """
-    shared = feature_store.rows_of_whole(examples) if model.fixed_image else None
-    if shared is not None:
-        whole, rows = shared
-        found = encoder_inputs(model, dataset, whole, batch_size=batch_size, preset=preset, workers=workers)
-        yield from torch.cat(list(found))[rows].split(batch_size)
-        return
     backbone = model.backbone
     images = _image_batches(backbone, dataset, examples, batch_size, preset, workers)
     if not model.fixed_image:

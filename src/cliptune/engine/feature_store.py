@@ -23,34 +23,18 @@ from cliptune.errors import UserError
 from cliptune.types import Example
 
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
-_whole: ContextVar[tuple[Example, ...]] = ContextVar("whole", default=())
 #: Versions that determine the features.
 VERSIONS = ("features 2", torch.__version__, torchvision.__version__, PIL.__version__)
 
 
 @contextmanager
-def share_features(folder: Path | None, whole: Sequence[Example] = ()) -> Iterator[None]:
-    """Read and write features under `folder` within the block; None keeps them in memory.
-
-    whole: Features of any of these examples are computed for all of them, once.
-    """
-    token, before = _folder.set(folder), _whole.set(tuple(whole))
+def share_features(folder: Path | None) -> Iterator[None]:
+    """Read and write features under `folder` within the block; None keeps them in memory."""
+    token = _folder.set(folder)
     try:
         yield
     finally:
         _folder.reset(token)
-        _whole.reset(before)
-
-
-def rows_of_whole(examples: Sequence[Example]) -> tuple[tuple[Example, ...], list[int]] | None:
-    """The examples for which features are computed together, and the position of each of `examples` among them.
-
-    None if that is not the case for some of `examples`, or if they are all of them already.
-    """
-    whole = _whole.get()
-    places = {example.key: i for i, example in enumerate(whole)}
-    rows = [places.get(example.key, -1) for example in examples]
-    return None if not rows or -1 in rows or rows == list(range(len(whole))) else (whole, rows)
 
 
 def feature_file(backbone: Backbone, dataset: Dataset, examples: Sequence[Example], *settings: Any) -> Path | None:

@@ -11,10 +11,12 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from cliptune import experiment, inspection
+from cliptune.backbones.feature_memo import FEATURES, remember_features
 from cliptune.backbones.load import cached_backbone
 from cliptune.config import RunConfig
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
+from cliptune.files import cache_folder
 from cliptune.selection import files
 from cliptune.selection.candidates import BASELINE
 from cliptune.selection.files import FoldResult
@@ -144,7 +146,10 @@ class Comparison:
         begun, folder = self.budget.clock(), files.candidate_folder(self.folder, name)
         state, task = folder / f"fold{i + 1}", fold_task(self.task, fold)
         backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
-        with backbone.autocast_with(self.fabric.autocast):
+        # Views without augmentation are the same for all candidates and folds.
+        fixed_views = run.reading.cache and run.training.augment == "none"
+        memo = cache_folder("features") / FEATURES if fixed_views else None
+        with backbone.autocast_with(self.fabric.autocast), remember_features(memo):
             model, _, _ = experiment.train_stages(run, task, self.fabric, state, watchers)
             (part,) = inspection.inspect_task(model, run, task, watchers).splits
         result = FoldResult(

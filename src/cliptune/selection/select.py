@@ -14,7 +14,6 @@ from cliptune.backbones.resolve import resolve_backbone
 from cliptune.config import RunConfig
 from cliptune.data.dataset import Dataset
 from cliptune.dir_lock import lock_dir
-from cliptune.engine import feature_store
 from cliptune.results import store
 from cliptune.results.row_tables import to_table
 from cliptune.selection import files, leaderboard
@@ -110,8 +109,7 @@ def select(
         shared = replace(task, train=split.images)
         files.claim_comparison(folder, files.describe_comparison(first, shared, split))
         comparison = Comparison(task, split, folder, budget, fabric, watchers_of)
-        with feature_store.share_features(folder / files.CANDIDATES, split.images):
-            measured = comparison.measure(candidates, done)
+        measured = comparison.measure(candidates, done)
         labels = {example.key: example.label for example in split.scored}
         choice = choose({one.name: leaderboard.is_correct(one, labels) for one in measured if one.finished})
         notes += [f"{one.name} cannot be used here: {one.problem}" for one in measured if one.problem]

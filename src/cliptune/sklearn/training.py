@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cliptune import experiment, tasks
-from cliptune.backbones.feature_memo import remember_features
+from cliptune.backbones.feature_memo import FEATURES, remember_features
 from cliptune.config import RunConfig
 from cliptune.data.custom.common.torch_dataset import PREFIX
 from cliptune.data.image_store import ImageStore
@@ -27,8 +27,6 @@ from cliptune.types import Task
 
 #: Images encoded at a time.
 BATCH_SIZE = 64
-#: The file of features in the cache folder.
-FEATURES = "features.sqlite"
 
 
 def train_on(run: RunConfig, dataset: ImageDataset) -> tuple[Tuned, list[dict[str, float]]]:
