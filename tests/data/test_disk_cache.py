@@ -229,6 +229,13 @@ def test_small_images_are_not_cached(store, folder, monkeypatch):
     assert not entries(store)
 
 
+def test_small_views_of_larger_images_are_cached(store, folder, monkeypatch):
+    monkeypatch.setattr(disk_cache, "MIN_ENTRY_BYTES", 5000)  # of the views: 3072
+    views = digest(examples(folder, augment=False, keep=False))
+    assert len(entries(store)) == 12
+    assert same(digest(examples(folder, augment=False, keep=False)), views)
+
+
 def test_images_are_shrunk_once(store, folder):
     example_set = examples(folder)
     example_set.dataset.reading = DataConfig(shrink=20)

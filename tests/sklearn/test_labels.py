@@ -8,12 +8,13 @@ from cliptune.errors import UserError
 from cliptune.sklearn.labels import encode_labels, names_of_classes
 
 
-def names(labels, given=None):
-    return names_of_classes(np.unique(np.array(labels)), given)
+def names(labels, given=None, raw=False):
+    return names_of_classes(np.unique(np.array(labels)), given, raw)
 
 
 def test_strings_are_their_names():
     assert names(["red_fox", "cat"]) == ("cat", "red fox")
+    assert names(["red_fox", "cat"], raw=True) == ("cat", "red_fox")
     assert names(["red_fox", "cat"], {"cat": "tabby_cat"}) == ("tabby_cat", "red_fox")
     assert names(["b", "a"], ["first", "second"]) == ("first", "second")
     with pytest.warns(UserWarning, match="class names such as '0' in y are not words.*class_names="):

@@ -32,7 +32,7 @@ from cliptune.types import DecodedImage
 MAX_CACHE_BYTES = 20 << 30
 #: Bytes that a process adds before it measures the folder again, which other processes fill as well.
 RECOUNT_BYTES = 256 << 20
-#: Smaller images are not stored: decoding them is as quick as mapping.
+#: Smaller images are not stored, nor what is made from them: decoding them is as quick as mapping.
 MIN_ENTRY_BYTES = 1 << 15
 #: Entries unused for this many seconds may be deleted to make room.
 UNUSED_SECONDS = 24 * 3600.0
@@ -85,11 +85,14 @@ class DiskCache:
         image = parts[0].view(height, width, 3).permute(2, 0, 1)
         return DecodedImage(image, parts[1].view(1, height, width) if masked else None)
 
-    def put(self, key: bytes, image: DecodedImage) -> bool:
-        """Store an image if there is room; whether it was stored."""
+    def put(self, key: bytes, image: DecodedImage, decoded_bytes: int = 0) -> bool:
+        """Store an image if there is room; whether it was stored.
+
+        decoded_bytes: Size of the decoded image that `image` is made from, if that is larger.
+        """
         parts = [image.image.permute(1, 2, 0), *([] if image.mask is None else [image.mask])]
         size = sum(part.numel() for part in parts)
-        if self.closed or size < MIN_ENTRY_BYTES:
+        if self.closed or max(size, decoded_bytes) < MIN_ENTRY_BYTES:
             return False
         if self.room < size:
             self.room = self._counted()

@@ -115,8 +115,8 @@ class ImageFiles:
             self._remember(path, version, facts)
         if found is not None:
             return found, "mapped"
-        image = prepare(image)
-        stored = cache is not None and cache.put(cache_key(digest, kind), image)
+        decoded_bytes, image = image.image.numel(), prepare(image)
+        stored = cache is not None and cache.put(cache_key(digest, kind), image, decoded_bytes)
         return image, "stored" if stored else "decoded"
 
     def digest(self, path: Path) -> bytes:

@@ -123,7 +123,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         classes, labels = encode_labels(y, len(images))
         run = run_config(self.get_params(deep=False))
         with each_warning_once():
-            names = names_of_classes(classes, self.class_names)
+            names = names_of_classes(classes, self.class_names, run.reading.raw_names)
             self.tuned_, history = train_on(run, ImageDataset(images, labels.tolist(), names))
         self.classes_, self._columns = classes, np.arange(len(classes))
         self.loss_curve_ = [row["loss"] for row in history]

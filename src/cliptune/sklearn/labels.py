@@ -44,10 +44,12 @@ def encode_labels(y: Any, images: int) -> tuple[np.ndarray, np.ndarray]:
     return classes, indices
 
 
-def names_of_classes(classes: np.ndarray, given: ClassNames | None) -> tuple[str, ...]:
+def names_of_classes(classes: np.ndarray, given: ClassNames | None, raw: bool = False) -> tuple[str, ...]:
     """The names of classes in prompts: as given, otherwise labels that are strings, made readable.
 
-    given: By label; or in the order of integer labels from 0, or of the sorted other labels.
+    Args:
+        given: By label; or in the order of integer labels from 0, or of the sorted other labels.
+        raw: Keep labels as they are.
 
     Raises `UserError` if a label has no name, or two classes the same.
     """
@@ -59,7 +61,7 @@ def names_of_classes(classes: np.ndarray, given: ClassNames | None) -> tuple[str
                 f"the labels {listed(labels)} say nothing to CLIP's text tower; name their classes, as in class_names="
                 f"{{{shown(labels[0])}: 'cat', {shown(labels[1])}: 'dog'}}"
             )
-        return prompt_classnames(labels, "y", hint="class_names={label: name} names them")
+        return prompt_classnames(labels, "y", raw, hint="class_names={label: name} names them")
     if isinstance(given, Mapping):
         names = [given.get(label, label if isinstance(label, str) else None) for label in labels]
         unnamed = [label for label, name in zip(labels, names, strict=True) if name is None]
