@@ -195,6 +195,17 @@ def nested_methods(method: Method) -> Iterator[Method]:
         yield from nested_methods(method.base)  # type: ignore[attr-defined]
 
 
+def option_names(run: RunConfig) -> set[str]:
+    """The names that `with_options` accepts for a run."""
+    return set().union(*_option_names(run))
+
+
+def _option_names(run: RunConfig) -> list[set[str]]:
+    """The names of the run, its `training`, its `reading`, and its methods, outermost first."""
+    parts = (run, run.training, run.reading, *nested_methods(run.method))
+    return [{*dataclass_io.field_types(type(part))} - {"base", "method", "training", "reading"} for part in parts]
+
+
 def with_options(run: RunConfig, options: Mapping[str, Any]) -> RunConfig:
     """A copy of a run with fields replaced by name: those of the run, its `training`, its `reading` or its method.
 
@@ -203,8 +214,7 @@ def with_options(run: RunConfig, options: Mapping[str, Any]) -> RunConfig:
     """
     for key, value in options.items():
         layers = list(nested_methods(run.method))
-        parts = (run, run.training, run.reading, *layers)
-        known = [{*dataclass_io.field_types(type(part))} - {"base", "method", "training", "reading"} for part in parts]
+        known = _option_names(run)
         at = next((i for i, names in enumerate(known) if key in names), None)
         if at is None:
             raise UserError(f"unknown option {key!r}; {nearest(key, sorted(set().union(*known)))}")

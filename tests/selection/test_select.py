@@ -1,6 +1,7 @@
 """The comparison as a whole: choice, time limit, interruptions, refusals."""
 
 import json
+import shutil
 
 import pytest
 
@@ -166,6 +167,33 @@ def test_other_settings_in_the_same_folder_are_refused(start, whole, change):
         start(whole.run.folder, **change)
 
 
+def test_settings_of_a_method_that_was_not_begun_may_change(start, tmp_path):
+    start(tmp_path / "best", limit=0.0, names=("zeroshot", "coop"))
+    found = start(tmp_path / "best", names=("zeroshot", "coop"), n_ctx=3)
+    assert all(row["finished"] for row in found.rows)
+
+
+def test_nothing_is_written_if_the_backbone_cannot_be_loaded(photos, tmp_path):
+    (tmp_path / "damaged.pt").write_bytes(b"no weights")
+    with pytest.warns(match="maple.dapt keeps the best epoch"), pytest.raises(ct.UserError, match="damaged.pt"):
+        ct.auto(
+            f"folder:{photos}", out=tmp_path / "never", backbone="ViT-B-32", pretrained=str(tmp_path / "damaged.pt")
+        )
+    assert not (tmp_path / "never").exists()
+
+
+def test_damaged_files_are_named(start, whole, tmp_path):
+    shutil.copytree(whole.run.folder, tmp_path / "best")
+    fold = tmp_path / "best" / "candidates" / "coop" / "fold1.json"
+    for content, words in (
+        ("{}", "damaged"),
+        ('{"predicted": {"x": 1}, "seconds": 1, "parameters": 1}', "other images"),
+    ):
+        fold.write_text(content)
+        with pytest.raises(ct.UserError, match=f"fold1.json.*{words}.*remove it"):
+            start(tmp_path / "best")
+
+
 def test_the_run_of_another_command_is_refused(start, photos, tmp_path):
     ct.train("zeroshot", data=f"folder:{photos}", shots=2, backbone="tiny", out=tmp_path)
     with pytest.raises(ct.UserError, match="another command"):
@@ -182,6 +210,8 @@ def test_the_run_of_another_command_is_refused(start, photos, tmp_path):
         ({"fraction": 0.5}, "shots"),
         ({"methods": ["coop", "coop"]}, "twice"),
         ({"n_ctxx": 3}, "n_ctx"),
+        ({"methods": ["maple", "coop"], "depth": 0}, "depth"),
+        ({"shots": -1}, "shots"),
         ({"time_limit": "soon"}, "10m"),
         ({"methods": ["cop"]}, "coop"),
     ],

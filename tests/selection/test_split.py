@@ -59,7 +59,7 @@ def test_few_images_give_fewer_folds_and_single_ones_stay_in_training():
 def test_single_images_allow_no_comparison():
     split = fold_split(pool(1, 1, 1), 5, seed=1)
     assert not split.compares and len(split.folds) == 1 and not split.folds[0].train
-    assert keys(split.scored) == {"0/0", "1/0", "2/0"} and "single one per class" in split.words
+    assert keys(split.scored) == {"0/0", "1/0", "2/0"} and "none can be left out" in split.words
 
 
 def test_drawn_images_alone_are_in_the_folds(photos):

@@ -67,6 +67,18 @@ def test_a_training_that_does_not_fit_is_stopped_after_the_first_steps():
     assert timer.done == PROBE_STEPS and stop.value.seconds == pytest.approx(20)
 
 
+def test_a_resumed_training_predicts_whole_ones_for_the_other_folds():
+    clock = FakeClock()
+    timer = StepTimer(Budget(100.0, clock), trainings=3)
+    timer.begin(epochs=10, steps=2, first=5)  # 10 of 20 steps are left, then 2 x 20 and 20 for the winner
+    steps(timer, clock, 10, 1.0)
+    assert timer.predicted == pytest.approx(20) and clock.now == 110
+    timer = StepTimer(Budget(69.0, clock), trainings=3)
+    timer.begin(epochs=10, steps=2, first=5)
+    with pytest.raises(OutOfTime):
+        steps(timer, clock, 10, 1.0)
+
+
 def test_a_training_that_becomes_slower_is_stopped_at_the_limit():
     clock = FakeClock()
     budget = Budget(60.0, clock, reserve=5.0)

@@ -122,7 +122,8 @@ def describe_measured(measured: Measured) -> str:
         return f"{measured.name}: cannot be used here: {measured.problem}"
     left = measured.missing_seconds
     more = "no time left" if left is None else f"it would take {format_time(left)} more"
-    return f"{measured.name}: left out after {len(measured.results)} of {measured.folds} folds, {more}"
+    after = f" after {len(measured.results)} of {measured.folds} folds" if measured.folds > 1 else ""
+    return f"{measured.name}: left out{after}, {more}"
 
 
 def print_leaderboard(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cliptune import config, presets
 from cliptune.config import RunConfig
 from cliptune.errors import UserError
+from cliptune.text import listed
 
 #: The method that is always compared, first, as it costs nothing.
 BASELINE = "zeroshot"
@@ -29,24 +32,33 @@ def candidate_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def preset_runs(names: Sequence[str], preset: str, base: Mapping[str, Any]) -> list[tuple[str, RunConfig]]:
-    """Name and configuration of each candidate, with its preset. base: Fields of `RunConfig`."""
+    """Name and configuration of each candidate, with its preset. base: Fields of `RunConfig`.
+
+    Presets that keep the epoch with the best validation accuracy keep the last one here, which a warning says.
+    """
     chosen = presets.choose_each(names, preset)
-    return [(name, presets.get(name, chosen[name], **base)) for name in names]
+    runs = [(name, presets.get(name, chosen[name], **base)) for name in names]
+    changed = [name for name, run in runs if run.training.keep == "best"]
+    if changed:
+        warnings.warn(
+            f"the preset of {listed(changed)} keeps the best epoch by validation images, which are used to compare "
+            f"methods: the last epoch is kept instead",
+            stacklevel=3,
+        )
+    return [(name, replace(run, training=replace(run.training, keep="last"))) for name, run in runs]
 
 
 def with_options(runs: Sequence[tuple[str, RunConfig]], options: Mapping[str, Any]) -> list[tuple[str, RunConfig]]:
     """The runs with each option set in those that have it. Raises `UserError` for an option that no run has."""
-    changed = list(runs)
     for key, value in options.items():
-        errors = []
-        for i, (name, run) in enumerate(changed):
-            try:
-                changed[i] = name, config.with_options(run, {key: value})
-            except UserError as error:
-                errors.append(error)
-        if len(errors) == len(changed):
-            raise errors[-1]
-    return changed
+        having = [key in config.option_names(run) for _, run in runs]
+        if not any(having):
+            config.with_options(runs[-1][1], {key: value})  # raises an error with the nearest names
+        runs = [
+            (name, config.with_options(run, {key: value}) if has else run)
+            for (name, run), has in zip(runs, having, strict=True)
+        ]
+    return list(runs)
 
 
 def check_candidates(runs: Sequence[tuple[str, RunConfig]]) -> None:

@@ -56,7 +56,9 @@ def mcnemar_p(one: Sequence[bool], other: Sequence[bool]) -> float:
 def explain(choice: Choice, baseline: str) -> str:
     """The choice in a sentence. baseline: The method that learns nothing."""
     if not choice.p and choice.best == baseline:
-        return f"{baseline} is as accurate as any method, and costs nothing: training on these images gains nothing"
+        return (
+            f"no method of the comparison is more accurate than {baseline}, which learns nothing; {baseline} is taken"
+        )
     if choice.clear:
         if not choice.p:
             return f"{choice.best} is the most accurate method and the cheapest"

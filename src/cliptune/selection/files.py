@@ -65,9 +65,10 @@ def claim_comparison(out: Path, about: Mapping[str, Any]) -> None:
     """
     file = out / CANDIDATES / COMPARISON
     way_out = "choose another folder with --out, or remove it"
-    if not file.is_file():
+    begun = next((out / CANDIDATES).glob("*/fold*"), None) is not None
+    if not begun:
         names = (run_dir.CONFIG, run_dir.RESUME, run_dir.CHECKPOINT)
-        if any((out / name).exists() for name in names):
+        if not file.is_file() and any((out / name).exists() for name in names):
             raise UserError(f"{out} contains a run of another command; {way_out}")
         write_json(file, {**about})
         return
@@ -87,11 +88,14 @@ def candidate_folder(out: Path, name: str) -> Path:
 
 
 def claim_candidate(out: Path, name: str, run: RunConfig) -> None:
-    """Write the configuration of a candidate to its folder, or check that it is the one there. Raises `UserError`."""
+    """Write the configuration of a candidate to its folder, or check that it is the one there if a training was begun.
+    Raises `UserError`."""
     folder = candidate_folder(out, name)
-    if not (folder / run_dir.CONFIG).is_file():
+    if run_dir.has_config(folder, run):
+        return
+    if next(folder.glob("fold*"), None) is None:
         write_text(folder / run_dir.CONFIG, to_yaml(run))
-    elif not run_dir.has_config(folder, run):
+    else:
         raise UserError(
             f"{folder} contains results of {name} with other settings; choose another folder with --out, or remove it"
         )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cliptune import calibration, experiment, run_dir, tasks
+from cliptune.backbones.load import cached_backbone
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.config import RunConfig
 from cliptune.data.dataset import Dataset
@@ -42,13 +43,13 @@ class Selection:
         rows: The leaderboard, a mapping per method.
     """
 
-    run: Tuned
+    run: Tuned = field(repr=False)
     winner: str
     best: str
     clear: bool
     reason: str
-    notes: tuple[str, ...]
-    rows: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...] = field(repr=False)
+    rows: tuple[Mapping[str, Any], ...] = field(repr=False)
 
     @property
     def leaderboard(self) -> Any:
@@ -105,6 +106,8 @@ def select(
     for note in notes:
         say(note)
     candidates = list(runs) if split.compares else list(runs)[:1]
+    backbone = cached_backbone(first.backbone, first.pretrained, first.activation, first.linear_backend)
+    tasks.warn_of_small_backbone(backbone, dataset)  # before the user waits
     with _folder(out) as folder, lock_dir(folder / files.CANDIDATES):
         shared = replace(task, train=split.images)
         files.claim_comparison(folder, files.describe_comparison(first, shared, split))
@@ -120,7 +123,6 @@ def select(
         reason = explain(choice, BASELINE) if split.compares else _without_comparison(runs)
         about = {"winner": choice.winner, "best": choice.best, "clear": choice.clear, "reason": reason}
         leaderboard.write_leaderboard(folder, rows, {**about, "notes": notes, "folds": _fold_keys(split)})
-        say(reason)
         run = dict(runs)[choice.winner]
         watchers = watchers_of(f"{choice.winner} on all training images")
         tuned = train_winner(run, out, dataset, {"chosen": {**about, "split": split.words}}, watchers)
@@ -159,15 +161,16 @@ def _describe(run: RunConfig, task: Task, split: Split) -> list[str]:
     shots = f"{run.shots} images per class" if run.shots else "all training images"
     tested = sum(len(test.examples) for test in task.tests.values())
     weights = f" ({run.pretrained})" if run.pretrained else ""
+    how = f"methods are compared by {split.words}" if split.compares else split.words
     sentences = [
-        f"methods are compared by {split.words}; {tested} test images are used once, at the end",
+        f"{how}; {tested} test images are used once, at the end",
         f"backbone {run.backbone}{weights}, {shots}, seed {run.seed}",
     ]
     unused = {e.key for e in split.images} - {e.key for e in task.train}
     if unused:
         sentences.append(
             f"the final training uses {len(task.train)} images; {len(unused)} validation images of the comparison stay "
-            f"out of it, as in all runs"
+            f"out of it, as in every run"
         )
     return sentences
 

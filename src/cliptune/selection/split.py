@@ -76,7 +76,8 @@ def split_task(task: Task, scored_on: ScoredOn = "auto", folds: int = 5) -> Spli
     if scored_on == "validation" or (scored_on == "auto" and validation and not cut):
         count = len(validation)
         return Split(
-            (Fold(task.train, validation),), f"{len(task.train)} images to train on, {count} validation images"
+            (Fold(task.train, validation),),
+            f"training on {len(task.train)} images and scoring on {count} validation images",
         )
     pool = task.train if drawn or not cut else (*task.train, *validation)
     return fold_split(pool, folds, task.seed, task.dataset.image_files)
@@ -93,7 +94,9 @@ def fold_split(pool: Sequence[Example], folds: int, seed: int, files: ImageFiles
     counts = [len({same.get(e.key, e.key) for e in group}) for group in group_by_label(pool).values()]
     number = min(folds, max(counts, default=0))
     if number < 2:
-        words = f"{len(pool)} images, a single one per class: none can be left out of training to compare methods on"
+        words = (
+            f"there are {len(pool)} images, one per class, so none can be left out of training to compare methods on"
+        )
         return Split((Fold((), tuple(pool)),), words, compares=False)
     start = 0
     for group, count in zip(group_by_label(pool).values(), counts, strict=True):

@@ -88,11 +88,12 @@ class StepTimer(Watcher):
     def __init__(self, budget: Budget, trainings: int, evaluated: float = 0.0):
         self.budget, self.trainings, self.evaluated = budget, trainings, evaluated
         self.created = budget.clock()
-        self.total, self.done, self.begun, self.probed = 0, 0, 0.0, 0.0
+        self.total, self.whole, self.done, self.begun, self.probed = 0, 0, 0, 0.0, 0.0
         self.predicted: float | None = None
 
     def begin(self, epochs: int, steps: int, first: int) -> None:
-        self.total, self.done, self.begun = (epochs - first) * steps, 0, self.budget.clock()
+        self.whole, self.total = epochs * steps, (epochs - first) * steps
+        self.done, self.begun = 0, self.budget.clock()
 
     def step(self, epoch: int, losses: Mapping[str, float]) -> None:
         self.done += 1
@@ -101,9 +102,9 @@ class StepTimer(Watcher):
             self.probed = now
         if self.done == PROBE_STEPS:
             per_step = (now - self.probed) / (PROBE_STEPS - 1)
-            steps = max(self.total, PROBE_STEPS) + self.evaluated
-            self.predicted = self.begun - self.created + per_step * steps
-            left = self.trainings * self.predicted - (now - self.created)
+            self.predicted = self.begun - self.created + per_step * (self.whole + self.evaluated)
+            rest = per_step * (self.total - PROBE_STEPS + self.evaluated)
+            left = (self.trainings - 1) * self.predicted + max(0.0, rest)
             if not self.budget.fits(left, self.predicted):
                 raise OutOfTime(self.predicted)
         if self.done < self.total and not self.budget.fits(0.0, self.predicted or 0.0):
