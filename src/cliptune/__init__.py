@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from cliptune.errors import UserError
     from cliptune.selection.auto import auto
     from cliptune.tuned import Tuned, load
+    from cliptune.tuning.api import tune
 
-__all__ = ["Tuned", "UserError", "auto", "from_torch", "import_checkpoint", "load", "load_backbone", "train"]
+__all__ = ["Tuned", "UserError", "auto", "from_torch", "import_checkpoint", "load", "load_backbone", "train", "tune"]
 
 #: Public name -> module and attribute, imported on first use so that `import cliptune` stays fast.
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "load": ("cliptune.tuned", "load"),
     "load_backbone": ("cliptune.backbones.load", "load_backbone"),
     "train": ("cliptune.api", "train"),
+    "tune": ("cliptune.tuning.api", "tune"),
 }
 
 

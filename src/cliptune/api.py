@@ -22,6 +22,9 @@ from cliptune.official.detect import detect_method
 from cliptune.official.rebuild import DEFAULT_TEMPLATES, rebuild_model
 from cliptune.tuned import Tuned
 
+#: Arguments of `train` that decide which values of the preset apply.
+PRESET_ARGUMENTS = ("data", "shots", "backbone", "pretrained", "seed", "protocol")
+
 
 def train(
     method: str | Method | None = None,
@@ -53,7 +56,8 @@ def train(
         protocol: "few_shot" (the default), "base_to_novel", "cross_dataset", "domain_generalization" or
             "data_efficient".
         preset: Defaults of the options. "auto", the default: the published settings of the method; "none": the defaults
-            of the dataclasses; another name: a preset file of the method on top of the published settings.
+            of the dataclasses; another name: a preset file of the method on top of the published settings; a path: the
+            `best.yaml` of a search.
         config: The `config.yaml` of a run, or its folder, in place of `method` and `preset`: train with that
             configuration, except for the other arguments.
         allow_code: Allow methods outside of cliptune that the file `config` names to run their code.
@@ -67,16 +71,9 @@ def train(
     Raises:
         UserError: If a name, an option or the data cannot be used; the message names the alternatives.
     """
-    spec, opened = open_data(data)
-    if opened is not None and config is None:
-        backbone = choose_backbone(backbone or AUTO, opened.image_kind)
-    base = {"data": spec, "shots": shots, "backbone": backbone, "pretrained": pretrained, "seed": seed}
-    base = {key: value for key, value in (base | {"protocol": protocol}).items() if value is not None}
-    if config is not None:
-        run = with_options(_configured_run(config, method, preset, allow_code), base | options)
-    else:
-        run = with_options(_preset_run(method, preset, base), options)
-    task = None if opened is None else tasks.build_task(run, sources.apply_config(opened, run.reading))
+    base = {"shots": shots, "backbone": backbone, "pretrained": pretrained, "seed": seed, "protocol": protocol}
+    run, opened = run_of(method, data, base | options, preset=preset, config=config, allow_code=allow_code)
+    task = None if opened is None else tasks.build_task(run, opened)
     model, result = experiment.run_experiment(run, None if out is None else Path(out), watchers=watchers, task=task)
     # The method of the model may differ: after a search it is the one that was found, which the tensors fit.
     folder = None if out is None else Path(out).absolute()
@@ -89,6 +86,31 @@ def open_data(data: Any) -> tuple[str | None, Dataset | None]:
         return data, None
     opened = as_dataset(data)
     return python_spec(opened), opened
+
+
+def run_of(
+    method: str | Method | None,
+    data: Any,
+    options: Mapping[str, Any],
+    *,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    allow_code: bool = False,
+) -> tuple[RunConfig, Dataset | None]:
+    """The configuration of a run from the arguments of `train`, and its data if that is an object; None in `options`
+    stands for the default."""
+    spec, opened = open_data(data)
+    given = {"data": spec, **options}
+    if opened is not None and config is None:
+        given["backbone"] = choose_backbone(given.get("backbone") or AUTO, opened.image_kind)
+    given = {key: value for key, value in given.items() if value is not None or key not in PRESET_ARGUMENTS}
+    if config is not None:
+        run = with_options(_configured_run(config, method, preset, allow_code), given)
+    else:
+        base = {key: value for key, value in given.items() if key in PRESET_ARGUMENTS}
+        rest = {key: value for key, value in given.items() if key not in PRESET_ARGUMENTS}
+        run = with_options(_preset_run(method, preset, base), rest)
+    return run, None if opened is None else sources.apply_config(opened, run.reading)
 
 
 def _preset_run(method: str | Method | None, preset: str | None, base: Mapping[str, Any]) -> RunConfig:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,12 +159,20 @@ def coreset_task(run: RunConfig, task: Task, fabric: Fabric, folder: Path | None
 
 
 def train_stages(
-    run: RunConfig, task: Task, fabric: Fabric, folder: Path | None = None, watchers: Sequence[Watcher] = ()
+    run: RunConfig,
+    task: Task,
+    fabric: Fabric,
+    folder: Path | None = None,
+    watchers: Sequence[Watcher] = (),
+    measure: Callable[[TunedModel, int], Mapping[str, float]] | None = None,
 ) -> tuple[TunedModel, RunConfig, list[dict[str, float]]]:
     """Train the run's method and then those that follow it, such as DPL with the prompt lengths that its search found.
 
     A finished stage is written to the run directory, so that a resumed run does not repeat it. Returns the last model,
     its run, and one history row per epoch of all stages.
+
+    measure: Called with the model and the index of each finished epoch of a stage, in place of the tests of
+    `evaluate_at`; the metrics it returns are merged into the row.
     """
     history: list[dict[str, float]] = []
     shots = run.shots or len(task.train) / len(task.classnames)
@@ -181,8 +190,8 @@ def train_stages(
         else:
             training = run.training.for_shots(shots).for_stage(run.method.epochs, run.method.share)
             resume_file = folder and folder / (RESUME if stage == 1 else f"stage{stage}.{RESUME}")
-            after = None
-            if run.evaluate_at:
+            after = partial(measure, model) if measure else None
+            if run.evaluate_at and not measure:
                 after = evaluate_at_epochs(run.evaluate_at, model, task, training, len(history))
             rows = fit(
                 model, task, training, fabric=fabric, watchers=watchers, resume_file=resume_file, after_epoch=after

@@ -95,7 +95,7 @@ def validate_images(run: RunConfig, task: Task, watchers: Sequence[Watcher] = ()
         left_out |= unmasked
     untested_classes.check_test_images(task, run.data)
     twice = duplicates.warn_of_duplicates(task, run.data)
-    _warn_of_holdout(task.dataset, validation_use(run), run.data)
+    _warn_of_holdout(task.dataset, validation_use(run) or "tuning", run.data)
     return task, {name: found for name, found in (("left_out", left_out), ("duplicates", twice)) if found}
 
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "demo": "tune on the bundled drawings with five methods: a table and a report page in about two minutes",
     "train": "train METHOD: tune on your data, e.g. cliptune train maple+dapt --data folder:photos",
     "auto": "choose a method for your data in a given time: cliptune auto --data folder:photos --time-limit 10m",
+    "tune": "tune METHOD: search for its settings on validation images, e.g. cliptune tune coop --data folder:photos",
     "evaluate": "evaluate RUN: accuracy of a trained run on its own test images, or on others with --data",
     "predict": "predict RUN IMAGES...: the most probable classes of images",
     "export": "export RUN --to onnx --out FOLDER: a classifier for use without cliptune, or weights for open_clip",

@@ -34,7 +34,7 @@ class Train:
     preset: str = "auto"
     """auto: the published settings (for a bundled backbone, settings suited to it). none: the defaults of the code.
     Otherwise the name of a preset file of the method that overrides the published settings, such as per_dataset for
-    restore."""
+    restore, or the path of the best.yaml of cliptune tune."""
     config: Path | None = None
     """The config.yaml of a run, or its folder: train with that method and those settings, except for the options given
     here. Relative paths in it start at the current folder."""
@@ -100,18 +100,21 @@ def describe_defaults(name: str, run: RunConfig) -> str:
     )
 
 
-def _starting_point(arguments: list[str]) -> tuple[str, list[str], RunConfig, str]:
-    """The method, the arguments after it, the run with the default values, and the paragraph of the help about them."""
+def starting_point(arguments: list[str], command: str, example: str) -> tuple[str, list[str], RunConfig, str]:
+    """The method, the arguments after it, the run with the default values, and the paragraph of the help about them.
+
+    command, example: For messages.
+    """
     of_file = "The defaults shown are those of --config."
-    if arguments[:1] and arguments[0].startswith("-") and (run := configured_run("", "train", arguments)):
+    if arguments[:1] and arguments[0].startswith("-") and (run := configured_run("", command, arguments)):
         return methods.name_of(run.method), arguments, run, of_file
     name, rest = split_first(
         arguments,
         f"a method ({', '.join(methods.names())}, or two joined by +)",
-        "train maple+dapt --data folder:photos",
+        example,
         help_name="maple+dapt",  # its help shows flags of a method and of a wrapper
     )
-    if run := configured_run(name, f"train {name}", rest):
+    if run := configured_run(name, f"{command} {name}", rest):
         return name, rest, run, of_file
     run = preset_run(name, rest)
     return name, rest, run, describe_defaults(name, run)
@@ -123,7 +126,7 @@ def _without_help(arguments: list[str]) -> list[str]:
 
 def train(arguments: list[str]) -> None:
     """Tune a model, test it and save it."""
-    name, rest, run, defaults = _starting_point(arguments)
+    name, rest, run, defaults = starting_point(arguments, "train", "train maple+dapt --data folder:photos")
     options = parse(Train, f"train {name}", rest, Train(run), defaults)
     # Mistakes are reported before PyTorch and the backbone are loaded.
     files.check_folder(options.out)

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from cliptune import methods, plain_values
 from cliptune.backbones.bundled import BUNDLED
-from cliptune.config import RunConfig, nested_methods
-from cliptune.dataclass_io import build_dataclass
+from cliptune.config import RunConfig, method_from_dict, nested_methods
+from cliptune.dataclass_io import build_dataclass, check_mapping
 from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
+from cliptune.files import read_text
 from cliptune.model.method import Method
 
 #: The preset file of a method for bundled backbones that have no file of their own there.
 SMALL = "tiny"
+#: Largest size of a preset file of the user.
+MAX_PRESET_BYTES = 1 << 20
 
 
 def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
     """A run of the method `name` ("maple+dapt") with the settings published for its protocol.
 
-    preset: "auto"; "none" for the defaults of the dataclasses; or another file of the method, which overrides "auto".
+    preset: "auto"; "none" for the defaults of the dataclasses; another file of the method, which overrides "auto"; or
+        the path of a YAML file with all settings of the method and the training, such as `cliptune tune` writes.
     base: Fields of `RunConfig` (data, backbone, protocol, shots, ...). Each part of the name contributes its file
     `<part>/<protocol>.yaml`, wrappers last; that of a wrapper may have other settings `around` a method. Bundled
     backbones use their own file or `tiny.yaml` instead, as published learning rates are for larger models and longer
@@ -38,6 +44,8 @@ def get(name: str, preset: str = "auto", **base: Any) -> RunConfig:
     run = RunConfig(method, **base)
     if preset == "none":
         return run
+    if _is_path(preset):
+        return _from_file(name, Path(preset), run)
     parts = name.split("+")
     if not has(name, preset):
         known = sorted({file for part in parts for file in files(part)})
@@ -75,7 +83,10 @@ def choose_each(names: Sequence[str], preset: str) -> dict[str, str]:
 
 
 def has(name: str, preset: str) -> bool:
-    """Whether the method `name` or a part of it has a preset; all have "auto" and "none"."""
+    """Whether the method `name` or a part of it has a preset; all have "auto" and "none". A path is a preset of the
+    method that the file names."""
+    if _is_path(preset):
+        return methods.name_of(_read_file(name, Path(preset))[0]) == methods.name_of(methods.build(name))
     return preset in ("auto", "none") or any(preset in files(part) for part in name.split("+"))
 
 
@@ -83,6 +94,31 @@ def files(part: str) -> list[str]:
     """Names of the preset files of a method."""
     folder = resources.files(__name__) / part
     return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml")) if folder.is_dir() else []
+
+
+def _is_path(preset: str) -> bool:
+    return preset.endswith((".yaml", ".yml")) or "/" in preset or os.sep in preset
+
+
+def _read_file(name: str, file: Path) -> tuple[Method, TrainConfig]:
+    """The method and the training settings in a preset file. name: A method that may be outside of cliptune."""
+    text = read_text(file, MAX_PRESET_BYTES)
+    try:
+        content = check_mapping("a preset", plain_values.from_yaml(text))
+        if set(content) != {"method", "training"}:
+            raise UserError(f"a preset has the keys method and training, got {', '.join(content) or 'none'}")
+        method = method_from_dict(check_mapping("method", content["method"]), name.split("+"))
+        return method, build_dataclass(TrainConfig, check_mapping("training", content["training"]))
+    except ValueError as error:
+        raise UserError(f"preset {file} cannot be used: {error} (cliptune tune writes such files)") from None
+
+
+def _from_file(name: str, file: Path, run: RunConfig) -> RunConfig:
+    """The run with the settings of a preset file. Raises `UserError` if the file is of another method."""
+    method, training = _read_file(name, file)
+    if methods.name_of(method) != methods.name_of(run.method):
+        raise UserError(f"preset {file} is of {methods.name_of(method)}, not of {name}; choose another --preset")
+    return dataclasses.replace(run, method=method, training=training)
 
 
 def _published_file(part: str, run: RunConfig) -> str:

@@ -65,7 +65,7 @@ def render_page(
     footnotes = dict.fromkeys(note for table in (sheet, *by_background) for note in table.footnotes)
     reliance, reliance_meanings = reliance_tables(findings.reliance, order)
     own_notes = findings.own.notes if findings.own else ()
-    return _template().render(
+    return page_template().render(
         title=title,
         sentence=describe.summary_sentence(results),
         verdicts=recommend(results),
@@ -97,8 +97,8 @@ def render_page(
     )
 
 
-def _template() -> Template:
-    """The template of the page, which escapes text and refuses unknown variables."""
+def page_template(name: str = "report.html.j2") -> Template:
+    """The template of a page, which escapes text and refuses unknown variables."""
     environment = Environment(
         loader=PackageLoader("cliptune.report"),
         autoescape=True,
@@ -106,7 +106,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _background_meanings(tables: Sequence[HtmlTable]) -> list[tuple[str, str]]:

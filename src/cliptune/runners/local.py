@@ -72,7 +72,7 @@ class _WorkerProcess:
         self.queued: QueuedJob | None = None
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_worker_main, args=(theirs, number + 1, folder), daemon=False)
-        with _environment(_resource_share(number, count)):
+        with environment(resource_share(number, count)):
             self.process.start()
         theirs.close()  # the process has the only other end, so the pipe closes when it dies
 
@@ -112,7 +112,7 @@ def _worker_main(connection: Connection, number: int, folder: Path | None) -> No
     """Execute jobs from the connection until it closes or the process is terminated."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles Ctrl-C and terminates the workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     worker = Worker(folder)
     try:
         with forward_warnings(connection.send):
@@ -123,7 +123,7 @@ def _worker_main(connection: Connection, number: int, folder: Path | None) -> No
         os._exit(0)  # skips the exit handlers of libraries, which take time
 
 
-def _exit_with_parent() -> None:
+def exit_with_parent() -> None:
     """Exit when the main process does, however it ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -131,7 +131,7 @@ def _exit_with_parent() -> None:
         os._exit(1)
 
 
-def _resource_share(number: int, count: int) -> dict[str, str]:
+def resource_share(number: int, count: int) -> dict[str, str]:
     """A worker's share of cores and GPUs, as environment variables that torch reads when it is imported."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, cores // count))}
@@ -143,7 +143,7 @@ def _resource_share(number: int, count: int) -> dict[str, str]:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
     """Set environment variables for processes that are started in the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

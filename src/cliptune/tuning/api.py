@@ -1,0 +1,61 @@
+"""`ct.tune`: search for settings of a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cliptune import checks
+from cliptune.api import run_of
+from cliptune.errors import UserError
+from cliptune.model.method import Method
+from cliptune.tuning.result import TuneResult
+from cliptune.tuning.search import Search, run_search
+from cliptune.tuning.space import default_space, parse_space
+
+
+def tune(
+    method: str | Method | None = None,
+    data: Any = None,
+    *,
+    space: Mapping[str, str] | Sequence[str] = (),
+    trials: int = 30,
+    out: str | Path = "runs/tune",
+    processes: int = 1,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    allow_code: bool = False,
+    report: Callable[[str], Any] = lambda line: None,
+    **options: Any,
+) -> TuneResult:
+    """Search for settings of a method with Optuna, by accuracy on validation images; test images are not used.
+
+    If the data marks no validation images, a part of the training images of each class is set aside. The first trial
+    has the settings that the search starts from. Trials that are worse than the median of the others at an eighth of
+    their training, two eighths, ... are pruned. With one process, the seed determines all trials.
+
+    Args:
+        method: As for `train`, also for `data`, `preset`, `config`, `allow_code` and the other options (`shots=4`,
+            `epochs=5`), which are the same for all trials.
+        space: The settings to search: `{"lr": "log:1e-4:1e-1", "epochs": "int:5:40", "n_ctx": "2,4,8"}`. By default,
+            the learning rate and the decimal numbers of the method, around their values.
+        trials: Number of trials, the first one included.
+        out: Folder for `best.yaml`, `trials.csv`, `report.html` and the state of the search. The same call continues an
+            interrupted search.
+        processes: Number of trials at a time, each in a process of this machine.
+        report: Receives a line of text per finished trial.
+
+    Returns:
+        The trials and the best settings.
+
+    Raises:
+        UserError: If Optuna is missing, if a setting or the data cannot be used, or if `out` contains another search.
+    """
+    checks.require(trials >= 2, "trials", trials, "at least 2")
+    checks.require(processes >= 1, "processes", processes, "at least 1")
+    run, dataset = run_of(method, data, options, preset=preset, config=config, allow_code=allow_code)
+    if dataset is not None and processes > 1:
+        raise UserError(f"processes={processes}: a dataset object exists in this process only; set processes=1")
+    dimensions = parse_space(space, run) if space else default_space(run)
+    return run_search(Search(run, dimensions, trials, Path(out)), processes, dataset, report)
