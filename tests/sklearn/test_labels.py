@@ -31,7 +31,7 @@ def test_integers_are_named():
 @pytest.mark.parametrize(
     "labels, given, match",
     [
-        ([0, 1], None, r"labels 0, 1 say nothing to CLIP's text tower.*class_names=\{0: 'cat', 1: 'dog'\}"),
+        ([0, 1], None, r"labels 0, 1 say nothing .*VotingClassifier.*class_names=\{0: 'cat', 1: 'dog'\}"),
         ([False, True], None, "class_names="),
         ([0, 1], {0: "cat"}, "no name for label 1"),
         ([1, 2], ["cat", "dog"], "for labels 0 to 1, but a label is 2"),

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import tiny_clips
+from cliptune.backbones import feature_memo
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.feature_memo import FeatureMemo
 from cliptune.sklearn import PromptClassifier
@@ -93,6 +94,16 @@ def test_two_processes_share_the_work(drawings, tmp_path, tiny_backbone, monkeyp
     with joblib.parallel_config(backend="multiprocessing"):
         scores = cross_val_score(classifier, X, y, cv=2, n_jobs=2)
     assert np.isfinite(scores).all() and stored(tmp_path) == (24, 24)
+
+
+def test_threads_take_turns(exact, drawings, encoded):
+    X, y = drawings
+    alone = cross_val_score(exact, X, y, cv=3)
+    with joblib.parallel_config(backend="threading"):
+        scores = cross_val_score(exact.set_params(augment="crop"), X, y, cv=3, n_jobs=3)
+        assert len(scores) == 3
+        assert np.array_equal(cross_val_score(exact.set_params(augment="none"), X, y, cv=3, n_jobs=3), alone)
+    assert not feature_memo.active()
 
 
 def test_views_that_are_drawn_are_reused_to_the_bit(quick, drawings, encoded, tmp_path):

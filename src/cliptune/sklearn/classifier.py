@@ -16,7 +16,7 @@ from cliptune.sklearn.images import ImageDataset, image_list
 from cliptune.sklearn.labels import ClassNames, encode_labels, names_of_classes
 from cliptune.sklearn.settings import OPTIONS, params_of, run_config
 from cliptune.sklearn.stored import from_bytes, to_bytes
-from cliptune.sklearn.training import image_logits, train_on
+from cliptune.sklearn.training import image_logits, one_at_a_time, train_on
 from cliptune.sklearn.warn_once import each_warning_once
 from cliptune.tuned import Tuned, load
 
@@ -122,7 +122,7 @@ class PromptClassifier(ClassifierMixin, BaseEstimator):
         images = image_list(X)
         classes, labels = encode_labels(y, len(images))
         run = run_config(self.get_params(deep=False))
-        with each_warning_once():
+        with one_at_a_time, each_warning_once():
             names = names_of_classes(classes, self.class_names, run.reading.raw_names)
             self.tuned_, history = train_on(run, ImageDataset(images, labels.tolist(), names))
         self.classes_, self._columns = classes, np.arange(len(classes))

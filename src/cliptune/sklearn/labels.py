@@ -57,9 +57,10 @@ def names_of_classes(classes: np.ndarray, given: ClassNames | None, raw: bool = 
     if given is None:
         unnamed = [label for label in labels if not isinstance(label, str)]
         if unnamed:
+            example = f"class_names={{{shown(labels[0])}: 'cat', {shown(labels[1])}: 'dog'}}"
             raise UserError(
-                f"the labels {listed(labels)} say nothing to CLIP's text tower; name their classes, as in class_names="
-                f"{{{shown(labels[0])}: 'cat', {shown(labels[1])}: 'dog'}}"
+                f"the labels {listed(labels)} say nothing to CLIP's text tower (ensembles such as VotingClassifier "
+                f"number all labels); name the classes, as in {example}"
             )
         return prompt_classnames(labels, "y", raw, hint="class_names={label: name} names them")
     if isinstance(given, Mapping):

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import RLock
 
 import torch
 from torch import Tensor
@@ -27,6 +28,9 @@ from cliptune.types import Task
 
 #: Images encoded at a time.
 BATCH_SIZE = 64
+
+#: Held to train or to predict: the threads of a search take turns, as they share the backbone and its settings.
+one_at_a_time = RLock()
 
 
 def train_on(run: RunConfig, dataset: ImageDataset) -> tuple[Tuned, list[dict[str, float]]]:
@@ -53,7 +57,7 @@ def image_logits(tuned: Tuned, dataset: ImageDataset) -> Tensor:
     dataset = apply_config(dataset, run.reading)  # type: ignore[assignment]
     examples, device = dataset.all_examples, model.backbone.logit_scale.device
     images = ExampleSet(dataset, examples, model.backbone.preprocess, preset=run.training.augment, keep=False)
-    with _remembered(run, True):
+    with one_at_a_time, _remembered(run, True):
         found = [model({"image": batch.images}).logits for batch in images.in_order(BATCH_SIZE, device)]
     return check_logits(torch.cat(found)[:, : len(tuned.classnames)]).float().cpu()
 
