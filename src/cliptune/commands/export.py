@@ -58,7 +58,7 @@ def export(arguments: list[str]) -> None:
     else:
         about = json.loads(files.read_text(out / "classifier.json"))
         lines = [_measured(about)] if "measured" in about else []
-        lines.append(f"next: the lines of Python in {out / 'README.md'}")
+        lines.append(f"next: python {out / 'classify.py'} IMAGE..., or the lines of Python in {out / 'README.md'}")
     for line in lines:
         Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
 
