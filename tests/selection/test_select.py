@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import cliptune as ct
+import tiny_clips
 from cliptune.backbones.feature_memo import FeatureMemo
 from cliptune.engine.watchers import Watcher
 from cliptune.selection import compare
@@ -142,6 +143,16 @@ def test_a_method_that_cannot_be_used_is_left_out_with_the_reason(start, tmp_pat
     found = start(tmp_path / "best")
     assert any("coop cannot be used here: the prompt is too long" in note for note in found.notes)
     assert {row["method"] for row in found.rows if row["finished"]} == {"zeroshot", "linear_probe"}
+
+
+@pytest.mark.parametrize("limit", [0.0, float("inf")])
+def test_a_method_that_does_not_fit_the_backbone_is_left_out(start, tmp_path, monkeypatch, limit):
+    for module in ("experiment", "selection.compare", "selection.select"):
+        monkeypatch.setattr(f"cliptune.{module}.cached_backbone", lambda *_: tiny_clips.backbone("resnet"))
+    found = start(tmp_path / "best", limit=limit, names=("zeroshot", "maple"))
+    assert [row["finished"] for row in found.rows] == [True, False]
+    assert any(note.startswith("maple cannot be used here: ") for note in found.notes)
+    assert not any("time limit" in note for note in found.notes)
 
 
 def test_single_images_leave_zero_shot(start, tmp_path):

@@ -120,6 +120,7 @@ class Comparison:
             mean = sum(result.seconds for result in results.values()) / len(results) if results else None
             if name != BASELINE and not self.budget.fits(left * (mean or 0.0), mean or 0.0):
                 missing = None if mean is None else left * mean
+                problem = "" if results else self._find_problem(run)
                 break
             timer = StepTimer(self.budget, left, len(folds[i].scored) / run.training.batch_size)
             watchers = (*self.watchers_of(f"{name} {i + 1}/{len(folds)}"), timer)
@@ -137,6 +138,14 @@ class Comparison:
                 problem = str(error)
                 break
         return Measured(name, run, [results[i] for i in sorted(results)], len(folds), missing, problem)
+
+    def _find_problem(self, run: RunConfig) -> str:
+        """Why a candidate that is not trained cannot be used with the data and the backbone, or ""."""
+        try:
+            experiment.untrained_model(run, self.task)
+        except UserError as error:
+            return str(error)
+        return ""
 
     def _train(self, name: str, run: RunConfig, i: int, fold: Fold, watchers: Sequence[Watcher]) -> FoldResult:
         """Train a candidate on a fold, predict the images that it scores, and write the result.
