@@ -61,6 +61,17 @@ def test_sizes_may_differ(quick, drawings):
     assert quick.fit(X, ["cat", "dog"] * 2).predict(X).shape == (4,)
 
 
+def test_images_may_be_given_twice_and_have_any_name(quick, files, drawings, monkeypatch):
+    X, y = drawings
+    monkeypatch.chdir(files[0].parent)
+    files[0].rename("image 1")
+    given = ["image 1", X[1], *files[2:], files[5], X[1]]
+    plain = [*X, X[5], X[1]]
+    labels = [*y, y[5], y[1]]
+    expected = quick.fit(plain, labels).predict_proba(plain)
+    assert np.allclose(quick.fit(given, labels).predict_proba(given), expected, atol=1e-4)
+
+
 def test_grey_images(quick, drawings):
     X, y = drawings
     grey = X.mean(-1).astype(np.uint8)
@@ -74,7 +85,8 @@ def test_grey_images(quick, drawings):
         (np.zeros((5, 64)), r"\(5, 64\), but rows of numbers are no images; expected paths"),
         (np.zeros(5), "rows of numbers"),
         (pd.DataFrame({"a": [1.0], "b": [2.0]}), "rows of numbers"),
-        (pd.DataFrame({"a": ["x"], "b": ["y"]}), "give one column"),
+        (pd.DataFrame({"a": ["x"], "b": ["y"]}), r"\(1, 2\); give one column"),
+        (np.zeros((2, 8, 8, 3), dtype=object), "objects or text in the shape .*a list of images"),
         ([[1.0, 2.0], [3.0, 4.0]], "image 0 is a list"),
         (["a.png", float("nan")], "image 1 is a float, nan"),
         (csr_matrix((2, 2)), "rows of numbers|csr_matrix|csr_array"),

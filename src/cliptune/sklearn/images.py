@@ -51,7 +51,7 @@ def _of_array(X: Any) -> list[Any]:
             shape, X = shape[:1], X[:, 0]
         if len(shape) == 1:
             return image_list(X.tolist())
-        raise UserError(f"X has {len(shape)} dimensions, {shape}; give one column of images")
+        raise UserError(f"X has objects or text in the shape {shape}; give one column, or a list of images")
     if len(shape) == 3 and shape[0 if isinstance(X, Tensor) else -1] in (3, 4):
         raise UserError(f"X has the shape {shape}, which is a single image; give a list of images")
     if len(shape) not in (3, 4):
@@ -79,14 +79,16 @@ class ImageDataset(Dataset):
         self._images = images
         labels = labels if len(labels) else [0] * len(images)
         self.all_examples = tuple(self._example(i, label) for i, label in enumerate(labels))
-        groups = {str(c): [e for e in self.all_examples if e.label == c] for c in range(len(self.classnames))}
+        groups: dict[str, list[Example]] = {str(label): [] for label in range(len(classnames))}
+        for example in self.all_examples if groups else ():
+            groups[str(example.label)].append(example)
         self._train = [e for group in groups.values() for e in group]
         self._groups = {"train": groups, "test": {}}
 
     def _example(self, i: int, label: int) -> Example:
         image = self._images[i]
         path = image_path(image) if isinstance(image, (str, os.PathLike)) else None
-        return Example(f"image {i}" if path is None else str(path), int(label), path)
+        return Example(f"image {i}" if path is None else os.path.abspath(path), int(label), path)
 
     @classmethod
     def from_spec(cls, argument: str, config: DataConfig) -> ImageDataset:

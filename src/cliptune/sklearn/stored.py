@@ -27,4 +27,4 @@ def from_bytes(content: bytes) -> Tuned:
         path = Path(folder) / CHECKPOINT
         path.write_bytes(content)
         model, run = model_io.load_model(path, allow_code=True)
-    return Tuned(model.to(experiment.launch_fabric(run.device, run.devices, run.precision).device), run)
+    return Tuned(model.to(experiment.launch_fabric(run.device, 1, run.precision).device), run)
