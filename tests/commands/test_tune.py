@@ -28,8 +28,8 @@ def test_search_and_the_command_after_it(cli, tmp_path, photos):
     assert result.code == 0, result.err
     assert result.out.startswith("start  ") and "\nbest   " in result.out
     assert "space: lr=log:0.01:1 (by default; --space replaces it)" in result.err
-    assert "2 trials: 2 complete, 0 pruned, 0 failed; accuracy on 6 validation images" in result.err
-    assert "validation images are few" in result.err and "is optimistic" in result.err
+    assert "2 trials: 2 complete, 0 pruned, 0 failed; 2-fold cross-validation over 6 images" in result.err
+    assert "6 images are few" in result.err and "is optimistic" in result.err
     command = result.err.partition("next: cliptune ")[2].split()
     assert command[:2] == ["train", "coop"] and command[-2:] == ["--preset", str(out / "best.yaml")]
     trained = cli(*command, "--out", tmp_path / "run")

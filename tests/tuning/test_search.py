@@ -12,8 +12,9 @@ from cliptune.tuning.study import quiet_optuna
 
 SPACE = {"lr": "log:0.001:1", "n_ctx": "2,3"}
 OPTIONS = {"shots": 2, "epochs": 8, "min_steps": 0, "words": "", "n_ctx": 2, "batch_size": 6, "seed": 2}
+OPTIONS |= {"scored_on": "validation"}
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*validation images are few")
+pytestmark = pytest.mark.filterwarnings("ignore:.*images are few")
 
 
 def tune(photos, out, trials=12, **options):
@@ -48,7 +49,8 @@ def test_the_files(found, photos):
     assert [row["default"] for row in rows] == ["True", *["False"] * 11]
     assert len(result.trials) == 12
     page = (result.out / "report.html").read_text()
-    assert "The best of 12 validation accuracies is optimistic" in page and page.count("<svg") == 3
+    assert "The best of 12 accuracies is optimistic" in page and "6 validation images" in page
+    assert page.count("<svg") == 3
     again = ct.train("coop", f"folder:{photos}", shots=2, seed=2, preset=str(result.preset)).run
     assert again == result.run
     assert yaml.safe_load(result.preset.read_text())["method"]["name"] == "coop"
@@ -57,7 +59,9 @@ def test_the_files(found, photos):
 def test_an_interrupted_search_gives_the_same_trials(found, photos, tmp_path):
     complete, _ = found
     part = tune(photos, tmp_path / "out", trials=5)
-    search = Search(ct.train(**_start(photos)).run, part.space, 12, tmp_path / "out")
+    options = {key: value for key, value in OPTIONS.items() if key != "scored_on"}
+    run = ct.train("coop", f"folder:{photos}", **options).run
+    search = Search(run, part.space, 12, tmp_path / "out", "validation")
     with quiet_optuna():
         trial, settings = search.open_study().ask(12)  # of a process that was killed
     assert settings == complete.rows[5].settings
@@ -66,17 +70,22 @@ def test_an_interrupted_search_gives_the_same_trials(found, photos, tmp_path):
     assert rows_of(tune(photos, tmp_path / "out", trials=3)) == rows_of(continued), "there are enough"
 
 
-def _start(photos):
-    return {"method": "coop", "data": f"folder:{photos}", **OPTIONS}
-
-
 def test_another_search_in_the_same_folder_is_refused(found, photos):
     result, _ = found
-    for change, sentence in (({"shots": 1}, "with other data"), ({"space": {"lr": "log:0.1:1"}}, "with space ")):
+    changes = [({"shots": 1}, "with other data"), ({"folds": 3}, "with other images")]
+    for change, sentence in (*changes, ({"space": {"lr": "log:0.1:1"}}, "with space ")):
         with pytest.raises(ct.UserError, match=f"{sentence}.*choose another --out"):
             ct.tune("coop", f"folder:{photos}", **{"space": SPACE, "out": result.out, **OPTIONS, **change})
     with pytest.raises(ct.UserError, match="with method coop, not kgcoop"):
         ct.tune("kgcoop", f"folder:{photos}", space={"lr": "log:0.001:1"}, out=result.out)
+
+
+def test_cross_validation_of_data_without_splits(photos, tmp_path, monkeypatch):
+    accuracies = iter([90.0, 80.0, 60.0, 50.0, 100.0, 90.0])
+    monkeypatch.setattr("cliptune.tuning.trial.validate", lambda *args: next(accuracies))
+    result = tune(photos, tmp_path / "out", trials=3, epochs=1, scored_on="auto")
+    assert [row.accuracy for row in result.rows] == [85.0, 55.0, 95.0]
+    assert result.split == "2-fold cross-validation over 6 images" and result.images == 6
 
 
 def test_bad_trials_are_pruned(photos, tmp_path, monkeypatch):
@@ -140,9 +149,10 @@ def test_several_processes(photos, tmp_path):
 
 
 def test_arguments(photos, tmp_path):
-    for options, sentence in (({"trials": 1}, "trials must be at least 2"), ({"processes": 0}, "processes must be")):
-        with pytest.raises(ct.UserError, match=sentence):
-            tune(photos, tmp_path / "out", **options)
+    wrong = {"trials": (1, "at least 2"), "processes": (0, "at least 1"), "scored_on": ("test", "one of auto")}
+    for name, (value, sentence) in wrong.items():
+        with pytest.raises(ct.UserError, match=f"{name} must be {sentence}"):
+            tune(photos, tmp_path / "out", **{name: value})
     with pytest.raises(ct.UserError, match="devices=2: a trial trains on one device"):
         tune(photos, tmp_path / "out", devices=2)
     assert not (tmp_path / "out").exists()

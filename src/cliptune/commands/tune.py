@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from rich.console import Console
 
@@ -25,8 +25,8 @@ NEXT_FLAGS = ("data", "backbone", "pretrained", "shots", "seed", "protocol", "fr
 
 @dataclass(frozen=True)
 class Tune:
-    """Search for settings of a method with Optuna. Every trial trains with some settings and is measured on validation
-    images; bad ones end early. Test images are not used. The same command continues an interrupted search.
+    """Search for settings of a method with Optuna. Every trial trains with some settings and is scored on images that
+    were left out; bad ones end early. Test images are not used. The same command continues an interrupted search.
 
     Options of train, such as --shots or --epochs, are the same for all trials."""
 
@@ -37,6 +37,11 @@ class Tune:
     the method, such as weights of losses, around the values of the preset."""
     trials: int = 30
     """Number of trials, including the first one with the settings of the preset."""
+    scored_on: Literal["auto", "validation", "folds"] = "auto"
+    """Images that trials are scored on: validation images, or cross-validation folds of the training images. auto:
+    validation images if the data has a validation split of its own, otherwise folds."""
+    folds: int = 5
+    """Number of folds."""
     processes: int = 1
     """Number of trials at a time, each in its own process. The search can be repeated exactly with one only."""
     out: Path = Path("runs/tune")
@@ -50,7 +55,7 @@ class Tune:
     """As for train."""
 
     def __post_init__(self):
-        checks.at_least(self, 2, "trials")
+        checks.at_least(self, 2, "trials", "folds")
         checks.between(self, 1, MAX_WORKERS, "processes")
 
 
@@ -74,10 +79,11 @@ def tune(arguments: list[str]) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     if not options.space:
         console.print(f"space: {' '.join(map(str, space))} (by default; --space replaces it)")
-    result = run_search(Search(run, space, options.trials, options.out), options.processes, say=console.print)
+    search = Search(run, space, options.trials, options.out, options.scored_on, options.folds)
+    result = run_search(search, options.processes, say=console.print)
     console.print(
         f"{len(result.rows)} trials: {result.count('complete')} complete, {result.count('pruned')} pruned, "
-        f"{result.count('failed')} failed; accuracy on {result.images} validation images"
+        f"{result.count('failed')} failed; {result.split}"
     )
     Console(highlight=False, soft_wrap=True, markup=False).print(
         f"start  {result.default.accuracy:.2f} %  {result.default.settings_text}\n"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cliptune import checks
 from cliptune.api import run_of
 from cliptune.errors import UserError
 from cliptune.model.method import Method
+from cliptune.selection.split import ScoredOn
 from cliptune.tuning.result import TuneResult
 from cliptune.tuning.search import Search, run_search
 from cliptune.tuning.space import default_space, parse_space
@@ -22,6 +23,8 @@ def tune(
     space: Mapping[str, str] | Sequence[str] = (),
     trials: int = 30,
     out: str | Path = "runs/tune",
+    scored_on: ScoredOn = "auto",
+    folds: int = 5,
     processes: int = 1,
     preset: str | None = None,
     config: str | Path | None = None,
@@ -29,11 +32,11 @@ def tune(
     report: Callable[[str], Any] = lambda line: None,
     **options: Any,
 ) -> TuneResult:
-    """Search for settings of a method with Optuna, by accuracy on validation images; test images are not used.
+    """Search for settings of a method with Optuna, by accuracy on images left out; test images are not used.
 
-    If the data marks no validation images, a part of the training images of each class is set aside. The first trial
-    has the settings that the search starts from. Trials that are worse than the median of the others at an eighth of
-    their training, two eighths, ... are pruned. With one process, the seed determines all trials.
+    The first trial has the settings that the search starts from. Trials that are worse than the median of the others
+    after an eighth of the epochs, two eighths, ..., or after a fold, are pruned. With one process, the seed determines
+    all trials.
 
     Args:
         method: As for `train`, also for `data`, `preset`, `config`, `allow_code` and the other options (`shots=4`,
@@ -43,6 +46,10 @@ def tune(
         trials: Number of trials, the first one included.
         out: Folder for `best.yaml`, `trials.csv`, `report.html` and the state of the search. The same call continues an
             interrupted search.
+        scored_on: "validation" takes validation images (a share of the training images if the data marks none), "folds"
+            cross-validation; "auto" takes validation images if the data has a validation split of its own, otherwise
+            cross-validation.
+        folds: Number of folds.
         processes: Number of trials at a time, each in a process of this machine.
         report: Receives a line of text per finished trial.
 
@@ -53,9 +60,12 @@ def tune(
         UserError: If Optuna is missing, if a setting or the data cannot be used, or if `out` contains another search.
     """
     checks.require(trials >= 2, "trials", trials, "at least 2")
+    checks.require(scored_on in get_args(ScoredOn), "scored_on", scored_on, f"one of {', '.join(get_args(ScoredOn))}")
+    checks.require(folds >= 2, "folds", folds, "at least 2")
     checks.require(processes >= 1, "processes", processes, "at least 1")
     run, dataset = run_of(method, data, options, preset=preset, config=config, allow_code=allow_code)
     if dataset is not None and processes > 1:
         raise UserError(f"processes={processes}: a dataset object exists in this process only; set processes=1")
     dimensions = parse_space(space, run) if space else default_space(run)
-    return run_search(Search(run, dimensions, trials, Path(out)), processes, dataset, report)
+    search = Search(run, dimensions, trials, Path(out), scored_on, folds)
+    return run_search(search, processes, dataset, report)

@@ -15,7 +15,7 @@ from cliptune.tuning.page import render_page
 from cliptune.tuning.result import TuneResult, table_of
 from cliptune.tuning.rows import TrialRow, best_row
 from cliptune.tuning.space import Dimension
-from cliptune.types import Task
+from cliptune.tuning.trial import Validation
 
 #: Files besides the one of the best settings.
 TABLE, PAGE = "trials.csv", "report.html"
@@ -26,14 +26,12 @@ def write_results(
     space: Sequence[Dimension],
     rows: Sequence[TrialRow],
     importance: Mapping[str, float],
-    task: Task,
+    validation: Validation,
     out: Path,
 ) -> TuneResult:
     """Write `trials.csv`, `report.html` and `best.yaml`. run: The run that the search started from."""
     best = with_options(run, best_row(rows).settings)
-    result = TuneResult(
-        best, tuple(rows), tuple(space), importance, len(task.val), bool(task.dataset.uses_holdout), out
-    )
+    result = TuneResult(best, tuple(rows), tuple(space), importance, validation.images, validation.words, out)
     write_rows(out / TABLE, *table_of(rows, space))
     files.write_text(out / PAGE, render_page(result, run))
     files.write_text(result.preset, _preset_text(result))
@@ -44,8 +42,8 @@ def _preset_text(result: TuneResult) -> str:
     """The method and the training settings of the best trial as YAML, with comments about the search."""
     content = {"method": method_to_dict(result.run.method), "training": to_plain(result.run.training)}
     about = (
-        f"# {methods.name_of(result.run.method)}: the best of {len(result.rows)} trials by accuracy on "
-        f"{result.images} validation images, {result.accuracy:.2f} %\n"
+        f"# {methods.name_of(result.run.method)}: the best of {len(result.rows)} trials by accuracy, "
+        f"{result.accuracy:.2f} % ({result.split})\n"
         f"# (starting settings {result.default.accuracy:.2f} %): {result.best.settings_text}\n"
     )
     return about + yaml.safe_dump(content, sort_keys=False)

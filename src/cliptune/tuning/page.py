@@ -28,7 +28,7 @@ def render_page(result: TuneResult, start: RunConfig) -> str:
     name, trials, best = methods.name_of(start.method), len(result.rows), result.best
     default = result.default.accuracy or 0.0
     counts = ", ".join(f"{result.count(state)} {state}" for state in ("complete", "pruned", "failed"))
-    gain = f"{result.accuracy:.1f} % of {result.images} validation images are right with trial {best.number}"
+    gain = f"{result.accuracy:.1f} % of {result.images} images are right with trial {best.number}"
     return page_template("tune.html.j2").render(
         title=f"Tuning of {name}",
         sentence=f"{gain}, {default:.1f} % with the starting settings. {trials} trials: {counts}.",
@@ -36,7 +36,7 @@ def render_page(result: TuneResult, start: RunConfig) -> str:
         settings=_settings_table(result, start),
         history=_embed(
             plots.plot_history(result.rows),
-            f"Validation accuracy of {trials} trials in their order, with the best so far.",
+            f"Accuracy of {trials} trials in their order, with the best so far.",
             "Pruned trials are shown at the last accuracy that was measured, before the end of their training.",
         ),
         importance=_embed(
@@ -49,7 +49,7 @@ def render_page(result: TuneResult, start: RunConfig) -> str:
         else None,
         no_importance=NO_IMPORTANCE,
         slices=[
-            _embed(plots.plot_slice(result.rows, one), f"Validation accuracy of the trials by {one.name}.", "")
+            _embed(plots.plot_slice(result.rows, one), f"Accuracy of the trials by {one.name}.", "")
             for one in result.space
         ],
         trials=_trials_table(result),
@@ -65,7 +65,7 @@ def _cautions(result: TuneResult, default: float) -> list[str]:
     difference = round((result.accuracy - default) * images / 100)
     one = f"On {images} images, {result.accuracy:.1f} % has a 95 % interval of {low:.0f} to {high:.0f} %. "
     chosen = (
-        f"The best of {len(result.rows)} validation accuracies is optimistic: it was chosen because it is the highest. "
+        f"The best of {len(result.rows)} accuracies is optimistic: it was chosen because it is the highest. "
         f"Expect less on other images. Test images were not used."
     )
     size = (
@@ -74,9 +74,8 @@ def _cautions(result: TuneResult, default: float) -> list[str]:
     )
     if result.best.default:
         size = f"{one}No trial was better than the starting settings, so best.yaml contains these."
-    held = ["The data marks no validation images, so a part of the training images was set aside for all trials."]
     after = "cliptune train with --preset best.yaml trains with these settings and measures accuracy on test images."
-    return [chosen, size, *(held if result.held_out else []), after]
+    return [chosen, size, f"Trials were compared by {result.split}.", after]
 
 
 def _settings_table(result: TuneResult, start: RunConfig) -> HtmlTable:
@@ -90,14 +89,14 @@ def _settings_table(result: TuneResult, start: RunConfig) -> HtmlTable:
         for one in result.space
     ]
     accuracies = (result.default.accuracy, result.accuracy)
-    rows.append((text_cell("validation accuracy (%)"), text_cell(""), *(number_cell(v) for v in accuracies)))
+    rows.append((text_cell("accuracy (%)"), text_cell(""), *(number_cell(v) for v in accuracies)))
     head = (("setting", False), ("space", False), ("start", True), ("best", True))
     return HtmlTable("The settings that the search started from, and those of the best trial", head, tuple(rows))
 
 
 def _trials_table(result: TuneResult) -> HtmlTable:
     names = [one.name for one in result.space]
-    head = [("trial", True), ("state", False), ("validation accuracy (%)", True), *((name, True) for name in names)]
+    head = [("trial", True), ("state", False), ("accuracy (%)", True), *((name, True) for name in names)]
     rows = []
     for row in result.rows:
         state = "start" if row.default else f"{row.state}: {row.reason}" if row.reason else row.state
@@ -121,7 +120,7 @@ def _facts(result: TuneResult, start: RunConfig) -> Sequence[tuple[str, str]]:
         ("backbone", start.backbone),
         ("protocol", start.protocol),
         ("seed", str(start.seed)),
-        ("validation images", f"{result.images}{', set aside from the training images' if result.held_out else ''}"),
+        ("images", result.split),
         ("space", "; ".join(map(str, result.space))),
         ("time of all trials", f"{seconds:.0f} s"),
         ("method", "tree-structured Parzen estimator and median pruning, from Optuna"),

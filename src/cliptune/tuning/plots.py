@@ -19,7 +19,7 @@ COMPLETE, BEST, START = COLOURS[0], COLOURS[1], COLOURS[2]
 
 
 def plot_history(rows: Sequence[TrialRow]) -> Figure:
-    """Plot validation accuracy by trial, with the best so far as a line and the starting settings dashed."""
+    """Plot accuracy by trial, with the best so far as a line and the starting settings dashed."""
     figure, axes = new_axes(3.3)
     complete = [row for row in rows if row.state == "complete"]
     best, so_far = [], 0.0
@@ -32,7 +32,7 @@ def plot_history(rows: Sequence[TrialRow]) -> Figure:
     (start,) = [row.accuracy for row in rows if row.default]
     axes.axhline(start or 0.0, color=START, linestyle=(0, (5, 1.5)), linewidth=1.5, label="starting settings")
     axes.set_xlabel("trial")
-    axes.set_ylabel("validation accuracy (%)")
+    axes.set_ylabel("accuracy (%)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend(figure, axes)
     return figure
@@ -50,7 +50,7 @@ def plot_importance(importance: Mapping[str, float]) -> Figure:
 
 
 def plot_slice(rows: Sequence[TrialRow], one: Dimension) -> Figure:
-    """Plot validation accuracy by the value of a setting."""
+    """Plot accuracy by the value of a setting."""
     figure, axes = new_axes(2.9)
     shown = [row for row in rows if one.name in row.settings and one.contains(row.settings[one.name])]
     values: list[Any] = [row.settings[one.name] for row in shown]
@@ -62,7 +62,7 @@ def plot_slice(rows: Sequence[TrialRow], one: Dimension) -> Figure:
         axes.set_xscale("log")
     _draw_trials(axes, shown, values)
     axes.set_xlabel(one.name)
-    axes.set_ylabel("validation accuracy (%)")
+    axes.set_ylabel("accuracy (%)")
     return figure
 
 

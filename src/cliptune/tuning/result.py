@@ -26,8 +26,8 @@ class TuneResult:
         space: The settings that were searched.
         importance: Share of each setting in the difference between good trials and others (PED-ANOVA, Watanabe et al.,
             IJCAI 2023); empty with fewer than 16 complete trials.
-        images: Number of validation images.
-        held_out: Whether these were set aside from the training images, as the data marks none.
+        images: Number of images that trials were scored on.
+        split: These images in words, such as "5-fold cross-validation over 40 images".
         out: The folder of `best.yaml`, `trials.csv`, `report.html` and the study.
     """
 
@@ -36,7 +36,7 @@ class TuneResult:
     space: tuple[Dimension, ...]
     importance: Mapping[str, float]
     images: int
-    held_out: bool
+    split: str
     out: Path
 
     @property
@@ -56,7 +56,7 @@ class TuneResult:
 
     @property
     def accuracy(self) -> float:
-        """Validation accuracy of the best trial in percent. It is optimistic, as the best of many was chosen by it."""
+        """Accuracy of the best trial in percent. It is optimistic, as the best of many was chosen by it."""
         assert self.best.accuracy is not None
         return self.best.accuracy
 

@@ -23,14 +23,14 @@ from cliptune.dir_lock import lock_dir
 from cliptune.engine.feature_store import share_features
 from cliptune.errors import UserError
 from cliptune.runners.local import environment, exit_with_parent, resource_share
+from cliptune.selection.split import ScoredOn
 from cliptune.sweep import SHARED_FOLDER
 from cliptune.tuning.outputs import write_results
 from cliptune.tuning.result import TuneResult
 from cliptune.tuning.rows import TrialRow, trial_rows
 from cliptune.tuning.space import Dimension, setting
 from cliptune.tuning.study import REASON, SECONDS, STUDY, SharedStudy, import_optuna, quiet_optuna
-from cliptune.tuning.trial import Pruned, run_trial, validation_task
-from cliptune.types import Task
+from cliptune.tuning.trial import Pruned, Validation, run_trial, validation_of
 
 #: With fewer validation images than this, a warning says what that means.
 FEW_IMAGES = 50
@@ -40,12 +40,15 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Search:
-    """What a search tries: the run that it starts from, the space, the number of trials and the folder."""
+    """What a search tries: the run that it starts from, the space, the number of trials, the folder, and the images
+    that trials are scored on (see `split_task`)."""
 
     run: RunConfig
     space: tuple[Dimension, ...]
     trials: int
     out: Path
+    scored_on: ScoredOn = "auto"
+    folds: int = 5
 
     def open_study(self) -> SharedStudy:
         """The study in the folder, which is created if there is none. Raises `UserError` if it is of another search."""
@@ -53,6 +56,7 @@ class Search:
             "method": methods.name_of(self.run.method),
             "space": " ".join(map(str, self.space)),
             "data, shots, seed or settings": fingerprint(self.run),
+            "images to score on": f"{self.scored_on} {self.folds}",
         }
         return SharedStudy(self.out, self.space, self.run.seed, identity)
 
@@ -73,10 +77,10 @@ def run_search(
         try:
             if there := (search.out / STUDY).is_file():
                 search.open_study().recover()
-            task = validation_task(search.run, dataset)
-            _warn_of_few_images(task)
+            validation = validation_of(search.run, dataset, search.scored_on, search.folds)
+            _warn_of_few_images(validation)
             fabric = experiment.launch_fabric(search.run.device, search.run.devices, search.run.precision)
-            first = None if there and search.open_study().trials() else run_trial(search.run, task, fabric)
+            first = None if there and search.open_study().trials() else run_trial(search.run, validation, fabric)
         except UserError:
             if not before:
                 shutil.rmtree(shared, ignore_errors=True)
@@ -89,29 +93,31 @@ def run_search(
         if processes > 1:
             _work_in_processes(search, processes, announcer)
             study.recover()
-        _work(study, search, task, fabric, announcer)
+        _work(study, search, validation, fabric, announcer)
         rows, importance = trial_rows(study, search.run), study.importance()
-    return write_results(search.run, search.space, rows, importance, task, search.out)
+    return write_results(search.run, search.space, rows, importance, validation, search.out)
 
 
-def _warn_of_few_images(task: Task) -> None:
-    if (images := len(task.val)) < FEW_IMAGES:
+def _warn_of_few_images(validation: Validation) -> None:
+    if (images := validation.images) < FEW_IMAGES:
         warnings.warn(
-            f"{images} validation images are few: each is {100 / images:.1f} points of accuracy, so the best trial "
-            f"may be the best by chance; mark more images as val if you have them",
+            f"{images} images are few to score trials on: each is {100 / images:.1f} points of accuracy, so the best "
+            f"trial may be the best by chance; more images or shots help",
             stacklevel=3,
         )
 
 
-def _work(study: SharedStudy, search: Search, task: Task, fabric: Fabric, announcer: Callable[[], Any]) -> None:
+def _work(
+    study: SharedStudy, search: Search, validation: Validation, fabric: Fabric, announcer: Callable[[], Any]
+) -> None:
     """Execute trials until there are enough."""
     announcer()
     while asked := study.ask(search.trials):
-        _execute(*asked, search.run, task, fabric)
+        _execute(*asked, search.run, validation, fabric)
         announcer()
 
 
-def _execute(trial: Any, settings: dict[str, Any], run: RunConfig, task: Task, fabric: Fabric) -> None:
+def _execute(trial: Any, settings: dict[str, Any], run: RunConfig, validation: Validation, fabric: Fabric) -> None:
     """Execute a trial and record how it ended. Warnings are those of the first trial, so they are not repeated."""
     states = import_optuna().trial.TrialState
 
@@ -123,7 +129,7 @@ def _execute(trial: Any, settings: dict[str, Any], run: RunConfig, task: Task, f
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = run_trial(with_options(run, settings), task, fabric, should_prune)
+            result = run_trial(with_options(run, settings), validation, fabric, should_prune)
     except Pruned:
         trial.set_user_attr(SECONDS, time.monotonic() - started)
         trial.study.tell(trial.number, state=states.PRUNED)
@@ -170,7 +176,8 @@ def _worker_main(search: Search) -> None:
             study = search.open_study()
             run = search.run
             fabric = experiment.launch_fabric(run.device, run.devices, run.precision)
-            _work(study, search, validation_task(run), fabric, lambda: None)
+            validation = validation_of(run, None, search.scored_on, search.folds)
+            _work(study, search, validation, fabric, lambda: None)
     os._exit(0)  # skips the exit handlers of libraries, which take time
 
 

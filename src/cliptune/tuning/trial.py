@@ -1,4 +1,4 @@
-"""One trial: train with some settings and measure the accuracy on validation images. Test images are never read."""
+"""One trial: train with some settings and measure the accuracy on images left out. Test images are never read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cliptune.engine.trainer import validate
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
+from cliptune.selection.split import ScoredOn, split_task
 from cliptune.types import Task, TestSet
 
 #: Number of times that accuracy is measured in the course of a training, the end included.
@@ -36,45 +37,83 @@ class Pruned(Exception):
     """Ends a trial that is worse than others were at the same share of their training."""
 
 
-def validation_task(run: RunConfig, dataset: Dataset | None = None) -> Task:
-    """The task of a run with all validation images of its classes, which also are its only test set.
+@dataclass(frozen=True)
+class Validation:
+    """The images that trials are scored on. task: With them all as `val`. folds: A task each, with those of the fold as
+    `val`; one if there is no cross-validation. words: The split in words."""
 
-    If the data marks no validation images, a part of the training images of each class is set aside, the same for all
-    shots and seeds. dataset: The run's dataset, if it is open already. Raises `UserError` if there are none.
+    task: Task
+    folds: tuple[Task, ...]
+    words: str
+
+    @property
+    def images(self) -> int:
+        """Number of images that are scored."""
+        return sum(len(fold.val) for fold in self.folds)
+
+
+def validation_of(
+    run: RunConfig, dataset: Dataset | None = None, scored_on: ScoredOn = "auto", folds: int = 5
+) -> Validation:
+    """The images of a run's data to score trials on, which are never test images (see `split_task`).
+
+    dataset: The run's dataset, if it is open already. Raises `UserError` if there are none.
     """
     if run.method.chooses_on_test:
         name = methods.name_of(run.method)
-        raise UserError(
-            f"{name} chooses its epoch on test images with these settings, so it cannot be tuned; see compat"
-        )
+        raise UserError(f"{name} chooses its epoch on test images with these settings; tune it with others (compat)")
     if run.devices > 1:
         raise UserError(f"devices={run.devices}: a trial trains on one device; leave it at 1")
-    dataset = (dataset or tasks.open_dataset(run)).with_holdout()
+    scored_on = "validation" if run.method.pool else scored_on  # folds need the labels of the training images
+    dataset = dataset or tasks.open_dataset(run)
+    dataset = dataset.with_holdout() if scored_on == "validation" else dataset
     task = tasks.build_task(run, dataset)
-    images = dataset.aside() if dataset.uses_holdout else dataset.examples("val")
+    images = task.dataset.aside() if task.dataset.uses_holdout else dataset.examples("val")
     val = select_labels(images, [dataset.classnames.index(name) for name in task.classnames])
-    if not val:
-        raise UserError(f"{run.data} has no validation images to tune on: mark some as val, or add training images")
-    task = replace(task, val=val, tests={"validation": TestSet(val, task.classnames)}, averaged=())
-    return tasks.validate_images(run, task)[0]
+    task = replace(task, val=val, tests={"validation": TestSet(val or task.train, task.classnames)}, averaged=())
+    task, _ = tasks.validate_images(run, task)
+    if run.method.pool:
+        if not task.val:
+            raise UserError(f"{run.data} has no validation images, which a method on a pool needs; mark some as val")
+        return Validation(task, (task,), f"{len(task.val)} validation images")
+    split = split_task(task, scored_on, folds)
+    if not split.compares:
+        raise UserError(f"{run.data} cannot be tuned on: {split.words}; add images")
+    parts = [
+        replace(task, train=fold.train, val=fold.scored, tests={"validation": TestSet(fold.scored, task.classnames)})
+        for fold in split.folds
+    ]
+    return Validation(task, tuple(parts), split.words)
 
 
 def run_trial(
-    run: RunConfig, task: Task, fabric: Fabric, should_prune: Callable[[int, float], bool] = lambda step, value: False
+    run: RunConfig,
+    validation: Validation,
+    fabric: Fabric,
+    should_prune: Callable[[int, float], bool] = lambda step, value: False,
 ) -> TrialResult:
-    """Train the run on a `validation_task` and validate it. No file is written.
+    """Train the run and score it, on each fold if there are several. No file is written.
 
     should_prune: Called with the number of measurements so far and the accuracy in percent; decides whether to stop.
     Raises `Pruned` if so, and `UserError` for settings that cannot be trained.
     """
     started = time.monotonic()
     backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
+    right, images, found = 0.0, 0, dict[int, float]()
     with backbone.autocast_with(fabric.autocast):
-        course = _Course(run, task, should_prune)
-        task = experiment.coreset_task(run, task, fabric)
-        model, _, _ = experiment.train_stages(run, task, fabric, watchers=[course], measure=course.measure)
-        accuracy = validate(model, task, run.training)
-    return TrialResult(accuracy, course.found, time.monotonic() - started)
+        for number, fold in enumerate(validation.folds, 1):
+            course = _Course(run, fold, should_prune)
+            task = experiment.coreset_task(run, fold, fabric)
+            measured = {} if len(validation.folds) > 1 else {"watchers": [course], "measure": course.measure}
+            model, _, _ = experiment.train_stages(run, task, fabric, **measured)
+            right += len(fold.val) * validate(model, task, run.training)
+            images += len(fold.val)
+            found |= course.found
+            if number < len(validation.folds):
+                found[number] = right / images
+                if should_prune(number, found[number]):
+                    raise Pruned
+    return TrialResult(right / images, found, time.monotonic() - started)
 
 
 class _Course(Watcher):
