@@ -223,6 +223,8 @@ def test_the_run_of_another_command_is_refused(start, photos, tmp_path):
         ({"n_ctxx": 3}, "n_ctx"),
         ({"methods": ["maple", "coop"], "depth": 0}, "depth"),
         ({"shots": -1}, "shots"),
+        ({"methods": ["coop"], "folds": 1}, "folds must be an integer of at least 2, got 1"),
+        ({"methods": ["coop"], "scored_on": "test"}, "scored_on must be auto, validation, folds, got 'test'"),
         ({"time_limit": "soon"}, "10m"),
         ({"methods": ["cop"]}, "coop"),
     ],

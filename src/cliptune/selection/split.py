@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
+from cliptune import checks
 from cliptune.data.duplicates import identical_files
 from cliptune.data.image_files import ImageFiles
 from cliptune.data.splits import group_by_label
 from cliptune.errors import UserError
+from cliptune.text import listed
 from cliptune.types import Example, Task, TestSet
 
 ScoredOn = Literal["auto", "validation", "folds"]
@@ -62,8 +64,11 @@ def split_task(task: Task, scored_on: ScoredOn = "auto", folds: int = 5) -> Spli
         folds: Number of folds. Each class is spread evenly over them, byte-for-byte duplicates together.
 
     Raises:
-        UserError: If validation images are asked for and there are none, or images have several classes.
+        UserError: If an argument is out of range, validation images are asked for and there are none, or images have
+            several classes.
     """
+    checks.require(scored_on in get_args(ScoredOn), "scored_on", scored_on, listed(get_args(ScoredOn)))
+    checks.require(type(folds) is int and folds >= 2, "folds", folds, "an integer of at least 2")
     cut = task.dataset.cut_validation()
     drawn = len(task.train) < len(task.dataset.training_examples())
     validation = task.val
