@@ -137,6 +137,17 @@ def test_test_images_are_never_read(photos, tmp_path):
     assert math.isfinite(tune(data, tmp_path / "out", trials=2, epochs=1).accuracy)
 
 
+def test_other_images_in_the_same_folder_are_refused(photos, tmp_path):
+    import shutil
+
+    data = shutil.copytree(photos, tmp_path / "photos")
+    options = {"shots": 0, "trials": 2, "scored_on": "validation", "out": tmp_path / "out"}
+    ct.tune("tip_adapter", f"folder:{data}", **options)
+    (data / "cat" / "0.png").rename(data / "cat" / "other.png")
+    with pytest.raises(ct.UserError, match="contains a search with other images; choose another --out"):
+        ct.tune("tip_adapter", f"folder:{data}", **options)
+
+
 def test_methods_without_training(photos, tmp_path):
     result = ct.tune("tip_adapter", f"folder:{photos}", shots=2, trials=3, out=tmp_path / "out")
     assert result.count("complete") == 3 and set(result.settings) == {"alpha", "beta"}

@@ -28,10 +28,11 @@ def render_page(result: TuneResult, start: RunConfig) -> str:
     name, trials, best = methods.name_of(start.method), len(result.rows), result.best
     default = result.default.accuracy or 0.0
     counts = ", ".join(f"{result.count(state)} {state}" for state in ("complete", "pruned", "failed"))
-    gain = f"{result.accuracy:.1f} % of {result.images} images are right with trial {best.number}"
+    found = f"{result.accuracy:.1f} % of {result.images} images are right with the settings of trial {best.number}, "
+    found += "which are the starting settings" if best.default else f"{default:.1f} % with the starting settings"
     return page_template("tune.html.j2").render(
         title=f"Tuning of {name}",
-        sentence=f"{gain}, {default:.1f} % with the starting settings. {trials} trials: {counts}.",
+        sentence=f"{found}. {trials} trials: {counts}.",
         cautions=_cautions(result, default),
         settings=_settings_table(result, start),
         history=_embed(

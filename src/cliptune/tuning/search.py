@@ -86,6 +86,7 @@ def run_search(
                 shutil.rmtree(shared, ignore_errors=True)
             raise
         study = search.open_study()
+        study.require_same("images", validation.digest)
         announcer = _Announcer(study, search, say)
         if first is not None:
             start = {one.name: setting(search.run, one.name) for one in search.space}

@@ -71,6 +71,15 @@ class SharedStudy:
                 other = f"{name} {value}, not {identity.get(name)}" if name in ("method", "space") else f"other {name}"
                 raise UserError(f"{folder} contains a search with {other}; choose another --out, or remove that folder")
 
+    def require_same(self, name: str, value: str) -> None:
+        """Record a value, or raise `UserError` if the search was started with another one."""
+        study = self._study()
+        if study.user_attrs.setdefault(name, value) != value:
+            raise UserError(
+                f"{self.folder} contains a search with other {name}; choose another --out, or remove that folder"
+            )
+        study.set_user_attr(name, value)
+
     def _study(self, number: int = 0) -> Any:
         """The study, with the sampler of a trial: a new one for each, so that a continued search samples the same."""
         samplers, pruners = self.optuna.samplers, self.optuna.pruners

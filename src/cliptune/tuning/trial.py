@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -50,6 +51,12 @@ class Validation:
     def images(self) -> int:
         """Number of images that are scored."""
         return sum(len(fold.val) for fold in self.folds)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the images of all folds and of their labels."""
+        images = [[(e.key, e.label) for part in (fold.train, fold.val) for e in part] for fold in self.folds]
+        return hashlib.sha256(repr(images).encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def validation_of(
