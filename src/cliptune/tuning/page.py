@@ -20,7 +20,7 @@ from cliptune.tuning.rows import TrialRow, setting_text
 from cliptune.tuning.space import setting
 
 #: Shown in place of the importance of settings.
-NO_IMPORTANCE = "It needs at least two settings in the space and 16 trials that were not pruned."
+NO_IMPORTANCE = "It needs at least two settings in the space and 10 trials that were not pruned."
 
 
 def render_page(result: TuneResult, start: RunConfig) -> str:

@@ -25,7 +25,7 @@ class TuneResult:
         rows: The trials, of which the first has the settings that the search started from.
         space: The settings that were searched.
         importance: Share of each setting in the difference between good trials and others (PED-ANOVA, Watanabe et al.,
-            IJCAI 2023); empty with fewer than 16 complete trials.
+            IJCAI 2023); empty with fewer than 10 complete trials.
         images: Number of images that trials were scored on.
         split: These images in words, such as "5-fold cross-validation over 40 images".
         out: The folder of `best.yaml`, `trials.csv`, `report.html` and the study.

@@ -17,6 +17,10 @@ from cliptune.tuning.space import Dimension
 STUDY, NAME = "study.db", "cliptune"
 #: Trials at random before the sampler learns, and complete trials before any is pruned.
 RANDOM_TRIALS, TRIALS_BEFORE_PRUNING = 8, 5
+#: Complete trials without which importance is not computed.
+TRIALS_FOR_IMPORTANCE = 10
+#: The first measurement that may prune a trial.
+PRUNED_FROM = 2
 #: Attributes of trials: why one failed; and the accuracy of the settings that the search starts from.
 REASON, DEFAULT, SECONDS = "reason", "default", "seconds"
 
@@ -90,7 +94,7 @@ class SharedStudy:
             direction="maximize",
             load_if_exists=True,
             sampler=sampler,
-            pruner=pruners.MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=1),
+            pruner=pruners.MedianPruner(n_startup_trials=TRIALS_BEFORE_PRUNING, n_warmup_steps=PRUNED_FROM),
         )
 
     def trials(self) -> list[Any]:
@@ -156,7 +160,7 @@ class SharedStudy:
         """Importance of each setting by PED-ANOVA, most important first; empty if there are too few trials."""
         states = self.optuna.trial.TrialState
         done = self._study().get_trials(deepcopy=False, states=(states.COMPLETE,))
-        if len(self.space) < 2 or len(done) < 2 * RANDOM_TRIALS:
+        if len(self.space) < 2 or len(done) < TRIALS_FOR_IMPORTANCE:
             return {}
         evaluator = self.optuna.importance.PedAnovaImportanceEvaluator()
         try:
