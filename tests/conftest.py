@@ -40,6 +40,16 @@ def tiny_backbone():
     return cached_backbone("tiny", "")
 
 
+@pytest.fixture
+def forgotten_features(monkeypatch, tmp_path):
+    """No test before this one has computed features, whichever backbones are in memory."""
+    from cliptune.backbones.backbone import Backbone
+
+    settings = Backbone._settings.fget
+    monkeypatch.setattr(Backbone, "_settings", property(lambda self: f"{tmp_path} {settings(self)}"))
+    monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """Three classes of eight image files, `photos/<class>/<n>.png`, with masks in `masks/<class>/<n>.png`."""

@@ -25,6 +25,8 @@ FLAGS = {
     "evaluate": ["--data"],
     "predict": ["--top-k", "--classes", "--json"],
     "export": ["--out", "--allow-code"],
+    "auto": ["--data", "--time-limit", "--methods", "--folds", "--out"],
+    "tune": ["--data", "--space", "--trials", "--processes", "--out"],
     "run": ["--methods", "--seeds", "--data", "--backbone", "--shots", "--out"],
     "background": ["--data", "--masks-from", "--images", "--format", "--test", "--root"],
     "report": ["--out", "--pictures", "--images"],
@@ -101,7 +103,7 @@ def test_version(cli):
 def test_an_unknown_command(cli):
     result = cli("tran", "coop")
     assert (result.code, result.out, result.err) == (2, "", "cliptune: unknown command 'tran'; nearest: train\n")
-    assert "known: background, data, demo" in cli("xyz").err
+    assert "known: auto, background, data, demo" in cli("xyz").err
 
 
 def test_a_long_error_message_is_one_line(cli, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 import cliptune as ct
 import tiny_clips
-from cliptune.backbones.feature_memo import FeatureMemo
+from cliptune.backbones.backbone import Backbone
 from cliptune.engine.watchers import Watcher
 from cliptune.selection import compare
 from cliptune.selection.candidates import preset_runs, with_options
@@ -241,13 +241,9 @@ def test_torch_datasets(tmp_path):
     assert len(found.rows) == 2 and found.run.evaluate() == found.run.result.metrics
 
 
-def test_images_pass_through_the_frozen_tower_once(start, tmp_path, tiny_backbone, monkeypatch):
-    monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tiny_backbone, "_memo", FeatureMemo())
-    seen, encode = [], type(tiny_backbone)._encode_frozen
-    monkeypatch.setattr(
-        type(tiny_backbone), "_encode_frozen", lambda self, x, **k: (seen.append(len(x)), encode(self, x, **k))[1]
-    )
+def test_images_pass_through_the_frozen_tower_once(start, tmp_path, forgotten_features, monkeypatch):
+    seen, encode = [], Backbone._encode_frozen
+    monkeypatch.setattr(Backbone, "_encode_frozen", lambda self, x, **k: (seen.append(len(x)), encode(self, x, **k))[1])
     monkeypatch.setattr("cliptune.selection.select.train_winner", lambda run, *_: ct.Tuned)
     start(tmp_path / "best", names=(*METHODS, "taskres"))
     assert sum(seen) == 18

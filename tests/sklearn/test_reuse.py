@@ -15,7 +15,6 @@ from sklearn.preprocessing import FunctionTransformer
 import tiny_clips
 from cliptune.backbones import feature_memo
 from cliptune.backbones.backbone import Backbone
-from cliptune.backbones.feature_memo import FeatureMemo
 from cliptune.sklearn import PromptClassifier
 from python_datasets import CLASSNAMES
 from tiny_tasks import learned
@@ -86,9 +85,7 @@ def test_another_process_reads_the_features(exact, drawings, encoded, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_two_processes_share_the_work(drawings, tmp_path, tiny_backbone, monkeypatch):
-    monkeypatch.setenv("CLIPTUNE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tiny_backbone, "_memo", FeatureMemo())  # other tests have seen these images
+def test_two_processes_share_the_work(drawings, tmp_path, forgotten_features):
     X, y = drawings
     classifier = PromptClassifier("linear_probe", backbone="tiny", epochs=1, augment="none")
     with joblib.parallel_config(backend="multiprocessing"):
