@@ -48,7 +48,7 @@ def text_features(model, tokenizer, names):
     return F.normalize(model.encode_text(tokenizer([f"a photo of a {name}." for name in names])), dim=-1)
 
 
-@pytest.mark.parametrize("name, width", [("tiny", 128), ("photo", 160)])
+@pytest.mark.parametrize("name, width", [("tiny", 128), ("photo", 128)])
 def test_everything_is_float32_and_finite(name, width):
     state = bundled.BUNDLED[name].state_dict()
     assert all(t.dtype == torch.float32 and t.isfinite().all() for t in state.values())

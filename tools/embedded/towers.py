@@ -12,6 +12,8 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP
 from torch import Tensor
 
+from cliptune.backbones.bundled import BUNDLED
+
 CONFIG = {
     "embed_dim": 128,
     "vision_cfg": {"image_size": 64, "patch_size": 8, "width": 160, "head_width": 32, "layers": 6},
@@ -40,6 +42,12 @@ class Words:
         for i, row in enumerate(lists):
             out[i, : len(row)] = torch.tensor(row)
         return out
+
+
+def bundled_weights(name: str, words: Words) -> dict[str, Tensor]:
+    """The weights of a bundled backbone over the compact token table, to continue training from."""
+    state = BUNDLED[name].state_dict()
+    return state | {"token_embedding.weight": state["token_embedding.weight"][words.ids]}
 
 
 def plain_attention(

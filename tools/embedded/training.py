@@ -17,7 +17,7 @@ import torch.nn.functional as F
 import yaml
 from open_clip.model import CLIP
 from torch import Tensor, nn
-from towers import Words, clip_loss, encode_image, encode_text, plain_attention
+from towers import Words, bundled_weights, clip_loss, encode_image, encode_text, plain_attention
 
 from cliptune.data.emoji.background import keyed_generator
 
@@ -43,6 +43,8 @@ def train(data: Data, config: dict, recipe: dict, out: Path, save_every: float) 
     F.scaled_dot_product_attention = plain_attention
     words = Words(data.texts)
     model = CLIP(**{**config, "text_cfg": {**config["text_cfg"], "vocab_size": len(words.ids)}})
+    if recipe.get("start"):
+        model.load_state_dict(bundled_weights(recipe["start"], words))
     tuners = optimisers(model, recipe)
     peaks = [[g["lr"] for g in o.param_groups] for o in tuners]
     start, spent = 0, 0.0

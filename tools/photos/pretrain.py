@@ -8,14 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from photographs import Photographs
+from towers import CONFIG
 
 from training import run
-
-CONFIG = {
-    "embed_dim": 160,
-    "vision_cfg": {"image_size": 64, "patch_size": 8, "width": 256, "head_width": 64, "layers": 6},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 160, "heads": 4, "layers": 4},
-}
 
 
 def build(work: Path, recipe: dict) -> Photographs:
