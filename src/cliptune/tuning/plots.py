@@ -32,7 +32,7 @@ def plot_history(rows: Sequence[TrialRow]) -> Figure:
     (start,) = [row.accuracy for row in rows if row.default]
     axes.axhline(start or 0.0, color=START, linestyle=(0, (5, 1.5)), linewidth=1.5, label="starting settings")
     axes.set_xlabel("trial")
-    axes.set_ylabel("accuracy (%)")
+    _label_accuracies(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend(figure, axes)
     return figure
@@ -62,8 +62,15 @@ def plot_slice(rows: Sequence[TrialRow], one: Dimension) -> Figure:
         axes.set_xscale("log")
     _draw_trials(axes, shown, values)
     axes.set_xlabel(one.name)
-    axes.set_ylabel("accuracy (%)")
+    _label_accuracies(axes)
     return figure
+
+
+def _label_accuracies(axes: Axes) -> None:
+    """Label the vertical axis, and end it a little above 100 %."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, min(high, 100 + 0.04 * (100 - low)))
+    axes.set_ylabel("accuracy (%)")
 
 
 def _draw_trials(axes: Axes, rows: Sequence[TrialRow], x: Sequence[Any]) -> None:
