@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
+from filelock import FileLock, LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from cliptune.errors import UserError, os_reason
 
@@ -127,3 +127,21 @@ def _seconds_without_heartbeat(folder: Path) -> float:
         return time.time() - (folder / LOCK_FILE).lstat().st_mtime
     except OSError:
         return 0.0
+
+
+@contextmanager
+def lock_file(file: Path | None) -> Iterator[bool]:
+    """Hold the lock of a file within the block, whose value says whether it is held: not for None, and not if the file
+    system supports no locks. Other processes wait."""
+    lock = None
+    if file is not None:
+        with suppress(OSError, NotImplementedError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            wanted = FileLock(file.with_suffix(".lock"))
+            wanted.acquire()
+            lock = wanted
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()

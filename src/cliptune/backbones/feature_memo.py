@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 import xxhash
-from filelock import FileLock
 from torch import Tensor
+
+from cliptune.dir_lock import lock_file
 
 #: Name of the file of features in the cache folder.
 FEATURES = "features.sqlite"
@@ -90,7 +91,7 @@ class FeatureMemo:
         if file is not None:
             known |= self._keep(read_rows(file, [keys[i] for i in absent()]))
         if absent():
-            with _locked(file):
+            with lock_file(file):
                 if file is not None:
                     known |= self._keep(read_rows(file, [keys[i] for i in absent()]))
                 if missing := absent():
@@ -174,19 +175,3 @@ def _signature(key: bytes, row: bytes) -> bytes:
 
 def _intact(key: bytes, row: bytes) -> bool:
     return len(row) > 8 and row[:8] == _signature(key, row[8:])
-
-
-@contextmanager
-def _locked(file: Path | None) -> Iterator[None]:
-    """Hold the lock of `file` within the block, if its file system supports locks."""
-    lock = None
-    if file is not None:
-        with suppress(OSError, NotImplementedError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(file.with_suffix(".lock"))
-            lock.acquire()
-    try:
-        yield
-    finally:
-        if lock is not None:
-            lock.release()

@@ -13,11 +13,11 @@ from typing import Any
 import PIL
 import torch
 import torchvision
-from filelock import FileLock
 from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
+from cliptune.dir_lock import lock_file
 from cliptune.engine import checkpoint
 from cliptune.errors import UserError
 from cliptune.types import Example
@@ -71,19 +71,12 @@ def _file_identity(path: Path) -> str:
 @contextmanager
 def exclusive(file: Path | None) -> Iterator[None]:
     """Hold the lock of `file` within the block, if its file system supports locks; other processes wait."""
-    lock = None
-    if file is not None:
-        with suppress(OSError, NotImplementedError):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(file.with_suffix(".lock"))
-            lock.acquire()
-            for leftover in file.parent.glob(f".{file.name}.*.tmp"):  # of a process killed while writing
-                leftover.unlink(missing_ok=True)
-    try:
+    with lock_file(file) as locked:
+        if file is not None and locked:
+            with suppress(OSError):
+                for leftover in file.parent.glob(f".{file.name}.*.tmp"):  # of a process killed while writing
+                    leftover.unlink(missing_ok=True)
         yield
-    finally:
-        if lock is not None:
-            lock.release()
 
 
 def read_features(file: Path | None, batch_size: int, device: torch.device) -> list[Tensor] | None:
