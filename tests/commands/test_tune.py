@@ -1,6 +1,7 @@
 """`cliptune tune METHOD`, and the preset that it writes."""
 
 import builtins
+import sys
 
 import pytest
 import yaml
@@ -69,7 +70,10 @@ def test_a_missing_preset_file(train, tmp_path):
     [
         (("--space", "n_cxt=2,4"), "unknown setting 'n_cxt' in --space; nearest: n_ctx"),
         (("--trials", 1), "trials must be at least 2"),
-        (("--processes", 0), "processes must be from 1"),
+        (("--processes", -1), "processes must be from 0"),
+        (("--address", "auto"), "--address is for --runner ray"),
+        (("--gpus-per-task", 1), "--gpus-per-task is for --runner ray"),
+        (("--runner", "slurm"), "slurm"),
         (("--trails", 3), "nearest: --trials"),
         (("--protocol", "few"), "unknown protocol"),
     ],
@@ -89,6 +93,13 @@ def test_without_optuna(refused, photos, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", no_optuna)
     sentence = refused("tune", "coop", "--data", f"folder:{photos}", "--out", "OUT")
     assert sentence == 'cliptune: tuning needs the package optuna: pip install "cliptune[tune]"'
+
+
+def test_without_ray(refused, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    command = ("tune", "coop", "--data", f"folder:{photos}", *BRIEFLY, "--min-steps", 0, "--out", "OUT")
+    sentence = refused(*command, "--space", "lr=0.1,0.2", "--runner", "ray")
+    assert sentence == 'cliptune: --runner ray needs the package ray: pip install "cliptune[ray]"'
 
 
 def test_a_folder_with_something_else(refused, photos, tmp_path):

@@ -34,7 +34,7 @@ def rows_of(result):
 
 def test_the_first_trial_has_the_preset_and_the_best_is_chosen(found):
     result, lines = found
-    assert len(result.rows) == len(lines) == 12 and lines[0].startswith("trial 1 of 12: ")
+    assert len(result.rows) == len(lines) == 12 and lines[0].startswith("trial 0 (1 of 12): ")
     assert result.default.settings == {"lr": 0.1, "n_ctx": 2} and result.default.number == 0
     assert result.accuracy == max(row.accuracy for row in result.rows if row.state == "complete")
     assert result.run.training.lr == result.settings["lr"] and result.run.method.n_ctx == result.settings["n_ctx"]
@@ -101,18 +101,18 @@ def test_bad_trials_are_pruned(photos, tmp_path, monkeypatch):
 
 
 def test_a_trial_that_fails_is_reported_and_the_search_goes_on(photos, tmp_path, monkeypatch):
-    from cliptune.tuning import search
+    from cliptune.tuning import trial
 
     calls = []
 
     def run_trial(run, *args):
         calls.append(run)
-        if len(calls) == 2:
+        if len(calls) == 1:
             raise RuntimeError("out of memory")
         return real(run, *args)
 
-    real = search.run_trial
-    monkeypatch.setattr(search, "run_trial", run_trial)
+    real = trial.run_trial
+    monkeypatch.setattr(trial, "run_trial", run_trial)
     result = tune(photos, tmp_path / "out", trials=3, epochs=1)
     assert [row.state for row in result.rows] == ["complete", "failed", "complete"]
     assert (
@@ -161,7 +161,7 @@ def test_several_processes(photos, tmp_path):
 
 
 def test_arguments(photos, tmp_path):
-    wrong = {"trials": (1, "at least 2"), "processes": (0, "at least 1"), "scored_on": ("test", "one of auto")}
+    wrong = {"trials": (1, "at least 2"), "processes": (-1, "at least 0"), "scored_on": ("test", "one of auto")}
     for name, (value, sentence) in wrong.items():
         with pytest.raises(ct.UserError, match=f"{name} must be {sentence}"):
             tune(photos, tmp_path / "out", **{name: value})

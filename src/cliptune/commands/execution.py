@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated
 
 from rich.console import Console
 
-from cliptune import checks, runners, sweep
+from cliptune import checks, sweep
+from cliptune.commands.flags import FLAT
 from cliptune.engine.config import MAX_WORKERS
-from cliptune.errors import UserError
 from cliptune.runners.job import Job
+from cliptune.runners.placement import Placement
 from cliptune.runners.runner import Runner
 from cliptune.types import Result
 
@@ -23,36 +24,19 @@ from cliptune.types import Result
 class Execution:
     """Options for executing runs."""
 
-    runner: Literal["local", "ray"] = "local"
-    """local: on this machine. ray: on a Ray cluster (pip install "cliptune[ray]")."""
+    placement: Annotated[Placement, FLAT] = field(default_factory=Placement)
     workers: int = 0
     """Number of parallel runs, each in its own process. 0: one after the other in this process; with ray, as many as
     the cluster has room for."""
-    address: str = ""
-    """ray: auto or HOST:PORT joins a running cluster, local (the default) starts one on this machine."""
-    cpus_per_task: float = 0
-    """ray: CPU cores per run; 0 means one."""
-    gpus_per_task: float = 0
-    """ray: GPUs per run; 0.5 lets two runs share one."""
     dry_run: bool = False
     """List the runs and their states without executing any."""
 
     def __post_init__(self):
-        checks.at_least(self, 0, "cpus_per_task", "gpus_per_task")
         checks.between(self, 0, MAX_WORKERS, "workers")
-        if self.runner == "local":
-            for name in ("address", "cpus_per_task", "gpus_per_task"):
-                if getattr(self, name):
-                    raise UserError(f"--{name.replace('_', '-')} is for --runner ray; the local runner sets it itself")
 
     def build(self) -> Runner:
         """The runner for these flags."""
-        options: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("workers", "address", "cpus_per_task", "gpus_per_task")
-            if getattr(self, name)
-        }
-        return runners.get(self.runner)(**options)
+        return self.placement.build(self.workers)
 
 
 def run_or_list(jobs: Sequence[Job], options: Execution, out: Path) -> list[Result]:

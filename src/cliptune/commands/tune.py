@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +16,7 @@ from cliptune.commands.train import starting_point
 from cliptune.config import RunConfig
 from cliptune.data import sources
 from cliptune.engine.config import MAX_WORKERS
+from cliptune.runners.placement import Placement
 from cliptune.tuning.space import default_space, parse_space
 from cliptune.tuning.study import import_optuna
 
@@ -42,8 +43,10 @@ class Tune:
     validation images if the data has a validation split of its own, otherwise folds."""
     folds: int = 5
     """Number of folds."""
-    processes: int = 1
-    """Number of trials at a time, each in its own process. The search can be repeated exactly with one only."""
+    placement: Annotated[Placement, FLAT] = field(default_factory=Placement)
+    processes: int = 0
+    """Number of trials at a time, each in its own process. 0: one after the other in this process; with ray, as many as
+    the cluster has room for. The search can be repeated exactly with one at a time only."""
     out: Path = Path("runs/tune")
     """Folder for the best settings (best.yaml, for --preset), the table of trials (trials.csv), the page (report.html)
     and the state of the search (study.db)."""
@@ -56,7 +59,7 @@ class Tune:
 
     def __post_init__(self):
         checks.at_least(self, 2, "trials", "folds")
-        checks.between(self, 1, MAX_WORKERS, "processes")
+        checks.between(self, 0, MAX_WORKERS, "processes")
 
 
 def tune(arguments: list[str]) -> None:
@@ -80,7 +83,7 @@ def tune(arguments: list[str]) -> None:
     if not options.space:
         console.print(f"space: {' '.join(map(str, space))} (by default; --space replaces it)")
     search = Search(run, space, options.trials, options.out, options.scored_on, options.folds)
-    result = run_search(search, options.processes, say=console.print)
+    result = run_search(search, options.placement.build(options.processes), say=console.print)
     console.print(
         f"{len(result.rows)} trials: {result.count('complete')} complete, {result.count('pruned')} pruned, "
         f"{result.count('failed')} failed; {result.split}"

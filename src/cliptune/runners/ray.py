@@ -41,7 +41,7 @@ class Ray(Runner):
 
     def run(self, scheduler: Scheduler, worker: Worker) -> None:
         scheduler.require_single_device()
-        with _connect(self) as ray:
+        with connect(self) as ray:
             from ray.util.queue import Queue  # needs a connection
 
             events: Any = Queue(actor_options={"num_cpus": 0, "max_restarts": -1})
@@ -49,7 +49,7 @@ class Ray(Runner):
             running: dict[Any, QueuedJob] = {}
             try:
                 while scheduler.has_jobs:
-                    scheduler.workers = self._capacity(ray)
+                    scheduler.workers = self.capacity(ray)
                     while len(running) < scheduler.workers and (queued := scheduler.next_job()):
                         folder = queued.job.folder.absolute()
                         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ class Ray(Runner):
                 for ref in running:
                     ray.cancel(ref, force=True)
 
-    def _capacity(self, ray: Any) -> int:
+    def capacity(self, ray: Any) -> int:
         """Number of tasks that fit on the cluster at a time. Raises `UserError` if none does."""
         available = ray.cluster_resources()
         limits = [self.workers] if self.workers else []
@@ -105,10 +105,7 @@ def _finish_task(ray: Any, ref: Any, queued: QueuedJob, scheduler: Scheduler) ->
     try:
         event = ray.get(ref)
     except ray.exceptions.RayError as error:
-        kind = type(error).__name__
-        message = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        reason = "died" if kind == "WorkerCrashedError" else f"is gone ({kind}: {message[:200]})"
-        scheduler.worker_died(queued, reason)
+        scheduler.worker_died(queued, death_reason(error))
         return
     deadline = time.monotonic() + RECORD_TIMEOUT
     while event.kind == "done" and not run_dir.is_done(queued.job.folder, queued.job.run):
@@ -117,6 +114,13 @@ def _finish_task(ray: Any, ref: Any, queued: QueuedJob, scheduler: Scheduler) ->
             event = JobEvent("failed", reason, user_error=True)
         time.sleep(0.1)
     scheduler.handle(queued, event)
+
+
+def death_reason(error: Exception) -> str:
+    """How the worker of a task ended, for messages. error: The `RayError` in place of the task's result."""
+    kind = type(error).__name__
+    message = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return "died" if kind == "WorkerCrashedError" else f"is gone ({kind}: {message[:200]})"
 
 
 def _read_events(events: Any) -> Iterator[tuple[Path, JobEvent]]:
@@ -138,15 +142,21 @@ def _check_address(address: str) -> bool:
     return True
 
 
-@contextmanager
-def _connect(settings: Ray) -> Iterator[Any]:
-    """Yield the module `ray`, connected to a cluster. Raises `UserError` if it is not installed or not reachable."""
+def import_ray() -> Any:
+    """The module `ray`. Raises `UserError` with the command that installs it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError:
         raise UserError('--runner ray needs the package ray: pip install "cliptune[ray]"') from None
+    return ray
+
+
+@contextmanager
+def connect(settings: Ray) -> Iterator[Any]:
+    """Yield the module `ray`, connected to a cluster. Raises `UserError` if it is not installed or not reachable."""
+    ray = import_ray()
     if ray.is_initialized():  # by the calling program, which also disconnects
         yield ray
         return
@@ -176,5 +186,5 @@ def _init_ray(ray: Any, settings: Ray) -> None:
     except Exception as error:  # Ray raises this base class when its own processes are slow to start
         message = next(iter(str(error).splitlines()), "").rstrip(".")
         if settings.address == "local":
-            raise UserError(f"Ray did not start here ({message}); try again, or use --workers without it") from None
+            raise UserError(f"Ray did not start here ({message}); try again, or leave out --runner ray") from None
         raise UserError(f"no Ray cluster at {settings.address!r} ({message}); {advice}") from None

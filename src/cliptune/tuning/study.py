@@ -5,8 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock
 
@@ -23,6 +24,16 @@ TRIALS_FOR_IMPORTANCE = 10
 PRUNED_FROM = 2
 #: Attributes of trials: why one failed; and the accuracy of the settings that the search starts from.
 REASON, DEFAULT, SECONDS = "reason", "default", "seconds"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended. accuracy: In percent, of a complete trial. reason: Why it failed."""
+
+    state: Literal["complete", "pruned", "failed"]
+    seconds: float
+    accuracy: float | None = None
+    reason: str = ""
 
 
 def import_optuna() -> Any:
@@ -112,9 +123,14 @@ class SharedStudy:
         """Mark the trials of processes that died, and queue their settings. No other process may use the study."""
         states, study = self.optuna.trial.TrialState, self._study()
         for trial in study.get_trials(deepcopy=False, states=(states.RUNNING,)):
-            if set(trial.params) == {one.name for one in self.space}:
-                study.enqueue_trial(trial.params, skip_if_exists=False)
-            study.tell(trial.number, state=states.FAIL)
+            self.repeat(trial)
+
+    def repeat(self, trial: Any) -> None:
+        """Mark a trial whose process died, and queue its settings."""
+        study = self._study()
+        if set(trial.params) == {one.name for one in self.space}:
+            study.enqueue_trial(trial.params, skip_if_exists=False)
+        study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
 
     def add_default(self, settings: Mapping[str, Any], accuracy: float, course: Mapping[int, float], seconds: float):
         """Add the trial of the settings that the search starts from, which the sampler learns from if they are in the
@@ -139,6 +155,22 @@ class SharedStudy:
                 return None
             trial = self._study(number).ask()
             return trial, {one.name: one.value(self._suggest(trial, one)) for one in self.space}
+
+    @staticmethod
+    def report(trial: Any, step: int, accuracy: float) -> bool:
+        """Record a measurement of a trial; return whether to prune it."""
+        trial.report(accuracy, step)
+        return trial.should_prune()
+
+    def tell(self, trial: Any, outcome: Outcome) -> None:
+        """Record how a trial ended."""
+        states = self.optuna.trial.TrialState
+        state = {"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[outcome.state]
+        if outcome.state == "failed":
+            trial.set_user_attr(REASON, outcome.reason)
+        else:
+            trial.set_user_attr(SECONDS, outcome.seconds)
+        trial.study.tell(trial.number, outcome.accuracy, state=state)
 
     def _distribution(self, one: Dimension) -> Any:
         distributions = self.optuna.distributions

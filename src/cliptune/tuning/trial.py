@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lightning_fabric import Fabric
 
 from cliptune import experiment, methods, tasks
 from cliptune.backbones.load import cached_backbone
-from cliptune.config import RunConfig
+from cliptune.config import RunConfig, with_options
 from cliptune.data.dataset import Dataset
 from cliptune.data.splits import select_labels
 from cliptune.engine.trainer import validate
@@ -19,6 +21,7 @@ from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
 from cliptune.selection.split import ScoredOn, split_task
+from cliptune.tuning.study import Outcome
 from cliptune.types import Task, TestSet
 
 #: Number of times that accuracy is measured in the course of a training, the end included.
@@ -121,6 +124,31 @@ def run_trial(
                 if should_prune(number, found[number]):
                     raise Pruned
     return TrialResult(right / images, found, time.monotonic() - started)
+
+
+def attempt_trial(
+    run: RunConfig,
+    settings: Mapping[str, Any],
+    validation: Validation,
+    fabric: Fabric,
+    should_prune: Callable[[int, float], bool],
+) -> Outcome:
+    """Execute a trial and return how it ended. Warnings are those of the first trial, so they are not repeated.
+
+    run: The run that the search starts from. settings: Those that the trial changes.
+    """
+    started = time.monotonic()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = run_trial(with_options(run, settings), validation, fabric, should_prune)
+    except Pruned:
+        return Outcome("pruned", time.monotonic() - started)
+    except Exception as error:  # settings may exceed the memory, or make the loss infinite
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        reason = next(iter(reason.splitlines()), type(error).__name__)
+        return Outcome("failed", time.monotonic() - started, reason=reason)
+    return Outcome("complete", result.seconds, result.accuracy)
 
 
 class _Course(Watcher):
