@@ -9,6 +9,7 @@ from bundled_backbones import add_backbone
 from cliptune import config, methods, presets
 from cliptune.backbones.bundled import choose_backbone
 from cliptune.commands import planning
+from cliptune.commands.sweep_options import Sweep
 from cliptune.data.emoji.dataset import Emoji
 from cliptune.errors import UserError
 from tiny_tasks import BRIEFLY
@@ -79,11 +80,11 @@ def test_other_images_than_those_of_pretraining(photos):
 
 
 def test_a_sweep_chooses_for_each_dataset(tmp_path, photos):
-    options = planning.Sweep(methods=("coop",), data=("emoji", f"folder:{photos}"), seeds=(1,), out=tmp_path / "sweep")
+    options = Sweep(methods=("coop",), data=("emoji", f"folder:{photos}"), seeds=(1,), out=tmp_path / "sweep")
     jobs = planning.plan_runs("few-shot", options)
     assert {job.run.data.partition(":")[0]: job.run.backbone for job in jobs} == {"emoji": "tiny", "folder": "sketch"}
     with pytest.raises(UserError, match="--pretrained openai is for the name of an architecture"):
-        planning.plan_runs("few-shot", planning.Sweep(methods=("coop",), pretrained="openai", out=tmp_path / "sweep"))
+        planning.plan_runs("few-shot", Sweep(methods=("coop",), pretrained="openai", out=tmp_path / "sweep"))
 
 
 def test_a_backbone_may_have_its_own_presets(monkeypatch):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cliptune.commands.grid import layouts
-from cliptune.commands.planning import parse_sweep, plan_runs
+from cliptune.commands.planning import plan_runs
+from cliptune.commands.sweep_options import parse_sweep
 from cliptune.config import fingerprint
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from cliptune.commands.planning import parse_sweep, plan_runs, run_subfolder
+from cliptune.commands.planning import plan_runs, run_subfolder
+from cliptune.commands.sweep_options import parse_sweep
 from cliptune.config import RunConfig
 from cliptune.data.custom.folder import Folder
 from cliptune.data.emoji.dataset import Emoji

@@ -5,25 +5,21 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
-from cliptune import checks, coresets, files, masks, presets, protocols, run_dir, sweep, unused_options
-from cliptune.backbones.bundled import AUTO
+from cliptune import coresets, files, masks, presets, protocols, run_dir, sweep, unused_options
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.commands import grid
-from cliptune.commands.execution import Execution
-from cliptune.commands.flags import FLAT, Flag, flag_names, given_fields
+from cliptune.commands.flags import Flag, flag_names, given_fields
 from cliptune.commands.grid import RunFlags
 from cliptune.commands.parse import parse_known, unknown_flag_error
+from cliptune.commands.sweep_options import Sweep
 from cliptune.config import RunConfig
 from cliptune.data import sources
-from cliptune.data.config import DataConfig
 from cliptune.errors import UserError
 from cliptune.protocols.common.benchmarks import BENCHMARKS, BENCHMARKS_NAME
 from cliptune.protocols.data_efficient import FRACTIONS
@@ -33,65 +29,6 @@ from cliptune.runners.job import Job
 SWEPT_FIELDS = ("seed", "fraction", "selector", "protocol")
 #: Name in place of a selector if all training images are used.
 FULL_SELECTOR = "full"
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Run a protocol for several methods, datasets and seeds. Repeat the command to execute only the missing runs.
-
-    Other flags of train, such as --lr, --batch-size or --n-ctx, apply to every method that has them and override its
-    preset. Several values make a grid: --lr 0.01 0.02 --n-ctx 2 4 are four runs per method, data and seed. For a flag
-    that takes several numbers, commas join those of one run: --layers 1,2 3,4."""
-
-    methods: tuple[str, ...] = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
-    """Names of methods; wrappers are joined by +."""
-    data: tuple[str, ...] = ("emoji",)
-    """One or several datasets, as for train: emoji (bundled), folder:PATH with one folder per class, or public datasets
-    by name with --root; benchmarks11 stands for the eleven datasets of the published few-shot tables."""
-    targets: tuple[str, ...] = ()
-    """cross-dataset and domain-generalization: additional test data, as for --data, or styles of the bundled drawings.
-    By default, those of the papers (imagenet) or the styles that are not in the training data (emoji)."""
-    backbone: str = AUTO
-    """As for train."""
-    pretrained: str = ""
-    """As for train."""
-    shots: tuple[int, ...] = ()
-    """Training images per class, one number or several; 0 uses all. By default, 1 2 4 8 16 for few-shot, all for
-    data-efficient, 16 otherwise."""
-    fractions: tuple[float, ...] = ()
-    """Shares of the training images that selectors choose. By default, 0.05 0.1 0.2 0.3 0.5 1 for data-efficient, all
-    otherwise."""
-    selectors: tuple[str, ...] = ("uniform",)
-    """Coreset methods, each applied for every share below 1: uniform, herding, ...; options follow a comma:
-    uncertainty,measure=entropy."""
-    joint: bool = False
-    """base-to-novel: also classify base and novel images among all classes."""
-    evaluate_at: tuple[int, ...] = ()
-    """Also test after these epochs, without changing the training."""
-    seeds: tuple[int, ...] = (1, 2, 3)
-    """One run per seed and method."""
-    epochs: tuple[int, ...] = ()
-    """Epochs of every run, one number or several; by default (or 0), those of each method's preset."""
-    out: Path = Path("runs/sweep")
-    """Output folder: one subfolder per method and seed, and per dataset, number of shots and coreset if there are
-    several."""
-    preset: str = "auto"
-    """As for train."""
-    reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
-    execution: Annotated[Execution, FLAT] = field(default_factory=Execution)
-
-    def __post_init__(self):
-        checks.at_least(self, 0, "shots", "epochs")
-        checks.at_least(self, 1, "evaluate_at")
-        checks.between(self, sys.float_info.min, 1, "fractions", range_text="above 0 and at most 1")
-        checks.seeds(self, "seeds")
-        checks.not_empty(self, "methods", "data", "seeds", "selectors")
-        checks.no_duplicates(self, "methods", "data", "seeds", "shots", "epochs", "fractions", "selectors", "targets")
-
-
-def parse_sweep(name: str, arguments: Sequence[str]) -> tuple[Sweep, list[Flag]]:
-    """The flags of `Sweep`, and the others. name: The protocol."""
-    return parse_known(Sweep, f"run {name}", arguments)
 
 
 def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job]:
@@ -112,12 +49,14 @@ def plan_runs(name: str, options: Sweep, flags: Sequence[Flag] = ()) -> list[Job
     fields = ("backbone", "pretrained", "reading", "targets", "joint", "evaluate_at")
     base = {key: getattr(options, key) for key in fields} | {"protocol": protocol}
     runs: list[tuple[str, RunConfig]] = []
-    preset = presets.choose_each(options.methods, options.preset)
+    given = run_dir.read_config(options.config, options.allow_code) if options.config else None
+    preset = {} if given else presets.choose_each(options.methods, options.preset)
     for data, number, (how, share), method, epochs in itertools.product(
         expand_datasets(options.data), shots, dict.fromkeys(chosen), options.methods, options.epochs or (0,)
     ):
         more = {"selector": how, "fraction": share} if share < 1 or protocol == "data_efficient" else {}
-        run = presets.get(method, preset[method], data=data, shots=number, **base, **more)
+        values = {"data": data, "shots": number, **base, **more}
+        run = replace(given, **values) if given else presets.get(method, preset[method], **values)
         if epochs != (*options.epochs, 0)[0] and not run.method.trains:
             continue
         training = run.training.for_stage(epochs, 1) if epochs else run.training

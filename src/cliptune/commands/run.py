@@ -8,7 +8,8 @@ from cliptune import protocols, run_dir
 from cliptune.commands.execution import run_or_list
 from cliptune.commands.output import table_console
 from cliptune.commands.parse import split_first
-from cliptune.commands.planning import check_data, parse_sweep, plan_runs
+from cliptune.commands.planning import check_data, plan_runs
+from cliptune.commands.sweep_options import parse_sweep
 from cliptune.errors import Unfinished
 from cliptune.results import aggregate, summary, table
 from cliptune.results.labels import get_setting

@@ -10,16 +10,16 @@ from typing import Annotated
 
 from rich.console import Console
 
-from cliptune import coresets, external_code, files, masks, methods, presets, run_dir, unused_options
+from cliptune import coresets, external_code, files, masks, methods, presets, unused_options
 from cliptune.backbones.bundled import AUTO
 from cliptune.backbones.resolve import resolve_backbone
+from cliptune.commands.config_file import configured_run, without_help
 from cliptune.commands.evaluate import print_metrics
 from cliptune.commands.flags import FLAT, given_fields
 from cliptune.commands.parse import parse, parse_known, split_first
 from cliptune.config import RunConfig
 from cliptune.data import sources
 from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, progress_display
-from cliptune.errors import UserError
 from cliptune.results import prompt_lengths
 
 
@@ -56,37 +56,9 @@ class _PresetFlags:
     preset: str = "auto"
 
 
-@dataclass(frozen=True)
-class _ConfigFlags:
-    """The flags that select a configuration file; parsed before the others."""
-
-    config: Path | None = None
-    allow_code: bool = False
-    preset: str = ""
-
-
-def configured_run(name: str, command: str, arguments: list[str]) -> RunConfig | None:
-    """The run in the file of `--config` among `arguments`; None without that flag.
-
-    name: The method on the command line, which must be that of the file; "" for none.
-    """
-    flags, _ = parse_known(_ConfigFlags, command, _without_help(arguments))
-    if flags.config is None:
-        return None
-    if flags.preset:
-        raise UserError(
-            f"--preset {flags.preset} has no effect: {flags.config} has all settings; leave one of them out"
-        )
-    run = run_dir.read_config(flags.config, flags.allow_code or name.split("+"))
-    in_file = methods.name_of(run.method)
-    if name and methods.name_of(methods.build(name)) != in_file:
-        raise UserError(f"{flags.config} is a configuration of {in_file}, not of {name}; leave {name} or --config out")
-    return run
-
-
 def preset_run(name: str, arguments: list[str]) -> RunConfig:
     """The run of a method's preset for the data, backbone, shots and protocol among `arguments`."""
-    first, _ = parse_known(_PresetFlags, f"train {name}", _without_help(arguments))
+    first, _ = parse_known(_PresetFlags, f"train {name}", without_help(arguments))
     base = {f.name: getattr(first, f.name) for f in dataclasses.fields(first) if f.name != "preset"}
     return presets.get(name, first.preset, **base)
 
@@ -118,10 +90,6 @@ def starting_point(arguments: list[str], command: str, example: str) -> tuple[st
         return name, rest, run, of_file
     run = preset_run(name, rest)
     return name, rest, run, describe_defaults(name, run)
-
-
-def _without_help(arguments: list[str]) -> list[str]:
-    return [argument for argument in arguments if argument not in ("-h", "--help")]
 
 
 def train(arguments: list[str]) -> None:
