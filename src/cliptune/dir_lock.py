@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from cliptune.errors import UserError, os_reason
+from cliptune.user_warnings import warn_user
 
 #: The file in a locked directory.
 LOCK_FILE = ".lock"
@@ -88,10 +88,9 @@ def _acquire(lock: SoftFileLease, folder: Path) -> None:
         else:
             # Clocks of machines differ, so filelock takes over a lock only after it has watched it for the whole lease.
             timeout += LEASE_SECONDS
-            warnings.warn(
+            warn_user(
                 f"{folder} was locked by {_describe_owner(lock)}, without a heartbeat for {silence:.0f} s; the lock "
-                f"is taken over in {LEASE_SECONDS:.0f} s unless there is one",
-                stacklevel=4,
+                f"is taken over in {LEASE_SECONDS:.0f} s unless there is one"
             )
     for _ in range(100):
         try:

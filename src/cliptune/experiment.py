@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,6 +28,7 @@ from cliptune.model.tuned_model import TunedModel
 from cliptune.results import store
 from cliptune.run_dir import CHECKPOINT, CORESET, RESUME, STAGE, claimed_run_dir, remove_leftovers
 from cliptune.types import Result, Task
+from cliptune.user_warnings import warn_user
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -204,9 +204,8 @@ def train_stages(
             checkpoint.write_checkpoint(stage_file, model.learner.state_dict(), {"history": rows})
         run, before = replace(run, method=next_method), model
     if history and len(history) < max(run.evaluate_at, default=0):
-        warnings.warn(
+        warn_user(
             f"evaluate_at asks for epoch {max(run.evaluate_at)}, but {methods.name_of(run.method)} trains for "
-            f"{len(history)}",
-            stacklevel=2,
+            f"{len(history)}"
         )
     return model, run, history

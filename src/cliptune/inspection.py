@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
 from cliptune.run_dir import CORESET
 from cliptune.types import Example, Task, TestSet
+from cliptune.user_warnings import warn_user
 
 #: Splits of a run's data besides its test sets: images that it was trained on, validation images, and training images
 #: that were not drawn.
@@ -47,10 +47,9 @@ def inspect_task(
         return Inspection(metrics, tuple(splits), {})
     fitting = {part.split: part.classnames == model.classnames for part in splits}
     if others := [name for name, fits in fitting.items() if not fits]:
-        warnings.warn(
+        warn_user(
             f"the temperature was fitted for other classes than those of {', '.join(others)}, whose probabilities are "
-            f"unchanged",
-            stacklevel=3,
+            f"unchanged"
         )
     scaled = tuple(part.scaled(temperature) if fitting[part.split] else part for part in splits)
     return Inspection(metrics, scaled, {name: temperature for name, fits in fitting.items() if fits})

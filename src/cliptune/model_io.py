@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from cliptune.model.tuned_model import TunedModel
 from cliptune.run_dir import CHECKPOINT
 from cliptune.tasks import build_task
 from cliptune.types import Task
+from cliptune.user_warnings import warn_user
 from cliptune.version import __version__
 
 
@@ -56,10 +56,9 @@ def load_model(
         raise UserError(f"the configuration in {path} cannot be used: {error}") from None
     checkpoint_header.check_sizes(nested_methods(run.method), tensors, path)
     if changed := inputs.find_changed(path.parent, inputs.file_digests(run, inputs.MODEL_FIELDS)):
-        warnings.warn(
+        warn_user(
             f"{changed} changed since the run in {path.parent} was trained with it, so its predictions may differ from "
-            f"those of its record; restore it for the same",
-            stacklevel=2,
+            f"those of its record; restore it for the same"
         )
     if backbone is None and (
         missing := local_paths.missing_path_error(run, local_paths.MODEL_FIELDS, places, path.parent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +19,7 @@ from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
 from cliptune.masks.validate import drop_unusable
 from cliptune.types import Task
+from cliptune.user_warnings import warn_user
 
 
 def open_dataset(run: RunConfig) -> Dataset:
@@ -104,10 +104,9 @@ def warn_of_image_kind(backbone: Backbone, dataset: Dataset | None) -> None:
     kind = Dataset.image_kind if dataset is None else dataset.image_kind
     if (own := BUNDLED.get(backbone.name)) and own.trained_on != kind:
         others = [f"--backbone {DEFAULTS[kind]}"] if kind in DEFAULTS else []
-        warnings.warn(
+        warn_user(
             f"the bundled {own.name} backbone knows {own.trained_on} only: its accuracy on {kind} is near chance; for "
-            f"these, use {' or '.join([*others, PRETRAINED_FLAGS])}",
-            stacklevel=3,
+            f"these, use {' or '.join([*others, PRETRAINED_FLAGS])}"
         )
 
 
@@ -115,10 +114,9 @@ def warn_of_small_backbone(backbone: Backbone, dataset: Dataset) -> None:
     """`warn_of_image_kind`; for the bundled backbone that fits photographs, say that a pretrained CLIP is better."""
     warn_of_image_kind(backbone, dataset)
     if backbone.name in BUNDLED and BUNDLED[backbone.name].trained_on == dataset.image_kind == Dataset.image_kind:
-        warnings.warn(
+        warn_user(
             f"the bundled {backbone.name} backbone is small, for trying things out; a pretrained CLIP is far more "
-            f"accurate: {PRETRAINED_FLAGS}",
-            stacklevel=3,
+            f"accurate: {PRETRAINED_FLAGS}"
         )
 
 
@@ -132,9 +130,8 @@ def _warn_of_holdout(dataset: Dataset, asks: str, data: str) -> None:
         return
     left, (label, spared) = dataset.sizes(), max(aside.items(), key=lambda item: item[1])
     every, own = sum(left.values()) + sum(aside.values()), left.get(label, 0) + spared
-    warnings.warn(
+    warn_user(
         f"{asks} needs validation images, and {data} marks none: {sum(aside.values())} of {every} training images are "
         f"set aside for it ({spared} of the {own} of class {dataset.classnames[label]!r}); mark some as val to choose "
-        f"them" + (", or train on all of them with keep=last" if asks == "keep=best" else ""),
-        stacklevel=3,
+        f"them" + (", or train on all of them with keep=last" if asks == "keep=best" else "")
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from cliptune.model.image_classifier import ImageClassifier
 from cliptune.model.tuned_model import TunedModel
 from cliptune.results import store
 from cliptune.types import DecodedImage, Result, Task
+from cliptune.user_warnings import warn_user
 
 #: Number of images that are decoded and classified at a time.
 BATCH_SIZE = 64
@@ -180,9 +180,8 @@ class Tuned:
         model, run, task = self._evaluation(None, reading)
         fitted = calibration.fit_on_validation(model, run, task, watchers)
         if fitted.images < calibration.FEW_IMAGES:
-            warnings.warn(
-                f"the temperature is {calibration.describe(fitted)}, which are few: more would make it more certain",
-                stacklevel=2,
+            warn_user(
+                f"the temperature is {calibration.describe(fitted)}, which are few: more would make it more certain"
             )
         if self.folder is not None:
             calibration.write_temperature(self.folder, fitted)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterable, Sequence
 
 from cliptune import methods, protocols
 from cliptune.config import RunConfig, nested_methods
 from cliptune.errors import UserError
+from cliptune.user_warnings import warn_user
 
 #: Training options that also affect methods without training, as these read images too.
 IMAGE_OPTIONS = ("workers", "augment")
@@ -35,10 +35,10 @@ def check_unused_options(runs: Sequence[RunConfig], given: Iterable[str]) -> Non
         if stated and None not in found:
             raise UserError(f"{short} has no effect: {stated[0]}")
         if None not in found:
-            warnings.warn(f"{short} has no effect: {methods.name_of(runs[0].method)} trains nothing", stacklevel=2)
+            warn_user(f"{short} has no effect: {methods.name_of(runs[0].method)} trains nothing")
         elif stated:
             without = dict.fromkeys(methods.name_of(run.method) for run, one in zip(runs, found, strict=True) if one)
-            warnings.warn(f"{short} has no effect on {', '.join(without)}: {stated[0]}", stacklevel=2)
+            warn_user(f"{short} has no effect on {', '.join(without)}: {stated[0]}")
 
 
 def find_unused_options(run: RunConfig) -> dict[str, str]:

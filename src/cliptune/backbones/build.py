@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
@@ -26,6 +25,7 @@ from cliptune.backbones.tokenizer import ClipTokenizer, load_tokenizer
 from cliptune.backbones.weights_file import Weights
 from cliptune.errors import UserError
 from cliptune.types import LinearBackend
+from cliptune.user_warnings import warn_user
 
 #: Seed of random weights, so that a run on them can be repeated and its checkpoint used again.
 RANDOM_WEIGHTS_SEED = 0
@@ -56,10 +56,9 @@ def build_inferred(
     """A weights file whose architecture is inferred from its tensors."""
     inferred = architecture.infer_architecture(weights.state, weights.path)
     if inferred.guessed and not weights.quick_gelu:  # for OpenAI's own files the guess is right
-        warnings.warn(
+        warn_user(
             f"{weights.path} does not contain its configuration, and open_clip has no architecture with its shapes; "
-            f"using {inferred.guessed}; if that is wrong, use --backbone ARCHITECTURE --pretrained {weights.path}",
-            stacklevel=3,
+            f"using {inferred.guessed}; if that is wrong, use --backbone ARCHITECTURE --pretrained {weights.path}"
         )
     model = _build_model(inferred, weights, _choose_activation(inferred, weights, quick_gelu))
     preprocess = published_preprocess_cfg(inferred.name, weights.path)
@@ -120,9 +119,8 @@ def build_with_open_clip(source: BackboneSource, quick_gelu: bool | None, linear
     """A model that open_clip creates and loads itself: from the hub, with the weights of a tag, or random weights."""
     name, random = source.label.removesuffix(f"/{source.pretrained}"), source.pretrained == RANDOM
     if random:
-        warnings.warn(
-            f"{name} has random weights (seed {RANDOM_WEIGHTS_SEED}), which classify by chance: use them to try code",
-            stacklevel=3,
+        warn_user(
+            f"{name} has random weights (seed {RANDOM_WEIGHTS_SEED}), which classify by chance: use them to try code"
         )
     elif source.pretrained and quick_gelu is None:
         # Some architectures and tags disagree on the activation; the weights were trained with that of the tag.
@@ -171,10 +169,9 @@ def _choose_activation(chosen: Architecture, weights: Weights, quick_gelu: bool 
         return weights.quick_gelu if quick_gelu is None else quick_gelu
     if not chosen.activation_is_known:
         source = f", as in {chosen.name}" if chosen.name else ""
-        warnings.warn(
+        warn_user(
             f"{weights.path} does not contain its activation; using GELU{source}; for QuickGELU, as in OpenAI's "
-            f"weights and those tuned from them, add --activation quick_gelu",
-            stacklevel=4,
+            f"weights and those tuned from them, add --activation quick_gelu"
         )
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from cliptune.errors import UserError
 from cliptune.text import listed
+from cliptune.user_warnings import warn_user
 
 #: Entries of OpenAI's state dicts that are not weights.
 OPENAI_METADATA = ("input_resolution", "context_length", "vocab_size")
@@ -39,9 +39,7 @@ def extract_clip(loaded: Any, path: str) -> dict[str, Tensor]:
     chosen = order[0]
     others = [".".join(place) for place in order[1:]]
     if chosen and others:
-        warnings.warn(
-            f"{path} contains several models; using {'.'.join(chosen)}, not {', '.join(others)}", stacklevel=4
-        )
+        warn_user(f"{path} contains several models; using {'.'.join(chosen)}, not {', '.join(others)}")
     return found[chosen]
 
 
@@ -65,9 +63,7 @@ def strip_prefixes(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
     clip = {name[len(root) :]: tensor for name, tensor in state.items() if name.startswith(root)}
     ignored = [name for name in state if not name.startswith(root)]
     if ignored:
-        warnings.warn(
-            f"{path} contains tensors besides the CLIP, which are ignored: {listed(ignored, 3)}", stacklevel=4
-        )
+        warn_user(f"{path} contains tensors besides the CLIP, which are ignored: {listed(ignored, 3)}")
     _check_towers(clip, path)
     return clip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from cliptune.backbones.tokenizer import ClipTokenizer
 from cliptune.backbones.weights_file import Weights
 from cliptune.errors import UserError
 from cliptune.types import LinearBackend
+from cliptune.user_warnings import warn_user
 
 __all__ = [
     "cached_backbone",
@@ -54,7 +54,7 @@ def load_backbone(
     """
     source = resolve_backbone(name, pretrained)
     if source.note:
-        warnings.warn(source.note, stacklevel=2)
+        warn_user(source.note)
     if source.kind == "bundled":
         if quick_gelu is not None:
             raise UserError(f"the activation of the bundled {name} backbone is fixed; leave --activation out")

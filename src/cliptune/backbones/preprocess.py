@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -14,6 +13,7 @@ from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
 from cliptune.backbones.listing import list_pretrained_tags
 from cliptune.errors import UserError
+from cliptune.user_warnings import warn_user
 
 ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["bicubic", "bilinear"]
@@ -87,11 +87,10 @@ def published_preprocess_cfg(name: str, path: str) -> Mapping[str, Any]:
         return {}
     chosen = max(kinds, key=found.count)
     others = "" if len(kinds) == 1 else " most of"
-    warnings.warn(
+    warn_user(
         f"{path} does not contain its image preprocessing; using that of{others} {name}'s published weights: "
         f"{chosen['resize_mode']}, {chosen['interpolation']}, mean {chosen['mean']}, std {chosen['std']}; to change "
-        "it, use a folder with an open_clip_config.json",
-        stacklevel=4,
+        "it, use a folder with an open_clip_config.json"
     )
     return chosen
 

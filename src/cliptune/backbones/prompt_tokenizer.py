@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 from cliptune import checks
 from cliptune.backbones import introspection
 from cliptune.errors import UserError
+from cliptune.user_warnings import warn_user
 
 #: Marks of the end of a word in CLIP's vocabulary, and of its start in those of SentencePiece and byte-level BPE.
 WORD_END = "</w>"
@@ -184,7 +184,7 @@ class PromptTokenizer:
             elif same != name:
                 problem = f"reads the class names {same!r} and {name!r} as the same"
             if problem:
-                warnings.warn(f"backbone {self.name!r} {problem}", stacklevel=4)
+                warn_user(f"backbone {self.name!r} {problem}")
 
     def vocabulary(self, size: int) -> list[tuple[str, bool]]:
         """The text of the first `size` tokens, and whether each consists of letters and ends a word (CLIP) or begins

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from cliptune.backbones.architecture import LOGIT_PARAMETERS, VIT_POSITIONS
 from cliptune.errors import UserError
+from cliptune.user_warnings import warn_user
 
 
 def load_state_dict(model: Any, state: Mapping[str, Tensor], name: str, path: str) -> None:
@@ -32,7 +32,7 @@ def load_state_dict(model: Any, state: Mapping[str, Tensor], name: str, path: st
         if key in tensors and parameter is not None:
             tensors[key] = tensors[key].reshape(parameter.shape)
     if "logit_bias" not in tensors and getattr(model, "logit_bias", None) is not None:
-        warnings.warn(f"{path} has no logit_bias, which {name} adds to logits; using 0", stacklevel=4)
+        warn_user(f"{path} has no logit_bias, which {name} adds to logits; using 0")
         tensors["logit_bias"] = torch.zeros_like(model.logit_bias)
     wanted = model.state_dict()
     _resize(model, tensors, wanted, name, path)
@@ -50,9 +50,8 @@ def _resize(model: Any, tensors: dict[str, Tensor], wanted: Mapping[str, Tensor]
         square = key != VIT_POSITIONS or math.isqrt(old[0] - 1) ** 2 == old[0] - 1
         if old[1:] != new[1:] or not square:
             continue  # `_check` reports it
-        warnings.warn(
-            f"{path} has {old[0]} positions in {key}, {name} has {new[0]}: they are interpolated, as in open_clip",
-            stacklevel=5,
+        warn_user(
+            f"{path} has {old[0]} positions in {key}, {name} has {new[0]}: they are interpolated, as in open_clip"
         )
         resize(tensors, model)
 

@@ -25,6 +25,7 @@ from cliptune.data.range_warnings import collect_assumed_ranges, warn_assumed_ra
 from cliptune.errors import UserError
 from cliptune.files import check_file, write_bytes
 from cliptune.types import Example
+from cliptune.user_warnings import warn_user
 
 #: Maximum number of images in total and per class.
 MAX_IMAGES, MAX_EACH = 1000, 20
@@ -160,7 +161,7 @@ def _images_and_masks(dataset: Dataset, examples: Sequence[Example], options: Da
     if spec != "auto" and len(failed) == len(examples):
         raise failed[0]
     if spec != "auto" and failed:
-        warnings.warn(f"{len(failed)} of {len(examples)} images have no mask: {failed[0]}", stacklevel=2)
+        warn_user(f"{len(failed)} of {len(examples)} images have no mask: {failed[0]}")
     return [(image.image, mask) for image, mask in zip(images, found, strict=True)]
 
 
@@ -172,7 +173,7 @@ def _first_warning_only() -> Iterator[None]:
         yield
     for note in notes[:1]:
         more = f" (and {len(notes) - 1} more warnings of this kind)" if len(notes) > 1 else ""
-        warnings.warn(f"{note.message}{more}", stacklevel=2)
+        warn_user(f"{note.message}{more}")
 
 
 def _about_masks(options: DataShow, shown: Sequence[Any]) -> str:

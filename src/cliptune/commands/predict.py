@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from cliptune.data.image_io import UnreadableImageError
 from cliptune.data.range_warnings import collect_assumed_ranges
 from cliptune.errors import UserError
 from cliptune.types import Example
+from cliptune.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from cliptune.tuned import Tuned
@@ -91,7 +91,7 @@ def predict(arguments: list[str]) -> None:
         )
         if len(bad) == len(examples):
             raise UserError(message)
-        warnings.warn(message, stacklevel=2)
+        warn_user(message)
 
 
 def _predictions(
@@ -127,5 +127,5 @@ def _find_images(given: Path) -> list[Path]:
     if not found:
         raise UserError(f"no images in {given}{f'; {skipped}' if skipped else ''}")
     if skipped:
-        warnings.warn(skipped, stacklevel=2)
+        warn_user(skipped)
     return found

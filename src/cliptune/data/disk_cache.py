@@ -12,7 +12,6 @@ import secrets
 import shutil
 import struct
 import time
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +26,7 @@ from torch.utils.data import get_worker_info
 from cliptune.errors import os_reason
 from cliptune.files import CACHE_VARIABLE, cache_folder, open_regular
 from cliptune.types import DecodedImage
+from cliptune.user_warnings import warn_user
 
 #: Largest size of all entries in bytes; never more than half of the free disk space.
 MAX_CACHE_BYTES = 20 << 30
@@ -147,10 +147,9 @@ class DiskCache:
     def _close(self, why: str) -> None:
         """Store nothing more. Worker processes do not warn."""
         if not self.closed and get_worker_info() is None:
-            warnings.warn(
+            warn_user(
                 f"decoded images are not kept in {self.folder} ({why}), so reading takes longer; set "
-                f"{CACHE_VARIABLE} to another folder, or use --no-cache",
-                stacklevel=2,
+                f"{CACHE_VARIABLE} to another folder, or use --no-cache"
             )
         self.closed = True
 

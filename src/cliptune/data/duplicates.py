@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from cliptune.data.image_files import ImageFiles
 from cliptune.data.targets import labels_in
 from cliptune.text import listed
 from cliptune.types import NO_LABEL, Example, Task
+from cliptune.user_warnings import warn_user
 
 #: Bytes that are read at most to compare files of the same size and end.
 MAX_HASHED_BYTES = 1 << 30
@@ -50,17 +50,15 @@ def warn_of_duplicates(task: Task, data: str) -> dict[str, int]:
     across = [group for group in groups if len({seen.classes for seen in group if seen.classes}) > 1]
     leaks = [group for group in groups if len({seen.trains for seen in group}) > 1]
     if across:
-        warnings.warn(
+        warn_user(
             f"{len(across)} image{'s are' if len(across) > 1 else ' is'} in {data} under several classes, byte for "
-            f"byte: {_named(across)}; keep each in one class",
-            stacklevel=3,
+            f"byte: {_named(across)}; keep each in one class"
         )
     tested = sum(not seen.trains for group in leaks for seen in group)
     if leaks:
-        warnings.warn(
+        warn_user(
             f"{tested} test image{'s' if tested > 1 else ''} of {data} {'are' if tested > 1 else 'is'} also trained "
-            f"on, byte for byte: {_named(leaks)}; they make the accuracy too high",
-            stacklevel=3,
+            f"on, byte for byte: {_named(leaks)}; they make the accuracy too high"
         )
     found = {"several_classes": len(across), "trained_and_tested": tested}
     return {kind: count for kind, count in found.items() if count}
@@ -106,10 +104,9 @@ def _same(seen: Sequence[_Seen], files: ImageFiles) -> list[list[_Seen]]:
         if len(group) > 1:
             found.append(group)
     if skipped:
-        warnings.warn(
+        warn_user(
             f"{skipped} images of the same size and end were not compared as a whole: at most "
-            f"{MAX_HASHED_BYTES >> 20} MiB are read to find duplicates",
-            stacklevel=4,
+            f"{MAX_HASHED_BYTES >> 20} MiB are read to find duplicates"
         )
     return found
 

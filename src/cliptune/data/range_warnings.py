@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from cliptune.user_warnings import warn_user
 
 _assumed: ContextVar[list[tuple[str, str]] | None] = ContextVar("assumed", default=None)
 
@@ -14,7 +15,7 @@ def warn_assumed_range(name: str, assumption: str) -> None:
     """Warn about the range assumed for image `name`, or collect it in `collect_assumed_ranges`; "" is ignored."""
     collected = _assumed.get()
     if assumption and collected is None:
-        warnings.warn(f"image {name}: {assumption}", stacklevel=3)
+        warn_user(f"image {name}: {assumption}")
     elif assumption and collected is not None:
         collected.append((name, assumption))
 
@@ -47,8 +48,7 @@ def warn_assumed_ranges(assumed: Sequence[tuple[str, str]], total: int) -> None:
     if kinds:
         shown = "; ".join(f"{len(names)} such as {names[0]}: {assumption}" for assumption, names in kinds.items())
         odd = ", so their brightness does not compare" if len(kinds) > 1 or len(assumed) < total else ""
-        warnings.warn(
+        warn_user(
             f"the range of {len(assumed)} of {total} images is assumed from their values{odd} ({shown}); convert "
-            f"them to 8 bits to decide it yourself",
-            stacklevel=3,
+            f"them to 8 bits to decide it yourself"
         )

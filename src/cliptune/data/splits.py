@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from cliptune.data.split_file import read_split_file
 from cliptune.data.targets import labels_in
 from cliptune.errors import UserError
 from cliptune.types import Example
+from cliptune.user_warnings import warn_user
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def warn_of_small_classes(sizes: Mapping[int, int], shots: int, classnames: Sequ
         (label, size), *others = few.items()
         message = f"class {classnames[label]!r} has {size} images, fewer than shots={shots}: all {size} are used"
         more = f" (as for {len(others)} more class{'es' * (len(others) > 1)})" if others else ""
-        warnings.warn(message + more, stacklevel=3)
+        warn_user(message + more)
 
 
 def few_shot_paths(split_json: str | Path, *, shots: int, seed: int) -> tuple[list[str], list[str]]:

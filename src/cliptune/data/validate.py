@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +13,7 @@ from cliptune.data.range_warnings import warn_assumed_ranges
 from cliptune.errors import UserError
 from cliptune.text import listed
 from cliptune.types import Example, Task
+from cliptune.user_warnings import warn_user
 
 #: Unreadable images named in a message.
 MAX_NAMED = 5
@@ -69,10 +69,9 @@ def drop_unreadable(task: Task, tick: Tick | None = None, *, decode_train: bool 
     rest = replace(task, train=readable(task.train), val=readable(task.val), tests=tests)
     if task.train and not rest.train:
         raise UserError(f"none of the {len(task.train)} training images can be read: {list_unreadable(bad, by_key)}")
-    warnings.warn(
+    warn_user(
         f"{len(bad)} of {len(by_key)} images cannot be read and are left out ({list_unreadable(bad, by_key)}): results "
-        f"do not compare with those on all images",
-        stacklevel=3,
+        f"do not compare with those on all images"
     )
     return rest, bad
 

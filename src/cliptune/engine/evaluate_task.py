@@ -15,6 +15,7 @@ from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Task, TestSet
+from cliptune.user_warnings import warn_user
 
 
 def evaluate_task(
@@ -64,10 +65,9 @@ def _accepted_tests(model: TunedModel, task: Task) -> dict[str, TestSet]:
         return tests
     others = [name for name, test in tests.items() if test.classnames != model.classnames]
     if others:
-        warnings.warn(
+        warn_user(
             f"not tested on {', '.join(others)}: {type(model.method).__name__} has learned parameters per class, so it "
-            f"does not accept other class names",
-            stacklevel=3,
+            f"does not accept other class names"
         )
     return {name: test for name, test in tests.items() if name not in others}
 

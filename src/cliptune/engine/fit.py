@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from cliptune.masks.source import MaskSource, ModelMaskSource
 from cliptune.masks.validate import validate_masks
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Batch, State, Task
+from cliptune.user_warnings import warn_user
 
 
 def fit(
@@ -71,11 +71,10 @@ def fit(
     steps = max(1, len(examples) // fabric.world_size // training.batch_size)
     epochs = training.count_epochs(steps)
     if not training.steps and epochs > training.epochs:
-        warnings.warn(
+        warn_user(
             f"with {len(examples)} training images, an epoch has {steps} {'step' if steps == 1 else 'steps'}: training "
             f"for {epochs} epochs instead of {training.epochs}, as min_steps is {training.min_steps}; min_steps=0 "
-            f"prevents that",
-            stacklevel=2,
+            f"prevents that"
         )
     state = State(len(progress.history), epochs, memory, steps=steps)
     trainer.train(_batch_source(model, examples, masks, training, fabric), state, progress, resume_file, after_epoch)
@@ -131,9 +130,7 @@ def _batch_source(
     """A function that returns the batches of an epoch, from images or from cached features."""
     process = {"rank": fabric.global_rank, "world": fabric.world_size}
     if training.cached_views and masks is not None and masks.changes:
-        warnings.warn(
-            f"cached_views={training.cached_views} is ignored, as masks change from epoch to epoch", stacklevel=3
-        )
+        warn_user(f"cached_views={training.cached_views} is ignored, as masks change from epoch to epoch")
     elif training.cached_views:
         cache = FeatureCache(model, examples, training.cached_views, masks)
         return lambda epoch: cache.epoch_batches(epoch, training.batch_size, **process)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from torch.optim import Optimizer
 from cliptune.engine import checkpoint
 from cliptune.errors import UserError, shown
 from cliptune.model.tuned_model import TunedModel
+from cliptune.user_warnings import warn_user
 
 ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 #: State tensors per parameter of each optimizer.
@@ -65,10 +65,9 @@ class TrainingProgress:
         if before is None:  # an older file
             before = "onednn" if about.get("fast_linear") is True else "torch"
         if before != now:
-            warnings.warn(
+            warn_user(
                 f"{path} was computed with linear_backend={shown(before)}, and training continues with {now!r}: "
-                f"results differ from those of an uninterrupted run by rounding",
-                stacklevel=2,
+                f"results differ from those of an uninterrupted run by rounding"
             )
         rows, where = history_of(about, path), f"{path} does not fit this run (delete it to start again)"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 from cliptune.data.targets import labels_in
 from cliptune.errors import UserError
 from cliptune.text import listed
 from cliptune.types import Task
+from cliptune.user_warnings import warn_user
 
 
 def check_test_images(task: Task, data: str) -> None:
@@ -21,7 +20,7 @@ def check_test_images(task: Task, data: str) -> None:
             f"{data} has no test images: the single image of a class is used for training; add images, or a test split"
         )
     if empty:
-        warnings.warn(f"{data} has no test images for {', '.join(empty)}, which will not be measured", stacklevel=3)
+        warn_user(f"{data} has no test images for {', '.join(empty)}, which will not be measured")
     dataset = task.dataset
     if task.pool or len(dataset.evaluation_examples()) == len(dataset.examples("test")):
         return  # the data has a test split, and its reader warns about classes without test images
@@ -31,4 +30,4 @@ def check_test_images(task: Task, data: str) -> None:
     untested = sorted(task.classnames[label] for label in trained - tested) if own else []
     if untested:
         classes = f"{len(untested)} classes have a single image" if len(untested) > 1 else "a class has a single image"
-        warnings.warn(f"{classes}, used for training and not tested: {listed(untested)} (in {data})", stacklevel=3)
+        warn_user(f"{classes}, used for training and not tested: {listed(untested)} (in {data})")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cliptune.errors import UserError
+from cliptune.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from cliptune.masks.source import MaskSource
@@ -88,16 +88,12 @@ def choose_source(spec: str, provided: Collection[str], total: int, seed: int = 
     if len(provided) == total:
         return get("data")
     if not provided:
-        warnings.warn(
-            "the images have no masks of their own: foregrounds come from Grad-CAM of the model being tuned",
-            stacklevel=2,
-        )
+        warn_user("the images have no masks of their own: foregrounds come from Grad-CAM of the model being tuned")
         return get("gradcam")
-    warnings.warn(
+    warn_user(
         f"{len(provided)} of {total} training images have a mask of their own (transparency or a mask file), for "
         f"example {min(provided)}: these are used, and foregrounds of the other {total - len(provided)} come from "
-        f"Grad-CAM of the model being tuned; use --masks-from gradcam to treat all images alike",
-        stacklevel=2,
+        f"Grad-CAM of the model being tuned; use --masks-from gradcam to treat all images alike"
     )
     from cliptune.masks.saliency_masks import MixedMasks
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cliptune.masks.box_table import BoxTable, read_boxes
 from cliptune.masks.decode import image_size
 from cliptune.masks.source import MaskProblem, MaskSource, MissingMaskError
 from cliptune.types import DecodedImage, Example
+from cliptune.user_warnings import warn_user
 
 
 class BoxMasks(MaskSource):
@@ -44,10 +44,9 @@ class BoxMasks(MaskSource):
                 text = f"has no box in {self.path}; add one or choose another source (gradcam, data)"
                 problems.append(MaskProblem(example.key, "missing", f"{example.key} {text}"))
         if skipped:
-            warnings.warn(
+            warn_user(
                 f"invalid boxes of {len(skipped)} of {len(examples)} images are skipped, their valid ones are used "
-                f"({skipped[0]})",
-                stacklevel=2,
+                f"({skipped[0]})"
             )
         if self.boxes.normalized:
             return problems
@@ -80,10 +79,9 @@ def find_boxes_outside(pairs: Sequence[tuple[Example, Sequence[Box]]]) -> list[M
         elif any(right > size[1] + 1 or bottom > size[0] + 1 for _, _, right, bottom in boxes):
             exceeding.append(_describe_box(max(boxes, key=lambda box: max(box[2:])), example, size))
     if exceeding:
-        warnings.warn(
+        warn_user(
             f"boxes of {len(exceeding)} of {len(pairs)} images exceed them and are clipped, for example "
-            f"{exceeding[0]}; are they for images of another size?",
-            stacklevel=3,
+            f"{exceeding[0]}; are they for images of another size?"
         )
     return problems
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from cliptune.masks.decode import image_size, match_orientation, read_mask
 from cliptune.masks.pixel_encoding import PixelEncoding
 from cliptune.masks.source import MaskProblem
 from cliptune.types import DecodedImage, Example
+from cliptune.user_warnings import warn_user
 
 #: Suffixes that a mask may have in place of its image's, tried after PNG.
 OTHER_SUFFIXES = (".PNG", ".jpg", ".jpeg", ".JPEG", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm")
@@ -111,5 +111,5 @@ class MaskReader:
         kind = (remark.partition("read as ")[2] or remark).split(" ")[0]
         if remark and kind not in self.warned:
             self.warned.add(kind)
-            warnings.warn(f"mask {path} {remark}", stacklevel=2)
+            warn_user(f"mask {path} {remark}")
         return mask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from cliptune.errors import UserError
 from cliptune.masks.source import MaskSource
 from cliptune.text import listed
 from cliptune.types import Task
+from cliptune.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from cliptune.data.loader import ExampleSet
@@ -68,7 +68,7 @@ def drop_unusable(task: Task, source: MaskSource) -> tuple[Task, dict[str, str]]
         message = f"masks of {len(problems)} of {len(task.train)} images cannot be used"
         if not rest:
             raise UserError(f"{message}: {first}")
-        warnings.warn(f"{message} and these images are skipped; the first: {first}", stacklevel=3)
+        warn_user(f"{message} and these images are skipped; the first: {first}")
     return replace(task, train=rest), problems
 
 
@@ -89,6 +89,4 @@ def warn_of_uninformative(empty: Sequence[str], full: Sequence[str], total: int,
     for keys, absent in ((empty, "foreground"), ((), "") if whole else (full, "background")):
         if keys:
             shown = listed(keys, MAX_NAMED)
-            warnings.warn(
-                f"{len(keys)} of {total} masks have no {absent}: {shown}; cliptune masks check shows them", stacklevel=3
-            )
+            warn_user(f"{len(keys)} of {total} masks have no {absent}: {shown}; cliptune masks check shows them")

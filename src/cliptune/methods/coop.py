@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +12,7 @@ from cliptune.model.method import Method
 from cliptune.objectives.classification import classification_loss
 from cliptune.prompts.initialization import random_tokens
 from cliptune.types import Batch, Outputs, State
+from cliptune.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -68,9 +68,7 @@ class CoOp(Method):
         if self.words:
             tokens = len(backbone.prompt_tokenizer.word_ids(self.words))
             if tokens != self.length:
-                warnings.warn(
-                    f"{self.words!r} is {self.length} words but {tokens} tokens: the last stay fixed", stacklevel=2
-                )
+                warn_user(f"{self.words!r} is {self.length} words but {tokens} tokens: the last stay fixed")
             return TextContext(backbone.embed_words(self.words, self.length))
         if not self.class_specific:
             return TextContext(random_tokens(self.length, width, generator))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +14,7 @@ from cliptune.objectives.distillation import soft_cross_entropy
 from cliptune.objectives.knowledge_guidance import remove_conflict
 from cliptune.prompts.initialization import random_tokens
 from cliptune.types import Batch, Outputs, State, Task
+from cliptune.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -72,10 +72,7 @@ class ProGrad(Method):
             return TextContext(start)
         tokens = len(backbone.prompt_tokenizer.word_ids(self.words))
         if tokens != self.n_ctx - self.free:
-            warnings.warn(
-                f"{self.words!r} is {self.n_ctx - self.free} words but {tokens} tokens: the last stay fixed",
-                stacklevel=2,
-            )
+            warn_user(f"{self.words!r} is {self.n_ctx - self.free} words but {tokens} tokens: the last stay fixed")
         words = backbone.embed_words(self.words, self.n_ctx - self.free)
         start = start.to(words.device)
         return TextContext(torch.cat([torch.zeros_like(start) if self.compat == "release" else start, words]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from cliptune.errors import UserError, shown
 from cliptune.files import read_text
 from cliptune.text import listed
 from cliptune.types import State
+from cliptune.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from cliptune.backbones.prompt_tokenizer import PromptTokenizer
@@ -68,7 +68,7 @@ class Descriptions:
     def of(self, classnames: Sequence[str], template: str) -> list[tuple[str, ...]]:
         """The sentences of each class. Names without any get `template`, with a warning."""
         if missing := [name for name in classnames if normalised(name) not in self.sentences]:
-            warnings.warn(self._missing(missing, classnames, template), stacklevel=3)
+            warn_user(self._missing(missing, classnames, template))
         return [
             self.sentences.get(normalised(name)) or (format_template(template, underscores_to_spaces(name)),)
             for name in classnames

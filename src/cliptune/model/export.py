@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from cliptune.backbones.merged_weights import merged_state_dict, write_model_fol
 from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Prompts
+from cliptune.user_warnings import warn_user
 
 #: Fields of `Prompts` that weights can contain, or that say nothing about the towers.
 MERGED = ("text_change", "image_change")
@@ -91,16 +91,15 @@ def _other_scale(model: TunedModel, prompts: Prompts) -> float | None:
     probe = torch.randn(8, backbone.embed_dim, generator=torch.Generator().manual_seed(0)).to(backbone.logit_scale)
     out = model({"image": probe})
     if (out.text - backbone.class_features(model.class_text.text, merged)).abs().max() > ROUNDING:
-        warnings.warn(
+        warn_user(
             f"the export has the towers of {name}, but not its classifier: its features of these classes are not those "
-            f"of its text tower; use text_features of the run with image features of the export",
-            stacklevel=4,
+            f"of its text tower; use text_features of the run with image features of the export"
         )
     bias = 0.0 if backbone.logit_bias is None else backbone.logit_bias
     cosines = scaled_cosines(out.image["image"], out.text, torch.ones_like(out.logit_scale), None)
     scale = _factor(cosines, out.logits[:, : cosines.shape[1]] - bias)
     if scale is None:
-        warnings.warn(f"the logits of {name} are not scaled cosines, so an open_clip model has others", stacklevel=4)
+        warn_user(f"the logits of {name} are not scaled cosines, so an open_clip model has others")
         return None
     return None if abs(scale / float(backbone.logit_scale) - 1) < ROUNDING else scale
 

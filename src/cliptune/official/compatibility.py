@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 
 from open_clip.tokenizer import SimpleTokenizer
@@ -13,6 +12,7 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.errors import UserError
 from cliptune.official.checkpoint_file import OfficialCheckpoint
 from cliptune.official.detect import CTX
+from cliptune.user_warnings import warn_user
 
 #: Largest difference of equal weights, relative to the largest weight: rounding to half precision and averaging over
 #: epochs change them by less. The weights of another CLIP differ by about their own size.
@@ -57,10 +57,9 @@ def check_compatible(saved: OfficialCheckpoint, backbone: Backbone) -> None:
             )
     activation = type(backbone.text.transformer.resblocks[0].mlp.gelu).__name__
     if activation != "QuickGELU":
-        warnings.warn(
+        warn_user(
             f"the authors' CLIP has QuickGELU, but backbone {backbone.name!r} has {activation}: unless the checkpoint "
-            f"was trained with that, use a backbone that ends in -quickgelu, or --pretrained openai",
-            stacklevel=2,
+            f"was trained with that, use a backbone that ends in -quickgelu, or --pretrained openai"
         )
 
 

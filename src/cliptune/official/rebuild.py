@@ -28,6 +28,7 @@ from cliptune.official.low_rank_file import named_by_module
 from cliptune.official.sentences import read_sentences, warn_of_unseen
 from cliptune.official.tensor_names import official_buffers, official_names
 from cliptune.registry import nearest
+from cliptune.user_warnings import warn_user
 
 #: Returns a function that loads a method's teacher for a student's backbone, or None.
 FindTeacher = Callable[[Method, Backbone], Callable[[], TeacherModel] | None]
@@ -173,10 +174,9 @@ def _fit_templates(
         return method, templates
     row = next((row for row in table if chosen in name_templates(row)), None)
     if row is None:
-        warnings.warn(
+        warn_user(
             f"{saved.path} does not contain the template of its frozen class features, {DEFAULT_TEMPLATES[0]!r} is "
-            f"assumed; set the field template for another, such as that of EuroSAT",
-            stacklevel=3,
+            f"assumed; set the field template for another, such as that of EuroSAT"
         )
     return method, row or templates
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 
 from cliptune.backbones.backbone import Backbone
@@ -10,6 +9,7 @@ from cliptune.backbones.tokenized_text import format_template
 from cliptune.data import public
 from cliptune.official.checkpoint_file import OfficialCheckpoint
 from cliptune.official.compatibility import decode_classname, sentence_tokens
+from cliptune.user_warnings import warn_user
 
 
 def read_sentences(
@@ -31,10 +31,9 @@ def read_sentences(
     template = next((one for one in candidates if rows and fits(one, backbone, rows)), None)
     if rows is None or template is None:
         if tuple(chosen) == tuple(default):
-            warnings.warn(
+            warn_user(
                 f"{saved.path} does not show the template of its dataset, {default[0]!r} is assumed; choose another "
-                f"with --templates",
-                stacklevel=4,
+                f"with --templates"
             )
         return tuple(chosen), ()
     before, _, after = template.partition("{}")
@@ -48,7 +47,6 @@ def warn_of_unseen(saved: OfficialCheckpoint, fields: dict[str, object]) -> None
     """Warn about fields that are assumed since the file does not show them."""
     if fields:
         values = ", ".join(f"{name}={value!r}" for name, value in fields.items())
-        warnings.warn(
-            f"{saved.path} does not show {' and '.join(fields)}: {values} assumed; set those that differ in its run",
-            stacklevel=4,
+        warn_user(
+            f"{saved.path} does not show {' and '.join(fields)}: {values} assumed; set those that differ in its run"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -18,6 +17,7 @@ from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
 from cliptune.files import read_text
 from cliptune.model.method import Method
+from cliptune.user_warnings import warn_user
 
 #: The preset file of a method for bundled backbones that have no file of their own there.
 SMALL = "tiny"
@@ -78,7 +78,7 @@ def choose_each(names: Sequence[str], preset: str) -> dict[str, str]:
     if len(without) == len(chosen):
         return dict.fromkeys(chosen, preset)  # raises an error for the first method
     if without:
-        warnings.warn(f"no preset {preset!r} of {', '.join(without)}: auto is used instead", stacklevel=3)
+        warn_user(f"no preset {preset!r} of {', '.join(without)}: auto is used instead")
     return chosen
 
 

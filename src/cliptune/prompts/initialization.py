@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, cast
+
+from cliptune.user_warnings import warn_user
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -34,5 +35,5 @@ def words_or_random(words: str, n_ctx: int, tokens: int) -> str:
     """`words` if its `tokens` suffice for `n_ctx` vectors; otherwise warn and return "", for a random start."""
     if not words or tokens >= n_ctx:
         return words
-    warnings.warn(f"{words!r} has {tokens} tokens, too few for n_ctx={n_ctx}: context starts at random", stacklevel=3)
+    warn_user(f"{words!r} has {tokens} tokens, too few for n_ctx={n_ctx}: context starts at random")
     return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from cliptune.errors import UserError
 from cliptune.results.store import RESULT_FILE, load_result
 from cliptune.runners.display import SweepDisplay
 from cliptune.runners.job import Job, JobEvent
+from cliptune.user_warnings import warn_user
 
 #: How often a job is restarted after its worker process died.
 MAX_RETRIES = 2
@@ -91,7 +91,7 @@ class Scheduler:
         """Process a worker's event."""
         match event.kind:
             case "warning":
-                warnings.warn(event.text, stacklevel=2)
+                warn_user(event.text)
             case "progress":
                 self.display.update(queued, event.text, event.done, event.total, self.seconds_left())
             case "locked":

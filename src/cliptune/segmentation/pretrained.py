@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from cliptune.errors import UserError
+from cliptune.user_warnings import warn_user
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,8 @@ def load_pretrained(family: ModelFamily, name: str = "", device: torch.device | 
         )
     missing = sorted(info["missing_keys"])
     if missing:
-        warnings.warn(
-            f"{name} does not contain {len(missing)} of the model's tensors, such as {missing[0]}; they are random",
-            stacklevel=2,
+        warn_user(
+            f"{name} does not contain {len(missing)} of the model's tensors, such as {missing[0]}; they are random"
         )
     return PretrainedModel(family, name, model.eval().requires_grad_(False).to(device), processor)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ from cliptune import config, presets
 from cliptune.config import RunConfig
 from cliptune.errors import UserError
 from cliptune.text import listed
+from cliptune.user_warnings import warn_user
 
 #: The method that is always compared, first, as it costs nothing.
 BASELINE = "zeroshot"
@@ -40,10 +40,9 @@ def preset_runs(names: Sequence[str], preset: str, base: Mapping[str, Any]) -> l
     runs = [(name, presets.get(name, chosen[name], **base)) for name in names]
     changed = [name for name, run in runs if run.training.keep == "best"]
     if changed:
-        warnings.warn(
+        warn_user(
             f"the preset of {listed(changed)} keeps the best epoch by validation images, which are used to compare "
-            f"methods: the last epoch is kept instead",
-            stacklevel=3,
+            f"methods: the last epoch is kept instead"
         )
     return [(name, replace(run, training=replace(run.training, keep="last"))) for name, run in runs]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +24,7 @@ from cliptune.files import cache_folder
 from cliptune.sklearn.images import ImageDataset
 from cliptune.tuned import Tuned
 from cliptune.types import Task
+from cliptune.user_warnings import warn_user
 
 #: Images encoded at a time.
 BATCH_SIZE = 64
@@ -88,10 +88,9 @@ def _readable(task: Task) -> Task:
 
 def _warn_of_holdout(run: RunConfig, dataset: ImageDataset) -> None:
     if dataset.uses_holdout and (aside := dataset.aside()):
-        warnings.warn(
+        warn_user(
             f"{tasks.validation_use(run)} needs validation images: {len(aside)} of {len(dataset.all_examples)} "
-            f"training images are set aside for it",
-            stacklevel=4,
+            f"training images are set aside for it"
         )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from cliptune.user_warnings import warn_user
+
 
 @contextmanager
 def each_warning_once() -> Iterator[None]:
@@ -26,4 +28,4 @@ def each_warning_once() -> Iterator[None]:
 @cache
 def warn_once(message: str, category: type[Warning]) -> None:
     """Warn, unless this process was given the same warning before."""
-    warnings.warn(message, category, stacklevel=5)
+    warn_user(message, category)

@@ -21,6 +21,7 @@ from cliptune.sweep import SHARED_FOLDER
 from cliptune.tuning.executor import Executor, Search
 from cliptune.tuning.study import SharedStudy, quiet_optuna
 from cliptune.tuning.trial import TrialResult, Validation, attempt_trial, run_trial, validation_of
+from cliptune.user_warnings import warn_user
 
 #: Seconds between looks at the trials of worker processes.
 POLL_SECONDS = 0.5
@@ -73,10 +74,9 @@ def _work_in_processes(search: Search, count: int, announce: Callable[[], Any]) 
                 worker.terminate()
                 worker.join()
     if dead := [worker for worker in workers if worker.exitcode]:
-        warnings.warn(
+        warn_user(
             f"{len(dead)} of {count} worker processes died (exit code {dead[0].exitcode}); their trials are repeated "
-            f"in the main process",
-            stacklevel=3,
+            f"in the main process"
         )
 
 

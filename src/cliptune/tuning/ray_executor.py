@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from cliptune.tuning.executor import Executor, Search
 from cliptune.tuning.ray_tasks import Assignment, Exchange, first_task, trial_task
 from cliptune.tuning.study import Outcome, SharedStudy
 from cliptune.tuning.trial import TrialResult, Validation
+from cliptune.user_warnings import warn_user
 
 #: Seconds after which the main process looks at the size of the cluster again.
 LOOK_SECONDS = 1.0
@@ -53,7 +53,7 @@ class RayExecutor(Executor):
                 raise UserError(f"trial 0: {done}")
             if done is not None:
                 for message in done[1]:
-                    warnings.warn(message, stacklevel=3)
+                    warn_user(message)
                 return done[0]
 
     def rest(self, study: SharedStudy, validation: Validation, announce: Callable[[], Any]) -> None:
@@ -123,7 +123,7 @@ class RayExecutor(Executor):
             self.deaths[settings] += 1
             if self.deaths[settings] > MAX_RETRIES:
                 return f"its worker {reason}, as in {MAX_RETRIES} attempts before"
-            warnings.warn(f"trial {number}: its worker {reason}; it is repeated", stacklevel=3)
+            warn_user(f"trial {number}: its worker {reason}; it is repeated")
             return None
         if isinstance(result, UserError):
             raise result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
@@ -25,6 +24,7 @@ from cliptune.tuning.rows import TrialRow, trial_rows
 from cliptune.tuning.space import setting
 from cliptune.tuning.study import STUDY, SharedStudy, quiet_optuna
 from cliptune.tuning.trial import Validation, validation_of
+from cliptune.user_warnings import warn_user
 
 __all__ = ["Search", "run_search"]
 
@@ -79,10 +79,9 @@ def _executor(search: Search, runner: Runner | None) -> Executor:
 
 def _warn_of_few_images(validation: Validation) -> None:
     if (images := validation.images) < FEW_IMAGES:
-        warnings.warn(
+        warn_user(
             f"{images} images are few to score trials on: each is {100 / images:.1f} points of accuracy, so the best "
-            f"trial may be the best by chance; more images or shots help",
-            stacklevel=3,
+            f"trial may be the best by chance; more images or shots help"
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +18,7 @@ from cliptune.errors import UserError
 from cliptune.files import read_text
 from cliptune.text import listed
 from cliptune.types import Example
+from cliptune.user_warnings import warn_user
 
 #: Common column names, likeliest first; case and punctuation are ignored.
 IMAGE = (
@@ -114,7 +114,7 @@ class Csv(CustomDataset):
                     "and differ; list each image once"
                 )
         if len(seen) < len(table.rows) and not self._boxes:
-            warnings.warn(f"{len(table.rows) - len(seen)} lines of {self.file} repeat others; ignored", stacklevel=3)
+            warn_user(f"{len(table.rows) - len(seen)} lines of {self.file} repeat others; ignored")
         return TextTable(table.path, table.header, tuple(seen.values())), shown
 
     def _drop_missing(self, table: TextTable, image: int, skip: bool) -> TextTable:
@@ -132,7 +132,7 @@ class Csv(CustomDataset):
         shown = listed((f"{name} (line {line})" for line, name in missing_rows), 3)
         message = f"{len(missing_rows)} of {len(paths)} images of {self.file} do not exist: {shown}"
         if skip:
-            warnings.warn(f"{message}; ignored", stacklevel=3)
+            warn_user(f"{message}; ignored")
             present = [row for row, path in zip(table.rows, paths, strict=True) if path not in missing]
             return TextTable(table.path, table.header, tuple(present))
         hint = "" if Path(missing_rows[0][1]).suffix.lower() in IMAGE_SUFFIXES else ", with their suffixes"

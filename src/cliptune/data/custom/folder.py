@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from cliptune.data.custom.common.multi_label import warn_of_combined_names
 from cliptune.data.custom.common.walk import find_images, skipped_files_message
 from cliptune.errors import UserError
 from cliptune.types import Example
+from cliptune.user_warnings import warn_user
 
 
 class Folder(CustomDataset):
@@ -46,7 +46,7 @@ class Folder(CustomDataset):
             for part in homes
         }
         if foreign:
-            warnings.warn(skipped_files_message(self.root, foreign), stacklevel=2)
+            warn_user(skipped_files_message(self.root, foreign))
         filled = [name for name in classes if files["train"].get(name)]
         check_folder_depth(self.root, homes["train"], filled)
         if not filled:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from cliptune.data.custom.common.multi_label import label_splitter
 from cliptune.data.image_io import read_image, read_image_bytes
 from cliptune.errors import UserError
 from cliptune.types import DecodedImage, Example
+from cliptune.user_warnings import warn_user
 
 if TYPE_CHECKING:
     import datasets
@@ -93,9 +93,7 @@ class Hub(CustomDataset):
         labels = rows.select_columns(label).with_format("arrow")[:][label].to_pylist()
         unlabeled = [i for i, value in enumerate(labels) if value is None or value == "" or value == -1]
         if unlabeled:  # hidden labels of test sets are -1
-            warnings.warn(
-                f"{len(unlabeled)} of {len(labels)} {name} images of {self.name} have no label; ignored", stacklevel=4
-            )
+            warn_user(f"{len(unlabeled)} of {len(labels)} {name} images of {self.name} have no label; ignored")
         odd = next((value for value in labels if not isinstance(value, (str, int, type(None)))), None)
         if odd is not None:
             raise UserError(f"column {label!r} of {self.name} contains {odd!r}; a label is a name or an integer")
@@ -142,7 +140,7 @@ def _parts(splits: Mapping[str, datasets.Dataset], name: str) -> dict[str, tuple
         raise UserError(f"{name} has no train split; it has {', '.join(splits)}")
     left = set(splits) - set(found.values())
     if left:
-        warnings.warn(f"splits of {name} that are not used: {', '.join(sorted(left))}", stacklevel=4)
+        warn_user(f"splits of {name} that are not used: {', '.join(sorted(left))}")
     parts = {}
     for part, split in found.items():
         rows = splits[split].with_format(None)

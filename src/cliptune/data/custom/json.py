@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from cliptune.data import split_file
@@ -13,6 +12,7 @@ from cliptune.data.exists import missing_files
 from cliptune.errors import UserError
 from cliptune.text import listed
 from cliptune.types import Example
+from cliptune.user_warnings import warn_user
 
 
 class Json(Dataset):
@@ -48,11 +48,11 @@ class Json(Dataset):
         untrained = set(range(len(self.classnames))) - {e.label for e in self._splits["train"]}
         if untrained and self._splits["train"]:  # without any, it is a test set
             names = listed(sorted(self.classnames[label] for label in untrained))
-            warnings.warn(f"no training images of {names} in {self.file}", stacklevel=2)
+            warn_user(f"no training images of {names} in {self.file}")
         untested = set(range(len(self.classnames))) - {e.label for e in self._splits["test"]}
         if untested:
             names = listed(sorted(self.classnames[label] for label in untested))
-            warnings.warn(f"no test images of {names} in {self.file}: accuracy does not include them", stacklevel=2)
+            warn_user(f"no test images of {names} in {self.file}: accuracy does not include them")
 
     @classmethod
     def from_spec(cls, argument: str, config: DataConfig) -> Json:
@@ -74,6 +74,6 @@ class Json(Dataset):
             raise UserError(
                 f"{message}; paths are relative to {self.root} (another folder: --root; skip them: --skip-bad)"
             )
-        warnings.warn(f"{message}; ignored", stacklevel=3)
+        warn_user(f"{message}; ignored")
         missing_keys = set(missing)
         return {part: [e for e in examples if e.key not in missing_keys] for part, examples in parts.items()}

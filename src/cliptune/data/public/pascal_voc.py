@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import warnings
 from pathlib import Path
 
 from cliptune.data.config import DataConfig
@@ -15,6 +14,7 @@ from cliptune.data.public.common.spec import DatasetSpec, Layout
 from cliptune.data.splits import assign_single_labels, group_by_label, sample_disjoint
 from cliptune.errors import UserError
 from cliptune.types import Example
+from cliptune.user_warnings import warn_user
 
 #: Folders of masks, in the order in which they are searched.
 MASK_FOLDERS = ("SegmentationClass_All", "SegmentationClassAug", "SegmentationClass")
@@ -84,11 +84,10 @@ class PascalVoc(PublicDataset):
                 f"{long_list} lists {len(both)} images of the test set, such as {min(both)}; get trainaug.txt"
             )
         if len(self._train) != self.spec.split_sizes[0]:
-            warnings.warn(
+            warn_user(
                 f"Pascal VOC in {self.location.home} has {len(self._train)} training images, not the "
                 f"{self.spec.split_sizes[0]} of published results: those need the list {SETS}/{LONG_LISTS[0]} and the "
-                f"masks {MASK_FOLDERS[1]}",
-                stacklevel=3,
+                f"masks {MASK_FOLDERS[1]}"
             )
 
     @classmethod

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -36,6 +35,7 @@ from cliptune.report.collect.panels import gradcam_maps
 from cliptune.report.reliance_records import FILE_PREFIX, RelianceRecord
 from cliptune.run_dir import CHECKPOINT
 from cliptune.types import DecodedImage, Example, TestSet
+from cliptune.user_warnings import warn_user
 
 #: Test sets to measure by default, in order of preference: the emoji on the backgrounds of training come first, because
 #: test sets of other datasets have backgrounds like those of training.
@@ -213,10 +213,9 @@ def _mask_source(examples: ExampleSet, options: RelianceOptions, has_vit: bool) 
     total = len(examples.examples)
     if len(with_mask) == total or not has_vit:
         return masks.get("data"), "data"
-    warnings.warn(
+    warn_user(
         f"{len(with_mask)} of {total} images have a mask: the others are masked by Grad-CAM of the untuned model; "
-        f"--masks-from data uses only images that have one",
-        stacklevel=4,
+        f"--masks-from data uses only images that have one"
     )
     return (MixedMasks(frozenset(with_mask)), "data, gradcam") if with_mask else (masks.get("gradcam"), "gradcam")
 

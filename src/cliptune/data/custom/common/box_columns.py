@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cliptune import boxes
 from cliptune.boxes import Box
 from cliptune.data.custom.common.table import TextTable
+from cliptune.user_warnings import warn_user
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,10 @@ def read_box_columns(table: TextTable, image: int, key: Callable[[str], str]) ->
         else:
             empty.append(line)
     if empty:
-        warnings.warn(
-            f"{len(empty)} boxes of {table.path} are empty, the first in line {empty[0]}; ignored", stacklevel=3
-        )
+        warn_user(f"{len(empty)} boxes of {table.path} are empty, the first in line {empty[0]}; ignored")
     if len(columns) == 1 and by_key:
         meanings = "left, top, width, height", "left, top, right, bottom"
         how, meaning = meanings if sides else meanings[::-1]
         other = "xmin,ymin,xmax,ymax" if sides else "x,y,w,h"
-        warnings.warn(
-            f"the column {columns[0]} of {table.path} is read as {how}; for {meaning}, use the columns {other}",
-            stacklevel=3,
-        )
+        warn_user(f"the column {columns[0]} of {table.path} is read as {how}; for {meaning}, use the columns {other}")
     return ImageBoxes(by_key, boxes.is_normalized(box for group in by_key.values() for box in group))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from cliptune.data.dataset import Dataset
 from cliptune.errors import UserError
 from cliptune.text import listed
 from cliptune.types import Example
+from cliptune.user_warnings import warn_user
 
 #: The three splits, and common names for them.
 SPLIT_NAMES = {
@@ -91,9 +91,7 @@ def build_splits(
         splits = cut_splits({**groups, "val": {}}, trained) | {"aside": splits["val"]}
     untested = set(trained) - shown.get("test", set()) if "test" in found else set()
     if untested and len(untested) < len(trained):
-        warnings.warn(
-            f"no test images of {listed(sorted(untested))} in {where}: accuracy does not include them", stacklevel=3
-        )
+        warn_user(f"no test images of {listed(sorted(untested))} in {where}: accuracy does not include them")
     names = [titles[name] for name in trained] if titles is not None else trained
     everything = sorted((e for part in SPLIT_NAMES for e in splits[part]), key=lambda e: e.label)
     splits["tested"] = splits["test"] if "test" in found else everything
@@ -109,7 +107,7 @@ def _trainable_classes(known: Sequence[str], trained: Collection[str], where: st
         raise UserError(f"{where} has {only}; classification needs at least two classes")
     if len(remaining) < len(known):
         missing = listed(sorted(set(known) - set(remaining)))
-        warnings.warn(f"no training images of {missing} in {where}; ignored", stacklevel=4)
+        warn_user(f"no training images of {missing} in {where}; ignored")
     return remaining
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import unicodedata
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from cliptune.data.custom.common.walk import folder_error, is_junk
 from cliptune.data.image_io import IMAGE_SUFFIXES
 from cliptune.errors import UserError
 from cliptune.text import listed
+from cliptune.user_warnings import warn_user
 
 #: Names of mask folders, which may be next to class folders.
 MASK_FOLDERS = ("mask", "masks")
@@ -50,9 +50,7 @@ def split_folders(root: Path) -> dict[str, Path]:
     flat = [folder for part, folder in by_split.items() if part not in found]
     if not found and others and flat:
         them = " and ".join(folder.name for folder in flat) + (" are each" if len(flat) > 1 else " is")
-        warnings.warn(
-            f"{them} treated as a class of {root}, because it contains images, not class folders", stacklevel=3
-        )
+        warn_user(f"{them} treated as a class of {root}, because it contains images, not class folders")
         return {}
     if by_split and "train" not in by_split:
         or_class = f", or rename {listed(sorted(p.name for p in found.values()))} if it is a class" if others else ""
@@ -63,13 +61,12 @@ def split_folders(root: Path) -> dict[str, Path]:
     if "train" not in found:
         return by_split
     for folder in flat:
-        warnings.warn(f"{folder} contains no class folders, so its images have no labels; ignored", stacklevel=3)
+        warn_user(f"{folder} contains no class folders, so its images have no labels; ignored")
     ignored = [folder.name for folder in others if _has_images(folder)]
     if ignored:
-        warnings.warn(
+        warn_user(
             f"next to {' and '.join(folder.name for folder in found.values())}, {root} has "
-            f"{listed(sorted(ignored))}; ignored",
-            stacklevel=3,
+            f"{listed(sorted(ignored))}; ignored"
         )
     return found
 
@@ -91,7 +88,7 @@ def class_folders(homes: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
             if part in found.get(name, {}):
                 raise UserError(f"{found[name][part]} and {folder} are both called {name!r} in training; keep one")
             if name != folder.name:
-                warnings.warn(f"{folder} is treated as class {name!r} of {homes['train']}", stacklevel=3)
+                warn_user(f"{folder} is treated as class {name!r} of {homes['train']}")
             found.setdefault(name, {})[part] = folder
     return dict(sorted(found.items()))
 
@@ -101,10 +98,9 @@ def warn_of_loose_images(homes: Mapping[str, Path], root: Path) -> None:
     for home in {root, *homes.values()}:
         loose = [name for name in os.listdir(home) if _is_image(name) and (home / name).is_file()]
         if loose:
-            warnings.warn(
+            warn_user(
                 f"{len(loose)} image{'s are' if len(loose) > 1 else ' is'} in {home} itself, outside the class folders "
-                f"({listed(sorted(loose), 3)}); ignored",
-                stacklevel=3,
+                f"({listed(sorted(loose), 3)}); ignored"
             )
 
 
@@ -115,10 +111,9 @@ def drop_mask_folders(classes: list[str], home: Path) -> list[str]:
     if not masks or len(remaining) < 2:
         return classes
     path = home / masks[0]
-    warnings.warn(
+    warn_user(
         f"{path} is treated as a folder of masks, not as a class; use it with --masks-from folder:{path}, or "
-        f"rename the folder if it is a class",
-        stacklevel=3,
+        f"rename the folder if it is a class"
     )
     return remaining
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import re
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cliptune.errors import UserError
+from cliptune.user_warnings import warn_user
 
 #: The value of the separator for one label per cell.
 NONE = "none"
@@ -81,10 +81,9 @@ def warn_of_combined_names(names: Sequence[str], where: str) -> None:
         whole = {cell: parts for cell, parts in found.cells.items() if sign == "|" or set(parts) <= set(names)}
         if whole:
             cell, parts = next(iter(whole.items()))
-            warnings.warn(
+            warn_user(
                 f"class {cell!r} of {where} exists next to {' and '.join(parts)}; images of several "
-                f"classes are read from a table whose labels are such as {'|'.join(parts)} (csv:FILE)",
-                stacklevel=3,
+                f"classes are read from a table whose labels are such as {'|'.join(parts)} (csv:FILE)"
             )
             return
 
@@ -132,18 +131,16 @@ def _with_warning(split: Splitter, divided: dict[str, tuple[str, ...]], cells: S
     several = sum(len(divided.get(cell, ())) > 1 for cell in cells)
     if several:
         cell, parts = next((cell, parts) for cell, parts in divided.items() if len(parts) > 1)
-        warnings.warn(
+        warn_user(
             f"labels of {where} such as {cell!r} are read as several ({', '.join(parts)}): {several} of {len(cells)} "
-            f"images show more than one class (--label-separator none makes each cell one class)",
-            stacklevel=4,
+            f"images show more than one class (--label-separator none makes each cell one class)"
         )
     return split
 
 
 def _warn_of_separator(found: _Combined, separator: str, where: str) -> None:
     cell = next(iter(found.cells))
-    warnings.warn(
+    warn_user(
         f"labels of {where} such as {cell!r} are treated as one class each (--label-separator {separator!r} "
-        f"splits them, --label-separator none keeps them without this warning)",
-        stacklevel=4,
+        f"splits them, --label-separator none keeps them without this warning)"
     )

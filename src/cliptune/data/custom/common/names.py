@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-import warnings
 from collections.abc import Sequence
 
 import regex
 
 from cliptune.data.public.common import wnids
 from cliptune.errors import UserError
+from cliptune.user_warnings import warn_user
 
 #: Prefixes of class names in datasets: a WordNet ID (n01440764_tench), a number and a dot (001.Albatross).
 ID_PREFIX = regex.compile(r"^(?:n\d{8}[\s_.-]+|\d+\.\s*)(?=\p{L})")
@@ -56,18 +56,14 @@ def prompt_classnames(
         first[key] = name
     if words_of:
         (wnid, words), more = next(iter(words_of.items())), f" (and {len(words_of) - 1} more)" * (len(words_of) > 1)
-        warnings.warn(
-            f"class {wnid!r} of {where} is read as ImageNet's {words!r}{more}; --raw-names keeps names as they are",
-            stacklevel=2,
+        warn_user(
+            f"class {wnid!r} of {where} is read as ImageNet's {words!r}{more}; --raw-names keeps names as they are"
         )
     marked = [(name, words) for name, words in zip(names, read, strict=True) if not raw and ID_PREFIX.match(name)]
     if marked:
         (name, words), more = marked[0], f" (and {len(marked) - 1} more likewise)" * (len(marked) > 1)
-        warnings.warn(f"class {name!r} is read as {words!r}{more}; --raw-names keeps names as they are", stacklevel=2)
+        warn_user(f"class {name!r} is read as {words!r}{more}; --raw-names keeps names as they are")
     bare = [words for words in read if ID_ONLY.fullmatch(words)]
     if bare:
-        warnings.warn(
-            f"class names such as {bare[0]!r} in {where} are not words that a text encoder understands; {hint}",
-            stacklevel=2,
-        )
+        warn_user(f"class names such as {bare[0]!r} in {where} are not words that a text encoder understands; {hint}")
     return read

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from cliptune.data.config import DataConfig
@@ -12,6 +11,7 @@ from cliptune.data.public.common.spec import DatasetLocation, spec_mismatches
 from cliptune.data.split_file import read_split_file
 from cliptune.errors import UserError
 from cliptune.types import Example
+from cliptune.user_warnings import warn_user
 
 
 class SplitDataset(PublicDataset):
@@ -49,8 +49,7 @@ class SplitDataset(PublicDataset):
         sizes = [len(examples) for examples in self._splits.values()]
         mismatches = spec_mismatches(self.spec, self.location.split_file, self.classnames, sizes)
         if mismatches:
-            warnings.warn(
+            warn_user(
                 f"{self.location.split_file or self.location.home} is not the published split of {self.spec.title} "
-                f"({'; '.join(mismatches)}): results do not compare with published ones",
-                stacklevel=4,
+                f"({'; '.join(mismatches)}): results do not compare with published ones"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from cliptune.data.image_io import IMAGE_SUFFIXES
 from cliptune.errors import UserError, os_reason
 from cliptune.files import read_text
 from cliptune.text import listed
+from cliptune.user_warnings import warn_user
 
 #: The class names that CLIP's authors published first and later experiments use: "missile" (657 and 744) and
 #: "sunglasses" (836 and 837) occur twice.
@@ -52,10 +52,9 @@ def read_classnames(ids: Sequence[str], folders: Iterable[Path] = ()) -> tuple[s
         )
     different = [wnid for wnid in ids if own[wnid] != known[wnid]]
     if different:
-        warnings.warn(
+        warn_user(
             f"{file} has other names than published experiments for {len(different)} of {len(ids)} classes, such as "
-            f"{own[different[0]]!r} for {known[different[0]]!r} ({different[0]}); the names of the file are used",
-            stacklevel=4,
+            f"{own[different[0]]!r} for {known[different[0]]!r} ({different[0]}); the names of the file are used"
         )
     return tuple(own[wnid] for wnid in ids)
 
