@@ -25,6 +25,7 @@ FLAGS = {
     "evaluate": ["--data"],
     "predict": ["--top-k", "--classes", "--json"],
     "export": ["--out", "--allow-code"],
+    "push": ["--private", "--revision", "--allow-code"],
     "auto": ["--data", "--time-limit", "--methods", "--folds", "--out"],
     "tune": ["--data", "--space", "--trials", "--processes", "--out"],
     "run": ["--methods", "--seeds", "--data", "--backbone", "--shots", "--out"],

@@ -14,11 +14,9 @@ from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.files import read_bytes, read_text, write_json
 from cliptune.model.tuned_model import TunedModel
-from cliptune.run_dir import CHECKPOINT
+from cliptune.run_dir import CALIBRATION, CHECKPOINT
 from cliptune.types import Example, Task, TestSet
 
-#: The file in a run directory.
-CALIBRATION = "calibration.json"
 #: Fewer validation images than this give a warning.
 FEW_IMAGES = 50
 

@@ -12,11 +12,18 @@ from cliptune.dir_lock import LOCK_FILE
 from cliptune.errors import UserError, shown
 from cliptune.external_code import AllowCode
 from cliptune.files import read_text, write_text
+from cliptune.hub.name import is_hub_name, parse_name
 from cliptune.results.store import RESULT_FILE
 
 CHECKPOINT, RESUME, CONFIG = "checkpoint.safetensors", "resume.safetensors", "config.yaml"
 #: The training images that a selector chose, with their weights.
 CORESET = "coreset.json"
+#: The temperature that was fitted on validation images.
+CALIBRATION = "calibration.json"
+#: Sentences about the classes, next to a checkpoint from the hub whose method reads them.
+DESCRIPTIONS = "descriptions.json"
+#: What a run on the hub consists of, apart from files for human readers.
+HUB_FILES = (CHECKPOINT, CONFIG, RESULT_FILE, CALIBRATION, DESCRIPTIONS)
 #: Checkpoint of an earlier stage of training, for methods that train in several stages.
 STAGE = "stage{}.safetensors"
 #: Largest size of a configuration file.
@@ -24,6 +31,18 @@ MAX_CONFIG_BYTES = 1 << 20
 #: Patterns of temporary files of killed processes; and of a finished run, also the training state, files of
 #: unfinished takeovers of a lock, and the lock file of earlier versions.
 TEMPORARY, OUTDATED = (".*.tmp",), (RESUME, f"*.{RESUME}", f"{LOCK_FILE}.*", ".held")
+
+
+def find_run(path: str | Path) -> Path:
+    """The folder or checkpoint file of a run that the user named: a path, or hf:USER/MODEL[@REVISION] on the hub.
+
+    A run on the hub is downloaded. Raises `UserError` if that fails.
+    """
+    if not is_hub_name(path):
+        return Path(path)
+    from cliptune.hub.download import download_run
+
+    return download_run(parse_name(path), HUB_FILES)
 
 
 @contextmanager
@@ -82,12 +101,12 @@ def has_config(folder: Path, run: RunConfig) -> bool:
 
 
 def read_config(path: str | Path, allow_code: AllowCode = False) -> RunConfig:
-    """The configuration in the `config.yaml` of a run, given as that file or as its directory.
+    """The configuration in the `config.yaml` of a run, given as that file, as its directory, or by its name on the hub.
 
     allow_code: Whether methods outside of cliptune may be imported, or the names of those that may. Raises `UserError`
     that names the file, and the key or the value that cannot be used.
     """
-    file = Path(path).expanduser()
+    file = find_run(path).expanduser()
     file = file / CONFIG if file.is_dir() else file
     text = read_text(file, MAX_CONFIG_BYTES)
     try:

@@ -17,7 +17,7 @@ from cliptune.methods.zeroshot import ZeroShot
 from cliptune.model.method import OWN_BACKBONE, Method
 from cliptune.model.teacher import TeacherModel
 from cliptune.model.tuned_model import TunedModel
-from cliptune.run_dir import CHECKPOINT
+from cliptune.run_dir import CHECKPOINT, find_run
 
 #: The last part of the name of the tensor in which learners keep the teacher's class features.
 CLASS_FEATURES = "class_features"
@@ -34,14 +34,14 @@ def lazy_teacher(method: Method, student: Backbone, load_run: LoadRun) -> Callab
 
 
 def load_teacher(source: str, student: Backbone, load_run: LoadRun) -> TunedModel:
-    """The teacher `source`: a run directory or checkpoint file, NAME/PRETRAINED of a backbone (with the templates of
-    the student's data), or `OWN_BACKBONE`.
+    """The teacher `source`: a run (a directory, a checkpoint file, or hf:USER/MODEL), NAME/PRETRAINED of a backbone
+    (with the templates of the student's data), or `OWN_BACKBONE`.
 
     Raises `UserError` if there is no such run or backbone.
     """
     if source == OWN_BACKBONE:
         return TunedModel(student, ZeroShot(), NO_CLASSES, trained=NO_CLASSES)
-    path = Path(source).expanduser()
+    path = find_run(source).expanduser()
     if path.is_file() or (path / CHECKPOINT).is_file():
         return load_run(path)
     name, pretrained = split_backbone(source)

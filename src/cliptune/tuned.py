@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -176,7 +177,7 @@ class Tuned:
             UserError: If there are no validation images, all are classified correctly, or images have several classes.
         """
         if self.folder is not None:
-            check_file(self.folder / calibration.CALIBRATION)
+            check_file(self.folder / run_dir.CALIBRATION)
         model, run, task = self._evaluation(None, reading)
         fitted = calibration.fit_on_validation(model, run, task, watchers)
         if fitted.images < calibration.FEW_IMAGES:
@@ -376,6 +377,39 @@ class Tuned:
         source = Exported(self.model, self.run, task, self.temperature)
         return write_export(source, path, to, half=half, int8=int8)  # type: ignore[arg-type]
 
+    def push(self, repository: str, *, private: bool = False, revision: str = "", license: str = "") -> str:
+        """Publish the model on the Hugging Face hub: learned tensors, configuration, class names, results, model card.
+
+        It needs a token with write access: `hf auth login`, or the environment variable `HF_TOKEN`.
+        `ct.load("hf:USER/MODEL")` loads it. Paths of this machine that a run directory records are left out.
+
+        Args:
+            repository: USER/MODEL. It is created if it does not exist; a model of cliptune that is there is replaced,
+                and its earlier commits remain.
+            private: Whether a new repository is private.
+            revision: The branch to commit to, which is created if it does not exist. By default, the main branch.
+            license: The licence of the learned tensors, for the model card, such as "mit".
+
+        Returns:
+            The address of its page.
+
+        Raises:
+            UserError: If there is no token, the hub cannot be reached or refuses, or the repository contains anything
+                else than a model of cliptune.
+        """
+        from cliptune.push.push import push_run
+
+        options: dict[str, Any] = {"private": private, "revision": revision, "license": license}
+        options["allow_code"] = config.external_names(self.run)
+        source = self.folder if self.folder is not None and (self.folder / run_dir.CHECKPOINT).is_file() else self.path
+        if source is not None:
+            return push_run(source, repository, **options).url
+        with tempfile.TemporaryDirectory(prefix="cliptune-push-") as folder:
+            self.save(folder)
+            if self.result is not None:
+                store.save_result(self.result, Path(folder))
+            return push_run(Path(folder), repository, **options).url
+
     def as_module(self, half: bool = False) -> nn.Module:
         """The model as a module from images to logits, for `torch.export`, `torch.jit.trace` and `torch.onnx`.
 
@@ -398,7 +432,8 @@ def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool
     together.
 
     Args:
-        path: The folder of a run, or a checkpoint file.
+        path: The folder of a run, a checkpoint file, or a run on the Hugging Face hub as hf:USER/MODEL or
+            hf:USER/MODEL@REVISION, which is downloaded. Code is never loaded from there.
         backbone: The backbone, if it is already loaded. By default, the one that the checkpoint names is loaded.
         allow_code: Whether to import a method outside of cliptune ("package.module:Class") that the file names. Use it
             only for files that you trust.
@@ -406,5 +441,6 @@ def load(path: str | Path, backbone: Backbone | None = None, *, allow_code: bool
     Raises:
         UserError: If there is no checkpoint, it is damaged, or it was made for another backbone.
     """
-    model, run = model_io.load_model(Path(path), backbone, allow_code=allow_code)
-    return Tuned(model, run, path=Path(path).absolute())
+    place = run_dir.find_run(path)
+    model, run = model_io.load_model(place, backbone, allow_code=allow_code)
+    return Tuned(model, run, path=place.absolute())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hub_server import hub_server  # noqa: F401
 from tiny_tasks import BRIEFLY
 
 

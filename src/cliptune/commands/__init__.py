@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "evaluate RUN: accuracy of a trained run on its own test images, or on others with --data",
     "predict": "predict RUN IMAGES...: the most probable classes of images",
     "export": "export RUN --to onnx --out FOLDER: a classifier for use without cliptune, or weights for open_clip",
+    "push": "push RUN USER/MODEL: publish a run on the Hugging Face hub; commands take it as hf:USER/MODEL",
     "run": "run PROTOCOL: several methods and seeds, e.g. cliptune run base-to-novel --methods coop maple+dapt",
     "background": "background RUN...: how much accuracy depends on backgrounds, and whether attention is on the object",
     "report": "report FOLDER: the table and the page of the results of `run` or `demo`",

@@ -27,7 +27,7 @@ from cliptune.report import reliance_records
 from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord
 from cliptune.results import store
 from cliptune.results.aggregate import display_name
-from cliptune.run_dir import CHECKPOINT
+from cliptune.run_dir import CHECKPOINT, find_run
 
 #: Columns of the table in the terminal.
 COLUMNS = (*CONDITIONS, "drop", "followed", "energy", "pointing")
@@ -121,7 +121,8 @@ def print_reliance(found: Found) -> None:
 
 
 def checkpoints(given: Path) -> list[Path]:
-    """The runs at or under a folder, or a checkpoint file itself."""
+    """The runs at or under a folder, a run on the hub, or a checkpoint file itself."""
+    given = find_run(given)
     if given.is_file() or (given / CHECKPOINT).is_file():
         return [given]
     found = sorted(path.parent for path in given.rglob(CHECKPOINT))

@@ -70,8 +70,9 @@ def data_mislabelled(arguments: list[str]) -> None:
 
 def run_folders(given: Path) -> list[Path]:
     """The run directories in a folder, or the folder itself if it is one. Raises `UserError` if there are none."""
-    from cliptune.run_dir import CHECKPOINT
+    from cliptune.run_dir import CHECKPOINT, find_run
 
+    given = find_run(given)
     found = [given] if (given / CHECKPOINT).is_file() else sorted(path.parent for path in given.rglob(CHECKPOINT))
     if not found:
         raise UserError(f"no runs with a checkpoint in {given}; pass folders of cliptune train or cliptune run")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import warnings
 from importlib import resources
@@ -38,11 +37,9 @@ def _methods() -> list[str]:
         cls = methods.get(name)
         wraps = methods.is_wrapper(cls)
         size = "as METHOD" if wraps else sizes.get(name) or count_parameters(name)
-        summary, _, rest = (cls.__doc__ or "").strip().partition("\n\n")
-        # "Authors, Title, Venue Year, https://..." is the paragraph's first sentence.
-        paper = re.search(r".+?https?://[^\s,]+(?=[.,])", " ".join(rest.split()))
+        summary, _, _ = (cls.__doc__ or "").strip().partition("\n\n")
         shown = f"METHOD+{name}" if wraps else name
-        lines.append(f"{shown:<17}{size:>14}  {' '.join(summary.split())} {paper[0] if paper else ''}".rstrip())
+        lines.append(f"{shown:<17}{size:>14}  {' '.join(summary.split())} {methods.paper_of(cls)}".rstrip())
     return [f"{'method':<17}{'on ViT-B/16':>14}  what is learned, paper", *lines]
 
 

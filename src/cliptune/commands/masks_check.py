@@ -53,7 +53,7 @@ class MasksCheck:
     seed: int = 1
     """Seed of the drawn images and of random masks (grid)."""
     run: str = ""
-    """Folder of a trained run, for masks that use a model (gradcam, maskclip); by default an untuned model."""
+    """A trained run, for masks that use a model (gradcam, maskclip); by default an untuned model."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     backbone: str = AUTO
@@ -162,12 +162,12 @@ def _refresh(
 
 def model_of(options: Any, dataset: Dataset) -> TunedModel:
     """The model of the folder `options.run`, for the dataset's classes, or the untuned one of `options.backbone`."""
-    from cliptune import experiment, model_io
+    from cliptune import experiment, model_io, run_dir
     from cliptune.model.tuned_model import TunedModel
 
     if options.run:
         return (
-            model_io.load_model(Path(options.run), allow_code=options.allow_code)[0]
+            model_io.load_model(run_dir.find_run(options.run), allow_code=options.allow_code)[0]
             .with_classes(dataset.classnames)
             .eval()
         )

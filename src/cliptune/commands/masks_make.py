@@ -71,7 +71,7 @@ class MasksMake:
     saliency: Literal["gradcam", "maskclip"] = "gradcam"
     """sam: the saliency method."""
     run: str = ""
-    """sam: folder of a trained run whose model computes the saliency; by default an untuned model."""
+    """sam: a trained run whose model computes the saliency; by default an untuned model."""
     allow_code: bool = False
     """Import a method outside of cliptune (package.module:Class) that the run names; only for files you trust."""
     backbone: str = AUTO

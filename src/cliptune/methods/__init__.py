@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 from cliptune.errors import UserError
 from cliptune.model.method import Method
@@ -53,6 +54,14 @@ def build(name: str) -> Method:
 def wrapper_names() -> list[str]:
     """Names of the methods that wrap another one."""
     return [name for name in names() if is_wrapper(get(name))]
+
+
+def paper_of(cls: type[Method]) -> str:
+    """Authors, title, venue, year and address of a method's paper, from its docstring; "" if that names none."""
+    _, _, rest = (cls.__doc__ or "").strip().partition("\n\n")
+    # "Authors, Title, Venue Year, https://..." is the paragraph's first sentence.
+    found = re.search(r".+?https?://[^\s,]+(?=[.,])", " ".join(rest.split()))
+    return found[0] if found else ""
 
 
 def name_of(method: Method) -> str:

@@ -39,8 +39,8 @@ class PromptKd(Method):
     fixed_classes = True
 
     teacher: str = OWN_BACKBONE
-    """The teacher: the directory of a run (the papers' is promptsrc on ViT-L-14), a backbone as NAME/PRETRAINED
-    (zero-shot with the data's template), or own (the student's backbone, zero-shot)."""
+    """The teacher: a run, as a directory or hf:USER/MODEL (the papers' is promptsrc on ViT-L-14), a backbone as
+    NAME/PRETRAINED (zero-shot with the data's template), or own (the student's backbone, zero-shot)."""
     n_ctx: int = 4
     """Tokens per layer of the image tower."""
     depth: int = 9

@@ -138,7 +138,7 @@ def train_winner(
         with lock_dir(out):
             if not run_dir.has_config(out, run):
                 run_dir.remove_run(out)
-                (out / calibration.CALIBRATION).unlink(missing_ok=True)
+                (out / run_dir.CALIBRATION).unlink(missing_ok=True)
         if (out / store.RESULT_FILE).is_file() and not run.data.startswith("python:"):
             return load(out)
     task = tasks.build_task(run, dataset)

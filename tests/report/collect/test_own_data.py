@@ -7,9 +7,9 @@ import warnings
 import pytest
 
 import cliptune as ct
-from cliptune.calibration import CALIBRATION
 from cliptune.report.collect.models import restore_models
 from cliptune.report.collect.own_data import collect_own_data
+from cliptune.run_dir import CALIBRATION
 
 
 @pytest.fixture(scope="module")
