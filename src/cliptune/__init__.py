@@ -17,15 +17,30 @@ if TYPE_CHECKING:
     from cliptune.api import import_checkpoint, train
     from cliptune.backbones.load import load_backbone as load_backbone
     from cliptune.data.custom.common.torch_dataset import from_torch
+    from cliptune.data.sources import get as open_dataset
+    from cliptune.engine.progress import ProgressBar
     from cliptune.errors import UserError
     from cliptune.selection.auto import auto
     from cliptune.tuned import Tuned, load
     from cliptune.tuning.api import tune
 
-__all__ = ["Tuned", "UserError", "auto", "from_torch", "import_checkpoint", "load", "load_backbone", "train", "tune"]
+__all__ = [
+    "ProgressBar",
+    "Tuned",
+    "UserError",
+    "auto",
+    "from_torch",
+    "import_checkpoint",
+    "load",
+    "load_backbone",
+    "open_dataset",
+    "train",
+    "tune",
+]
 
 #: Public name -> module and attribute, imported on first use so that `import cliptune` stays fast.
 _HOMES = {
+    "ProgressBar": ("cliptune.engine.progress", "ProgressBar"),
     "Tuned": ("cliptune.tuned", "Tuned"),
     "UserError": ("cliptune.errors", "UserError"),
     "auto": ("cliptune.selection.auto", "auto"),
@@ -33,6 +48,7 @@ _HOMES = {
     "import_checkpoint": ("cliptune.api", "import_checkpoint"),
     "load": ("cliptune.tuned", "load"),
     "load_backbone": ("cliptune.backbones.load", "load_backbone"),
+    "open_dataset": ("cliptune.data.sources", "get"),
     "train": ("cliptune.api", "train"),
     "tune": ("cliptune.tuning.api", "tune"),
 }

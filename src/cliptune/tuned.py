@@ -12,7 +12,18 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import to_pil_image
 
-from cliptune import calibration, checks, config, evaluation_data, experiment, inspection, model_io, run_dir, tasks
+from cliptune import (
+    calibration,
+    checks,
+    config,
+    evaluation_data,
+    experiment,
+    inspection,
+    methods,
+    model_io,
+    run_dir,
+    tasks,
+)
 from cliptune.analysis.calibration import FittedTemperature
 from cliptune.analysis.inspection import Inspection
 from cliptune.backbones.backbone import Backbone
@@ -22,6 +33,7 @@ from cliptune.engine.nan_checks import check_logits
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.files import check_file
+from cliptune.html_repr import html_repr
 from cliptune.model.export import export_open_clip
 from cliptune.model.image_classifier import ImageClassifier
 from cliptune.model.tuned_model import TunedModel
@@ -58,6 +70,15 @@ class Tuned:
         if folder is None and path is not None and (path.is_dir() or path.name == run_dir.CHECKPOINT):
             folder = path if path.is_dir() else path.parent
         self.folder, self._fitted = folder, None
+
+    def __repr__(self) -> str:
+        known = self._result.metrics.items() if self._result is not None else ()
+        metrics = "".join(f", {name} {value:.1f}" for name, value in known)
+        name, data = methods.name_of(self.run.method), self.run.data
+        return f"<Tuned {name} on {data}, {len(self.classnames):,} classes{metrics}>"
+
+    def _repr_html_(self) -> str:
+        return html_repr(self, "runs:tuned_html")
 
     @property
     def result(self) -> Result | None:
@@ -330,6 +351,39 @@ class Tuned:
         if fitted is not None:
             calibration.write_temperature(path.parent, fitted)
         return path
+
+    def plot(self, what: str = "curves", images: Any = None, *, data: Any = None, **reading: Any) -> Any:
+        """Draw a figure of the run.
+
+        Args:
+            what: "curves": losses, and validation accuracy if it was measured, by epoch. "confusion": true against
+                predicted classes of each test set. "saliency": images with Grad-CAM maps of the predicted class.
+            images: The images of "saliency", as for `predict`, at most 24; by default, test images of several classes.
+            data: The data of "confusion", or of "saliency" without `images`; as for `evaluate`.
+            **reading: As for `evaluate`.
+
+        Returns:
+            A `matplotlib.figure.Figure`, which notebooks show and `savefig` writes. It does not belong to pyplot, so it
+            needs no backend and is not kept in memory.
+
+        Raises:
+            UserError: If the run has no history, its image tower has no Grad-CAM maps, or as `evaluate`.
+        """
+        from cliptune.report import run_plots  # matplotlib takes half a second to import
+
+        run_plots.check_arguments(what, images, data, reading)
+        if what == "curves":
+            return run_plots.plot_curves(self.result)
+        if what == "confusion":
+            return run_plots.plot_confusions(self.inspect(data, **reading).splits)
+        if images is not None:
+            tuned, shown = self, run_plots.read_images(images)
+        else:
+            model, run, task = self._evaluation(data, reading)
+            shown, classnames = run_plots.sample_test_images(task)
+            tuned = Tuned(model.with_classes(classnames), run)
+        probabilities = tuned.logits([one.image for one in shown]).softmax(-1)
+        return run_plots.plot_saliency(tuned.model, shown, probabilities)
 
     def export(self, path: str | Path, to: str = "open_clip", *, half: bool = False, int8: bool = False) -> Path:
         """Write the tuned model for use without cliptune.

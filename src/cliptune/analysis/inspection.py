@@ -9,6 +9,7 @@ from typing import Any
 from cliptune.analysis.calibration import measure_calibration
 from cliptune.analysis.class_accuracy import class_accuracies, confusions, surest_mistakes, wilson_interval
 from cliptune.analysis.split_predictions import COLUMNS, SplitPredictions, prediction_rows
+from cliptune.html_repr import html_repr
 from cliptune.results.row_tables import to_table
 
 CLASS_COLUMNS = ("split", "class", "images", "correct", "accuracy", "low", "high")
@@ -16,7 +17,7 @@ CONFUSION_COLUMNS = ("split", "true", "predicted", "count", "images", "share", "
 CALIBRATION_COLUMNS = ("split", "images", "accuracy", "confidence", "ece", "nll", "temperature")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inspection:
     """The predictions of a tuned model for images.
 
@@ -32,6 +33,13 @@ class Inspection:
     metrics: Mapping[str, float]
     splits: Sequence[SplitPredictions]
     temperatures: Mapping[str, float]
+
+    def __repr__(self) -> str:
+        images = sum(len(part.paths) for part in self.splits)
+        return f"<Inspection of {images:,} images: {', '.join(f'{k} {v:.1f} %' for k, v in self.metrics.items())}>"
+
+    def _repr_html_(self) -> str:
+        return html_repr(self, "inspection:inspection_html")
 
     def predictions(self) -> Any:
         """One row per image.

@@ -20,7 +20,7 @@ from cliptune.commands.parse import parse_known
 from cliptune.commands.planning import apply_flags, fields_of_flags
 from cliptune.data import sources
 from cliptune.data.config import DataConfig
-from cliptune.engine.watchers import ProgressBar, progress_display
+from cliptune.engine.progress import ProgressBar, progress_display
 from cliptune.errors import UserError
 
 if TYPE_CHECKING:

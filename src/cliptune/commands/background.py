@@ -21,7 +21,7 @@ from cliptune.commands.flags import FLAT
 from cliptune.commands.output import table_console
 from cliptune.commands.parse import parse, split_first
 from cliptune.data.config import DataConfig
-from cliptune.engine.watchers import ProgressBar, progress_display
+from cliptune.engine.progress import ProgressBar, progress_display
 from cliptune.errors import UserError
 from cliptune.report import reliance_records
 from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord

@@ -16,7 +16,8 @@ from cliptune.commands.flags import FLAT
 from cliptune.commands.parse import parse, split_first
 from cliptune.data import sources
 from cliptune.data.config import DataConfig
-from cliptune.engine.watchers import ProgressBar, progress_callback, progress_display
+from cliptune.engine.progress import ProgressBar, progress_display
+from cliptune.engine.watchers import progress_callback
 from cliptune.results.row_tables import check_row_file, write_rows
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from tyro.conf import Positional
 from cliptune import checks
 from cliptune.commands.output import print_columns
 from cliptune.commands.parse import parse
-from cliptune.engine.watchers import ProgressBar, progress_display
+from cliptune.engine.progress import ProgressBar, progress_display
 from cliptune.errors import UserError
 from cliptune.results.row_tables import check_row_file, write_rows
 

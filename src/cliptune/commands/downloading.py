@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from cliptune.data import public, sources
 from cliptune.data.config import ROOT_VARIABLE
 from cliptune.data.public.download.disk import disk_errors, format_bytes
+from cliptune.engine.progress import draws_bars
 from cliptune.errors import UserError
 from cliptune.registry import nearest
 
@@ -36,7 +37,7 @@ class ProgressBars:
         if what != self.what:
             self._end()
             self.what = what
-            if not self.progress.console.is_terminal:
+            if not draws_bars(self.progress.console):
                 self.progress.console.print(f"{what}, {format_bytes(total)}" if total else what, markup=False)
                 return
             self.task = self.progress.add_task(what, total=total)

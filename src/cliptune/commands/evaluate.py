@@ -15,7 +15,7 @@ from cliptune.commands.flags import FLAT
 from cliptune.commands.output import print_columns
 from cliptune.commands.parse import parse, split_first
 from cliptune.data.config import DataConfig
-from cliptune.engine.watchers import ProgressBar, progress_display
+from cliptune.engine.progress import ProgressBar, progress_display
 from cliptune.errors import UserError
 from cliptune.results.aggregate import display_name
 from cliptune.results.row_tables import check_row_file, write_rows

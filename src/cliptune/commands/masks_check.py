@@ -21,7 +21,7 @@ from cliptune.data import sources
 from cliptune.data.config import DataConfig
 from cliptune.data.dataset import Dataset
 from cliptune.data.splits import sample_few_shot
-from cliptune.engine.watchers import ProgressBar, progress_display
+from cliptune.engine.progress import ProgressBar, progress_display
 from cliptune.errors import UserError
 from cliptune.files import check_file, write_bytes
 from cliptune.types import Example

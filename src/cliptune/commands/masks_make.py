@@ -22,7 +22,7 @@ from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
 from cliptune.data.dataset import Dataset
 from cliptune.data.range_warnings import collect_assumed_ranges, warn_assumed_ranges
-from cliptune.engine.watchers import ProgressBar, progress_display
+from cliptune.engine.progress import ProgressBar, progress_display
 from cliptune.errors import UserError
 from cliptune.text import listed
 from cliptune.types import Example

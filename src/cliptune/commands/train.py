@@ -19,7 +19,8 @@ from cliptune.commands.flags import FLAT, given_fields
 from cliptune.commands.parse import parse, parse_known, split_first
 from cliptune.config import RunConfig
 from cliptune.data import sources
-from cliptune.engine.watchers import ProgressBar, TensorBoard, Watcher, progress_display
+from cliptune.engine.progress import ProgressBar, progress_display
+from cliptune.engine.watchers import TensorBoard, Watcher
 from cliptune.results import prompt_lengths
 
 

@@ -11,6 +11,7 @@ from cliptune.data.config import DataConfig
 from cliptune.data.image_files import ImageFiles
 from cliptune.data.image_io import read_image
 from cliptune.errors import UserError
+from cliptune.html_repr import html_repr
 from cliptune.types import DecodedImage, Example
 
 
@@ -38,6 +39,13 @@ class Dataset(ABC):
     image_kind: str = "photographs"
     is_public: bool = False
     reading: DataConfig = DataConfig()
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(self.examples(part)):,} {part}" for part in ("train", "val", "test"))
+        return f"<{type(self).__name__} {self.name}: {len(self.classnames):,} classes, {counts} images>"
+
+    def _repr_html_(self) -> str:
+        return html_repr(self, "dataset:dataset_html")
 
     @cached_property
     def open_targets(self) -> dict[tuple[str, DataConfig], Dataset]:

@@ -1,12 +1,9 @@
-"""Observers of a run: progress bar, TensorBoard. None of them changes a result."""
+"""Observers of a run. None of them changes a result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
 class Watcher:
@@ -28,40 +25,6 @@ class Watcher:
         """During work other than training, such as "testing": `done` of `total` items are finished."""
 
 
-class ProgressBar(Watcher):
-    """A bar in the terminal, with the loss of the last epoch."""
-
-    def __init__(self, display: Progress, title: str):
-        self.display, self.title = display, title
-        self.task: TaskID | None = None
-
-    def begin(self, epochs: int, steps: int, first: int) -> None:
-        self._show(self.title, first * steps, epochs * steps)
-
-    def step(self, epoch: int, losses: Mapping[str, float]) -> None:
-        if self.task is not None:
-            self.display.advance(self.task)
-
-    def epoch(self, row: Mapping[str, float]) -> None:
-        if self.task is not None:
-            self.display.update(self.task, description=f"{self.title}  loss {row['loss']:.3f}")
-
-    def end(self) -> None:
-        if self.task is not None:
-            self.display.remove_task(self.task)
-        self.task = None
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        self._show(f"{self.title}  {what}", done, total)
-        if done == total:
-            self.end()
-
-    def _show(self, text: str, done: int, total: int) -> None:
-        if self.task is None:
-            self.task = self.display.add_task(text)
-        self.display.update(self.task, description=text, completed=done, total=total)
-
-
 class TensorBoard(Watcher):
     """Scalars of each epoch under `folder`, for `tensorboard --logdir`."""
 
@@ -80,19 +43,6 @@ class TensorBoard(Watcher):
 
     def end(self) -> None:
         self.writer.close()
-
-
-def progress_display(console: Console) -> Progress:
-    """The progress display of all commands, on a console; invisible if that is not a terminal."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def progress_callback(watchers: Sequence[Watcher], what: str) -> Callable[[int, int], None]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cliptune.errors import UserError, os_reason
 from cliptune.files import atomic_write, check_file, write_text
+from cliptune.html_repr import html_repr
 
 #: Suffixes of files that `write_rows` writes.
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -40,6 +41,9 @@ class RowTable(Sequence[Mapping[str, Any]]):
     def __repr__(self) -> str:
         names = ", ".join(self.columns)
         return f"<{len(self.rows)} rows with {names}; a plain table, as pandas is not installed: {INSTALL}>"
+
+    def _repr_html_(self) -> str:
+        return html_repr(self, "tables:row_table_html")
 
 
 def to_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Any:

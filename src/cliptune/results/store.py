@@ -40,7 +40,7 @@ def load_result(path: Path) -> Result:
     return Result(**content)
 
 
-def load_results(root: Path) -> list[Result]:
+def load_results(root: str | Path) -> list[Result]:
     """Read all results under `root` (a folder or one file), sorted by data, method, seed and task.
 
     If no file is named result.json, the .json files directly in `root` are read. Raises `UserError` if there is none.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cliptune.errors import UserError
+from cliptune.html_repr import html_repr
 from cliptune.results import t_distribution
 from cliptune.results.aggregate import Cell as Cell
 from cliptune.results.aggregate import aggregate_datasets, aggregate_runs, mean_over_seeds, select_metrics
@@ -56,7 +57,7 @@ class Row:
     pool: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """A table of results.
 
@@ -75,6 +76,12 @@ class Table:
     keys: tuple[str, ...] = KEY_COLUMNS
     spread: Spread = "std"
     differences: bool = False
+
+    def __repr__(self) -> str:
+        return f"<table of {len(self.rows)} rows: {', '.join((*self.keys, *self.columns))}>"
+
+    def _repr_html_(self) -> str:
+        return html_repr(self, "tables:result_table_html")
 
 
 def summarise(

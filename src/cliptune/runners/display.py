@@ -8,6 +8,8 @@ from collections.abc import Hashable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from cliptune.engine.progress import draws_bars
+
 
 class SweepDisplay:
     """Shows `done` of `total` jobs and the running ones, each identified by a `key` of the caller's."""
@@ -23,7 +25,7 @@ class SweepDisplay:
             TextColumn("{task.fields[left]}", markup=False),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not draws_bars(console),
         )
         self._sweep = self.progress.add_task("runs", total=total, completed=done, left="")
 

@@ -15,6 +15,7 @@ from cliptune.backbones.resolve import resolve_backbone
 from cliptune.config import RunConfig
 from cliptune.data.dataset import Dataset
 from cliptune.dir_lock import lock_dir
+from cliptune.html_repr import html_repr
 from cliptune.results import store
 from cliptune.results.row_tables import to_table
 from cliptune.selection import files, leaderboard
@@ -50,6 +51,9 @@ class Selection:
     reason: str
     notes: tuple[str, ...] = field(repr=False)
     rows: tuple[Mapping[str, Any], ...] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return html_repr(self, "runs:selection_html")
 
     @property
     def leaderboard(self) -> Any:

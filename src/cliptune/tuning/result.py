@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cliptune.config import RunConfig
+from cliptune.html_repr import html_repr
 from cliptune.results.row_tables import to_table
 from cliptune.tuning.rows import TrialRow, best_row
 from cliptune.tuning.space import Dimension
@@ -16,7 +17,7 @@ from cliptune.tuning.space import Dimension
 PRESET = "best.yaml"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TuneResult:
     """The result of a search.
 
@@ -38,6 +39,12 @@ class TuneResult:
     images: int
     split: str
     out: Path
+
+    def __repr__(self) -> str:
+        return f"<TuneResult of {len(self.rows)} trials: {self.best}; {self.preset}>"
+
+    def _repr_html_(self) -> str:
+        return html_repr(self, "runs:search_html")
 
     @property
     def best(self) -> TrialRow:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cliptune.html_repr import html_repr
 from cliptune.types.examples import Example
 
 
@@ -65,7 +66,7 @@ class State:
     steps: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """Result of one task: metrics at full precision, and the configuration and circumstances they come from."""
 
@@ -78,3 +79,10 @@ class Result:
     cost: Mapping[str, float] = field(default_factory=dict)
     history: tuple[Mapping[str, float], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name} {value:.1f}" for name, value in self.metrics.items())
+        return f"<Result of {self.method} on {self.data}, seed {self.seed}: {metrics or 'no metrics'}>"
+
+    def _repr_html_(self) -> str:
+        return html_repr(self, "runs:result_html")
