@@ -21,7 +21,7 @@ from tiny_tasks import write_images
 SOURCES = Path(user_warnings.__file__).parent
 QUICK = {"epochs": 1, "min_steps": 0, "augment": "none", "batch_size": 8}
 #: Public functions that are called below; the others of `ct` are classes.
-FUNCTIONS = {"auto", "from_torch", "import_checkpoint", "load", "load_backbone", "train", "tune"}
+FUNCTIONS = {"auto", "from_torch", "import_checkpoint", "load", "load_backbone", "open_dataset", "train", "tune"}
 #: Attributes of a tuned model that compute nothing.
 PLAIN = {"classnames", "result", "temperature"}
 
@@ -71,6 +71,7 @@ CALLS = {
     "auto": lambda run, data, out: ct.auto(data, methods=["coop"], out=out, folds=2, shots=2, **QUICK),
     "tune": lambda run, data, out: ct.tune("coop", data, trials=2, folds=2, out=out, shots=2, **QUICK),
     "load": lambda run, data, out: ct.load(run.folder),
+    "open_dataset": lambda run, data, out: ct.open_dataset(data),
     "load_backbone": lambda run, data, out: ct.load_backbone("tiny"),
     "from_torch": lambda run, data, out: ct.from_torch(
         [(Image.new("RGB", (8, 8)), i % 2) for i in range(8)], ["0", "1"]
@@ -79,6 +80,7 @@ CALLS = {
     "Tuned.predictions": lambda run, data, out: run.predictions(),
     "Tuned.inspect": lambda run, data, out: run.inspect(all_images=True),
     "Tuned.calibrate": lambda run, data, out: run.calibrate(),
+    "Tuned.plot": lambda run, data, out: run.plot("saliency"),
     "Tuned.predict": lambda run, data, out: run.predict(image(data)),
     "Tuned.logits": lambda run, data, out: run.logits([image(data)]),
     "Tuned.image_features": lambda run, data, out: run.image_features(image(data)),

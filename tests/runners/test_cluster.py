@@ -2,6 +2,8 @@
 
 import io
 import os
+import shutil
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -25,12 +27,15 @@ def cluster(monkeypatch):
     utilities = pytest.importorskip("ray.cluster_utils")
     monkeypatch.setenv("PYTHONPATH", str(Path(logging_method.__file__).parent), prepend=os.pathsep)
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # keeps Ray from killing tasks itself
+    folder = tempfile.mkdtemp(prefix="ray")  # paths of its sockets must be short
+    monkeypatch.setenv("RAY_TMPDIR", folder)  # where no other cluster is looked for, nor this one found by others
     node = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
     nodes = utilities.Cluster(initialize_head=True, head_node_args=node)
     try:
         yield nodes
     finally:
         nodes.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

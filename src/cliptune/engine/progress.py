@@ -131,7 +131,7 @@ class NotebookBars:
 
 def show_html(content: str) -> Callable[[str], None]:
     """Display HTML below the cell of a notebook, and return a function that replaces it."""
-    from IPython.display import HTML, display
+    from IPython.display import HTML, display  # type: ignore[reportMissingImports]
 
     handle: Any = display(HTML(content), display_id=True)
     return lambda new: handle.update(HTML(new))
