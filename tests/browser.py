@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,9 @@ def found() -> str | None:
 
 
 class Page:
-    """A page opened at a size; `problems` collects console errors, exceptions and blocked or failed requests."""
+    """A file or URL opened at a size; `problems` collects console errors, exceptions and blocked or failed requests."""
 
-    def __init__(self, path: Path, width: int, height: int, profile: Path, dark: bool = False):
+    def __init__(self, page: Path | str, width: int, height: int, profile: Path, dark: bool = False):
         theirs, self._in = os.pipe()
         self._out, answers = os.pipe()
         far = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs, answers)]  # out of the way of 3 and 4
@@ -52,7 +54,7 @@ class Page:
         self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self("Emulation.setEmulatedMedia", features=[scheme])
-        self("Page.navigate", url=path.resolve().as_uri())
+        self("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not self._loaded:
             self._read()
 
@@ -91,6 +93,27 @@ class Page:
         x, y = self.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({where}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def choose(self, selector: str, *files: Path) -> None:
+        """Choose files in the file input that `selector` finds first."""
+        document = self("DOM.getDocument")["root"]["nodeId"]
+        node = self("DOM.querySelector", nodeId=document, selector=selector)["nodeId"]
+        self("DOM.setFileInputFiles", nodeId=node, files=[str(file.resolve()) for file in files])
+
+    def wait(self, script: str, seconds: float = 30) -> Any:
+        """The value of a JavaScript expression once it is true."""
+        end = time.monotonic() + seconds
+        while not (value := self.run(script)):
+            assert time.monotonic() < end, f"never true: {script}"
+            time.sleep(0.05)
+        return value
+
+    def screenshot(self, path: Path) -> None:
+        """Write a PNG of the whole page."""
+        width, height = self.run("[innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        answer = self("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        path.write_bytes(base64.b64decode(answer["data"]))
 
     def _read(self) -> dict:
         while b"\0" not in self._buffer:

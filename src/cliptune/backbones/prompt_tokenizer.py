@@ -169,22 +169,26 @@ class PromptTokenizer:
         return set() if self._is_clip else {self.tokenizer.tokenizer.unk_token_id} & set(ids)
 
     def check_names(self, classnames: Sequence[str]) -> None:
-        """Warn about class names without tokens, with unknown tokens, or with the tokens of another name. Raises
-        `UserError` for a name that is not one line of text."""
+        """Warn of `name_problems`. Raises `UserError` for a name that is not one line of text."""
         checks.printable("class name", classnames)
-        first: dict[tuple[int, ...], str] = {}
+        for problem in self.name_problems(classnames):
+            warn_user(f"backbone {self.name!r} {problem}")
+
+    def name_problems(self, classnames: Sequence[str]) -> list[str]:
+        """Sentences about class names without tokens, with unknown tokens, or with the tokens of another name; the
+        subject is the backbone."""
+        problems, first = [], dict[tuple[int, ...], str]()
         for name in classnames:
-            ids, problem = self.word_ids(name.replace("_", " ")), ""
+            ids = self.word_ids(name.replace("_", " "))
             same, unknown = first.setdefault(tuple(ids), name), self.unknown_ids(ids)
             if unknown:
                 pieces = ", ".join(repr(self.decode(token)) for token in sorted(unknown))
-                problem = f"was not trained on {pieces} in the class name {name!r}"
+                problems.append(f"was not trained on {pieces} in the class name {name!r}")
             elif not ids:
-                problem = f"finds no tokens in the class name {name!r}"
+                problems.append(f"finds no tokens in the class name {name!r}")
             elif same != name:
-                problem = f"reads the class names {same!r} and {name!r} as the same"
-            if problem:
-                warn_user(f"backbone {self.name!r} {problem}")
+                problems.append(f"reads the class names {same!r} and {name!r} as the same")
+        return problems
 
     def vocabulary(self, size: int) -> list[tuple[str, bool]]:
         """The text of the first `size` tokens, and whether each consists of letters and ends a word (CLIP) or begins

@@ -105,6 +105,16 @@ def find_fault(path: Path) -> str:
     return ""
 
 
+def image_header(content: bytes, name: str) -> tuple[str, int, int]:
+    """Pillow's name of the format, width and height that the header of an image file states; nothing is decoded.
+
+    Raises:
+        UnreadableImageError: The content is no image, or has more than `read_errors.MAX_PIXELS` pixels.
+    """
+    with _explained(name, content[:64]), lenient_pillow(), _open(io.BytesIO(content)) as image:
+        return image.format or "", image.width, image.height
+
+
 def inspect(file: BinaryIO) -> str:
     """Check the header and the end of an open image file; what is assumed about its value range, or "".
 

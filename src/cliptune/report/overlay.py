@@ -27,7 +27,7 @@ def image_bytes(image: Any, mask: Any = None, *, side: int = LONG_SIDE, kind: Im
     The outline of `mask`, uint8 `(1, H, W)` with 255 = foreground, is drawn if given.
     """
     canvas = _resize_image(image, side)
-    return _encode(canvas if mask is None else _draw_outline(canvas, mask), kind)
+    return encode_image(canvas if mask is None else _draw_outline(canvas, mask), kind)
 
 
 def heatmap_bytes(
@@ -50,7 +50,7 @@ def heatmap_bytes(
     grey = canvas.mean(axis=2, keepdims=True) * 0.6 + canvas * 0.4  # a desaturated image makes the heat map stand out
     opacity = strength * (0.25 + 0.75 * heat)[..., None]
     blended = grey * (1 - opacity) + colour * opacity
-    return _encode(blended if mask is None else _draw_outline(blended, mask), kind)
+    return encode_image(blended if mask is None else _draw_outline(blended, mask), kind)
 
 
 def draw_masks(image: Any, masks: Sequence[Any] = (), *, side: int = LONG_SIDE, dim: bool = False) -> np.ndarray:
@@ -104,7 +104,8 @@ def _draw_outline(canvas: np.ndarray, mask: Any, colour: tuple[int, int, int] = 
     return canvas * (1 - line) + np.asarray(colour, dtype=np.float32) * line
 
 
-def _encode(canvas: np.ndarray, kind: ImageFormat) -> bytes:
+def encode_image(canvas: np.ndarray, kind: ImageFormat) -> bytes:
+    """Encode an image `(H, W, 3)` in 0..255."""
     out = io.BytesIO()
     Image.fromarray(canvas.round().clip(0, 255).astype(np.uint8)).save(out, kind.upper(), quality=JPEG_QUALITY)
     return out.getvalue()

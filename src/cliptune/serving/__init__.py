@@ -1,0 +1,1 @@
+"""An HTTP server for a tuned model: uploads, batching of concurrent requests, limits."""
