@@ -153,8 +153,10 @@ def test_missing_predictions_and_maps_give_the_reason(record, panel):
 def test_a_zero_map_is_reported(record, panel):
     (answer,) = panel("coop", saliency=False).answers
     seen = replace(panel("coop"), answers=(replace(answer, why=EMPTY_GRADCAM),))
-    text = Page(html_page.render_page([record("coop", base=1.0)], ReportData([seen]), title="t")).text
+    page = html_page.render_page([record("coop", base=1.0)], ReportData([seen]), title="t")
+    text, (_, height, width) = Page(page).text, seen.image.shape
     assert "Grad-CAM is zero everywhere ✓ right: cat" in text and "no ViT" not in text
+    assert f'class="absent" style="aspect-ratio: {width} / {height}"' in page
 
 
 def test_classes_come_with_their_images_and_intervals(record):

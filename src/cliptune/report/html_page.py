@@ -192,6 +192,7 @@ def _panel_context(panel: Panel) -> dict[str, object]:
         "label": title_of(panel.label),
         "image": data_uri("jpeg", image_bytes(panel.image, panel.mask, kind="jpeg")),
         "answers": answers,
+        "aspect": f"{panel.image.shape[2]} / {panel.image.shape[1]}",  # of the frame in place of a missing heatmap
         "outlined": panel.mask is not None,
         "compared": any(turned for *_, turned in answers.values()),
     }
