@@ -41,6 +41,8 @@ results: setup ## measure the numbers of the results page
 results-photos: setup ## measure the results on photographs; ROOT=folder, see benchmarks/photos.py
 	$(if $(ROOT),,$(error name the folder of the photographs: make results-photos ROOT=FOLDER))
 	for rows in caltech shots scenes transfer; do $(BIN)/python benchmarks/photos.py --root $(ROOT) --rows $$rows || exit; done
+	$(BIN)/python benchmarks/photos_reliance.py --root $(ROOT)
+	$(BIN)/python benchmarks/ranks.py
 
 kills: setup ## kill sweeps repeatedly and check that nothing is lost
 	$(BIN)/python benchmarks/kills.py

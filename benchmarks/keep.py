@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from cliptune.data.config import LOCATION_FIELDS
 from cliptune.files import write_json
 from cliptune.results import store
 
@@ -30,8 +31,12 @@ def keep(folders: Iterable[Path], out: Path, target: Path) -> None:
     """Copy the records of the runs in `folders`, below `out`, into `target`, without absolute paths of this machine."""
     target.mkdir(parents=True, exist_ok=True)
     for folder in folders:
-        record = json.loads((folder / store.RESULT_FILE).read_text(encoding="utf-8"))
-        if record["provenance"].pop("places", None) is None:
+        text = (folder / store.RESULT_FILE).read_text(encoding="utf-8")
+        record = json.loads(text.replace(f"{out.resolve()}/", ""))  # tables of data are there
+        record["provenance"].pop("places", None)
+        reading = {k: v for k, v in record["config"].pop("reading", {}).items() if k not in LOCATION_FIELDS}
+        record["config"] |= {"reading": reading} if reading else {}
+        if record == json.loads(text):
             shutil.copyfile(folder / store.RESULT_FILE, record_copy(folder, out, target))
         else:
             write_json(record_copy(folder, out, target), record)

@@ -6,9 +6,10 @@
     .venv/bin/python benchmarks/photos.py --root ROOT --rows transfer                from Tiny ImageNet to other data
 
 ROOT contains caltech-101 with its published split, as for `--data caltech101`; tiny-imagenet-200 as distributed; for
-transfer also imagenette/val (a folder per WordNet ID) and cifar10/test (a folder per class). Of Tiny ImageNet, only the
-10,000 validation images are read: pretraining saw the training images. A rerun does only what is missing; records and
-tables are copied to benchmarks/results/photos. To use several cores, see results.py.
+transfer also imagenette/val (a folder per WordNet ID), imagenette-32/val (the same, shorter side of 32 pixels) and
+cifar10/test (a folder per class). Of Tiny ImageNet, only the 10,000 validation images are read: pretraining saw the
+training images. A rerun does only what is missing; records and tables are copied to benchmarks/results/photos. To use
+several cores, see results.py.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
-from choose import STRONG
+from choose import CHOSEN
 from keep import RESULTS
 from tables import TableOptions, make_table
 
@@ -68,10 +69,8 @@ def scenes_rows(base: dict[str, Any], options: Options) -> Rows:
     base |= {"data": tiny_imagenet(options), "protocol": "base_to_novel", "shots": SHOTS}
     rows = [(name, presets.get(name, **base)) for name in ("zeroshot", *WRAPPED)]
     dapt = presets.get("maple+dapt", **base)
-    rows += [("maple+dapt", with_masks(dapt, "data")), ("maple+dapt, pull 4", with_masks(dapt, "data", STRONG))]
-    for masks in ("gradcam", "maskclip"):
-        rows += [(f"maple+dapt, {masks}", with_masks(dapt, masks))]
-        rows += [(f"maple+dapt, pull 4, {masks}", with_masks(dapt, masks, STRONG))]
+    rows += [("maple+dapt", with_masks(dapt, "data")), ("maple+dapt, foreground 1", with_masks(dapt, "data", CHOSEN))]
+    rows += [(f"maple+dapt, {masks}", with_masks(dapt, masks)) for masks in ("gradcam", "maskclip")]
     return rows + controls(base, "data")
 
 
@@ -84,7 +83,8 @@ def shots_rows(base: dict[str, Any], options: Options) -> Rows:
 
 def transfer_rows(base: dict[str, Any], options: Options) -> Rows:
     """From Tiny ImageNet's 200 classes to other data, without further training."""
-    targets = ("caltech101", folder_table(options, "imagenette/val"), folder_table(options, "cifar10/test"))
+    folders = ("imagenette/val", "imagenette-32/val", "cifar10/test")
+    targets = ("caltech101", *(folder_table(options, folder) for folder in folders))
     base |= {"data": tiny_imagenet(options), "protocol": "cross_dataset", "shots": SHOTS, "targets": targets}
     rows = [(name, presets.get(name, **base)) for name in ("zeroshot", *WRAPPED)]
     return [*rows, ("maple+dapt", with_masks(presets.get("maple+dapt", **base), "data"))]
@@ -136,7 +136,7 @@ COLUMNS = {
     "caltech": ("base", "novel", "hm"),
     "scenes": ("base", "novel", "hm"),
     "shots": ("test",),
-    "transfer": ("source", "caltech101", "imagenette", "cifar10", "average"),
+    "transfer": ("source", "caltech101", "imagenette", "imagenette-32", "cifar10", "average"),
 }
 
 

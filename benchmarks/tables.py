@@ -80,5 +80,6 @@ def restore_records(jobs: Sequence[sweep.Job], out: Path, records: Path) -> None
 
 
 def is_record_of(record: Path, run: RunConfig) -> bool:
-    """Whether a record is that of a run; options that are younger than the record had their default."""
-    return config.to_dict(config.from_dict(store.load_result(record).config)) == config.to_dict(run)
+    """Whether a record is that of a run, wherever the data are; options that are younger than the record had their
+    default."""
+    return config.fingerprint(config.from_dict(store.load_result(record).config)) == config.fingerprint(run)

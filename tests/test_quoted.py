@@ -2,8 +2,8 @@
 
 A comment above each table gives its command: `<!-- cliptune results table benchmarks/results/emoji -->`. Columns
 may be omitted or named by their last part; rows are identified by those key columns that are present. A comment that
-ends in `; more: published HM, advice` names columns that are not those of records. Of these, a published HM is that of
-`cliptune results published`.
+ends in `; more: published HM, advice` names columns that are not those of records. Of these, published values are those
+of `cliptune results published`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ QUOTED = re.compile(r"<!-- cliptune (results table [^>;]*?)(?:; more: ([^>]*?))?
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks/results/emoji/masks.md"]
 #: Columns that identify a row.
 KEYS = ("method", "selector", "fraction", "data", "metric")
-PUBLISHED = "published HM"
+#: Column of published base-to-novel results -> dataset and metric.
+PUBLISHED = {
+    "published HM": ("average", "hm"),
+    "published base": ("caltech101", "base"),
+    "published novel": ("caltech101", "novel"),
+}
 
 
 def quoted() -> list[tuple[str, str, str, str]]:
@@ -39,11 +44,11 @@ def rows(text: str) -> list[dict[str, str]]:
     return [dict(zip(names, line, strict=True)) for line in body]
 
 
-def published_hm(row: dict[str, str]) -> str:
-    """The published average HM over the eleven datasets of a row's method, "–" without any."""
+def published_value(row: dict[str, str], data: str, metric: str) -> str:
+    """The first published base-to-novel result of a row's method, "–" without any."""
     method = row["method"].partition(" (")[0]
-    lines = [line for line in published.load_published() if line.method == method and line.metric == "hm"]
-    values = [line.value for line in lines if (line.data, line.protocol) == ("average", "base_to_novel")]
+    lines = [line for line in published.load_published() if (line.method, line.metric) == (method, metric)]
+    values = [line.value for line in lines if (line.data, line.protocol) == (data, "base_to_novel")]
     return f"{values[0]:.2f}" if values else "–"
 
 
@@ -53,8 +58,10 @@ def test_quoted_tables_agree_with_the_records(page, command, more, table, monkey
     main([*shlex.split(command), "--format", "markdown"])
     shown, made = rows(table), rows(capsys.readouterr().out)
     names = more.split(", ") if more else []
-    if PUBLISHED in names:
-        assert {row["method"]: row[PUBLISHED] for row in shown} == {row["method"]: published_hm(row) for row in shown}
+    for name in PUBLISHED.keys() & names:
+        assert {row["method"]: row[name] for row in shown} == {
+            row["method"]: published_value(row, *PUBLISHED[name]) for row in shown
+        }
     shown = [{name: cell for name, cell in row.items() if name not in names} for row in shown]
     keys = [key for key in KEYS if key in shown[0]]
     by_key = {tuple(row[key] for key in keys): row for row in made}
