@@ -26,6 +26,8 @@ from cliptune.results import store, summary, table
 #: DAPT's published weights, and five times the weight of pull and push.
 PUBLISHED = {"pull_push": 0.8, "foreground": 0.1, "background": 0.5}
 STRONG = {"pull_push": 4.0, "foreground": 0.5, "background": 0.5}
+#: The weights chosen for the tiny backbone: ten times the published weight of aligning foregrounds.
+CHOSEN = {"foreground": 1.0}
 #: Methods that DAPT wraps besides MaPLe.
 BASES = (
     *("coop", "cocoop", "kgcoop", "prograd", "vpt", "language", "ivlp", "promptsrc", "restore", "dpl"),
@@ -47,8 +49,17 @@ GRID: dict[str, list[dict[str, Any]]] = {
         {"pull_push": 10.0, "foreground": 0.5, "background": 0.5},
         {"masks_from": "maskclip"},
         {"masks_from": "maskclip", **STRONG},
+        CHOSEN,
+        {"foreground": 2.0},
+        {"switch": 0.3, "foreground": 1.0},
+        {"switch": 0.01, "foreground": 1.0},
+        {"switch": 1.0},
+        {"switch": 1.0, "pull_push": 2.0},
+        {"switch": 1.0, "pull_push": 4.0},
+        {"margin": 0.5, "pull_push": 2.0},
     ],
     **{f"{base}+dapt": [PUBLISHED, STRONG] for base in BASES},
+    "coop+dapt": [PUBLISHED, STRONG, CHOSEN, {"pull_push": 4.0, **CHOSEN}],
     "tcp": [{"lr": 0.03}, {"lr": 0.1}, {"lr": 0.3}],
     "taskres": [{"lr": 0.0005}, {"lr": 0.002}, {"lr": 0.01}],
     "clip_lora": [{"lr": 0.0005}, {"lr": 0.002}],
@@ -84,8 +95,11 @@ COLUMNS = ("base", "novel", "hm", "base/same", "base/swapped", "base/gap")
 
 
 def preset(name: str, base: dict[str, Any], out: Path) -> RunConfig:
-    """The preset of a method; with the sentences about the sprites, and the teacher below `out`, if it reads them."""
+    """The preset of a method, but DAPT's published weights; with the sentences about the sprites, and the teacher below
+    `out`, if it reads them."""
     run = presets.get(name, **base)
+    if "+dapt" in name:
+        run = config.with_options(run, PUBLISHED)
     fields = {field.name for method in config.nested_methods(run.method) for field in dataclasses.fields(method)}  # type: ignore[arg-type]
     inputs = {"descriptions": FILE, "teacher": str(teacher_folder(out))}
     return config.with_options(run, {key: value for key, value in inputs.items() if key in fields})

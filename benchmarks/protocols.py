@@ -18,6 +18,8 @@ from keep import RESULTS, keep_all
 from cliptune.cli import main as cliptune
 
 RECORDS = RESULTS / "protocols"
+#: DAPT's published weight of aligning foregrounds, in place of the preset's for the tiny backbone.
+PUBLISHED = ("--foreground", "0.1")
 #: Name -> what follows `cliptune run`, and what follows `cliptune results table FOLDER`.
 SWEEPS = {
     "few_shot": (
@@ -59,7 +61,9 @@ def main(options: Options) -> None:
     for name in options.only:
         sweep, table = SWEEPS[name]
         out, records = options.out / name, RECORDS / name
-        cliptune(["run", *sweep.split(), "--seeds", "1", "2", "3", "--out", str(out), *options.flags.split()])
+        cliptune(
+            ["run", *sweep.split(), *PUBLISHED, "--seeds", "1", "2", "3", "--out", str(out), *options.flags.split()]
+        )
         keep_all(out, records)
         text = ["--format", "markdown", "--out", str(RECORDS / f"{name}.md")]
         cliptune(["results", "table", str(records), *table.split(), *text])

@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/results.py                                  the README's rows, five seeds
     .venv/bin/python benchmarks/results.py --rows family --seeds 1 2 3      every method, with DAPT and controls
     .venv/bin/python benchmarks/results.py --rows background                uses of masks, and reliance on backgrounds
+    .venv/bin/python benchmarks/results.py --rows weights --seeds 1 2 3 4 5 6 7 8 9 10     weights of DAPT, its switch
 
 Records and checkpoints are written to --out; a rerun does only what is missing. Records and the table are copied to
 benchmarks/results/emoji/. To use several cores, run --part 1/2 and --part 2/2 at the same time with OMP_NUM_THREADS=1,
@@ -37,7 +38,7 @@ STRONGER = ("coop", "cocoop", "kgcoop", "prograd", "language", "linear_probe", "
 class Options(TableOptions):
     """Rows, data and output."""
 
-    rows: Literal["main", "family", "background"] = "main"
+    rows: Literal["main", "family", "background", "weights"] = "main"
     """The table to make."""
     data: str = "emoji"
     """emoji, or emoji:classes=validation to choose settings on."""
@@ -59,18 +60,31 @@ def kind(label: str) -> str:
 
 def main_rows(base: dict[str, Any], out: Path) -> list[tuple[str, RunConfig]]:
     """Label and configuration of every row; controls are the same method with other settings."""
-    maple = presets.get("maple", **base)
-    dapt = presets.get("maple+dapt", **base)
+    maple, dapt = presets.get("maple", **base), preset("maple+dapt", base, out)
     longer = config.with_options(maple, {"epochs": 3 * maple.training.epochs})
     return [
         ("zeroshot", presets.get("zeroshot", **base)),
         ("coop", presets.get("coop", **base)),
         ("maple", maple),
         ("maple, 3x steps", longer),
-        ("coop+dapt", presets.get("coop+dapt", **base)),
+        ("coop+dapt", preset("coop+dapt", base, out)),
+        ("coop+dapt, foreground 1", presets.get("coop+dapt", **base)),
         ("maple+dapt", dapt),
+        ("maple+dapt, foreground 1", presets.get("maple+dapt", **base)),
         ("maple+dapt, pull 4", config.with_options(dapt, STRONG)),
         ("maple+dapt, gradcam", config.with_options(dapt, {"masks_from": "gradcam"})),
+    ]
+
+
+def weights_rows(base: dict[str, Any], out: Path) -> list[tuple[str, RunConfig]]:
+    """MaPLe, and DAPT around it: published and chosen weights, pull-push throughout, and the release's phases."""
+    dapt = preset("maple+dapt", base, out)
+    return [
+        ("maple", presets.get("maple", **base)),
+        ("maple+dapt", dapt),
+        ("maple+dapt, foreground 1", presets.get("maple+dapt", **base)),
+        ("maple+dapt, switch 1", config.with_options(dapt, {"switch": 1.0})),
+        ("maple+dapt, release", config.with_options(dapt, {"compat": "release"})),
     ]
 
 
@@ -105,7 +119,7 @@ def background_rows(base: dict[str, Any], out: Path) -> list[tuple[str, RunConfi
     return rows
 
 
-ROWS = {"main": main_rows, "family": family_rows, "background": background_rows}
+ROWS = {"main": main_rows, "family": family_rows, "background": background_rows, "weights": weights_rows}
 
 
 def main(options: Options) -> None:

@@ -5,6 +5,7 @@ Records that are kept in the repository are read again."""
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,11 +49,18 @@ def test_scripts_load(bench, script):
     assert load(script).__doc__
 
 
-@pytest.mark.parametrize("method", ["coop", "maple+dapt", "promptsrc", "taskres"])
-def test_kept_records_are_those_of_the_presets(method, monkeypatch):
+@pytest.mark.parametrize("label", ["coop", "maple", "maple+dapt, foreground 1", "promptsrc", "taskres"])
+def test_kept_records_are_those_of_the_presets(label, monkeypatch):
     """Those of the first two are older than some options of training, which are not in their configuration."""
+    method = label.partition(",")[0]
     monkeypatch.syspath_prepend(FOLDER)
     tables, records = load("tables"), load("results").RECORDS
-    record = records / f"{method}-seed1.json"
+    record = records / f"{label.replace(' ', '_')}-seed1.json"
     assert tables.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=1))
     assert not tables.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=2))
+
+
+def test_kept_records_have_no_absolute_paths():
+    records = [*(FOLDER / "results").rglob("*.json")]
+    found = [record.name for record in records if re.search(r'"(\w+:)?/', record.read_text(encoding="utf-8"))]
+    assert len(records) > 400 and found == []

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from cliptune import methods, presets, protocols
+from cliptune.backbones.bundled import BUNDLED
 from cliptune.config import RunConfig, nested_methods
 from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
@@ -25,14 +26,14 @@ def published(name, protocol, **more):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}/{f.stem}")
 def test_every_file_names_its_source_and_is_a_valid_configuration(file):
-    assert file.parent.name in methods.names() and file.stem in [*PROTOCOLS, "tiny", *ON_REQUEST]
+    assert file.parent.name in methods.names() and file.stem in [*PROTOCOLS, *BUNDLED, *ON_REQUEST]
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# ") and set(yaml.safe_load(text)) <= {"method", "training", "around"}
     name = file.parent.name
     names = [f"coop+{name}", f"maple+{name}"] if name in methods.wrapper_names() else [name]
     for name in names:
         where = {"preset" if file.stem in ON_REQUEST else "protocol": file.stem}
-        run = presets.get(name, **({"backbone": "tiny"} if file.stem == "tiny" else {**LARGE, **where}))
+        run = presets.get(name, **({"backbone": file.stem} if file.stem in BUNDLED else {**LARGE, **where}))
         assert isinstance(run, RunConfig) and methods.name_of(run.method) == name
         assert run.training != TrainConfig() or run.method != methods.build(name), "the file changes nothing"
 
@@ -91,6 +92,12 @@ def test_a_method_without_a_preset_has_its_defaults():
 def test_fields_of_the_run_are_passed_through():
     run = presets.get("coop", data="folder:x", shots=4, seed=9, backbone="tiny")
     assert (run.data, run.shots, run.seed, run.backbone) == ("folder:x", 4, 9, "tiny")
+
+
+@pytest.mark.parametrize("name", ["coop+dapt", "maple+dapt"])
+def test_dapts_weights_were_chosen_for_the_drawings_only(name):
+    weights = {backbone: presets.get(name, backbone=backbone).method.foreground for backbone in ("tiny", "photo")}
+    assert weights == {"tiny": 1.0, "photo": 0.1} and published(name, "few_shot").method.foreground == 0.1
 
 
 def test_photographs_get_a_smallest_number_of_steps():
