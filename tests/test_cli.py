@@ -26,6 +26,7 @@ FLAGS = {
     "predict": ["--top-k", "--classes", "--json"],
     "export": ["--out", "--allow-code"],
     "push": ["--private", "--revision", "--allow-code"],
+    "serve": ["--host", "--port", "--max-batch", "--allow-code"],
     "auto": ["--data", "--time-limit", "--methods", "--folds", "--out"],
     "tune": ["--data", "--space", "--trials", "--processes", "--out"],
     "run": ["--methods", "--seeds", "--data", "--backbone", "--shots", "--out"],
