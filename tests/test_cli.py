@@ -1,5 +1,6 @@
 """The command line's entry point: commands, exit codes, stdout and stderr."""
 
+import os
 import warnings
 
 import pytest
@@ -158,3 +159,8 @@ def test_lists_have_one_line_per_entry(cli, kind, some):
 def test_unknown_lists_are_refused(cli, arguments, got):
     result = cli("list", *arguments)
     assert result.code == 2 and result.err == f"cliptune: list takes one of methods, backbones, data, got {got}\n"
+
+
+def test_the_backend_of_a_notebook_is_ignored(cli, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "module://backend_of_another_environment")
+    assert cli("--version").code == 0 and "MPLBACKEND" not in os.environ

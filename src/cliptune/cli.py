@@ -59,6 +59,8 @@ def run_command(arguments: list[str]) -> None:
         raise UserError("standard output is closed; send it to a file, or to /dev/null")
     error_messages.check_arguments(arguments)
     error_messages.check_environment()
+    if os.environ.get("MPLBACKEND", "").startswith("module://"):
+        del os.environ["MPLBACKEND"]  # of the notebook that starts this command, whose Python may not have it
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(usage())
     elif arguments[0] == "--version":

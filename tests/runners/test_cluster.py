@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """A cluster of two nodes with a core each."""
-    utilities = pytest.importorskip("ray.cluster_utils")
+    """A cluster of one node with one core, to which this process is connected."""
+    ray, utilities = pytest.importorskip("ray"), pytest.importorskip("ray.cluster_utils")
     monkeypatch.setenv("PYTHONPATH", str(Path(logging_method.__file__).parent), prepend=os.pathsep)
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")  # keeps Ray from killing tasks itself
     folder = tempfile.mkdtemp(prefix="ray")  # paths of its sockets must be short
@@ -32,8 +32,10 @@ def cluster(monkeypatch):
     node = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
     nodes = utilities.Cluster(initialize_head=True, head_node_args=node)
     try:
+        ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")  # to this node, which survives
         yield nodes
     finally:
+        ray.shutdown()
         nodes.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -78,7 +78,7 @@ def missing_thumbnail(reason: str, caption: str) -> str:
 
 
 def _tile(inside: str, caption: str) -> str:
-    style = f"display:inline-block;vertical-align:bottom;width:{SIDE + 8}px;margin:4px;text-align:center"
+    style = f"display:inline-block;vertical-align:top;width:{SIDE + 8}px;margin:4px;text-align:center"
     words = f'<div style="font-size:80%;overflow-wrap:anywhere">{escape(cell_text(caption))}</div>'
     return f'<div style="{style}">{inside}{words}</div>'
 

@@ -49,15 +49,22 @@ class CaptionedImage:
 
 
 class NotebookFigure(Figure):
-    """A figure outside of pyplot that notebooks show as PNG."""
+    """A figure outside of pyplot that notebooks show as PNG, or as JPEG if it consists of photographs."""
 
-    def __init__(self, width: float, height: float):
+    def __init__(self, width: float, height: float, photographs: bool = False):
         super().__init__(figsize=(width, height), facecolor=PAPER, layout="constrained")
         FigureCanvasAgg(self)
+        self.photographs = photographs
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
+        return None if self.photographs else self._encoded("png")
+
+    def _repr_jpeg_(self) -> bytes | None:
+        return self._encoded("jpeg") if self.photographs else None
+
+    def _encoded(self, kind: str) -> bytes:
         out = io.BytesIO()
-        self.savefig(out, format="png", dpi=100)
+        self.savefig(out, format=kind, dpi=100)
         return out.getvalue()
 
 
@@ -116,7 +123,7 @@ def plot_confusions(splits: Sequence[SplitPredictions]) -> Figure:
     if not shown:
         raise UserError("there are no test images to plot; pass other data: plot('confusion', data=...)")
     sizes = [1.8 + 0.24 * max(8, min(len(part.classnames), MAX_CLASSES)) for part in shown]
-    figure = NotebookFigure(max(sizes), sum(sizes) + 0.3 * len(sizes))
+    figure = NotebookFigure(max(4.4, *sizes), sum(sizes) + 0.3 * len(sizes))
     axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=sizes)[:, 0]
     for one, part in zip(axes, shown, strict=True):
         _draw_confusion(one, part)
@@ -134,7 +141,7 @@ def plot_saliency(model: TunedModel, images: Sequence[CaptionedImage], probabili
         raise UserError("the image tower is no vision transformer, so it has no Grad-CAM maps; plot('confusion') works")
     columns = min(4, len(images))
     rows = -(-len(images) // columns)
-    figure = NotebookFigure(2.9 * columns, 2.1 * rows)
+    figure = NotebookFigure(max(2.9 * columns, 4), 2.1 * rows, photographs=True)
     axes = figure.subplots(rows, columns, squeeze=False)
     for one in axes.flat:
         one.set_axis_off()
@@ -228,8 +235,8 @@ def _draw_confusion(axes: Axes, part: SplitPredictions) -> None:
     right, images = int(part.correct.sum()), len(part.paths)
     low, high = wilson_interval(right, images)
     some = f"\nthe {len(keep)} of {n} classes that are confused most" if len(keep) < n else ""
-    title = f"{part.split}: {100 * right / images:.1f} % of {images:,} images ({low:.1f}–{high:.1f}){some}"
-    axes.set_title(title, fontsize=11, color=INK, parse_math=False)
+    title = f"{part.split}: {100 * right / images:.1f} % of {images:,} images\n95 % interval {low:.1f}–{high:.1f}{some}"
+    axes.set_title(title, fontsize=10, color=INK, parse_math=False)
     axes.set_xlabel("prediction", color=QUIET)
     axes.set_ylabel("true class", color=QUIET)
     axes.tick_params(length=0, labelcolor=INK)
