@@ -63,14 +63,11 @@ def test_ray_in_a_job(run_script, cli):
     given = [shlex.split(line) for line in LINES[1]]
     assert [line[:2] for line in given] == [["sbatch", "ray.sh"]] * 2
     for line in given:
-        calls = run_script(SCRIPTS[1], *line[2:], SLURM_NNODES="3", SLURM_JOB_ID="123456")
-        head, status, others = (
-            "ray start --head --block --port=23456",
-            "ray status --address=node1:23456",
-            "srun --nodes=2",
-        )
-        assert any(call.startswith(head) for call in calls) and status in calls
-        assert f"{others} --ntasks=2 --exclude=node1 ray start --block --address=node1:23456" in calls
+        calls = run_script(SCRIPTS[1], *line[2:], SLURM_NNODES="3", SLURM_JOB_ID="123456", SLURM_CPUS_PER_TASK="32")
+        assert "ray start --head --block --port=23456 --num-cpus=32 --include-dashboard=false" in calls
+        assert "ray status --address=node1:23456" in calls
+        other = "ray start --block --address=node1:23456 --num-cpus=32"
+        assert other in calls and f"srun --nodes=2 --ntasks=2 --cpus-per-task=32 --exclude=node1 {other}" in calls
         command = next(call for call in calls if call.startswith("cliptune"))
         assert "--runner ray --address node1:23456 --gpus-per-task 1 --cpus-per-task 8" in command
         options_are_known(cli, command)
