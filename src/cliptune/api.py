@@ -16,6 +16,8 @@ from cliptune.data.custom.common.torch_dataset import as_dataset, python_spec
 from cliptune.data.dataset import Dataset
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError, shown
+from cliptune.loggers import build_loggers
+from cliptune.loggers.common.logger import Logger
 from cliptune.model.method import Method
 from cliptune.official.checkpoint_file import OfficialCheckpoint, read_official
 from cliptune.official.detect import detect_method
@@ -39,6 +41,7 @@ def train(
     config: str | Path | None = None,
     allow_code: bool = False,
     out: str | Path | None = None,
+    log: str | Logger | Sequence[str | Logger] = (),
     watchers: Sequence[Watcher] = (),
     **options: Any,
 ) -> Tuned:
@@ -62,6 +65,8 @@ def train(
             configuration, except for the other arguments.
         allow_code: Allow methods outside of cliptune that the file `config` names to run their code.
         out: Folder for the checkpoint and the result. If the call is interrupted, the same call continues it.
+        log: Loggers of losses, metrics, settings, pictures and files: "csv", "tensorboard", "wandb", "mlflow", or
+            objects of a subclass of `Logger`.
         watchers: Observers of the training; see `Watcher`.
         **options: Any field of `RunConfig`, `TrainConfig`, `DataConfig` or the method (`epochs=5`, `n_ctx=4`).
 
@@ -74,7 +79,8 @@ def train(
     base = {"shots": shots, "backbone": backbone, "pretrained": pretrained, "seed": seed, "protocol": protocol}
     run, opened = run_of(method, data, base | options, preset=preset, config=config, allow_code=allow_code)
     task = None if opened is None else tasks.build_task(run, opened)
-    model, result = experiment.run_experiment(run, None if out is None else Path(out), watchers=watchers, task=task)
+    watching = [*watchers, *build_loggers(log)]
+    model, result = experiment.run_experiment(run, None if out is None else Path(out), watchers=watching, task=task)
     # The method of the model may differ: after a search it is the one that was found, which the tensors fit.
     folder = None if out is None else Path(out).absolute()
     return Tuned(model, dataclasses.replace(run, method=model.method), result, folder=folder)

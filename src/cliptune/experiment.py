@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -80,6 +81,24 @@ def run_experiment(
     """
     resolve_backbone(run.backbone, run.pretrained)  # report a wrong name before reading images
     fabric = fabric or launch_fabric(run.device, run.devices, run.precision)
+    watchers = [watcher for watcher in watchers if fabric.is_global_zero or not watcher.main_process_only]
+    title = f"{label or methods.name_of(run.method)}, seed {run.seed}"
+    with _reporting(watchers, title, run, folder) as finished:
+        model, result = _train_and_test(run, folder, watchers, task, fabric, label, about or {})
+        finished(result)
+    return model, result
+
+
+def _train_and_test(
+    run: RunConfig,
+    folder: Path | None,
+    watchers: Sequence[Watcher],
+    task: Task | None,
+    fabric: Fabric,
+    label: str,
+    about: Mapping[str, Any],
+) -> tuple[TunedModel, Result]:
+    """`run_experiment` with its fabric."""
     task, image_provenance = tasks.validate_images(run, task or tasks.build_task(run), watchers)
     meter = provenance.CostMeter(fabric.device)
     backbone = cached_backbone(run.backbone, run.pretrained, run.activation, run.linear_backend)
@@ -91,6 +110,8 @@ def run_experiment(
             task = coreset_task(run, task, fabric, folder)
             model, final, history = train_stages(run, task, fabric, folder, watchers)
             meter.stop()
+            for watcher in watchers:
+                watcher.trained(model, task)
             metrics = _test_metrics(run, model, task, watchers) | intermediate_metrics(history)
             described = provenance.describe_run(run, model, task)  # in the precision of the run
         result = Result(
@@ -106,12 +127,27 @@ def run_experiment(
                 **described,
                 **_recorded_places(run, folder, read),
                 **image_provenance,
-                **(about or {}),
+                **about,
             },
         )
         if folder is not None and fabric.is_global_zero:
             _save_run(folder, final, model, result)
     return model, result
+
+
+@contextmanager
+def _reporting(
+    watchers: Sequence[Watcher], title: str, run: RunConfig, folder: Path | None
+) -> Iterator[Callable[[Result], None]]:
+    """Tell watchers that a run starts and, also after an error, that it ends. Yields a function for its result."""
+    for watcher in watchers:
+        watcher.run_started(title, to_dict(run), folder)
+    results: list[Result] = []
+    try:
+        yield results.append
+    finally:
+        for watcher in watchers:
+            watcher.run_finished(results[0] if results else None, folder)
 
 
 def _test_metrics(run: RunConfig, model: TunedModel, task: Task, watchers: Sequence[Watcher]) -> dict[str, float]:
@@ -178,6 +214,8 @@ def train_stages(
     shots = run.shots or len(task.train) / len(task.classnames)
     before: TunedModel | None = None
     for stage in range(1, 10):
+        for watcher in watchers:
+            watcher.stage(len(history))
         model = untrained_model(run, task).to(fabric.device)
         if before is not None:
             run.method.continue_from(model, before)

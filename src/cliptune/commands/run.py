@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from rich.console import Console
 
-from cliptune import protocols, run_dir
+from cliptune import loggers, protocols, run_dir
 from cliptune.commands.execution import run_or_list
 from cliptune.commands.output import table_console
 from cliptune.commands.parse import split_first
@@ -30,7 +32,8 @@ def run(arguments: list[str]) -> None:
     )
     protocols.get(name)
     options, flags = parse_sweep(name, rest)
-    runs = plan_runs(name, options, flags)
+    runs = [dataclasses.replace(job, loggers=options.log) for job in plan_runs(name, options, flags)]
+    loggers.check_loggers(options.log)
     check_data([job for job in runs if options.execution.dry_run or not run_dir.is_done(job.folder, job.run)])
     try:
         results = run_or_list(runs, options.execution, options.out)

@@ -66,6 +66,8 @@ class Sweep:
     given here. --seeds stays 1 2 3 by default."""
     allow_code: bool = False
     """As for train."""
+    log: tuple[str, ...] = ()
+    """As for train, in the folder of each run."""
     reading: Annotated[DataConfig, FLAT] = field(default_factory=DataConfig)
     execution: Annotated[Execution, FLAT] = field(default_factory=Execution)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from rich.console import Console
 
-from cliptune import coresets, external_code, files, masks, methods, presets, unused_options
+from cliptune import coresets, external_code, files, loggers, masks, methods, presets, unused_options
 from cliptune.backbones.bundled import AUTO
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.commands.config_file import configured_run, without_help
@@ -20,7 +20,6 @@ from cliptune.commands.parse import parse, parse_known, split_first
 from cliptune.config import RunConfig
 from cliptune.data import sources
 from cliptune.engine.progress import ProgressBar, progress_display
-from cliptune.engine.watchers import TensorBoard, Watcher
 from cliptune.results import prompt_lengths
 
 
@@ -41,8 +40,11 @@ class Train:
     here. Relative paths in it start at the current folder."""
     allow_code: bool = False
     """Allow methods outside of cliptune that the file of --config names to run their code."""
+    log: tuple[str, ...] = ()
+    """Log losses, metrics, settings, pictures and files to csv (OUT/log.csv), tensorboard (OUT/tensorboard), wandb
+    (pip install "cliptune[wandb]"), mlflow ("cliptune[mlflow]"), or to a class of yours as package.module:Class."""
     tensorboard: bool = False
-    """Write the metrics of each epoch to OUT/tensorboard."""
+    """The same as --log tensorboard."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,10 @@ def train(arguments: list[str]) -> None:
     masks.check_spec(options.run.method.mask_source() or "auto")
     from cliptune import experiment
 
+    logging = loggers.build_loggers((*options.log, *(["tensorboard"] if options.tensorboard else [])))
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with progress_display(console) as progress:
-        watchers: list[Watcher] = [ProgressBar(progress, name)]
-        if options.tensorboard:
-            watchers.append(TensorBoard(options.out / "tensorboard"))
+        watchers = [ProgressBar(progress, name), *logging]
         _, result = experiment.run_experiment(options.run, options.out, watchers=watchers)
     if int(os.environ.get("LOCAL_RANK", 0)):  # on several devices, only the first process prints
         return

@@ -13,13 +13,14 @@ from cliptune.config import RunConfig
 class Job:
     """One run of a sweep: its label (the row in tables), configuration and run directory.
 
-    settings: What tells it apart from other runs of the label, such as "lr=0.01".
+    settings: What tells it apart from other runs of the label, such as "lr=0.01". loggers: Names of loggers.
     """
 
     label: str
     run: RunConfig
     folder: Path
     settings: str = ""
+    loggers: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from cliptune.engine import feature_store
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.files import write_text
+from cliptune.loggers import build_loggers
 from cliptune.runners.job import Job, JobEvent
 from cliptune.types import Task
 
@@ -101,7 +102,7 @@ class Worker:
         experiment.run_experiment(
             job.run,
             job.folder,
-            watchers=[EventWatcher(send)],
+            watchers=[EventWatcher(send), *build_loggers(job.loggers)],
             task=self.task_of(job.run),
             fabric=self.fabric_of(job.run),
             label=job.label,
