@@ -77,6 +77,8 @@ class RayExecutor(Executor):
         finally:
             for ref in running:
                 self.ray.cancel(ref, force=True)
+            exchange.stop.remote()
+            self.ray.wait([reports], timeout=LOOK_SECONDS)
 
     def _start_exchange(self) -> Any:
         """Start the actor on the machine of the main process, which is there as long as it is needed."""

@@ -31,7 +31,7 @@ class Exchange:
     """An actor between trials and the main process: accuracies in one direction, decisions to prune in the other."""
 
     def __init__(self) -> None:
-        self.reports: asyncio.Queue[tuple[int, int, float]] = asyncio.Queue()
+        self.reports: asyncio.Queue[tuple[int, int, float] | None] = asyncio.Queue()
         self.decisions: dict[tuple[int, int], asyncio.Future[bool]] = {}
 
     async def report(self, number: int, step: int, accuracy: float) -> bool:
@@ -40,11 +40,15 @@ class Exchange:
         return await self._decision(number, step)
 
     async def next_reports(self) -> list[tuple[int, int, float]]:
-        """Called by the main process: wait until there are reports, and return them."""
+        """Called by the main process: wait until there are reports, or until `stop`, and return them."""
         found = [await self.reports.get()]
         while not self.reports.empty():
             found.append(self.reports.get_nowait())
-        return found
+        return [report for report in found if report is not None]
+
+    async def stop(self) -> None:
+        """Called by the main process at the end, so that no call waits when the actor is removed."""
+        self.reports.put_nowait(None)
 
     async def decide(self, number: int, step: int, prune: bool) -> None:
         """Called by the main process: answer a report."""
