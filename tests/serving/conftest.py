@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 import cliptune as ct
-from cliptune.serving.limits import Limits
+from cliptune.serving.limits import RequestLimits
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def serving(tuned):
 
     @contextmanager
     def run(model=None, max_batch=8, **limits):
-        service = Service(Classifier(model or tuned, Limits(**limits)), max_batch, decoders=2)
+        service = Service(Classifier(model or tuned), RequestLimits(**limits), max_batch, decoders=2)
         bound = Address(port=0).bind()
         server = uvicorn.Server(uvicorn.Config(build_api(service, "my-model"), log_level="critical", lifespan="on"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from cliptune.errors import UserError
-from cliptune.serving.limits import Limits
+from cliptune.serving.limits import RequestLimits
 from http_forms import form, get, post, request
 
 
@@ -147,6 +147,6 @@ def test_a_full_queue_is_answered_with_503(serving, image):
 
 def test_limits_that_do_not_fit_together():
     with pytest.raises(UserError, match="max_queue must be at least 16, got 4"):
-        Limits(max_queue=4)
+        RequestLimits(max_queue=4)
     with pytest.raises(UserError, match="max_file_mib must be positive"):
-        Limits(max_file_mib=0)
+        RequestLimits(max_file_mib=0)

@@ -60,11 +60,11 @@ def test_the_example_of_the_manual(served, photos, tmp_path, monkeypatch, capsys
 def test_the_manual_names_the_flags_of_limits():
     from cliptune.commands.flags import flag_names
     from cliptune.commands.serve import Serve
-    from cliptune.serving.limits import Limits
+    from cliptune.serving.limits import RequestLimits
 
-    limits = {name.replace("_", "-") for name in Limits.__dataclass_fields__}
+    limits = {name.replace("_", "-") for name in RequestLimits.__dataclass_fields__}
     rows = dict(re.findall(r"^\| `--([\w-]+)`[^|]*\| ([\d]+) \|", PAGE, re.MULTILINE))
-    assert rows == {name: f"{getattr(Limits, name.replace('-', '_')):g}" for name in limits}
+    assert rows == {name: f"{getattr(RequestLimits, name.replace('-', '_')):g}" for name in limits}
     commands = [shlex.split(line) for line in re.findall(r"^cliptune serve .*$", PAGE, re.MULTILINE)]
     assert commands == [["cliptune", "serve", "my-model"]]
     assert {f"--{name}" for name in (*limits, "host", "port", "max-batch")} <= set(flag_names(Serve))

@@ -14,6 +14,7 @@ COMMANDS = {
     "tune": "tune METHOD: search for its settings on validation images, e.g. cliptune tune coop --data folder:photos",
     "evaluate": "evaluate RUN: accuracy of a trained run on its own test images, or on others with --data",
     "predict": "predict RUN IMAGES...: the most probable classes of images",
+    "app": "app RUN...: a page in the browser: drop images, edit class names, see saliency, compare runs",
     "serve": "serve RUN: the model behind a small HTTP API, with a page to try it",
     "export": "export RUN --to onnx --out FOLDER: a classifier for use without cliptune, or weights for open_clip",
     "push": "push RUN USER/MODEL: publish a run on the Hugging Face hub; commands take it as hf:USER/MODEL",

@@ -12,7 +12,7 @@ from rich.console import Console
 from cliptune import checks
 from cliptune.commands.flags import FLAT
 from cliptune.commands.parse import parse, split_first
-from cliptune.serving.limits import Limits
+from cliptune.serving.limits import RequestLimits
 from cliptune.serving.server import Address, Settings, require_packages
 
 #: Packages of the extra.
@@ -26,7 +26,7 @@ class Serve:
     The page of the server shows its routes and has a form to try them. Ctrl-C stops the server."""
 
     address: Annotated[Address, FLAT] = field(default_factory=Address)
-    limits: Annotated[Limits, FLAT] = field(default_factory=Limits)
+    limits: Annotated[RequestLimits, FLAT] = field(default_factory=RequestLimits)
     max_batch: int = 64
     """Largest number of images that are computed together. Images of concurrent requests share a batch."""
     allow_code: bool = False

@@ -17,7 +17,7 @@ from cliptune.serving.answers import (
     Predictions,
     TextFeatures,
 )
-from cliptune.serving.classifier import Classifier, Query
+from cliptune.serving.classifier import Query
 from cliptune.serving.forms import Form, RequestError, read_form
 from cliptune.serving.page import render_page
 from cliptune.serving.service import Service
@@ -120,7 +120,7 @@ def build_api(service: Service, name: str) -> Any:
     @app.get("/model")
     async def model() -> Model:
         """What is served: classes, method, backbone, limits."""
-        return describe(classifier, name)
+        return describe(service, name)
 
     @app.get("/health")
     async def health() -> Health:
@@ -130,14 +130,14 @@ def build_api(service: Service, name: str) -> Any:
     @app.get("/docs", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     def page() -> HTMLResponse:
-        return HTMLResponse(render_page(app.openapi(), asdict(describe(classifier, name))), headers=PAGE_HEADERS)
+        return HTMLResponse(render_page(app.openapi(), asdict(describe(service, name))), headers=PAGE_HEADERS)
 
     return app
 
 
-def describe(classifier: Classifier, name: str) -> Model:
+def describe(service: Service, name: str) -> Model:
     """What is served, under the name `name`."""
-    tuned, temperature = classifier.tuned, classifier.temperature
+    tuned, temperature = service.classifier.tuned, service.classifier.temperature
     return Model(
         run=name,
         method=methods.name_of(tuned.run.method),
@@ -146,7 +146,7 @@ def describe(classifier: Classifier, name: str) -> Model:
         accepts_other_classes=tuned.model.accepts_new_classes,
         temperature=None if temperature is None else temperature.temperature,
         embed_dim=tuned.model.backbone.embed_dim,
-        limits=asdict(classifier.limits),
+        limits=asdict(service.limits),
         cliptune=__version__,
     )
 
@@ -161,7 +161,7 @@ def best_classes(probabilities: Sequence[float], names: Sequence[str], top_k: in
 async def _admitted(service: Service, request: Any, *fields: str) -> AsyncIterator[Form]:
     """The form of a request, whose images are counted within the block, one even before their number is known."""
     with service.admission.admit(1):
-        form = await read_form(request, service.classifier.limits, fields)
+        form = await read_form(request, service.limits, fields)
         with service.admission.admit(max(0, len(form.images) - 1)):
             yield form
 

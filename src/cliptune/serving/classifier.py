@@ -64,9 +64,8 @@ class Classifier:
     `view` may be called by several threads at a time, `compute` and `with_classes` by one.
     """
 
-    def __init__(self, tuned: Tuned, limits: Limits):
-        self.tuned, self.limits = tuned, limits
-        self.temperature = tuned.temperature
+    def __init__(self, tuned: Tuned):
+        self.tuned, self.temperature = tuned, tuned.temperature
         self._others: OrderedDict[tuple[str, ...], Tuned] = OrderedDict()
 
     def view(self, decoded: Decoded) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cliptune import checks
 from cliptune.errors import UserError, shown
-from cliptune.serving.limits import OTHER_FIELDS, Limits
+from cliptune.serving.limits import OTHER_FIELDS, RequestLimits
 from cliptune.text import listed
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Form:
     top_k: int = 5
 
 
-async def read_form(request: Request, limits: Limits, fields: Sequence[str]) -> Form:
+async def read_form(request: Request, limits: RequestLimits, fields: Sequence[str]) -> Form:
     """Read a multipart form.
 
     Args:
@@ -83,7 +83,7 @@ def shorten(name: str | None) -> str:
     return name if len(name) <= 100 else f"{name[:60]}...{name[-20:]}"
 
 
-def _classes(values: Sequence[Any], limits: Limits) -> tuple[str, ...]:
+def _classes(values: Sequence[Any], limits: RequestLimits) -> tuple[str, ...]:
     """Class names from repeated fields. Raises `RequestError`."""
     if any(not isinstance(value, str) for value in values):
         raise RequestError(400, "the field classes must contain text, not a file")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cliptune import checks
 from cliptune.errors import UserError, os_reason
-from cliptune.serving.limits import Limits
+from cliptune.serving.limits import RequestLimits
 
 if TYPE_CHECKING:
     from cliptune.tuned import Tuned
@@ -80,7 +80,7 @@ class Address:
 class Settings:
     """How requests are computed."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: RequestLimits = field(default_factory=RequestLimits)
     max_batch: int = 64
     decoders: int = field(default_factory=lambda: os.cpu_count() or 1)
 
@@ -112,7 +112,7 @@ def serve(tuned: Tuned, name: str, bound: socket.socket, settings: Settings, rea
     from cliptune.serving.service import Service
 
     logging.getLogger("python_multipart").addHandler(logging.NullHandler())  # malformed forms are the client's mistake
-    service = Service(Classifier(tuned, settings.limits), settings.max_batch, settings.decoders)
+    service = Service(Classifier(tuned), settings.limits, settings.max_batch, settings.decoders)
     run_server(build_api(service, name), bound, ready)
 
 

@@ -16,6 +16,7 @@ from cliptune.errors import UserError
 from cliptune.serving.batcher import Batcher
 from cliptune.serving.classifier import Classifier, Query, decode_image
 from cliptune.serving.forms import RequestError
+from cliptune.serving.limits import RequestLimits
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,14 @@ class Service:
     """A classifier with its threads.
 
     Args:
-        classifier: Decodes and computes.
+        classifier: Computes.
+        limits: Limits on requests.
         max_batch: Largest number of images that are computed together.
         decoders: Number of threads that decode images.
     """
 
-    def __init__(self, classifier: Classifier, max_batch: int, decoders: int):
-        self.classifier, self.admission = classifier, Admission(classifier.limits.max_queue)
+    def __init__(self, classifier: Classifier, limits: RequestLimits, max_batch: int, decoders: int):
+        self.classifier, self.limits, self.admission = classifier, limits, Admission(limits.max_queue)
         self._batcher = Batcher(classifier.compute, max_batch)
         self._decoders = ThreadPoolExecutor(decoders, "cliptune-decode")
 
@@ -76,7 +78,7 @@ class Service:
         return list(views)  # type: ignore[arg-type]
 
     def _view(self, name: str, content: bytes) -> View:
-        decoded = decode_image(content, name, self.classifier.limits)
+        decoded = decode_image(content, name, self.limits)
         return View(self.classifier.view(decoded), decoded.note)
 
     async def compute(self, query: Query, items: Sequence[Any]) -> list[Any]:
