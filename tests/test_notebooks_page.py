@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import cliptune as ct
+
 PAGE = (Path(__file__).parents[1] / "docs" / "notebooks.md").read_text(encoding="utf-8")
 CELLS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 pytestmark = pytest.mark.filterwarnings("ignore:class 'cat' has 4 images")
@@ -40,6 +42,7 @@ def test_the_cells_in_a_kernel(photos, tmp_path, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     shutil.copytree(photos, tmp_path / "photos")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(Path(ct.__file__).parents[1]))  # the kernel starts in another folder
     cells = [*map(briefly, CELLS), f"!{sys.executable} -m cliptune evaluate my-run"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(book, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
