@@ -215,7 +215,7 @@ def train_stages(
     before: TunedModel | None = None
     for stage in range(1, 10):
         for watcher in watchers:
-            watcher.stage(len(history))
+            watcher.begin_stage(len(history))
         model = untrained_model(run, task).to(fabric.device)
         if before is not None:
             run.method.continue_from(model, before)

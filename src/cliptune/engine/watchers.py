@@ -21,7 +21,7 @@ class Watcher:
         """Before anything else. name: the method, or the run's label in tables, and the seed. config: as plain values.
         folder: the run directory. A `UserError` stops the run."""
 
-    def stage(self, epochs_before: int) -> None:
+    def begin_stage(self, epochs_before: int) -> None:
         """Before each stage of the training, which may be a single one: the number of epochs in earlier stages."""
 
     def begin(self, epochs: int, steps: int, first: int) -> None:

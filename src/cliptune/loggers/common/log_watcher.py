@@ -27,7 +27,7 @@ class LogWatcher(Watcher):
             logger.check(folder)
         self._run, self._started, self._before = RunStart(name, config, folder), False, 0
 
-    def stage(self, epochs_before: int) -> None:
+    def begin_stage(self, epochs_before: int) -> None:
         self._before = epochs_before
 
     def begin(self, epochs: int, steps: int, first: int) -> None:
