@@ -9,7 +9,6 @@ benchmarks/results/photos/reliance.
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import sys
 from collections import defaultdict
@@ -21,15 +20,16 @@ import tyro
 from keep import record_copy
 from photos import RECORDS
 
+from cliptune.analysis.background_conditions import CONDITIONS
 from cliptune.data.config import DataConfig
 from cliptune.files import write_text
 from cliptune.report.collect.reliance import RelianceOptions, measure_reliance, reliance_file
-from cliptune.report.reliance_records import RelianceRecord, load_reliance, tabulate_reliance
+from cliptune.report.reliance_records import EXTRA_COLUMNS, RelianceRecord, load_reliance, tabulate_reliance
 from cliptune.results import store
 from cliptune.run_dir import CHECKPOINT
 
 SETTINGS = RelianceOptions(test="base", masks="data")
-COLUMNS = ("original", "removed", "blurred", "swapped", "drop", "followed", "energy", "pointing", "area")
+COLUMNS = (*CONDITIONS, *EXTRA_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,10 @@ def main(options: Options) -> None:
     found: dict[str, dict[int, RelianceRecord]] = defaultdict(dict)
     for folder in folders:
         file, run = reliance_file(folder, SETTINGS), store.load_result(folder / store.RESULT_FILE)
-        shutil.copyfile(file, record_copy(folder, scenes, target))
+        text = file.read_text(encoding="utf-8").replace(
+            f"{options.out.resolve()}/", ""
+        )  # the table of the data is there
+        write_text(record_copy(folder, scenes, target), text)
         found[run.method][run.config["seed"]] = load_reliance(file)
     text = to_markdown(found)
     sys.stdout.write(text)
