@@ -35,7 +35,7 @@ SHOTS = 8
 
 @dataclass(frozen=True)
 class Demo:
-    """Tune a small CLIP on bundled drawings whose backgrounds mislead, with several methods; offline, in two to three
+    """Tune a small CLIP on bundled drawings whose backgrounds mislead, with several methods; offline, in three
     minutes on two cores. With --photos, the same on your own images."""
 
     photos: Path | None = None
