@@ -32,7 +32,7 @@ def keep(folders: Iterable[Path], out: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for folder in folders:
         text = (folder / store.RESULT_FILE).read_text(encoding="utf-8")
-        record = json.loads(text.replace(f"{out.resolve()}/", ""))  # tables of data are there
+        record = json.loads(text.replace(f"{out.resolve().parent}/", ""))  # tables of data are there
         record["provenance"].pop("places", None)
         reading = {k: v for k, v in record["config"].pop("reading", {}).items() if k not in LOCATION_FIELDS}
         record["config"] |= {"reading": reading} if reading else {}

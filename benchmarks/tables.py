@@ -62,7 +62,7 @@ def make_table(
         sweep.run_jobs(jobs[i - 1 :: n])
         return []
     results = sweep.run_jobs(jobs)
-    text = table.to_markdown(summary.summarise(results, columns, cost=True))
+    text = table.to_markdown(summary.summarise(results, columns, cost=True)).replace(f"{out.resolve().parent}/", "")
     sys.stdout.write(text + "\n")
     if records:
         keep([job.folder for job in jobs], out, records)
