@@ -35,6 +35,7 @@ def build_application(page: Page, title: str) -> Any:
     """The page as an ASGI application that loads nothing from other hosts."""
     import gradio as gr
     from fastapi import FastAPI
+    from gradio.themes import Default
 
     blocks = build_page(page, title).queue(max_size=MAX_WAITING)
     return gr.mount_gradio_app(
@@ -42,7 +43,7 @@ def build_application(page: Page, title: str) -> Any:
         blocks,
         path="/",
         max_file_size=page.comparison.limits.file_bytes,
-        theme=gr.themes.Default(font=FONT, font_mono=MONOSPACE),
+        theme=Default(font=FONT, font_mono=MONOSPACE),
         css=CSS,
         footer_links=[],
         run_history=False,
