@@ -27,6 +27,7 @@ FLAGS = {
     "predict": ["--top-k", "--classes", "--json"],
     "export": ["--out", "--allow-code"],
     "push": ["--private", "--revision", "--allow-code"],
+    "app": ["--host", "--port", "--corrections", "--allow-code"],
     "serve": ["--host", "--port", "--max-batch", "--allow-code"],
     "auto": ["--data", "--time-limit", "--methods", "--folds", "--out"],
     "tune": ["--data", "--space", "--trials", "--processes", "--out"],
@@ -106,7 +107,7 @@ def test_version(cli):
 def test_an_unknown_command(cli):
     result = cli("tran", "coop")
     assert (result.code, result.out, result.err) == (2, "", "cliptune: unknown command 'tran'; nearest: train\n")
-    assert "known: auto, background, data, demo" in cli("xyz").err
+    assert "known: app, auto, background, data, demo" in cli("xyz").err
 
 
 def test_a_long_error_message_is_one_line(cli, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 FRONT = """
     tran coop                                 | nearest: train
-    xyzzy                                     | known: auto, background, data, demo
+    xyzzy                                     | known: app, auto, background, data, demo
     --verbose                                 | unknown command '--verbose'
     ''                                        | unknown command ''
     Train                                     | nearest: train
