@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,29 @@ def test_a_later_correction_replaces_an_earlier_one(photos, tmp_path):
     assert corrections.add(photos / "pig" / "0.png", "pig") == 2
     assert sorted(Corrections(tmp_path).rows().values()) == ['a "big", cat', "pig"]
     assert len(list((tmp_path / "images").iterdir())) == 2
+
+
+def test_two_processes_lose_no_row(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from cliptune.app.corrections import Corrections\n"
+        "name, folder = sys.argv[1], Path(sys.argv[2])\n"
+        "print('ready', flush=True), sys.stdin.readline()\n"
+        "for i in range(40):\n"
+        "    (file := folder / f'{name}{i}.png').write_text(file.name)\n"
+        "    Corrections(folder / 'fixed').add(file, name)\n"
+    )
+    command = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([*command, name, str(tmp_path)], **pipes) for name in ("cat", "pig")]
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in both:
+        process.communicate()
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(Corrections(tmp_path / "fixed").rows().values()) == ["cat"] * 40 + ["pig"] * 40
 
 
 def test_what_is_no_table_of_corrections_is_kept(photos, tmp_path):

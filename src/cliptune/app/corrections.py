@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from cliptune import checks
+from cliptune.dir_lock import lock_file
 from cliptune.errors import UserError
 from cliptune.files import check_folder, read_bytes, read_text, write_bytes, write_text
 
@@ -18,7 +19,7 @@ HEAD = ["image", "label"]
 
 
 class Corrections:
-    """A folder with a table of images and labels, and copies of the images.
+    """A folder with a table of images and labels, and copies of the images. Several processes may add to it.
 
     Raises `UserError` if the folder cannot be written, or its table is another file.
     """
@@ -54,7 +55,7 @@ class Corrections:
         content = read_bytes(file)
         name = re.sub(r"[^\w.-]+", "_", Path(file).name)[-60:].lstrip(".")
         image = f"images/{hashlib.sha256(content).hexdigest()[:12]}-{name}"
-        with self._lock:
+        with self._lock, lock_file(self.table):
             rows = self.rows()
             same = [key for key in rows if key[:20] == image[:20]]  # the same content under another name
             image = same[0] if same else image
