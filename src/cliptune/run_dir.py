@@ -24,13 +24,15 @@ CALIBRATION = "calibration.json"
 DESCRIPTIONS = "descriptions.json"
 #: What a run on the hub consists of, apart from files for human readers.
 HUB_FILES = (CHECKPOINT, CONFIG, RESULT_FILE, CALIBRATION, DESCRIPTIONS)
+#: Identities at the services of loggers, with which a resumed run continues there.
+IDENTITIES = "loggers.json"
 #: Checkpoint of an earlier stage of training, for methods that train in several stages.
 STAGE = "stage{}.safetensors"
 #: Largest size of a configuration file.
 MAX_CONFIG_BYTES = 1 << 20
-#: Patterns of temporary files of killed processes; and of a finished run, also the training state, files of
+#: Patterns of temporary files of killed processes; and of a finished run, also the training state, identities, files of
 #: unfinished takeovers of a lock, and the lock file of earlier versions.
-TEMPORARY, OUTDATED = (".*.tmp",), (RESUME, f"*.{RESUME}", f"{LOCK_FILE}.*", ".held")
+TEMPORARY, OUTDATED = (".*.tmp",), (RESUME, f"*.{RESUME}", IDENTITIES, f"{LOCK_FILE}.*", ".held")
 
 
 def find_run(path: str | Path) -> Path:
@@ -56,7 +58,7 @@ def claimed_run_dir(folder: Path | None, run: RunConfig, read: Mapping[str, str]
         yield
     except UserError:
         if not _has_results(folder):
-            for name in (CONFIG, CORESET, inputs.INPUTS):
+            for name in (CONFIG, CORESET, inputs.INPUTS, IDENTITIES):
                 (folder / name).unlink(missing_ok=True)
             with suppress(OSError):  # not empty
                 folder.rmdir()

@@ -10,10 +10,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import cliptune as ct
 from cliptune import loggers
+from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.loggers.common import log_watcher
-from cliptune.loggers.common.logger import IDENTITIES, Logger, RunStart, read_identity, write_identity
+from cliptune.loggers.common.logger import Logger, RunStart, read_identity, write_identity
 from cliptune.loggers.common.pictures import choose_examples
+from cliptune.run_dir import IDENTITIES
 from cliptune.types import Example
 
 pytestmark = pytest.mark.filterwarnings("ignore:the images have no masks", "ignore:cached_views=1")
@@ -140,10 +142,44 @@ def test_identities_are_for_resumed_runs(tmp_path):
     start = RunStart("coop", {}, tmp_path)
     assert read_identity(start, "wandb") is None
     assert read_identity(dataclasses.replace(start, first=1), "wandb") == "abc"
-    write_identity(tmp_path, "wandb", None)
-    assert json.loads((tmp_path / IDENTITIES).read_text()) == {"mlflow": "def"}
-    write_identity(tmp_path, "mlflow", None)
-    assert not (tmp_path / IDENTITIES).exists()
+    assert json.loads((tmp_path / IDENTITIES).read_text()) == {"mlflow": "def", "wandb": "abc"}
+
+
+class Service(Logger):
+    """Continues the run of the service that the folder names, and stops the training after `last` epochs."""
+
+    def __init__(self, last=99):
+        self.last, self.known = last, None
+
+    def start(self, run):
+        self.known = read_identity(run, "service")
+        write_identity(run.folder, "service", self.known or "abc")
+
+    def scalars(self, values, epoch):
+        if epoch + 1 == self.last:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("logs", [True, False], ids=["with the logger", "without"])
+def test_a_resumed_run_continues_at_its_services_until_it_is_finished(photos, tmp_path, logs):
+    first, second, third = Service(1), Service(2), Service()
+    for service in (first, second):
+        with pytest.raises(KeyboardInterrupt):
+            train(photos, log=service, out=tmp_path, epochs=4)
+        assert json.loads((tmp_path / IDENTITIES).read_text()) == {"service": "abc"}
+    run = train(photos, out=tmp_path, epochs=4, **({"log": third} if logs else {}))
+    assert (first.known, second.known, third.known) == (None, "abc", "abc" if logs else None)
+    assert len(run.result.history) == 4 and not (tmp_path / IDENTITIES).exists()
+
+
+def test_a_run_that_fails_in_its_first_epoch_leaves_no_identity(photos, tmp_path):
+    class Refuses(Watcher):
+        def step(self, epoch, losses):
+            raise UserError("the first step failed")
+
+    with pytest.raises(UserError, match="the first step failed"):
+        train(photos, log=Service(), watchers=[Refuses()], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_pictures_are_of_different_classes():

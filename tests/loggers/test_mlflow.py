@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 import cliptune as ct
-from cliptune.loggers.common.logger import IDENTITIES, Logger
+from cliptune.loggers.common.logger import Logger
+from cliptune.run_dir import IDENTITIES
 
 mlflow = pytest.importorskip("mlflow")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

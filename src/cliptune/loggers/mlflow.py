@@ -69,8 +69,6 @@ class MLflow(Logger):
             for file in artifacts(folder) if result is not None else ():
                 self._client.log_artifact(self._id, str(file))
             self._client.set_terminated(self._id, "FAILED" if result is None else "FINISHED")
-        if result is not None:  # else the run may be resumed
-            write_identity(folder, "mlflow", None)
 
     def _experiment(self) -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "cliptune"

@@ -58,5 +58,3 @@ class Wandb(Logger):
                     artifact.add_file(str(file))
                 self._run.log_artifact(artifact)
         self._run.finish(exit_code=0 if result is not None else 1)
-        if result is not None:  # else the run may be resumed
-            write_identity(folder, "wandb", None)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from cliptune.errors import UserError
 from cliptune.files import read_text, write_json
+from cliptune.run_dir import IDENTITIES
 
 if TYPE_CHECKING:
     import numpy as np
 
     from cliptune.types import Result
 
-#: File in the folder of an unfinished run: the run's identity at each service, so that a resumed run continues there.
-IDENTITIES = "loggers.json"
 #: Files of a finished run that services keep.
 ARTIFACTS = ("checkpoint.safetensors", "result.json", "config.yaml")
 
@@ -114,16 +113,10 @@ def read_identity(run: RunStart, service: str) -> str | None:
     return _identities(run.folder).get(service)
 
 
-def write_identity(folder: Path | None, service: str, identity: str | None) -> None:
-    """Store the identity of a run at a service, or with None, remove it."""
-    if folder is None:
-        return
-    known = {key: value for key, value in _identities(folder).items() if key != service}
-    known |= {service: identity} if identity else {}
-    if known:
-        write_json(folder / IDENTITIES, known)
-    else:
-        (folder / IDENTITIES).unlink(missing_ok=True)
+def write_identity(folder: Path | None, service: str, identity: str) -> None:
+    """Store the identity of a run at a service, until the run is finished."""
+    if folder is not None:
+        write_json(folder / IDENTITIES, {**_identities(folder), service: identity})
 
 
 def _identities(folder: Path) -> dict[str, str]:
