@@ -13,6 +13,7 @@ from cliptune.commands.parse import parse, split_first
 from cliptune.commands.run import print_tables
 from cliptune.errors import UserError
 from cliptune.files import check_file, write_text
+from cliptune.hub.name import is_hub_name
 from cliptune.report import reliance_records
 from cliptune.report.describe import describe_training_data
 from cliptune.report.report_data import ReportData
@@ -26,7 +27,7 @@ class Report:
     """Print the table and write an HTML page: recommendation, tables, curves, classes, images, backgrounds."""
 
     out: Path | None = None
-    """Output file; default: report.html in the folder."""
+    """Output file; default: report.html in the folder, or for a run on the hub, in the current folder."""
     pictures: int = 8  # the name of the flag since its first version
     """Number of test images shown with the saliency of each method; 0 omits everything that needs checkpoints: images,
     classes, words, shifts."""
@@ -44,18 +45,12 @@ def report(arguments: list[str]) -> None:
     """Print the table of a folder of runs and write the page."""
     path, rest = split_first(arguments, "a folder of runs", "report runs/sweep")
     options = parse(Report, "report FOLDER", rest)
-    root = Path(path)
-    check_file(options.out or root / "report.html")
+    out = options.out or (Path() if is_hub_name(path) else Path(path)) / "report.html"
+    check_file(out)
+    root = run_dir.find_run(path)
     results = store.load_results(root)
     print_tables(results)
-    page = write_page(
-        results,
-        root,
-        options.out or root / "report.html",
-        options.pictures,
-        images=options.images,
-        allow_code=options.allow_code,
-    )
+    page = write_page(results, root, out, options.pictures, images=options.images, allow_code=options.allow_code)
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"page: {page}")
 
 

@@ -18,6 +18,7 @@ from cliptune.results import paired_comparison, published, store, summary, table
 from cliptune.results.labels import get_setting
 from cliptune.results.pivot import COUNT_KEYS, pivot
 from cliptune.results.summary import Table
+from cliptune.run_dir import find_run
 from cliptune.types import Result
 
 TableFormat = Literal["terminal", "markdown", "csv", "latex"]
@@ -81,7 +82,7 @@ def results_table(arguments: list[str]) -> None:
     """Print the table of a folder."""
     path, rest = split_first(arguments, "a folder of runs", "results table runs/sweep --format csv")
     options = parse(ResultsTable, "results table FOLDER", rest)
-    made = make_table(select_results(store.load_results(Path(path)), options.methods, options.seeds), options)
+    made = make_table(select_results(store.load_results(find_run(path)), options.methods, options.seeds), options)
     if options.format == "terminal" and options.out is None:
         table_console().print(table.to_rich(made, digits=options.digits))
         return
