@@ -150,10 +150,10 @@ def test_without_test_images_random_pixels_are_compared(run):
     sample = sample_tests(run.model, run.run, missing, 16)
 
     def other(images):
-        return run.logits(torch.from_numpy(images)).numpy() + 0.25
+        return run.logits(torch.from_numpy(images)).numpy() + 0.23
 
     measured = compare(run.model, other, sample)
-    assert measured["largest_difference"] == pytest.approx(0.25, abs=1e-3) and "accuracy" not in measured
+    assert measured["largest_difference"] == pytest.approx(0.23, abs=1e-3) and "accuracy" not in measured
     assert in_words(measured) == "logits differ by at most 0.2 on 8 images of random pixels (no folder at nowhere)"
 
 

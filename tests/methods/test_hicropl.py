@@ -48,7 +48,8 @@ def test_only_passes_of_the_model_change_the_release_s_prompts(backbone, compat)
     with torch.no_grad():
         text = model.encode_classes()[0]
         assert model.accepts_new_classes and not model.fixed_image
-        assert torch.equal(model.with_classes(NAMES[:2]).eval().encode_classes()[0], text[:2])
+        fewer = model.with_classes(NAMES[:2]).eval().encode_classes()[0]
+        torch.testing.assert_close(fewer, text[:2], rtol=0, atol=1e-6)  # products of fewer rows may round otherwise
         model.encode_views({"image": images}, model.prompts())
         assert torch.equal(model.encode_classes()[0], text) and same(before, learned(model))
         assert torch.equal(model({"image": images}).text, text), "the pass has the prompts that were asked for"
