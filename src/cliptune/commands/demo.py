@@ -18,6 +18,7 @@ from cliptune.commands.run import print_tables
 from cliptune.config import RunConfig
 from cliptune.errors import UserError
 from cliptune.methods.dapt import Dapt
+from cliptune.runners.local import Local, available_cores
 
 METHODS = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
 NOTES = (
@@ -31,6 +32,8 @@ NOTES = (
 CONTROL = "maple+copypaste"
 #: Training drawings per class.
 SHOTS = 8
+#: Maximum number of parallel runs on the drawings: one model of their size leaves a second core idle.
+WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,11 @@ def demo(arguments: list[str]) -> None:
     out = options.out or Path("demo" if options.photos is None else f"demo-{options.photos.resolve().name}")
     files.check_folder(out)
     start, title, notes = time.perf_counter(), "cliptune demo", NOTES
+    runner = Local()
     if options.photos is None:
         shots = SHOTS if options.shots is None else options.shots
         runs, photos = drawing_runs(shots), None
+        runner = Local(min(WORKERS, available_cores()))
     else:
         resolve_backbone("tiny" if options.backbone == AUTO else options.backbone, options.pretrained)
         photos = demo_photos.open_photos(options.photos, options.shots, options.masks_from)
@@ -92,7 +97,7 @@ def demo(arguments: list[str]) -> None:
     jobs = sweep.plan_jobs(runs, options.seeds, out)
     if photos is not None:
         demo_photos.check_same_images(jobs)
-    results = sweep.run_jobs(jobs)
+    results = sweep.run_jobs(jobs, runner=runner)
     print_tables(results)
     if photos is not None and (source := photos.test_masks()):
         demo_photos.print_reliance([job.folder for job in jobs], source)

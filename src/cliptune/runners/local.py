@@ -133,13 +133,17 @@ def exit_with_parent() -> None:
 
 def resource_share(number: int, count: int) -> dict[str, str]:
     """A worker's share of cores and GPUs, as environment variables that torch reads when it is imported."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, cores // count))}
+    share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(max(1, available_cores() // count))}
     if torch.cuda.device_count() > 1:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         devices = visible if visible != [""] else [str(i) for i in range(torch.cuda.device_count())]
         share["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
     return share
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
