@@ -9,7 +9,7 @@ import torch
 import tiny_clips
 from cliptune import config, methods, model_io, presets
 from cliptune.engine.evaluate import encoder_inputs, predict_logits
-from cliptune.engine.fit import training_set
+from cliptune.engine.fit import learned_structure, training_set
 from cliptune.errors import UserError
 from cliptune.model.method import Method
 from cliptune.types import State
@@ -136,6 +136,33 @@ def test_every_phase_lowers_its_loss(name, backbone):
             method.update(losses, parameters(tuned))
             optimizer.step()
         assert sums[-1] < sums[0], f"epoch {epoch}: {sums}"
+
+
+def test_losses_of_idle_views_have_no_gradient(name, backbone):
+    method = suited(name)
+    tuned, toy = model(method, backbone, task()).train(), task()
+    if not method.trains:
+        pytest.skip("nothing to learn")
+    examples, masks = training_set(tuned, toy, QUICK)
+    (batch,) = examples.epoch_batches(0, len(toy.train), torch.device("cpu"), masks=masks)
+    memory, prompts = method.prepare(tuned, toy), learned_structure(tuned)
+    for epoch in (0, 9):
+        state, found = State(epoch, 10, memory), []
+        idle = method.idle_views(prompts, state)
+        for left_out in (frozenset(), idle) if idle else ():
+            torch.manual_seed(0)  # dropout
+            views = {view: x for view, x in method.views(batch).items() if view not in left_out}
+            found.append(method.losses(tuned(views, state), batch, state))
+        if not idle:
+            continue
+        whole, rest = found
+        assert rest.keys() < whole.keys()
+        assert not any(loss.requires_grad for loss_name, loss in whole.items() if loss_name not in rest)
+        own = parameters(tuned)
+        grads = [torch.autograd.grad(sum(losses.values()), own, allow_unused=True) for losses in (whole, rest)]
+        for one, other in zip(*grads, strict=True):
+            assert (one is None) == (other is None)
+            assert one is None or torch.allclose(one, other, rtol=1e-4, atol=1e-6 * float(one.abs().max()))
 
 
 def test_training_fits_the_images(name, backbone):

@@ -190,6 +190,11 @@ def test_the_wrapped_method_defines_learner_and_hooks():
     tuned, history = trained(Dapt(Base(n_ctx=2), switch=0.5), tiny_clips.backbone("deep_image"))
     assert [p.shape for p in tuned.learner.parameters()] == [(2, 64)]
     assert calls == ["prepare", *["update"] * (3 * len(task().train) // QUICK.batch_size), "finish"]
+    assert len(history) == QUICK.epochs
+
+
+def test_each_phase_reports_its_losses():
+    _, history = trained(Dapt(Maple(depth=2), switch=0.5), tiny_clips.backbone("deep_image"))
     assert [set(row) - {"epoch", "lr", "loss", "ce"} for row in history] == [
         {"pull_push"},
         {"pull_push"},
@@ -199,7 +204,7 @@ def test_the_wrapped_method_defines_learner_and_hooks():
 
 def test_both_phases_of_a_single_epoch_are_reported():
     once = replace(QUICK, epochs=1)
-    _, (row,) = trained(Dapt(CoOp(n_ctx=2)), tiny_clips.backbone("deep_image"), once)
+    _, (row,) = trained(Dapt(Maple(depth=2)), tiny_clips.backbone("deep_image"), once)
     terms = [row[name] for name in ("ce", "pull_push", "foreground", "background")]
     assert min(terms) > 0 and row["loss"] == pytest.approx(sum(terms))
 

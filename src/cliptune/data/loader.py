@@ -165,18 +165,31 @@ class ExampleSet:
         workers: int = 0,
     ) -> Iterator[Batch]:
         """All examples once, in their order. epoch: selects the training views of a set that augments."""
-        positions = list(range(len(self)))
-        batches = [positions[start : start + batch_size] for start in range(0, len(positions), batch_size)]
-        yield from self._loaded(batches, device, workers, epoch, masks)
+        yield from self._loaded(self._consecutive(batch_size), device, workers, epoch, masks)
 
     def squashed_batches(self, batch_size: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
         """Keys, whole images squashed to the backbone's size and normalised `(b, 3, height, width)`, and labels `(b,)`;
-        saliency maps are computed from them."""
-        for start in range(0, len(self), batch_size):
-            chosen = range(start, min(start + batch_size, len(self)))
-            images = torch.stack([squash(self.image(i).image, self.preprocess) for i in chosen])
-            labels = torch.tensor([self.examples[i].label for i in chosen])
-            yield [self.examples[i].key for i in chosen], self._normalised(images), labels
+        saliency maps are computed from them, often repeatedly, so squashed images are kept."""
+        items = Items(self._squashed, len(self))
+        for images, _, labels, index in items.in_threads(self._consecutive(batch_size), self._threads):
+            yield [self.examples[i].key for i in index.tolist()], self._normalised(images), labels
+
+    def _squashed(self, i: int) -> Item:
+        example = self.examples[i]
+        squashed = self._store.once(
+            (example.key, "squashed"), lambda: DecodedImage(squash(self.image(i).image, self.preprocess))
+        )
+        return squashed.image, torch.empty(0, dtype=torch.uint8), example.label, i
+
+    def _consecutive(self, batch_size: int) -> list[list[int]]:
+        """Positions in batches of all examples in their order."""
+        positions = list(range(len(self)))
+        return [positions[start : start + batch_size] for start in range(0, len(positions), batch_size)]
+
+    @property
+    def _threads(self) -> int:
+        """Threads that read; a dataset's own code need not be safe for use from several."""
+        return torch.get_num_threads() if self.dataset.reads_files else 1
 
     def _stored_mask(self, i: int, masks: Masks) -> Tensor:
         """The `i`-th mask as training views crop it, before any threshold, uint8 `(1, H, W)`."""
@@ -193,6 +206,5 @@ class ExampleSet:
         self, batches: Sequence[Sequence[int]], device: torch.device, workers: int, epoch: int, masks: Masks | None
     ) -> Iterator[Batch]:
         items = Items(partial(self.item, epoch=epoch, masks=masks), len(self))
-        threads = torch.get_num_threads() if self.dataset.reads_files else 1
-        for raw in items.in_processes(batches, workers) if workers else items.in_threads(batches, threads):
+        for raw in items.in_processes(batches, workers) if workers else items.in_threads(batches, self._threads):
             yield self.batch(raw, device)

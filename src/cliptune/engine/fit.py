@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
@@ -15,15 +16,16 @@ from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import PRESETS
 from cliptune.data.validate import find_unreadable, raise_if_unreadable
 from cliptune.engine.config import TrainConfig
-from cliptune.engine.feature_cache import FeatureCache
+from cliptune.engine.feature_cache import FeatureCache, fixed_features
 from cliptune.engine.resume import TrainingProgress
 from cliptune.engine.trainer import Batches, Trainer
 from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
+from cliptune.masks.full import FullMasks
 from cliptune.masks.source import MaskSource, ModelMaskSource
 from cliptune.masks.validate import validate_masks
 from cliptune.model.tuned_model import TunedModel
-from cliptune.types import Batch, State, Task
+from cliptune.types import Batch, Prompts, State, Task
 from cliptune.user_warnings import warn_user
 
 
@@ -77,7 +79,8 @@ def fit(
             f"prevents that"
         )
     state = State(len(progress.history), epochs, memory, steps=steps)
-    trainer.train(_batch_source(model, examples, masks, training, fabric), state, progress, resume_file, after_epoch)
+    batches = _batch_source(model, examples, masks, training, state, fabric)
+    trainer.train(batches, state, progress, resume_file, after_epoch)
     method.finish(model, progress.states)
     if training.keep == "best" and progress.best:
         trainer.restore_best(progress)
@@ -125,23 +128,50 @@ def training_set(
 
 
 def _batch_source(
-    model: TunedModel, examples: ExampleSet, masks: MaskSource | None, training: TrainConfig, fabric: Fabric
+    model: TunedModel,
+    examples: ExampleSet,
+    masks: MaskSource | None,
+    training: TrainConfig,
+    state: State,
+    fabric: Fabric,
 ) -> Callable[[int], Batches]:
-    """A function that returns the batches of an epoch, from images or from cached features."""
+    """A function that returns the batches of an epoch, from images or from cached features, with the views that train.
+
+    state: Its number of epochs and steps is read.
+    """
+    method, prompts = model.method, learned_structure(model)
     process = {"rank": fabric.global_rank, "world": fabric.world_size}
     if training.cached_views and masks is not None and masks.changes:
         warn_user(f"cached_views={training.cached_views} is ignored, as masks change from epoch to epoch")
-    elif training.cached_views:
-        cache = FeatureCache(model, examples, training.cached_views, masks)
-        return lambda epoch: cache.epoch_batches(epoch, training.batch_size, **process)
+    cached = training.cached_views and not (masks is not None and masks.changes)
+    cache = FeatureCache(model, examples, training.cached_views, masks) if cached else None
+    fixed = None if cached else fixed_features(model, prompts, examples, training, state.epochs)
 
-    def batches(epoch: int) -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
+    def from_images(epoch: int) -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
         epoch_masks = None if masks is None else masks.for_epoch(epoch)
+        if epoch_masks is not None and not method.needs_masks(prompts, replace(state, epoch=epoch, step=0)):
+            epoch_masks = FullMasks()
         if isinstance(epoch_masks, ModelMaskSource):
             epoch_masks = epoch_masks.refreshed(model, examples.squashed_batches(epoch_masks.batch_size))
         for batch in examples.epoch_batches(
             epoch, training.batch_size, fabric.device, masks=epoch_masks, workers=training.workers, **process
         ):
-            yield batch, model.method.views(batch)
+            views = method.views(batch)
+            if fixed is not None:
+                known = fixed[batch.index]
+                views = {name: known if view is batch.images else view for name, view in views.items()}
+            yield batch, views
+
+    def batches(epoch: int) -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
+        source = cache.epoch_batches(epoch, training.batch_size, **process) if cache else from_images(epoch)
+        for step, (batch, views) in enumerate(source):
+            idle = method.idle_views(prompts, replace(state, epoch=epoch, step=step))
+            yield batch, {name: view for name, view in views.items() if name not in idle}
 
     return batches
+
+
+def learned_structure(model: TunedModel) -> Prompts:
+    """The learner's output before training, for `Method.idle_views`; random numbers that it draws are drawn again."""
+    with torch.no_grad(), torch.random.fork_rng():
+        return model.prompts(merge=False)

@@ -12,6 +12,7 @@ from torch import Tensor
 from cliptune.masks.from_dataset import DataMasks
 from cliptune.masks.source import MaskProblem, ModelMaskSource
 from cliptune.saliency.gradcam import gradcam, resize_and_normalize
+from cliptune.saliency.last_input import LastInputs
 from cliptune.saliency.maskclip import maskclip
 from cliptune.types import DecodedImage, Example
 
@@ -24,22 +25,26 @@ class SaliencyMasks(ModelMaskSource):
     """Foreground is where the saliency of the true class reaches `threshold` times the image's maximum.
 
     Args:
-        saliency: Function of model, images `(b, 3, H, W)` and labels `(b,)` that returns non-negative maps
-            `(b, 1, g, g)`.
+        saliency: Function of model, images `(b, 3, H, W)`, labels `(b,)` and `known`, the images' `last_input` or None,
+            that returns non-negative maps `(b, 1, g, g)`.
         maps: Saliency maps `(1, g, g)` by example key, as `refreshed` computes them.
+        inputs: What the next refresh need not compute again; shared by the sources that `refreshed` returns.
     """
 
     saliency: Callable[..., Tensor]
     threshold: float = 0.5
     batch_size: int = 64
     maps: Mapping[str, Tensor] = field(default_factory=dict)
+    inputs: LastInputs = field(default_factory=LastInputs)
 
     def refreshed(self, model: TunedModel, batches: Iterable[tuple[list[str], Tensor, Tensor]]) -> SaliencyMasks:
         training, maps = model.training, dict[str, Tensor]()
         model.eval()
+        device, fixed = model.backbone.logit_scale.device, model.prompts().fixed_image
         for keys, images, labels in batches:
-            device = model.backbone.logit_scale.device
-            cam = self.saliency(model, images.to(device), labels.to(device)).cpu()
+            images = images.to(device)
+            known = self.inputs.get(model, images) if fixed else None
+            cam = self.saliency(model, images, labels.to(device), known=known).cpu()
             maps.update(zip(keys, cam, strict=True))
         model.train(training)
         return replace(self, maps=maps)

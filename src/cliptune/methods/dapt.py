@@ -14,7 +14,7 @@ from cliptune.methods.maple import Maple
 from cliptune.model.method import Method
 from cliptune.model.wrapper import Wrapper
 from cliptune.objectives.decoupling import background_alignment_loss, pull_push
-from cliptune.types import Batch, Outputs, State
+from cliptune.types import Batch, Outputs, Prompts, State
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,6 +114,23 @@ class Dapt(Wrapper):
         stopped = {"foreground", "background"} if self.decoupling(state) else fixed
         return self.base.stop_gradient_views(state) | stopped
 
+    def idle_views(self, prompts: Prompts, state: State) -> frozenset[str]:
+        idle = self.base.idle_views(prompts, state)
+        if not prompts.fixed_image or prompts.adapt_image is not None:
+            return idle
+        # Image features are constant: the triplet loss trains nothing, aligning foregrounds trains class features, and
+        # aligning backgrounds trains the features of the words, if anything learned is in these.
+        if self.decoupling(state):
+            return idle | {"foreground", "background"}
+        fixed_words = prompts.fixed_other_text and prompts.adapt_text is None
+        return idle | ({"background"} if fixed_words else set())
+
+    def needs_masks(self, prompts: Prompts, state: State) -> bool:
+        if self.base.mask_source() is not None and self.base.needs_masks(prompts, state):
+            return True
+        points = (replace(state, step=step) for step in (0, state.steps - 1))
+        return any(not {"foreground", "background"} <= self.idle_views(prompts, point) for point in points)
+
     def logits(self, out: Outputs, view: str = "image") -> Tensor:
         import torch
 
@@ -126,18 +143,21 @@ class Dapt(Wrapper):
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         losses = dict(self.base.losses(out, batch, state))
-        foreground, background = out.image["foreground"], out.image["background"]
+        foreground, background = out.image.get("foreground"), out.image.get("background")
         if self.decoupling(state):
-            losses["pull_push"] = self.pull_push * pull_push(out.image["image"], foreground, background, self.margin)
+            if foreground is not None and background is not None:
+                distance = pull_push(out.image["image"], foreground, background, self.margin)
+                losses["pull_push"] = self.pull_push * distance
             return losses
-        assert out.extra_text is not None
-        # It trains the class features; if these are fixed (PromptKD), it trains the image side instead.
-        if not self.base.fixed_classes:
-            foreground = foreground.detach()
-        view = replace(out, image={**out.image, "foreground": foreground})
-        losses["foreground"] = self.foreground * self.base.view_loss(self.logits(view, "foreground"), out, batch, state)
-        texts = out.extra_text[RELEASE_COMPETING_WORDS:] if self.compat == "release" else out.extra_text
-        losses["background"] = self.background * background_alignment_loss(background, texts, out.logit_scale)
+        if foreground is not None:
+            # It trains the class features; if these are fixed (PromptKD), it trains the image side instead.
+            own = foreground if self.base.fixed_classes else foreground.detach()
+            logits = self.logits(replace(out, image={**out.image, "foreground": own}), "foreground")
+            losses["foreground"] = self.foreground * self.base.view_loss(logits, out, batch, state)
+        if background is not None:
+            assert out.extra_text is not None
+            texts = out.extra_text[RELEASE_COMPETING_WORDS:] if self.compat == "release" else out.extra_text
+            losses["background"] = self.background * background_alignment_loss(background, texts, out.logit_scale)
         return losses
 
     def mask_source(self) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cliptune.backbones.features import scaled_cosines
 from cliptune.backbones.tokenized_text import TokenizedText, tokenize_templates
 from cliptune.objectives.classification import classification_loss
-from cliptune.types import Batch, Outputs, State, Task
+from cliptune.types import Batch, Outputs, Prompts, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -94,6 +94,20 @@ class Method(ABC):
     def stop_gradient_views(self, state: State) -> frozenset[str]:
         """Views whose features receive no gradient at this point; they are computed without an autograd graph."""
         return frozenset()
+
+    def idle_views(self, prompts: Prompts, state: State) -> frozenset[str]:
+        """Views whose losses have no gradient at this point of training: neither they nor their losses are computed.
+
+        Args:
+            prompts: The learner's output, which shows what is learned; its values are those before training.
+        """
+        return frozenset()
+
+    def needs_masks(self, prompts: Prompts, state: State) -> bool:
+        """Whether a view that trains in the epoch of `state` is made from `Batch.masks`. Otherwise masks are not
+        computed, and `Batch.masks` is foreground everywhere. Called if there is a `mask_source`; arguments as for
+        `idle_views`."""
+        return True
 
     def class_inputs(self, model: TunedModel) -> Any:
         """What the learner is called with for the model's class names, computed once without gradients; by default

@@ -95,7 +95,10 @@ class TextEncoder:
             self._extra[key] = FrozenText(self.backbone.tokenize(key))
         shared = tuple(None if x is not None and x.ndim == 3 else x for x in prompts.text_deep)
         prompts, extra = replace(prompts, text_deep=shared), self._extra[key]
-        return text_features(extra.encode(self.backbone, prompts), extra.text, prompts)
+        # Without an empty graph, which context vectors without a slot would leave behind.
+        fixed = prompts.fixed_other_text
+        raw = extra.features(self.backbone) if fixed else self.backbone.encode_text(extra.text, prompts)
+        return text_features(raw, extra.text, prompts)
 
     def _contexts(self, prompts: Prompts, image: Tensor | None) -> Tensor | None:
         """Context vectors `(b, n_ctx, width)` of each image, if the prompts depend on the image."""

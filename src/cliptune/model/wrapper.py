@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cliptune.errors import UserError
 from cliptune.model.method import Method
-from cliptune.types import Batch, Outputs, State, Task
+from cliptune.types import Batch, Outputs, Prompts, State, Task
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -80,6 +80,9 @@ class Wrapper(Method):
 
     def stop_gradient_views(self, state: State) -> frozenset[str]:
         return self.base.stop_gradient_views(state)
+
+    def idle_views(self, prompts: Prompts, state: State) -> frozenset[str]:
+        return self.base.idle_views(prompts, state)
 
     def class_inputs(self, model: TunedModel) -> Any:
         return self.base.class_inputs(self.base_model(model))

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cliptune.saliency.last_input import last_input
+
 if TYPE_CHECKING:
     from cliptune.model.tuned_model import TunedModel
 
@@ -16,7 +18,7 @@ Score = Literal["logit", "probability"]
 
 
 def activation_and_gradient(
-    model: TunedModel, images: Tensor, labels: Tensor, score: Score = "logit"
+    model: TunedModel, images: Tensor, labels: Tensor, score: Score = "logit", *, known: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Output of the first layer norm in the last visual block, and the gradient of the true class's score.
 
@@ -25,6 +27,7 @@ def activation_and_gradient(
         labels: True classes `(b,)`.
         score: "logit" is the true class's logit among all sentences, divided by the number of logits. "probability" is
             its softmax among the classes.
+        known: The images' `last_input`, if it was computed before.
 
     Returns:
         Two tensors `(b, 1 + patches + prompts, image_width)`.
@@ -32,7 +35,7 @@ def activation_and_gradient(
     tower, method = model.backbone.image_tower, model.method
     with torch.no_grad():
         prompts = model.prompts_for(images)
-        x = tower.before_last(images, prompts)
+        x = last_input(model, images, prompts) if known is None else known
         activation = tower.norm_last(x, prompts)
     activation.requires_grad_()
     with torch.enable_grad():
@@ -50,10 +53,12 @@ def activation_and_gradient(
     return activation.detach(), gradient
 
 
-def gradcam(model: TunedModel, images: Tensor, labels: Tensor, score: Score = "logit") -> Tensor:
+def gradcam(
+    model: TunedModel, images: Tensor, labels: Tensor, score: Score = "logit", *, known: Tensor | None = None
+) -> Tensor:
     """Grad-CAM maps `(b, 1, g, g)`, non-negative: channels weighted by their mean gradient over the patches
     (Selvaraju et al., ICCV 2017, https://arxiv.org/abs/1610.02391). Arguments as for `activation_and_gradient`."""
-    activation, gradient = activation_and_gradient(model, images, labels, score)
+    activation, gradient = activation_and_gradient(model, images, labels, score, known=known)
     rows, columns = model.backbone.patch_grid
     patches = slice(1, 1 + rows * columns)
     weights = gradient[:, patches].mean(1, keepdim=True)

@@ -8,21 +8,24 @@ import torch
 from torch import Tensor
 
 from cliptune.backbones.features import image_features
+from cliptune.saliency.last_input import last_input
 
 if TYPE_CHECKING:
     from cliptune.model.tuned_model import TunedModel
 
 
 @torch.no_grad()
-def maskclip(model: TunedModel, images: Tensor, labels: Tensor) -> Tensor:
+def maskclip(model: TunedModel, images: Tensor, labels: Tensor, *, known: Tensor | None = None) -> Tensor:
     """Saliency maps `(b, 1, g, g)` in [0, 1] of normalised images `(b, 3, H, W)` with classes `labels` `(b,)`.
 
     The value vector of a patch in the last block, projected like the output of the class token, is in the space of
     text features (Zhou et al., Extract Free Dense Labels from CLIP, ECCV 2022, https://arxiv.org/abs/2112.01071). A
     patch's score is its cosine with the true class minus the mean cosine over all classes, scaled to [0, 1] per image.
+
+    known: The images' `last_input`, if it was computed before.
     """
     tower, prompts = model.backbone.image_tower, model.prompts_for(images)
-    x = tower.before_last(images, prompts)
+    x = last_input(model, images, prompts) if known is None else known
     rows, columns = model.backbone.patch_grid
     patches = image_features(tower.values(x, prompts)[:, 1 : 1 + rows * columns], prompts)
     condition = model.encode_views({"image": images}, prompts)["image"] if prompts.conditional else None

@@ -120,8 +120,15 @@ class Prompts:
     @property
     def fixed_text(self) -> bool:
         """Whether nothing learned enters the text tower, so that its features never change."""
-        tokens = self.text is not None or self.conditional is not None or any(self.text_kv)
-        return not tokens and not self.text_deep and not self.text_inserted and self.text_change is None
+        tokens = self.text is not None or self.conditional is not None
+        return not tokens and self.fixed_other_text and not self.text_deep
+
+    @property
+    def fixed_other_text(self) -> bool:
+        """Whether nothing learned enters the text tower with texts that belong to no class and have no slots for
+        `text`, such as those of `Method.extra_prompts`."""
+        deep = any(own is not None and own.ndim == 2 for own in self.text_deep)
+        return not deep and not any(self.text_kv) and not self.text_inserted and self.text_change is None
 
     @property
     def fixed_image(self) -> bool:
