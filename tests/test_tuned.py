@@ -172,7 +172,7 @@ def test_transparency_is_used_as_mask_by_default(cutouts, photos):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")
-        run = ct.train("coop+dapt", data=f"folder:{cutouts}", shots=2, epochs=1, cached_views=0)
+        run = ct.train("maple+dapt", data=f"folder:{cutouts}", shots=2, epochs=1)
     assert run.result is not None and "pull_push" in run.result.history[0]
     with pytest.warns(UserWarning, match="the images have no masks of their own: foregrounds come from Grad-CAM"):
         with pytest.warns(UserWarning, match="cached_views=1 is ignored, as masks change"):

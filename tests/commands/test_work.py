@@ -47,7 +47,7 @@ def test_masks_and_tensorboard(cli, tmp_path, photos):
     data = ("--data", f"folder:{photos}", *BRIEFLY)
     result = cli(
         "train",
-        "coop+dapt",
+        "maple+dapt",
         *data,
         "--masks-from",
         f"folder:{photos.parent / 'masks'}",

@@ -97,5 +97,5 @@ def test_auto_masks_use_the_boxes(table):
     path = table("xmin,ymin,xmax,ymax", "cat,4,2,14,8")
     with warnings.catch_warnings(action="error"):
         warnings.filterwarnings("ignore", "the bundled tiny backbone knows drawings only")
-        run = ct.train("coop+dapt", data=f"csv:{path}", shots=1, epochs=1, cached_views=0)
+        run = ct.train("maple+dapt", data=f"csv:{path}", shots=1, epochs=1)
     assert "pull_push" in run.result.history[0]

@@ -151,7 +151,7 @@ def test_masks_of_training_images():
     data = ct.from_torch(images, CLASSNAMES, masks=masks)
     image = data.read(data.examples("train")[0])
     assert image.mask is not None and image.mask.equal(torch.from_numpy(masks[:1] * 255))
-    run = ct.train("coop+dapt", data=data, shots=2, epochs=1, cached_views=0)
+    run = ct.train("maple+dapt", data=data, shots=2, epochs=1)
     assert run.result is not None and "pull_push" in run.result.history[0]
     with pytest.raises(UserError, match="there are 23 masks for 24 training images; give one for each"):
         ct.from_torch(images, CLASSNAMES, masks=masks[:23])
