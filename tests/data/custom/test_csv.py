@@ -1,11 +1,13 @@
 """Tables of images: their columns, paths, splits and labels."""
 
+from pathlib import PurePosixPath
+
 import pytest
 
 import cliptune as ct
 from cliptune.data import sources
 from cliptune.data.config import DataConfig
-from cliptune.data.custom.csv import Csv
+from cliptune.data.custom.csv import Csv, _parts
 from cliptune.data.custom.folder import Folder
 from cliptune.errors import UserError
 from image_tables import PARTS, counts, plain, write
@@ -141,3 +143,8 @@ def test_paths_are_relative_to_the_given_root(tmp_path, image_paths):
         tmp_path, ("path", "label"), [(".\\" + p.replace("/", "\\"), name) for p, name in plain(image_paths)]
     )
     assert {e.key for e in Csv(windows).examples("test")} <= set(image_paths)
+
+
+@pytest.mark.parametrize("key", ["a.jpg", "b/a b.jpg", "/c/d.jpg", "//c/d.jpg", "../e/f.jpg", ".g/h.jpg", "..", "i./j"])
+def test_order_is_that_of_the_parts_of_paths(key):
+    assert _parts(key) == PurePosixPath(key).parts

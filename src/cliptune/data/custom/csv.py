@@ -106,8 +106,9 @@ class Csv(CustomDataset):
         if self._boxes:  # each line is an object
             same = [place for place in (table.column(SPLIT), table.column(MASK)) if place is not None]
         for line, row in table.rows:
-            first, other = seen.setdefault(_key(row[image]), (line, row))
-            shown.setdefault(_key(row[image]), []).append(row[label])
+            key = _key(row[image])
+            first, other = seen.setdefault(key, (line, row))
+            shown.setdefault(key, []).append(row[label])
             if any(other[place] != row[place] for place in same):
                 raise UserError(
                     f"{line_numbers([first, line])} of {self.file} both list {row[image]}, "
@@ -119,21 +120,22 @@ class Csv(CustomDataset):
 
     def _drop_missing(self, table: TextTable, image: int, skip: bool) -> TextTable:
         """The table without missing images if they may be skipped; otherwise raises `UserError` for them."""
-        folders: dict[Path, list[str]] = {}
-        paths = [self.root / _key(row[image]) for _, row in table.rows]
-        for path in paths:
-            folders.setdefault(path.parent, []).append(path.name)
-        missing = {folder / name for folder, names in folders.items() for name in missing_files(folder, names)}
+        folders: dict[str, list[str]] = {}  # strings, as a table may have a million lines
+        keys = [_key(row[image]) for _, row in table.rows]
+        for key in keys:
+            name = key.rpartition("/")[2]
+            folders.setdefault(key.removesuffix(name), []).append(name)
+        missing = {
+            folder + name for folder, names in folders.items() for name in missing_files(self.root / folder, names)
+        }
         if not missing:
             return table
-        missing_rows = [
-            (line, row[image]) for (line, row), path in zip(table.rows, paths, strict=True) if path in missing
-        ]
+        missing_rows = [(line, row[image]) for (line, row), key in zip(table.rows, keys, strict=True) if key in missing]
         shown = listed((f"{name} (line {line})" for line, name in missing_rows), 3)
-        message = f"{len(missing_rows)} of {len(paths)} images of {self.file} do not exist: {shown}"
+        message = f"{len(missing_rows)} of {len(keys)} images of {self.file} do not exist: {shown}"
         if skip:
             warn_user(f"{message}; ignored")
-            present = [row for row, path in zip(table.rows, paths, strict=True) if path not in missing]
+            present = [row for row, key in zip(table.rows, keys, strict=True) if key not in missing]
             return TextTable(table.path, table.header, tuple(present))
         hint = "" if Path(missing_rows[0][1]).suffix.lower() in IMAGE_SUFFIXES else ", with their suffixes"
         raise UserError(
@@ -146,14 +148,15 @@ class Csv(CustomDataset):
         """Examples by split, sorted by path like those of a folder dataset."""
         split, mask = table.column(SPLIT), table.column(MASK)
         found: dict[str, list[tuple[str | tuple[str, ...], Example]]] = {part: [] for part in SPLIT_NAMES}
-        for line, row in sorted(table.rows, key=lambda numbered: PurePosixPath(_key(numbered[1][image])).parts):
-            part = "train" if split is None else split_named(row[split])
+        part_of = {row[split]: split_named(row[split]) for _, row in table.rows} if split is not None else {}
+        keyed = [(_key(row[image]), line, row) for line, row in table.rows]
+        for key, line, row in sorted(keyed, key=lambda numbered: _parts(numbered[0])):
+            part = "train" if split is None else part_of[row[split]]
             if part is None:
                 raise UserError(
                     f"{table.header[split or 0]} {row[split or 0]!r} in line {line} of {self.file} is none of train, "
                     f"val, test"
                 )
-            key = _key(row[image])
             masked = self.root / _key(row[mask]) if mask is not None and row[mask] else None
             if not labels[key]:
                 raise UserError(f"no label in {line_numbers([line])} of {self.file}; fill it in or remove the line")
@@ -188,6 +191,11 @@ def _require_column(table: TextTable, column: int | None, what: str, name: str, 
 def _key(path: str) -> str:
     """A path as written, normalized, with / as separator."""
     return posixpath.normpath(path.replace("\\", "/"))
+
+
+def _parts(key: str) -> tuple[str, ...]:
+    """`PurePosixPath(key).parts`, in a tenth of the time for a relative path."""
+    return PurePosixPath(key).parts if key[0] in "./" else tuple(key.split("/"))
 
 
 def _single_label(cell: str) -> tuple[str, ...]:

@@ -120,12 +120,12 @@ def cut_splits(groups: Groups, classes: Sequence[str]) -> Splits:
     rng = random.Random(0)
     splits: Splits = {part: [] for part in SPLIT_NAMES}
     for label, name in enumerate(classes):
-        group = [replace(e, label=label) for e in groups["train"].get(name, ())]
+        group = [_labeled(e, label) for e in groups["train"].get(name, ())]
         rest = list(range(len(group)))
         rng.shuffle(rest)
         for part, share in (("test", 0.3), ("val", 0.2)):
             if part in groups:
-                splits[part] += [replace(e, label=label) for e in groups[part].get(name, ())]
+                splits[part] += [_labeled(e, label) for e in groups[part].get(name, ())]
                 continue
             # A class with one image keeps it for training and has no test image, which a run reports.
             count = max(0, min(max(1, round(share * len(group))), len(rest) - 1))
@@ -148,5 +148,10 @@ def _by_class(found: Mapping[str, LabeledExamples], place: Mapping[str, int]) ->
             known = [name for name in _names(names) if name in place]
             if known:
                 labels = tuple(sorted(place[name] for name in known)) if many else ()
-                groups[part].setdefault(known[0], []).append(replace(example, labels=labels))
+                own = replace(example, label=place[known[0]], labels=labels)
+                groups[part].setdefault(known[0], []).append(own)
     return groups
+
+
+def _labeled(example: Example, label: int) -> Example:
+    return example if example.label == label else replace(example, label=label)
