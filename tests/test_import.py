@@ -99,6 +99,7 @@ def test_commands_that_neither_train_nor_predict_load_no_torch(tmp_path, records
         ["train", "coopp"],
         ["train", "coop", "--epochz", "3"],
         ["train", "coop", "--lr", "much"],
+        ["train", "coop", "--data", f"folder:{photos}", "--log", "csvs", "--out", str(tmp_path / "out")],
         ["train", "coop", "--data", "nope"],
         ["train", "coop", "--data", "folder:nope"],
         ["train", "coop", "--backbone", "ViT-B-17"],

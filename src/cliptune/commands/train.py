@@ -106,9 +106,11 @@ def train(arguments: list[str]) -> None:
     sources.get(options.run.data, options.run.reading)
     resolve_backbone(options.run.backbone, options.run.pretrained)
     masks.check_spec(options.run.method.mask_source() or "auto")
+    log = (*options.log, *(["tensorboard"] if options.tensorboard else []))
+    loggers.check_loggers(log)
     from cliptune import experiment
 
-    logging = loggers.build_loggers((*options.log, *(["tensorboard"] if options.tensorboard else [])))
+    logging = loggers.build_loggers(log)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with progress_display(console) as progress:
         watchers = [ProgressBar(progress, name), *logging]
