@@ -168,7 +168,7 @@ def upload_mode(path: str, files: Mapping[str, bytes]) -> dict:
 @pytest.fixture
 def hub_server(monkeypatch, tmp_path):
     """A running hub, with the token of a user alice in the environment and empty caches."""
-    constants = pytest.importorskip("huggingface_hub").constants
+    constants = pytest.importorskip("huggingface_hub.constants")
     hub = Hub()
 
     class Handler(http.server.BaseHTTPRequestHandler):
