@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -32,7 +33,7 @@ EPOCHS = 4
 
 @dataclass(frozen=True)
 class LoggingMethod(Method):
-    """CoOp that appends a line to the file `log` after each epoch.
+    """CoOp that appends a line to the file `log` after each epoch, and with Ray, the id of its node to `log`.nodes.
 
     breaks: "bug" raises an error at the first step, "slow" prolongs each epoch by 0.5 s, "kill" kills the
     process after the eleventh line.
@@ -61,8 +62,17 @@ class LoggingMethod(Method):
             time.sleep(0.5)
         with open(os.open(self.log, os.O_APPEND | os.O_CREAT | os.O_WRONLY), "a") as file:
             file.write(f"{self.n_ctx} {state.memory} {state.epoch}\n")
+        if node := _ray_node():
+            with open(f"{self.log}.nodes", "a") as file:
+                file.write(f"{node}\n")
         if self.breaks == "kill" and len(Path(self.log).read_text().splitlines()) == 11:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _ray_node() -> str:
+    """The id of the Ray node of this process; "" without Ray."""
+    ray = sys.modules.get("ray")
+    return ray.get_runtime_context().get_node_id() if ray is not None and ray.is_initialized() else ""
 
 
 def make_jobs(data: Path, out: Path, *, widths=(1, 2), seeds=(1, 2, 3), epochs: int = EPOCHS, breaks: str = ""):
