@@ -10,6 +10,7 @@ from cliptune.engine import feature_cache
 from cliptune.methods.coop import CoOp
 from cliptune.methods.copypaste import CopyPaste
 from cliptune.methods.dapt import Dapt
+from cliptune.methods.dept import Dept
 from cliptune.methods.language import Language
 from cliptune.methods.maple import Maple
 from cliptune.saliency import last_input
@@ -93,6 +94,8 @@ def test_masks_are_needed_if_a_later_step_or_the_wrapped_method_needs_them():
     assert Dapt(COOP).needs_masks(TEXT, State(0, 1, step=0, steps=10)), "a single epoch has both phases"
     assert not Dapt(COOP, switch=1).needs_masks(TEXT, State(0, 1, step=0, steps=10))
     assert Dapt(CopyPaste(COOP, masks_from="grid")).needs_masks(TEXT, FIRST)
+    assert CopyPaste(Dapt(COOP)).needs_masks(TEXT, FIRST), "its own views are made from masks"
+    assert not Dept(Dapt(COOP)).needs_masks(TEXT, FIRST) and Dept(Dapt(COOP)).needs_masks(TEXT, SECOND)
 
 
 @pytest.mark.parametrize("base", [COOP, Language(n_ctx=2, depth=2), Maple(n_ctx=2, depth=2)])

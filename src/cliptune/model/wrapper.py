@@ -84,6 +84,11 @@ class Wrapper(Method):
     def idle_views(self, prompts: Prompts, state: State) -> frozenset[str]:
         return self.base.idle_views(prompts, state)
 
+    def needs_masks(self, prompts: Prompts, state: State) -> bool:
+        """True for a wrapper with a mask source of its own, whose views use the masks."""
+        own = type(self).mask_source is not Wrapper.mask_source
+        return own or self.base.needs_masks(prompts, state)
+
     def class_inputs(self, model: TunedModel) -> Any:
         return self.base.class_inputs(self.base_model(model))
 
