@@ -12,6 +12,7 @@ from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import image_io, image_store
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
+from cliptune.data.items import to_device
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import RandomCropFlip, evaluation_view
 from cliptune.errors import UserError
@@ -161,3 +162,12 @@ def test_views_of_other_sizes_do_not_mix_in_a_shared_store():
             wanted = evaluation_view(to_pil_image(examples.image(0).image), Preprocess((size, size)), preset)
             assert torch.equal(examples.view(0), wanted)
     assert not torch.equal(views["crop", 32], views["coop-2021", 32])
+
+
+@pytest.mark.parametrize("place, pinned", [("cuda", True), ("cpu", False)])
+def test_copies_to_a_gpu_are_from_pinned_memory_and_do_not_wait(monkeypatch, place, pinned):
+    calls = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: calls.append("pinned") or tensor)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *args, **more: calls.append((args, more)) or tensor)
+    to_device(torch.ones(2), torch.device(place))
+    assert calls == ["pinned"] * pinned + [((torch.device(place),), {"non_blocking": True})]

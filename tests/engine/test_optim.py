@@ -82,6 +82,28 @@ def test_two_steps_of_adam_by_hand(kind, eps):
         assert parameter.tolist() == pytest.approx(value, rel=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
+def test_fused_steps_are_the_same_up_to_rounding_and_continue_from_the_same_state(kind):
+    training, generator = TrainConfig(optimizer=kind, lr=0.1, weight_decay=0.2), torch.Generator().manual_seed(0)
+    start, gradients = torch.randn(7, generator=generator), torch.randn(4, 7, generator=generator)
+    parameters = [nn.Parameter(start.clone()) for _ in range(3)]
+    plain, fused, later = (
+        make_optimizer([p], training, f) for p, f in zip(parameters, (None, True, True), strict=True)
+    )
+    assert not plain.defaults["fused"] and fused.defaults["fused"]
+    for i, gradient in enumerate(gradients):
+        for parameter in parameters:
+            parameter.grad = gradient.clone()
+        plain.step(), fused.step()
+        if i == 1:  # the state of a run on the CPU, which continues on a GPU
+            parameters[2].data.copy_(parameters[0].data)
+            later.load_state_dict({**later.state_dict(), "state": plain.state_dict()["state"]})
+        elif i > 1:
+            later.step()
+    for parameter in parameters[1:]:
+        torch.testing.assert_close(parameter, parameters[0], rtol=1e-6, atol=1e-6)
+
+
 def test_the_settings_name_the_optimiser():
     chosen = make_optimizer([nn.Parameter(torch.zeros(1))], TrainConfig(momentum=0.5, weight_decay=0.25))
     assert isinstance(chosen, torch.optim.SGD)

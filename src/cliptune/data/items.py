@@ -37,9 +37,18 @@ class Items(Dataset):
         except UserError as error:
             return str(error)
 
-    def in_processes(self, batches: Sequence[Sequence[int]], workers: int) -> Iterator[list[Tensor]]:
-        """Collated items of each batch of positions. Raises `UserError` if an item cannot be read."""
-        loader = DataLoader(self, num_workers=workers, collate_fn=collate, batch_sampler=batches)  # type: ignore[arg-type]
+    def in_processes(self, batches: Sequence[Sequence[int]], workers: int, pin: bool = False) -> Iterator[list[Tensor]]:
+        """Collated items of each batch of positions. Raises `UserError` if an item cannot be read.
+
+        pin: Whether a thread moves them to pinned memory meanwhile (see `to_device`).
+        """
+        loader = DataLoader(
+            self,
+            num_workers=workers,
+            collate_fn=collate,
+            batch_sampler=batches,
+            pin_memory=pin,  # type: ignore[arg-type]
+        )
         for raw in loader:
             if isinstance(raw, str):
                 raise UserError(raw)
@@ -61,6 +70,13 @@ class Items(Dataset):
                 yield _stack([item.result() for item in waiting.popleft()])
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy to `device`; to a GPU from pinned memory, so that the copy does not wait for the work in progress there."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def collate(items: Sequence[Item | str]) -> list[Tensor] | str:

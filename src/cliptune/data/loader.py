@@ -13,7 +13,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.dataset import Dataset
 from cliptune.data.image_store import ImageStore
-from cliptune.data.items import Item, Items
+from cliptune.data.items import Item, Items, to_device
 from cliptune.data.targets import example_weights, multi_hot
 from cliptune.data.transforms import (
     TrainingView,
@@ -112,7 +112,7 @@ class ExampleSet:
 
     def batch(self, raw: Sequence[Tensor], device: torch.device) -> Batch:
         """Normalised `Batch` on `device` from collated items."""
-        image, mask, label, index = (part.to(device, non_blocking=True) for part in raw)
+        image, mask, label, index = (to_device(part, device) for part in raw)
         masks = mask.float() / 255 if mask.numel() else None
         targets, weights = self.targets_and_weights(raw[3], device)
         views = [self._normalised(view) for view in image.split(3, 1)]
@@ -123,7 +123,8 @@ class ExampleSet:
         self, index: Tensor | list[int], device: torch.device
     ) -> tuple[Tensor | None, Tensor | None]:
         """Targets and weights of the examples at `index`, as a `Batch` has them."""
-        targets, weights = (None if all_ is None else all_[index].to(device) for all_ in (self.targets, self.weights))
+        known = self.targets, self.weights
+        targets, weights = (None if all_ is None else to_device(all_[index], device) for all_ in known)
         return targets, weights
 
     def order(self, epoch: int, batch_size: int, rank: int = 0, world: int = 1) -> list[list[int]]:
@@ -206,5 +207,6 @@ class ExampleSet:
         self, batches: Sequence[Sequence[int]], device: torch.device, workers: int, epoch: int, masks: Masks | None
     ) -> Iterator[Batch]:
         items = Items(partial(self.item, epoch=epoch, masks=masks), len(self))
-        for raw in items.in_processes(batches, workers) if workers else items.in_threads(batches, self._threads):
+        pin = device.type == "cuda"
+        for raw in items.in_processes(batches, workers, pin) if workers else items.in_threads(batches, self._threads):
             yield self.batch(raw, device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -114,10 +114,16 @@ def resize_nearest(mask: Tensor, height: int, width: int) -> Tensor:
 
 def standardise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Normalise uint8 `(..., 3, H, W)` to float32 with the model's mean and standard deviation."""
-    mean_, std_ = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (mean, std))
+    mean_, std_ = (_channels(tuple(values), images.device) for values in (mean, std))
     # In place: at this size, fresh memory costs more than the arithmetic.
     scaled = torch.empty(images.shape, device=images.device).copy_(images).div_(255)
     return scaled.sub_(mean_).div_(std_)
+
+
+@lru_cache(maxsize=64)
+def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """A value per channel `(c, 1, 1)`, copied to the device once: each copy would wait for the work in progress."""
+    return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 #: Resizes `(c, H, W)` to `(c, height, width)`.

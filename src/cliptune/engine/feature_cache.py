@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cliptune.data.items import to_device
 from cliptune.data.loader import ExampleSet
 from cliptune.engine.config import TrainConfig
 from cliptune.errors import UserError
@@ -62,7 +63,7 @@ class FeatureCache:
         """The batches of `ExampleSet.epoch_batches`, with features `(b, d)` in place of images."""
         features = self.features[epoch % self.count]
         for positions in self.examples.order(epoch, batch_size, rank, world):
-            index = torch.from_numpy(np.asarray(positions)).to(self.labels.device)
+            index = to_device(torch.from_numpy(np.asarray(positions)), self.labels.device)
             views = {name: rows[index] for name, rows in features.items()}
             extras = self.examples.targets_and_weights(positions, index.device)
             yield (
