@@ -140,6 +140,15 @@ def test_text_is_computed_once_per_evaluation(monkeypatch):
     assert len(text) == 2 and (moved - together).abs().max() > 1e-2
 
 
+@torch.no_grad()
+def test_a_moved_model_computes_text_again(monkeypatch):
+    model = tuned("deep_image", CoOp(n_ctx=2)).eval()
+    text, pixels = counted(monkeypatch, PackedTextTower), random_images(model.backbone, 1)
+    before = model({"image": pixels}).logits
+    assert torch.equal(model.to("cpu")({"image": pixels}).logits, before)
+    assert len(text) == 2, "class features would stay on the device that the model left"
+
+
 def test_training_never_uses_cached_text(monkeypatch):
     model = tuned("deep_image", CoOp(n_ctx=2)).train()
     text = counted(monkeypatch, PackedTextTower)

@@ -30,6 +30,7 @@ class TeacherModel:
         self.model, self.student = model.eval(), student
         self._models: dict[tuple[tuple[str, ...], tuple[str, ...]], TunedModel] = {}
         self._phrases: dict[tuple[str, ...], Tensor] = {}
+        self._device = model.backbone.logit_scale.device
 
     def text(self, classnames: Sequence[str], templates: Sequence[str]) -> Tensor:
         """Normalised class features `(C, d)`, with the teacher's own prompts.
@@ -76,9 +77,11 @@ class TeacherModel:
     def _running(self) -> Iterator[None]:
         """Without gradients, on the student's device and in its precision."""
         device, own = self.student.logit_scale.device, self.model.backbone
-        if own.logit_scale.device != device:
+        if self._device != device:  # also if the student has moved a backbone that both share
             self.model.to(device)
             self._models.clear()
+            self._phrases.clear()
+            self._device = device
         with torch.no_grad(), own.autocast_with(self.student.autocast):
             yield
 

@@ -149,6 +149,10 @@ class TunedModel(nn.Module):
         self._encoded = None  # the learner may have changed since
         return super().train(mode)
 
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> TunedModel:
+        self._encoded = None  # it would stay on the device that the model leaves
+        return super()._apply(fn, recurse)
+
     def forward(self, views: Mapping[str, Tensor], state: State | None = None, *, record: bool = False) -> Outputs:
         """Features of all views, and logits of the view "image".
 
