@@ -1,5 +1,6 @@
 """Learning-rate schedules, factors of parameter groups, SGD, Adam and AdamW, computed by hand."""
 
+import copy
 import math
 
 import pytest
@@ -97,7 +98,7 @@ def test_fused_steps_are_the_same_up_to_rounding_and_continue_from_the_same_stat
         plain.step(), fused.step()
         if i == 1:  # the state of a run on the CPU, which continues on a GPU
             parameters[2].data.copy_(parameters[0].data)
-            later.load_state_dict({**later.state_dict(), "state": plain.state_dict()["state"]})
+            later.load_state_dict({**later.state_dict(), "state": copy.deepcopy(plain.state_dict()["state"])})
         elif i > 1:
             later.step()
     for parameter in parameters[1:]:

@@ -22,6 +22,8 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import backbone_from_state_dict
 from cliptune.types import LinearBackend
 
+CPU = torch.device("cpu")
+
 
 def recordings() -> Path:
     """The folder of recorded cases: $CLIPTUNE_GOLDEN, by default `recordings` next to this file."""
@@ -34,12 +36,16 @@ class Unsound(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """The content of `case.json` and `tensors.safetensors` of `folder`; `linear_backend` is passed to the backbone."""
+    """The content of `case.json` and `tensors.safetensors` of `folder`; `linear_backend` is passed to the backbone.
+
+    The model and its inputs are on `device`; what is recorded stays on the CPU.
+    """
 
     folder: Path
     json: dict[str, Any]
     tensors: dict[str, NDArray]
     linear_backend: LinearBackend = "torch"
+    device: torch.device = CPU
 
     @property
     def name(self) -> str:
@@ -63,7 +69,7 @@ class Case:
 
     @property
     def labels(self) -> Tensor:
-        return torch.tensor(self.json["labels"])
+        return torch.tensor(self.json["labels"], device=self.device)
 
     @cached_property
     def generator(self) -> Generator:
@@ -91,7 +97,7 @@ class Case:
 
     def input(self, name: str) -> Tensor:
         """A generated input by its name."""
-        return torch.from_numpy(self._generate(name, self.json["inputs"][name]))
+        return torch.from_numpy(self._generate(name, self.json["inputs"][name])).to(self.device)
 
     @cached_property
     def parameters(self) -> dict[str, Tensor]:
@@ -134,7 +140,7 @@ class Case:
         return self.generator.tensor(recipe["seed"], name, recipe["shape"], recipe["std"], recipe["mean"])
 
 
-def read(folder: Path | str, linear_backend: LinearBackend = "torch") -> Case:
+def read(folder: Path | str, linear_backend: LinearBackend = "torch", device: torch.device = CPU) -> Case:
     """Read a folder. Raises `Unsound` if a file is missing or stored tensors differ from those `case.json` lists."""
     folder = Path(folder).absolute()
     if not (folder / "case.json").is_file():
@@ -147,13 +153,13 @@ def read(folder: Path | str, linear_backend: LinearBackend = "torch") -> Case:
             raise Unsound(f"{name} is listed in case.json but not stored")
         if list(tensors[name].shape) != listed["shape"]:
             raise Unsound(f"{name} is stored as {list(tensors[name].shape)}, but case.json lists {listed['shape']}")
-    return Case(folder, content, tensors, linear_backend)
+    return Case(folder, content, tensors, linear_backend, device)
 
 
 def clip(case: Case, key: str) -> Backbone:
     """The CLIP model that `case.json` describes under `key`."""
     recipe = case.json[key]
-    backbone, digest = _backbone(case.generator, recipe["config"], recipe["seed"], case.linear_backend)
+    backbone, digest = _backbone(case.generator, recipe["config"], recipe["seed"], case.linear_backend, case.device)
     if digest != recipe["sha256"]:
         raise Unsound(f"the CLIP weights have sha256 {digest}, not {recipe['sha256']} as in case.json")
     return backbone
@@ -175,10 +181,12 @@ def _generator(code: str) -> Generator:
 
 
 @lru_cache(maxsize=4)
-def _backbone(generator: Generator, config: str, seed: int, linear_backend: LinearBackend) -> tuple[Backbone, str]:
+def _backbone(
+    generator: Generator, config: str, seed: int, linear_backend: LinearBackend, device: torch.device
+) -> tuple[Backbone, str]:
     """The model of a (configuration, seed), cached per process, and the digest of its weights."""
     weights = generator.clip_state_dict(seed, generator.CONFIGS[config])
     state = {key: torch.from_numpy(value) for key, value in weights.items()}
     digest = generator.digest(weights)
     openai = {**state, "input_resolution": torch.tensor(0)}  # OpenAI's files are recognised by it
-    return backbone_from_state_dict(openai, f"{config}/{seed}", linear_backend=linear_backend), digest
+    return backbone_from_state_dict(openai, f"{config}/{seed}", linear_backend=linear_backend).to(device), digest

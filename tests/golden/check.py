@@ -1,6 +1,6 @@
 """Compare the library with numbers recorded from the official code.
 
-    python tests/golden/check.py CASE_DIR...
+    python tests/golden/check.py [--device cuda] CASE_DIR...
 
 Rebuilds each case from its folder and compares every recorded tensor. Files next to the cases, which `folder/*`
 matches too, are ignored. Exit code: 0 if all agree, 1 if something differs or there is no case, 3 if a method is
@@ -20,23 +20,36 @@ from cliptune.types import LinearBackend
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, only its folder is on the path
 
-from golden.case import Unsound, read
+from golden.case import CPU, Unsound, read
 from golden.compare import Report
 from golden.families import find
 
 AGREES, DIFFERS, UNKNOWN = 0, 1, 3
 
 
-def check(folder: Path | str, linear_backend: LinearBackend = "torch") -> tuple[int, list[str]]:
+class Unknown(Exception):
+    """No family of cases has this method."""
+
+
+def compared(folder: Path | str, linear_backend: LinearBackend = "torch", device: torch.device = CPU) -> Report:
+    """Rebuild and compare one case."""
+    case = read(folder, linear_backend, device)
+    family, report = find(case.method), Report(case)
+    if family is None:
+        raise Unknown(f"method {case.method!r} is not known here")
+    family(case, report)
+    return report
+
+
+def check(
+    folder: Path | str, linear_backend: LinearBackend = "torch", device: torch.device = CPU
+) -> tuple[int, list[str]]:
     """Rebuild and compare one case. Returns its exit code and the lines to print."""
     name = Path(folder).absolute().name
     try:
-        case = read(folder, linear_backend)
-        family = find(case.method)
-        if family is None:
-            return UNKNOWN, [f"??   {name:24} method {case.method!r} is not known here"]
-        report = Report(case)
-        family(case, report)
+        report = compared(folder, linear_backend, device)
+    except Unknown as error:
+        return UNKNOWN, [f"??   {name:24} {error}"]
     except Unsound as error:
         return DIFFERS, [f"FAIL {name:24} {error}"]
     except Exception as error:  # any error of the library fails this case only
@@ -51,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--linear-backend", default="torch", choices=["torch", "onednn"], help="of frozen linear layers"
     )
+    parser.add_argument("--device", type=torch.device, default=CPU, help="where cases are rebuilt, such as cuda")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # as recorded
     codes = set()
@@ -58,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         if folder.is_file():
             print(f"skip {folder.name:24} a file, no case")
             continue
-        code, lines = check(folder, options.linear_backend)
+        code, lines = check(folder, options.linear_backend, options.device)
         codes.add(code)
         print("\n".join(lines), flush=True)
     return next((code for code in (DIFFERS, UNKNOWN, AGREES) if code in codes), DIFFERS)

@@ -66,6 +66,8 @@ class Report:
     """Collects comparisons of one case; `lines` and `passed` are the verdict."""
 
     case: Case
+    #: The largest difference of a tensor relative to its largest recorded value, and the tensor's name.
+    largest: tuple[float, str] = (0.0, "")
     _worst: dict[str, tuple[float, str, float, float, int]] = field(default_factory=dict)
     _problems: list[str] = field(default_factory=list)
     _answered: set[str] = field(default_factory=set)
@@ -92,7 +94,7 @@ class Report:
         if self.wants(name):
             want = self.case.tensors[name]
             if want.shape == tuple(keep.shape):
-                got = torch.where(keep, got, torch.from_numpy(want).to(got.dtype))
+                got = torch.where(keep, got, torch.from_numpy(want).to(got))
             self.tensor(name, got)
 
     def value(self, name: str, got: Any, want: Any, bound: Bound = EXACT) -> None:
@@ -146,6 +148,8 @@ class Report:
         if not error.size:
             self._note(name, kind, 0.0, 0.0)
             return
+        size = float(np.abs(want).max())
+        self.largest = max(self.largest, (float(error.max()) / size if size else 0.0, name))
         excess = np.where(np.isnan(error), np.inf, error - allowed)
         at = np.unravel_index(excess.argmax(), excess.shape)
         self._note(name, kind, float(error[at]), float(allowed[at]))

@@ -26,7 +26,7 @@ def tuned(
     is loaded. A parameter without a recorded value, or the other way round, is a problem, unless it is `unused`. more:
     Arguments of the model.
     """
-    model = TunedModel(case.backbone, method, case.classnames, templates, **more).train()
+    model = TunedModel(case.backbone, method, case.classnames, templates, **more).to(case.device).train()
     parameters = official_names(model.learner)
     for name, parameter in parameters.items():
         report.tensor(f"init.{name}", parameter)

@@ -23,7 +23,7 @@ def batch_of(report: Report) -> Batch:
     if not report.wants("mask"):
         return Batch(case.images, case.labels)
     report.used(["mask"])
-    return Batch(case.images, case.labels, torch.from_numpy(case.tensors["mask"]).float())
+    return Batch(case.images, case.labels, torch.from_numpy(case.tensors["mask"]).float().to(case.device))
 
 
 def backward(model: TunedModel, batch: Batch, state: State) -> tuple[Outputs, float]:
@@ -80,7 +80,7 @@ def compare_trace(report: Report, model: TunedModel, batch: Batch, state: State)
         if not step:
             _compare_rates(report, optimizer, parameters)
         optimizer.step()
-        norms.append(torch.stack([recorded[name].detach().double().norm() for name in trace["param_order"]]))
+        norms.append(torch.stack([recorded[name].detach().double().norm().cpu() for name in trace["param_order"]]))
     for name, buffer in official_buffers(model.learner).items():  # another pass in training mode changes some
         report.tensor(f"trace.final.{name}", buffer)
     final = {name: parameter.detach().clone() for name, parameter in recorded.items()}

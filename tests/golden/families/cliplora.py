@@ -62,7 +62,7 @@ def _compare_dropout(report: Report, model: TunedModel, batch: Batch, state: Sta
         if path not in recipe["modules"]:
             raise KeyError(path)
         keep = case.generator.integers(recipe["seed"], f"dropout.{path}", sizes[tower], 4) > 0
-        mask = torch.from_numpy(keep).transpose(0, 1) / (1 - recipe["rate"])  # batch first
+        mask = (torch.from_numpy(keep).transpose(0, 1) / (1 - recipe["rate"])).to(case.device)  # batch first
 
         def drop(x: Tensor) -> Tensor:
             if tower == "image":

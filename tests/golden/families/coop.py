@@ -45,6 +45,7 @@ def embeddings(model: TunedModel, sentences: TokenizedText) -> Tensor:
     """Layer-0 tokens `(n, context_length, width)` of whole padded sentences, without positional embeddings."""
     tower, length = model.backbone.text_tower, model.backbone.context_length
     whole = TokenizedText(padded(sentences.ids, length), padded(sentences.slots, length, -1), sentences.pool_index)
+    whole = whole.to(model.backbone.logit_scale.device)
     row, position = torch.ones_like(whole.ids).nonzero(as_tuple=True)
     tokens = tower.embed(whole, model.learner().text, row, position).unflatten(0, (len(whole), length))
     return tokens - tower.module.get_parameter("positional_embedding")

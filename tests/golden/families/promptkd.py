@@ -52,6 +52,7 @@ def teacher_of(case: Case) -> TeacherModel:
     depth = {name: min(layers, hyper["teacher_prompt_depth"]) for name, layers in depth.items()}
     lengths = {"n_ctx_text": hyper["teacher_n_ctx_text"], "n_ctx_image": hyper["teacher_n_ctx_vision"]}
     model = TunedModel(backbone, PromptSrc(**lengths, **depth, words=hyper["ctx_init"]), case.classnames)
+    model.to(case.device)
     targets = official_names(model.learner)
     recorded = {name.removeprefix(TEACHER): t for name, t in case.parameters.items() if name.startswith(TEACHER)}
     if recorded.keys() != targets.keys():

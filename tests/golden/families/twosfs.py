@@ -21,7 +21,7 @@ METHODS = ("2SFS",)
 def check(case: Case, report: Report) -> None:
     template, batch = case.hyper["template"], batch_of(report)
     method = TwoStageFs(template=template, compat="release")
-    norms = TunedModel(case.backbone, method, case.classnames, [template]).train()
+    norms = TunedModel(case.backbone, method, case.classnames, [template]).to(case.device).train()
     _compare_lists(report, norms, template)
     compare_tokens(report, norms.class_text.text)
     out = compare_step(report, norms, batch, State(0, 1), "stage1.")
@@ -31,7 +31,7 @@ def check(case: Case, report: Report) -> None:
         report.tensor(f"stage1.final.{name}", parameter)
     after = method.next_stage(norms)
     assert after is not None
-    model = TunedModel(case.backbone, after, case.classnames, [template]).train()
+    model = TunedModel(case.backbone, after, case.classnames, [template]).to(case.device).train()
     after.continue_from(model, norms)
     task = Task("", None, (), (), {}, tuple(case.classnames), 0)
     after.prepare(model, task)
