@@ -1,6 +1,6 @@
 # Targets install what they need on first use. Another Python: make PYTHON=python3.12
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix bench results results-photos kills docs clean
+.PHONY: help setup demo test check fix bench gpu results results-photos kills docs clean
 
 PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python3)
 BIN := .venv/bin
@@ -34,6 +34,9 @@ fix: setup ## fix lint where ruff can, and format
 bench: setup ## measure speed; IMAGES=folder measures loading on your photographs
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/loading.py $(if $(IMAGES),--images $(IMAGES))
+
+gpu: setup ## check recorded cases on a GPU and measure speed there, within eight minutes
+	$(BIN)/python benchmarks/gpu.py
 
 results: setup ## measure the numbers of the results page
 	$(BIN)/python benchmarks/results.py

@@ -5,6 +5,7 @@ Records that are kept in the repository are read again."""
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from cliptune import presets
 from tiny_clips import backbone
@@ -47,6 +49,61 @@ def test_workloads_agree_with_the_textbook(bench, name):
 @pytest.mark.parametrize("script", sorted(path.stem for path in FOLDER.glob("*.py")))
 def test_scripts_load(bench, script):
     assert load(script).__doc__
+
+
+@pytest.mark.filterwarnings("ignore:backbone 'tiny' was not trained on")
+def test_the_gpu_script_runs_without_one(bench, monkeypatch, tmp_path, capsys):
+    gpu, kept = load("gpu"), ("coop", "dapt alignment", "evaluation")
+    monkeypatch.setattr(gpu, "REPEATS", 1)
+    monkeypatch.setattr(gpu, "plan", lambda small, plan=gpu.plan: [row for row in plan(small) if row.work in kept][::4])
+    out = tmp_path / "gpu.json"
+    assert gpu.main(["--device", "cpu", "--small", "--minutes", "60", "--out", str(out)]) == 0
+    report = json.loads(out.read_text(encoding="utf-8"))
+    rows = {(row["work"], row["precision"]): row for row in report["rows"]}
+    assert list(rows) == [("coop", "float32"), ("dapt alignment", "tf32"), ("evaluation", "bfloat16")]
+    assert all(row["tflops"] > 0 and row["peak_gib"] is None for row in rows.values()) and report["left_out"] == 0
+    (case,) = report["cases"]
+    assert case["agrees"] and 0 < case["largest"][0] < 1e-3
+    assert "1 of 1 recorded cases agree" in capsys.readouterr().out
+
+
+def test_what_the_time_does_not_suffice_for_is_counted(bench, tmp_path):
+    gpu, out = load("gpu"), tmp_path / "gpu.json"
+    assert gpu.main(["--device", "cpu", "--small", "--minutes", "0", "--out", str(out)]) == 0
+    report = json.loads(out.read_text(encoding="utf-8"))
+    assert report["rows"] == [] and report["left_out"] == len(gpu.plan(True))
+    assert report["cases"] == [{"case": "coop_end_ctx4_words", "skipped": "no time left"}]
+
+
+def test_out_of_memory_is_a_row(bench, monkeypatch):
+    gpu = load("gpu")
+    monkeypatch.setattr(gpu, "calls", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
+    row = gpu.plan(True)[0]
+    found = gpu.measured(row, backbone("deep_image"), torch.device("cpu"), {})
+    assert found == {**row._asdict(), "error": "out of memory"}
+
+
+def test_peers_compute_the_same(bench, tmp_path):
+    peers, own = load("peers"), backbone("deep_image")
+    steps = peers.coop(own, 5)
+    first, second = (call() for call in steps.values())
+    assert second == pytest.approx(first, rel=1e-4)
+    loaders = peers.loading(peers.photographs(tmp_path / "photographs", 6), own, 0)
+    first, second = (call() for call in loaders.values())
+    assert second == pytest.approx(first, rel=1e-6) and abs(first) > 1
+
+
+def test_missing_packages_of_peers_are_named(bench, monkeypatch, capsys):
+    peers = load("peers")
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    assert peers.main(["--parts", "lora", "zeroshot"]) == 2
+    assert "pip install clip-benchmark peft transformers" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_without_a_gpu_the_script_says_so(bench, capsys):
+    assert load("gpu").main([]) == 2
+    assert "PyTorch finds no CUDA device here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("label", ["coop", "maple", "maple+dapt, foreground 1", "promptsrc", "taskres"])

@@ -93,16 +93,16 @@ def make_optimizer(
     fused: Whether a step is a kernel per group instead of one per operation, with the same numbers up to rounding; by
         default, where all parameters are on a GPU.
     """
-    parameters = list(parameters)
-    fused = _on_gpu(parameters) if fused is None else fused
+    given: list[Any] = list(parameters)
+    fused = _on_gpu(given) if fused is None else fused
     if training.optimizer == "sgd":
-        return sgd(parameters, training.lr, training.momentum, training.weight_decay, fused)
+        return sgd(given, training.lr, training.momentum, training.weight_decay, fused)
     kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=training.lr, eps=training.eps, weight_decay=training.weight_decay, fused=fused or None)
+    return kind(given, lr=training.lr, eps=training.eps, weight_decay=training.weight_decay, fused=fused or None)
 
 
-def _on_gpu(parameters: Sequence[Tensor | dict[str, Any]]) -> bool:
-    tensors = [p for group in parameters for p in (group["params"] if isinstance(group, dict) else (group,))]
+def _on_gpu(given: Sequence[Tensor | dict[str, Any]]) -> bool:
+    tensors = [p for group in given for p in (group["params"] if isinstance(group, dict) else (group,))]
     return bool(tensors) and all(p.device.type == "cuda" for p in tensors)
 
 
