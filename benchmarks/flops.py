@@ -32,7 +32,7 @@ def image_backward(backbone: Backbone, batch: int, prompts: int) -> float:
 def text_forward(backbone: Backbone, sentences: TokenizedText) -> float:
     """Forward pass of the text tower: the shared prefix once, and each prompt's own tokens up to its end."""
     prefix = sentences.shared_prefix(True)
-    packing, width, depth = PackedSequences.of(sentences, prefix), backbone.text_width, backbone.text_depth
+    packing, width, depth = PackedSequences.pack(sentences, prefix, 1), backbone.text_width, backbone.text_depth
     seen = int((packing.position[prefix:] + 1).sum()) + prefix * (prefix + 1) // 2
     block = (QKV + REST) * len(packing.row) * width**2 + 4 * seen * width
     last = 4 * len(packing.row) * width**2 + (2 + REST) * len(sentences) * width**2
@@ -41,5 +41,5 @@ def text_forward(backbone: Backbone, sentences: TokenizedText) -> float:
 
 def text_backward(backbone: Backbone, sentences: TokenizedText) -> float:
     """Backward pass to the prompts; attention, a small part, counts once."""
-    packing = PackedSequences.of(sentences, sentences.shared_prefix(True))
-    return text_forward(backbone, sentences) - 1e-9 * QKV * len(packing.asks) * backbone.text_width**2
+    own = sentences.packed_tokens(sentences.shared_prefix(True))
+    return text_forward(backbone, sentences) - 1e-9 * QKV * own * backbone.text_width**2

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import textbook
-from cliptune.backbones import packed_text_tower
+from cliptune.backbones import chunks, length_buckets
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import normalise
 from cliptune.backbones.packed_text_tower import PackedTextTower
@@ -62,9 +62,10 @@ def test_text_with_some_deep_layers_by_either_backend(shape, backend):
 @pytest.mark.parametrize("shape", VITS)
 @pytest.mark.parametrize("per_class", [False, True], ids=["shared", "per_class"])
 @pytest.mark.parametrize("chunk", [1, 20])
-def test_the_chunk_size_does_not_matter(shape, per_class, chunk):
+@pytest.mark.parametrize("budget", [0, None], ids=["recomputed", "kept"])
+def test_the_chunk_size_does_not_matter(shape, per_class, chunk, budget):
     of = backbone(shape)
-    cut = PackedTextTower(of.model, of.onednn_dtypes, chunk=chunk)
+    cut = PackedTextTower(of.model, of.onednn_dtypes, chunk, budget)
     whole, _, leaves = both(of, "end", per_class, 2)
     pieces, _, own = both(of, "end", per_class, 2, tower=cut)
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5)
@@ -77,15 +78,57 @@ def test_the_chunk_size_does_not_matter(shape, per_class, chunk):
         assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
-def test_chunks_are_recomputed_only_for_gradients(monkeypatch):
+@pytest.mark.parametrize("shape", VITS)
+@pytest.mark.parametrize("position", ["end", "middle", "front"])
+@pytest.mark.parametrize("per_class", [False, True], ids=["shared", "per_class"])
+def test_a_bucket_for_each_length(shape, position, per_class, monkeypatch):
+    monkeypatch.setattr(length_buckets, "BUCKET_COST", 0)
+    of = backbone(shape)
+    got, expected, leaves = both(of, position, per_class, of.text_depth - 1, 4)
+    close(got, expected)
+    direction = normal(*got.shape, seed=7)
+    same_gradients((normalise(got) * direction).sum(), (normalise(expected) * direction).sum(), leaves)
+
+
+def test_chunks_that_do_not_fit_are_recomputed_for_gradients(monkeypatch):
     of, calls = backbone("deep_text"), []
-    monkeypatch.setattr(packed_text_tower, "checkpoint", lambda f, *a, **_: calls.append(len(a[0])) or f(*a))
-    cut = PackedTextTower(of.model, of.onednn_dtypes, chunk=1)
+    monkeypatch.setattr(chunks, "checkpoint", lambda f, *a, **_: calls.append(len(a[0])) or f(*a))
+    cut = PackedTextTower(of.model, of.onednn_dtypes, chunk=1, budget=0)
     with torch.no_grad():
         both(of, "end", False, 0, tower=cut)
     assert not calls
     both(of, "end", False, 0, tower=cut)
-    assert calls == [1] * len(NAMES)
+    assert calls == [1] * (len(NAMES) - 1), "the backward pass begins with the last"
+    calls.clear()
+    sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 3, NAMES)
+    prefix = sentences.shared_prefix(True)
+    sizes = [cut.activation_bytes(part, prefix) for _, part in sentences.pieces(1, prefix)]
+    cut.budget = sum(sizes[-2:])
+    both(of, "end", False, 0, tower=cut)
+    assert calls == [1] * (len(NAMES) - 2)
+    cut.budget = sum(sizes)
+    both(of, "end", False, 0, tower=cut)
+    assert len(calls) == len(NAMES) - 2
+
+
+@pytest.mark.parametrize("shape", VITS)
+def test_estimated_memory_of_activations(shape):
+    """Bytes that autograd keeps and that weights do not share."""
+    of, kept = backbone(shape), {}
+    sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 3, NAMES)
+    weights = {p.untyped_storage().data_ptr() for p in of.parameters()}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        out = of.text_tower(sentences, Prompts(text=learned(3, of.text_width)))
+    used = sum(size for place, size in kept.items() if place not in weights)
+    assert (
+        out.requires_grad
+        and 0.6 < used / of.text_tower.activation_bytes(sentences, sentences.shared_prefix(True)) < 1.4
+    )
 
 
 @pytest.mark.parametrize("shape", VITS)
@@ -95,7 +138,7 @@ def test_a_context_for_each_image(shape, depth, fit):
     of = backbone(shape)
     contexts, deep = learned(5, 3, of.text_width), deep_prompts(of, 3, depth)
     sentences = tokenize_with_context(of.prompt_tokenizer, WORDS, 3, NAMES)
-    tokens = len(NAMES) * int((sentences.pool_index - sentences.shared_prefix(True) + 1).max())
+    tokens = sentences.packed_tokens(sentences.shared_prefix(True))
     tower = PackedTextTower(of.model, of.onednn_dtypes, chunk=int(fit * tokens))
     got = tower.per_context(sentences, contexts, Prompts(text_deep=tuple(deep)))
     ids, _ = textbook.prompted(of.prompt_tokenizer, WORDS, [name.replace("_", " ") for name in NAMES])

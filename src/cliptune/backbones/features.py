@@ -35,8 +35,8 @@ def class_means(features: Tensor, sentences: TokenizedText) -> Tensor:
         return features
     if sentences.owner is None:
         return features.unflatten(-2, (-1, sentences.per_class)).mean(-2)
-    owner = sentences.owner.to(features.device)
-    counts = owner.bincount()
+    sentences = sentences.to(features.device)
+    owner, counts = sentences.classes, sentences.texts_per_class
     total = features.new_zeros(*features.shape[:-2], len(counts), features.shape[-1]).index_add(-2, owner, features)
     return total / counts[:, None]
 

@@ -11,49 +11,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm, project
 from cliptune.backbones.changed_block import changed_blocks
+from cliptune.backbones.chunks import TOKENS_PER_CHUNK, activation_budget, run_chunks
 from cliptune.backbones.packed_sequences import PackedSequences
 from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.errors import UserError
 from cliptune.types import Prompts
-
-#: Tokens that pass a text tower at once.
-TOKENS_PER_CHUNK = 4096
-
-
-def run_chunks(
-    features: Callable[..., tuple[Tensor, ...]], chunks: Sequence[tuple], *, random: bool = False
-) -> tuple[Tensor, ...]:
-    """Concatenated results of `features` on each chunk of arguments. With gradients and several chunks, each chunk is
-    recomputed in the backward pass, so that the activations of one at a time are in memory.
-
-    random: Whether `features` draws random numbers, which the second pass must draw again.
-    """
-    if len(chunks) == 1 or not torch.is_grad_enabled():
-        parts = [features(*chunk) for chunk in chunks]
-    else:
-        recomputed = partial(checkpoint, features, use_reentrant=False, preserve_rng_state=random)
-        parts = [recomputed(*chunk) for chunk in chunks]
-    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
 class PackedTextTower:
     """open_clip's causal text transformer on `TokenizedText` and `Prompts`.
 
     module: Has `token_embedding`, `positional_embedding`, `transformer`, `ln_final` and `text_projection`. onednn:
-    Input types whose linear layers use oneDNN. chunk: Packed tokens per chunk (see `run_chunks`).
+    Input types whose linear layers use oneDNN. chunk: Packed tokens per chunk. budget: Bytes of activations that are
+    kept (see `run_chunks`), by default `activation_budget`.
     """
 
-    def __init__(self, module: Any, onednn: frozenset[torch.dtype] = frozenset(), chunk: int = TOKENS_PER_CHUNK):
-        self.module, self.chunk = module, chunk
+    def __init__(
+        self,
+        module: Any,
+        onednn: frozenset[torch.dtype] = frozenset(),
+        chunk: int = TOKENS_PER_CHUNK,
+        budget: int | None = None,
+    ):
+        self.module, self.chunk, self.budget = module, chunk, budget
         self.blocks = [FrozenBlock(block, onednn) for block in module.transformer.resblocks]
 
     def __call__(self, text: TokenizedText, prompts: Prompts) -> Tensor:
@@ -71,43 +58,50 @@ class PackedTextTower:
         As many contexts as fit into a chunk are computed together, each with its own prefix.
         """
         prefix = self._prefix(text, prompts, True)
-        size = self.chunk // (len(text) * int((text.pool_index - prefix + 1).max()))
+        size = self.chunk // text.packed_tokens(prefix)
         if size == 0 or prompts.text_inserted:
             return torch.stack([self(text, replace(prompts, text=context)) for context in contexts])
         chunks = [(text, replace(prompts, text=part), prefix, False, len(part)) for part in contexts.split(size)]
-        return run_chunks(self._features, chunks)[0].unflatten(0, (len(contexts), -1))
+        return self._run_chunks(chunks)[0].unflatten(0, (len(contexts), -1))
 
     def embed(
-        self,
-        text: TokenizedText,
-        context: Tensor | None,
-        row: Tensor,
-        position: Tensor,
-        context_of: Tensor | None = None,
+        self, text: TokenizedText, context: Tensor | None, packed: PackedSequences, context_of: Tensor | None = None
     ) -> Tensor:
-        """Layer-0 tokens `(t, width)` at these rows and positions; context vectors get positional embeddings too.
+        """Packed layer-0 tokens `(t, width)`; context vectors get positional embeddings too.
 
         context_of: `(t,)`, the index among contexts `(k, n_ctx, width)` for each token; by default its row.
         """
-        table = text.embeddings
+        row, position, table = packed.row, packed.position, text.embeddings
         tokens = self.module.token_embedding(text.ids[row, position]) if table is None else table[row, position]
         if context is not None:
-            slots = text.slots[row, position]
-            learned = (slots >= 0).nonzero()[:, 0]
-            own = (row if context_of is None else context_of)[learned]
-            vectors = context[slots[learned]] if context.ndim == 2 else context[own, slots[learned]]
-            tokens = tokens.index_copy(0, learned, vectors.to(tokens.dtype))
+            own = (row if context_of is None else context_of)[packed.learned]
+            vectors = context[packed.slot] if context.ndim == 2 else context[own, packed.slot]
+            tokens = tokens.index_copy(0, packed.learned, vectors.to(tokens.dtype))
         return tokens + self.module.positional_embedding[position].to(tokens.dtype)
 
     def _run(self, text: TokenizedText, prompts: Prompts, record: bool) -> tuple[Tensor, ...]:
         """The features, followed by the pooled tokens after each block if `record`."""
         prompts = prompts_per_text(prompts, text)
-        shared = prompts.text is None or prompts.text.ndim == 2
-        prefix = self._prefix(text, prompts, shared)
-        size = max(1, self.chunk // int((text.pool_index - prefix + 1).max()))
-        rows = [slice(start, start + size) for start in range(0, len(text), size)]
-        chunks = [(text.rows(some), prompts_of(prompts, some), prefix, record) for some in rows]
-        return run_chunks(self._features, chunks, random=not prompts.share_prefix)
+        prefix = self._prefix(text, prompts, prompts.text is None or prompts.text.ndim == 2)
+        pieces = text.pieces(self.chunk, prefix)
+        chunks = [(part, prompts_of(prompts, rows), prefix, record) for rows, part in pieces]
+        return self._run_chunks(chunks, random=not prompts.share_prefix)
+
+    def _run_chunks(self, chunks: Sequence[tuple], random: bool = False) -> tuple[Tensor, ...]:
+        """The results of `_features` for each of the chunks, its arguments."""
+        sizes = [self.activation_bytes(text, prefix, *groups) for text, _, prefix, _, *groups in chunks]
+        budget = activation_budget(chunks[0][0].ids.device) if self.budget is None else self.budget
+        return run_chunks(self._features, chunks, sizes, budget, random=random)
+
+    def activation_bytes(self, text: TokenizedText, prefix: int, groups: int = 0) -> int:
+        """Bytes in float32 that the backward pass of `_features` needs, about."""
+        packed = PackedSequences.pack(text, prefix, groups or 1)
+        queries = sum(bucket.token_mask.numel() for bucket in packed.buckets)
+        keys = queries + prefix * len(text) * (groups or 1)
+        hidden, width = self.module.transformer.resblocks[0].mlp.c_fc.weight.shape
+        # Inputs of both LayerNorms and of the activation; padded queries and outputs, keys and values.
+        per_block = len(packed.row) * (2 * width + hidden) + 2 * (queries + keys) * width
+        return 4 * len(self.blocks) * per_block
 
     def _prefix(self, text: TokenizedText, prompts: Prompts, shared_context: bool) -> int:
         """Number of tokens at the front that are computed once for all texts."""
@@ -146,22 +140,19 @@ class PackedTextTower:
         context, prefix_kv = prompts.text, prompts.text_kv
         pooled: list[Tensor] = []
         packed = PackedSequences.pack(text, prefix, groups or 1)
-        x = self.embed(text, context, packed.row, packed.position, packed.group if groups else packed.row)
+        x = self.embed(text, context, packed, packed.group if groups else packed.row)
         width, blocks, inserted = x.shape[-1], changed_blocks(self.blocks, prompts.text_change), 0
-        within, causal = packed.causal_masks()
         for i, block in enumerate(blocks[:-1]):
             x, packed, inserted = self._with_inserted(x, packed, text.context_start, i, inserted, prompts)
             x = _with_deep_prompts(x, packed, text.context_start, i, prompts.text_deep)
-            if len(within) != packed.prefix:
-                within, causal = packed.causal_masks()
             if i == 0 and context is not None and not inserted:
                 qkv = self._first_qkv(text, packed, block, x)
             else:
                 qkv = block.qkv(block.norm1(x))
-            shared, q, kv = packed.pad(qkv, width)
-            k, v = kv.chunk(2, -1)
+            shared, padded = packed.pad(qkv, width)
+            within, causal = packed.causal_masks()
             more = block.prefix(at_layer(prefix_kv, i), x)
-            own = block.attend(q, k, v, causal, more)
+            own = [block.attend(q, *kv.chunk(2, -1), mask, more) for (q, kv), mask in zip(padded, causal, strict=True)]
             q, k, v = shared.chunk(3, -1)
             x = block.after_attention(x, packed.unpad(block.attend(q, k, v, within, more), own))
             if record:
@@ -169,24 +160,25 @@ class PackedTextTower:
         block, i = blocks[-1], len(blocks) - 1
         x, packed, _ = self._with_inserted(x, packed, text.context_start, i, inserted, prompts)
         x = _with_deep_prompts(x, packed, text.context_start, i, prompts.text_deep)
-        normed, last = block.norm1(x), packed.pool_index
-        k, v = packed.pad(block.kv(normed), 0)[2].chunk(2, -1)
-        visible = torch.cat([packed.token_mask.new_ones(len(last), packed.prefix), packed.token_mask], 1)
-        more = block.prefix(at_layer(prefix_kv, len(self.blocks) - 1), x)
-        attended = block.attend(block.q(normed.index_select(0, last))[:, None], k, v, visible[:, None, None], more)
-        end = block.after_attention(x.index_select(0, last), attended[:, 0])
+        normed, more = block.norm1(x), block.prefix(at_layer(prefix_kv, len(self.blocks) - 1), x)
+        asked, (_, padded) = block.q(normed.index_select(0, packed.last))[:, None], packed.pad(block.kv(normed), 0)
+        attended = [
+            block.attend(asked[bucket.texts], *kv.chunk(2, -1), mask, more)
+            for bucket, (_, kv), mask in zip(packed.buckets, padded, packed.pooled_masks(), strict=True)
+        ]
+        end = block.after_attention(x.index_select(0, packed.last), torch.cat(attended)[:, 0])
+        end = end.index_select(0, packed.place)
         features = project(layer_norm(end, self.module.ln_final, final_norm(prompts)), self.module.text_projection)
         return (features, *pooled, end) if record else (features,)
 
     def _first_qkv(self, text: TokenizedText, packed: PackedSequences, block: FrozenBlock, x: Tensor) -> Tensor:
         """Queries, keys and values of the first block from its input `x`, with a graph through `x` for context vectors
         only."""
-        learned = (text.slots[packed.row, packed.position] >= 0).nonzero()[:, 0]
         # Frozen tokens are the same in all groups, so they are computed for one.
-        group = packed if packed.groups == 1 else PackedSequences.pack(text, packed.prefix)
-        frozen_qkv = block.qkv(block.norm1(self.embed(text, None, group.row, group.position)))
-        learned_qkv = block.qkv(block.norm1(x.index_select(0, learned)))
-        return packed.repeat_groups(frozen_qkv).index_copy(0, learned, learned_qkv)
+        one = packed if packed.groups == 1 else PackedSequences.pack(text, packed.prefix, 1)
+        frozen_qkv = block.qkv(block.norm1(self.embed(text, None, one)))
+        learned_qkv = block.qkv(block.norm1(x.index_select(0, packed.learned)))
+        return packed.repeat_groups(frozen_qkv).index_copy(0, packed.learned, learned_qkv)
 
 
 def final_norm(prompts: Prompts) -> tuple[Tensor, Tensor] | None:
@@ -206,8 +198,7 @@ def prompts_per_text(prompts: Prompts, text: TokenizedText) -> Prompts:
     """Context and deep prompts per class, repeated for each of the class's texts."""
     if text.one_per_class:
         return prompts
-    classes = text.classes.to(text.ids.device)
-    return _map_own(prompts, lambda own: own if len(own) == len(text) else own[classes])
+    return _map_own(prompts, lambda own: own if len(own) == len(text) else own[text.classes])
 
 
 def _map_own(prompts: Prompts, change: Callable[[Tensor], Tensor]) -> Prompts:
@@ -226,7 +217,5 @@ def _with_deep_prompts(
     own = deep[layer - 1] if 0 < layer <= len(deep) else None
     if own is None:
         return x
-    position = packed.position - start
-    here = ((position >= 0) & (position < own.shape[-2])).nonzero()[:, 0]
-    place = position[here]
-    return x.index_copy(0, here, (own[place] if own.ndim == 2 else own[packed.row[here], place]).to(x.dtype))
+    here, row, place = packed.between(start, start + own.shape[-2])
+    return x.index_copy(0, here, (own[place] if own.ndim == 2 else own[row, place]).to(x.dtype))

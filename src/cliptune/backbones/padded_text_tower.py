@@ -19,14 +19,8 @@ from torch import Tensor
 from cliptune.backbones import introspection
 from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm, project
 from cliptune.backbones.changed_block import changed_blocks
-from cliptune.backbones.packed_text_tower import (
-    TOKENS_PER_CHUNK,
-    PackedTextTower,
-    final_norm,
-    prompts_of,
-    prompts_per_text,
-    run_chunks,
-)
+from cliptune.backbones.chunks import TOKENS_PER_CHUNK, activation_budget, run_chunks
+from cliptune.backbones.packed_text_tower import PackedTextTower, final_norm, prompts_of, prompts_per_text
 from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.types import Prompts
 
@@ -35,11 +29,18 @@ class PaddedTextTower:
     """open_clip's text transformer with any mask and pooling, on `TokenizedText` and `Prompts`.
 
     module: Has `token_embedding`, `positional_embedding`, `transformer`, `ln_final` and `text_projection`. onednn:
-    Input types whose linear layers use oneDNN. chunk: Tokens per chunk (see `run_chunks`).
+    Input types whose linear layers use oneDNN. chunk: Tokens per chunk. budget: Bytes of activations that are kept (see
+    `run_chunks`), by default `activation_budget`.
     """
 
-    def __init__(self, module: Any, onednn: frozenset[torch.dtype] = frozenset(), chunk: int = TOKENS_PER_CHUNK):
-        self.module, self.chunk = module, chunk
+    def __init__(
+        self,
+        module: Any,
+        onednn: frozenset[torch.dtype] = frozenset(),
+        chunk: int = TOKENS_PER_CHUNK,
+        budget: int | None = None,
+    ):
+        self.module, self.chunk, self.budget = module, chunk, budget
         self.blocks = [FrozenBlock(block, onednn) for block in module.transformer.resblocks]
         #: A class token after the padding, which is then the pooled token (CoCa).
         self.class_token: Tensor | None = getattr(module, "cls_emb", None)
@@ -60,20 +61,27 @@ class PaddedTextTower:
         return self._run(chunks, prompts)[0].unflatten(0, (len(contexts), -1))
 
     def _run(self, chunks: list[tuple], prompts: Prompts) -> tuple[Tensor, ...]:
-        return run_chunks(self._features, chunks, random=not prompts.share_prefix)
+        sizes = [self.activation_bytes(text) for text, *_ in chunks]
+        budget = activation_budget(chunks[0][0].ids.device) if self.budget is None else self.budget
+        return run_chunks(self._features, chunks, sizes, budget, random=not prompts.share_prefix)
+
+    def activation_bytes(self, text: TokenizedText) -> int:
+        """Bytes in float32 that the backward pass of `_features` needs, about."""
+        hidden, width = self.module.transformer.resblocks[0].mlp.c_fc.weight.shape
+        # Inputs of both LayerNorms and of the activation; queries, keys, values and outputs of attention.
+        return 4 * len(self.blocks) * text.ids.numel() * (6 * width + hidden)
 
     def _chunks(self, text: TokenizedText, prompts: Prompts, record: bool) -> list[tuple]:
-        prompts, size = prompts_per_text(prompts, text), max(1, self.chunk // text.ids.shape[1])
-        slices = [slice(start, start + size) for start in range(0, len(text), size)]
-        return [(text.rows(rows), prompts_of(prompts, rows), record) for rows in slices]
+        prompts = prompts_per_text(prompts, text)
+        return [(part, prompts_of(prompts, rows), record) for rows, part in text.pieces(self.chunk)]
 
     def embed(self, text: TokenizedText, context: Tensor | None) -> Tensor:
         """Layer-0 tokens `(n, length, width)`; context vectors get positional embeddings too."""
         x = self.module.token_embedding(text.ids) if text.embeddings is None else text.embeddings
         if context is not None:
-            row, position = learned = (text.slots >= 0).nonzero(as_tuple=True)
-            slot = text.slots[row, position]
-            x = x.index_put(learned, (context[slot] if context.ndim == 2 else context[row, slot]).to(x.dtype))
+            row, position, slot = text.learned()
+            own = context[slot] if context.ndim == 2 else context[row, slot]
+            x = x.index_put((row, position), own.to(x.dtype))
         if self.class_token is not None:
             x = torch.cat([x, self.class_token.to(x.dtype).expand(len(x), 1, -1)], 1)
         return x + self.module.positional_embedding[: x.shape[1]].to(x.dtype)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from cliptune.backbones.cached_on_object import cached_on_object
 from cliptune.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,28 +46,70 @@ class TokenizedText:
         return self.per_class == 1 and self.owner is None
 
     @property
+    @cached_on_object
     def classes(self) -> Tensor:
         """`(n,)` int64, ascending, the class of each text."""
         import torch
 
-        return torch.arange(len(self.ids)) // self.per_class if self.owner is None else self.owner
+        rows = torch.arange(len(self.ids), device=self.ids.device)
+        return rows // self.per_class if self.owner is None else self.owner.to(rows.device)
+
+    @property
+    @cached_on_object
+    def texts_per_class(self) -> Tensor:
+        """`(n_classes,)` int64, the number of texts of each class."""
+        return self.classes.bincount()
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device) -> TokenizedText:
         """The same texts with tensors on `device`."""
+        return self if self.ids.device == device else self._on(device)
+
+    @cached_on_object
+    def _on(self, device: torch.device) -> TokenizedText:
         return self._map(lambda tensor: tensor.to(device))
 
     def rows(self, chosen: slice) -> TokenizedText:
         """Some of the texts."""
         return self._map(lambda tensor: tensor[chosen])
 
+    @cached_on_object
+    def packed_tokens(self, prefix: int) -> int:
+        """Number of tokens after the first `prefix` ones of each text, up to the pooled one."""
+        return int((self.pool_index - prefix + 1).sum())
+
+    @cached_on_object
+    def pieces(self, tokens: int, prefix: int | None = None) -> tuple[tuple[slice, TokenizedText], ...]:
+        """The texts in consecutive parts of at most this many tokens, or of one text.
+
+        prefix: Count `packed_tokens` after it; by default padded ones.
+        """
+        own = [self.ids.shape[1]] * len(self) if prefix is None else (self.pool_index - prefix + 1).tolist()
+        starts, used = [0], 0
+        for i, length in enumerate(own):
+            if i and used + length > tokens:
+                starts.append(i)
+                used = 0
+            used += length
+        if len(starts) == 1:
+            return ((slice(0, len(self)), self),)
+        rows = (slice(start, stop) for start, stop in zip(starts, [*starts[1:], len(self)], strict=True))
+        return tuple((some, self.rows(some)) for some in rows)
+
+    @cached_on_object
+    def learned(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows and positions of the context vectors, and which vector is at each."""
+        row, position = (self.slots >= 0).nonzero(as_tuple=True)
+        return row, position, self.slots[row, position]
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> TokenizedText:
         embeddings, owner = (None if x is None else change(x) for x in (self.embeddings, self.owner))
         ids, slots, pool_index = change(self.ids), change(self.slots), change(self.pool_index)
         return replace(self, ids=ids, slots=slots, pool_index=pool_index, embeddings=embeddings, owner=owner)
 
+    @cached_on_object
     def shared_prefix(self, shared_context: bool) -> int:
         """Number of leading positions at which all texts are the same, at most up to the first pooled token."""
         same = (self.ids == self.ids[:1]).all(0) & (self.slots == self.slots[:1]).all(0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from cliptune.backbones.packed_sequences import PackedSequences
 from cliptune.backbones.tokenized_text import TokenizedText, underscores_to_spaces
 from cliptune.methods.coop import CoOp
 from cliptune.model.tuned_model import TunedModel
@@ -44,8 +45,8 @@ def check(case: Case, report: Report) -> None:
 def embeddings(model: TunedModel, sentences: TokenizedText) -> Tensor:
     """Layer-0 tokens `(n, context_length, width)` of whole padded sentences, without positional embeddings."""
     tower, length = model.backbone.text_tower, model.backbone.context_length
-    whole = TokenizedText(padded(sentences.ids, length), padded(sentences.slots, length, -1), sentences.pool_index)
+    end = torch.full_like(sentences.pool_index, length - 1)
+    whole = TokenizedText(padded(sentences.ids, length), padded(sentences.slots, length, -1), end)
     whole = whole.to(model.backbone.logit_scale.device)
-    row, position = torch.ones_like(whole.ids).nonzero(as_tuple=True)
-    tokens = tower.embed(whole, model.learner().text, row, position).unflatten(0, (len(whole), length))
+    tokens = tower.embed(whole, model.learner().text, PackedSequences.pack(whole, 0, 1)).unflatten(0, (-1, length))
     return tokens - tower.module.get_parameter("positional_embedding")
