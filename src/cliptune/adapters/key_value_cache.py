@@ -56,7 +56,10 @@ class KeyValueCache(nn.Module):
 
     def cache_logits(self, affinity: Tensor, beta: Tensor | float) -> Tensor:
         """Sums `(b, own classes)` of exp(-beta (1 - cosine)) per class, from cosines with the keys `(b, n)`."""
-        values = F.one_hot(self.labels, len(self.classnames)).to(affinity.dtype)
+        # Not `one_hot`, which reads the labels to check them.
+        values = (self.labels[:, None] == torch.arange(len(self.classnames), device=self.labels.device)).to(
+            affinity.dtype
+        )
         return (beta * (affinity - 1)).exp() @ values
 
     @torch.no_grad()

@@ -86,7 +86,9 @@ class Dept(Wrapper):
                 f"dept mixes its logits of {len(columns)} classes with those of {type(self.base).__name__}, which have "
                 f"{logits.shape[1]} columns; wrap the method with dept first, such as coop+dept+dapt"
             )
-        return (1 - self.linear) * logits + self.linear * head.image_logits(out.raw_image[view])[:, columns]
+        own = head.image_logits(out.raw_image[view])
+        own = own if columns == list(range(own.shape[1])) else own[:, columns]  # a list of columns waits for the device
+        return (1 - self.linear) * logits + self.linear * own
 
     def losses(self, out: Outputs, batch: Batch, state: State) -> Mapping[str, Tensor]:
         head, raw_text = channel_adjusted(out), out.raw_text
