@@ -35,16 +35,16 @@ def copied(folder, tmp_path):
 
 @pytest.fixture
 def fake(monkeypatch):
-    """Logits (twice the class index, with one mistake), and the keys of the images that are predicted."""
+    """Logits of the labels in batches, with one mistake, and the keys of the images that are predicted."""
     seen = []
 
-    def logits(model, dataset, test, **_):
+    def batches(model, dataset, test, **_):
         seen.extend(e.key for e in test.examples)
         rows = torch.nn.functional.one_hot(torch.tensor([e.label for e in test.examples]), len(test.classnames)) * 4.0
         rows[0] = rows[0].roll(1)
-        return rows
+        return rows.split(4)
 
-    monkeypatch.setattr("cliptune.engine.evaluate_task.predict_logits", logits)
+    monkeypatch.setattr("cliptune.engine.evaluate_task.predict_batches", batches)
     return seen
 
 

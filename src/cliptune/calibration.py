@@ -36,8 +36,7 @@ def fit_on_validation(
             f"split to the data"
         )
     test = TestSet(examples, task.classnames)
-    found = inspection.inspect_task(model, run, replace(task, tests={inspection.VAL: test}), watchers)
-    (part,) = found.splits
+    (part,) = inspection.predict_probabilities(model, run, replace(task, tests={inspection.VAL: test}), watchers)
     return fit_temperature(part)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from cliptune import experiment
 from cliptune.analysis.inspection import Inspection
-from cliptune.analysis.split_predictions import SplitPredictions, log_softmax
+from cliptune.analysis.split_predictions import SplitPredictions, SplitProbabilities, joined, log_softmax
 from cliptune.config import RunConfig
 from cliptune.data.targets import labels_in
 from cliptune.engine import coreset
@@ -37,31 +39,70 @@ def inspect_task(
     Raises:
         UserError: As `evaluate_task`.
     """
-    splits: list[SplitPredictions] = []
+    batches: dict[str, list[SplitPredictions]] = {}
+    plain: dict[str, list[SplitPredictions]] = {}
+    others: list[str] = []
 
-    def collect(name: str, test: TestSet, logits: Tensor) -> None:
-        splits.append(split_predictions(name, test, logits))
+    def collect(name: str, test: TestSet) -> Callable[[Tensor], None]:
+        batches[name], fits = [], test.classnames == model.classnames
+        if temperature == 1 or not fits:
+            others.extend([name] * (temperature != 1))
+            return _each_batch(name, test, lambda part: batches[name].append(part.predictions))
+        plain[name] = []
+
+        def receive(part: SplitProbabilities) -> None:
+            plain[name].append(part.predictions)
+            batches[name].append(part.scaled(temperature).predictions)
+
+        return _each_batch(name, test, receive)
 
     metrics = experiment.evaluate_task(model, task, watchers, run.training, collect)
-    if temperature == 1:
-        return Inspection(metrics, tuple(splits), {})
-    fitting = {part.split: part.classnames == model.classnames for part in splits}
-    if others := [name for name, fits in fitting.items() if not fits]:
+    if others:
         warn_user(
             f"the temperature was fitted for other classes than those of {', '.join(others)}, whose probabilities are "
             f"unchanged"
         )
-    scaled = tuple(part.scaled(temperature) if fitting[part.split] else part for part in splits)
-    return Inspection(metrics, scaled, {name: temperature for name, fits in fitting.items() if fits})
+    uncalibrated = {name: joined(parts) for name, parts in plain.items()}
+    return Inspection(metrics, tuple(map(joined, batches.values())), dict.fromkeys(plain, temperature), uncalibrated)
 
 
-def split_predictions(name: str, test: TestSet, logits: Tensor) -> SplitPredictions:
-    """The predictions of a test set from its logits `(n, columns)`, of which those beyond the classes are left out."""
-    return SplitPredictions(
+def predict_probabilities(
+    model: TunedModel, run: RunConfig, task: Task, watchers: Sequence[Watcher] = ()
+) -> list[SplitProbabilities]:
+    """The probabilities of all classes for the test sets of a task, which all are in memory.
+
+    Raises:
+        UserError: As `evaluate_task`.
+    """
+    splits = []
+
+    def collect(name: str, test: TestSet) -> Callable[[Tensor], None]:
+        batches: list[Tensor] = []
+        splits.append((name, test, batches))
+        return batches.append
+
+    experiment.evaluate_task(model, task, watchers, run.training, collect)
+    return [split_probabilities(name, test, torch.cat(batches)) for name, test, batches in splits]
+
+
+def split_probabilities(name: str, test: TestSet, logits: Tensor) -> SplitProbabilities:
+    """The probabilities of a test set from its logits `(n, columns)`, of which those beyond the classes are left
+    out."""
+    return _probabilities(name, test, test.examples, logits)
+
+
+def _each_batch(name: str, test: TestSet, use: Callable[[SplitProbabilities], None]) -> Callable[[Tensor], None]:
+    """A function that receives the logits of a test set batch by batch, and calls `use` with their probabilities."""
+    rest = iter(test.examples)
+    return lambda logits: use(_probabilities(name, test, tuple(islice(rest, len(logits))), logits))
+
+
+def _probabilities(name: str, test: TestSet, examples: Sequence[Example], logits: Tensor) -> SplitProbabilities:
+    return SplitProbabilities(
         split=name,
         classnames=test.classnames,
-        paths=tuple(str(e.path or e.key) for e in test.examples),
-        labels=tuple(labels_in(e) for e in test.examples),
+        paths=tuple(str(e.path or e.key) for e in examples),
+        labels=tuple(labels_in(e) for e in examples),
         log_probabilities=log_softmax(np.asarray(logits[:, : len(test.classnames)])),
     )
 

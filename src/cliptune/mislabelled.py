@@ -11,7 +11,7 @@ import numpy as np
 
 from cliptune import inspection, model_io
 from cliptune.analysis.label_errors import likely_label_errors
-from cliptune.analysis.split_predictions import SplitPredictions
+from cliptune.analysis.split_predictions import SplitProbabilities
 from cliptune.engine.watchers import Watcher
 from cliptune.errors import UserError
 from cliptune.external_code import AllowCode
@@ -62,7 +62,7 @@ def find_mislabelled(
         if part.classnames != names or part.images != images:
             raise UserError(f"the runs in {folders[0]} and {folder} are of different data; name runs of the same data")
     found = [part for run in parts for part in run.splits]
-    if any(part.multi_label for part in found):
+    if any(part.predictions.multi_label for part in found):
         raise UserError(
             "images with several classes cannot be searched for wrong labels: the method needs one class each; use "
             "data with one label per image"
@@ -70,7 +70,7 @@ def find_mislabelled(
     return Mislabelled(tuple(rank(found)), len({p for part in found for p in part.paths}), len(images), len(parts))
 
 
-def rank(splits: Sequence[SplitPredictions]) -> list[dict[str, object]]:
+def rank(splits: Sequence[SplitProbabilities]) -> list[dict[str, object]]:
     """Rows with `COLUMNS` for the images of splits of one or several runs with the same classes."""
     sums: dict[str, np.ndarray] = {}
     labels: dict[str, int] = {}
@@ -78,7 +78,7 @@ def rank(splits: Sequence[SplitPredictions]) -> list[dict[str, object]]:
     votes: dict[str, Counter[int]] = defaultdict(Counter)
     for part in splits:
         for path, label, row, best in zip(
-            part.paths, part.labels, part.probabilities, part.predicted.tolist(), strict=True
+            part.paths, part.labels, np.exp(part.log_probabilities), part.predictions.predicted.tolist(), strict=True
         ):
             sums[path] = sums[path] + row if path in sums else row
             labels[path] = label[0]
@@ -103,7 +103,7 @@ class _Unseen:
 
     classnames: tuple[str, ...]
     images: frozenset[str]
-    splits: Sequence[SplitPredictions]
+    splits: Sequence[SplitProbabilities]
 
 
 def _unseen_predictions(folder: Path, watchers: Sequence[Watcher], allow_code: AllowCode) -> _Unseen:
@@ -111,7 +111,7 @@ def _unseen_predictions(folder: Path, watchers: Sequence[Watcher], allow_code: A
     whole = inspection.with_all_images(run, model_io.load_task(folder, run, model.classnames), folder)
     task = unseen_task(whole, run.method.trains)
     keys = frozenset(e.key for test in whole.tests.values() for e in test.examples)
-    return _Unseen(model.classnames, keys, inspection.inspect_task(model, run, task, watchers).splits)
+    return _Unseen(model.classnames, keys, inspection.predict_probabilities(model, run, task, watchers))
 
 
 def unseen_task(task: Task, trains: bool) -> Task:

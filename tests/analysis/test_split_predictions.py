@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cliptune.analysis.class_accuracy import class_accuracies, confusions, surest_mistakes
-from cliptune.analysis.split_predictions import SplitPredictions, log_softmax, prediction_rows
+from cliptune.analysis.split_predictions import SplitProbabilities, joined, log_softmax, prediction_rows
 
 NAMES = ("cat", "dog", "owl", "ant")
 
@@ -14,7 +14,7 @@ NAMES = ("cat", "dog", "owl", "ant")
 def predictions(shares, labels, split="test", names=NAMES):
     labels = tuple((y,) if isinstance(y, int) else tuple(y) for y in labels)
     paths = tuple(f"{i}.jpg" for i in range(len(labels)))
-    return SplitPredictions(split, names, paths, labels, np.log(np.array(shares, dtype=float)))
+    return SplitProbabilities(split, names, paths, labels, np.log(np.array(shares, dtype=float))).predictions
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_rows_contain_both_probabilities_margin_and_entropy(part):
 
 def test_a_probability_of_zero_has_no_entropy():
     logits = log_softmax(np.array([[2000.0, 0.0, 0.0, 0.0]]))
-    row = prediction_rows([SplitPredictions("test", NAMES, ("a",), ((0,),), logits)])[0]
+    row = prediction_rows([SplitProbabilities("test", NAMES, ("a",), ((0,),), logits).predictions])[0]
     assert row["entropy"] == 0 and row["margin"] == 1 and math.copysign(1, row["entropy"]) == 1
 
 
@@ -63,3 +63,14 @@ def test_multi_label_images_are_correct_with_any_of_their_classes():
     assert [(c.images, c.correct) for c in class_accuracies(part)] == [(2, 1), (1, 1), (1, 0), (0, 0)]
     assert [(p.true, p.predicted) for p in confusions(part)] == [("owl", "dog")]
     assert part.multi_label
+
+
+def test_batches_joined_are_the_whole():
+    shares, labels = np.random.default_rng(0).dirichlet(np.ones(4), 5), [0, (1, 2), 3, 3, 0]
+    paths, labels = tuple("abcde"), tuple((y,) if isinstance(y, int) else y for y in labels)
+    every = [(slice(0, 2), slice(2, 5)), (slice(0, 5),)]
+    pieces, whole = (
+        joined([SplitProbabilities("val", NAMES, paths[s], labels[s], np.log(shares[s])).predictions for s in some])
+        for some in every
+    )
+    assert prediction_rows([pieces]) == prediction_rows([whole]) and pieces.true.tolist() == whole.true.tolist()

@@ -1,4 +1,4 @@
-"""Logits are in the order of the test set for any batch size; accuracy is the share of correct predictions."""
+"""Logits are in the order of the test set for any batch size."""
 
 from dataclasses import replace
 
@@ -12,11 +12,10 @@ from cliptune.backbones.features import normalise
 from cliptune.data.emoji.dataset import Emoji
 from cliptune.data.transforms import evaluation_view, standardise
 from cliptune.engine import evaluate
-from cliptune.engine.evaluate import accuracy, compute_metrics, mean_average_precision, predict_logits
+from cliptune.engine.evaluate import predict_logits
 from cliptune.methods.coop import CoOp
 from cliptune.methods.maple import Maple
 from cliptune.methods.zeroshot import ZeroShot
-from cliptune.types import Example, TestSet
 from tiny_tasks import drawings, model, task
 
 COOP = CoOp(n_ctx=2)
@@ -51,14 +50,6 @@ def test_text_features_are_computed_once(tuned, monkeypatch):
     monkeypatch.setattr(type(tuned.backbone), "encode_text", lambda *a: (calls.append(1), original(*a))[1])
     predict_logits(tuned, task().dataset, task().tests["test"], batch_size=2)
     assert len(calls) == 1
-
-
-def test_accuracy_by_hand():
-    answers = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [0.0, 1.0, 5.0], [9.0, 1.0, 1.0]])
-    test = TestSet(tuple(Example(str(i), label) for i, label in enumerate([0, 1, 2, 1])), ("a", "b", "c"))
-    assert accuracy(answers, test) == 75.0
-    # A column beyond the classes (competing words) is never correct.
-    assert accuracy(torch.cat([answers, torch.full((4, 1), 10.0)], 1), test) == 0.0
 
 
 def counted(monkeypatch):
@@ -121,40 +112,3 @@ def test_only_a_few_test_sets_are_cached(monkeypatch):
     for test in (one, two, one, three, one, two):
         predict_logits(tuned, toy.dataset, test)
     assert seen == [t.examples[0].key for t in (one, two, three, two)], "the one used longest ago goes first"
-
-
-def several(*shown):
-    return TestSet(tuple(Example(str(i), s[0], labels=s) for i, s in enumerate(shown)), ("a", "b", "c"))
-
-
-def test_images_of_several_classes_have_two_metrics():
-    test = several((0, 1), (1,), (0,), (1,))
-    answers = torch.tensor([[5.0, 4, 0], [1, 2, 3], [2, 1, 0], [0, 3, 0]])
-    found = compute_metrics(answers, test, "test")
-    assert found["test"] == 75, "the second image's best answer is not in it"
-    assert set(found) == {"test", "test/map"} and 0 < found["test/map"] < 100
-
-
-def test_average_precision_is_that_of_the_ranking():
-    # Class a in images 0 and 2 of four; probabilities of a: 0.8, 0.9, 0.7, 0.1 -> hits at places 2 and 3.
-    a = torch.tensor([0.8, 0.9, 0.7, 0.1])
-    answers, targets = (
-        torch.stack([a, 1 - a, torch.zeros(4)], 1).log(),
-        torch.tensor([[1, 0, 0], [0, 1, 0]] * 2).float(),
-    )
-    per_a, per_b = (1 / 2 + 2 / 3) / 2, (1 + 2 / 4) / 2
-    assert mean_average_precision(answers, targets) == pytest.approx(50 * (per_a + per_b)), "class c does not occur"
-
-
-def test_average_precision_distinguishes_logits_beyond_float32_probabilities():
-    targets = torch.tensor([[1.0, 0], [0, 1]])
-    answers = torch.tensor([[30.0, 0], [29, 0]])  # probabilities of the first class round to 1 in float32
-    assert mean_average_precision(answers, targets) == 100
-    assert mean_average_precision(answers.flip(0), targets) == 50
-    shifted = answers + torch.tensor([[0.0], [50]])  # probabilities do not depend on a shift of an image's logits
-    assert mean_average_precision(shifted, targets) == 100
-
-
-def test_single_labels_have_accuracy_only():
-    test = TestSet((Example("0", 0), Example("1", 1)), ("a", "b"))
-    assert compute_metrics(torch.eye(2), test, "base") == {"base": 100.0}

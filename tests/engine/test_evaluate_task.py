@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+import tiny_clips
 from cliptune import experiment, load, protocols, tasks
 from cliptune.config import RunConfig
 from cliptune.data.custom.folder import Folder
@@ -13,10 +15,12 @@ from cliptune.data.validate import drop_unreadable
 from cliptune.engine.config import TrainConfig
 from cliptune.engine.evaluate import predict_logits
 from cliptune.engine.evaluate_task import evaluate_task
+from cliptune.engine.metrics import accuracy
 from cliptune.errors import UserError
+from cliptune.inspection import inspect_task
 from cliptune.methods.coop import CoOp
 from cliptune.methods.zeroshot import ZeroShot
-from tiny_tasks import write_images
+from tiny_tasks import model, task, write_images
 
 BRIEF = TrainConfig(epochs=3, lr=0.1, batch_size=4, augment="none")
 
@@ -167,3 +171,57 @@ def test_an_evaluation_epoch_beyond_training_is_reported(intermediate_run):
         experiment.run_experiment(replace(intermediate_run, method=ZeroShot()))
     with pytest.raises(UserError, match="evaluate_at must be at least 1"):
         replace(intermediate_run, evaluate_at=(0,))
+
+
+class Largest(TorchDispatchMode):
+    """Records the rows of the largest matrix with one column per class that an operation returns."""
+
+    def __init__(self, columns: int):
+        super().__init__()
+        self.columns, self.rows = columns, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(tensor, torch.Tensor) and tensor.ndim == 2 and tensor.shape[1] == self.columns:
+                self.rows = max(self.rows, len(tensor))
+        return out
+
+
+@pytest.fixture(scope="module")
+def many():
+    """A task with 252 test images in three batches, and a model."""
+    toy = task()
+    test = replace(toy.tests["test"], examples=toy.tests["test"].examples * 21)
+    return replace(toy, tests={"test": test}), model(CoOp(n_ctx=2), tiny_clips.backbone("deep_image"), toy)
+
+
+def test_logits_of_all_images_are_never_in_memory_together(many):
+    toy, tuned = many
+    test = toy.tests["test"]
+    assert len(test.examples) == 252
+    with Largest(len(test.classnames)) as largest:
+        found = evaluate_task(tuned, toy)
+    assert largest.rows == 100
+    with Largest(len(test.classnames)) as largest:
+        logits = predict_logits(tuned, toy.dataset, test)
+    assert largest.rows == 252 and found == {"test": accuracy(logits.argmax(1), test)}
+
+
+def test_inspections_keep_a_few_numbers_per_image(many):
+    toy, tuned = many
+    run = RunConfig(CoOp(n_ctx=2), training=BRIEF)
+    with Largest(len(toy.classnames)) as largest:
+        found = inspect_task(tuned, run, toy, temperature=2.0)
+    (part,), logits = found.splits, predict_logits(tuned, toy.dataset, toy.tests["test"])
+    assert largest.rows == 100 and all(value.ndim == 1 for value in vars(part).values() if hasattr(value, "ndim"))
+    halves = (logits.double() / 2).softmax(1)
+    assert part.predicted.tolist() == logits.argmax(1).tolist()
+    assert found.metrics["test"] == pytest.approx(100 * part.correct.mean())
+    assert part.predicted_log.tolist() == pytest.approx(halves.max(1).values.log().tolist())
+    assert part.true_log.tolist() == pytest.approx(
+        [row[y].log().item() for row, (y,) in zip(halves, part.labels, strict=True)]
+    )
+    plain = found.uncalibrated["test"]
+    assert plain.predicted_log.tolist() == pytest.approx(logits.double().softmax(1).max(1).values.log().tolist())
+    assert found.temperatures == {"test": 2.0}

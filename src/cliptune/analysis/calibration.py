@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cliptune.analysis.class_accuracy import NORMAL_QUANTILE_95
-from cliptune.analysis.split_predictions import SplitPredictions, log_softmax
+from cliptune.analysis.split_predictions import SplitPredictions, SplitProbabilities, log_softmax
 from cliptune.errors import UserError
 
 #: Number of bins of equal width, as in the paper.
@@ -78,7 +78,7 @@ def measure_calibration(part: SplitPredictions) -> Calibration:
     """Measure the calibration of the predictions for the images of a split. Raises `ValueError` if it has none."""
     if not part.paths:
         raise ValueError(f"{part.split} has no images")
-    confidence, correct = part.probabilities.max(1), part.correct
+    confidence, correct = np.exp(part.predicted_log), part.correct
     # Floating-point error can make a probability exceed 1.
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     bins = [
@@ -89,12 +89,13 @@ def measure_calibration(part: SplitPredictions) -> Calibration:
         if (here := places == i).any()
     ]
     n = len(confidence)
-    true = part.log_probabilities[np.arange(n), part.true]
     error = sum(one.images * abs(one.accuracy - one.confidence) for one in bins) / n
-    return Calibration(n, float(correct.mean()), float(confidence.mean()), error, float(-true.mean()), tuple(bins))
+    return Calibration(
+        n, float(correct.mean()), float(confidence.mean()), error, float(-part.true_log.mean()), tuple(bins)
+    )
 
 
-def fit_temperature(validation: SplitPredictions) -> FittedTemperature:
+def fit_temperature(validation: SplitProbabilities) -> FittedTemperature:
     """Fit a temperature to validation images by maximum likelihood.
 
     The mean negative log-likelihood is convex in 1 / temperature, so its minimum is found by bisection of the
@@ -104,14 +105,14 @@ def fit_temperature(validation: SplitPredictions) -> FittedTemperature:
         UserError: If images have several classes, or the likelihood has no maximum: it grows without limit as the
             temperature approaches 0 if all predictions are correct, and as it grows if they are worse than chance.
     """
-    if validation.multi_label:
+    predictions = validation.predictions
+    if predictions.multi_label:
         raise UserError(
             "images with several classes have no calibration: the probabilities of all classes sum to 1, so they are "
             "not those of each class being in the image"
         )
     n = len(validation.paths)
-    logits, true = validation.log_probabilities, validation.true
-    own = logits[np.arange(n), true]
+    logits, true, own = validation.log_probabilities, predictions.true, predictions.true_log
 
     def slope(scale: float) -> float:
         """Derivative of the mean negative log-likelihood by 1 / temperature."""
@@ -119,7 +120,7 @@ def fit_temperature(validation: SplitPredictions) -> FittedTemperature:
         return float((expected - own).mean())
 
     low, high = SCALE_LIMITS
-    if bool(validation.correct.all()) or slope(high) <= 0:
+    if bool(predictions.correct.all()) or slope(high) <= 0:
         raise UserError(
             f"all {n} validation images are classified correctly, so every smaller temperature fits them better and "
             f"none is best; the probabilities stay as they are, or use more validation images"

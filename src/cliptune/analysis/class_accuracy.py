@@ -66,8 +66,7 @@ def confusions(part: SplitPredictions) -> list[Confusion]:
 def surest_mistakes(part: SplitPredictions, count: int) -> list[int]:
     """Indices of at most `count` wrong predictions, those with the highest probability first."""
     wrong = [i for i, right in enumerate(part.correct.tolist()) if not right]
-    sure = part.log_probabilities.max(1)
-    return sorted(wrong, key=lambda i: (-float(sure[i]), i))[:count]
+    return sorted(wrong, key=lambda i: (-float(part.predicted_log[i]), i))[:count]
 
 
 def wilson_interval(right: int, of: int) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cliptune.analysis.calibration import measure_calibration
@@ -28,11 +28,13 @@ class Inspection:
         metrics: Accuracy in percent per split, as `Tuned.evaluate` returns it.
         splits: The predictions per split or test set.
         temperatures: The temperature by which the logits of each split were divided; 1 if they were not.
+        uncalibrated: The predictions of splits whose logits were divided, without that.
     """
 
     metrics: Mapping[str, float]
     splits: Sequence[SplitPredictions]
     temperatures: Mapping[str, float]
+    uncalibrated: Mapping[str, SplitPredictions] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         images = sum(len(part.paths) for part in self.splits)

@@ -113,7 +113,7 @@ def print_calibration(inspection: Inspection, fitted: FittedTemperature | None) 
         if part.multi_label:
             continue
         temperature = inspection.temperatures.get(part.split, 1.0)
-        states = [(1.0, part.scaled(1 / temperature))] if temperature != 1 else []
+        states = [(1.0, inspection.uncalibrated[part.split])] if temperature != 1 else []
         for value, state in [*states, (temperature, part)]:
             found = measure_calibration(state)
             shares = (_percent(100 * x) for x in (found.accuracy, found.confidence, found.error))

@@ -1,8 +1,9 @@
-"""Predictions of a model on a test set, and metrics."""
+"""Predictions of a model on a test set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,6 @@ from torch import Tensor
 from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
 from cliptune.data.loader import ExampleSet
-from cliptune.data.targets import multi_hot
 from cliptune.data.templates import templates_of
 from cliptune.engine import feature_store
 from cliptune.engine.nan_checks import check_logits
@@ -21,8 +21,16 @@ from cliptune.types import Example, TestSet
 MAX_CACHED_SETS = 16
 
 
+def predict_logits(model: TunedModel, dataset: Dataset, test: TestSet, **options: Any) -> Tensor:
+    """Logits `(n, columns)` of the examples of a test set, in their order, which all must fit into memory.
+
+    options: As for `predict_batches`, which raises errors as well.
+    """
+    return torch.cat(list(predict_batches(model, dataset, test, **options)))
+
+
 @torch.no_grad()
-def predict_logits(
+def predict_batches(
     model: TunedModel,
     dataset: Dataset,
     test: TestSet,
@@ -31,8 +39,9 @@ def predict_logits(
     preset: str = "crop",
     workers: int = 0,
     tick: Callable[[int], None] | None = None,
-) -> Tensor:
-    """Logits `(n, columns)` of the examples of a test set, in their order. Text features are computed once.
+) -> Iterator[Tensor]:
+    """Logits `(b, columns)` of the examples of a test set in float32 on the CPU, batch by batch in their order. Text
+    features are computed once.
 
     Args:
         dataset: Reads the examples if the test set has no dataset of its own.
@@ -49,12 +58,10 @@ def predict_logits(
     if test.dataset is not None and templates == tuple(test.dataset.templates):
         templates = templates_of(test.dataset, model.method.template_table)
     tuned = model.with_classes(test.classnames, templates, novel=novel, other_data=other).eval()
-    batches = []
     for view in encoder_inputs(tuned, dataset, test.examples, batch_size=batch_size, preset=preset, workers=workers):
-        batches.append(check_logits(tuned({"image": view}).logits).float().cpu())
+        yield check_logits(tuned({"image": view}).logits).float().cpu()
         if tick is not None:
             tick(len(view))
-    return torch.cat(batches)
 
 
 @torch.no_grad()
@@ -104,44 +111,3 @@ def _image_batches(
     loaded = ExampleSet(dataset, examples, backbone.preprocess, preset=preset, keep=False)
     for batch in loaded.in_order(batch_size, backbone.logit_scale.device, workers=workers):
         yield batch.images
-
-
-def compute_metrics(logits: Tensor, test: TestSet, name: str) -> dict[str, float]:
-    """Metrics of logits `(n, columns)` in percent: the accuracy under `name`, the mean average precision of multi-label
-    data under `name/map`, and the accuracy of each part of the test set under the part's name."""
-    targets = multi_hot(test.examples, len(test.classnames))
-    precision = {} if targets is None else {f"{name}/map": mean_average_precision(logits, targets)}
-    parts = {}
-    for part, labels in test.parts.items():
-        rows = [i for i, e in enumerate(test.examples) if e.label in labels]
-        if rows:
-            parts[part] = accuracy(logits[rows], TestSet(tuple(test.examples[i] for i in rows), test.classnames))
-    return {name: accuracy(logits, test), **precision, **parts}
-
-
-def accuracy(logits: Tensor, test: TestSet) -> float:
-    """Top-1 accuracy in percent of logits `(n, columns)`. A prediction on multi-label data is correct if the image has
-    that class."""
-    predictions = logits.argmax(1)
-    targets = multi_hot(test.examples, logits.shape[1])
-    if targets is not None:
-        return 100 * targets.gather(1, predictions[:, None]).double().mean().item()
-    labels = torch.tensor([e.label for e in test.examples])
-    return 100 * (predictions == labels).double().mean().item()
-
-
-def mean_average_precision(logits: Tensor, targets: Tensor) -> float:
-    """Mean average precision in percent of logits `(n, columns)` for targets `(n, C)`, over the classes that occur.
-
-    Average precision is the sum of (R_k - R_k-1) P_k over the whole curve, not the 11-point interpolation that VOC used
-    until 2009. Images are ranked by softmax probabilities: a constant added to all logits of an image changes neither
-    the loss nor its prediction, so raw logits of different images are not comparable.
-    """
-    from torchmetrics.functional.classification import multilabel_average_precision  # takes a second to import
-
-    occurring = targets.any(0)
-    scores = logits.double().log_softmax(1)[:, : len(occurring)][:, occurring]
-    # Ranks replace the scores, as only their order matters: the metric would apply a sigmoid in float32, after which
-    # large scores are equal.
-    ranks = torch.stack([column.unique(return_inverse=True)[1] for column in scores.T], 1) / len(scores)
-    return 100 * multilabel_average_precision(ranks, targets[:, occurring].long(), int(occurring.sum())).item()

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cliptune.data.validate import drop_unreadable
 from cliptune.engine.config import TrainConfig
-from cliptune.engine.evaluate import compute_metrics, predict_logits
+from cliptune.engine.evaluate import predict_batches
+from cliptune.engine.metrics import Metrics
 from cliptune.engine.watchers import Watcher, progress_callback
 from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
@@ -23,16 +24,15 @@ def evaluate_task(
     task: Task,
     watchers: Sequence[Watcher] = (),
     training: TrainConfig | None = None,
-    collect: Callable[[str, TestSet, Tensor], None] | None = None,
+    collect: Callable[[str, TestSet], Callable[[Tensor], None]] | None = None,
 ) -> dict[str, float]:
-    """Metrics in percent on each test set of a task (see `compute_metrics`), and "average" over those of
-    `task.averaged`.
+    """Metrics in percent on each test set of a task (see `Metrics`), and "average" over those of `task.averaged`.
 
     Test sets with class names that the model cannot accept are left out with a warning.
 
-    training: Provides the evaluation view and the number of workers. collect: Called with the name, the readable images
-    and the logits `(n, columns)` of each test set. Raises `UserError` that names unreadable images, and if the task has
-    no test images.
+    training: Provides the evaluation view and the number of workers. collect: Called with the name and the readable
+    images of each test set; the function that it returns is called with the logits `(b, columns)` of each batch. Raises
+    `UserError` that names unreadable images, and if the task has no test images.
     """
     task, _ = drop_unreadable(replace(task, train=(), val=()), progress_callback(watchers, "checking images"))
     tests = _accepted_tests(model, task)
@@ -46,10 +46,13 @@ def evaluate_task(
 
     training, metrics = training or TrainConfig(), dict[str, float]()
     for name, test in tests.items():
-        logits = predict_logits(model, task.dataset, test, preset=training.augment, workers=training.workers, tick=tick)
-        metrics |= compute_metrics(logits, test, name)
-        if collect is not None:
-            collect(name, test, logits)
+        own, receive = Metrics(test, name), None if collect is None else collect(name, test)
+        options = {"preset": training.augment, "workers": training.workers, "tick": tick}
+        for logits in predict_batches(model, task.dataset, test, **options):
+            own.add(logits)
+            if receive is not None:
+                receive(logits)
+        metrics |= own.compute()
     averaged = [metrics[name] for name in task.averaged if name in metrics]
     if averaged and len(averaged) == len(task.averaged):
         metrics["average"] = sum(averaged) / len(averaged)

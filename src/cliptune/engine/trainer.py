@@ -13,7 +13,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from cliptune.engine.config import TrainConfig
-from cliptune.engine.evaluate import accuracy, predict_logits
+from cliptune.engine.evaluate import predict_batches
+from cliptune.engine.metrics import accuracy
 from cliptune.engine.nan_checks import check_losses, check_parameters
 from cliptune.engine.optim import Schedule, make_optimizer, parameter_groups
 from cliptune.engine.resume import TrainingProgress
@@ -119,7 +120,8 @@ class Trainer:
 def validate(model: TunedModel, task: Task, training: TrainConfig) -> float:
     """Accuracy in percent on the validation images, or on the test set that chooses the epoch."""
     test = task.tests[task.chosen_on] if task.chosen_on else TestSet(task.val, task.classnames)
-    return accuracy(predict_logits(model, task.dataset, test, preset=training.augment, workers=training.workers), test)
+    batches = predict_batches(model, task.dataset, test, preset=training.augment, workers=training.workers)
+    return accuracy(torch.cat([logits.argmax(1) for logits in batches]), test)
 
 
 def _average_gradients(parameters: Sequence[Tensor], fabric: Fabric) -> None:

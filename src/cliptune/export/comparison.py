@@ -14,7 +14,7 @@ from cliptune.config import RunConfig
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import standardise
 from cliptune.data.validate import drop_unreadable
-from cliptune.engine.evaluate import accuracy
+from cliptune.engine.metrics import accuracy
 from cliptune.errors import UserError
 from cliptune.model.tuned_model import TunedModel
 from cliptune.types import Task, TestSet
@@ -76,15 +76,16 @@ def compare(model: TunedModel, classify: Classify, sample: Sample) -> dict[str, 
         expected.append(model({"image": view}).logits[:, : len(model.classnames)].float().cpu())
         found.append(torch.from_numpy(classify(pixels.numpy())).float())
     own, exported = torch.cat(expected), torch.cat(found)
+    predicted, other = own.argmax(1), exported.argmax(1)
     measured: dict[str, Any] = {
         "images": len(own),
         "test_images": sample.test is not None,
         "largest_logit": float(own.abs().max()),
         "largest_difference": float((own - exported).abs().max()),
-        "other_predictions": int((own.argmax(1) != exported.argmax(1)).sum()),
+        "other_predictions": int((predicted != other).sum()),
     }
     if sample.test is not None:
-        accuracies = accuracy(own, sample.test), accuracy(exported, sample.test)
+        accuracies = accuracy(predicted, sample.test), accuracy(other, sample.test)
         measured |= dict(zip(("accuracy_of_the_run", "accuracy"), accuracies, strict=True))
     return measured if sample.test is not None else measured | {"why_no_test_images": sample.why}
 

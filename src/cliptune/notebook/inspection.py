@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from cliptune.analysis.class_accuracy import class_accuracies, confusions, surest_mistakes, wilson_interval
@@ -50,7 +51,7 @@ def _split_html(part: SplitPredictions) -> str:
 
 def _mistake(part: SplitPredictions, i: int) -> str:
     true, predicted = part.classnames[part.true[i]], part.classnames[part.predicted[i]]
-    caption = f"{true} → {predicted}, {part.probabilities[i].max():.2f}"
+    caption = f"{true} → {predicted}, {math.exp(part.predicted_log[i]):.2f}"
     try:
         with collect_assumed_ranges():
             image = shrink(read_image(Path(part.paths[i])), MAX_SHORT_SIDE).image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from cliptune import calibration, inspection, mislabelled
 from cliptune.analysis.calibration import measure_calibration
 from cliptune.analysis.class_accuracy import surest_mistakes
-from cliptune.analysis.split_predictions import SplitPredictions
+from cliptune.analysis.split_predictions import SplitProbabilities
 from cliptune.data.dataset import Dataset
 from cliptune.data.range_warnings import collect_assumed_ranges
 from cliptune.data.similar_images import DuplicateGroup, find_duplicates, listed_images
@@ -47,19 +48,20 @@ def collect_own_data(restored: RestoredModels, folders: Mapping[str, Path], limi
     if dataset.is_public or not images or any(image.example.path is None for image in images):
         return None
     predictions = predict_test_set(restored, first_test_set(restored, PREFERRED_TEST_SETS), limit)
-    parts = {label: _split(predictions, label) for label in predictions.probabilities}
-    if not parts:
+    probabilities = {label: _split(predictions, label) for label in predictions.probabilities}
+    if not probabilities:
         return None
+    parts = {label: split.predictions for label, split in probabilities.items()}
     tuned = [label for label in parts if label != restored.untuned] or list(parts)
     best = max(tuned, key=lambda label: int(parts[label].correct.sum()))
     part, examples, notes = parts[best], predictions.test.examples, list[str]()
     mistakes = []
     for i in surest_mistakes(part, MAX_CARDS):
         true = ", ".join(part.classnames[label] for label in part.labels[i])
-        share = f"{100 * part.probabilities[i].max():.0f} %"
+        share = f"{100 * math.exp(part.predicted_log[i]):.0f} %"
         text = (f"predicted: {part.classnames[int(part.predicted[i])]}, {share}", f"true: {true}")
         mistakes.append(_card(predictions.test.dataset or dataset, examples[i], text))
-    scaled, temperatures = _temperatures(parts, folders, restored, notes)
+    scaled, temperatures = _temperatures(probabilities, folders, restored, notes)
     single = not part.multi_label
     if not single:
         notes.append("Calibration and likely wrong labels are for images with one class each, and these have several.")
@@ -86,13 +88,13 @@ def collect_own_data(restored: RestoredModels, folders: Mapping[str, Path], limi
     )
 
 
-def _split(predictions: Predictions, label: str) -> SplitPredictions:
+def _split(predictions: Predictions, label: str) -> SplitProbabilities:
     logits = predictions.probabilities[label].double().clamp_min(1e-300).log()
-    return inspection.split_predictions(predictions.name, predictions.test, logits)
+    return inspection.split_probabilities(predictions.name, predictions.test, logits)
 
 
 def _temperatures(
-    parts: Mapping[str, SplitPredictions], folders: Mapping[str, Path], restored: RestoredModels, notes: list[str]
+    parts: Mapping[str, SplitProbabilities], folders: Mapping[str, Path], restored: RestoredModels, notes: list[str]
 ):
     """Calibration with the stored temperature, and the temperature, by method."""
     scaled, temperatures = {}, {}
@@ -102,9 +104,13 @@ def _temperatures(
         except UserError as error:
             notes.append(f"The temperature of {label} was not used: {error}.")
             continue
-        if fitted is not None and not part.multi_label and part.classnames == restored.models[label].classnames:
+        if (
+            fitted is not None
+            and not part.predictions.multi_label
+            and part.classnames == restored.models[label].classnames
+        ):
             temperatures[label] = fitted.temperature
-            scaled[label] = measure_calibration(part.scaled(fitted.temperature))
+            scaled[label] = measure_calibration(part.scaled(fitted.temperature).predictions)
     return scaled, temperatures
 
 
@@ -120,7 +126,7 @@ def _suspects(restored: RestoredModels, limit: int, notes: list[str]) -> tuple[i
     task = mislabelled.unseen_task(whole, trains=True)
     tests = {n: replace(t, examples=sample_examples(t.examples, limit)) for n, t in task.tests.items() if t.examples}
     found = [
-        inspection.split_predictions(name, test, predict_logits(model, task.dataset, test, preset=restored.preset))
+        inspection.split_probabilities(name, test, predict_logits(model, task.dataset, test, preset=restored.preset))
         for name, test in tests.items()
         for model in restored.models.values()
     ]
