@@ -83,6 +83,23 @@ def test_out_of_memory_is_a_row(bench, monkeypatch):
     assert found == {**row._asdict(), "error": "out of memory"}
 
 
+def test_peers_compute_the_same(bench, tmp_path):
+    peers, own = load("peers"), backbone("deep_image")
+    steps = peers.coop(own, 5)
+    first, second = (call() for call in steps.values())
+    assert second == pytest.approx(first, rel=1e-4)
+    loaders = peers.loading(peers.photographs(tmp_path / "photographs", 6), own, 0)
+    first, second = (call() for call in loaders.values())
+    assert second == pytest.approx(first, rel=1e-6) and abs(first) > 1
+
+
+def test_missing_packages_of_peers_are_named(bench, monkeypatch, capsys):
+    peers = load("peers")
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    assert peers.main(["--parts", "lora", "zeroshot"]) == 2
+    assert "pip install clip-benchmark peft transformers" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_without_a_gpu_the_script_says_so(bench, capsys):
     assert load("gpu").main([]) == 2
