@@ -14,8 +14,13 @@ from types import ModuleType
 
 import pytest
 import torch
+from PIL import Image
 
 from cliptune import presets
+from cliptune.data.custom.csv import Csv
+from cliptune.data.custom.folder import Folder
+from cliptune.data.public.doctor.check import check_datasets
+from cliptune.results.store import load_results
 from tiny_clips import backbone
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -121,3 +126,29 @@ def test_kept_records_have_no_absolute_paths():
     records = [*(FOLDER / "results").rglob("*.json")]
     found = [record.name for record in records if re.search(r'"(\w+:)?/', record.read_text(encoding="utf-8"))]
     assert len(records) > 400 and found == []
+
+
+@pytest.mark.parametrize("power", [0.5, 1, 2])
+def test_the_growth_of_jobs_is_fitted_without_what_is_constant(bench, power):
+    jobs = load("jobs")
+    samples = [{"size": n, "cpu_seconds": 3 + 2 * (n - 100) ** power} for n in (100, 200, 400)]
+    assert jobs.exponent(samples) == pytest.approx(power)
+    assert jobs.exponent([{"size": n, "cpu_seconds": 3.0} for n in (1, 2, 3)]) is None
+
+
+def size_of(example):
+    with Image.open(example.path) as image:
+        return image.size
+
+
+def test_jobs_have_inputs(bench, tmp_path):
+    inputs = load("job_inputs")
+    train = Folder(inputs.photo_folder(tmp_path / "photos", 20).partition(":")[2]).examples("train")
+    assert len(train) == 20 and size_of(train[0]) == (500, 375)
+    table = Csv(inputs.large_table(tmp_path / "table", 60).partition(":")[2])
+    drawn, _ = table.draw(inputs.SHOTS, 1)
+    assert len(table.examples("train")) == 60 and len(drawn) == 40
+    assert {size_of(example) for example in drawn} == {(500, 375)}
+    assert len(load_results(inputs.records(tmp_path / "records", 30))) == 30
+    (found,) = check_datasets(inputs.public_dataset(tmp_path / "public", 50), ["eurosat"]).reports
+    assert found.pictures.found == found.pictures.expected == 50
