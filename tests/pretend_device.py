@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "gpu"
 PACKAGE = f"src{os.sep}cliptune"
@@ -31,10 +31,20 @@ WAITING = (aten.nonzero, aten.masked_select, aten._unique2, aten.unique_dim, ate
 _registered: list[torch.device] = []
 
 
+class _Backend(_DummyBackendModule):
+    """What `torch.random` asks of a device."""
+
+    def get_rng_state(self, device: torch.device) -> Tensor:
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state: Tensor, device: torch.device) -> None:
+        torch.set_rng_state(state)
+
+
 def device() -> torch.device:
     """The device, registered on the first call."""
     if not _registered:
-        _setup_privateuseone_for_python_backend(NAME)
+        _setup_privateuseone_for_python_backend(NAME, _Backend())
         torch.__future__.set_overwrite_module_params_on_conversion(True)  # modules get new parameters by `Module.to`
         _registered.append(torch.device(NAME, 0))
     return _registered[0]
