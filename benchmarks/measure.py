@@ -60,12 +60,13 @@ def sample(call: Callable[[], float]) -> tuple[float, float, bool]:
     return seconds, own, share < 0.95 and (foreign is None or foreign > 0.05)
 
 
-def alternate(variants: dict[str, Callable[[], float]], repeats: int) -> dict[str, Timing]:
-    """Time all variants alternately (A B A B), after an untimed round in which their results must agree."""
+def alternate(variants: dict[str, Callable[[], float]], repeats: int, tolerance: float = 1e-3) -> dict[str, Timing]:
+    """Time all variants alternately (A B A B), after an untimed round in which their results must agree up to the
+    relative `tolerance`."""
     results = {name: call() for name, call in variants.items()}
     expected = next(iter(results.values()))
     for name, value in results.items():
-        assert abs(value - expected) <= 1e-3 * abs(expected), f"{name} computed {value}, not {expected}"
+        assert abs(value - expected) <= tolerance * abs(expected), f"{name} computed {value}, not {expected}"
     timings = {name: Timing() for name in variants}
     for _ in range(repeats):
         for name, call in variants.items():

@@ -1,6 +1,7 @@
 """A run's folder: created, finished, restored, and cleaned up after a failure."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -232,6 +233,25 @@ def test_a_folder_is_scanned_again_for_every_run(tmp_path, photos):
     assert tasks.build_task(run).classnames == ("cat", "horse", "pig")
     (tmp_path / "p" / "pig").rename(tmp_path / "p" / "boar")
     assert tasks.build_task(run).classnames == ("boar", "cat", "horse")
+
+
+def test_training_in_low_precision_resumes_exactly(tmp_path):
+    low = replace(DEEP, precision="bf16")
+    with pytest.raises(Stop):
+        experiment.run_experiment(low, tmp_path, task=task(), watchers=[Stopper()])
+    resumed, _ = experiment.run_experiment(low, tmp_path, task=task())
+    whole, result = experiment.run_experiment(low, task=task())
+    assert len(result.history) == 2 and same(learned(resumed), learned(whole))
+
+
+@pytest.mark.parametrize("precision, supported", [("32", False), ("bf16", True), ("bf16", False), ("16", False)])
+def test_a_precision_that_the_processor_does_not_support(precision, supported, monkeypatch):
+    monkeypatch.setattr(experiment, "cpu_computes_in", lambda dtype: supported)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        experiment.launch_fabric("cpu", 1, precision)
+    expected = [] if supported or precision == "32" else [f"precision {precision} is slower than 32 on this processor"]
+    assert [str(warning.message).partition(",")[0] for warning in seen] == expected
 
 
 def test_precision_belongs_to_the_run(tiny_backbone, tmp_path):

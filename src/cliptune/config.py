@@ -71,8 +71,8 @@ class RunConfig:
     training: TrainConfig = field(default_factory=TrainConfig)
     reading: DataConfig = field(default_factory=DataConfig)
     precision: Precision = "32"
-    """Precision of the frozen towers: 32, or bf16 or 16 if the hardware supports it. Trainable parameters stay in
-    32."""
+    """Precision of the frozen towers: 32 on any device, or bf16 or 16 for GPUs and processors with instructions for it.
+    Trainable parameters stay in 32."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     devices: int = 1

@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Generator
 
 from cliptune import inputs, local_paths, methods, model_io, provenance, tasks
+from cliptune.backbones.frozen_linear import cpu_computes_in
 from cliptune.backbones.load import cached_backbone
 from cliptune.backbones.resolve import resolve_backbone
 from cliptune.config import Precision, RunConfig, fingerprint, to_dict
@@ -32,12 +34,13 @@ from cliptune.types import Result, Task
 from cliptune.user_warnings import warn_user
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
 def launch_fabric(device: str, devices: int, precision: Precision) -> Fabric:
     """Select the device and precision, and start the processes of a run on several devices.
 
-    Raises `UserError` if the devices are not available.
+    Warns of a precision that the processor does not support. Raises `UserError` if the devices are not available.
     """
     try:
         fabric = Fabric(accelerator=device, devices=devices, precision=PRECISION[precision])  # type: ignore[arg-type]
@@ -45,6 +48,8 @@ def launch_fabric(device: str, devices: int, precision: Precision) -> Fabric:
     except (ImportError, RuntimeError, ValueError, KeyError, TypeError, MisconfigurationException) as error:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise UserError(f"device={device!r} devices={devices} is not available on this machine: {reason}") from None
+    if fabric.device.type == "cpu" and precision in DTYPES and not cpu_computes_in(DTYPES[precision]):
+        warn_user(f"precision {precision} is slower than 32 on this processor, which has no instructions for it")
     return fabric
 
 

@@ -5,8 +5,9 @@ import torch
 from open_clip.transformer import CustomResidualAttentionBlock, QuickGELU, ResidualAttentionBlock
 from torch import nn
 
-from cliptune.backbones.blocks import FrozenBlock, layer_norm
+from cliptune.backbones.blocks import FrozenBlock
 from cliptune.backbones.frozen_linear import onednn_dtypes
+from cliptune.backbones.frozen_norm import FrozenNorm
 from cliptune.errors import UserError
 from tiny_clips import learned, normal
 
@@ -76,9 +77,9 @@ def test_no_frozen_weight_is_copied_before_use():
 
 def test_layer_norm_or_none():
     x = normal(3, WIDTH)
-    assert layer_norm(x, nn.Identity()) is x
+    assert FrozenNorm(nn.Identity())(x) is x
     norm = nn.LayerNorm(WIDTH, eps=1e-3)
-    assert torch.equal(layer_norm(x, norm), norm(x))
+    assert torch.equal(FrozenNorm(norm)(x), norm(x))
 
 
 def test_other_blocks_are_refused():

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cliptune.backbones.frozen_linear import FrozenLinear, onednn_dtypes
+from cliptune.backbones.frozen_linear import FrozenLinear, cpu_computes_in, onednn_dtypes
 from tiny_clips import learned, normal
 
 WEIGHT, BIAS = normal(24, 16, seed=1), normal(24, seed=2)
@@ -131,6 +131,13 @@ def test_the_rule(processor, cpuinfo, mkl, dtypes):
     assert onednn_dtypes("auto") == dtypes
     assert onednn_dtypes("onednn") == dtypes | {torch.float32}
     assert onednn_dtypes("torch") == frozenset()
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_whether_the_processor_has_instructions(supported, monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    assert cpu_computes_in(torch.bfloat16) == supported
+    assert cpu_computes_in(torch.float32) and cpu_computes_in(torch.float64)
 
 
 def test_without_onednn_everything_still_works(monkeypatch):

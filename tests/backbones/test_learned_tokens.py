@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 import textbook
 from backbones.test_padded_text_tower import TOWERS, encoding, tower
-from cliptune.backbones.blocks import layer_norm
 from cliptune.backbones.packed_text_tower import PackedTextTower
 from cliptune.backbones.tokenized_text import tokenize_fixed, tokenize_templates, tokenize_with_context
 from cliptune.errors import UserError
@@ -147,7 +146,7 @@ def test_padded_towers(kind):
     x = torch.cat([x[:, :first], deep, x[:, first + 3 :]], 1)
     x = blocks[2](x, attn_mask=mask)
     end = x.shape[1] - 1 if module.cls_emb is not None else sentences.pool_index + count
-    pooled = layer_norm(x[torch.arange(len(x)), end], module.ln_final)
+    pooled = module.ln_final(x[torch.arange(len(x)), end])
     projection = module.text_projection
     expected = (
         pooled

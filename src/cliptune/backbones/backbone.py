@@ -85,10 +85,18 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def _apply(self, fn, recurse=True):
-        # The towers have scaled and packed copies of weights, which are created again after a move to another device.
+        self._drop_towers()
+        return super()._apply(fn, recurse)
+
+    def load_state_dict(self, *args, **options):
+        """Load weights; what was derived from the former ones is dropped."""
+        self._drop_towers()
+        return super().load_state_dict(*args, **options)
+
+    def _drop_towers(self) -> None:
+        # They refer to the tensors of the model, and have scaled, packed and lower-precision copies of them.
         for derived in ("text_tower", "image_tower"):
             self.__dict__.pop(derived, None)
-        return super()._apply(fn, recurse)
 
     @property
     def text(self) -> Any:

@@ -11,6 +11,8 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
 from cliptune.backbones.frozen_linear import FrozenLinear
+from cliptune.backbones.frozen_norm import FrozenNorm, FrozenScale
+from cliptune.backbones.frozen_tensor import FrozenTensor, compute_dtype
 from cliptune.backbones.prefix_kv import PrefixKeyValues
 from cliptune.errors import UserError
 from cliptune.types import BlockChange, KeyValues
@@ -20,22 +22,19 @@ Linear = Callable[[Tensor], Tensor]
 QUICK_GELU_FACTOR = 1.702
 
 
-def layer_norm(x: Tensor, norm: Any, change: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """Apply `norm` (LayerNorm or an identity) in the type of `x`; PyTorch computes the statistics in float32.
+class FrozenProjection:
+    """Maps tokens to the feature space. open_clip stores the projection as a linear layer, a matrix `(in, out)`, or
+    None for the identity."""
 
-    change: Weight and bias to use instead of those of `norm`.
-    """
-    if isinstance(norm, nn.LayerNorm):
-        weight, bias = change or (norm.weight, norm.bias)
-        return F.layer_norm(x, norm.normalized_shape, weight.to(x.dtype), bias.to(x.dtype), norm.eps)
-    return norm(x)
+    def __init__(self, projection: nn.Linear | Tensor | None):
+        linear = isinstance(projection, nn.Linear)
+        self._linear = FrozenLinear(projection.weight, projection.bias, frozenset()) if linear else None
+        self._matrix = None if linear or projection is None else FrozenTensor(projection)
 
-
-def project(x: Tensor, projection: Any) -> Tensor:
-    """Map `x` to the feature space. open_clip stores the projection as a module, a matrix, or None for the identity."""
-    if projection is None:
-        return x
-    return projection(x) if isinstance(projection, nn.Module) else x @ projection
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._linear is not None:
+            return self._linear(x)
+        return x if self._matrix is None else x @ self._matrix.to(compute_dtype(x))
 
 
 def at_layer(layers: Sequence[KeyValues | None], i: int) -> KeyValues | None:
@@ -58,6 +57,8 @@ class FrozenBlock:
             )
         self.block: Any = block
         self.heads = block.attn.num_heads
+        self._ln_1, self._ln_2 = FrozenNorm(block.ln_1), FrozenNorm(block.ln_2)
+        self._ls_1, self._ls_2 = FrozenScale(block.ls_1), FrozenScale(block.ls_2)
         self.change = BlockChange()
         attn, mlp = self.block.attn, self.block.mlp
         self.set_weights(attn.in_proj_weight, attn.out_proj.weight, mlp.c_fc.weight, mlp.c_proj.weight, onednn)
@@ -77,13 +78,12 @@ class FrozenBlock:
         self.kv: Linear = FrozenLinear(qkv[width:], bias[width:], onednn)
         self.out: Linear = FrozenLinear(out, attn.out_proj.bias, onednn)
         self.fc: Linear = FrozenLinear(fc, mlp.c_fc.bias, onednn, fold, act)
-        projection = FrozenLinear(proj, None, onednn, 1 / fold)
-        projection.bias = mlp.c_proj.bias.detach()  # added after the factor is divided out
-        self.proj: Linear = projection
+        # The bias is added after the factor is divided out.
+        self.proj: Linear = FrozenLinear(proj, mlp.c_proj.bias, onednn, 1 / fold, scale_bias=False)
 
     def norm1(self, x: Tensor) -> Tensor:
         """LN1, the first step of the block. Grad-CAM reads and differentiates its output."""
-        return layer_norm(x, self.block.ln_1, self.change.norm.get("ln_1"))
+        return self._ln_1(x, self.change.norm.get("ln_1"))
 
     def prefix(self, tokens: KeyValues | None, like: Tensor) -> PrefixKeyValues | None:
         """Keys and values of prefix `tokens`, computed in the type of `like`; None if there are no tokens."""
@@ -112,9 +112,9 @@ class FrozenBlock:
     def after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
         """The rest of the block for tokens `x`, given their attention outputs before the output projection."""
         more = None if self.change.branch is None else self.change.branch(x)
-        x = x + self.block.ls_1(self.out(attended))
-        hidden = self.fc(layer_norm(x, self.block.ln_2, self.change.norm.get("ln_2")))
-        x = x + self.block.ls_2(self.proj(hidden))
+        x = x + self._ls_1(self.out(attended))
+        hidden = self.fc(self._ln_2(x, self.change.norm.get("ln_2")))
+        x = x + self._ls_2(self.proj(hidden))
         return x if more is None else x + more
 
     def __call__(self, x: Tensor, extra: Tensor | None = None, prefix: KeyValues | None = None) -> Tensor:

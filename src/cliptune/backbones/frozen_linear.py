@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cliptune.backbones.frozen_tensor import FrozenTensor, compute_dtype
 from cliptune.types import LinearBackend
 
 Activation = Callable[[Tensor], Tensor] | None
@@ -40,6 +41,13 @@ def backend_in_use(device: torch.device, onednn: frozenset[torch.dtype]) -> str:
     return "onednn" if device.type == "cpu" and dtype in onednn else "torch"
 
 
+def cpu_computes_in(dtype: torch.dtype) -> bool:
+    """Whether PyTorch uses instructions of this processor for layers in a type; without them, low precision is slow."""
+    checks = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
+    check = getattr(torch.ops.mkldnn, checks[dtype], None) if dtype in checks else None
+    return check is None or check()
+
+
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, act: Activation = None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, FUSED[act][0], [], FUSED[act][1])
 
@@ -59,37 +67,59 @@ class _PackedLinear(torch.autograd.Function):
 
 class FrozenLinear:
     """`act(x @ (scale * weight).T + scale * bias)` with a frozen `weight` `(out, in)`; only `x` receives a gradient.
-    Inputs of the types `onednn` use oneDNN, with a packed copy of the weight and, for dX, of its transpose."""
+
+    Under autocast, a copy of the weight in the lower precision is kept. Inputs of the types `onednn` use oneDNN, with a
+    packed copy of the weight and, for dX, of its transpose.
+
+    scale_bias: Whether `scale` applies to the bias as well.
+    """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, onednn: frozenset, scale: float = 1.0, act: Activation = None
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        onednn: frozenset,
+        scale: float = 1.0,
+        act: Activation = None,
+        *,
+        scale_bias: bool = True,
     ):
         self.onednn = onednn if weight.device.type == "cpu" and weight.dtype == torch.float32 else frozenset()
-        self.bias, self.act, self.factor = None if bias is None else bias.detach() * scale, act, scale
-        # In float32, packing applies the scale, which saves a third copy. Without packing, the weight itself is scaled.
-        self.scale = scale if torch.float32 in self.onednn else 1.0
-        self.weight = weight.detach() * (scale / self.scale) if scale != self.scale else weight.detach()
-        self._packs: dict[tuple[torch.dtype, bool], Tensor] = {}
+        self.act, self.scale = act, scale
+        self._weight, self._bias = FrozenTensor(weight), None if bias is None else FrozenTensor(bias)
+        self._bias_scale = scale if scale_bias else 1.0
+        # Scaled now, as a program that traces the tower (`torch.export`) would record how it is done.
+        self._scaled_bias(weight.dtype)
+        if weight.dtype not in self.onednn:
+            self._scaled_weight(weight.dtype)
 
-    def __getstate__(self) -> dict:
-        return self.__dict__ | {"_packs": {}}  # packed tensors cannot be copied or pickled
+    @property
+    def weight(self) -> Tensor:
+        """The weight `(out, in)` without the scale."""
+        return self._weight.tensor
+
+    def _scaled_weight(self, dtype: torch.dtype) -> Tensor:
+        return _scaled(self._weight, self.scale, dtype)
+
+    def _scaled_bias(self, dtype: torch.dtype) -> Tensor | None:
+        return None if self._bias is None else _scaled(self._bias, self._bias_scale, dtype)
 
     def _packed(self, dtype: torch.dtype, transposed: bool) -> Tensor:
-        if (dtype, transposed) not in self._packs:
-            weight = ((self.weight.t() if transposed else self.weight) * self.scale).to(dtype).contiguous()
-            self._packs[dtype, transposed] = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS)
-        return self._packs[dtype, transposed]
+        def pack(weight: Tensor) -> Tensor:
+            weight = ((weight.t() if transposed else weight) * self.scale).to(dtype).contiguous()
+            return torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_ROWS)
+
+        return self._weight.derive((dtype, "transposed" if transposed else "packed"), pack)
 
     def __call__(self, x: Tensor, term: Tensor | None = None) -> Tensor:
         """The layer's output `(..., out)` for `x` `(..., in)`.
 
         term: Added before the activation, times `scale`.
         """
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        dtype = compute_dtype(x)
         if dtype not in self.onednn:
-            y = F.linear(x, self.weight if self.scale == 1 else self.weight * self.scale, self.bias)
-            return self._activated(y, term)
-        x, bias = x.to(dtype), None if self.bias is None else self.bias.to(dtype)
+            return self._activated(F.linear(x, self._scaled_weight(dtype), self._scaled_bias(dtype)), term)
+        x, bias = x.to(dtype), self._scaled_bias(dtype)
         if torch.is_grad_enabled() and x.requires_grad:
             y = _PackedLinear.apply(x, self._packed(dtype, False), self._packed(dtype, True), bias)
         elif dtype == torch.float32 and self.act in FUSED and term is None:
@@ -99,5 +129,10 @@ class FrozenLinear:
         return self._activated(y, term)
 
     def _activated(self, y: Tensor, term: Tensor | None) -> Tensor:
-        y = y if term is None else y + self.factor * term
+        y = y if term is None else y + self.scale * term
         return y if self.act is None else self.act(y)
+
+
+def _scaled(frozen: FrozenTensor, scale: float, dtype: torch.dtype) -> Tensor:
+    """The one copy of `scale * frozen` in a type; the tensor itself if nothing changes."""
+    return frozen.to(dtype) if scale == 1 else frozen.derive((dtype, scale), lambda own: (own * scale).to(dtype))

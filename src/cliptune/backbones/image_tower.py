@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm
+from cliptune.backbones.blocks import FrozenBlock, FrozenProjection, at_layer
 from cliptune.backbones.changed_block import changed_blocks
+from cliptune.backbones.frozen_norm import FrozenNorm
+from cliptune.backbones.frozen_tensor import FrozenTensor, compute_dtype
 from cliptune.errors import UserError
 from cliptune.types import ImageContext, ImageOutputs, MadeTokens, Prompts
 
@@ -26,6 +29,10 @@ class ImageTower:
     def __init__(self, module: Any, onednn: frozenset[torch.dtype] = frozenset()):
         self.module = module
         self.blocks = [FrozenBlock(block, onednn) for block in module.transformer.resblocks]
+        self._patches = FrozenTensor(module.conv1.weight)
+        self._class, self._positions = FrozenTensor(module.class_embedding), FrozenTensor(module.positional_embedding)
+        self._ln_pre, self._ln_post = FrozenNorm(module.ln_pre), FrozenNorm(module.ln_post)
+        self._projection = FrozenProjection(module.proj)
 
     def __call__(self, images: Tensor, prompts: Prompts | None = None) -> Tensor:
         """Un-normalised features `(b, embed_dim)` of `images` `(b, 3, H, W)`."""
@@ -54,8 +61,8 @@ class ImageTower:
         # The rows that the last block computes: the class token, then patches and learned tokens if they are read.
         keep = slice(0, x.shape[1] if tokens else first + patch_count) if tokens or patches else slice(0, first)
         read = self._last_block(self._last(prompts), x, normed, prompts, keep)
-        after = layer_norm(read, self.module.ln_post, self._norm(prompts, "ln_post"))
-        projected = after[:, : first + patch_count if patches else first] @ self.module.proj
+        after = self._ln_post(read, self._norm(prompts, "ln_post"))
+        projected = self._projection(after[:, : first + patch_count if patches else first])
         return ImageOutputs(
             projected[:, 0],
             after[:, first + patch_count :] if tokens and x.shape[1] > first + patch_count else None,
@@ -78,13 +85,11 @@ class ImageTower:
         functions of `Prompts.image_made` return to read to `made`."""
         ln_pre = self._norm(prompts, "ln_pre")
         with torch.no_grad():  # nothing before the prompts trains
-            x = self.module.conv1(images).flatten(2).transpose(1, 2)
-            first = self.module.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
-            x = torch.cat([first, x], 1) + self.module.positional_embedding.to(x.dtype)
+            x = self._embed(images)
             if ln_pre is None:
-                x = layer_norm(x, self.module.ln_pre)
+                x = self._ln_pre(x)
         if ln_pre is not None:
-            x = layer_norm(x, self.module.ln_pre, ln_pre)
+            x = self._ln_pre(x, ln_pre)
         blocks, carried, fixed = changed_blocks(self.blocks, prompts.image_change), 0, x.shape[1]
         for i, block in enumerate(blocks):
             own = prompts.image[i] if i < len(prompts.image) else None
@@ -92,7 +97,7 @@ class ImageTower:
             if own is not None:
                 own = own.to(x.dtype)
                 if i == 0 and prompts.input_norm:  # `ln_pre` acts on each token alone
-                    own = layer_norm(own, self.module.ln_pre, ln_pre)
+                    own = self._ln_pre(own, ln_pre)
                 if carried and prompts.mix != 1:
                     own = prompts.mix * own + (1 - prompts.mix) * x[:, -carried:]
                 x = x[:, : x.shape[1] - carried]
@@ -112,6 +117,13 @@ class ImageTower:
                 if record is not None:
                     record.append(x[:, 0])
         return x
+
+    def _embed(self, images: Tensor) -> Tensor:
+        """Class token and patches `(b, 1 + patches, width)` of `images` `(b, 3, H, W)`, with positional embeddings."""
+        dtype, conv = compute_dtype(images), self.module.conv1
+        patches = F.conv2d(images.to(dtype), self._patches.to(dtype), conv.bias, conv.stride, conv.padding)
+        first = self._class.to(dtype).expand(len(images), 1, -1)
+        return torch.cat([first, patches.flatten(2).transpose(1, 2)], 1) + self._positions.to(dtype)
 
     def _make(self, make: Callable[[Tensor, ImageContext], MadeTokens], x: Tensor, prompts: Prompts) -> MadeTokens:
         if prompts.image_context is None:
@@ -136,7 +148,7 @@ class ImageTower:
         return block.after_attention(x[:, keep], block.attend(block.q(normed[:, keep]), k, v, None, prefix))
 
     def _project(self, x: Tensor, prompts: Prompts) -> Tensor:
-        return layer_norm(x, self.module.ln_post, self._norm(prompts, "ln_post")) @ self.module.proj
+        return self._projection(self._ln_post(x, self._norm(prompts, "ln_post")))
 
     def _norm(self, prompts: Prompts, name: str) -> tuple[Tensor, Tensor] | None:
         return None if prompts.image_change is None else prompts.image_change.norm.get(name)

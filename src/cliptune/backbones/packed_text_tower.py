@@ -16,9 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm, project
+from cliptune.backbones.blocks import FrozenBlock, FrozenProjection, at_layer
 from cliptune.backbones.changed_block import changed_blocks
 from cliptune.backbones.chunks import TOKENS_PER_CHUNK, activation_budget, run_chunks
+from cliptune.backbones.frozen_norm import FrozenNorm
+from cliptune.backbones.frozen_tensor import compute_dtype
 from cliptune.backbones.packed_sequences import PackedSequences
 from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.errors import UserError
@@ -42,6 +44,7 @@ class PackedTextTower:
     ):
         self.module, self.chunk, self.budget = module, chunk, budget
         self.blocks = [FrozenBlock(block, onednn) for block in module.transformer.resblocks]
+        self._ln_final, self._projection = FrozenNorm(module.ln_final), FrozenProjection(module.text_projection)
 
     def __call__(self, text: TokenizedText, prompts: Prompts) -> Tensor:
         """Un-normalised features `(n, embed_dim)` of `n` texts, before averaging over `text.per_class`."""
@@ -77,7 +80,8 @@ class PackedTextTower:
             own = (row if context_of is None else context_of)[packed.learned]
             vectors = context[packed.slot] if context.ndim == 2 else context[own, packed.slot]
             tokens = tokens.index_copy(0, packed.learned, vectors.to(tokens.dtype))
-        return tokens + self.module.positional_embedding[position].to(tokens.dtype)
+        tokens = tokens + self.module.positional_embedding[position].to(tokens.dtype)
+        return tokens.to(compute_dtype(tokens))
 
     def _run(self, text: TokenizedText, prompts: Prompts, record: bool) -> tuple[Tensor, ...]:
         """The features, followed by the pooled tokens after each block if `record`."""
@@ -168,7 +172,7 @@ class PackedTextTower:
         ]
         end = block.after_attention(x.index_select(0, packed.last), torch.cat(attended)[:, 0])
         end = end.index_select(0, packed.place)
-        features = project(layer_norm(end, self.module.ln_final, final_norm(prompts)), self.module.text_projection)
+        features = self._projection(self._ln_final(end, final_norm(prompts)))
         return (features, *pooled, end) if record else (features,)
 
     def _first_qkv(self, text: TokenizedText, packed: PackedSequences, block: FrozenBlock, x: Tensor) -> Tensor:

@@ -17,9 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cliptune.backbones import introspection
-from cliptune.backbones.blocks import FrozenBlock, at_layer, layer_norm, project
+from cliptune.backbones.blocks import FrozenBlock, FrozenProjection, at_layer
 from cliptune.backbones.changed_block import changed_blocks
 from cliptune.backbones.chunks import TOKENS_PER_CHUNK, activation_budget, run_chunks
+from cliptune.backbones.frozen_norm import FrozenNorm
+from cliptune.backbones.frozen_tensor import compute_dtype
 from cliptune.backbones.packed_text_tower import PackedTextTower, final_norm, prompts_of, prompts_per_text
 from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.types import Prompts
@@ -42,6 +44,7 @@ class PaddedTextTower:
     ):
         self.module, self.chunk, self.budget = module, chunk, budget
         self.blocks = [FrozenBlock(block, onednn) for block in module.transformer.resblocks]
+        self._ln_final, self._projection = FrozenNorm(module.ln_final), FrozenProjection(module.text_projection)
         #: A class token after the padding, which is then the pooled token (CoCa).
         self.class_token: Tensor | None = getattr(module, "cls_emb", None)
 
@@ -84,7 +87,8 @@ class PaddedTextTower:
             x = x.index_put((row, position), own.to(x.dtype))
         if self.class_token is not None:
             x = torch.cat([x, self.class_token.to(x.dtype).expand(len(x), 1, -1)], 1)
-        return x + self.module.positional_embedding[: x.shape[1]].to(x.dtype)
+        x = x + self.module.positional_embedding[: x.shape[1]].to(x.dtype)
+        return x.to(compute_dtype(x))
 
     def mask(self, ids: Tensor, at: int = 0, inserted: int = 0) -> Tensor | None:
         """Attention mask `(n or 1, 1, length or 1, length)`, True for a visible key; None if all tokens see all.
@@ -127,8 +131,7 @@ class PaddedTextTower:
             visible = None if mask is None else mask.expand(len(x), 1, x.shape[1], -1)[row, :, end][:, :, None]
             attended = block.attend(block.q(normed[row, end])[:, None], k, v, visible, prefix)
             pooled.append(block.after_attention(x[row, end], attended[:, 0]))
-        normed = layer_norm(pooled[-1], self.module.ln_final, final_norm(prompts))
-        features = project(normed, self.module.text_projection)
+        features = self._projection(self._ln_final(pooled[-1], final_norm(prompts)))
         return (features, *pooled) if record else (features,)
 
     def _with_tokens(self, x: Tensor, start: int, layer: int, inserted: int, prompts: Prompts) -> Tensor:
