@@ -15,8 +15,9 @@ import tyro
 from keep import RESULTS
 from tables import TableOptions, make_table
 
-from cliptune import presets
+from cliptune import config, presets
 from cliptune.config import Precision, RunConfig
+from cliptune.engine.feature_store import share_features
 
 COLUMNS = ("base", "novel", "hm")
 
@@ -33,27 +34,27 @@ class Options(TableOptions):
     """The lower precision."""
     shots: int = 4
     """Training images per class."""
+    augment: str = ""
+    """Training views, such as none; by default those of the presets."""
     out: Path = Path("runs/precision")
     """Folder for checkpoints and records."""
 
 
 def rows(options: Options) -> list[tuple[str, RunConfig]]:
     """Each method in both precisions."""
-    base = {"data": "emoji", "protocol": "base_to_novel", "shots": options.shots}
-    low = {**base, "precision": options.precision}
-    return [
-        row
-        for name in options.methods
-        for row in (
-            (name, presets.get(name, **base)),
-            (f"{name}, {options.precision}", presets.get(name, **low)),
-        )
-    ]
+    found = []
+    for name in options.methods:
+        run = presets.get(name, data="emoji", protocol="base_to_novel", shots=options.shots)
+        run = config.with_options(run, {"augment": options.augment}) if options.augment else run
+        low = config.with_options(run, {"precision": options.precision})
+        found += [(name, run), (f"{name}, {options.precision}", low)]
+    return found
 
 
 def main(options: Options) -> None:
     """Run what is missing, print the table and copy the records."""
-    make_table(rows(options), options, options.out, RESULTS / "precision", "table", COLUMNS)
+    with share_features((options.out / "features").absolute()):
+        make_table(rows(options), options, options.out, RESULTS / "precision", "table", COLUMNS)
 
 
 if __name__ == "__main__":

@@ -251,7 +251,8 @@ def test_a_precision_that_the_processor_does_not_support(precision, supported, m
         warnings.simplefilter("always")
         experiment.launch_fabric("cpu", 1, precision)
     expected = [] if supported or precision == "32" else [f"precision {precision} is slower than 32 on this processor"]
-    assert [str(warning.message).partition(",")[0] for warning in seen] == expected
+    messages = [str(warning.message).partition(",")[0] for warning in seen]
+    assert [message for message in messages if message.startswith("precision")] == expected
 
 
 def test_precision_belongs_to_the_run(tiny_backbone, tmp_path):

@@ -34,7 +34,6 @@ from cliptune.types import Result, Task
 from cliptune.user_warnings import warn_user
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
 def launch_fabric(device: str, devices: int, precision: Precision) -> Fabric:
@@ -48,8 +47,9 @@ def launch_fabric(device: str, devices: int, precision: Precision) -> Fabric:
     except (ImportError, RuntimeError, ValueError, KeyError, TypeError, MisconfigurationException) as error:
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise UserError(f"device={device!r} devices={devices} is not available on this machine: {reason}") from None
-    if fabric.device.type == "cpu" and precision in DTYPES and not cpu_computes_in(DTYPES[precision]):
-        warn_user(f"precision {precision} is slower than 32 on this processor, which has no instructions for it")
+    # Fabric computes precision 16 in bfloat16 on a processor, and says so.
+    if fabric.device.type == "cpu" and precision != "32" and not cpu_computes_in(torch.bfloat16):
+        warn_user(f"precision {precision} is slower than 32 on this processor, which has no bfloat16 instructions")
     return fabric
 
 
