@@ -18,7 +18,6 @@ from cliptune.commands.run import print_tables
 from cliptune.config import RunConfig
 from cliptune.errors import UserError
 from cliptune.methods.dapt import Dapt
-from cliptune.runners.local import Local, available_cores
 
 METHODS = ("zeroshot", "coop", "maple", "coop+dapt", "maple+dapt")
 NOTES = (
@@ -81,14 +80,17 @@ def drawing_runs(shots: int) -> list[tuple[str, RunConfig]]:
 def demo(arguments: list[str]) -> None:
     """Train, print the table and write the report page."""
     options = parse(Demo, "demo", arguments)
+
+    from cliptune.runners.local import Local, available_cores
+
     out = options.out or Path("demo" if options.photos is None else f"demo-{options.photos.resolve().name}")
     files.check_folder(out)
     start, title, notes = time.perf_counter(), "cliptune demo", NOTES
-    runner = Local()
+    workers = 1
     if options.photos is None:
         shots = SHOTS if options.shots is None else options.shots
         runs, photos = drawing_runs(shots), None
-        runner = Local(min(WORKERS, available_cores()))
+        workers = min(WORKERS, available_cores())
     else:
         resolve_backbone("tiny" if options.backbone == AUTO else options.backbone, options.pretrained)
         photos = demo_photos.open_photos(options.photos, options.shots, options.masks_from)
@@ -97,7 +99,7 @@ def demo(arguments: list[str]) -> None:
     jobs = sweep.plan_jobs(runs, options.seeds, out)
     if photos is not None:
         demo_photos.check_same_images(jobs)
-    results = sweep.run_jobs(jobs, runner=runner)
+    results = sweep.run_jobs(jobs, runner=Local(workers))
     print_tables(results)
     if photos is not None and (source := photos.test_masks()):
         demo_photos.print_reliance([job.folder for job in jobs], source)
