@@ -78,7 +78,7 @@ def shots_rows(base: dict[str, Any], options: Options) -> Rows:
     """Caltech-101 with 1 to 16 training images of each of its 100 classes."""
     base |= {"data": "caltech101", "protocol": "few_shot"}
     names = ("zeroshot", "tip_adapter_f", "linear_probe", *WRAPPED)
-    return [(f"{n}, {k} shots", presets.get(n, **base, shots=k)) for n in names for k in (1, 2, 4, 8, 16)]
+    return [(name, presets.get(name, **base, shots=shots)) for name in names for shots in (1, 2, 4, 8, 16)]
 
 
 def transfer_rows(base: dict[str, Any], options: Options) -> Rows:
@@ -140,11 +140,16 @@ COLUMNS = {
 }
 
 
+#: Folders that tell the runs of one label apart.
+BELOW = {"shots": lambda run: f"{run.shots}_shots"}
+
+
 def main(options: Options) -> None:
     """Run what is missing, print the table and copy the records."""
     base = {"backbone": "photo", "reading": DataConfig(root=str(options.root.resolve()))}
     rows = ROWS[options.rows](base, options)
-    make_table(rows, options, options.out / options.rows, RECORDS / options.rows, options.rows, COLUMNS[options.rows])
+    out, records, columns = options.out / options.rows, RECORDS / options.rows, COLUMNS[options.rows]
+    make_table(rows, options, out, records, options.rows, columns, below=BELOW.get(options.rows, lambda run: ""))
 
 
 if __name__ == "__main__":

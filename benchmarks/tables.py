@@ -41,21 +41,22 @@ def make_table(
     name: str,
     columns: Sequence[str],
     before: Callable[[Sequence[sweep.Job]], object] = lambda jobs: None,
+    below: Callable[[RunConfig], str] = lambda run: "",
 ) -> list[Result]:
     """Run what is missing of the rows, by label, and print the table of `columns`; return the results, none for a part.
 
     records: The folder for copies of the records and for the table `name`.md; None keeps none. before: What to do with
-    the jobs before they run.
+    the jobs before they run. below: as for `sweep.plan_jobs`.
     """
     if options.only:
         wanted = tuple(f"{method}+" for method in options.only)
         rows = [row for row in rows if f"{row[0].partition(',')[0]}+".startswith(wanted)]
-    jobs = sweep.plan_jobs(rows, options.seeds, out)
+    jobs = sweep.plan_jobs(rows, options.seeds, out, below=below)
     if options.reuse_records and records:
         restore_records(jobs, out, records)
     if options.recorded:
-        missing = {job.label for job in jobs if sweep.job_state(job) != "done"}
-        jobs = [job for job in jobs if job.label not in missing]
+        missing = {(job.label, below(job.run)) for job in jobs if sweep.job_state(job) != "done"}
+        jobs = [job for job in jobs if (job.label, below(job.run)) not in missing]
     before(jobs)
     if options.part:
         i, n = map(int, options.part.split("/"))
