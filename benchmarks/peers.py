@@ -37,7 +37,8 @@ from cliptune.backbones.load import load_backbone
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
 from cliptune.data.loader import ExampleSet
-from cliptune.engine.evaluate import accuracy, predict_logits
+from cliptune.engine.evaluate import predict_logits
+from cliptune.engine.metrics import accuracy
 from cliptune.methods.clip_lora import ClipLora
 from cliptune.methods.coop import CoOp
 from cliptune.methods.zeroshot import ZeroShot
@@ -150,19 +151,26 @@ def lora(folder: str, classes: int, small: bool = False) -> tuple[Variants, dict
     }, counts
 
 
+def uncached(folder: Path) -> Folder:
+    """The images of a folder, decoded whenever they are read."""
+    dataset = Folder(folder)
+    dataset.reading = DataConfig(cache=False)
+    return dataset
+
+
 def loading(folder: Path, backbone: Backbone, workers: int) -> Variants:
     """Evaluation views of all images, read from their files."""
     preprocess = open_clip.image_transform(
         backbone.preprocess.size, False, mean=backbone.preprocess.mean, std=backbone.preprocess.std
     )
-    dataset = Folder.from_spec(str(folder), DataConfig(cache=False))
-    examples = [e for split in SPLITS for e in dataset.examples(split)]
 
     def theirs() -> float:
         batches = DataLoader(ImageFolder(folder, preprocess), BATCH, num_workers=workers)
         return float(sum(images.double().sum() for images, _ in batches))
 
     def ours() -> float:
+        dataset = uncached(folder)
+        examples = [e for split in SPLITS for e in dataset.examples(split)]
         batches = ExampleSet(dataset, examples, backbone.preprocess, keep=False).in_order(BATCH, CPU, workers=workers)
         return float(sum(batch.images.double().sum() for batch in batches))
 
@@ -173,7 +181,7 @@ def zeroshot(folder: Path, backbone: Backbone) -> Variants:
     """The zero-shot accuracy on all images, from their files."""
     from clip_benchmark.metrics import zeroshot_classification
 
-    dataset = Folder.from_spec(str(folder), DataConfig(cache=False))
+    dataset = uncached(folder)
     examples = tuple(e for split in SPLITS for e in dataset.examples(split))
     names = list(dataset.classnames)
     model = TunedModel(backbone, ZeroShot(), names, ["a photo of a {}."]).eval()
@@ -192,7 +200,7 @@ def zeroshot(folder: Path, backbone: Backbone) -> Variants:
     def ours() -> float:
         backbone.feature_cache.clear()
         test = TestSet(examples, tuple(names))
-        return accuracy(predict_logits(model, dataset, test), test)
+        return accuracy(predict_logits(model, dataset, test).argmax(1), test)
 
     return {PEERS["zeroshot"]: theirs, OURS: ours}
 
