@@ -166,10 +166,10 @@ class PackedTextTower:
         x = _with_deep_prompts(x, packed, text.context_start, i, prompts.text_deep)
         normed, more = block.norm1(x), block.prefix(at_layer(prefix_kv, len(self.blocks) - 1), x)
         asked, (_, padded) = block.q(normed.index_select(0, packed.last))[:, None], packed.pad(block.kv(normed), 0)
-        attended = [
-            block.attend(asked[bucket.texts], *kv.chunk(2, -1), mask, more)
-            for bucket, (_, kv), mask in zip(packed.buckets, padded, packed.pooled_masks(), strict=True)
-        ]
+        attended = []
+        for bucket, (_, kv), mask in zip(packed.buckets, padded, packed.pooled_masks(), strict=True):
+            k, v = kv.chunk(2, -1)
+            attended.append(block.attend(asked[bucket.texts], k, v, mask, more))
         end = block.after_attention(x.index_select(0, packed.last), torch.cat(attended)[:, 0])
         end = end.index_select(0, packed.place)
         features = self._projection(self._ln_final(end, final_norm(prompts)))

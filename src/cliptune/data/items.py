@@ -46,8 +46,8 @@ class Items(Dataset):
             self,
             num_workers=workers,
             collate_fn=collate,
-            batch_sampler=batches,
-            pin_memory=pin,  # type: ignore[arg-type]
+            batch_sampler=batches,  # type: ignore[arg-type]
+            pin_memory=pin,
         )
         for raw in loader:
             if isinstance(raw, str):
