@@ -62,7 +62,7 @@ OLD = $(shell $(PYTHON) -c "import sys; print('' if sys.version_info >= (3, 11) 
 $(READY): pyproject.toml
 	$(if $(OLD),$(error cliptune needs Python 3.11 or newer, but $(PYTHON) is $(OLD); name one: make PYTHON=python3.12))
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -qq --editable ".[dev]"
+	$(BIN)/python -m pip install -qq --no-compile --editable ".[dev]"
 	@touch $@
 
 $(DOCS_READY): $(READY)

@@ -56,6 +56,7 @@ def test_scripts_load(bench, script):
     assert load(script).__doc__
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:backbone 'tiny' was not trained on")
 def test_the_gpu_script_runs_without_one(bench, monkeypatch, tmp_path, capsys):
     gpu, kept = load("gpu"), ("coop", "dapt alignment", "evaluation")

@@ -235,6 +235,7 @@ def test_a_folder_is_scanned_again_for_every_run(tmp_path, photos):
     assert tasks.build_task(run).classnames == ("boar", "cat", "horse")
 
 
+@pytest.mark.slow
 def test_training_in_low_precision_resumes_exactly(tmp_path):
     low = replace(DEEP, precision="bf16")
     with pytest.raises(Stop):

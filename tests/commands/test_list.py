@@ -24,6 +24,7 @@ def test_trainable_parameters(name, size):
     assert count_parameters(name) == size
 
 
+@pytest.mark.slow
 def test_recorded_parameter_counts_are_those_measured():
     plain = [name for name in methods.names() if not methods.is_wrapper(methods.get(name))]
     assert recorded_sizes() == {name: count_parameters(name) for name in plain}, "run tools/sizes.py"

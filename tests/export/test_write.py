@@ -99,7 +99,7 @@ def test_numpy_has_the_classifier_of_frozen_features(frozen, odd_images, tmp_pat
     assert "cliptune" in code_of(file.parent), "the bundled backbone comes from cliptune"
 
 
-@pytest.mark.parametrize("to", ["numpy", "torch", "onnx"])
+@pytest.mark.parametrize("to", [pytest.param("numpy", marks=pytest.mark.slow), "torch", "onnx"])
 def test_a_fitted_temperature_calibrates_the_code_of_the_readme(frozen, photos, odd_images, to, tmp_path):
     if to == "onnx":
         pytest.importorskip("onnxscript")
@@ -115,6 +115,7 @@ def test_a_fitted_temperature_calibrates_the_code_of_the_readme(frozen, photos, 
     assert about["temperature"] == {"temperature": 2.5, "interval": [2.0, 3.0], "images": 60, "nll": [1.0, 0.9]}
 
 
+@pytest.mark.slow
 def test_numpy_of_a_local_model_needs_open_clip_alone(photos, odd_images, tmp_path):
     folder = ct.train("clip_lora", f"folder:{photos}", shots=2, epochs=1).export(tmp_path / "clip").parent
     run = ct.train("zeroshot", f"folder:{photos}", shots=1, backbone=str(folder))

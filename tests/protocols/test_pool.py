@@ -149,6 +149,7 @@ def test_trained_runs_can_be_saved_and_tested_elsewhere(trained, tmp_path):
     assert again.with_classes(("wolf", "sheep")).classnames == ("wolf", "sheep")
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_statistics(tmp_path):
     run = config.RunConfig(PromptKd(n_ctx=2, depth=2, kd_weight=10.0), data=SMALL)
     run = replace(run, training=config.TrainConfig(epochs=2, augment="none", batch_size=8))

@@ -122,7 +122,7 @@ class ImageTower:
         """Class token and patches `(b, 1 + patches, width)` of `images` `(b, 3, H, W)`, with positional embeddings."""
         dtype, conv = compute_dtype(images), self.module.conv1
         patches = F.conv2d(images.to(dtype), self._patches.to(dtype), conv.bias, conv.stride, conv.padding)
-        first = self._class.to(dtype).expand(len(images), 1, -1)
+        first = self._class.to(dtype).expand(patches.shape[0], 1, -1)  # `len` would be constant in a traced tower
         return torch.cat([first, patches.flatten(2).transpose(1, 2)], 1) + self._positions.to(dtype)
 
     def _make(self, make: Callable[[Tensor, ImageContext], MadeTokens], x: Tensor, prompts: Prompts) -> MadeTokens:

@@ -72,9 +72,9 @@ class Items(Dataset):
             pool.shutdown(cancel_futures=True)
 
 
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     """Copy to `device`; to a GPU from pinned memory, so that the copy does not wait for the work in progress there."""
-    if device.type == "cuda" and tensor.device.type == "cpu":
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 

@@ -117,6 +117,7 @@ def test_halves(imagenet, root):
     assert not other.train and [len(t.examples) for t in other.tests.values()] == [101, 100]
 
 
+@pytest.mark.slow
 def test_train_on_imagenet_then_test_on_all(root):
     tuned = ct.train("coop", "imagenet", root=str(root), **BRIEF)
     assert set(tuned.result.metrics) == {"test"} and len(tuned.classnames) == 1000
