@@ -29,6 +29,8 @@ from pretend_device import PretendDevice, PretendGenerator, device
 from tiny_tasks import QUICK, model, task
 
 TRAINING = replace(QUICK, epochs=2, augment="crop")
+#: Largest relative difference after the training; that of restore is larger, for a reason that is not known.
+TOLERANCE, TOLERANCES = 1e-3, {"restore": 5e-3}
 
 
 class OnDevice(Fabric):
@@ -75,12 +77,12 @@ def results(name: str, place: torch.device, watchers: Sequence[Watcher] = ()) ->
     return found
 
 
-def differences(got: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> str:
+def differences(got: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], tolerance: float) -> str:
     """The tensors that differ by more than rounding."""
     apart = [] if got.keys() == wanted.keys() else [f"{sorted(got.keys() ^ wanted.keys())} on one device only"]
     for key in got.keys() & wanted.keys():
         one, other = got[key].double(), wanted[key].double()
-        if one.shape != other.shape or not (one - other).abs().max() <= 5e-3 * other.abs().max() + 1e-6:
+        if one.shape != other.shape or not (one - other).abs().max() <= tolerance * other.abs().max() + 1e-6:
             apart.append(f"{key}: {one.flatten()[:3].tolist()} instead of {other.flatten()[:3].tolist()}")
     return "; ".join(apart)
 
@@ -95,7 +97,8 @@ def tried(name: str, place: torch.device) -> tuple[str, dict[str, int]]:
                 return "\n".join(lines) * bool(code), {}
             counter = StepWaits(mode.waits)
             got = results(name, place, [counter])
-        return differences(got, results(name, torch.device("cpu"))), counter.steps[-1] if counter.steps else {}
+        apart = differences(got, results(name, torch.device("cpu")), TOLERANCES.get(kind, TOLERANCE))
+        return apart, counter.steps[-1] if counter.steps else {}
     except Exception:
         return traceback.format_exc(), {}
 

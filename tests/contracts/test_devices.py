@@ -15,8 +15,8 @@ from contracts.test_methods import OTHERS, USUAL, refusal
 from golden.case import recordings
 
 TESTS = Path(__file__).parents[1]
-#: Masks from the model itself, and a cache that grows; the slow tests have all.
-FEW = ("maple+dapt:gradcam", "tip_adapter_f", "case:coop_end_ctx4_words")
+#: A teacher that shares the student's backbone, masks from the model itself, a cache that grows, a generator.
+FEW = ("promptkd", "maple+dapt:gradcam", "tip_adapter_f", "clip_lora", "case:coop_end_ctx4_words")
 CASES = [f"case:{path.parent.name}" for path in sorted(recordings().glob("*/case.json"))]
 #: Lines that wait for the device in every step: the losses are checked and reported.
 REPORTING = "nan_checks.py"
