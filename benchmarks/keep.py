@@ -27,12 +27,17 @@ def record_copy(folder: Path, out: Path, target: Path) -> Path:
     return target / ("-".join(folder.relative_to(out).parts) + ".json")
 
 
+def without_place(text: str, out: Path) -> str:
+    """A text with paths relative to the parent of `out`, where tables of data are."""
+    return text.replace(f"{out.resolve().parent}/", "")
+
+
 def keep(folders: Iterable[Path], out: Path, target: Path) -> None:
     """Copy the records of the runs in `folders`, below `out`, into `target`, without absolute paths of this machine."""
     target.mkdir(parents=True, exist_ok=True)
     for folder in folders:
         text = (folder / store.RESULT_FILE).read_text(encoding="utf-8")
-        record = json.loads(text.replace(f"{out.resolve().parent}/", ""))  # tables of data are there
+        record = json.loads(without_place(text, out))
         record["provenance"].pop("places", None)
         reading = {k: v for k, v in record["config"].pop("reading", {}).items() if k not in LOCATION_FIELDS}
         record["config"] |= {"reading": reading} if reading else {}

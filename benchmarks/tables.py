@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keep import keep, record_copy
+from keep import keep, record_copy, without_place
 
 from cliptune import config, run_dir, sweep
 from cliptune.config import RunConfig
@@ -63,7 +64,8 @@ def make_table(
         sweep.run_jobs(jobs[i - 1 :: n])
         return []
     results = sweep.run_jobs(jobs)
-    text = table.to_markdown(summary.summarise(results, columns, cost=True)).replace(f"{out.resolve().parent}/", "")
+    text = table.to_markdown(summary.summarise(results, columns, cost=True))
+    text = without_place(text, out)
     sys.stdout.write(text + "\n")
     if records:
         keep([job.folder for job in jobs], out, records)
@@ -75,12 +77,13 @@ def restore_records(jobs: Sequence[sweep.Job], out: Path, records: Path) -> None
     """Copy records back into run directories that have none."""
     for job in jobs:
         copy, file = record_copy(job.folder, out, records), job.folder / store.RESULT_FILE
-        if not file.is_file() and copy.is_file() and is_record_of(copy, job.run):
+        if not file.is_file() and copy.is_file() and is_record_of(copy, job.run, out):
             run_dir.claim_run_dir(job.folder, job.run)
             shutil.copyfile(copy, file)
 
 
-def is_record_of(record: Path, run: RunConfig) -> bool:
+def is_record_of(record: Path, run: RunConfig, out: Path) -> bool:
     """Whether a record is that of a run, wherever the data are; options that are younger than the record had their
     default."""
-    return config.fingerprint(config.from_dict(store.load_result(record).config)) == config.fingerprint(run)
+    kept = config.from_dict(json.loads(without_place(json.dumps(config.to_dict(run)), out)))
+    return config.fingerprint(config.from_dict(store.load_result(record).config)) == config.fingerprint(kept)

@@ -119,8 +119,18 @@ def test_kept_records_are_those_of_the_presets(label, monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     tables, records = load("tables"), load("results").RECORDS
     record = records / f"{label.replace(' ', '_')}-seed1.json"
-    assert tables.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=1))
-    assert not tables.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=2))
+    out = Path("runs/results")
+    assert tables.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=1), out)
+    assert not tables.is_record_of(record, presets.get(method, protocol="base_to_novel", seed=2), out)
+
+
+def test_kept_records_of_tables_are_those_of_tables_elsewhere(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(FOLDER)
+    tables, record = load("tables"), FOLDER / "results/photos/scenes/coop-seed1.json"
+    options = {"protocol": "base_to_novel", "backbone": "photo", "shots": 16, "seed": 1}
+    here, other = (f"csv:{tmp_path}/photos/{name}.csv" for name in ("tiny-imagenet", "other"))
+    assert tables.is_record_of(record, presets.get("coop", data=here, **options), tmp_path / "photos/scenes")
+    assert not tables.is_record_of(record, presets.get("coop", data=other, **options), tmp_path / "photos/scenes")
 
 
 def test_kept_records_have_no_absolute_paths():
