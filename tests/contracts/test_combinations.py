@@ -1,5 +1,5 @@
 """Chains of wrappers around every method, on backbones of four kinds: each combination trains, serves new class names,
-has Grad-CAM maps and is the same after loading, or is refused in one sentence before training."""
+has Grad-CAM and MaskCLIP maps and is the same after loading, or is refused in one sentence before training."""
 
 import logging
 from dataclasses import replace
@@ -15,6 +15,7 @@ from cliptune.backbones.load import load_backbone
 from cliptune.engine.evaluate import predict_logits
 from cliptune.errors import UserError
 from cliptune.saliency.gradcam import gradcam
+from cliptune.saliency.maskclip import maskclip
 from contracts.test_methods import PLAIN, TRAINED, WRAPPERS, suited
 from tiny_tasks import QUICK, learned, task, trained
 
@@ -64,7 +65,8 @@ def outcome(backbone, tmp_path_factory):
         serves_new_names(tuned, toy)
         if of.has_vit:
             images = tiny_clips.normal(2, 3, *of.preprocess.size)
-            assert gradcam(tuned, images, torch.tensor([0, 1])).isfinite().all()
+            for saliency in (gradcam, maskclip):
+                assert saliency(tuned, images, torch.tensor([0, 1])).isfinite().all()
         is_the_same_after_loading(tuned, of, toy, tmp_path_factory.mktemp("saved"))
         return ""
 

@@ -27,7 +27,8 @@ def maskclip(model: TunedModel, images: Tensor, labels: Tensor, *, known: Tensor
     tower, prompts = model.backbone.image_tower, model.prompts_for(images)
     x = last_input(model, images, prompts) if known is None else known
     rows, columns = model.backbone.patch_grid
-    patches = image_features(tower.values(x, prompts)[:, 1 : 1 + rows * columns], prompts)
+    values = tower.values(x, prompts)[:, 1 : 1 + rows * columns]
+    patches = image_features(values.flatten(0, 1), prompts).unflatten(0, values.shape[:2])  # adapters take rows
     condition = model.encode_views({"image": images}, prompts)["image"] if prompts.conditional else None
     text, _ = model.encode_classes(None, prompts, condition)
     cosines = patches @ text.mT  # (b, g * g, C); text features are shared or, with conditional prompts, per image
