@@ -50,6 +50,16 @@ def test_average_precision_is_that_of_the_ranking():
     assert mean_average_precision(answers, targets) == pytest.approx(50 * (per_a + per_b)), "class c does not occur"
 
 
+@pytest.mark.parametrize("distinct", [1, 5, 200])
+def test_average_precision_equals_that_of_scikit_learn(distinct):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    answers = normal(distinct, 4)[torch.arange(200) % distinct]  # few different images have many equal scores
+    targets = (normal(200, 4, seed=2) > 0.7).long()
+    scores = answers.double().log_softmax(1)
+    expected = sklearn.average_precision_score(targets.numpy(), scores.numpy(), average="macro")
+    assert mean_average_precision(answers, targets) == pytest.approx(100 * expected)
+
+
 def test_average_precision_distinguishes_logits_beyond_float32_probabilities():
     targets = torch.tensor([[1.0, 0], [0, 1]])
     answers = torch.tensor([[30.0, 0], [29, 0]])  # probabilities of the first class round to 1 in float32

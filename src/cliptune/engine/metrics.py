@@ -59,15 +59,21 @@ def accuracy(predicted: Tensor, test: TestSet) -> float:
 def mean_average_precision(logits: Tensor, targets: Tensor) -> float:
     """Mean average precision in percent of logits `(n, columns)` for targets `(n, C)`, over the classes that occur.
 
-    Average precision is the sum of (R_k - R_k-1) P_k over the whole curve, not the 11-point interpolation that VOC used
-    until 2009. Images are ranked by softmax probabilities: a constant added to all logits of an image changes neither
-    the loss nor its prediction, so raw logits of different images are not comparable.
+    Average precision is the sum of (R_k - R_k-1) P_k over the whole curve, with images of equal score at one point of
+    it, as in scikit-learn; it is not the 11-point interpolation that VOC used until 2009. Images are ranked by softmax
+    probabilities: a constant added to all logits of an image changes neither the loss nor its prediction, so raw logits
+    of different images are not comparable.
     """
-    from torchmetrics.functional.classification import multilabel_average_precision  # takes a second to import
-
     occurring = targets.any(0)
     scores = logits.double().log_softmax(1)[:, : len(occurring)][:, occurring]
-    # Ranks replace the scores, as only their order matters: the metric would apply a sigmoid in float32, after which
-    # large scores are equal.
-    ranks = torch.stack([column.unique(return_inverse=True)[1] for column in scores.T], 1) / len(scores)
-    return 100 * multilabel_average_precision(ranks, targets[:, occurring].long(), int(occurring.sum())).item()
+    columns = zip(scores.T, targets[:, occurring].T, strict=True)
+    return 100 * torch.stack([_average_precision(own, hits) for own, hits in columns]).mean().item()
+
+
+def _average_precision(scores: Tensor, hits: Tensor) -> Tensor:
+    """The average precision of scores `(n,)`, higher first, for hits `(n,)` of 0 and 1."""
+    scores, order = scores.sort(descending=True)
+    last_of_score = torch.cat([scores.diff() != 0, scores.new_ones(1, dtype=torch.bool)]).nonzero()[:, 0]
+    found = hits[order].double().cumsum(0)[last_of_score]
+    precision, step = found / (last_of_score + 1), found.diff(prepend=found.new_zeros(1))
+    return (step * precision).sum() / found[-1]
