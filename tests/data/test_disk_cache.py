@@ -16,6 +16,7 @@ from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import disk_cache, image_io
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
+from cliptune.data.items import workers_for
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import RandomCropFlip
 from cliptune.files import CACHE_VARIABLE
@@ -46,8 +47,9 @@ def examples(folder, augment=True, use=True, **more):
 
 
 def digest(example_set, workers=0):
-    trained = list(example_set.epoch_batches(1, 4, CPU, workers=workers)) if example_set.augment else []
-    return [b.images for b in (*trained, *example_set.in_order(5, CPU, workers=workers))]
+    processes = workers_for(workers, CPU)
+    trained = list(example_set.epoch_batches(1, 4, CPU, workers=processes)) if example_set.augment else []
+    return [b.images for b in (*trained, *example_set.in_order(5, CPU, workers=processes))]
 
 
 def same(one, other):

@@ -1,5 +1,6 @@
 """Views depend only on seed, epoch and position; each epoch has its own order."""
 
+import os
 import threading
 import warnings
 
@@ -12,7 +13,7 @@ from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import image_io, image_store
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
-from cliptune.data.items import to_device
+from cliptune.data.items import Items, Workers, to_device
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import RandomCropFlip, evaluation_view
 from cliptune.errors import UserError
@@ -60,10 +61,28 @@ def test_earlier_epochs_and_the_global_seed_do_not_matter():
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_change_nothing():
     alone = list(made().epoch_batches(1, 5, CPU, masks=DataMasks()))
-    helped = list(made().epoch_batches(1, 5, CPU, masks=DataMasks(), workers=2))
+    helped = list(made().epoch_batches(1, 5, CPU, masks=DataMasks(), workers=Workers(2)))
     for one, other in zip(alone, helped, strict=True):
         for name in ("images", "labels", "masks", "index"):
             assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
+def process_of(key):
+    return torch.zeros(3, 1, 1), torch.zeros(0), os.getpid(), key
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_workers_live_from_epoch_to_epoch_while_they_read_the_same():
+    workers, source, other = Workers(2), object(), object()
+
+    def processes(*sources):
+        return {int(pid) for batch in workers.read(Items(process_of, *sources), [[0, 1]] * 4) for pid in batch[2]}
+
+    first = processes(source, None)
+    assert len(first) == 2 and os.getpid() not in first
+    next(workers.read(Items(process_of, source, None), [[0], [1], [2]]))  # an epoch that is not read to its end
+    assert processes(source, None) == first
+    assert processes(other, None).isdisjoint(first)
 
 
 def test_threads_change_nothing(photos, monkeypatch):

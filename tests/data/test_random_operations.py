@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 import tiny_clips
+from cliptune.data.items import workers_for
 from cliptune.data.loader import ExampleSet
 from cliptune.data.random_operations import COLOUR_OPERATIONS, MOVES, apply_random_operations
 from cliptune.data.transforms import PRESETS
@@ -126,7 +127,8 @@ def test_views_depend_on_seed_epoch_and_example_alone(second):
     masks = mask_source("full", 0)
 
     def batches(epoch=0, workers=0):
-        return list(examples.epoch_batches(epoch, 4, torch.device("cpu"), masks=masks, workers=workers))
+        cpu = torch.device("cpu")
+        return list(examples.epoch_batches(epoch, 4, cpu, masks=masks, workers=workers_for(workers, cpu)))
 
     for one, again in zip(batches(), batches(workers=1), strict=True):
         assert torch.equal(one.images, again.images) and torch.equal(one.masks, again.masks)

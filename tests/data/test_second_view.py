@@ -3,6 +3,7 @@
 import torch
 
 import tiny_clips
+from cliptune.data.items import workers_for
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import PRESETS
 from tiny_tasks import task
@@ -14,7 +15,7 @@ def batches(second=True, workers=0, epoch=0, augment="crop", seed=1):
     toy, preprocess = task(), tiny_clips.backbone("deep_image").preprocess
     view = PRESETS[augment](preprocess.size)
     examples = ExampleSet(toy.dataset, toy.train, preprocess, augment=view, seed=seed, second_view=second)
-    return list(examples.epoch_batches(epoch, 4, CPU, workers=workers))
+    return list(examples.epoch_batches(epoch, 4, CPU, workers=workers_for(workers, CPU)))
 
 
 def test_the_second_view_is_another_one_and_the_first_is_unchanged():

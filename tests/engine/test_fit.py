@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 import tiny_clips
 from cliptune.backbones.features import normalise
+from cliptune.data import items
 from cliptune.data.config import DataConfig
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import RandomCropFlip, resize_image, resize_with_pillow
@@ -126,6 +127,16 @@ def test_a_larger_crop_scale_takes_larger_crops(backbone):
     tuned, toy = model(COOP, backbone, task()), task()
     sets = [training_set(tuned, toy, replace(QUICK, augment="crop", crop_scale=scale))[0] for scale in (0.08, 0.5)]
     assert [examples.augment.scale for examples in sets] == [(0.08, 1.0), (0.5, 1.0)]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_worker_processes_are_started_once_and_change_nothing(backbone, monkeypatch):
+    started, loader = [], items.DataLoader
+    monkeypatch.setattr(items, "DataLoader", lambda *of, **with_: started.append(of) or loader(*of, **with_))
+    augmented = replace(QUICK, augment="crop")
+    alone = learned(trained(Maple(depth=2), backbone, augmented)[0])
+    assert same(learned(trained(Maple(depth=2), backbone, replace(augmented, workers=1))[0]), alone)
+    assert QUICK.epochs > 1 and len(started) == 1
 
 
 def test_watchers_are_called_in_order(backbone):

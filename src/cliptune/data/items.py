@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,60 +17,88 @@ from cliptune.errors import UserError
 PREFETCH_BATCHES = 2
 #: Image, mask, label and position of one example. Images are `(3, H, W)`, or `(6, H, W)` with a second view.
 Item = tuple[Tensor, Tensor, int, int]
+Key = Any
+Batches = Sequence[Sequence[Key]]
 
 
 class Items(Dataset):
-    """`count` items by position, from `read`.
+    """Items by key, such as a position and an epoch, from `read`.
 
     As a dataset for worker processes, an item is the text of a `UserError` if reading fails: an exception would arrive
     wrapped in its traceback.
+
+    Args:
+        read: Returns the item of a key. Pickled for worker processes where they are not forked.
+        sources: The objects that `read` reads from.
     """
 
-    def __init__(self, read: Callable[[int], Item], count: int):
-        self.read, self.count = read, count
+    def __init__(self, read: Callable[[Key], Item], *sources: object):
+        self.read, self.sources = read, sources
 
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, i: int) -> Item | str:
+    def __getitem__(self, key: Key) -> Item | str:
         try:
-            return self.read(i)
+            return self.read(key)
         except UserError as error:
             return str(error)
 
-    def in_processes(self, batches: Sequence[Sequence[int]], workers: int, pin: bool = False) -> Iterator[list[Tensor]]:
-        """Collated items of each batch of positions. Raises `UserError` if an item cannot be read.
-
-        pin: Whether a thread moves them to pinned memory meanwhile (see `to_device`).
-        """
-        loader = DataLoader(
-            self,
-            num_workers=workers,
-            collate_fn=collate,
-            batch_sampler=batches,  # type: ignore[arg-type]
-            pin_memory=pin,
-        )
-        for raw in loader:
-            if isinstance(raw, str):
-                raise UserError(raw)
-            yield raw
-
-    def in_threads(self, batches: Sequence[Sequence[int]], threads: int) -> Iterator[list[Tensor]]:
-        """As `in_processes`, read `PREFETCH_BATCHES` ahead, as decoding and resizing release the interpreter lock."""
+    def in_threads(self, batches: Batches, threads: int) -> Iterator[list[Tensor]]:
+        """Collated items of each batch of keys, read `PREFETCH_BATCHES` ahead, as decoding and resizing release the
+        interpreter lock."""
         if threads < 2:
-            yield from (_stack([self.read(i) for i in chosen]) for chosen in batches)
+            yield from (_stack([self.read(key) for key in chosen]) for chosen in batches)
             return
         pool = ThreadPoolExecutor(threads)
         try:
             waiting: deque[list[Future[Item]]] = deque()
             for chosen in batches:
-                waiting.append([pool.submit(self.read, i) for i in chosen])
+                waiting.append([pool.submit(self.read, key) for key in chosen])
                 if len(waiting) > PREFETCH_BATCHES:
                     yield _stack([item.result() for item in waiting.popleft()])
             while waiting:
                 yield _stack([item.result() for item in waiting.popleft()])
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class Workers:
+    """Worker processes that read items. They live from epoch to epoch while the items have the same sources, and end
+    with this object.
+
+    Args:
+        count: Number of processes.
+        pin: Whether a thread moves items to pinned memory meanwhile (see `to_device`).
+    """
+
+    def __init__(self, count: int, pin: bool = False):
+        self.count, self.pin = count, pin
+        self._batches: list[list[Key]] = []
+        self._loader: DataLoader | None = None
+
+    def read(self, items: Items, batches: Batches) -> Iterator[list[Tensor]]:
+        """Collated items of each batch of keys. Raises `UserError` if an item cannot be read."""
+        self._batches[:] = map(list, batches)
+        if self._loader is None or not _same(self._loader.dataset.sources, items.sources):  # type: ignore[attr-defined]
+            self._loader = DataLoader(
+                items,
+                num_workers=self.count,
+                collate_fn=collate,
+                batch_sampler=self._batches,
+                pin_memory=self.pin,
+                persistent_workers=True,
+            )
+        for raw in self._loader:
+            if isinstance(raw, str):
+                raise UserError(raw)
+            yield raw
+
+
+def workers_for(count: int, device: torch.device) -> Workers | None:
+    """`count` processes for batches on `device`; None for 0, which is to read in threads."""
+    return Workers(count, device.type == "cuda") if count else None
+
+
+def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 
 def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:

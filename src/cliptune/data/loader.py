@@ -13,7 +13,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.dataset import Dataset
 from cliptune.data.image_store import ImageStore
-from cliptune.data.items import Item, Items, to_device
+from cliptune.data.items import Item, Items, Workers, to_device
 from cliptune.data.targets import example_weights, multi_hot
 from cliptune.data.transforms import (
     TrainingView,
@@ -144,7 +144,7 @@ class ExampleSet:
         device: torch.device,
         *,
         masks: Masks | None = None,
-        workers: int = 0,
+        workers: Workers | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> Iterator[Batch]:
@@ -152,7 +152,7 @@ class ExampleSet:
 
         Args:
             masks: Source of the foreground masks, or None for batches without masks.
-            workers: Worker processes; 0 reads in threads of this process.
+            workers: Worker processes, which live on between epochs; None reads in threads of this process.
         """
         yield from self._loaded(self.order(epoch, batch_size, rank, world), device, workers, epoch, masks)
 
@@ -163,7 +163,7 @@ class ExampleSet:
         *,
         epoch: int = 0,
         masks: Masks | None = None,
-        workers: int = 0,
+        workers: Workers | None = None,
     ) -> Iterator[Batch]:
         """All examples once, in their order. epoch: selects the training views of a set that augments."""
         yield from self._loaded(self._consecutive(batch_size), device, workers, epoch, masks)
@@ -171,7 +171,7 @@ class ExampleSet:
     def squashed_batches(self, batch_size: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
         """Keys, whole images squashed to the backbone's size and normalised `(b, 3, height, width)`, and labels `(b,)`;
         saliency maps are computed from them, often repeatedly, so squashed images are kept."""
-        items = Items(self._squashed, len(self))
+        items = Items(self._squashed)
         for images, _, labels, index in items.in_threads(self._consecutive(batch_size), self._threads):
             yield [self.examples[i].key for i in index.tolist()], self._normalised(images), labels
 
@@ -204,9 +204,19 @@ class ExampleSet:
         return standardise(images, self.preprocess.mean, self.preprocess.std)
 
     def _loaded(
-        self, batches: Sequence[Sequence[int]], device: torch.device, workers: int, epoch: int, masks: Masks | None
+        self,
+        batches: Sequence[Sequence[int]],
+        device: torch.device,
+        workers: Workers | None,
+        epoch: int,
+        masks: Masks | None,
     ) -> Iterator[Batch]:
-        items = Items(partial(self.item, epoch=epoch, masks=masks), len(self))
-        pin = device.type == "cuda"
-        for raw in items.in_processes(batches, workers, pin) if workers else items.in_threads(batches, self._threads):
+        items = Items(partial(_item, self, masks), self, masks)
+        keys = [[(i, epoch) for i in batch] for batch in batches]
+        for raw in items.in_threads(keys, self._threads) if workers is None else workers.read(items, keys):
             yield self.batch(raw, device)
+
+
+def _item(examples: ExampleSet, masks: Masks | None, key: tuple[int, int]) -> Item:
+    """The item of a position and an epoch."""
+    return examples.item(*key, masks)

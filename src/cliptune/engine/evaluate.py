@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.data.dataset import Dataset
+from cliptune.data.items import workers_for
 from cliptune.data.loader import ExampleSet
 from cliptune.data.templates import templates_of
 from cliptune.engine import feature_store
@@ -109,5 +110,6 @@ def _image_batches(
     backbone: Backbone, dataset: Dataset, examples: Sequence[Example], batch_size: int, preset: str, workers: int
 ) -> Iterator[Tensor]:
     loaded = ExampleSet(dataset, examples, backbone.preprocess, preset=preset, keep=False)
-    for batch in loaded.in_order(batch_size, backbone.logit_scale.device, workers=workers):
+    device = backbone.logit_scale.device
+    for batch in loaded.in_order(batch_size, device, workers=workers_for(workers, device)):
         yield batch.images

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cliptune import masks as mask_sources
 from cliptune.data.image_store import ImageStore
+from cliptune.data.items import workers_for
 from cliptune.data.loader import ExampleSet
 from cliptune.data.transforms import PRESETS
 from cliptune.data.validate import find_unreadable, raise_if_unreadable
@@ -146,15 +147,16 @@ def _batch_source(
     cached = training.cached_views and not (masks is not None and masks.changes)
     cache = FeatureCache(model, examples, training.cached_views, masks) if cached else None
     fixed = None if cached else fixed_features(model, prompts, examples, training, state.epochs)
+    workers, no_masks = workers_for(training.workers, fabric.device), FullMasks()
 
     def from_images(epoch: int) -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
         epoch_masks = None if masks is None else masks.for_epoch(epoch)
         if epoch_masks is not None and not method.needs_masks(prompts, replace(state, epoch=epoch, step=0)):
-            epoch_masks = FullMasks()
+            epoch_masks = no_masks
         if isinstance(epoch_masks, ModelMaskSource):
             epoch_masks = epoch_masks.refreshed(model, examples.squashed_batches(epoch_masks.batch_size))
         for batch in examples.epoch_batches(
-            epoch, training.batch_size, fabric.device, masks=epoch_masks, workers=training.workers, **process
+            epoch, training.batch_size, fabric.device, masks=epoch_masks, workers=workers, **process
         ):
             views = method.views(batch)
             if fixed is not None:
