@@ -1,10 +1,12 @@
 """Time per step of cliptune and of the textbook computation (`tests/textbook.py`), on ViT-B/16 in float32.
 
-    .venv/bin/python benchmarks/speed.py --classes 10 50 100 --out benchmarks/results/speed.json
+    .venv/bin/python benchmarks/speed.py                       all threads: results/speed/threads2.json on two cores
+    .venv/bin/python benchmarks/speed.py --threads 1           results/speed/threads1.json
 
-Both run alternately in one process. The table shows medians and their ratio, the peak memory of a fresh process for
-each, and the share of the rate of linear layers alone. Run it on a quiet machine: samples that other processes disturb
-are repeated; if that does not help, the ratio is that of CPU times and has a star.
+Both run alternately in one process. `speed_tables.py` prints the tables of the manual from the records. The table of
+this script shows medians and their ratio, the peak memory of a fresh process for each, and the share of the rate of
+linear layers alone. Run it on a quiet machine: samples that other processes disturb are repeated; if that does not
+help, the ratio is that of CPU times and has a star.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from rich.console import Console
 from rich.table import Table
 from workloads import BATCH, CACHED, OURS, TEXTBOOK, Bench
 
+#: Samples of a work that takes longer than `SLOW` seconds; they vary by a percent or two.
+SLOW, SLOW_SAMPLES = 5.0, 2
 LABELS = {
     "coop": "CoOp step",
     "maple": "MaPLe step",
@@ -66,8 +70,7 @@ def timed(bench: Bench, name: str, classes: int, steps: int) -> dict:
     variants = bench.variants(name, classes)
     if classes > TEXTBOOK_FITS and name != "evaluation":
         variants.pop(TEXTBOOK)
-    slow = name in ("evaluation", "text", "pull-push", "alignment") or classes >= 50
-    timings = alternate(variants, 1 if classes > TEXTBOOK_FITS else min(steps, 3) if slow else steps)
+    timings = alternate(variants, steps, slow=(SLOW, SLOW_SAMPLES))
     return {variant: timing.record() for variant, timing in timings.items()}
 
 
@@ -151,14 +154,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, nargs="+", default=[10, 50, 100])
     parser.add_argument("--full", action="store_true", help="1000 classes as well (cliptune's side; slow)")
-    parser.add_argument("--steps", type=int, default=5, help="samples of the quick workloads; slow ones take 3")
+    parser.add_argument("--steps", type=int, default=5, help=f"samples; work of over {SLOW:g} s takes {SLOW_SAMPLES}")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.json")
+    parser.add_argument("--out", type=Path, help="file of the record, by default results/speed/threadsN.json")
     parser.add_argument("--only", nargs="+", choices=LABELS, default=list(LABELS), help="only these workloads")
     parser.add_argument("--no-memory", action="store_true", help="skip the processes that measure memory")
     parser.add_argument("--peak", nargs=3, metavar=("WORKLOAD", "VARIANT", "CLASSES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    out = options.out or HERE / "results" / "speed" / f"threads{options.threads}.json"
     bench = Bench()
     if options.peak:
         name, variant, classes = options.peak
@@ -183,7 +187,7 @@ def main() -> None:
         entries.append(entry)
         times = ", ".join(f"{variant} {t['seconds']:.3g} s" for variant, t in entry["variants"].items())
         console.print(f"{LABELS[name]} {count or ''}: {times}", highlight=False)
-        report = write_report(options.out, bench, before, entries)  # after each workload, in case of an interruption
+        report = write_report(out, bench, before, entries)  # after each workload, in case of an interruption
     if report:
         Console(width=120).print(show(report))
 
