@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from cliptune.cli import main
 from cliptune.results import published
 
 ROOT = Path(__file__).parents[1]
+SPEED = re.compile(r"<!-- python (benchmarks/speed_tables\.py .*?) -->\n+((?:\|.*\n)+)")
 QUOTED = re.compile(r"<!-- cliptune (results table [^>;]*?)(?:; more: ([^>]*?))? -->\n+((?:\|.*\n)+)")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks/results/emoji/masks.md"]
 #: Columns that identify a row.
@@ -69,6 +72,21 @@ def test_quoted_tables_agree_with_the_records(page, command, more, table, monkey
     for row in shown:
         recorded = by_key[tuple(row[key] for key in keys)]
         assert row == {name: recorded[name] for name in row}
+
+
+def speed_tables() -> list[tuple[str, str, str]]:
+    """Page, command and table of each quoted table of speed records."""
+    return [(page.name, *found) for page in PAGES for found in SPEED.findall(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page, command, table", speed_tables(), ids=lambda text: text[:40])
+def test_quoted_speed_tables_are_those_of_the_records(page, command, table):
+    done = subprocess.run([sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert table == done.stdout
+
+
+def test_speed_is_quoted_in_readme_and_manual():
+    assert {page for page, *_ in speed_tables()} == {"README.md", "speed.md"}
 
 
 def test_every_table_of_runs_names_its_command():
