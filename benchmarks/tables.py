@@ -63,12 +63,13 @@ def make_table(
         i, n = map(int, options.part.split("/"))
         sweep.run_jobs(jobs[i - 1 :: n])
         return []
-    results = sweep.run_jobs(jobs)
-    text = table.to_markdown(summary.summarise(results, columns, cost=True))
-    text = without_place(text, out)
+    results = shown = sweep.run_jobs(jobs)
+    if records:  # the table is that of the copies, which do not say where data were
+        keep([job.folder for job in jobs], out, records)
+        shown = [store.load_result(record_copy(job.folder, out, records)) for job in jobs]
+    text = without_place(table.to_markdown(summary.summarise(shown, columns, cost=True)), out)
     sys.stdout.write(text + "\n")
     if records:
-        keep([job.folder for job in jobs], out, records)
         write_text(records / f"{name}.md", text + "\n")
     return results
 
