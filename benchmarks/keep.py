@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from cliptune import config
 from cliptune.data.config import LOCATION_FIELDS
 from cliptune.files import write_json
 from cliptune.results import store
@@ -39,6 +40,8 @@ def keep(folders: Iterable[Path], out: Path, target: Path) -> None:
         text = (folder / store.RESULT_FILE).read_text(encoding="utf-8")
         record = json.loads(without_place(text, out))
         record["provenance"].pop("places", None)
+        # Options that are younger than the record had their default; a table would take its row for another method.
+        record["config"] = config.to_dict(config.from_dict(record["config"]))
         reading = {k: v for k, v in record["config"].pop("reading", {}).items() if k not in LOCATION_FIELDS}
         record["config"] |= {"reading": reading} if reading else {}
         if record == json.loads(text):
