@@ -33,6 +33,7 @@ fix: setup ## fix lint where ruff can, and format
 
 bench: setup ## measure speed; IMAGES=folder measures loading on your photographs
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py --threads 1 --no-memory
 	$(BIN)/python benchmarks/loading.py $(if $(IMAGES),--images $(IMAGES))
 
 gpu: setup ## check recorded cases on a GPU and measure speed there, within eight minutes

@@ -139,6 +139,33 @@ def test_kept_records_have_no_absolute_paths():
     assert len(records) > 400 and found == []
 
 
+def test_speed_tables_have_ratios_of_records(bench, monkeypatch):
+    def timing(seconds, disturbed=0):
+        return {"seconds": seconds, "cpu_seconds": 3 * seconds, "disturbed": disturbed}
+
+    def report(ours, disturbed=0):
+        variants = {"textbook": timing(8.0), "cliptune": timing(ours, disturbed)}
+        peak = {"textbook": 4.0, "cliptune": 2.5}
+        extrapolated = {"workload": "maple", "classes": 1000, "variants": {"cliptune": timing(9.0)}}
+        coop = {"workload": "coop", "classes": 100, "variants": variants, "peak": peak}
+        return {"workloads": [coop, {"workload": "maple", "classes": 10, "variants": variants}, extrapolated]}
+
+    tables, records = load("speed_tables"), {"speed/threads1.json": report(4.0, 1), "speed/threads2.json": report(2.0)}
+    monkeypatch.setattr(tables, "load", records.get)
+    assert [*tables.steps(["coop"])[1:]] == [
+        ("CoOp step", "100", "8 s", "2 s", "4x", "2x*", "4.0 / 2.5"),
+    ]
+    assert [row[:2] for row in tables.steps([])[1:]] == [("CoOp step", "100"), ("MaPLe step", "10")]
+    step = {"cliptune": {"seconds": 1.5, "gib": 2.0}}
+    line = {"ms_per_class": 7.25, "largest_error": 0.06}
+    records["classes.json"] = {"methods": {"coop": {"classes": {"10": step, "1000": step}, "line": line}}}
+    assert tables.classes([]) == [
+        ("step", "10 classes", "1,000 classes", "ms for one more", "largest deviation"),
+        ("CoOp, cached features", "1.5 s, 2.0 GiB", "1.5 s, 2.0 GiB", "7.2", "6%"),
+    ]
+    assert tables.markdown([("a", "b"), ("1", "2")]) == "| a | b |\n| --- | --: |\n| 1 | 2 |"
+
+
 @pytest.mark.parametrize("power", [0.5, 1, 2])
 def test_the_growth_of_jobs_is_fitted_without_what_is_constant(bench, power):
     jobs = load("jobs")

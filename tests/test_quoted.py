@@ -85,10 +85,6 @@ def test_quoted_speed_tables_are_those_of_the_records(page, command, table):
     assert table == done.stdout
 
 
-def test_speed_is_quoted_in_readme_and_manual():
-    assert {page for page, *_ in speed_tables()} == {"README.md", "speed.md"}
-
-
 def test_every_table_of_runs_names_its_command():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
