@@ -36,6 +36,7 @@ from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load_backbone
 from cliptune.data.config import DataConfig
 from cliptune.data.custom.folder import Folder
+from cliptune.data.items import workers_for
 from cliptune.data.loader import ExampleSet
 from cliptune.engine.evaluate import predict_logits
 from cliptune.engine.metrics import accuracy
@@ -171,7 +172,8 @@ def loading(folder: Path, backbone: Backbone, workers: int) -> Variants:
     def ours() -> float:
         dataset = uncached(folder)
         examples = [e for split in SPLITS for e in dataset.examples(split)]
-        batches = ExampleSet(dataset, examples, backbone.preprocess, keep=False).in_order(BATCH, CPU, workers=workers)
+        processes = workers_for(workers, CPU)
+        batches = ExampleSet(dataset, examples, backbone.preprocess, keep=False).in_order(BATCH, CPU, workers=processes)
         return float(sum(batch.images.double().sum() for batch in batches))
 
     return {PEERS["loading"]: theirs, OURS: ours}

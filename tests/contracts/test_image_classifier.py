@@ -20,7 +20,7 @@ from contracts.test_methods import PLAIN, refusal
 
 #: Methods whose graph consists of parts of those of the others.
 SAME_GRAPH = {"coop", "cupl", "kgcoop", "language", "prograd", "taskres", "tcp", "coprompt", "ivlp", "promptsrc", "vpt"}
-SAME_GRAPH |= {"tip_adapter_f", "mmrl", "restore", "clip_adapter", "clip_lora", "two_stage_fs", "linear_probe"}
+SAME_GRAPH |= {"tip_adapter_f", "mmrl", "restore", "clip_adapter", "clip_lora", "two_stage_fs", "linear_probe", "dpl"}
 WRAPPED = ["coop+dept", "clip_lora+dapt", "maple+copypaste", "coop+atprompt"]
 OTHERS = [f"{name}+{outer}" for name in PLAIN if methods.get(name).trains for outer in ("dapt", "dept")]
 ALL = [*PLAIN, *WRAPPED, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS if name not in WRAPPED)]

@@ -99,7 +99,7 @@ def test_numpy_has_the_classifier_of_frozen_features(frozen, odd_images, tmp_pat
     assert "cliptune" in code_of(file.parent), "the bundled backbone comes from cliptune"
 
 
-@pytest.mark.parametrize("to", [pytest.param("numpy", marks=pytest.mark.slow), "torch", "onnx"])
+@pytest.mark.parametrize("to", [*(pytest.param(to, marks=pytest.mark.slow) for to in ("numpy", "torch")), "onnx"])
 def test_a_fitted_temperature_calibrates_the_code_of_the_readme(frozen, photos, odd_images, to, tmp_path):
     if to == "onnx":
         pytest.importorskip("onnxscript")
