@@ -38,7 +38,7 @@ WORKERS = 4
 @dataclass(frozen=True)
 class Demo:
     """Tune a small CLIP on bundled drawings whose backgrounds mislead, with several methods; offline, in three
-    minutes on two cores. With --photos, the same on your own images."""
+    to five minutes on two cores. With --photos, the same on your own images."""
 
     photos: Path | None = None
     """Your own images instead of the drawings: a folder with a subfolder per class, or a table (.csv, .json). A few
@@ -70,11 +70,14 @@ class Demo:
 
 
 def drawing_runs(shots: int) -> list[tuple[str, RunConfig]]:
-    """Label and configuration of each row on the drawings; the last two are there to compare DAPT with."""
+    """Label and configuration of each row on the drawings; after two short ones, the longest come first, so that
+    parallel runs end together."""
     base: dict[str, Any] = {"data": "emoji", "protocol": "base_to_novel", "shots": shots}
-    published = config.with_options(presets.get("maple+dapt", **base), {"foreground": Dapt.foreground})
-    rows = [(name, presets.get(name, **base)) for name in METHODS]
-    return [*rows, ("maple+dapt, published weights", published), (CONTROL, presets.get(CONTROL, **base))]
+    rows = {name: presets.get(name, **base) for name in (*METHODS, CONTROL)}
+    published = "maple+dapt, published weights"
+    rows[published] = config.with_options(rows["maple+dapt"], {"foreground": Dapt.foreground})
+    order = ("zeroshot", "coop", published, "maple+dapt", CONTROL, "maple", "coop+dapt")
+    return [(name, rows[name]) for name in order]
 
 
 def demo(arguments: list[str]) -> None:
