@@ -36,7 +36,7 @@ from cliptune.files import CACHE_VARIABLE, write_json
 
 HERE = Path(__file__).parent
 #: Exponents up to this one may be noise around 1; pairs of everything would have 2.
-LINEAR = 1.3
+LINEAR = 1.15
 #: Least share of a job's seconds that must depend on its size; less is noise, and the exponent is not computed.
 GROWING = 0.05
 
