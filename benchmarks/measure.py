@@ -60,21 +60,10 @@ def sample(call: Callable[[], float]) -> tuple[float, float, bool]:
     return seconds, own, share < 0.95 and (foreign is None or foreign > 0.05)
 
 
-def alternate(
-    variants: dict[str, Callable[[], float]],
-    repeats: int,
-    tolerance: float = 1e-3,
-    slow: tuple[float, int] = (float("inf"), 1),
-) -> dict[str, Timing]:
+def alternate(variants: dict[str, Callable[[], float]], repeats: int, tolerance: float = 1e-3) -> dict[str, Timing]:
     """Time all variants alternately (A B A B), after an untimed round in which their results must agree up to the
-    relative `tolerance`. slow: Seconds of a variant beyond which there are at most this number of repeats."""
-    results, longest = dict[str, float](), 0.0
-    for name, call in variants.items():
-        start = time.perf_counter()
-        results[name] = call()
-        longest = max(longest, time.perf_counter() - start)
-    if longest > slow[0]:
-        repeats = min(repeats, slow[1])
+    relative `tolerance`."""
+    results = {name: call() for name, call in variants.items()}
     expected = next(iter(results.values()))
     for name, value in results.items():
         assert abs(value - expected) <= tolerance * abs(expected), f"{name} computed {value}, not {expected}"

@@ -24,8 +24,6 @@ from rich.console import Console
 from rich.table import Table
 from workloads import BATCH, CACHED, OURS, TEXTBOOK, Bench
 
-#: Samples of a work that takes longer than `SLOW` seconds; they vary by a percent or two.
-SLOW, SLOW_SAMPLES = 5.0, 2
 LABELS = {
     "coop": "CoOp step",
     "maple": "MaPLe step",
@@ -70,7 +68,8 @@ def timed(bench: Bench, name: str, classes: int, steps: int) -> dict:
     variants = bench.variants(name, classes)
     if classes > TEXTBOOK_FITS and name != "evaluation":
         variants.pop(TEXTBOOK)
-    timings = alternate(variants, steps, slow=(SLOW, SLOW_SAMPLES))
+    slow = name in ("evaluation", "text", "pull-push", "alignment") or classes >= 50
+    timings = alternate(variants, 1 if classes > TEXTBOOK_FITS else min(steps, 3) if slow else steps)
     return {variant: timing.record() for variant, timing in timings.items()}
 
 
@@ -154,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, nargs="+", default=[10, 50, 100])
     parser.add_argument("--full", action="store_true", help="1000 classes as well (cliptune's side; slow)")
-    parser.add_argument("--steps", type=int, default=5, help=f"samples; work of over {SLOW:g} s takes {SLOW_SAMPLES}")
+    parser.add_argument("--steps", type=int, default=5, help="samples of the quick workloads; slow ones take 3")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, help="file of the record, by default results/speed/threadsN.json")
     parser.add_argument("--only", nargs="+", choices=LABELS, default=list(LABELS), help="only these workloads")

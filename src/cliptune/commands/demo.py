@@ -73,11 +73,11 @@ def drawing_runs(shots: int) -> list[tuple[str, RunConfig]]:
     """Label and configuration of each row on the drawings; after two short ones, the longest come first, so that
     parallel runs end together."""
     base: dict[str, Any] = {"data": "emoji", "protocol": "base_to_novel", "shots": shots}
-    rows = {name: presets.get(name, **base) for name in (*METHODS, CONTROL)}
     published = "maple+dapt, published weights"
-    rows[published] = config.with_options(rows["maple+dapt"], {"foreground": Dapt.foreground})
-    order = ("zeroshot", "coop", published, "maple+dapt", CONTROL, "maple", "coop+dapt")
-    return [(name, rows[name]) for name in order]
+    names = ("zeroshot", "coop", published, "maple+dapt", CONTROL, "maple", "coop+dapt")
+    rows = {name: presets.get(name.partition(",")[0], **base) for name in names}
+    rows[published] = config.with_options(rows[published], {"foreground": Dapt.foreground})
+    return list(rows.items())
 
 
 def demo(arguments: list[str]) -> None:

@@ -73,7 +73,7 @@ def mean_average_precision(logits: Tensor, targets: Tensor) -> float:
 def _average_precision(scores: Tensor, hits: Tensor) -> Tensor:
     """The average precision of scores `(n,)`, higher first, for hits `(n,)` of 0 and 1."""
     scores, order = scores.sort(descending=True)
-    last_of_score = torch.cat([scores.diff() != 0, scores.new_ones(1, dtype=torch.bool)]).nonzero()[:, 0]
+    last_of_score = torch.cat([scores[1:] != scores[:-1], scores.new_ones(1, dtype=torch.bool)]).nonzero()[:, 0]
     found = hits[order].double().cumsum(0)[last_of_score]
     precision, step = found / (last_of_score + 1), found.diff(prepend=found.new_zeros(1))
     return (step * precision).sum() / found[-1]
