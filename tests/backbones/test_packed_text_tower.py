@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import textbook
-from cliptune.backbones import chunks, length_buckets
+from cliptune.backbones import chunks, image_tower, length_buckets
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.features import normalise
 from cliptune.backbones.packed_text_tower import PackedTextTower
@@ -203,6 +203,26 @@ def test_images(shape, depth, backend):
     if prompts:
         direction = normal(*got.shape, seed=7)
         same_gradients((normalise(got) * direction).sum(), (normalise(expected) * direction).sum(), prompts)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_images_pass_the_tower_in_parts_that_fit_into_caches(learns, monkeypatch):
+    of = backbone("deep_image")
+    own = Prompts(image=(learned(2, of.image_width),) if learns else ())
+    images, passed = random_images(of).repeat(3, 1, 1, 1), []
+    images *= torch.arange(1, 10)[:, None, None, None]
+    expected = of.encode_image(images, own).detach()
+    embed = of.image_tower._embed
+    monkeypatch.setattr(of.image_tower, "_embed", lambda x: passed.append(len(x)) or embed(x))
+    row = len(of.vit.positional_embedding) * of.vit.transformer.resblocks[0].mlp.c_fc.out_features * 4
+    monkeypatch.setattr(image_tower, "PART_BYTES", 4 * row)
+    with torch.no_grad():
+        close(of.encode_image(images, own), expected)
+    assert passed == [3, 3, 3]
+    assert of.encode_image(images, own).requires_grad == learns
+    assert passed[3:] == ([9] if learns else [3, 3, 3])  # a graph keeps all activations anyway
+    of.encode_image_parts(images, own, patches=True)
+    assert passed[-1] == 9
 
 
 def test_prompts_of_different_lengths():

@@ -17,6 +17,10 @@ from cliptune.backbones.frozen_tensor import FrozenTensor, compute_dtype
 from cliptune.errors import UserError
 from cliptune.types import ImageContext, ImageOutputs, MadeTokens, Prompts
 
+#: Bytes of a block's largest activation up to which images pass the tower on the CPU together. Larger ones leave the
+#: caches, and from 32 MiB on, glibc asks the system for each of them again.
+PART_BYTES = 20 * 2**20
+
 
 class ImageTower:
     """open_clip's vision transformer on normalised images, with the image parts of `Prompts`.
@@ -42,11 +46,25 @@ class ImageTower:
         self, images: Tensor, prompts: Prompts, *, tokens: bool = False, patches: bool = False, blocks: bool = False
     ) -> ImageOutputs:
         """Features of `images` `(b, 3, H, W)`, and on request what `ImageOutputs` describes."""
+        alone = not (tokens or patches or blocks or any(prompts.image_made))
+        if alone and (parts := self._parts(images, prompts)) > 1:
+            return ImageOutputs(torch.cat([self(part, prompts) for part in images.tensor_split(parts)]))
         record: list[Tensor] = []
         made: list[Tensor] = []
         x = self._before_last(images, prompts, record if blocks else None, made)
         out = self.from_last(x, self.norm_last(x, prompts), prompts, tokens=tokens, patches=patches)
         return replace(out, blocks=(*record, *out.blocks) if blocks else (), made=tuple(made))
+
+    def _parts(self, images: Tensor, prompts: Prompts) -> int:
+        """Number of parts in which `images` pass the tower: several without a graph on the CPU, where it is faster."""
+        graph = torch.is_grad_enabled() and (images.requires_grad or not prompts.fixed_image)
+        # A traced tower would take this number of images alone.
+        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined]
+        if graph or traced or images.device.type != "cpu":
+            return 1
+        row = self.module.transformer.resblocks[0].mlp.c_fc.out_features * compute_dtype(images).itemsize
+        most = PART_BYTES // (len(self.module.positional_embedding) * row)
+        return -(-len(images) // max(1, most))
 
     def before_last(self, images: Tensor, prompts: Prompts) -> Tensor:
         """Input of the last block, `(b, 1 + patches + n, width)`: class token, patches, the tokens of that layer."""
