@@ -27,10 +27,6 @@ from cliptune.backbones.prompt_tokenizer import PromptTokenizer
 from cliptune.backbones.tokenized_text import TokenizedText, tokenize_fixed
 from cliptune.types import ImageOutputs, LinearBackend, Prompts
 
-#: LayerNorms of a block, and those of the towers outside of their blocks.
-NORMS = ("ln_1", "ln_2")
-OUTER_NORMS = {"text": ("ln_final",), "image": ("ln_pre", "ln_post")}
-
 
 class Backbone(nn.Module):
     """A frozen CLIP model from open_clip that accepts learned prompts.
@@ -310,15 +306,6 @@ class Backbone(nn.Module):
         """The blocks of a tower. Raises `UserError` if the tower accepts no learned tokens or changes."""
         text_tower: Any = self.text_transformer and self.text_tower if tower == "text" else None
         return self.image_tower.blocks if tower == "image" else text_tower.blocks
-
-    def layer_norms(self, tower: Literal["text", "image"], outside: bool = True) -> dict[str, nn.LayerNorm]:
-        """The LayerNorms of a tower by name: "0.ln_1" in the first block; with `outside` also those outside of the
-        blocks, such as "ln_final". Raises `UserError` as `blocks` does."""
-        found = {f"{i}.{name}": getattr(own.block, name) for i, own in enumerate(self.blocks(tower)) for name in NORMS}
-        module = self.text if tower == "text" else self.visual
-        if outside:
-            found |= {name: getattr(module, name) for name in OUTER_NORMS[tower]}
-        return {name: norm for name, norm in found.items() if isinstance(norm, nn.LayerNorm) and norm.bias is not None}
 
     def merged(self, prompts: Prompts) -> Prompts:
         """`prompts` with low-rank terms merged into the weights of the towers, for evaluation."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from cliptune.backbones.backbone import Backbone
     from cliptune.model.tuned_model import TunedModel
 
+#: LayerNorms of a block, and those of the towers outside of their blocks.
+NORMS = ("ln_1", "ln_2")
+OUTER_NORMS = {"text": ("ln_final",), "image": ("ln_pre", "ln_post")}
+
 
 @dataclass(frozen=True)
 class TwoStageFs(Method):
@@ -52,7 +56,7 @@ class TwoStageFs(Method):
         from cliptune.prompts.initialization import random_tokens
 
         outside = self.compat == "paper"
-        norms = LayerNorms(backbone.layer_norms("text", outside), backbone.layer_norms("image", outside))
+        norms = LayerNorms(layer_norms(backbone, "text", outside), layer_norms(backbone, "image", outside))
         if self.stage == "norms":
             return norms
         return NormsAndClassifier(norms, classnames, random_tokens(len(classnames), backbone.embed_dim, generator))
@@ -85,3 +89,15 @@ class TwoStageFs(Method):
 
     def next_stage(self, model: TunedModel) -> Method | None:
         return replace(self, stage="classifier") if self.stage == "norms" else None
+
+
+def layer_norms(backbone: Backbone, tower: Literal["text", "image"], outside: bool) -> dict[str, nn.LayerNorm]:
+    """The LayerNorms of a tower by name: "0.ln_1" in the first block; with `outside` also those outside of the blocks,
+    such as "ln_final". Raises `UserError` if the tower accepts no learned tokens or changes."""
+    from torch import nn
+
+    found = {f"{i}.{name}": getattr(own.block, name) for i, own in enumerate(backbone.blocks(tower)) for name in NORMS}
+    module = backbone.text if tower == "text" else backbone.visual
+    if outside:
+        found |= {name: getattr(module, name) for name in OUTER_NORMS[tower]}
+    return {name: norm for name, norm in found.items() if isinstance(norm, nn.LayerNorm) and norm.bias is not None}
