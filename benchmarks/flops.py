@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from workloads import BATCH, CACHED, Bench, classnames
+
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.packed_sequences import PackedSequences
 from cliptune.backbones.tokenized_text import TokenizedText
+from cliptune.methods.coop import CoOp
 
 #: FLOPs per token, in units of width^2, of a block: queries, keys and values; then output projection and MLP.
 QKV, REST = 6, 18
@@ -43,3 +46,26 @@ def text_backward(backbone: Backbone, sentences: TokenizedText) -> float:
     """Backward pass to the prompts; attention, a small part, counts once."""
     own = sentences.packed_tokens(sentences.shared_prefix(True))
     return text_forward(backbone, sentences) - 1e-9 * QKV * own * backbone.text_width**2
+
+
+def least_work(bench: Bench, name: str, variant: str, classes: int) -> float:
+    """All of a workload of `Bench`; in those of DAPT, the few sentences about backgrounds are left out."""
+    backbone, batch, tokens = bench.backbone, BATCH, 4 if name == "promptsrc" else 2
+    sentences = (CoOp() if name == "coop" else bench.prompts).class_prompts(backbone, classnames(max(classes, 1)), ())
+    text = text_forward(backbone, sentences)
+    text_step = text + text_backward(backbone, sentences)
+    if name == "evaluation":
+        batch = len(bench.evaluated(classes))
+    frozen, forward = image_forward(backbone, batch, 0), image_forward(backbone, batch, tokens)
+    backward = image_backward(backbone, batch, tokens)
+    return {
+        "vision": forward,
+        "gradcam": forward,
+        "text": text,
+        "evaluation": text + forward,
+        "coop": text_step + (0 if variant == CACHED else frozen),
+        "maple": text_step + forward + backward,
+        "promptsrc": text_step + forward + backward + frozen,
+        "pull-push": text_step + 3 * forward + backward,
+        "alignment": text_step + 3 * forward + 2 * backward,
+    }[name]

@@ -90,7 +90,7 @@ JOBS = {
         "train maple+dapt, ViT-B/16, images",
         (4, 8, 16),
         (30, 100, 300),
-        train("ViT-B-16", pretrained="random", batch_size=4),
+        train("ViT-B-16", pretrained="random", batch_size=4, keep="last"),  # few images leave none for validation
     ),
     "sweep": Job(
         "run few-shot, small tasks",
@@ -156,24 +156,30 @@ def exponent(samples: list[dict[str, Any]]) -> float | None:
     return math.log((large - small) / (middle - small)) / math.log((sizes[2] - sizes[0]) / (sizes[1] - sizes[0]))
 
 
+def job_rows(record: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """Title, sizes, CPU seconds, milliseconds for one more and exponent of a job, and the seconds of its stages at the
+    largest size."""
+    samples, grows = record["samples"], record["exponent"]
+    one = (samples[-1]["cpu_seconds"] - samples[0]["cpu_seconds"]) / (samples[-1]["size"] - samples[0]["size"])
+    sizes = [f"{sample['size']:,}" for sample in samples]
+    seconds = (f"{sample['cpu_seconds']:.1f}" for sample in samples)
+    more = f"{1000 * one:,.{0 if one >= 0.01 else 2}f}"
+    exponent = "–" if grows is None else f"{grows:.2f}"
+    stages = samples[-1]["stages"].get("cpu", {}).items()
+    return [
+        (record["title"], " / ".join(sizes), " / ".join(seconds), more, exponent),
+        *((f"    {stage}", sizes[-1], f"{spent:.1f}", "", "") for stage, spent in stages),
+    ]
+
+
 def show(kept: dict[str, Any]) -> Table:
     """The table of all kept jobs."""
     table = Table(title="CPU seconds of whole jobs")
     for column in ("job", "sizes", "CPU s", "ms for one more", "exponent"):
         table.add_column(column, justify="left" if column == "job" else "right")
     for record in kept.values():
-        samples = record["samples"]
-        one = (samples[-1]["cpu_seconds"] - samples[0]["cpu_seconds"]) / (samples[-1]["size"] - samples[0]["size"])
-        grows = record["exponent"]
-        table.add_row(
-            record["title"],
-            " / ".join(f"{s['size']:,}" for s in samples),
-            " / ".join(f"{s['cpu_seconds']:.1f}" for s in samples),
-            f"{1000 * one:.2f}",
-            "-" if grows is None else f"{grows:.2f}",
-        )
-        for stage, seconds in samples[-1]["stages"].get("cpu", {}).items():
-            table.add_row(f"    {stage}", f"{samples[-1]['size']:,}", f"{seconds:.1f}", "", "")
+        for row in job_rows(record):
+            table.add_row(*row)
     return table
 
 

@@ -18,15 +18,16 @@ import sys
 from pathlib import Path
 
 import torch
-from flops import image_backward, image_forward, text_backward, text_forward
+from flops import least_work
 from measure import alternate, ceilings, machine, peak_gib
 from rich.console import Console
 from rich.table import Table
-from workloads import BATCH, CACHED, OURS, TEXTBOOK, Bench
+from workloads import CACHED, OURS, TEXTBOOK, Bench
 
 LABELS = {
     "coop": "CoOp step",
     "maple": "MaPLe step",
+    "promptsrc": "PromptSRC step",
     "pull-push": "DAPT step, pull-push",
     "alignment": "DAPT step, alignment",
     "evaluation": "evaluation, one batch",
@@ -37,39 +38,33 @@ LABELS = {
 #: (workload, variant, classes) -> ratio to reach.
 TARGETS = {
     ("coop", OURS, 10): 3.7, ("coop", OURS, 100): 13, ("coop", CACHED, 10): 25, ("coop", CACHED, 100): 31,
-    ("maple", OURS, 10): 2.6, ("maple", OURS, 50): 5, ("maple", OURS, 100): 8, ("maple", OURS, 1000): 16,
+    ("maple", OURS, 10): 2.6, ("maple", OURS, 100): 8, ("maple", OURS, 1000): 16,
     ("pull-push", OURS, 10): 3.7, ("pull-push", OURS, 100): 6.8,
     ("alignment", OURS, 10): 3.3, ("alignment", OURS, 100): 5.9,
     ("evaluation", OURS, 100): 2.4, ("evaluation", OURS, 1000): 12, ("gradcam", OURS, 10): 12,
 }  # fmt: skip
 #: Beyond these numbers of classes, the textbook's step needs too much memory; its time is extrapolated linearly.
-TEXTBOOK_FITS = 200
+TEXTBOOK_FITS = 400
+STEPS = ("coop", "maple", "promptsrc", "pull-push", "alignment")
 HERE = Path(__file__).parent
 console = Console(stderr=True)
 
 
 def plan(classes: list[int]) -> list[tuple[str, int]]:
-    """Workloads and numbers of classes: every step at both ends of the range, CoOp and MaPLe also in between."""
-    ends = sorted({min(classes), max(c for c in classes if c <= TEXTBOOK_FITS)})
-    return [
-        ("vision", 0),
-        ("gradcam", ends[0]),
-        *(("coop", c) for c in classes if c <= TEXTBOOK_FITS),
-        *(("maple", c) for c in classes),
-        *(("pull-push", c) for c in ends),
-        *(("alignment", c) for c in ends),
-        ("text", ends[-1]),
-        *(("evaluation", c) for c in sorted({ends[-1], max(classes)})),
-    ]
+    """Workloads and numbers of classes: steps and evaluation by the number of classes, the others once."""
+    few, many = min(classes), max(c for c in classes if c <= 100)
+    once = [("vision", 0), ("gradcam", few), ("text", many)]
+    steps = [(name, c) for name in STEPS for c in classes]
+    return once + steps + [("evaluation", c) for c in sorted({many, max(classes)})]
 
 
 def timed(bench: Bench, name: str, classes: int, steps: int) -> dict:
-    """Timings of one workload by variant; slow ones get fewer samples."""
+    """Timings of one workload by variant; slow ones get three samples, and one with many classes."""
     variants = bench.variants(name, classes)
     if classes > TEXTBOOK_FITS and name != "evaluation":
         variants.pop(TEXTBOOK)
     slow = name in ("evaluation", "text", "pull-push", "alignment") or classes >= 50
-    timings = alternate(variants, 1 if classes > TEXTBOOK_FITS else min(steps, 3) if slow else steps)
+    timings = alternate(variants, 1 if classes > 100 else min(steps, 3) if slow else steps)
     return {variant: timing.record() for variant, timing in timings.items()}
 
 
@@ -83,27 +78,20 @@ def extrapolated(entries: list[dict], name: str, classes: int) -> float | None:
 
 
 def memory(name: str, variant: str, classes: int) -> float:
-    """Peak GiB of a fresh process that does the work twice."""
+    """Peak GiB of a fresh process that does the work."""
     arguments = ["--peak", name, variant, str(classes), "--threads", str(torch.get_num_threads())]
     done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
 def shares(bench: Bench, entries: list[dict], ceiling: float) -> None:
-    """Add GFLOP and the share of the ceiling where the least work is known."""
+    """Add the least work and the share of the rate of linear layers at which it is done."""
     for entry in entries:
-        if entry["workload"] == "vision":
-            work = image_forward(bench.backbone, BATCH, 2)
-        elif entry["workload"] == "maple":
-            sentences = bench.class_prompts(entry["classes"])
-            work = image_forward(bench.backbone, BATCH, 2) + image_backward(bench.backbone, BATCH, 2)
-            work += text_forward(bench.backbone, sentences) + text_backward(bench.backbone, sentences)
-        else:
-            continue
-        entry["gflop"] = work
-        ours = entry["variants"][OURS]
-        seconds = ours["cpu_seconds"] / torch.get_num_threads() if ours["disturbed"] else ours["seconds"]
-        entry["share"] = work / seconds / ceiling
+        for variant, timing in entry["variants"].items():
+            if variant != TEXTBOOK:
+                timing["gflop"] = least_work(bench, entry["workload"], variant, entry["classes"])
+                lasted = timing["cpu_seconds"] / torch.get_num_threads() if timing["disturbed"] else timing["seconds"]
+                timing["share"] = timing["gflop"] / lasted / ceiling
 
 
 def show(report: dict) -> Table:
@@ -130,20 +118,32 @@ def show(report: dict) -> Table:
                 f"{ratio:.1f}x{star}" if ratio else "",
                 f"{target:g}x" if target else "",
                 " / ".join("-" if p is None else f"{p:.1f}" for p in peaks),
-                f"{entry['share']:.0%}" if "share" in entry else "",
+                f"{timing['share']:.0%}",
             )
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in report["ceilings"].items())
     table.caption = f"{report['machine']['threads']} threads; GFLOP/s of linear layers: {rates}"
     return table
 
 
+def earlier(out: Path, only: list[str]) -> tuple[list[dict], dict[str, float]]:
+    """Entries and rates of a record of this processor, without the workloads to be measured now."""
+    report = json.loads(out.read_text()) if out.is_file() else {}
+    if not report or any(report["machine"][key] != machine()[key] for key in ("cpu", "threads", "torch")):
+        return [], {}
+    return [entry for entry in report["workloads"] if entry["workload"] not in only], report["ceilings"]
+
+
 def write_report(out: Path, bench: Bench, before: dict[str, float], entries: list[dict]) -> dict:
     """The report so far, written to `out`."""
-    rates = {name: max(rate, before[name]) for name, rate in ceilings().items()}
+    rates = {name: max(rate, before.get(name, 0.0)) for name, rate in ceilings().items()}
     shares(bench, entries, max(rates.values()))
+    order = list(LABELS)
     report = {
-        "machine": machine(), "linear_backend": bench.backbone.linear_backend, "ceilings": rates, "workloads": entries,
-    }  # fmt: skip
+        "machine": machine(),
+        "linear_backend": bench.backbone.linear_backend,
+        "ceilings": rates,
+        "workloads": sorted(entries, key=lambda entry: (order.index(entry["workload"]), entry["classes"])),
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1) + "\n")
     return report
@@ -151,12 +151,12 @@ def write_report(out: Path, bench: Bench, before: dict[str, float], entries: lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--classes", type=int, nargs="+", default=[10, 50, 100])
-    parser.add_argument("--full", action="store_true", help="1000 classes as well (cliptune's side; slow)")
+    parser.add_argument("--classes", type=int, nargs="+", default=[10, 100])
+    parser.add_argument("--full", action="store_true", help="400 and 1000 classes as well (slow; the textbook at 400)")
     parser.add_argument("--steps", type=int, default=5, help="samples of the quick workloads; slow ones take 3")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, help="file of the record, by default results/speed/threadsN.json")
-    parser.add_argument("--only", nargs="+", choices=LABELS, default=list(LABELS), help="only these workloads")
+    parser.add_argument("--only", nargs="+", choices=LABELS, default=list(LABELS), help="others are kept in the record")
     parser.add_argument("--no-memory", action="store_true", help="skip the processes that measure memory")
     parser.add_argument("--peak", nargs=3, metavar=("WORKLOAD", "VARIANT", "CLASSES"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -165,23 +165,18 @@ def main() -> None:
     bench = Bench()
     if options.peak:
         name, variant, classes = options.peak
-        call = bench.variants(name, int(classes))[variant]
-        call(), call()
+        bench.variants(name, int(classes))[variant]()
         print(peak_gib())
         return
-    classes = sorted({*options.classes, *([1000] if options.full else [])})
-    before, entries, report = ceilings(), [], None
+    classes = sorted({*options.classes, *([400, 1000] if options.full else [])})
+    (entries, before), report = earlier(out, options.only), None
     for name, count in plan(classes):
         if name not in options.only:
             continue
         entry: dict = {"workload": name, "classes": count, "variants": timed(bench, name, count, options.steps)}
         if TEXTBOOK not in entry["variants"]:
             entry["extrapolated"] = extrapolated(entries, name, count)
-        if (
-            not options.no_memory
-            and name in ("coop", "maple", "pull-push", "alignment")
-            and count == max(c for n, c in plan(classes) if n == name)
-        ):
+        if not options.no_memory and name in STEPS and count >= 100:
             entry["peak"] = {variant: memory(name, variant, count) for variant in entry["variants"]}
         entries.append(entry)
         times = ", ".join(f"{variant} {t['seconds']:.3g} s" for variant, t in entry["variants"].items())

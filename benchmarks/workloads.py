@@ -11,10 +11,12 @@ import torch
 
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load_backbone
+from cliptune.backbones.teacher import Teacher
 from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import FOOD_BACKGROUNDS, GENERAL_BACKGROUNDS, RELEASE_COMPETING_WORDS, Dapt
 from cliptune.methods.maple import Maple
+from cliptune.methods.promptsrc import PromptSrc
 from cliptune.model.method import Method
 from cliptune.model.tuned_model import TunedModel
 from cliptune.saliency import gradcam
@@ -43,7 +45,7 @@ class Bench:
     def __init__(self, backbone: Backbone | None = None, depth: int = 9):
         torch.manual_seed(0)
         self.backbone = backbone or load_backbone("ViT-B-16", "random")
-        self.prompts = Maple(depth=depth)
+        self.depth, self.prompts = depth, Maple(depth=depth)
         self.clip = self.backbone.model
         self.encode = self.backbone.prompt_tokenizer
         size = self.backbone.image_size
@@ -87,6 +89,21 @@ class Bench:
             OURS: lambda: trained(model, batch, PULL_PUSH),
         }
 
+    def promptsrc(self, classes: int) -> Variants:
+        """The teacher's class features, which are computed once before training, are random."""
+        model, batch = self.model(PromptSrc(depth_text=self.depth, depth_image=self.depth), classes), self.batch
+        ids, learner = self.ids(classes, "a photo of a"), model.learner
+        text, image = list(learner.text), list(learner.image)
+        generator = torch.Generator().manual_seed(0)
+        frozen = textbook.unit(torch.randn(classes, self.backbone.embed_dim, generator=generator))
+        state = State(0, 10, Teacher(self.backbone, frozen))
+        return {
+            TEXTBOOK: lambda: stepped(
+                model, textbook.promptsrc_step(self.clip, ids, text, image, batch.images, batch.labels, frozen)[0]
+            ),
+            OURS: lambda: trained(model, batch, state),
+        }
+
     def dapt(self, classes: int, state: State) -> Variants:
         model, batch = self.model(Dapt(base=self.prompts, compat="release"), classes), self.batch
         ids, background_ids = self.ids(classes, "a photo of a"), textbook.tokens(self.encode, BACKGROUNDS)
@@ -111,9 +128,12 @@ class Bench:
 
     # -- forward only ------------------------------------------------------------------------------------------------
 
+    def evaluated(self, classes: int) -> torch.Tensor:
+        """100 images, or 32 if the textbook's text features leave no memory for more."""
+        return self.images[: 100 if classes < 1000 else 32]
+
     def evaluation(self, classes: int) -> Variants:
-        """One batch of 100 images, or of 32 if the textbook's text features leave no memory for more."""
-        model, images = self.model(self.prompts, classes), self.images[: 100 if classes < 1000 else 32]
+        model, images = self.model(self.prompts, classes), self.evaluated(classes)
         ids, learner = self.ids(classes, "a photo of a"), model.learner
 
         @torch.no_grad()

@@ -24,7 +24,7 @@ from cliptune.results.store import load_results
 from tiny_clips import backbone
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-WORKLOADS = ("vision", "gradcam", "coop", "maple", "pull-push", "alignment", "text", "evaluation")
+WORKLOADS = ("vision", "gradcam", "coop", "maple", "promptsrc", "pull-push", "alignment", "text", "evaluation")
 
 
 @pytest.fixture(scope="module")
@@ -141,24 +141,28 @@ def test_kept_records_have_no_absolute_paths():
 
 def test_speed_tables_have_ratios_of_records(bench, monkeypatch):
     def timing(seconds, disturbed=0):
-        return {"seconds": seconds, "cpu_seconds": 3 * seconds, "disturbed": disturbed}
+        return {"seconds": seconds, "cpu_seconds": 3 * seconds, "disturbed": disturbed, "share": 0.605}
 
     def report(ours, disturbed=0):
         variants = {"textbook": timing(8.0), "cliptune": timing(ours, disturbed)}
         peak = {"textbook": 4.0, "cliptune": 2.5}
         extrapolated = {"workload": "maple", "classes": 1000, "variants": {"cliptune": timing(9.0)}}
+        extrapolated |= {"extrapolated": 90.0, "peak": {"cliptune": 3.5}}
         coop = {"workload": "coop", "classes": 100, "variants": variants, "peak": peak}
         return {"workloads": [coop, {"workload": "maple", "classes": 10, "variants": variants}, extrapolated]}
 
     tables, records = load("speed_tables"), {"speed/threads1.json": report(4.0, 1), "speed/threads2.json": report(2.0)}
     monkeypatch.setattr(tables, "load", records.get)
     assert [*tables.steps(["coop"])[1:]] == [
-        ("CoOp step", "100", "8 s", "2 s", "4x", "2x*", "4.0 / 2.5"),
+        ("CoOp step", "100", "8 s", "2 s", "4x", "2x*", "4.0 / 2.5", "60%"),
     ]
-    assert [row[:2] for row in tables.steps([])[1:]] == [("CoOp step", "100"), ("MaPLe step", "10")]
-    step = {"cliptune": {"seconds": 1.5, "gib": 2.0}}
+    assert [row[:2] for row in tables.steps(["10", "100"])[1:]] == [("CoOp step", "100"), ("MaPLe step", "10")]
+    assert [*tables.steps(["maple", "1000"])[1:]] == [
+        ("MaPLe step", "1,000", "~90 s", "9 s", "~10x", "~10x", "– / 3.5", "60%"),
+    ]
+    step = {"cliptune": {"cpu_seconds": 1.5, "gib": 2.0}}
     line = {"ms_per_class": 7.25, "largest_error": 0.06}
-    records["classes.json"] = {"methods": {"coop": {"classes": {"10": step, "1000": step}, "line": line}}}
+    records["classes.json"] = {"methods": {"coop": {"classes": {"10": step, "1000": step}, "line_cpu": line}}}
     assert tables.classes([]) == [
         ("step", "10 classes", "1,000 classes", "ms for one more", "largest deviation"),
         ("CoOp, cached features", "1.5 s, 2.0 GiB", "1.5 s, 2.0 GiB", "7.2", "6%"),

@@ -183,6 +183,29 @@ def maple_step(
     return F.cross_entropy(logits, labels), logits
 
 
+def promptsrc_step(
+    clip: nn.Module,
+    ids: Tensor,
+    text: Sequence[Tensor],
+    image: Sequence[Tensor],
+    images: Tensor,
+    labels: Tensor,
+    frozen: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Loss and logits `(b, C)` of PromptSRC; `text` and `image` contain the tokens of layers 0, 1, ...
+
+    frozen: `(C, d)`, normalised class features of the model without prompts, computed before training.
+    """
+    scale = clip.logit_scale.exp()
+    features = unit(text_features(clip, ids, text[0], text[1:]))
+    tuned = unit(image_features(clip, images, image))
+    with torch.no_grad():
+        plain = unit(image_features(clip, images))
+    logits, teacher = scale * tuned @ features.T, (scale * plain @ frozen.T).softmax(-1)
+    loss = F.cross_entropy(logits, labels) + (teacher * (teacher.log() - logits.log_softmax(-1))).mean()
+    return loss + 25 * (features - frozen).abs().mean() + 10 * (tuned - plain).abs().mean(), logits
+
+
 def dapt_step(
     clip: nn.Module,
     ids: Tensor,
