@@ -45,6 +45,7 @@ TARGETS = {
 }  # fmt: skip
 #: Beyond these numbers of classes, the textbook's step needs too much memory; its time is extrapolated linearly.
 TEXTBOOK_FITS = 400
+#: Training steps, whose peak memory is measured as well, from 100 classes on.
 STEPS = ("coop", "maple", "promptsrc", "pull-push", "alignment")
 HERE = Path(__file__).parent
 console = Console(stderr=True)
@@ -78,7 +79,7 @@ def extrapolated(entries: list[dict], name: str, classes: int) -> float | None:
 
 
 def memory(name: str, variant: str, classes: int) -> float:
-    """Peak GiB of a fresh process that does the work."""
+    """Peak GiB of a fresh process that does the work once."""
     arguments = ["--peak", name, variant, str(classes), "--threads", str(torch.get_num_threads())]
     done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
     return float(done.stdout)
@@ -182,6 +183,7 @@ def main() -> None:
         times = ", ".join(f"{variant} {t['seconds']:.3g} s" for variant, t in entry["variants"].items())
         console.print(f"{LABELS[name]} {count or ''}: {times}", highlight=False)
         report = write_report(out, bench, before, entries)  # after each workload, in case of an interruption
+        before = report["ceilings"]
     if report:
         Console(width=120).print(show(report))
 

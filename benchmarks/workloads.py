@@ -12,7 +12,6 @@ import torch
 from cliptune.backbones.backbone import Backbone
 from cliptune.backbones.load import load_backbone
 from cliptune.backbones.teacher import Teacher
-from cliptune.backbones.tokenized_text import TokenizedText
 from cliptune.methods.coop import CoOp
 from cliptune.methods.dapt import FOOD_BACKGROUNDS, GENERAL_BACKGROUNDS, RELEASE_COMPETING_WORDS, Dapt
 from cliptune.methods.maple import Maple
@@ -59,10 +58,6 @@ class Bench:
 
     def ids(self, classes: int, words: str) -> torch.Tensor:
         return textbook.prompted(self.encode, words, classnames(classes))[0]
-
-    def class_prompts(self, classes: int) -> TokenizedText:
-        """MaPLe's class prompts."""
-        return self.prompts.class_prompts(self.backbone, classnames(classes), ())
 
     # -- training steps -----------------------------------------------------------------------------------------------
 
