@@ -7,7 +7,7 @@ import torch
 from cliptune.backbones.preprocess import Preprocess
 from cliptune.data import splits
 from cliptune.data.loader import ExampleSet
-from cliptune.data.targets import labels_in, multi_hot
+from cliptune.data.targets import columns_of_targets, labels_in, multi_hot
 from cliptune.data.transforms import PRESETS
 from cliptune.types import Example
 from tiny_tasks import task
@@ -17,9 +17,10 @@ SEVERAL = [Example("a", 2, labels=(0, 2)), Example("b", 1, labels=(1,)), Example
 
 
 def test_one_column_per_class():
-    assert multi_hot(SEVERAL).tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 1]]
-    assert multi_hot(SEVERAL, 5).shape == (3, 5) and multi_hot(SEVERAL, 5)[:, 3:].sum() == 0
-    assert multi_hot([Example("a", 0), Example("b", 1)]) is None and multi_hot([]) is None
+    assert multi_hot(SEVERAL, 3).tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 1]]
+    assert multi_hot(SEVERAL[1:2], 5).tolist() == [[0, 1, 0, 0, 0]]
+    assert columns_of_targets([*SEVERAL, Example("d", 3)]) == 4
+    assert columns_of_targets([Example("a", 0), Example("b", 1)]) is None and columns_of_targets([]) is None
     assert [labels_in(e) for e in (*SEVERAL, Example("d", 3))] == [(0, 2), (1,), (1, 2), (3,)]
 
 

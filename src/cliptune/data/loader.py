@@ -14,7 +14,7 @@ from cliptune.backbones.preprocess import Preprocess
 from cliptune.data.dataset import Dataset
 from cliptune.data.image_store import ImageStore
 from cliptune.data.items import Item, Items, Workers, to_device
-from cliptune.data.targets import example_weights, multi_hot
+from cliptune.data.targets import columns_of_targets, example_weights, multi_hot
 from cliptune.data.transforms import (
     TrainingView,
     evaluation_view,
@@ -64,7 +64,7 @@ class ExampleSet:
         self.dataset, self.examples, self.preprocess = dataset, tuple(examples), preprocess
         self.augment, self.preset, self.seed = augment, preset, seed
         self.second_view = second_view
-        self.targets, self.weights = multi_hot(self.examples), example_weights(self.examples)
+        self._columns, self.weights = columns_of_targets(self.examples), example_weights(self.examples)
         self.labelled = all(example.label != NO_LABEL for example in self.examples)
         self._store = store or ImageStore(dataset, keep, preprocess if shrink else None)
 
@@ -114,17 +114,18 @@ class ExampleSet:
         """Normalised `Batch` on `device` from collated items."""
         image, mask, label, index = (to_device(part, device) for part in raw)
         masks = mask.float() / 255 if mask.numel() else None
-        targets, weights = self.targets_and_weights(raw[3], device)
+        targets, weights = self.targets_and_weights(raw[3].tolist(), device)
         views = [self._normalised(view) for view in image.split(3, 1)]
         second = views[1] if self.second_view else None
         return Batch(views[0], label, masks, index, targets, weights, self.labelled, second)
 
-    def targets_and_weights(
-        self, index: Tensor | list[int], device: torch.device
-    ) -> tuple[Tensor | None, Tensor | None]:
+    def targets_and_weights(self, index: list[int], device: torch.device) -> tuple[Tensor | None, Tensor | None]:
         """Targets and weights of the examples at `index`, as a `Batch` has them."""
-        known = self.targets, self.weights
-        targets, weights = (None if all_ is None else to_device(all_[index], device) for all_ in known)
+        targets = weights = None
+        if self._columns is not None:
+            targets = to_device(multi_hot([self.examples[i] for i in index], self._columns), device)
+        if self.weights is not None:
+            weights = to_device(self.weights[index], device)
         return targets, weights
 
     def order(self, epoch: int, batch_size: int, rank: int = 0, world: int = 1) -> list[list[int]]:

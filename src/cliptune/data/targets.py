@@ -16,17 +16,17 @@ def labels_in(example: Example) -> tuple[int, ...]:
     return example.labels or (example.label,)
 
 
-def multi_hot(examples: Sequence[Example], classes: int | None = None) -> Tensor | None:
-    """float32 `(n, classes)` targets of multi-label examples, 1 per class in the image; None for single-label data.
+def columns_of_targets(examples: Sequence[Example]) -> int | None:
+    """Columns of the targets of multi-label examples, up to the last label that occurs; None for single-label data."""
+    return 1 + max(max(labels_in(e)) for e in examples) if any(e.labels for e in examples) else None
 
-    classes: The number of columns, by default up to the last label that occurs.
-    """
+
+def multi_hot(examples: Sequence[Example], columns: int) -> Tensor:
+    """float32 `(n, columns)` targets of multi-label examples, 1 per class in the image."""
     import torch
 
-    if not any(e.labels for e in examples):
-        return None
     pairs = [(i, label) for i, e in enumerate(examples) for label in labels_in(e)]
-    targets = torch.zeros(len(examples), classes or 1 + max(label for _, label in pairs))
+    targets = torch.zeros(len(examples), columns)
     targets[tuple(torch.tensor(pairs).T)] = 1
     return targets
 
