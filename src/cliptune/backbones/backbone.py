@@ -9,26 +9,24 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
-from open_clip.model import get_model_preprocess_cfg
-from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from cliptune.backbones import feature_memo, introspection
 from cliptune.backbones.blocks import FrozenBlock
 from cliptune.backbones.changed_block import merged
+from cliptune.backbones.clip_model import ClipModel
 from cliptune.backbones.features import normalise, text_features
 from cliptune.backbones.fingerprints import Fingerprints
 from cliptune.backbones.frozen_linear import backend_in_use, onednn_dtypes
 from cliptune.backbones.image_tower import ImageTower
 from cliptune.backbones.packed_text_tower import PackedTextTower
 from cliptune.backbones.padded_text_tower import FrozenTextTower, PaddedTextTower, make_text_tower
-from cliptune.backbones.preprocess import Preprocess
 from cliptune.backbones.prompt_tokenizer import PromptTokenizer
 from cliptune.backbones.tokenized_text import TokenizedText, tokenize_fixed
 from cliptune.types import ImageOutputs, LinearBackend, Prompts
 
 
-class Backbone(nn.Module):
+class Backbone(ClipModel):
     """A frozen CLIP model from open_clip that accepts learned prompts.
 
     Args:
@@ -40,9 +38,6 @@ class Backbone(nn.Module):
         config: open_clip's configuration of the architecture, if known.
     """
 
-    # open_clip's towers differ in their attributes; `Any` permits all of them.
-    model: Any
-
     def __init__(
         self,
         name: str,
@@ -52,7 +47,7 @@ class Backbone(nn.Module):
         untrained: Callable[[Iterable[int]], set[int]] | None = None,
         config: Mapping[str, Any] | None = None,
     ):
-        super().__init__()
+        super().__init__(name, model, tokenizer)
         self.config = config
         self._untrained = untrained
         #: Context the towers run in, such as Fabric's autocast. Features are converted outside of it, so that logits
@@ -61,9 +56,6 @@ class Backbone(nn.Module):
         #: Features of example sets by the frozen image tower, for all models with this backbone; see `engine.evaluate`.
         self.feature_cache: dict[Hashable, list[Tensor]] = {}
         self._memo = feature_memo.FeatureMemo()
-        self.name = name
-        self.model = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
         self.onednn_dtypes = onednn_dtypes(linear_backend)
         self._unit = introspection.normalises_features(model)
 
@@ -75,10 +67,6 @@ class Backbone(nn.Module):
             yield
         finally:
             self.autocast = before
-
-    def train(self, mode: bool = True) -> Backbone:
-        """Stay in evaluation mode, so that running statistics (batch norm) do not change."""
-        return super().train(False)
 
     def _apply(self, fn, recurse=True):
         self._drop_towers()
@@ -93,92 +81,6 @@ class Backbone(nn.Module):
         # They refer to the tensors of the model, and have scaled, packed and lower-precision copies of them.
         for derived in ("text_tower", "image_tower"):
             self.__dict__.pop(derived, None)
-
-    @property
-    def text(self) -> Any:
-        """The module that contains the parts of the text tower."""
-        return introspection.text_module(self.model)
-
-    @property
-    def visual(self) -> Any:
-        """The image tower as open_clip built it."""
-        return self.model.visual
-
-    @property
-    def text_transformer(self) -> Any:
-        """The text tower, if it accepts learned tokens. Raises `UserError` if it does not."""
-        if not introspection.accepts_text_prompts(self.text):
-            raise introspection.text_prompts_error(self.name, self.text)
-        return self.text
-
-    @property
-    def text_width(self) -> int:
-        """Width of the text tower's tokens."""
-        return self.text_transformer.token_embedding.weight.shape[1]
-
-    @property
-    def text_depth(self) -> int:
-        """Number of blocks in the text tower."""
-        return len(self.text_transformer.transformer.resblocks)
-
-    @property
-    def image_width(self) -> int:
-        """Width of the image tower's tokens."""
-        return self.vit.class_embedding.shape[0]
-
-    @property
-    def image_depth(self) -> int:
-        """Number of blocks in the image tower."""
-        return len(self.vit.transformer.resblocks)
-
-    @property
-    def embed_dim(self) -> int:
-        """Width of the features of both towers."""
-        return introspection.embed_dim(self.text)
-
-    @property
-    def context_length(self) -> int:
-        """Number of tokens in a padded text."""
-        return self.text.context_length if hasattr(self.text, "token_embedding") else self.tokenizer.context_length
-
-    @cached_property
-    def preprocess(self) -> Preprocess:
-        """The evaluation transform of its images."""
-        return Preprocess.of(get_model_preprocess_cfg(self.model))
-
-    @property
-    def image_size(self) -> int | tuple[int, int]:
-        """Side of its square images in pixels, or `(height, width)` if they are not square, as in open_clip."""
-        height, width = self.preprocess.size
-        return height if height == width else (height, width)
-
-    @property
-    def patch_grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.vit.grid_size
-
-    @property
-    def logit_scale(self) -> Tensor:
-        """Scalar factor of the cosines, the exponential of the stored parameter."""
-        return self.model.logit_scale.exp().reshape(())
-
-    @property
-    def logit_bias(self) -> Tensor | None:
-        """Scalar added to scaled cosines by models trained with a sigmoid (SigLIP); None for others."""
-        bias = getattr(self.model, "logit_bias", None)
-        return None if bias is None else bias.reshape(())
-
-    @property
-    def has_vit(self) -> bool:
-        """Whether it supports visual prompts and Grad-CAM: open_clip's standard ViT, pooled at its class token."""
-        return introspection.is_standard_vit(self.visual)
-
-    @property
-    def vit(self) -> VisionTransformer:
-        """The image tower, if it is a standard ViT. Raises `UserError` if it is not."""
-        if not self.has_vit:
-            raise introspection.vit_error(self.name, self.visual)
-        return self.visual
 
     @cached_property
     def fingerprints(self) -> Fingerprints:
