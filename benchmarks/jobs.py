@@ -89,7 +89,7 @@ JOBS = {
     "vit": Job(
         "train maple+dapt, ViT-B/16, images",
         (4, 8, 16),
-        (30, 100, 300),
+        (10, 100, 1000),
         train("ViT-B-16", pretrained="random", batch_size=4, keep="last"),  # few images leave none for validation
     ),
     "sweep": Job(
