@@ -12,10 +12,12 @@ benchmarks/results/jobs.json; the exit code is 1 if a job grows faster than line
 
 from __future__ import annotations
 
+import compileall
 import json
 import math
 import os
 import resource
+import site
 import subprocess
 import sys
 import tempfile
@@ -32,6 +34,7 @@ from measure import machine
 from rich.console import Console
 from rich.table import Table
 
+import cliptune
 from cliptune.files import CACHE_VARIABLE, write_json
 
 HERE = Path(__file__).parent
@@ -162,13 +165,13 @@ def job_rows(record: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
     samples, grows = record["samples"], record["exponent"]
     one = (samples[-1]["cpu_seconds"] - samples[0]["cpu_seconds"]) / (samples[-1]["size"] - samples[0]["size"])
     sizes = [f"{sample['size']:,}" for sample in samples]
-    seconds = (f"{sample['cpu_seconds']:.1f}" for sample in samples)
+    seconds = (f"{sample['cpu_seconds']:,.1f}" for sample in samples)
     more = f"{1000 * one:,.{0 if one >= 0.01 else 2}f}"
     exponent = "–" if grows is None else f"{grows:.2f}"
     stages = samples[-1]["stages"].get("cpu", {}).items()
     return [
         (record["title"], " / ".join(sizes), " / ".join(seconds), more, exponent),
-        *((f"    {stage}", sizes[-1], f"{spent:.1f}", "", "") for stage, spent in stages),
+        *((f"    {stage}", sizes[-1], f"{spent:,.1f}", "", "") for stage, spent in stages),
     ]
 
 
@@ -188,6 +191,8 @@ def main(options: Options) -> None:
     if unknown := set(options.only) - set(JOBS):
         raise SystemExit(f"no job {', '.join(sorted(unknown))}; there are {', '.join(JOBS)}")
     kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
+    for folder in (*site.getsitepackages(), Path(cliptune.__file__).parent):  # as pip does when it installs
+        compileall.compile_dir(folder, quiet=2)
     for name in options.only or JOBS:
         job = JOBS[name]
         samples = [time_job(job, size) for size in (job.full if options.full else job.sizes)]

@@ -114,12 +114,14 @@ class ExampleSet:
         """Normalised `Batch` on `device` from collated items."""
         image, mask, label, index = (to_device(part, device) for part in raw)
         masks = mask.float() / 255 if mask.numel() else None
-        targets, weights = self.targets_and_weights(raw[3].tolist(), device)
+        targets, weights = self.targets_and_weights(raw[3], device)
         views = [self._normalised(view) for view in image.split(3, 1)]
         second = views[1] if self.second_view else None
         return Batch(views[0], label, masks, index, targets, weights, self.labelled, second)
 
-    def targets_and_weights(self, index: list[int], device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+    def targets_and_weights(
+        self, index: Tensor | list[int], device: torch.device
+    ) -> tuple[Tensor | None, Tensor | None]:
         """Targets and weights of the examples at `index`, as a `Batch` has them."""
         targets = weights = None
         if self._columns is not None:
